@@ -1,0 +1,72 @@
+# Needs git, make and python3 with venv; everything else comes from PyPI.
+
+PYTHON ?= python3
+
+# Whoever sets these means another environment than the ones made here.
+unexport PYTHONPATH PYTHONHOME PIP_USER VIRTUAL_ENV
+
+# Errors only: pip warns about many things that are no mistake of the reader's.
+PIP_INSTALL = -m pip install -qq --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+.PHONY: demo
+demo: venv  ## watch a real fedmsg-hub award badges
+	@.venv/bin/python demo/run.py
+
+.PHONY: test
+test: .tox/launcher/installed  ## run all tests, on every Python found; TOX_ARGS="-e py311" for one
+	@.tox/launcher/bin/python -m tox $(TOX_ARGS)
+
+.PHONY: venv
+venv: .venv/installed  ## make .venv, with fedbadges in it
+
+.PHONY: clean
+clean:  ## remove the environments and what the tools left
+	rm -rf .venv .tox build dist fedbadges.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(call make_venv,PATH)
+define make_venv
+@$(PYTHON) -c '' 2>/dev/null || { \
+    echo "python3 is missing: apt install python3-venv (Debian) or dnf install python3 (Fedora)" >&2; \
+    exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+    echo "$$($(PYTHON) --version) is too old: install Python 3.10 or newer and say which," \
+        "for example dnf install python3.12 && make PYTHON=python3.12" >&2; \
+    exit 1; }
+@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+    echo "python3 lacks venv: apt install python3-venv (Debian) or dnf install python3 (Fedora)" >&2; \
+    exit 1; }
+@$(PYTHON) -m venv --clear $(1)
+endef
+
+# Say which environment was finished, so that a clone that was moved, or whose python3 was
+# replaced, gets a new one: its scripts point to the old place.
+PRINT_PREFIX = -c 'import sys; print(sys.prefix)'
+finished = $(shell cat $(1)/installed 2>/dev/null)
+actual = $(shell $(1)/bin/python $(PRINT_PREFIX) 2>/dev/null)
+
+ifneq ($(call finished,.venv),$(call actual,.venv))
+.PHONY: .venv/installed
+endif
+
+.venv/installed: setup.py pyproject.toml $(wildcard packaging/*/setup.py demo/usernames/*.py)
+	@echo "Installing into .venv; this takes a minute ..."
+	$(call make_venv,.venv)
+	@.venv/bin/python $(PIP_INSTALL) ./packaging/psycopg2 --editable . \
+	    $$(test ! -f demo/usernames/setup.py || echo ./demo/usernames)
+	@.venv/bin/python $(PRINT_PREFIX) >$@
+
+ifneq ($(call finished,.tox/launcher),$(call actual,.tox/launcher))
+.PHONY: .tox/launcher/installed
+endif
+
+.tox/launcher/installed: tox.ini
+	$(call make_venv,.tox/launcher)
+	@.tox/launcher/bin/python $(PIP_INSTALL) 'tox >= 4.35'
+	@.tox/launcher/bin/python $(PRINT_PREFIX) >$@
