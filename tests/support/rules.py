@@ -1,0 +1,48 @@
+"""Rule files for the tests."""
+
+from pathlib import Path
+
+METADATA = """\
+name: {name}
+description: {description}
+creator: alice
+discussion: https://badges.example.org/discussion
+image_url: {image_url}
+issuer_id: example
+"""
+
+
+def rule(
+    name: str,
+    body: str,
+    description: str = "A badge of the tests",
+    image_url: str = "https://badges.example.org/pngs/badge.png",
+) -> str:
+    """Returns the text of a rule: its metadata, and ``body`` (trigger, criteria, recipient)."""
+    return METADATA.format(name=name, description=description, image_url=image_url) + body
+
+
+def counting_rule(name: str, topic: str, at_least: int) -> str:
+    """Returns a rule that awards to who sent that many messages with this topic."""
+    return rule(
+        name,
+        f"""
+trigger:
+  topic: {topic}
+criteria:
+  datanommer:
+    filter:
+      topics: ["%(topic)s"]
+      users: ["%(username)s"]
+    operation: count
+    condition:
+      greater than or equal to: {at_least}
+""",
+    )
+
+
+def write_rules(directory: Path, rules: dict[str, str]) -> None:
+    """Writes rule files, each as the name that it is given under."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in rules.items():
+        (directory / f"{name}.yml").write_text(text)
