@@ -1,0 +1,74 @@
+"""Badges: what is awarded, by whom, and where that is kept.
+
+With these values, `fedmsg-hub` started in a clone needs nothing else: it reads ./rules, keeps its
+databases in ./var, and listens to this machine alone.
+"""
+
+config = {
+    # Whether a hub runs the consumer that awards badges. Default: False
+    "fedmsg.consumers.badges.enabled": True,
+    # The directory with the rules, *.yml and *.yaml, subdirectories included; a path that does not
+    # begin with / is taken from where the daemon is started. No default.
+    "badges.yaml.directory": "rules",
+    "badges_global": {
+        # Where badges, people and awards are kept: tahrir's database. No default.
+        # In production: postgresql://USER:PASSWORD@HOST/tahrir
+        "database_uri": "sqlite:///var/tahrir.db",
+        # Who issues the badges, as shown with each. At most 128 characters each. No default.
+        "badge_issuer": {
+            "issuer_origin": "https://badges.example.org",
+            "issuer_name": "Example Badges",
+            "issuer_org": "https://www.example.org",
+            "issuer_contact": "badges@example.org",
+        },
+    },
+    # An award links to the message that it was given for: this, then /id?id=... No default.
+    "fedbadges.datagrepper_url": "https://datagrepper.example.org",
+    # What follows the @ in a person's e-mail address. Default: fedoraproject.org
+    "badges.email_domain": "example.org",
+    # Names that are programs and get no badges.
+    # Default: bodhi, oscar, apache, koji and taskotron
+    "badges.banned_usernames": ["bodhi", "oscar", "apache", "koji", "taskotron"],
+    # Where a rule has criteria: wait at most so many seconds for datanommer to have stored the
+    # message, so that it counts too. Default: 3
+    "badges.consume_delay": 3,
+    # With more than so many messages waiting, do not wait for datanommer. Default: 100
+    "badges.delay_limit": 100,
+    # After an award, people's ranks are worked out anew, but at most every so many seconds.
+    # Default: 5
+    "badges.rank_interval": 5,
+    # Store each message in datanommer's database. Default: False
+    # In production, where datanommer does that: False.
+    "badges.record_messages": True,
+    # Create the tables of both databases, and the directory of an SQLite file. Default: False
+    # In production, where tahrir's and datanommer's own tools do that: False.
+    "badges.create_tables": True,
+    # Threads that handle messages. Default: 1
+    "moksha.workers_per_consumer": 1,
+    # What goes to the log, in the form of Python's logging.config.dictConfig. fedmsg's default
+    # does not show fedbadges.
+    "logging": {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "bare": {
+                "format": "[%(asctime)s][%(name)10s %(levelname)7s] %(message)s",
+                "datefmt": "%Y-%m-%d %H:%M:%S",
+            },
+        },
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "formatter": "bare",
+                "stream": "ext://sys.stdout",
+            },
+        },
+        "loggers": {
+            # Each award is a line at INFO.
+            "fedbadges": {"level": "INFO"},
+            "fedmsg": {"level": "INFO"},
+            "moksha": {"level": "INFO"},
+        },
+        "root": {"level": "WARNING", "handlers": ["console"]},
+    },
+}
