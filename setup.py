@@ -12,7 +12,9 @@ REQUIRES = [
     "SQLAlchemy >= 2.0.58",  # both databases
     "datanommer.models >= 1.4.4",  # the history
     "tahrir-api >= 1.5.6",  # badges, persons, assertions
-    "psycopg2 >= 2.9.13",  # PostgreSQL; datanommer.models imports it
+    # PostgreSQL; datanommer.models imports it, and on Python 3.10 asks for one before 2.9.
+    "psycopg2 >= 2.9.13; python_version >= '3.11'",
+    "psycopg2 >= 2.8.6; python_version < '3.11'",
     # fedmsg and moksha load plugins through pkg_resources: 82 has none,
     # and before 80.9 it cannot match moksha.hub to its installed metadata.
     "setuptools >= 80.9, < 82",
