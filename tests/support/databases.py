@@ -134,3 +134,13 @@ def tahrir(databases: Databases) -> Iterator[TahrirDatabase]:
         engine = database.session.get_bind()
         database.session.close()
         engine.dispose()
+
+
+def badges(databases: Databases, username: str) -> dict[str, str]:
+    """Returns the badges that stand in the database for a person, with their links."""
+    with tahrir(databases) as database:
+        person = database.get_person(nickname=username)
+        if person is None:
+            return {}
+        assertions = database.get_assertions_by_email(person.email)
+        return {assertion.badge_id: assertion.issued_for for assertion in assertions}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from support.bus import Bus
-from support.databases import Databases, tahrir
+from support.databases import Databases, badges
 from support.hub import Hub, default_settings
 from support.rules import write_rules
 from support.waiting import eventually
@@ -45,16 +45,6 @@ class Deployment:
         start(self.hub, self.bus)
 
 
-def badges(databases: Databases, username: str) -> dict[str, str]:
-    """Returns the badges that stand in the database for a person, with their links."""
-    with tahrir(databases) as database:
-        person = database.get_person(nickname=username)
-        if person is None:
-            return {}
-        assertions = database.get_assertions_by_email(person.email)
-        return {assertion.badge_id: assertion.issued_for for assertion in assertions}
-
-
 def start(hub: Hub, bus: Bus, command: str = "fedmsg-hub") -> None:
     """Starts a hub, and waits until it hears the bus."""
     before = bus.hubs()
@@ -71,7 +61,7 @@ def stop(hub: Hub, bus: Bus) -> None:
 
 
 @contextlib.contextmanager
-def deployment(
+def run_deployment(
     directory: Path,
     databases: Databases,
     rules: Mapping[str, str],
@@ -85,14 +75,14 @@ def deployment(
     """
     bus = Bus()
     try:
-        with daemon(directory, databases, bus, rules, settings, command) as hub:
+        with run_hub(directory, databases, bus, rules, settings, command) as hub:
             yield Deployment(databases, bus, hub)
     finally:
         bus.close()
 
 
 @contextlib.contextmanager
-def daemon(
+def run_hub(
     directory: Path,
     databases: Databases,
     bus: Bus,
@@ -100,7 +90,7 @@ def daemon(
     settings: Mapping[str, object] | None = None,
     command: str = "fedmsg-hub",
 ) -> Iterator[Hub]:
-    """Runs a daemon on a bus that is there already; else like :func:`deployment`."""
+    """Runs a daemon on a bus that is there already; else like :func:`run_deployment`."""
     write_rules(directory / "rules", rules)
     defaults = default_settings(databases, bus, directory / "rules")
     hub = Hub(directory, defaults | dict(settings or {}))
