@@ -55,11 +55,10 @@ ifneq ($(call finished,.venv),$(call actual,.venv))
 .PHONY: .venv/installed
 endif
 
-.venv/installed: setup.py pyproject.toml $(wildcard packaging/*/setup.py demo/usernames/*.py)
-	@echo "Installing into .venv; this takes a minute ..."
+.venv/installed: setup.py pyproject.toml packaging/psycopg2/setup.py demo/usernames/setup.py
 	$(call make_venv,.venv)
-	@.venv/bin/python $(PIP_INSTALL) ./packaging/psycopg2 --editable . \
-	    $$(test ! -f demo/usernames/setup.py || echo ./demo/usernames)
+	@echo "Installing into .venv; this takes a minute ..."
+	@.venv/bin/python $(PIP_INSTALL) ./packaging/psycopg2 --editable . --editable demo/usernames
 	@.venv/bin/python $(PRINT_PREFIX) >$@
 
 ifneq ($(call finished,.tox/launcher),$(call actual,.tox/launcher))
