@@ -68,6 +68,10 @@ class GitProcessor(Processor):
     agent_path = "commit.username"
 
 
+class InfragitProcessor(GitProcessor):
+    __name__ = "infragit"
+
+
 class MeetbotProcessor(Processor):
     __name__ = "meetbot"
     agent_path = "owner"

@@ -4,7 +4,18 @@ from setuptools import setup
 
 # The words that fedmsg puts between a topic's prefix and its end, such as `git` in
 # org.fedoraproject.prod.git.receive. fedmsg.meta finds a processor for each by this entry point.
-KINDS = ["bodhi", "fas", "fedbadges", "fedocal", "git", "meetbot", "pagure", "planet", "wiki"]
+KINDS = [
+    "bodhi",
+    "fas",
+    "fedbadges",
+    "fedocal",
+    "git",
+    "infragit",
+    "meetbot",
+    "pagure",
+    "planet",
+    "wiki",
+]
 
 setup(
     name="fedbadges-demo-usernames",
