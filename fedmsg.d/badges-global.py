@@ -1,7 +1,7 @@
 """Badges: what is awarded, by whom, and where that is kept.
 
 With these values, `fedmsg-hub` started in a clone needs nothing else: it reads ./rules, keeps its
-databases in ./var, and listens to this machine alone.
+databases in ./var, and hears this machine alone.
 """
 
 config = {
@@ -22,7 +22,8 @@ config = {
             "issuer_contact": "badges@example.org",
         },
     },
-    # An award links to the message that it was given for: this, then /id?id=... No default.
+    # An award links to the message that it was given for: this, then /id?id=...
+    # Default: https://apps.fedoraproject.org/datagrepper
     "fedbadges.datagrepper_url": "https://datagrepper.example.org",
     # What follows the @ in a person's e-mail address. Default: fedoraproject.org
     "badges.email_domain": "example.org",

@@ -2,7 +2,7 @@
 
 fedmsg runs every *.py file in /etc/fedmsg.d, ~/.fedmsg.d and ./fedmsg.d, each folder in
 alphabetical order, and merges their `config`; the last one wins. Run in a clone, these files give
-a bus on this machine alone. For anything else, copy them to /etc/fedmsg.d and change them there.
+a bus within this machine. For anything else, copy them to /etc/fedmsg.d and change them there.
 """
 
 import socket
@@ -21,7 +21,8 @@ config = {
     # Where messages come from: addresses, grouped by who sends. A receiver connects to all of
     # them, a sender takes the first free one of its own group. No default.
     #
-    # "localhost" is refused: write the number.
+    # Write 127.0.0.1, for "localhost" is refused. Whatever an address says, fedmsg.publish opens
+    # its port on every interface of the machine; if others must not listen, it takes a firewall.
     "endpoints": {
         # What fedbadges sends: awards and ranks. Each thread that sends takes an address, and so
         # does each process, so list more than one; a second hub on the machine needs its own.
