@@ -6,7 +6,8 @@ from setuptools import find_packages, setup
 
 # Each with the reason it is here; the lower bounds are what the tests ran with.
 REQUIRES = [
-    "fedmsg >= 1.1.7",  # the bus: configuration, publishing, the consumer's base class
+    # The bus: configuration, publishing, the hub command and the consumer's base class.
+    "fedmsg[commands,consumers] >= 1.1.7",
     "moksha.hub >= 1.5.17",  # the hub that the daemon runs in
     "PyYAML >= 6.0.3",  # rule files
     "SQLAlchemy >= 2.0.58",  # both databases

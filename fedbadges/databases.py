@@ -1,0 +1,110 @@
+"""Connections to the two databases, and their schemas for deployments that have none yet."""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datanommer.models
+import tahrir_api.utils
+from sqlalchemy import URL, Engine, MetaData, PrimaryKeyConstraint, create_engine, event, exc
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.compiler import compiles
+
+from fedbadges.rules.criteria import Unavailable
+
+#: Seconds that SQLite waits for another process to finish writing.
+_SQLITE_PATIENCE = 30
+
+
+def parse_url(text: str) -> URL:
+    """Read a database URL; raises ValueError, whose text has no password in it.
+
+    One without a driver means psycopg2, which is not what SQLAlchemy 2.1 takes it for.
+    """
+    try:
+        url = make_url(text)
+    except (exc.ArgumentError, ValueError):
+        raise ValueError("not a database URL") from None
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg2")
+    if url.get_backend_name() not in ("postgresql", "sqlite"):
+        raise ValueError(f"'{url.drivername}' is neither postgresql nor sqlite")
+    return url
+
+
+@functools.cache
+def engine(url: URL | str) -> Engine:
+    """Give the process's one engine for a database; it connects when first used.
+
+    A connection that the server has cut is noticed and replaced before it is used.
+    """
+    url = parse_url(url) if isinstance(url, str) else url
+    if url.get_backend_name() == "sqlite":
+        made = create_engine(url, connect_args={"timeout": _SQLITE_PATIENCE})
+        event.listen(made, "connect", _prepare_sqlite)
+        return made
+    return create_engine(url, pool_pre_ping=True)
+
+
+@contextmanager
+def asking(name: str) -> Iterator[None]:
+    """Turn what means that the database ``name`` is away, or too busy, into Unavailable."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        raise Unavailable(f"{name}: {_reason(error)}") from error
+    except exc.DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise Unavailable(f"{name}: {_reason(error)}") from error
+
+
+def create_tahrir(url: URL | str) -> None:
+    """Create tahrir's schema, or bring it up to date."""
+    url = parse_url(url) if isinstance(url, str) else url
+    _make_directory(url)
+    text = url.render_as_string(hide_password=False)
+    tahrir_api.utils.get_db_manager_from_uri(text).sync()
+
+
+def create_history(made: Engine) -> None:
+    """Create datanommer's tables where they are missing; TimescaleDB is not needed for them."""
+    _make_directory(made.url)
+    # Copies of the tables do not carry datanommer's own event that calls for TimescaleDB.
+    metadata = MetaData()
+    for table in datanommer.models.DeclarativeBase.metadata.sorted_tables:
+        table.to_metadata(metadata)
+    if made.dialect.name == "sqlite":
+        # SQLite numbers rows by itself only if the number is the whole key.
+        messages = metadata.tables["messages"]
+        messages.c.timestamp.primary_key = False
+        messages.append_constraint(PrimaryKeyConstraint(messages.c.id))
+    metadata.create_all(made)
+
+
+@compiles(JSONB, "sqlite")
+def _jsonb_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return "JSON"
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
+    # Readers and the one writer, in several threads and processes, do not wait for each other.
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _make_directory(url: URL) -> None:
+    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _reason(error: BaseException) -> str:
+    """Give the driver's own words, on one line."""
+    words = str(getattr(error, "orig", None) or error)
+    return " ".join(words.split())

@@ -1,0 +1,179 @@
+"""The one path that decides: a message in, verdicts and awards out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from urllib.parse import quote
+
+from fedbadges.messages import Message
+from fedbadges.once import Throttle
+from fedbadges.rules.criteria import Question, Unavailable
+from fedbadges.rules.index import RuleSet
+from fedbadges.rules.recipients import Found, account
+from fedbadges.rules.rule import Rule
+from fedbadges.rules.templates import Missing
+from fedbadges.settings import Settings
+from fedbadges.tahrir import Given, Tahrir
+from fedbadges.usernames import Usernames
+
+log = logging.getLogger(__name__)
+
+#: tahrir's column for the link of an award holds this many characters.
+_MAX_LINK = 256
+
+
+@dataclass(frozen=True)
+class Case:
+    """A message with the rules that it triggered, and the candidates of each."""
+
+    message: Message
+    candidates: tuple[tuple[Rule, tuple[str, ...]], ...]
+
+    @property
+    def needs_history(self) -> bool:
+        """Whether it is to wait until datanommer has the message."""
+        return any(rule.needs_history for rule, _ in self.candidates)
+
+
+class Engine:
+    """Decides who gets which badge because of a message.
+
+    ``on_award`` is told of every award after it was committed. ``rules`` may be replaced between
+    messages. Its methods may be called from several threads, and raise only Unavailable.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tahrir: Tahrir,
+        usernames: Usernames,
+        rules: RuleSet,
+        on_award: Callable[[Given], None],
+    ) -> None:
+        self.rules = rules
+        self._settings = settings
+        self._tahrir = tahrir
+        self._usernames = usernames
+        self._on_award = on_award
+        self._failures = Throttle()
+
+    def consider(self, message: Message) -> Case | None:
+        """Name the candidates of every rule that the message triggers; None if nobody is left.
+
+        Costs nothing but triggers for most messages, and one question to tahrir for the others.
+        """
+        named = [
+            (rule, self._candidates(rule, message))
+            for rule in self.rules.concerned(message)
+            if self._triggered(rule, message)
+        ]
+        named = [(rule, names) for rule, names in named if names]
+        if not named:
+            return None
+        everybody = {name for _, names in named for name in names}
+        standing = self._tahrir.standing(everybody, [rule.badge.id for rule, _ in named])
+        left = tuple(
+            (rule, tuple(name for name in names if standing.allows(name, rule.badge.id)))
+            for rule, names in named
+        )
+        left = tuple((rule, names) for rule, names in left if names)
+        return Case(message, left) if left else None
+
+    def decide(self, case: Case) -> int:
+        """Judge the criteria and award; gives the number of awards."""
+        memo: dict[object, object] = {}
+        awards = 0
+        for rule, names in case.candidates:
+            for name in self._earned(rule, names, case.message, memo):
+                awards += self._award(rule, name, case.message)
+        return awards
+
+    def _triggered(self, rule: Rule, message: Message) -> bool:
+        return self._holds(rule, message, lambda: rule.trigger.holds(message))
+
+    def _candidates(self, rule: Rule, message: Message) -> tuple[str, ...]:
+        found = self._named(rule, message)
+        for each in found:
+            if each.name is None:
+                log.debug("%s: %r is no account: %s", rule.badge.id, each.raw, each.dropped)
+        names = dict.fromkeys(each.name for each in found if each.name is not None)
+        return tuple(name for name in names if name not in self._settings.banned_usernames)
+
+    def _named(self, rule: Rule, message: Message) -> tuple[Found, ...]:
+        if rule.recipient is None:
+            return tuple(account(name) for name in sorted(self._usernames.users(message)))
+        try:
+            return rule.recipient.find(message.body, self._settings.email_domain)
+        except Missing as missing:
+            log.debug("%s: %s", rule.badge.id, missing)
+            return ()
+
+    def _earned(
+        self, rule: Rule, names: tuple[str, ...], message: Message, memo: dict[object, object]
+    ) -> Iterable[str]:
+        if rule.names_recipient:
+            return [
+                name
+                for name in names
+                if self._judge(rule, Question(message, recipient=name, memo=memo))
+            ]
+        return names if self._judge(rule, Question(message, memo=memo)) else ()
+
+    def _judge(self, rule: Rule, question: Question) -> bool:
+        return self._holds(rule, question.message, lambda: rule.criteria.holds(question))
+
+    def _holds(self, rule: Rule, message: Message, check: Callable[[], bool]) -> bool:
+        """Check; what a rule stumbles over means that it does not hold."""
+        try:
+            return check()
+        except Unavailable:
+            raise
+        except Missing as missing:
+            log.debug("%s: %s", rule.badge.id, missing)
+        except Exception as error:  # a rule's own code may raise anything
+            if self._failures.first((rule.badge.id, type(error))):
+                log.warning(
+                    "%s: cannot judge the message %r, so it does not match: %r",
+                    rule.place,
+                    message.msg_id,
+                    error,
+                )
+        return False
+
+    def _award(self, rule: Rule, name: str, message: Message) -> int:
+        try:
+            given = self._tahrir.award(rule.badge.id, name, self._link(message))
+        except Unavailable:
+            raise
+        except Exception:  # what one award stumbles over must not cost the others
+            log.exception("Could not award %s to %s for %r", rule.badge.id, name, message.msg_id)
+            return 0
+        if given is None:
+            log.debug("%s has %s by now, or has opted out", name, rule.badge.id)
+            return 0
+        now = datetime.now(timezone.utc).replace(tzinfo=None)
+        log.info(
+            "Awarded %s to %s because of %r (%r), %d ms after it was sent, %d ms after it came",
+            rule.badge.id,
+            name,
+            message.msg_id,
+            message.topic,
+            (now - message.sent).total_seconds() * 1000,
+            (time.monotonic() - message.received) * 1000,
+        )
+        self._on_award(given)
+        return 1
+
+    def _link(self, message: Message) -> str | None:
+        """Link to the message in datagrepper, where it has an id and tahrir can hold the link."""
+        if message.msg_id is None:
+            return None
+        link = (
+            f"{self._settings.datagrepper_url}/id"
+            f"?id={quote(message.msg_id, safe='')}&is_raw=true&size=extra-large"
+        )
+        return link if len(link) <= _MAX_LINK else None

@@ -1,0 +1,81 @@
+"""Messages as they come from the bus, checked once and then immutable to the rest."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Message:
+    """One fedmsg message.
+
+    ``body`` is the whole message as sent, for rules to look into; nothing may change it.
+    ``sent`` is when the sender says it was sent (naive UTC), ``received`` when it came here
+    (seconds of ``time.monotonic``).
+    """
+
+    topic: str
+    body: Mapping[str, Any]
+    msg_id: str | None
+    sent: datetime.datetime
+    received: float
+
+    @property
+    def category(self) -> str:
+        """The part of the topic that datanommer calls the category, or ``Unclassified``."""
+        return category_of(self.topic)
+
+
+def category_of(topic: str) -> str:
+    """Give the fourth part of a topic, the third in a ``VirtualTopic``.
+
+    The rule is that of ``datanommer.models.Message``.
+    """
+    parts = topic.split(".")
+    index = 2 if "VirtualTopic" in topic else 3
+    return parts[index] if len(parts) > index else "Unclassified"
+
+
+def parse_message(body: Any) -> Message | None:
+    """Read what came from the bus; None where it is no message with a topic."""
+    if not isinstance(body, Mapping):
+        return None
+    topic = body.get("topic")
+    if not isinstance(topic, str) or not topic:
+        return None
+    msg_id = body.get("msg_id")
+    return Message(
+        topic=topic,
+        body=body,
+        msg_id=msg_id if isinstance(msg_id, str) and _fit_for_databases(msg_id) else None,
+        sent=_sent(body.get("timestamp")),
+        received=time.monotonic(),
+    )
+
+
+def _fit_for_databases(text: str) -> bool:
+    if not text or len(text) > 256 or "\x00" in text:
+        return False
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _sent(timestamp: Any) -> datetime.datetime:
+    """Read seconds since 1970; what is no such number counts as now."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    moment = now
+    if isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool):
+        try:
+            if math.isfinite(timestamp):
+                moment = datetime.datetime.fromtimestamp(timestamp, datetime.timezone.utc)
+        except (ValueError, OverflowError, OSError):
+            moment = now
+    return moment.replace(tzinfo=None)

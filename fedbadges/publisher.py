@@ -1,0 +1,108 @@
+"""What the daemon says on the bus: all of it, from one thread with one endpoint."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import queue
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import fedmsg.core
+import zmq
+
+from fedbadges.tahrir import Notice
+
+log = logging.getLogger(__name__)
+
+MODNAME = "fedbadges"
+
+#: Seconds to let ZeroMQ send what it has when the daemon stops.
+_LINGER = 1.0
+
+
+class Publisher:
+    """Publishes notices in their order.
+
+    ZeroMQ drops what is sent while nobody listens yet. So the endpoint is bound at the start, and
+    nothing is sent before those who were trying to connect have had the time to.
+
+    ``run`` is called with what must happen in another thread than the publisher's own; where the
+    bus is not ZeroMQ, fedmsg sends through the hub, which wants it in the reactor's thread.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        run: Callable[[Callable[[], None]], object] = lambda function: function(),
+    ) -> None:
+        self._config = copy.deepcopy(dict(config))
+        self._config.setdefault("name", None)
+        if not self._config.get("active"):
+            host = socket.gethostname().split(".", 1)[0]
+            self._config["name"] = f"{MODNAME}.{host}"
+        else:
+            self._config["name"] = self._config.get("name") or "relay_inbound"
+        self._run = run
+        self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="fedbadges-publisher", daemon=True)
+
+    def start(self) -> None:
+        """Bind the endpoint, in a thread of its own."""
+        self._thread.start()
+
+    def publish(self, notice: Notice) -> None:
+        """Take a notice to be sent as soon as may be; returns at once."""
+        self._queue.put(notice)
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Send what was taken, at most for ``timeout`` seconds, and release the endpoint."""
+        self._stopping.set()
+        self._queue.put(None)
+        self._thread.join(timeout)
+
+    def _work(self) -> None:
+        context = self._connect()
+        self._stopping.wait(self._grace())
+        while (notice := self._queue.get()) is not None:
+            self._send(context, notice)
+        if context is None:
+            return
+        if getattr(context, "publisher", None):
+            context.publisher.setsockopt(zmq.LINGER, int(_LINGER * 1000))
+        context.destroy()
+
+    def _connect(self) -> fedmsg.core.FedMsgContext | None:
+        try:
+            context = fedmsg.core.FedMsgContext(**self._config)
+        except Exception as error:  # whatever fedmsg makes of its configuration
+            log.error("Awards will not be on the bus: %s", error)
+            return None
+        if self._config.get("zmq_enabled", True) and not getattr(context, "publisher", None):
+            log.warning(
+                "Awards will not be on the bus: 'endpoints' has no '%s'", self._config["name"]
+            )
+            return None
+        return context
+
+    def _grace(self) -> float:
+        """Seconds in which a subscriber that keeps trying will have connected."""
+        if not self._config.get("zmq_enabled", True):
+            return 0.0
+        return 0.2 + float(self._config.get("zmq_reconnect_ivl_max") or 1000) / 1000
+
+    def _send(self, context: fedmsg.core.FedMsgContext | None, notice: Notice) -> None:
+        if context is None:
+            log.info("Not on the bus: %s %s", notice.topic, notice.body)
+            return
+
+        def send() -> None:
+            try:
+                context.publish(topic=notice.topic, msg=notice.body, modname=MODNAME)
+            except Exception as error:  # the award is committed; it stays, published or not
+                log.error("Could not publish %s %s: %s", notice.topic, notice.body, error)
+
+        self._run(send)

@@ -1,0 +1,79 @@
+"""Conditions: what the result of a criterion's operation must satisfy."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fedbadges.rules.document import Node, Scalar
+from fedbadges.rules.expressions import Expression, parse_expression
+from fedbadges.rules.parsing import only_entry
+from fedbadges.rules.problems import Problems
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "greater than or equal to": operator.ge,
+    "greater than": operator.gt,
+    "less than or equal to": operator.le,
+    "less than": operator.lt,
+    "equal to": operator.eq,
+    "is not": operator.ne,
+    "is not equal to": operator.ne,
+}
+_COMPARISONS |= {
+    f"is {name}": compare for name, compare in _COMPARISONS.items() if not name.startswith("is ")
+}
+
+#: What a condition may be, in the order in which messages list them.
+CONDITIONS = (*_COMPARISONS, "lambda")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result compared with a number."""
+
+    name: str
+    threshold: int | float
+    compare: Callable[[Any, Any], bool] = field(compare=False, repr=False)
+
+    def holds(self, value: Any) -> bool:
+        """Tell whether ``value`` satisfies the condition; raises TypeError if it is no number."""
+        return bool(self.compare(value, self.threshold))
+
+
+@dataclass(frozen=True)
+class LambdaCondition:
+    """The result given to an expression over ``value``."""
+
+    expression: Expression
+
+    def holds(self, value: Any) -> bool:
+        """Tell whether the expression is true of ``value``; raises what it raises."""
+        return bool(self.expression(value))
+
+
+Condition = Comparison | LambdaCondition
+
+
+def parse_condition(node: Node, problems: Problems) -> Condition | None:
+    """Parse the mapping below ``condition:``."""
+    entry = only_entry(node, CONDITIONS, "a condition", problems)
+    if entry is None:
+        return None
+    key, value = entry
+    if key.text == "lambda":
+        expression = parse_expression(value, "value", problems)
+        return None if expression is None else LambdaCondition(expression)
+    if (
+        not isinstance(value, Scalar)
+        or isinstance(value.value, bool)
+        or not isinstance(value.value, (int, float))
+    ):
+        shown = f"'{value.text}'" if isinstance(value, Scalar) else value.kind
+        problems.add(value.place, f"'{key.text}' compares with a number, and this is {shown}")
+        return None
+    if value.value != value.value:
+        problems.add(value.place, f"'{key.text}' compares with a number, and this is none")
+        return None
+    return Comparison(key.text, value.value, _COMPARISONS[key.text])

@@ -1,0 +1,307 @@
+"""YAML text as nodes that remember their place in the file.
+
+Built from PyYAML's stream of events rather than by its composer, because that neither recurses
+into what is deeply nested nor expands what aliases multiply.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Union
+
+import yaml
+from yaml.constructor import SafeConstructor
+from yaml.reader import Reader
+from yaml.resolver import Resolver
+
+from fedbadges.rules.problems import Place, Problems, RuleError
+
+#: A rule file has at most this many bytes, values and levels of nesting.
+MAX_BYTES = 1024 * 1024
+MAX_NODES = 10_000
+MAX_DEPTH = 50
+
+Value = str | int | float | bool | datetime.date | datetime.datetime | bytes | None
+Node = Union["Scalar", "Sequence", "Mapping"]
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A single value; ``literal`` means that its text stands in the file as it is, on one line."""
+
+    place: Place
+    value: Value
+    text: str
+    literal: bool
+
+    kind = "a single value"
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A list of nodes."""
+
+    place: Place
+    items: tuple[Node, ...]
+
+    kind = "a list"
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Pairs of key and value, in the order of the file; no key stands twice."""
+
+    place: Place
+    entries: tuple[tuple[Scalar, Node], ...]
+
+    kind = "a mapping"
+
+    def get(self, key: str) -> Node | None:
+        """Give the value of ``key``, or None where it is absent."""
+        return next((node for name, node in self.entries if name.value == key), None)
+
+    def names(self) -> list[str]:
+        """Give the keys, as text."""
+        return [name.text for name, _ in self.entries]
+
+
+def parse_document(data: bytes, path: str) -> Mapping:
+    """Parse the one YAML document, a mapping, that a rule file holds.
+
+    ``data`` is the file's content and ``path`` its name for messages. Raises RuleError.
+    """
+    text = _repair_lambdas(_decode(data, path))
+    problems = Problems()
+    try:
+        documents = _Builder(path, problems).build(text)
+    except yaml.MarkedYAMLError as error:
+        raise RuleError([*problems, *_from_yaml(error, path)]) from None
+    if len(problems):
+        raise RuleError(problems)
+    if not documents:
+        problems.add(Place(path, 1, 1), "the file is empty; a rule is a mapping")
+    if len(documents) > 1:
+        problems.add(documents[1].place, "a second document; a rule file holds exactly one")
+    for document in documents[:1]:
+        if isinstance(document, Mapping):
+            continue
+        problems.add(document.place, f"a rule is a mapping, and this is {document.kind}")
+    if len(problems):
+        raise RuleError(problems)
+    (rule,) = documents
+    assert isinstance(rule, Mapping)
+    return rule
+
+
+def _decode(data: bytes, path: str) -> str:
+    problems = Problems()
+    if len(data) > MAX_BYTES:
+        problems.add(Place(path, 1, 1), f"the file has {len(data)} bytes; at most {MAX_BYTES}")
+        raise RuleError(problems)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8-sig")
+        problems.add(_place_after(before, path), f"byte {data[error.start]:#04x} is not UTF-8")
+        raise RuleError(problems) from None
+    odd = Reader.NON_PRINTABLE.search(text)
+    if odd:
+        code = f"U+{ord(odd.group()):04X}"
+        problems.add(_place_after(text[: odd.start()], path), f"YAML does not allow {code} here")
+        raise RuleError(problems)
+    return text
+
+
+def _place_after(before: str, path: str) -> Place:
+    return Place(path, before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+def _from_yaml(error: yaml.MarkedYAMLError, path: str) -> Problems:
+    problems = Problems()
+    mark = error.problem_mark or error.context_mark
+    place = Place(path, mark.line + 1, mark.column + 1) if mark else Place(path, 1, 1)
+    what = " ".join(part for part in (error.problem, error.context) if part)
+    problems.add(place, f"not valid YAML: {what}")
+    return problems
+
+
+# The documentation has always shown `lambda: "text" in json.dumps(msg)`, which YAML reads as a
+# quoted text with something behind it. Such a value is quoted as a whole.
+_LAMBDA_LINE = re.compile(r"^(?P<key>[ \t]*(?:-[ \t]+)*lambda[ \t]*:[ \t]+)(?P<value>[\"'].*?)\s*$")
+_QUOTED = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')(?P<rest>.*)$""")
+
+
+def _repair_lambdas(text: str) -> str:
+    if "lambda" not in text:
+        return text
+    return "\n".join(_repair_lambda(line) for line in text.split("\n"))
+
+
+def _repair_lambda(line: str) -> str:
+    found = _LAMBDA_LINE.match(line)
+    if not found:
+        return line
+    value = found["value"]
+    quoted = _QUOTED.match(value)
+    if not quoted:
+        return line
+    rest = quoted["rest"].strip()
+    if not rest or rest.startswith("#"):
+        return line
+    expression = re.split(r"\s#", value, maxsplit=1)[0].rstrip()
+    return found["key"] + "'" + expression.replace("'", "''") + "'"
+
+
+class _Builder:
+    """Turns PyYAML's events into nodes, in one pass."""
+
+    def __init__(self, path: str, problems: Problems) -> None:
+        self._path = path
+        self._problems = problems
+        self._resolver = Resolver()
+        self._constructor = SafeConstructor()
+        self._anchors: dict[str, Node] = {}
+        self._nodes = 0
+
+    def build(self, text: str) -> list[Node]:
+        documents: list[Node] = []
+        open_: list[tuple[Any, list[Node]]] = []
+        for event in yaml.parse(text, Loader=_LOADER):
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._anchors = {}
+                continue
+            if isinstance(event, yaml.CollectionStartEvent):
+                self._count(event, len(open_) + 1)
+                open_.append((event, []))
+                continue
+            node = self._node(event, open_)
+            if node is None:
+                continue
+            (open_[-1][1] if open_ else documents).append(node)
+        return documents
+
+    def _node(self, event: Any, open_: list[tuple[Any, list[Node]]]) -> Node | None:
+        if isinstance(event, yaml.ScalarEvent):
+            self._count(event, len(open_))
+            return self._anchored(event, self._scalar(event))
+        if isinstance(event, yaml.AliasEvent):
+            return self._aliased(event)
+        if isinstance(event, yaml.SequenceEndEvent):
+            start, items = open_.pop()
+            return self._anchored(start, Sequence(self._place(start), tuple(items)))
+        if isinstance(event, yaml.MappingEndEvent):
+            start, items = open_.pop()
+            return self._anchored(start, self._mapping(start, items))
+        return None
+
+    def _place(self, event: Any) -> Place:
+        mark = event.start_mark
+        return Place(self._path, mark.line + 1, mark.column + 1)
+
+    def _count(self, event: Any, depth: int, nodes: int = 1) -> None:
+        self._nodes += nodes
+        if depth > MAX_DEPTH:
+            self._stop(event, f"nested more than {MAX_DEPTH} levels deep")
+        if self._nodes > MAX_NODES:
+            self._stop(event, f"more than {MAX_NODES} values in one rule")
+
+    def _stop(self, event: Any, text: str) -> None:
+        self._problems.add(self._place(event), text)
+        raise RuleError(self._problems)
+
+    def _anchored(self, event: Any, node: Node) -> Node:
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _aliased(self, event: Any) -> Node:
+        node = self._anchors.get(event.anchor)
+        if node is None:
+            self._problems.add(self._place(event), f"no anchor '&{event.anchor}' stands before")
+            return Scalar(self._place(event), None, "", literal=False)
+        self._count(event, 0, _size(node))
+        return node
+
+    def _scalar(self, event: Any) -> Scalar:
+        tag = event.tag
+        if tag is None or tag == "!":
+            tag = self._resolver.resolve(  # type: ignore[no-untyped-call]
+                yaml.ScalarNode, event.value, event.implicit
+            )
+        place = self._place(event)
+        plain_end = event.end_mark.column - event.start_mark.column
+        same_line = event.start_mark.line == event.end_mark.line
+        if event.style in ("'", '"'):
+            place = Place(place.path, place.line, place.column + 1)
+            plain_end -= 2
+        literal = same_line and plain_end == len(event.value)
+        if tag == _MERGE:
+            return Scalar(place, "<<", "<<", literal)
+        try:
+            value = self._constructor.construct_object(
+                yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
+            )
+        except (yaml.YAMLError, ValueError, OverflowError, KeyError, AttributeError):
+            self._problems.add(place, f"'{_short(event.value)}' is not a valid {_name(tag)}")
+            value = None
+        return Scalar(place, value, event.value, literal)
+
+    def _mapping(self, start: Any, items: list[Node]) -> Mapping:
+        place = self._place(start)
+        entries: dict[Any, tuple[Scalar, Node]] = {}
+        merged: list[tuple[Scalar, Node]] = []
+        for key, value in _pairs(items):
+            if not isinstance(key, Scalar):
+                self._problems.add(key.place, f"a key is a single value, and this is {key.kind}")
+                continue
+            if key.value == "<<" and key.text == "<<":
+                merged.extend(self._merged(value))
+                continue
+            name = (type(key.value), key.text)
+            if name in entries:
+                first = entries[name][0].place.line
+                self._problems.add(
+                    key.place, f"duplicate key '{_short(key.text)}', first in line {first}"
+                )
+                continue
+            entries[name] = (key, value)
+        for key, value in merged:
+            entries.setdefault((type(key.value), key.text), (key, value))
+        return Mapping(place, tuple(entries.values()))
+
+    def _merged(self, value: Node) -> list[tuple[Scalar, Node]]:
+        sources = value.items if isinstance(value, Sequence) else (value,)
+        entries: list[tuple[Scalar, Node]] = []
+        for source in sources:
+            if isinstance(source, Mapping):
+                entries.extend(source.entries)
+                continue
+            self._problems.add(source.place, f"'<<' merges a mapping, and this is {source.kind}")
+        return entries
+
+
+def _pairs(items: list[Node]) -> Iterator[tuple[Node, Node]]:
+    return zip(items[::2], items[1::2], strict=True)
+
+
+def _size(node: Node) -> int:
+    """Count the nodes below, so that aliases of aliases cannot multiply unseen."""
+    if isinstance(node, Scalar):
+        return 1
+    if isinstance(node, Sequence):
+        return 1 + sum(_size(item) for item in node.items)
+    return 1 + sum(_size(value) + 1 for _, value in node.entries)
+
+
+def _name(tag: str) -> str:
+    return tag.rpartition(":")[2] or "value"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,177 @@
+"""Lambdas: Python expressions in a rule, compiled once when the rule is loaded.
+
+Rules are trusted code: an expression may do whatever the daemon may. What is kept apart is what
+would be an accident: each expression has globals of its own, and a template's value enters as a
+value, never as program text.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import datetime
+import json
+import math
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import fedmsg
+import fedmsg.meta
+
+from fedbadges.rules.document import Node, Scalar
+from fedbadges.rules.parsing import as_text
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.templates import Path, parse_template, place_within
+
+_VALUES = "_template_values"
+_NO_PATHS: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A compiled expression over one argument.
+
+    ``text`` is what the rule says, ``paths`` what its templates read. Two expressions are equal if
+    their texts and arguments are.
+    """
+
+    text: str
+    argument: str
+    paths: tuple[Path, ...]
+    function: Callable[..., Any] = field(compare=False, repr=False)
+
+    def __call__(self, value: Any, filled: tuple[Any, ...] = ()) -> Any:
+        """Evaluate with ``value`` as the argument; raises whatever the expression raises."""
+        return self.function(value, filled)
+
+    def fill(self, message: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Give the values of the templates in it for a message; raises templates.Missing."""
+        return tuple(path.resolve(message) for path in self.paths)
+
+
+def parse_expression(
+    node: Node, argument: str, problems: Problems, *, templates: bool = False
+) -> Expression | None:
+    """Compile the expression that ``node`` holds.
+
+    ``argument`` is the name that it sees its value by; with ``templates`` it may have templates.
+    """
+    found = as_text(node, "a lambda", problems)
+    if found is None:
+        return None
+    marker = _unused_name(found.text)
+    source, used = found.text, _NO_PATHS
+    if templates:
+        whole = parse_template(found, problems)
+        if whole is None:
+            return None
+        source, used = whole.marked(marker), whole.paths
+    try:
+        function = _compile(source, argument, marker)
+    except SyntaxError as error:
+        _report(found, error, problems)
+        return None
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        problems.add(found.place, f"the lambda does not compile: {error}")
+        return None
+    return Expression(found.text.strip(), argument, used, function)
+
+
+def _compile(source: str, argument: str, marker: str) -> Callable[[Any, tuple[Any, ...]], Any]:
+    with warnings.catch_warnings():
+        # `x is 1` is what many rules say; `fedbadges check` hints at it, the log need not.
+        warnings.simplefilter("ignore")
+        tree = ast.parse(f"({source}\n)", "<lambda>", "eval")
+        _refuse_outsiders(tree)
+        body = _TemplateValues(marker).visit(tree.body)
+        function = ast.Expression(
+            ast.Lambda(
+                args=ast.arguments(
+                    posonlyargs=[],
+                    args=[ast.arg(arg=argument), ast.arg(arg=_VALUES)],
+                    kwonlyargs=[],
+                    kw_defaults=[],
+                    defaults=[],
+                ),
+                body=body,
+            )
+        )
+        code = compile(ast.fix_missing_locations(function), "<lambda>", "eval")
+    return eval(code, _globals())  # type: ignore[no-any-return]  # noqa: S307
+
+
+def _refuse_outsiders(tree: ast.Expression) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await)):
+            raise SyntaxError("a lambda cannot yield or await", ("", 1, node.col_offset + 1, ""))
+
+
+def _globals() -> dict[str, Any]:
+    return {
+        "__builtins__": dict(vars(builtins)),
+        "json": json,
+        "re": re,
+        "datetime": datetime,
+        "math": math,
+        "fedmsg": fedmsg,
+    }
+
+
+def _unused_name(text: str) -> str:
+    name = "_template_"
+    while name in text:
+        name += "_"
+    return name
+
+
+class _TemplateValues(ast.NodeTransformer):
+    """Puts the template's value where its marker stands: as a name, or within a text."""
+
+    def __init__(self, marker: str) -> None:
+        self._marker = re.compile(re.escape(marker) + r"(\d+)_")
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Replace a template that stood without quotes by its typed value."""
+        found = self._marker.fullmatch(node.id)
+        return self._value(found[1]) if found else node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        """Replace templates within quotes by their text."""
+        if not isinstance(node.value, str):
+            return node
+        pieces = self._marker.split(node.value)
+        if len(pieces) == 1:
+            return node
+        return ast.JoinedStr(
+            values=[
+                ast.FormattedValue(value=self._value(piece), conversion=ord("s"))
+                if index % 2
+                else ast.Constant(value=piece)
+                for index, piece in enumerate(pieces)
+            ]
+        )
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+        """Replace templates within an f-string, whose constant parts cannot nest."""
+        values: list[ast.expr] = []
+        for part in node.values:
+            new = self.visit(part)
+            values.extend(new.values if isinstance(new, ast.JoinedStr) else [new])
+        return ast.JoinedStr(values=values)
+
+    def _value(self, number: str) -> ast.expr:
+        return ast.Subscript(
+            value=ast.Name(id=_VALUES, ctx=ast.Load()),
+            slice=ast.Constant(value=int(number)),
+            ctx=ast.Load(),
+        )
+
+
+def _report(node: Scalar, error: SyntaxError, problems: Problems) -> None:
+    # The source was put into parentheses, so its first line starts one column later.
+    offset = max(0, (error.offset or 1) - 2) if (error.lineno or 1) == 1 else 0
+    offset = min(offset, max(0, len(node.text) - 1))
+    problems.add(place_within(node, offset), f"the lambda does not compile: {error.msg}")

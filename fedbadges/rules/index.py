@@ -1,0 +1,49 @@
+"""Which rules a message can concern at all, looked up by its topic."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from fedbadges.messages import Message
+from fedbadges.rules.rule import Rule
+from fedbadges.rules.triggers import concern_of
+
+
+class RuleSet:
+    """The rules in force. Never changed: new rules make a new set."""
+
+    def __init__(self, rules: Iterable[Rule] = ()) -> None:
+        self.rules = tuple(rules)
+        self._by_topic: dict[str, list[int]] = defaultdict(list)
+        self._by_category: dict[str, list[int]] = defaultdict(list)
+        self._always: list[int] = []
+        for number, rule in enumerate(self.rules):
+            self._file(number, rule)
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self.rules)
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def concerned(self, message: Message) -> tuple[Rule, ...]:
+        """Name the rules whose trigger can hold of ``message``, in the order of the set."""
+        numbers = set(self._always)
+        if self._by_category:
+            numbers.update(self._by_category.get(message.category, ()))
+        end = message.topic
+        while end:
+            numbers.update(self._by_topic.get(end, ()))
+            _, _, end = end.partition(".")
+        return tuple(self.rules[number] for number in sorted(numbers))
+
+    def _file(self, number: int, rule: Rule) -> None:
+        concern = concern_of(rule.trigger)
+        if concern.anything:
+            self._always.append(number)
+            return
+        for topic in concern.topics:
+            self._by_topic[topic].append(number)
+        for category in concern.categories:
+            self._by_category[category].append(number)

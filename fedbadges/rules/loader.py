@@ -1,0 +1,73 @@
+"""Rule files to rules: one file, or all below a directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedbadges.rules.criteria import Backends
+from fedbadges.rules.document import parse_document
+from fedbadges.rules.index import RuleSet
+from fedbadges.rules.problems import Place, Problem, Problems, RuleError
+from fedbadges.rules.rule import Rule, parse_rule
+
+_ENDINGS = (".yml", ".yaml")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a directory gave: the good rules, and every mistake in the others."""
+
+    rules: RuleSet
+    problems: tuple[Problem, ...]
+
+
+def load_text(data: bytes, path: str, backends: Backends) -> Rule:
+    """Parse one rule file's content; ``path`` is its name for messages. Raises RuleError."""
+    problems = Problems()
+    rule = parse_rule(parse_document(data, path), backends, problems)
+    if rule is None:
+        raise RuleError(problems)
+    return rule
+
+
+def load_file(path: Path, backends: Backends) -> Rule:
+    """Read and parse one rule file; raises RuleError, also where it cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RuleError([Problem(Place(str(path), 1, 1), f"cannot be read: {reason}")]) from None
+    return load_text(data, str(path), backends)
+
+
+def load_directory(directory: Path, backends: Backends) -> Loaded:
+    """Load every rule file anywhere below ``directory``, in the order of their paths."""
+    rules: dict[str, Rule] = {}
+    problems: list[Problem] = []
+    for path in rule_files(directory):
+        try:
+            rule = load_file(path, backends)
+        except RuleError as error:
+            problems.extend(error.problems)
+            continue
+        first = rules.setdefault(rule.badge.id, rule)
+        if first is not rule:
+            problems.append(
+                Problem(
+                    rule.place,
+                    f"the badge '{rule.badge.id}' has a rule already, at {first.place}",
+                )
+            )
+    return Loaded(RuleSet(rules.values()), tuple(problems))
+
+
+def rule_files(directory: Path) -> Iterator[Path]:
+    """Find the ``.yml`` and ``.yaml`` files below ``directory``; hidden ones are left out."""
+    for folder, folders, files in os.walk(directory):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.endswith(_ENDINGS) and not name.startswith("."):
+                yield Path(folder, name)

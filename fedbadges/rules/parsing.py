@@ -1,0 +1,92 @@
+"""What the parsers of all parts of a rule share: typed look-ups that report what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from fedbadges.rules.document import Mapping, Node, Scalar, Sequence
+from fedbadges.rules.problems import Problems, listed, suggestion
+
+T = TypeVar("T")
+
+
+def as_mapping(node: Node, what: str, problems: Problems) -> Mapping | None:
+    """Take ``node`` as a mapping, or report that ``what`` is one."""
+    if isinstance(node, Mapping):
+        return node
+    problems.add(node.place, f"{what} is a mapping, and this is {_described(node)}")
+    return None
+
+
+def as_text(node: Node, what: str, problems: Problems) -> Scalar | None:
+    """Take ``node`` as text that is not blank, or report that ``what`` is text."""
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        problems.add(node.place, f"{what} is text, and this is {_described(node)}")
+        return None
+    if not node.value.strip():
+        problems.add(node.place, f"{what} is empty")
+        return None
+    return node
+
+
+def check_keys(mapping: Mapping, known: Iterable[str], what: str, problems: Problems) -> bool:
+    """Report every key of ``mapping`` that is not among ``known``; True if there is none."""
+    known = list(known)
+    fine = True
+    for key, _ in mapping.entries:
+        if key.value in known:
+            continue
+        fine = False
+        problems.add(key.place, f"unknown key '{key.text}' in {what}{suggestion(key.text, known)}")
+    return fine
+
+
+def only_entry(
+    node: Node, known: Iterable[str], what: str, problems: Problems
+) -> tuple[Scalar, Node] | None:
+    """Take the single entry of a mapping that has exactly one of the ``known`` keys."""
+    known = list(known)
+    mapping = as_mapping(node, what, problems)
+    if mapping is None:
+        return None
+    if not mapping.entries:
+        problems.add(mapping.place, f"{what} is empty; expected exactly one of {listed(known)}")
+        return None
+    fine = check_keys(mapping, known, what, problems)
+    if len(mapping.entries) > 1:
+        second = mapping.entries[1][0]
+        problems.add(
+            second.place,
+            f"{what} has exactly one key, and '{second.text}' stands beside "
+            f"'{mapping.entries[0][0].text}'; combine several with 'all' or 'any'",
+        )
+        return None
+    return mapping.entries[0] if fine else None
+
+
+def each_item(
+    node: Node, what: str, parse: Callable[[Node], T | None], problems: Problems
+) -> tuple[T, ...] | None:
+    """Parse every item of a list that has at least one; None if any of it is wrong."""
+    if not isinstance(node, Sequence):
+        problems.add(node.place, f"'{what}' takes a list, and this is {_described(node)}")
+        return None
+    if not node.items:
+        problems.add(node.place, f"'{what}' is empty; it takes at least one")
+        return None
+    parsed = [parse(item) for item in node.items]
+    found = tuple(item for item in parsed if item is not None)
+    return found if len(found) == len(parsed) else None
+
+
+def _described(node: Node) -> str:
+    if not isinstance(node, Scalar):
+        return node.kind
+    if node.value is None:
+        return "empty"
+    kinds = {bool: "a truth value", int: "a number", float: "a number", str: "text"}
+    kind = kinds.get(type(node.value), f"a {type(node.value).__name__}")
+    if isinstance(node.value, str):
+        return kind
+    return f"{kind}, {node.text} (quotes make it text)"

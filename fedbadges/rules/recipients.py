@@ -1,0 +1,175 @@
+"""Recipients: who a message says should get the badge, as account names."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedbadges.rules.document import Mapping as MappingNode
+from fedbadges.rules.document import Scalar
+from fedbadges.rules.parsing import as_text
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.templates import Template, parse_template
+
+#: An account name has at most this many characters.
+MAX_NAME = 64
+
+#: The keys of a rule that say what kind of name its recipient gives.
+CONVERSIONS = (
+    "recipient_nick2fas",
+    "recipient_email2fas",
+    "recipient_openid2fas",
+    "recipient_github2fas",
+    "recipient_distgit2fas",
+    "recipient_krb2fas",
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a message names, and whether that can be an account.
+
+    ``name`` is the account name in lower case, or None where ``dropped`` says why there is none.
+    """
+
+    raw: Any
+    name: str | None
+    dropped: str = ""
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """The template of a rule that names who gets the badge, and what kind of name that is."""
+
+    template: Template
+    conversions: frozenset[str] = frozenset()
+
+    def find(self, message: Mapping[str, Any], email_domain: str) -> tuple[Found, ...]:
+        """Name the people in a message; raises templates.Missing where it lacks the path.
+
+        ``email_domain`` is the part behind the ``@`` of the accounts' own addresses.
+        """
+        raw = names_in(self.template.fill(message))
+        return tuple(account(self._converted(name, email_domain), name) for name in raw)
+
+    def _converted(self, name: Any, email_domain: str) -> Any:
+        if not isinstance(name, str):
+            return name
+        for key, convert in _TEXT_CONVERSIONS.items():
+            if key in self.conversions:
+                name = convert(name, email_domain)
+        return name
+
+
+def parse_recipient(rule: MappingNode, problems: Problems) -> Recipient | None:
+    """Parse ``recipient`` and the keys that go with it; None where the rule has none."""
+    conversions = frozenset(key for key in CONVERSIONS if _is_on(rule, key, problems))
+    node = rule.get("recipient")
+    if node is None:
+        for key, _ in rule.entries:
+            if key.text in CONVERSIONS:
+                problems.add(key.place, f"'{key.text}' needs a 'recipient' to convert")
+        return None
+    text = as_text(node, "a recipient", problems)
+    template = None if text is None else parse_template(text, problems)
+    if text is None or template is None:
+        return None
+    if not template.paths:
+        problems.add(text.place, "a recipient is a template such as '%(msg.user)s'")
+    return Recipient(template, conversions)
+
+
+def names_in(value: Any) -> tuple[Any, ...]:
+    """Take names out of what a recipient gives.
+
+    That is a name, a list of names, a list of objects with ``name`` (as pagure sends), one such
+    object, the keys of an object, or nothing.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, list):
+        return tuple(_name_of(item) for item in value)
+    if not isinstance(value, Mapping):
+        return (value,)
+    if isinstance(value.get("name"), str):
+        return (value["name"],)
+    return tuple(value)
+
+
+def account(value: Any, raw: Any = None) -> Found:
+    """Tell whether ``value`` can be an account name, and give it in lower case."""
+    raw = value if raw is None else raw
+    if not isinstance(value, str):
+        return Found(raw, None, "is not text")
+    if not value:
+        return Found(raw, None, "is empty")
+    if len(value) > MAX_NAME:
+        return Found(raw, None, f"is longer than {MAX_NAME} characters")
+    if _is_address(value):
+        return Found(raw, None, "is an IP address")
+    if _IMPOSSIBLE.search(value):
+        return Found(raw, None, "has characters that no account name has")
+    name = value.lower()
+    if len(name) > MAX_NAME:
+        return Found(raw, None, f"is longer than {MAX_NAME} characters")
+    return Found(raw, name)
+
+
+# Blanks, what e-mail addresses and URLs have, and what is not printable: control characters,
+# lone surrogates, marks that turn the direction of writing.
+_IMPOSSIBLE = re.compile(
+    r"[\s@/\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _name_of(item: Any) -> Any:
+    return item.get("name") if isinstance(item, Mapping) else item
+
+
+def _is_on(rule: MappingNode, key: str, problems: Problems) -> bool:
+    node = rule.get(key)
+    if node is None:
+        return False
+    if isinstance(node, Scalar) and isinstance(node.value, bool):
+        return node.value
+    problems.add(node.place, f"'{key}' is Yes or No")
+    return False
+
+
+def _from_email(name: str, email_domain: str) -> str:
+    return name.removesuffix(f"@{email_domain}")
+
+
+def _from_openid(name: str, email_domain: str) -> str:
+    found = re.fullmatch(r"https?://([^./]+)\.id\.[^/]+/?", name)
+    return found[1] if found else name
+
+
+def _from_distgit(name: str, email_domain: str) -> str:
+    found = re.fullmatch(r"https?://[^/]+/user/([^/]+)/?", name)
+    return found[1] if found else name
+
+
+def _from_kerberos(name: str, email_domain: str) -> str:
+    return re.sub(r"@[A-Z0-9.-]+$", "", name)
+
+
+# What can be told from the text alone. IRC nicks and GitHub names stay as they are: only an
+# accounts service knows whose they are.
+_TEXT_CONVERSIONS: dict[str, Callable[[str, str], str]] = {
+    "recipient_email2fas": _from_email,
+    "recipient_openid2fas": _from_openid,
+    "recipient_distgit2fas": _from_distgit,
+    "recipient_krb2fas": _from_kerberos,
+}

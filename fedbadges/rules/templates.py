@@ -1,0 +1,134 @@
+"""Templates: ``%(dotted.path)s``, filled from the incoming message.
+
+A template alone gives the value itself with its type; within other text it gives its text.
+``%%`` stands for a percent sign. List indices work: ``%(msg.authors.0.name)s``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedbadges.rules.document import Scalar
+from fedbadges.rules.problems import Place, Problems
+
+#: The path that stands for the candidate, within a filter.
+RECIPIENT = "recipient"
+
+_TOKEN = re.compile(r"%\((?P<path>[^()]*)\)s|%%")
+_BROKEN = re.compile(r"%\(")
+
+
+class Missing(LookupError):
+    """The message lacks what a template names, or has nothing usable there."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """A dotted path into the message."""
+
+    dotted: str
+
+    def resolve(self, message: Mapping[str, Any]) -> Any:
+        """Give what the message has at this path; raises Missing."""
+        return _resolve(message, self.dotted.split("."), self.dotted)
+
+
+@dataclass(frozen=True)
+class Template:
+    """Text with paths in it, parsed once."""
+
+    text: str
+    parts: tuple[str | Path, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The paths that the template reads."""
+        return tuple(part for part in self.parts if isinstance(part, Path))
+
+    def names(self, dotted: str) -> bool:
+        """Tell whether the template reads exactly this path."""
+        return any(path.dotted == dotted for path in self.paths)
+
+    def fill(self, message: Mapping[str, Any]) -> Any:
+        """Fill in values from ``message``.
+
+        Gives the value with its type where the template stands alone, else text. Raises Missing.
+        """
+        if len(self.parts) == 1 and isinstance(self.parts[0], Path):
+            return self.parts[0].resolve(message)
+        return "".join(
+            str(part.resolve(message)) if isinstance(part, Path) else part for part in self.parts
+        )
+
+    def marked(self, marker: str) -> str:
+        """Give the text with each path replaced by the marker, its number and ``_``."""
+        numbers = itertools.count()
+        return "".join(
+            f"{marker}{next(numbers)}_" if isinstance(part, Path) else part for part in self.parts
+        )
+
+
+def parse_template(node: Scalar, problems: Problems) -> Template | None:
+    """Parse the text of ``node``; reports broken parentheses and empty paths."""
+    text = node.text
+    before = len(problems)
+    parts: list[str | Path] = []
+    position = 0
+    for token in _TOKEN.finditer(text):
+        _check_plain(node, position, token.start(), problems)
+        parts.append(text[position : token.start()])
+        parts.append(_part(node, token, problems))
+        position = token.end()
+    _check_plain(node, position, len(text), problems)
+    parts.append(text[position:])
+    if len(problems) > before:
+        return None
+    return Template(text, tuple(part for part in parts if part != ""))
+
+
+def place_within(node: Scalar, offset: int) -> Place:
+    """Give the place of a character of ``node``'s text, or the node's where text was folded."""
+    if not node.literal:
+        return node.place
+    return Place(node.place.path, node.place.line, node.place.column + offset)
+
+
+def _part(node: Scalar, token: re.Match[str], problems: Problems) -> str | Path:
+    if token["path"] is None:
+        return "%"
+    dotted = token["path"].strip()
+    if not all(dotted.split(".")):
+        problems.add(
+            place_within(node, token.start()),
+            f"'{token.group()}' names no path; write it as %(msg.user)s",
+        )
+    return Path(dotted)
+
+
+def _check_plain(node: Scalar, start: int, end: int, problems: Problems) -> None:
+    broken = _BROKEN.search(node.text, start, end)
+    if broken:
+        problems.add(
+            place_within(node, broken.start()),
+            "a template that does not close; write it as %(msg.user)s",
+        )
+
+
+def _resolve(value: Any, parts: list[str], dotted: str) -> Any:
+    if not parts:
+        return value
+    if isinstance(value, Mapping):
+        # A key may itself have dots in it.
+        for length in range(1, len(parts) + 1):
+            key = ".".join(parts[:length])
+            if key in value:
+                return _resolve(value[key], parts[length:], dotted)
+    if isinstance(value, list) and parts[0].isdecimal() and len(parts[0]) < 10:
+        index = int(parts[0])
+        if index < len(value):
+            return _resolve(value[index], parts[1:], dotted)
+    raise Missing(f"the message has no {dotted}")

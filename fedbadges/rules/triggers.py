@@ -1,0 +1,114 @@
+"""Triggers: the cheap check of a message, before anybody is asked anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fedbadges.messages import Message
+from fedbadges.rules.document import Mapping, Node
+from fedbadges.rules.expressions import Expression, parse_expression
+from fedbadges.rules.operators import OPERATORS, AllOf, AnyOf, Check, parse_operator
+from fedbadges.rules.parsing import as_text, only_entry
+from fedbadges.rules.problems import Problems
+
+Trigger = Check[Message]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Holds of a message whose topic ends with these dotted parts."""
+
+    suffix: str
+
+    def holds(self, message: Message) -> bool:
+        """Compare whole parts: ``git.receive`` is no end of ``prod.infragit.receive``."""
+        return message.topic == self.suffix or message.topic.endswith("." + self.suffix)
+
+
+@dataclass(frozen=True)
+class Category:
+    """Holds of the messages of one category, such as ``git``."""
+
+    name: str
+
+    def holds(self, message: Message) -> bool:
+        """Compare the category of the message's topic."""
+        return message.category == self.name
+
+
+@dataclass(frozen=True)
+class LambdaTrigger:
+    """Holds of what an expression over ``msg``, the whole message, is true of."""
+
+    expression: Expression
+
+    def holds(self, message: Message) -> bool:
+        """Evaluate the expression; raises whatever it raises."""
+        return bool(self.expression(message.body))
+
+
+@dataclass(frozen=True)
+class Concern:
+    """Which messages a trigger can hold of at all: by topic, by category, or any."""
+
+    topics: frozenset[str] = frozenset()
+    categories: frozenset[str] = frozenset()
+    anything: bool = False
+
+    def __or__(self, other: Concern) -> Concern:
+        return Concern(
+            self.topics | other.topics,
+            self.categories | other.categories,
+            self.anything or other.anything,
+        )
+
+
+def concern_of(trigger: Trigger) -> Concern:
+    """Tell which messages ``trigger`` can hold of; of all others it does not hold."""
+    if isinstance(trigger, Topic):
+        return Concern(topics=frozenset([trigger.suffix]))
+    if isinstance(trigger, Category):
+        return Concern(categories=frozenset([trigger.name]))
+    if isinstance(trigger, AllOf):
+        return min((concern_of(part) for part in trigger.parts), key=_breadth)
+    if isinstance(trigger, AnyOf):
+        concern = Concern()
+        for part in trigger.parts:
+            concern |= concern_of(part)
+        return concern
+    return Concern(anything=True)
+
+
+def parse_trigger(node: Node, problems: Problems) -> Trigger | None:
+    """Parse the mapping below ``trigger:``, or below one of its operators."""
+    known = ("topic", "category", "lambda", *OPERATORS)
+    entry = only_entry(node, known, "a trigger", problems)
+    if entry is None:
+        return None
+    key, value = entry
+    if key.text in OPERATORS:
+        return parse_operator(key.text, value, lambda part: parse_trigger(part, problems), problems)
+    if key.text == "lambda":
+        expression = parse_expression(value, "msg", problems)
+        return None if expression is None else LambdaTrigger(expression)
+    return _parse_name(key.text, value, problems)
+
+
+def _breadth(concern: Concern) -> tuple[bool, int, int]:
+    return concern.anything, len(concern.categories), len(concern.topics)
+
+
+def _parse_name(kind: str, node: Node, problems: Problems) -> Trigger | None:
+    """Parse a topic or a category: its name, or operators over several."""
+    if isinstance(node, Mapping):
+        entry = only_entry(node, OPERATORS, f"a '{kind}'", problems)
+        if entry is None:
+            return None
+        key, value = entry
+        return parse_operator(
+            key.text, value, lambda part: _parse_name(kind, part, problems), problems
+        )
+    name = as_text(node, f"a {kind}", problems)
+    if name is None:
+        return None
+    return Topic(name.text.strip()) if kind == "topic" else Category(name.text.strip())

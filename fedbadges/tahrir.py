@@ -1,0 +1,219 @@
+"""The tahrir side: who holds which badge, who opted out, awarding, ranks."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, exc, func, select
+from sqlalchemy.orm import Session
+from tahrir_api.dbapi import TahrirDatabase
+from tahrir_api.model import Assertion, Issuer, Person
+from tahrir_api.model import Badge as BadgeRow
+
+from fedbadges.databases import asking, engine
+from fedbadges.rules.rule import Badge
+from fedbadges.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_NAME = "tahrir"
+
+#: How often an award is tried again when another process gets in between.
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to tell the bus: the body is what tahrir_api gives."""
+
+    topic: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What tahrir knows of some people and badges: held ones as (username, badge id)."""
+
+    held: frozenset[tuple[str, str]]
+    opted_out: frozenset[str]
+
+    def allows(self, username: str, badge_id: str) -> bool:
+        """Tell whether this person could still get this badge."""
+        return username not in self.opted_out and (username, badge_id) not in self.held
+
+
+@dataclass(frozen=True)
+class Given:
+    """A badge that was just given: to which person (tahrir's number), and what to tell the bus."""
+
+    person_id: int
+    notices: tuple[Notice, ...]
+
+
+class Tahrir:
+    """Questions and changes to tahrir's database; each raises Unavailable while it is away."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._engine = engine(settings.tahrir_url)
+
+    def publish_badges(self, badges: Iterable[Badge]) -> frozenset[str]:
+        """Make tahrir show these badges as their rules describe them.
+
+        Gives the ids of those that tahrir holds to be legacy, which nobody can be awarded.
+        """
+        wanted = list(badges)
+        with self._session() as (session, api, _):
+            issuer = self._issuer(session, api)
+            rows = api.get_badges([badge.id for badge in wanted], include_legacy=True)
+            known = {row.id: row for row in rows}
+            for badge in wanted:
+                _publish_badge(api, badge, known.get(badge.id), issuer)
+            session.commit()
+            return frozenset(row.id for row in known.values() if row.legacy)
+
+    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
+        """Ask for all these people and badges at once: who holds what, and who opted out."""
+        by_email = {self._settings.email_of(username): username for username in usernames}
+        ids = sorted(set(badge_ids))
+        held: set[tuple[str, str]] = set()
+        opted_out: set[str] = set()
+        with asking(_NAME), self._engine.connect() as connection:
+            rows = list(connection.execute(_standing(Person.email, by_email, ids)))
+            missed = sorted(set(by_email) - {row.email for row in rows})
+            if missed:
+                # No index serves this, so only what the exact address missed is compared so.
+                rows += connection.execute(_standing(func.lower(Person.email), missed, ids))
+        for email, out, badge_id in rows:
+            username = by_email[email.lower()]
+            if out:
+                opted_out.add(username)
+            if badge_id is not None:
+                held.add((username, badge_id))
+        return Standing(frozenset(held), frozenset(opted_out))
+
+    def award(self, badge_id: str, username: str, link: str | None) -> Given | None:
+        """Give a badge; None if the person holds it by now or has opted out.
+
+        ``link`` says because of what. The person is made where tahrir has none of that name.
+        """
+        for _ in range(_TRIES):
+            try:
+                return self._award(badge_id, username, link)
+            except exc.IntegrityError:
+                # Another worker or hub was faster, with the person or with the very award.
+                if not self.standing([username], [badge_id]).allows(username, badge_id):
+                    return None
+        raise RuntimeError(f"tahrir refused {badge_id} for {username} {_TRIES} times")
+
+    def adjust_ranks(self, person_ids: Iterable[int]) -> tuple[Notice, ...]:
+        """Compute the leaderboard afresh, once for all these people who got badges.
+
+        Gives what to tell the bus of them; the bodies are those of tahrir_api's ``adjust_ranks``.
+        """
+        with self._session() as (session, api, _):
+            people = list(session.scalars(select(Person).where(Person.id.in_(set(person_ids)))))
+            before = {person.id: person.rank for person in people}
+            for person, place in api.make_leaderboard().items():
+                person.rank = place["rank"]
+            session.flush()
+            notices = tuple(
+                Notice(
+                    "person.rank.advance",
+                    {"person": person.as_dict(), "old_rank": before[person.id]},
+                )
+                for person in people
+            )
+            session.commit()
+            return notices
+
+    def _award(self, badge_id: str, username: str, link: str | None) -> Given | None:
+        with self._session() as (session, api, notices):
+            email = self._settings.email_of(username)
+            person = api.get_person(email) or api.get_person(nickname=username)
+            if person is None:
+                api.add_person(email=email, nickname=username)
+            elif person.opt_out:
+                return None
+            else:
+                email = person.email
+            now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+            if not api.add_assertion(badge_id, email, now, link):
+                raise RuntimeError(f"tahrir has no badge {badge_id}")
+            session.commit()
+            number = notices[0].body["user"]["badges_user_id"]
+            return Given(number, tuple(notices))
+
+    def _issuer(self, session: Session, api: TahrirDatabase) -> int:
+        issuer = self._settings.issuer
+        # Names are unique there: an issuer whose origin was changed by hand stays who it is.
+        known = session.scalar(select(Issuer.id).where(Issuer.name == issuer.name))
+        if known is not None:
+            return int(known)
+        return int(
+            api.add_issuer(
+                origin=issuer.origin, name=issuer.name, org=issuer.org, contact=issuer.contact
+            )
+        )
+
+    @contextmanager
+    def _session(self) -> Iterator[tuple[Session, TahrirDatabase, list[Notice]]]:
+        """Open a session that commits nothing by itself, and collects what tahrir_api announces."""
+        notices: list[Notice] = []
+
+        def announce(message: Any) -> None:
+            notices.append(Notice(message.topic.removeprefix("badges."), message.body))
+
+        with asking(_NAME), Session(self._engine, autoflush=False) as session:
+            api = TahrirDatabase(session=session, autocommit=False, notification_callback=announce)
+            yield session, api, notices
+
+
+def _standing(address: Any, emails: Iterable[str], badge_ids: list[str]) -> Any:
+    return (
+        select(Person.email, Person.opt_out, Assertion.badge_id)
+        .outerjoin(
+            Assertion,
+            and_(Assertion.person_id == Person.id, Assertion.badge_id.in_(badge_ids)),
+        )
+        .where(address.in_(list(emails)))
+    )
+
+
+def _publish_badge(api: TahrirDatabase, badge: Badge, row: BadgeRow | None, issuer_id: int) -> None:
+    if row is None:
+        api.add_badge(
+            name=badge.name,
+            image=badge.image_url,
+            desc=badge.description,
+            criteria=badge.discussion,
+            issuer_id=issuer_id,
+            tags=list(badge.tags or ()),
+            badge_id=badge.id,
+        )
+        return
+    changes = _changes(badge, row)
+    if changes:
+        log.info("The badge %s changed: %s", badge.id, ", ".join(sorted(changes)))
+        api.update_badge(badge.id, **changes)
+
+
+def _changes(badge: Badge, row: BadgeRow) -> dict[str, Any]:
+    wanted = {
+        "name": badge.name,
+        "image": badge.image_url,
+        "description": badge.description,
+        "criteria": badge.discussion,
+    }
+    changes: dict[str, Any] = {
+        key: value for key, value in wanted.items() if getattr(row, key) != value
+    }
+    # Where a rule says nothing of tags, those that were set on the web site stay.
+    if badge.tags is not None and sorted(tag.name for tag in row.tags) != list(badge.tags):
+        changes["tags"] = list(badge.tags)
+    return changes

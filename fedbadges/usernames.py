@@ -1,0 +1,55 @@
+"""Who a message concerns, according to ``fedmsg.meta`` and its plugins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import fedmsg.meta
+
+from fedbadges.messages import Message
+from fedbadges.once import Throttle
+
+log = logging.getLogger(__name__)
+
+#: What fedmsg itself brings; of these only logger and announce name anybody.
+_BUILTIN = frozenset(["announce", "logger", "unhandled"])
+BUILTIN_CATEGORIES = frozenset(["announce", "logger"])
+
+
+class Usernames:
+    """Names the users and packages of a message; never raises for what a message holds."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = dict(config)
+        fedmsg.meta.make_processors(**self._config)
+        self._failures = Throttle()
+
+    @property
+    def has_plugins(self) -> bool:
+        """Whether anything but fedmsg's own processors is installed."""
+        names = {processor.__name__.lower() for processor in fedmsg.meta.processors}
+        return bool(names - _BUILTIN)
+
+    def users(self, message: Message) -> frozenset[str]:
+        """Name the users that the message concerns, in lower case."""
+        return frozenset(name.lower() for name in self._ask(fedmsg.meta.msg2usernames, message))
+
+    def packages(self, message: Message) -> frozenset[str]:
+        """Name the packages that the message concerns."""
+        return self._ask(fedmsg.meta.msg2packages, message)
+
+    def _ask(self, function: Any, message: Message) -> frozenset[str]:
+        try:
+            names = function(message.body, **self._config) or ()
+            return frozenset(name for name in names if isinstance(name, str))
+        except Exception as error:  # a plugin may stumble over anything in a message
+            if self._failures.first((message.category, type(error))):
+                log.warning(
+                    "The fedmsg.meta plugin for %r could not name the users of %r: %r",
+                    message.category,
+                    message.msg_id,
+                    error,
+                )
+            return frozenset()

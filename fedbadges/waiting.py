@@ -1,0 +1,151 @@
+"""The waiting room: cases whose message datanommer has not stored yet.
+
+Another process stores the messages, and may be a little later than the bus.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from fedbadges.engine import Case
+from fedbadges.rules.criteria import Unavailable
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks, the first and the longest.
+_SHORTEST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.25
+
+
+@dataclass(eq=False)
+class _Guest:
+    case: Case
+    since: float = field(default_factory=time.monotonic)
+    decided: Future[object] = field(default_factory=Future)
+
+
+class WaitingRoom:
+    """Holds cases until their message is stored, then has them decided; nobody waits for others.
+
+    ``stored`` tells which of some message ids datanommer has; ``decide`` is called with each case,
+    in one of ``workers`` threads. ``delay`` is how many seconds a case waits at most, and above
+    ``limit`` messages of ``backlog`` (those that wait here are added) none waits at all.
+    """
+
+    def __init__(
+        self,
+        stored: Callable[[Iterable[str]], set[str]],
+        decide: Callable[[Case], object],
+        *,
+        delay: float,
+        limit: int,
+        backlog: Callable[[], int] = lambda: 0,
+        workers: int = 1,
+    ) -> None:
+        self._stored = stored
+        self._decide = decide
+        self._delay = delay
+        self._limit = limit
+        self._backlog = backlog
+        self._guests: list[_Guest] = []
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._late = False
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="fedbadges-decide")
+        self._thread = threading.Thread(target=self._watch, name="fedbadges-waiting", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch for stored messages."""
+        self._thread.start()
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._guests)
+
+    def admit(self, case: Case) -> Future[object]:
+        """Take a case, and give what becomes done when it is decided."""
+        guest = _Guest(case)
+        if self._stopping:
+            self._finish(guest)
+            return guest.decided
+        with self._changed:
+            self._guests.append(guest)
+            self._changed.notify()
+        return guest.decided
+
+    def stop(self) -> None:
+        """Have everybody decided without further waiting, and return when that is done."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._pool.shutdown(wait=True)
+
+    def _watch(self) -> None:
+        pause = _SHORTEST_PAUSE
+        while True:
+            with self._changed:
+                before = len(self._guests)
+                self._changed.wait_for(lambda: self._stopping or self._guests)
+                if not self._guests:
+                    return
+                if not before:
+                    pause = _SHORTEST_PAUSE
+                guests = list(self._guests)
+            released = self._release(guests)
+            if len(released) == len(guests):
+                continue
+            pause = _SHORTEST_PAUSE if released else min(2 * pause, _LONGEST_PAUSE)
+            with self._changed:
+                if not self._stopping:
+                    self._changed.wait(pause)
+
+    def _release(self, guests: list[_Guest]) -> list[_Guest]:
+        crowded = self._stopping or len(guests) + self._backlog() > self._limit
+        stored = self._ask(guests)
+        now = time.monotonic()
+        found = [guest for guest in guests if guest.case.message.msg_id in stored]
+        others = [guest for guest in guests if guest not in found]
+        overdue = [guest for guest in others if crowded or now - guest.since >= self._delay]
+        if not crowded:
+            self._report(found, overdue)
+        released = [*found, *overdue]
+        with self._changed:
+            self._guests = [guest for guest in self._guests if guest not in released]
+        for guest in released:
+            self._pool.submit(self._finish, guest)
+        return released
+
+    def _ask(self, guests: list[_Guest]) -> set[str]:
+        ids = {guest.case.message.msg_id for guest in guests}
+        try:
+            return self._stored(msg_id for msg_id in ids if msg_id is not None)
+        except Unavailable:
+            # Deciding asks the same database, and says what is the matter.
+            return set()
+
+    def _report(self, found: list[_Guest], overdue: list[_Guest]) -> None:
+        if overdue and not self._late:
+            self._late = True
+            log.warning(
+                "datanommer had not stored %r within %g s; going on without, so counts may be "
+                "short of the latest messages. Is its consumer running? This is said once.",
+                overdue[0].case.message.msg_id,
+                self._delay,
+            )
+        if found and not overdue and self._late:
+            self._late = False
+            log.info("datanommer stores messages in time again")
+
+    def _finish(self, guest: _Guest) -> None:
+        try:
+            guest.decided.set_result(self._decide(guest.case))
+        except Exception as error:  # of a case that nobody waits for, nobody would hear
+            log.exception("Could not decide %r", guest.case.message.msg_id)
+            guest.decided.set_exception(error)
