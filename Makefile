@@ -27,8 +27,8 @@ venv: .venv/installed  ## make .venv, with fedbadges in it
 
 .PHONY: clean
 clean:  ## remove the environments and what the tools left
-	rm -rf .venv .tox build dist fedbadges.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv .tox dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -type d \( -name __pycache__ -o -name '*.egg-info' -o -name build \) -prune -exec rm -rf {} +
 
 # $(call make_venv,PATH)
 define make_venv
@@ -58,6 +58,7 @@ endif
 .venv/installed: setup.py pyproject.toml packaging/psycopg2/setup.py demo/usernames/setup.py
 	$(call make_venv,.venv)
 	@echo "Installing into .venv; this takes a minute ..."
+	@.venv/bin/python $(PIP_INSTALL) 'pip >= 23.1'  # before, it cannot build txWS
 	@.venv/bin/python $(PIP_INSTALL) ./packaging/psycopg2 --editable . --editable demo/usernames
 	@.venv/bin/python $(PRINT_PREFIX) >$@
 

@@ -61,7 +61,10 @@ def environment(
     stand_in = ["./packaging/psycopg2"] if request.param == "psycopg2-binary" else []
     path = tmp_path_factory.mktemp(request.param) / "venv"
     run(sys.executable, "-m", "venv", path)
-    run(path / "bin" / "python", "-m", "pip", "install", *stand_in, ".", cwd=sources)
+    # What was built before, by another pip, says nothing about this one.
+    install = (path / "bin" / "python", "-m", "pip", "--no-cache-dir", "install")
+    run(*install, "pip >= 23.1")
+    run(*install, *stand_in, ".", cwd=sources)
     return path
 
 
