@@ -112,6 +112,10 @@ class Hub:
         """Returns all that it has printed and logged until now."""
         return self.log_file.read_text() if self.log_file.exists() else ""
 
+    def lines_with(self, text: str) -> list[str]:
+        """Returns the lines, logged or printed, that contain a text."""
+        return [line for line in self.log().splitlines() if text in line]
+
     def logged(self, level: str, *parts: str) -> list[str]:
         """Returns the log lines of a level that contain all these parts."""
         lines = [line for line in self.log().splitlines() if line.startswith(level + " ")]

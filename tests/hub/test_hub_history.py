@@ -1,0 +1,99 @@
+"""With a datanommer that another process writes: waiting for it, and not for ever."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from support.bus import fedmsg_body
+from support.databases import Databases, create_schemas, store_message
+from support.deployment import Deployment, run_deployment
+from support.rules import counting_rule
+
+LATE = 0.5
+
+RULES = {
+    "twice": counting_rule("Twice", "logger.twice", 2),
+    "once": counting_rule("Once", "logger.once", 1),
+}
+
+
+@pytest.fixture(scope="module")
+def stored_elsewhere(shared_database: Databases) -> Databases:
+    create_schemas(shared_database)
+    return shared_database
+
+
+@pytest.fixture(scope="module")
+def patient(
+    stored_elsewhere: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    yield from _run(stored_elsewhere, tmp_path_factory, consume_delay=60)
+
+
+@pytest.fixture(scope="module")
+def impatient(
+    stored_elsewhere: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    yield from _run(stored_elsewhere, tmp_path_factory, consume_delay=LATE)
+
+
+def _run(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory, consume_delay: float
+) -> Iterator[Deployment]:
+    settings = {
+        "badges.record_messages": False,
+        "badges.create_tables": False,
+        "badges.consume_delay": consume_delay,
+    }
+    with run_deployment(tmp_path_factory.mktemp("hub"), databases, RULES, settings) as running:
+        yield running
+
+
+def test_a_message_that_is_stored_late_is_counted_and_holds_up_nobody(
+    patient: Deployment,
+) -> None:
+    databases = patient.databases
+    store_message(databases, fedmsg_body("logger.twice", {}, "ann"), ["ann"])
+    other = fedmsg_body("logger.once", {}, "bea")
+    store_message(databases, other, ["bea"])
+
+    late = patient.publish("logger.twice", username="ann")
+    published = time.monotonic()
+    patient.bus.send(other)
+    patient.wait_for_badge("bea", "once")
+    assert patient.badges("ann") == {}
+
+    time.sleep(max(0, published + LATE - time.monotonic()))
+    store_message(databases, late, ["ann"])
+
+    assert late["msg_id"] in patient.wait_for_badge("ann", "twice")
+
+
+def test_the_message_itself_is_counted_once(patient: Deployment) -> None:
+    lonely = patient.publish("logger.twice", username="cleo")
+    store_message(patient.databases, lonely, ["cleo"])
+    after = patient.publish("logger.once", username="dora")
+    store_message(patient.databases, after, ["dora"])
+
+    patient.wait_for_badge("dora", "once")
+
+    assert patient.badges("cleo") == {}
+
+
+def test_a_message_that_is_never_stored_is_judged_by_the_others(impatient: Deployment) -> None:
+    for _ in range(2):
+        store_message(impatient.databases, fedmsg_body("logger.twice", {}, "eve"), ["eve"])
+
+    never_stored = impatient.publish("logger.twice", username="eve")
+
+    assert never_stored["msg_id"] in impatient.wait_for_badge("eve", "twice")
+
+
+def test_nothing_is_awarded_for_what_is_nowhere_stored(impatient: Deployment) -> None:
+    impatient.publish("logger.once", username="fay")
+    store_message(impatient.databases, fedmsg_body("logger.once", {}, "gus"), ["gus"])
+    impatient.publish("logger.once", username="gus")
+
+    impatient.wait_for_badge("gus", "once")
+
+    assert impatient.badges("fay") == {}

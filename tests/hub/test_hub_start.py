@@ -1,0 +1,185 @@
+"""Starting: the first award, the rules' metadata, the command, and wrong settings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.bus import Bus
+from support.databases import PASSWORD, Databases, tahrir
+from support.deployment import run_deployment, started
+from support.hub import Hub, default_settings
+from support.rules import counting_rule, rule, write_rules
+from support.waiting import eventually
+
+FIRST = {"first": counting_rule("First Step", "logger.first", 1)}
+
+
+def test_fedmsg_badges_runs_the_daemon_alone(database: Databases, tmp_path: Path) -> None:
+    settings = {
+        "fedmsg.consumers.dummy.enabled": True,
+        "badges.email_domain": "people.example.org",
+    }
+    with run_deployment(
+        tmp_path / "hub", database, FIRST, settings, command="fedmsg-badges"
+    ) as deployment:
+        deployment.publish("logger.first", username="ann")
+        deployment.wait_for_badge("ann", "first-step")
+
+        assert "DummyConsumer" not in deployment.hub.log()
+    with tahrir(database) as persons:
+        assert persons.get_person(nickname="ann").email == "ann@people.example.org"
+
+
+def test_changed_metadata_reaches_tahrir_at_the_next_start(
+    database: Databases, tmp_path: Path
+) -> None:
+    def described(description: str, image: str) -> dict[str, str]:
+        body = FIRST["first"].partition("\ntrigger:")
+        return {"first": rule("First Step", "".join(body[1:]), description, image)}
+
+    def badge() -> tuple[str, str]:
+        with tahrir(database) as badges:
+            found = badges.get_badge("first-step")
+            return found and (found.description, found.image)
+
+    old = ("Walked", "https://badges.example.org/pngs/old.png")
+    new = ("Walked a little", "https://badges.example.org/pngs/new.png")
+    with run_deployment(tmp_path / "hub", database, described(*old)) as deployment:
+        deployment.publish("logger.first", username="ann")
+        deployment.wait_for_badge("ann", "first-step")
+        assert badge() == old
+
+        write_rules(tmp_path / "hub" / "rules", described(*new))
+        deployment.restart()
+
+        eventually(lambda: badge() == new, "the new description and image in tahrir")
+        assert "first-step" in deployment.badges("ann")
+
+
+@pytest.fixture
+def bus() -> Iterator[Bus]:
+    bus = Bus()
+    yield bus
+    bus.close()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Databases:
+    return Databases(
+        "sqlite", f"sqlite:///{tmp_path}/tahrir.db", f"sqlite:///{tmp_path}/datanommer.db"
+    )
+
+
+@pytest.fixture
+def settings(bus: Bus, sqlite: Databases, tmp_path: Path) -> dict[str, object]:
+    write_rules(tmp_path / "rules", FIRST)
+    return default_settings(sqlite, bus, tmp_path / "rules")
+
+
+@pytest.fixture
+def hub(settings: dict[str, object], tmp_path: Path) -> Iterator[Hub]:
+    hub = Hub(tmp_path / "hub", settings)
+    started.append(hub)
+    yield hub
+    hub.stop()
+    started.remove(hub)
+
+
+MALFORMED = {
+    "badges.consume_delay": "soon",
+    "badges.delay_limit": -1,
+    "badges.record_messages": "perhaps",
+    "badges.banned_usernames": 7,
+    "badges.yaml.directory": "/nowhere/at/all",
+    "datanommer.sqlalchemy.url": "no url",
+    "fedbadges.datagrepper_url": "no address",
+}
+
+
+REQUIRED = ["badges_global", "badges.yaml.directory", "datanommer.sqlalchemy.url"]
+
+
+def test_the_command_refuses_malformed_settings_with_a_line_for_each(
+    hub: Hub, settings: dict[str, object]
+) -> None:
+    hub.configure(settings | MALFORMED)
+
+    hub.start("fedmsg-badges")
+
+    assert hub.exit_code() > 0
+    for key in MALFORMED:
+        (line,) = hub.lines_with(key)
+        assert hub.place_of(key) in line
+    assert not hub.lines_with("Traceback")
+
+
+def test_the_command_refuses_to_run_without_required_settings_with_a_line_for_each(
+    hub: Hub, settings: dict[str, object]
+) -> None:
+    hub.configure({key: value for key, value in settings.items() if key not in REQUIRED})
+
+    hub.start("fedmsg-badges")
+
+    assert hub.exit_code() > 0
+    for key in REQUIRED:
+        assert len(hub.lines_with(key)) == 1
+    assert not hub.lines_with("Traceback")
+
+
+def test_in_a_shared_hub_a_malformed_setting_is_critical_and_the_hub_goes_on(
+    hub: Hub, bus: Bus, settings: dict[str, object]
+) -> None:
+    key = "badges.consume_delay"
+    hub.configure(settings | {key: "soon", "fedmsg.consumers.dummy.enabled": True})
+
+    hub.start()
+
+    hub.wait_for_log("CRITICAL", key, hub.place_of(key))
+    hub.wait_for_log("INFO", "Running the MokshaHub reactor")
+    # Another consumer of this hub hears the bus.
+    eventually(lambda: bus.hubs() == 1, "the hub listens to the bus")
+    assert hub.running()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param(f"postgresql://daemon:{PASSWORD}@127.0.0.1:1/tahrir", id="unreachable"),
+        pytest.param(f"postgresql://daemon:{PASSWORD}@127.0.0.1:port/tahrir", id="malformed"),
+    ],
+)
+@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])
+def test_a_password_is_not_logged_when_the_database_cannot_be_used(
+    hub: Hub, settings: dict[str, object], url: str, command: str
+) -> None:
+    both = {
+        "badges_global": settings["badges_global"] | {"database_uri": url},
+        "datanommer.sqlalchemy.url": url,
+    }
+    hub.configure(settings | both)
+
+    hub.start(command)
+
+    eventually(
+        lambda: not hub.running() or hub.logged("ERROR") or hub.logged("CRITICAL"),
+        "the daemon notices",
+    )
+    assert PASSWORD not in hub.log()
+
+
+def test_what_looks_wrong_at_the_start_is_a_warning(
+    hub: Hub, settings: dict[str, object], tmp_path: Path
+) -> None:
+    hub.configure(settings | {"badges.consume_dely": 1})
+    write_rules(
+        tmp_path / "rules", {"nobody": counting_rule("Nobody Knows Whom", "git.receive", 1)}
+    )
+
+    hub.start()
+
+    # Of a misspelt key, which one was meant.
+    misspelt = hub.wait_for_log("WARNING", "badges.consume_dely", "'badges.consume_delay'")
+    assert hub.place_of("badges.consume_dely") in misspelt
+    # Of rules that need a plugin to have candidates, which these are.
+    nameless = hub.wait_for_log("WARNING", "nobody-knows-whom")
+    assert "first-step" not in nameless
