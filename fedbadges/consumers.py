@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import moksha.hub.reactor
 from fedmsg.consumers import FedmsgConsumer
 from moksha.common.lib.converters import asbool
+from moksha.hub.reactor import reactor
 from sqlalchemy import exc
 
 from fedbadges.daemon import Daemon
+from fedbadges.hub_signals import heed_signals
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.settings import ENABLED, Settings, SettingsError, read_settings
 
@@ -42,6 +43,9 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         super().__init__(hub)
         self._daemon = daemon
         daemon.start()
+        # The hub's worker threads end during the shutdown, so after it nothing more is handed over.
+        reactor.addSystemEventTrigger("after", "shutdown", daemon.stop)
+        reactor.callWhenRunning(heed_signals)
 
     def consume(self, message: dict[str, Any]) -> None:
         """Handle one message; called by the hub's worker threads."""
@@ -49,10 +53,10 @@ class FedoraBadgesConsumer(FedmsgConsumer):
             self._daemon.handle(message.get("body"), wait=self.blocking_mode)
 
     def stop(self) -> None:
-        """Finish what is in hand; called by the hub when it stops."""
+        """Take no more messages; called by the hub when it stops."""
         super().stop()
         if self._daemon is not None:
-            self._daemon.stop()
+            self._daemon.hurry()
 
     def _make_daemon(self, settings: Settings) -> Daemon | None:
         config = settings.fedmsg
@@ -107,4 +111,4 @@ def _run_here(function: Any) -> None:
 
 
 def _run_in_reactor(function: Any) -> None:
-    moksha.hub.reactor.reactor.callFromThread(function)
+    reactor.callFromThread(function)

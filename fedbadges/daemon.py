@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from fedbadges.databases import create_history, create_tahrir, engine
+from fedbadges.databases import create_history, create_tahrir, despite_races, engine
 from fedbadges.engine import Case, Engine
 from fedbadges.history import History
 from fedbadges.messages import Message, parse_message
@@ -46,8 +46,8 @@ class Daemon:
         self._settings = settings
         self._patience = Patience()
         if settings.create_tables:
-            create_tahrir(settings.tahrir_url)
-            create_history(engine(settings.history_url))
+            despite_races(lambda: create_tahrir(settings.tahrir_url))
+            despite_races(lambda: create_history(engine(settings.history_url)))
         self._history = History(settings)
         self._tahrir = Tahrir(settings)
         self._usernames = Usernames(settings.fedmsg)
@@ -88,9 +88,13 @@ class Daemon:
         except Stopped:
             log.warning("Stopping before %r could be handled", message.msg_id)
 
+    def hurry(self) -> None:
+        """Wait no more for a database that is away: the daemon is about to stop."""
+        self._patience.stop()
+
     def stop(self) -> None:
         """Decide what waits, tell the bus what was awarded, and end."""
-        self._patience.stop()
+        self.hurry()
         self._waiting.stop()
         self._ranks.stop()
         self._publisher.stop()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import logging
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import datanommer.models
 import tahrir_api.utils
@@ -18,8 +20,16 @@ from sqlalchemy.ext.compiler import compiles
 
 from fedbadges.rules.criteria import Unavailable
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 #: Seconds that SQLite waits for another process to finish writing.
 _SQLITE_PATIENCE = 30
+
+#: How often, and after how many seconds, what another process got in the way of is done again.
+_RACES = 2
+_PAUSE = 0.2
 
 
 def parse_url(text: str) -> URL:
@@ -63,6 +73,17 @@ def asking(name: str) -> Iterator[None]:
         if not error.connection_invalidated:
             raise
         raise Unavailable(f"{name}: {_reason(error)}") from error
+
+
+def despite_races(do: Callable[[], T]) -> T:
+    """Do, again where another process was doing the same at the same time."""
+    for _ in range(_RACES):
+        try:
+            return do()
+        except (exc.IntegrityError, exc.ProgrammingError, exc.OperationalError) as error:
+            log.debug("Once more: %s", _reason(error))
+            time.sleep(_PAUSE)
+    return do()
 
 
 def create_tahrir(url: URL | str) -> None:

@@ -15,7 +15,7 @@ from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Issuer, Person
 from tahrir_api.model import Badge as BadgeRow
 
-from fedbadges.databases import asking, engine
+from fedbadges.databases import asking, despite_races, engine
 from fedbadges.rules.rule import Badge
 from fedbadges.settings import Settings
 
@@ -68,6 +68,9 @@ class Tahrir:
         Gives the ids of those that tahrir holds to be legacy, which nobody can be awarded.
         """
         wanted = list(badges)
+        return despite_races(lambda: self._publish_badges(wanted))
+
+    def _publish_badges(self, wanted: list[Badge]) -> frozenset[str]:
         with self._session() as (session, api, _):
             issuer = self._issuer(session, api)
             rows = api.get_badges([badge.id for badge in wanted], include_legacy=True)

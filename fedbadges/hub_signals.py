@@ -1,0 +1,50 @@
+"""Stopping a hub by a signal.
+
+moksha stops on SIGINT and SIGHUP only, and an idle reactor sleeps through both, because nothing
+wakes it; SIGTERM kills it in the middle of a message.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+
+import moksha.hub
+from moksha.hub.reactor import reactor
+from twisted.internet.error import ReactorNotRunning
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def heed_signals() -> None:
+    """Stop the hub when one of the signals comes, and the process at once when a second one does.
+
+    To be called in the running reactor's thread; elsewhere than in the main thread it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in _SIGNALS:
+        signal.signal(number, _first)
+
+
+def _first(number: int, frame: FrameType | None) -> None:
+    for other in _SIGNALS:
+        signal.signal(other, _second)
+    # Unlike a direct call, this wakes the reactor.
+    reactor.callFromThread(_stop)
+
+
+def _second(number: int, frame: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+def _stop() -> None:
+    hub = getattr(moksha.hub, "_hub", None)
+    if hub is not None:
+        hub.stop()
+    try:
+        reactor.stop()
+    except ReactorNotRunning:
+        return
