@@ -45,7 +45,11 @@ def parse_url(text: str) -> URL:
         url = url.set(drivername="postgresql+psycopg2")
     if url.get_backend_name() not in ("postgresql", "sqlite"):
         raise ValueError(f"'{url.drivername}' is neither postgresql nor sqlite")
-    return url
+    try:
+        url.get_dialect().import_dbapi()
+    except (exc.NoSuchModuleError, ImportError):
+        raise ValueError(f"no driver '{url.drivername}' is installed") from None
+    return _without_open_password(url)
 
 
 @functools.cache
@@ -123,6 +127,14 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
 def _make_directory(url: URL) -> None:
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _without_open_password(url: URL) -> URL:
+    """Put a password among the parameters, which is shown, where it is not."""
+    password = url.query.get("password")
+    if not isinstance(password, str):
+        return url
+    return url.difference_update_query(["password"]).set(password=password)
 
 
 def _reason(error: BaseException) -> str:

@@ -116,8 +116,12 @@ def _count(value: Any) -> int:
 
 
 def _directory(value: Any) -> Path:
-    path = Path(_text(value)).expanduser()
-    if not path.is_dir():
+    try:
+        path = Path(_text(value)).expanduser()
+        found = path.is_dir()
+    except (OSError, RuntimeError) as error:  # a name too long, a home that nobody has, …
+        raise ValueError(getattr(error, "strerror", None) or str(error)) from None
+    if not found:
         raise ValueError("no such directory")
     return path
 

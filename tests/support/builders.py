@@ -1,0 +1,77 @@
+"""What the parts below the hub are made of: settings, rules and messages, with few words."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from fedbadges.daemon import load_backends
+from fedbadges.databases import engine
+from fedbadges.messages import Message, parse_message
+from fedbadges.rules.loader import load_text
+from fedbadges.rules.rule import Rule
+from fedbadges.settings import Settings, read_settings
+from support.bus import fedmsg_body
+from support.databases import Databases
+from support.rules import rule
+
+ISSUER = {
+    "issuer_origin": "https://badges.example.org",
+    "issuer_name": "Example Badges",
+    "issuer_org": "https://example.org",
+    "issuer_contact": "badges@example.org",
+}
+
+
+def make_config(databases: Databases, directory: Path, **issuer: str) -> dict[str, Any]:
+    """Returns a configuration as fedmsg reads it, with the rules in ``directory``."""
+    return {
+        "badges.yaml.directory": str(directory),
+        "badges_global": {
+            "database_uri": databases.tahrir_url,
+            "badge_issuer": ISSUER | issuer,
+        },
+        "datanommer.sqlalchemy.url": databases.datanommer_url,
+        "fedbadges.datagrepper_url": "https://datagrepper.example.org",
+        "badges.email_domain": "example.org",
+    }
+
+
+def make_settings(databases: Databases, directory: Path, **keys: Any) -> Settings:
+    """Returns settings; ``keys`` are those below ``badges.``, such as ``consume_delay``."""
+    config = make_config(databases, directory)
+    config |= {f"badges.{name}": value for name, value in keys.items()}
+    settings, warnings = read_settings(config)
+    assert not warnings
+    return settings
+
+
+def make_message(topic: str = "logger.log", msg: Any = None, **envelope: Any) -> Message:
+    """Returns a message that comes now; ``envelope`` are keys beside ``msg``."""
+    body = fedmsg_body(topic, {}) | {"msg": {} if msg is None else msg} | envelope
+    message = parse_message(body)
+    assert message is not None
+    return message
+
+
+def make_rule(settings: Settings, name: str, body: str, **metadata: str) -> Rule:
+    """Returns a rule, from its name and the YAML of its trigger, criteria and recipient."""
+    text = rule(name, body, **metadata)
+    return load_text(text.encode(), f"{name}.yml", load_backends(settings))
+
+
+@contextlib.contextmanager
+def statements(url: sa.URL) -> Iterator[list[str]]:
+    """Gives the SQL that the daemon sends to a database meanwhile."""
+    sent: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
+        sent.append(statement)
+
+    sa.event.listen(engine(url), "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        sa.event.remove(engine(url), "before_cursor_execute", note)
