@@ -31,6 +31,23 @@ _SQLITE_PATIENCE = 30
 _RACES = 2
 _PAUSE = 0.2
 
+#: What PostgreSQL's error codes begin with where the same may succeed later: the connection, a
+#: conflict with another transaction, resources, locks, shutdown, the system, a read-only standby.
+_OUTAGES = ("08", "40", "53", "55", "57", "58", "25006")
+#: A statement that took too long will do so again.
+_CANCELED = "57014"
+
+#: The same for SQLite's messages.
+_SQLITE_OUTAGES = (
+    "database is locked",
+    "database table is locked",
+    "unable to open database file",
+    "disk I/O error",
+    "database or disk is full",
+    "attempt to write a readonly database",
+    "locking protocol",
+)
+
 
 def parse_url(text: str) -> URL:
     """Read a database URL; raises ValueError, whose text has no password in it.
@@ -68,13 +85,14 @@ def engine(url: URL | str) -> Engine:
 
 @contextmanager
 def asking(name: str) -> Iterator[None]:
-    """Turn what means that the database ``name`` is away, or too busy, into Unavailable."""
+    """Turn what means that the database ``name`` is away, or too busy, into Unavailable.
+
+    What the database will never do, such as answer a question that is too large, is no outage.
+    """
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-        raise Unavailable(f"{name}: {_reason(error)}") from error
-    except exc.DBAPIError as error:
-        if not error.connection_invalidated:
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        if not _is_outage(error):
             raise
         raise Unavailable(f"{name}: {_reason(error)}") from error
 
@@ -127,6 +145,17 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
 def _make_directory(url: URL) -> None:
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _is_outage(error: exc.DBAPIError | exc.TimeoutError) -> bool:
+    if isinstance(error, exc.TimeoutError) or error.connection_invalidated:
+        return True
+    if isinstance(error.orig, sqlite3.Error):
+        return str(error.orig).startswith(_SQLITE_OUTAGES)
+    code = getattr(error.orig, "pgcode", None)
+    if code is None:
+        return isinstance(error, (exc.OperationalError, exc.InterfaceError))
+    return str(code).startswith(_OUTAGES) and code != _CANCELED
 
 
 def _without_open_password(url: URL) -> URL:
