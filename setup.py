@@ -16,6 +16,7 @@ REQUIRES = [
     # PostgreSQL; datanommer.models imports it, and on Python 3.10 asks for one before 2.9.
     "psycopg2 >= 2.9.13; python_version >= '3.11'",
     "psycopg2 >= 2.8.6; python_version < '3.11'",
+    "watchdog >= 7.0",  # notices that rule files changed
     # fedmsg and moksha load plugins through pkg_resources: 82 has none,
     # and before 80.9 it cannot match moksha.hub to its installed metadata.
     "setuptools >= 80.9, < 82",

@@ -14,9 +14,9 @@ from fedbadges.messages import Message, parse_message
 from fedbadges.patience import Patience, Stopped
 from fedbadges.publisher import Publisher
 from fedbadges.ranks import Ranks
+from fedbadges.rulebook import RuleBook, Watcher
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.loader import load_directory
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
 from fedbadges.settings import Settings
@@ -55,9 +55,15 @@ class Daemon:
         self._ranks = Ranks(
             self._tahrir.adjust_ranks, self._publisher.publish, settings.rank_interval
         )
-        self._engine = Engine(
-            settings, self._tahrir, self._usernames, self._load_rules(), self._awarded
+        self._rulebook = RuleBook(
+            settings.rules_directory, load_backends(settings), self._tahrir.publish_badges
         )
+        self._nameless: list[str] = []
+        self._engine = Engine(
+            settings, self._tahrir, self._usernames, self._rulebook.load(), self._awarded
+        )
+        self._warn_of_nameless(self._engine.rules)
+        self._watcher = Watcher(settings.rules_directory, self._reload)
         self._waiting = WaitingRoom(
             self._history.stored,
             self._decide,
@@ -72,6 +78,8 @@ class Daemon:
         self._publisher.start()
         self._ranks.start()
         self._waiting.start()
+        if self._settings.reload:
+            self._watcher.start()
 
     def handle(self, body: Any, *, wait: bool = False) -> None:
         """Handle what came from the bus.
@@ -95,6 +103,7 @@ class Daemon:
     def stop(self) -> None:
         """Decide what waits, tell the bus what was awarded, and end."""
         self.hurry()
+        self._watcher.stop()
         self._waiting.stop()
         self._ranks.stop()
         self._publisher.stop()
@@ -129,34 +138,25 @@ class Daemon:
             self._publisher.publish(notice)
         self._ranks.note(given.person_id)
 
-    def _load_rules(self) -> RuleSet:
-        loaded = load_directory(self._settings.rules_directory, load_backends(self._settings))
-        for problem in loaded.problems:
-            log.error("%s", problem)
-        legacy = self._tahrir.publish_badges(rule.badge for rule in loaded.rules)
-        for rule in loaded.rules:
-            if rule.badge.id in legacy:
-                log.warning("%s: '%s' is a legacy badge; not awarded", rule.place, rule.badge.id)
-        rules = RuleSet(rule for rule in loaded.rules if rule.badge.id not in legacy)
+    def _reload(self) -> None:
+        try:
+            rules = self._patience.insist(self._rulebook.load)
+        except Stopped:
+            return
+        self._engine.rules = rules
         self._warn_of_nameless(rules)
-        log.info(
-            "%d rules loaded from %s, %d mistakes",
-            len(rules),
-            self._settings.rules_directory,
-            len(loaded.problems),
-        )
-        return rules
 
     def _warn_of_nameless(self, rules: RuleSet) -> None:
         if self._usernames.has_plugins:
             return
         nameless = [rule.badge.id for rule in rules if _names_nobody(rule)]
-        if nameless:
+        if nameless and nameless != self._nameless:
             log.warning(
                 "No fedmsg.meta plugin is installed, so these rules, which have no 'recipient', "
                 "can award nothing: %s",
                 ", ".join(nameless),
             )
+        self._nameless = nameless
 
 
 def load_backends(settings: Settings) -> Backends:

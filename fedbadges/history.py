@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fedbadges.databases import asking, engine
-from fedbadges.messages import Message, category_of
+from fedbadges.messages import Message, category_of, fits_databases
 from fedbadges.rules.conditions import Condition, parse_condition
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.document import Node
@@ -52,10 +52,20 @@ class History:
         with asking(_NAME), Session(self._engine) as session:
             return operation.compute(lambda: Query.of(session, filled), message)
 
-    def record(self, message: Message, usernames: Iterable[str], packages: Iterable[str]) -> None:
-        """Store a message with the names it concerns, unless it is stored already."""
+    def record(
+        self,
+        message: Message,
+        usernames: Iterable[str],
+        packages: Iterable[str],
+        agent: str | None = None,
+    ) -> None:
+        """Store a message with the names it concerns, unless it is stored already.
+
+        ``agent`` is the one of the users who did what it tells.
+        """
+        columns = _columns(message) | {"agent_name": agent}
         with asking(_NAME), self._engine.begin() as connection:
-            number = _insert(connection, Row.__table__, _columns(message), Row.id)
+            number = _insert(connection, Row.__table__, columns, Row.id)
             if number is None:
                 return
             for names, kind, table in (
@@ -234,8 +244,17 @@ def _columns(message: Message) -> dict[str, Any]:
         "timestamp": message.sent,
         "category": category_of(message.topic),
         "msg": {} if msg is None else msg,
-        "headers": headers if isinstance(headers, dict) and headers else None,
+        "headers": headers if isinstance(headers, dict) and _fits_jsonb(headers) else None,
     }
+
+
+def _fits_jsonb(headers: dict[str, Any]) -> bool:
+    """Tell whether these are headers of the usual kind, texts by texts."""
+    return bool(headers) and all(
+        isinstance(text, str) and (not text or fits_databases(text))
+        for pair in headers.items()
+        for text in pair
+    )
 
 
 def _insert(connection: Connection, table: Any, values: Any, returning: Any) -> Any:
@@ -253,7 +272,7 @@ def _associate(
     message: tuple[Any, Any],
 ) -> None:
     # In one order for all, so that two processes cannot each hold what the other waits for.
-    wanted = sorted(set(names))
+    wanted = sorted({name for name in names if fits_databases(name)})
     if not wanted:
         return
     known = _numbers(connection, kind, wanted)

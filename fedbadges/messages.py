@@ -46,19 +46,20 @@ def parse_message(body: Any) -> Message | None:
     if not isinstance(body, Mapping):
         return None
     topic = body.get("topic")
-    if not isinstance(topic, str) or not topic:
+    if not isinstance(topic, str) or not fits_databases(topic):
         return None
     msg_id = body.get("msg_id")
     return Message(
         topic=topic,
         body=body,
-        msg_id=msg_id if isinstance(msg_id, str) and _fit_for_databases(msg_id) else None,
+        msg_id=msg_id if isinstance(msg_id, str) and fits_databases(msg_id) else None,
         sent=_sent(body.get("timestamp")),
         received=time.monotonic(),
     )
 
 
-def _fit_for_databases(text: str) -> bool:
+def fits_databases(text: str) -> bool:
+    """Tell whether databases can hold this as a name: PostgreSQL does not take any text."""
     if not text or len(text) > 256 or "\x00" in text:
         return False
     try:

@@ -47,6 +47,7 @@ class Settings:
     banned_usernames: frozenset[str]
     email_domain: str
     rank_interval: float
+    reload: bool
     fedmsg: Mapping[str, Any] = field(repr=False, compare=False)
 
     def email_of(self, username: str) -> str:
@@ -180,6 +181,7 @@ KEYS: dict[str, Key] = {
         "badges.email_domain", "a domain, such as 'fedoraproject.org'", _domain, "fedoraproject.org"
     ),
     "rank_interval": Key("badges.rank_interval", _NUMBER_OF_SECONDS, _seconds, 5.0),
+    "reload": Key("badges.reload", _FLAG, _flag, True),
 }
 
 _ISSUER_TEXT = "text of at most 128 characters"

@@ -36,6 +36,12 @@ class Usernames:
         """Name the users that the message concerns, in lower case."""
         return frozenset(name.lower() for name in self._ask(fedmsg.meta.msg2usernames, message))
 
+    def agent(self, message: Message) -> str | None:
+        """Name the user who did what the message tells, in lower case."""
+        # An agent whom the plugin does not tell from the others may be any of them.
+        (agent,) = self._ask(_agent, message) or (None,)
+        return agent.lower() if agent else None
+
     def packages(self, message: Message) -> frozenset[str]:
         """Name the packages that the message concerns."""
         return self._ask(fedmsg.meta.msg2packages, message)
@@ -53,3 +59,7 @@ class Usernames:
                     error,
                 )
             return frozenset()
+
+
+def _agent(body: Mapping[str, Any], **config: Any) -> list[Any]:
+    return [fedmsg.meta.msg2agent(body, **config)]

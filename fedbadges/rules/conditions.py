@@ -10,7 +10,7 @@ from typing import Any
 from fedbadges.rules.document import Node, Scalar
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.parsing import only_entry
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.problems import Problems, shown
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "greater than or equal to": operator.ge,
@@ -70,8 +70,8 @@ def parse_condition(node: Node, problems: Problems) -> Condition | None:
         or isinstance(value.value, bool)
         or not isinstance(value.value, (int, float))
     ):
-        shown = f"'{value.text}'" if isinstance(value, Scalar) else value.kind
-        problems.add(value.place, f"'{key.text}' compares with a number, and this is {shown}")
+        found = shown(value.text) if isinstance(value, Scalar) else value.kind
+        problems.add(value.place, f"'{key.text}' compares with a number, and this is {found}")
         return None
     if value.value != value.value:
         problems.add(value.place, f"'{key.text}' compares with a number, and this is none")

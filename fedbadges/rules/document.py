@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Union
 
 import yaml
@@ -17,18 +17,24 @@ from yaml.constructor import SafeConstructor
 from yaml.reader import Reader
 from yaml.resolver import Resolver
 
-from fedbadges.rules.problems import Place, Problems, RuleError
+from fedbadges.rules.problems import Place, Problems, RuleError, shown
 
-#: A rule file has at most this many bytes, values and levels of nesting.
+#: A rule file has at most this many bytes, values, characters in values, and levels of nesting.
+#: What an alias stands for counts again.
 MAX_BYTES = 1024 * 1024
 MAX_NODES = 10_000
+MAX_CHARACTERS = 50_000
 MAX_DEPTH = 50
+
+# Of a value that is not text; Python is slow at reading long numbers.
+_MAX_NUMBER = 100
 
 Value = str | int | float | bool | datetime.date | datetime.datetime | bytes | None
 Node = Union["Scalar", "Sequence", "Mapping"]
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
+_TEXT = "tag:yaml.org,2002:str"
 
 
 @dataclass(frozen=True)
@@ -76,14 +82,8 @@ def parse_document(data: bytes, path: str) -> Mapping:
 
     ``data`` is the file's content and ``path`` its name for messages. Raises RuleError.
     """
-    text = _repair_lambdas(_decode(data, path))
+    documents = _parse(_decode(data, path), path)
     problems = Problems()
-    try:
-        documents = _Builder(path, problems).build(text)
-    except yaml.MarkedYAMLError as error:
-        raise RuleError([*problems, *_from_yaml(error, path)]) from None
-    if len(problems):
-        raise RuleError(problems)
     if not documents:
         problems.add(Place(path, 1, 1), "the file is empty; a rule is a mapping")
     if len(documents) > 1:
@@ -107,19 +107,35 @@ def _decode(data: bytes, path: str) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig")
-        problems.add(_place_after(before, path), f"byte {data[error.start]:#04x} is not UTF-8")
+        # The codec counts without the mark that the data may begin with.
+        rest = error.object
+        place = _place_after(rest[: error.start].decode(), path)
+        problems.add(place, f"byte {rest[error.start]:#04x} is not UTF-8")
         raise RuleError(problems) from None
     odd = Reader.NON_PRINTABLE.search(text)
     if odd:
         code = f"U+{ord(odd.group()):04X}"
         problems.add(_place_after(text[: odd.start()], path), f"YAML does not allow {code} here")
         raise RuleError(problems)
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _place_after(before: str, path: str) -> Place:
     return Place(path, before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+def _parse(text: str, path: str) -> list[Node]:
+    try:
+        return _Builder(path).build(text)
+    except yaml.MarkedYAMLError:
+        lines = text.split("\n")
+        repaired = [_repair_lambda(line) for line in lines]
+        changed = frozenset(n for n, line in enumerate(lines) if repaired[n] != line)
+        builder = _Builder(path, changed)
+    try:
+        return builder.build("\n".join(repaired))
+    except yaml.MarkedYAMLError as error:
+        raise RuleError([*builder.problems, *_from_yaml(error, path)]) from None
 
 
 def _from_yaml(error: yaml.MarkedYAMLError, path: str) -> Problems:
@@ -133,43 +149,49 @@ def _from_yaml(error: yaml.MarkedYAMLError, path: str) -> Problems:
 
 # The documentation has always shown `lambda: "text" in json.dumps(msg)`, which YAML reads as a
 # quoted text with something behind it. Such a value is quoted as a whole.
-_LAMBDA_LINE = re.compile(r"^(?P<key>[ \t]*(?:-[ \t]+)*lambda[ \t]*:[ \t]+)(?P<value>[\"'].*?)\s*$")
-_QUOTED = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')(?P<rest>.*)$""")
-
-
-def _repair_lambdas(text: str) -> str:
-    if "lambda" not in text:
-        return text
-    return "\n".join(_repair_lambda(line) for line in text.split("\n"))
+_LAMBDA_LINE = re.compile(r"(?P<key>[ \t]*(?:-[ \t]+)*lambda[ \t]*:[ \t]+)(?P<value>[\"'].*)")
+_QUOTED = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')(?P<rest>.*)""")
 
 
 def _repair_lambda(line: str) -> str:
-    found = _LAMBDA_LINE.match(line)
-    if not found:
-        return line
-    value = found["value"]
-    quoted = _QUOTED.match(value)
-    if not quoted:
+    found = _LAMBDA_LINE.fullmatch(line)
+    quoted = found and _QUOTED.fullmatch(found["value"])
+    if not found or not quoted:
         return line
     rest = quoted["rest"].strip()
     if not rest or rest.startswith("#"):
         return line
-    expression = re.split(r"\s#", value, maxsplit=1)[0].rstrip()
-    return found["key"] + "'" + expression.replace("'", "''") + "'"
+    # A comment behind it is one for Python too.
+    return found["key"] + "'" + found["value"].rstrip().replace("'", "''") + "'"
+
+
+@dataclass(frozen=True)
+class _Size:
+    """How many nodes, how many characters in them, how many levels."""
+
+    nodes: int
+    characters: int
+    depth: int
 
 
 class _Builder:
-    """Turns PyYAML's events into nodes, in one pass."""
+    """Turns PyYAML's events into nodes, in one pass.
 
-    def __init__(self, path: str, problems: Problems) -> None:
+    ``repaired`` numbers the lines, from 0, whose value was put into quotes.
+    """
+
+    def __init__(self, path: str, repaired: frozenset[int] = frozenset()) -> None:
+        self.problems = Problems()
         self._path = path
-        self._problems = problems
+        self._repaired = repaired
         self._resolver = Resolver()
         self._constructor = SafeConstructor()
         self._anchors: dict[str, Node] = {}
         self._nodes = 0
+        self._characters = 0
 
     def build(self, text: str) -> list[Node]:
+        """Give the documents; raises MarkedYAMLError, and RuleError for what YAML allows."""
         documents: list[Node] = []
         open_: list[tuple[Any, list[Node]]] = []
         for event in yaml.parse(text, Loader=_LOADER):
@@ -177,21 +199,23 @@ class _Builder:
                 self._anchors = {}
                 continue
             if isinstance(event, yaml.CollectionStartEvent):
-                self._count(event, len(open_) + 1)
+                self._count(event, _Size(1, 0, len(open_) + 1))
                 open_.append((event, []))
                 continue
             node = self._node(event, open_)
             if node is None:
                 continue
             (open_[-1][1] if open_ else documents).append(node)
+        if len(self.problems):
+            raise RuleError(self.problems)
         return documents
 
     def _node(self, event: Any, open_: list[tuple[Any, list[Node]]]) -> Node | None:
         if isinstance(event, yaml.ScalarEvent):
-            self._count(event, len(open_))
+            self._count(event, _Size(1, len(event.value), len(open_)))
             return self._anchored(event, self._scalar(event))
         if isinstance(event, yaml.AliasEvent):
-            return self._aliased(event)
+            return self._aliased(event, len(open_))
         if isinstance(event, yaml.SequenceEndEvent):
             start, items = open_.pop()
             return self._anchored(start, Sequence(self._place(start), tuple(items)))
@@ -204,28 +228,32 @@ class _Builder:
         mark = event.start_mark
         return Place(self._path, mark.line + 1, mark.column + 1)
 
-    def _count(self, event: Any, depth: int, nodes: int = 1) -> None:
-        self._nodes += nodes
-        if depth > MAX_DEPTH:
+    def _count(self, event: Any, size: _Size) -> None:
+        self._nodes += size.nodes
+        self._characters += size.characters
+        if size.depth > MAX_DEPTH:
             self._stop(event, f"nested more than {MAX_DEPTH} levels deep")
         if self._nodes > MAX_NODES:
             self._stop(event, f"more than {MAX_NODES} values in one rule")
+        if self._characters > MAX_CHARACTERS:
+            self._stop(event, f"more than {MAX_CHARACTERS} characters in the values of one rule")
 
     def _stop(self, event: Any, text: str) -> None:
-        self._problems.add(self._place(event), text)
-        raise RuleError(self._problems)
+        self.problems.add(self._place(event), text)
+        raise RuleError(self.problems)
 
     def _anchored(self, event: Any, node: Node) -> Node:
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         return node
 
-    def _aliased(self, event: Any) -> Node:
+    def _aliased(self, event: Any, depth: int) -> Node:
         node = self._anchors.get(event.anchor)
         if node is None:
-            self._problems.add(self._place(event), f"no anchor '&{event.anchor}' stands before")
+            self.problems.add(self._place(event), f"no anchor '&{event.anchor}' stands before")
             return Scalar(self._place(event), None, "", literal=False)
-        self._count(event, 0, _size(node))
+        size = _size(node)
+        self._count(event, replace(size, depth=depth + size.depth))
         return node
 
     def _scalar(self, event: Any) -> Scalar:
@@ -238,19 +266,29 @@ class _Builder:
         plain_end = event.end_mark.column - event.start_mark.column
         same_line = event.start_mark.line == event.end_mark.line
         if event.style in ("'", '"'):
-            place = Place(place.path, place.line, place.column + 1)
             plain_end -= 2
         literal = same_line and plain_end == len(event.value)
+        if event.start_mark.line in self._repaired and event.style == "'":
+            literal = True
+        elif literal and event.style in ("'", '"'):
+            place = replace(place, column=place.column + 1)
         if tag == _MERGE:
             return Scalar(place, "<<", "<<", literal)
         try:
-            value = self._constructor.construct_object(
-                yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
-            )
-        except (yaml.YAMLError, ValueError, OverflowError, KeyError, AttributeError):
-            self._problems.add(place, f"'{_short(event.value)}' is not a valid {_name(tag)}")
+            value = self._value(tag, event)
+        except (yaml.YAMLError, AttributeError, LookupError, OverflowError, TypeError, ValueError):
+            self.problems.add(place, f"{shown(event.value)} is not a valid {_name(tag)}")
             value = None
         return Scalar(place, value, event.value, literal)
+
+    def _value(self, tag: str, event: Any) -> Value:
+        if tag != _TEXT and len(event.value) > _MAX_NUMBER:
+            raise ValueError
+        node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
+        value = self._constructor.construct_object(node)
+        if not isinstance(value, Value):
+            raise TypeError
+        return value
 
     def _mapping(self, start: Any, items: list[Node]) -> Mapping:
         place = self._place(start)
@@ -258,7 +296,7 @@ class _Builder:
         merged: list[tuple[Scalar, Node]] = []
         for key, value in _pairs(items):
             if not isinstance(key, Scalar):
-                self._problems.add(key.place, f"a key is a single value, and this is {key.kind}")
+                self.problems.add(key.place, f"a key is a single value, and this is {key.kind}")
                 continue
             if key.value == "<<" and key.text == "<<":
                 merged.extend(self._merged(value))
@@ -266,8 +304,8 @@ class _Builder:
             name = (type(key.value), key.text)
             if name in entries:
                 first = entries[name][0].place.line
-                self._problems.add(
-                    key.place, f"duplicate key '{_short(key.text)}', first in line {first}"
+                self.problems.add(
+                    key.place, f"duplicate key {shown(key.text)}, first in line {first}"
                 )
                 continue
             entries[name] = (key, value)
@@ -282,7 +320,7 @@ class _Builder:
             if isinstance(source, Mapping):
                 entries.extend(source.entries)
                 continue
-            self._problems.add(source.place, f"'<<' merges a mapping, and this is {source.kind}")
+            self.problems.add(source.place, f"'<<' merges a mapping, and this is {source.kind}")
         return entries
 
 
@@ -290,18 +328,20 @@ def _pairs(items: list[Node]) -> Iterator[tuple[Node, Node]]:
     return zip(items[::2], items[1::2], strict=True)
 
 
-def _size(node: Node) -> int:
-    """Count the nodes below, so that aliases of aliases cannot multiply unseen."""
+def _size(node: Node) -> _Size:
+    """Measure all below, so that aliases of aliases cannot multiply unseen."""
     if isinstance(node, Scalar):
-        return 1
+        return _Size(1, len(node.text), 0)
     if isinstance(node, Sequence):
-        return 1 + sum(_size(item) for item in node.items)
-    return 1 + sum(_size(value) + 1 for _, value in node.entries)
+        sizes = [_size(item) for item in node.items]
+    else:
+        sizes = [_size(each) for entry in node.entries for each in entry]
+    return _Size(
+        1 + sum(size.nodes for size in sizes),
+        sum(size.characters for size in sizes),
+        1 + max((size.depth for size in sizes), default=0),
+    )
 
 
 def _name(tag: str) -> str:
     return tag.rpartition(":")[2] or "value"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."

@@ -21,10 +21,10 @@ from typing import Any
 import fedmsg
 import fedmsg.meta
 
-from fedbadges.rules.document import Node, Scalar
+from fedbadges.rules.document import Node
 from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.templates import Path, parse_template, place_within
+from fedbadges.rules.templates import Path, parse_template, place_within, unmarked
 
 _VALUES = "_template_values"
 _NO_PATHS: tuple[Path, ...] = ()
@@ -70,9 +70,11 @@ def parse_expression(
             return None
         source, used = whole.marked(marker), whole.paths
     try:
-        function = _compile(source, argument, marker)
+        function = _compile(source.strip(), argument, marker if used else None)
     except SyntaxError as error:
-        _report(found, error, problems)
+        offset = _offset(error, source)
+        place = place_within(found, unmarked(found.text, marker, offset) if templates else offset)
+        problems.add(place, f"the lambda does not compile: {error.msg}")
         return None
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         problems.add(found.place, f"the lambda does not compile: {error}")
@@ -80,13 +82,17 @@ def parse_expression(
     return Expression(found.text.strip(), argument, used, function)
 
 
-def _compile(source: str, argument: str, marker: str) -> Callable[[Any, tuple[Any, ...]], Any]:
+def _compile(
+    source: str, argument: str, marker: str | None
+) -> Callable[[Any, tuple[Any, ...]], Any]:
+    # Only within parentheses may an expression go over several lines.
+    source = f"({source}\n)" if "\n" in source else source
     with warnings.catch_warnings():
         # `x is 1` is what many rules say; `fedbadges check` hints at it, the log need not.
         warnings.simplefilter("ignore")
-        tree = ast.parse(f"({source}\n)", "<lambda>", "eval")
+        tree = ast.parse(source, "<lambda>", "eval")
         _refuse_outsiders(tree)
-        body = _TemplateValues(marker).visit(tree.body)
+        body = tree.body if marker is None else _fill(tree, marker)
         function = ast.Expression(
             ast.Lambda(
                 args=ast.arguments(
@@ -106,7 +112,23 @@ def _compile(source: str, argument: str, marker: str) -> Callable[[Any, tuple[An
 def _refuse_outsiders(tree: ast.Expression) -> None:
     for node in ast.walk(tree):
         if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await)):
-            raise SyntaxError("a lambda cannot yield or await", ("", 1, node.col_offset + 1, ""))
+            raise _error_at(node, "a lambda cannot yield or await")
+
+
+def _fill(tree: ast.Expression, marker: str) -> ast.expr:
+    filled: ast.expr = _TemplateValues(marker).visit(tree.body)
+    for node in ast.walk(filled):
+        names = [value for _, value in ast.iter_fields(node) if isinstance(value, (str, bytes))]
+        if any(
+            marker in (name if isinstance(name, str) else name.decode("latin-1")) for name in names
+        ):
+            raise _error_at(node, "a template stands where no value can")
+    return filled
+
+
+def _error_at(node: ast.AST, what: str) -> SyntaxError:
+    place = (None, getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1, None)
+    return SyntaxError(what, place)
 
 
 def _globals() -> dict[str, Any]:
@@ -121,10 +143,7 @@ def _globals() -> dict[str, Any]:
 
 
 def _unused_name(text: str) -> str:
-    name = "_template_"
-    while name in text:
-        name += "_"
-    return name
+    return max(re.findall("_template_+", text), key=len, default="_template") + "_"
 
 
 class _TemplateValues(ast.NodeTransformer):
@@ -136,7 +155,7 @@ class _TemplateValues(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """Replace a template that stood without quotes by its typed value."""
         found = self._marker.fullmatch(node.id)
-        return self._value(found[1]) if found else node
+        return self._value(found[1]) if found and isinstance(node.ctx, ast.Load) else node
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         """Replace templates within quotes by their text."""
@@ -170,8 +189,7 @@ class _TemplateValues(ast.NodeTransformer):
         )
 
 
-def _report(node: Scalar, error: SyntaxError, problems: Problems) -> None:
-    # The source was put into parentheses, so its first line starts one column later.
-    offset = max(0, (error.offset or 1) - 2) if (error.lineno or 1) == 1 else 0
-    offset = min(offset, max(0, len(node.text) - 1))
-    problems.add(place_within(node, offset), f"the lambda does not compile: {error.msg}")
+def _offset(error: SyntaxError, source: str) -> int:
+    """Tell where in ``source``, if that is one line, the error is."""
+    indented = len(source) - len(source.lstrip())
+    return min(indented + max(0, (error.offset or 1) - 1), len(source.rstrip()))

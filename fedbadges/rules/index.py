@@ -18,6 +18,7 @@ class RuleSet:
         self._by_topic: dict[str, list[int]] = defaultdict(list)
         self._by_category: dict[str, list[int]] = defaultdict(list)
         self._always: list[int] = []
+        self._most_parts = 0
         for number, rule in enumerate(self.rules):
             self._file(number, rule)
 
@@ -32,11 +33,16 @@ class RuleSet:
         numbers = set(self._always)
         if self._by_category:
             numbers.update(self._by_category.get(message.category, ()))
-        end = message.topic
-        while end:
+        for end in self._ends(message.topic):
             numbers.update(self._by_topic.get(end, ()))
-            _, _, end = end.partition(".")
         return tuple(self.rules[number] for number in sorted(numbers))
+
+    def _ends(self, topic: str) -> Iterator[str]:
+        """Give the ends of a topic, in whole parts, that are not longer than any rule's."""
+        parts = topic.rsplit(".", self._most_parts)
+        if len(parts) > self._most_parts:
+            del parts[0]
+        return (".".join(parts[start:]) for start in range(len(parts)))
 
     def _file(self, number: int, rule: Rule) -> None:
         concern = concern_of(rule.trigger)
@@ -45,5 +51,6 @@ class RuleSet:
             return
         for topic in concern.topics:
             self._by_topic[topic].append(number)
+            self._most_parts = max(self._most_parts, topic.count(".") + 1)
         for category in concern.categories:
             self._by_category[category].append(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +43,13 @@ def load_file(path: Path, backends: Backends) -> Rule:
     return load_text(data, str(path), backends)
 
 
-def load_directory(directory: Path, backends: Backends) -> Loaded:
-    """Load every rule file anywhere below ``directory``, in the order of their paths."""
+def load_directory(
+    directory: Path, backends: Backends, last_good: Mapping[str, Rule] | None = None
+) -> Loaded:
+    """Load every rule file anywhere below ``directory``, in the order of their paths.
+
+    A file with mistakes gives the rule that ``last_good`` has for its path, if any.
+    """
     rules: dict[str, Rule] = {}
     problems: list[Problem] = []
     for path in rule_files(directory):
@@ -52,7 +57,10 @@ def load_directory(directory: Path, backends: Backends) -> Loaded:
             rule = load_file(path, backends)
         except RuleError as error:
             problems.extend(error.problems)
-            continue
+            known = (last_good or {}).get(str(path))
+            if known is None:
+                continue
+            rule = known
         first = rules.setdefault(rule.badge.id, rule)
         if first is not rule:
             problems.append(

@@ -10,7 +10,7 @@ from fedbadges.messages import Message
 from fedbadges.rules.document import Mapping, Node, Scalar
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.parsing import only_entry
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.problems import Problems, shown
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,6 @@ def parse_operation(node: Node, problems: Problems) -> Operation | None:
             return None
         expression = parse_expression(entry[1], "query", problems, templates=True)
         return None if expression is None else LambdaOperation(expression)
-    shown = f"'{node.text}'" if isinstance(node, Scalar) else node.kind
-    problems.add(node.place, f"an operation is 'count' or 'lambda: …' over query, not {shown}")
+    found = shown(node.text) if isinstance(node, Scalar) else node.kind
+    problems.add(node.place, f"an operation is 'count' or 'lambda: …' over query, not {found}")
     return None

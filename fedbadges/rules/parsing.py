@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from fedbadges.rules.document import Mapping, Node, Scalar, Sequence
-from fedbadges.rules.problems import Problems, listed, suggestion
+from fedbadges.rules.problems import Problems, listed, shown, suggestion
 
 T = TypeVar("T")
 
@@ -30,15 +30,21 @@ def as_text(node: Node, what: str, problems: Problems) -> Scalar | None:
     return node
 
 
-def check_keys(mapping: Mapping, known: Iterable[str], what: str, problems: Problems) -> bool:
-    """Report every key of ``mapping`` that is not among ``known``; True if there is none."""
+def check_keys(
+    mapping: Mapping, known: Iterable[str], what: str, problems: Problems, *, full: bool = True
+) -> bool:
+    """Report every key of ``mapping`` that is not among ``known``; True if there is none.
+
+    With ``full`` each is told all that are known, else only the one that was probably meant.
+    """
     known = list(known)
     fine = True
     for key, _ in mapping.entries:
         if key.value in known:
             continue
         fine = False
-        problems.add(key.place, f"unknown key '{key.text}' in {what}{suggestion(key.text, known)}")
+        hint = suggestion(key.text, known, full=full)
+        problems.add(key.place, f"unknown key {shown(key.text)} in {what}{hint}")
     return fine
 
 
@@ -55,11 +61,12 @@ def only_entry(
         return None
     fine = check_keys(mapping, known, what, problems)
     if len(mapping.entries) > 1:
-        second = mapping.entries[1][0]
+        (first, _), (second, _) = mapping.entries[:2]
+        advice = "; combine several with 'all' or 'any'" if "all" in known else ""
         problems.add(
             second.place,
-            f"{what} has exactly one key, and '{second.text}' stands beside "
-            f"'{mapping.entries[0][0].text}'; combine several with 'all' or 'any'",
+            f"{what} has exactly one key, and {shown(second.text)} stands beside "
+            f"{shown(first.text)}{advice}",
         )
         return None
     return mapping.entries[0] if fine else None
@@ -89,4 +96,4 @@ def _described(node: Node) -> str:
     kind = kinds.get(type(node.value), f"a {type(node.value).__name__}")
     if isinstance(node.value, str):
         return kind
-    return f"{kind}, {node.text} (quotes make it text)"
+    return f"{kind}, {shown(node.text)} (quotes make it text)"

@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+#: Of more mistakes than these in one file nobody reads.
+MAX_PROBLEMS = 100
+
 
 @dataclass(frozen=True, order=True)
 class Place:
@@ -31,7 +34,7 @@ class Problem:
 
 
 class RuleError(Exception):
-    """A rule file has mistakes; ``problems`` has all of them, in the order of the file."""
+    """A rule file has mistakes; ``problems`` has them, in the order of the file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
@@ -51,22 +54,32 @@ class Problems:
         return len(self._found)
 
     def add(self, place: Place, text: str) -> None:
-        """Note that ``text`` is wrong at ``place``."""
+        """Note that ``text`` is wrong at ``place``; raises RuleError where that makes too many."""
         self._found.append(Problem(place, text))
+        if len(self._found) > MAX_PROBLEMS:
+            what = f"more than {MAX_PROBLEMS} mistakes; the others are not shown"
+            raise RuleError([*self._found, Problem(max(self._found).place, what)])
 
 
-def listed(words: Iterable[str]) -> str:
+def shown(text: str) -> str:
+    """Quote a piece of a file for a message: on one line, and short enough to read."""
+    short = text if len(text) <= 40 else text[:37] + "..."
+    return "'" + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short) + "'"
+
+
+def listed(words: Iterable[str], last: str = "or") -> str:
     """Quote and join words for a sentence: ``'a', 'b' or 'c'``."""
     quoted = [f"'{word}'" for word in words]
     if len(quoted) < 2:
         return "".join(quoted)
-    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+    return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Say which known word was probably meant, or list those that exist."""
+def suggestion(word: str, known: Iterable[str], *, full: bool = False) -> str:
+    """Say which known word was probably meant, or list those that exist; with ``full`` both."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    if near:
-        return f"; did you mean '{near[0]}'?"
-    return f"; expected {listed(known)}"
+    near = difflib.get_close_matches(word[:100], known, n=1)
+    if not near:
+        return f"; expected {listed(known)}"
+    meant = f"; did you mean '{near[0]}'?"
+    return f"{meant} There are {listed(known, 'and')}" if full else meant

@@ -110,7 +110,8 @@ def account(value: Any, raw: Any = None) -> Found:
         return Found(raw, None, f"is longer than {MAX_NAME} characters")
     if _is_address(value):
         return Found(raw, None, "is an IP address")
-    if _IMPOSSIBLE.search(value):
+    # Not printable are control characters, lone surrogates, what turns the direction of writing.
+    if _IMPOSSIBLE.search(value) or not value.isprintable():
         return Found(raw, None, "has characters that no account name has")
     name = value.lower()
     if len(name) > MAX_NAME:
@@ -118,11 +119,8 @@ def account(value: Any, raw: Any = None) -> Found:
     return Found(raw, name)
 
 
-# Blanks, what e-mail addresses and URLs have, and what is not printable: control characters,
-# lone surrogates, marks that turn the direction of writing.
-_IMPOSSIBLE = re.compile(
-    r"[\s@/\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+# Blanks, and what e-mail addresses and URLs have.
+_IMPOSSIBLE = re.compile(r"[\s@/]")
 
 
 def _is_address(value: str) -> bool:
@@ -148,7 +146,8 @@ def _is_on(rule: MappingNode, key: str, problems: Problems) -> bool:
 
 
 def _from_email(name: str, email_domain: str) -> str:
-    return name.removesuffix(f"@{email_domain}")
+    user, _, domain = name.rpartition("@")
+    return user if domain.lower() == email_domain.lower() else name
 
 
 def _from_openid(name: str, email_domain: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +24,8 @@ from fedbadges.rules.triggers import Trigger, parse_trigger
 _REQUIRED_TEXTS = ("name", "description", "creator", "discussion", "image_url")
 _REQUIRED = (*_REQUIRED_TEXTS, "trigger", "criteria")
 RULE_KEYS = (*_REQUIRED, "issuer_id", "tags", "recipient", *CONVERSIONS)
+
+_UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 #: What tahrir's columns hold, in characters. An assertion's id is ``<badge> -> <person>``.
 MAX_TEXT = 128
@@ -66,7 +69,7 @@ class Rule:
 def parse_rule(rule: Mapping, backends: Backends, problems: Problems) -> Rule | None:
     """Parse a rule file's mapping; None after reporting everything that is wrong."""
     before = len(problems)
-    check_keys(rule, RULE_KEYS, "a rule", problems)
+    check_keys(rule, RULE_KEYS, "a rule", problems, full=False)
     for key in _REQUIRED:
         if rule.get(key) is None:
             problems.add(rule.place, f"missing key '{key}' in a rule")
@@ -113,27 +116,35 @@ def _parse_text(rule: Mapping, key: str, problems: Problems) -> str | None:
     text = as_text(node, f"'{key}'", problems)
     if text is None:
         return None
-    if key != "creator" and len(text.text) > MAX_TEXT:
-        problems.add(
-            text.place, f"'{key}' has {len(text.text)} characters; tahrir holds {MAX_TEXT}"
-        )
-    return text.text.strip()
+    value = text.text.strip()
+    if key != "creator" and len(value) > MAX_TEXT:
+        problems.add(text.place, f"'{key}' has {len(value)} characters; tahrir holds {MAX_TEXT}")
+    _check_characters(text, f"'{key}'", problems)
+    if key == "name" and not value.isprintable():
+        problems.add(text.place, "'name' is one line of printable characters")
+    return value
+
+
+def _check_characters(text: Scalar, what: str, problems: Problems) -> None:
+    unfit = _UNFIT.search(text.text)
+    if unfit:
+        problems.add(text.place, f"{what} has U+{ord(unfit.group()):04X}, which no database holds")
 
 
 def _parse_tags(node: Node | None, problems: Problems) -> tuple[str, ...] | None:
     if node is None:
         return None
     if isinstance(node, Scalar) and isinstance(node.value, str):
-        words = [(node, word) for word in node.value.split(",")]
+        words = [(node, word.strip()) for word in node.value.split(",")]
     elif isinstance(node, Sequence):
         items = [as_text(item, "a tag", problems) for item in node.items]
-        words = [(item, item.text) for item in items if item is not None]
+        words = [(item, item.text.strip()) for item in items if item is not None]
     else:
         problems.add(node.place, "'tags' is a list, or words split by commas")
         return None
     for item, word in words:
+        _check_characters(item, "a tag", problems)
         if len(word) > MAX_TEXT:
             problems.add(item.place, f"a tag has {len(word)} characters; tahrir holds {MAX_TEXT}")
     # tahrir stores tags in lower case, each once.
-    tags = (word.strip().lower() for _, word in words)
-    return tuple(sorted({tag for tag in tags if tag}))
+    return tuple(sorted({word.lower() for _, word in words if word}))

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedbadges.rules.document import Scalar
-from fedbadges.rules.problems import Place, Problems
+from fedbadges.rules.problems import Place, Problems, shown
+
+#: A path has at most this many parts.
+MAX_PARTS = 50
 
 #: The path that stands for the candidate, within a filter.
 RECIPIENT = "recipient"
@@ -61,7 +64,7 @@ class Template:
         if len(self.parts) == 1 and isinstance(self.parts[0], Path):
             return self.parts[0].resolve(message)
         return "".join(
-            str(part.resolve(message)) if isinstance(part, Path) else part for part in self.parts
+            _as_text(part, message) if isinstance(part, Path) else part for part in self.parts
         )
 
     def marked(self, marker: str) -> str:
@@ -70,6 +73,21 @@ class Template:
         return "".join(
             f"{marker}{next(numbers)}_" if isinstance(part, Path) else part for part in self.parts
         )
+
+
+def unmarked(text: str, marker: str, offset: int) -> int:
+    """Tell where in a template's ``text`` stands what ``Template.marked`` put at ``offset``."""
+    numbers = itertools.count()
+    for token in _TOKEN.finditer(text):
+        if offset < token.start():
+            break
+        is_path = token["path"] is not None
+        length = len(f"{marker}{next(numbers)}_") if is_path else 1
+        if offset < token.start() + length:
+            return token.start()
+        # From here on, as if the template had the marker's length.
+        offset += len(token.group()) - length
+    return offset
 
 
 def parse_template(node: Scalar, problems: Problems) -> Template | None:
@@ -101,11 +119,11 @@ def _part(node: Scalar, token: re.Match[str], problems: Problems) -> str | Path:
     if token["path"] is None:
         return "%"
     dotted = token["path"].strip()
+    place = place_within(node, token.start())
     if not all(dotted.split(".")):
-        problems.add(
-            place_within(node, token.start()),
-            f"'{token.group()}' names no path; write it as %(msg.user)s",
-        )
+        problems.add(place, f"{shown(token.group())} names no path; write it as %(msg.user)s")
+    if dotted.count(".") >= MAX_PARTS:
+        problems.add(place, f"a path of more than {MAX_PARTS} parts")
     return Path(dotted)
 
 
@@ -114,8 +132,15 @@ def _check_plain(node: Scalar, start: int, end: int, problems: Problems) -> None
     if broken:
         problems.add(
             place_within(node, broken.start()),
-            "a template that does not close; write it as %(msg.user)s",
+            "a template that does not end in ')s'; write it as %(msg.user)s",
         )
+
+
+def _as_text(path: Path, message: Mapping[str, Any]) -> str:
+    try:
+        return str(path.resolve(message))
+    except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
+        raise Missing(f"the message has no text as {path.dotted}") from None
 
 
 def _resolve(value: Any, parts: list[str], dotted: str) -> Any:

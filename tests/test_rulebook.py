@@ -1,0 +1,152 @@
+"""Rules that change while the daemon runs."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.builders import make_settings
+from support.databases import Databases
+from support.rules import counting_rule, write_rules
+from support.waiting import eventually
+
+from fedbadges.daemon import load_backends
+from fedbadges.rulebook import RuleBook, Watcher
+from fedbadges.rules.criteria import Backends
+from fedbadges.rules.index import RuleSet
+from fedbadges.rules.rule import Badge
+
+
+class Shelf:
+    """A rule directory with a book of it, and what tahrir was told."""
+
+    def __init__(self, directory: Path, backends: Backends) -> None:
+        self.directory = directory
+        self.published: list[list[str]] = []
+        self.legacy: frozenset[str] = frozenset()
+        self.book = RuleBook(directory, backends, self._publish)
+
+    def write(self, name: str, text: str) -> None:
+        write_rules(self.directory, {name: text})
+
+    def load(self) -> list[str]:
+        return [rule.badge.name for rule in self.book.load()]
+
+    def _publish(self, badges: Iterator[Badge]) -> frozenset[str]:
+        self.published.append([badge.name for badge in badges])
+        return self.legacy
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    directory = tmp_path / "rules"
+    directory.mkdir()
+    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    return Shelf(directory, load_backends(make_settings(databases, directory)))
+
+
+def test_every_good_rule_is_in_force_and_published(shelf: Shelf) -> None:
+    shelf.write("a", counting_rule("First", "git.receive", 1))
+    shelf.write("b", counting_rule("Second", "git.receive", 2))
+
+    assert shelf.load() == ["First", "Second"]
+    assert shelf.published == [["First", "Second"]]
+
+
+def test_a_file_that_became_bad_keeps_its_last_good_version(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf.write("a", counting_rule("First", "git.receive", 1))
+    shelf.load()
+    shelf.write("a", "name: First\n")
+
+    assert shelf.load() == ["First"]
+    assert "missing key 'trigger' in a rule" in caplog.text
+
+
+def test_a_mistake_that_stays_is_said_once(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    shelf.write("bad", "name: [")
+    shelf.load()
+    shelf.load()
+
+    assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == 1
+
+
+def test_a_removed_file_is_in_force_no_longer(shelf: Shelf) -> None:
+    shelf.write("a", counting_rule("First", "git.receive", 1))
+    shelf.load()
+    (shelf.directory / "a.yml").unlink()
+
+    assert shelf.load() == []
+
+
+def test_a_legacy_badge_is_not_in_force(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    shelf.legacy = frozenset(["old-one"])
+    shelf.write("a", counting_rule("Old One", "git.receive", 1))
+
+    assert shelf.load() == []
+    assert "'old-one' is a legacy badge: not awarded" in caplog.text
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Callable[[Callable[[], object]], None]]:
+    watchers = []
+
+    def start(changed: Callable[[], object]) -> None:
+        watcher = Watcher(tmp_path, lambda: changed() and None)
+        watcher.start()
+        watchers.append(watcher)
+
+    yield start
+    for watcher in watchers:
+        watcher.stop()
+
+
+def test_added_changed_moved_and_removed_files_are_noticed(
+    tmp_path: Path, watch: Callable[[Callable[[], object]], None]
+) -> None:
+    seen: list[list[str]] = []
+    watch(lambda: seen.append(sorted(p.name for p in tmp_path.rglob("*.yml"))))
+
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper/a.yml").write_text("one")
+    eventually(lambda: ["a.yml"] in seen, "the added file noticed")
+    before = len(seen)
+    (tmp_path / "deeper/a.yml").write_text("two")
+    eventually(lambda: len(seen) > before, "the changed file noticed")
+    (tmp_path / "deeper/a.yml").rename(tmp_path / "b.yml")
+    eventually(lambda: seen[-1] == ["b.yml"], "the moved file noticed")
+    (tmp_path / "b.yml").unlink()
+    eventually(lambda: seen[-1] == [], "the removed file noticed")
+
+
+def test_reading_the_rules_is_no_change(
+    tmp_path: Path, watch: Callable[[Callable[[], object]], None]
+) -> None:
+    (tmp_path / "a.yml").write_text("one")
+    calls: list[str] = []
+    watch(lambda: calls.append((tmp_path / "a.yml").read_text()))
+
+    (tmp_path / "a.yml").write_text("two")
+    eventually(lambda: "two" in calls, "the change noticed")
+    # Had reading counted as a change, this would never come to rest.
+    calls.clear()
+    (tmp_path / "b.yml").write_text("three")
+    eventually(lambda: len(calls) > 0, "the next change noticed")
+    assert len(calls) == 1
+
+
+def test_a_reload_that_fails_does_not_end_the_watch(
+    tmp_path: Path, watch: Callable[[Callable[[], object]], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[RuleSet] = []
+
+    def changed() -> None:
+        calls.append(RuleSet())
+        raise RuntimeError("once")
+
+    watch(changed)
+    (tmp_path / "a.yml").write_text("one")
+    eventually(lambda: len(calls) == 1, "the first change noticed")
+    (tmp_path / "a.yml").write_text("two")
+    eventually(lambda: len(calls) == 2, "the second change noticed")
