@@ -74,7 +74,8 @@ def parse_expression(
     except SyntaxError as error:
         offset = _offset(error, source)
         place = place_within(found, unmarked(found.text, marker, offset) if templates else offset)
-        problems.add(place, f"the lambda does not compile: {error.msg}")
+        what = error.msg if error.offset else "it ends too early"
+        problems.add(place, f"the lambda does not compile: {what}")
         return None
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         problems.add(found.place, f"the lambda does not compile: {error}")
@@ -191,5 +192,8 @@ class _TemplateValues(ast.NodeTransformer):
 
 def _offset(error: SyntaxError, source: str) -> int:
     """Tell where in ``source``, if that is one line, the error is."""
+    end = len(source.rstrip())
+    if not error.offset:  # Python expected more
+        return end
     indented = len(source) - len(source.lstrip())
-    return min(indented + max(0, (error.offset or 1) - 1), len(source.rstrip()))
+    return min(indented + error.offset - 1, end)
