@@ -102,7 +102,7 @@ def parse_document(data: bytes, path: str) -> Mapping:
 def _decode(data: bytes, path: str) -> str:
     problems = Problems()
     if len(data) > MAX_BYTES:
-        problems.add(Place(path, 1, 1), f"the file has {len(data)} bytes; at most {MAX_BYTES}")
+        problems.add(Place(path, 1, 1), f"the file has more than {MAX_BYTES} bytes")
         raise RuleError(problems)
     try:
         text = data.decode("utf-8-sig")

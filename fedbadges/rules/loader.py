@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedbadges.rules.criteria import Backends
-from fedbadges.rules.document import parse_document
+from fedbadges.rules.document import MAX_BYTES, parse_document
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.problems import Place, Problem, Problems, RuleError
 from fedbadges.rules.rule import Rule, parse_rule
@@ -36,10 +37,9 @@ def load_text(data: bytes, path: str, backends: Backends) -> Rule:
 def load_file(path: Path, backends: Backends) -> Rule:
     """Read and parse one rule file; raises RuleError, also where it cannot be read."""
     try:
-        data = path.read_bytes()
+        data = _read(path)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise RuleError([Problem(Place(str(path), 1, 1), f"cannot be read: {reason}")]) from None
+        raise RuleError([_unreadable(path, error)]) from None
     return load_text(data, str(path), backends)
 
 
@@ -52,7 +52,8 @@ def load_directory(
     """
     rules: dict[str, Rule] = {}
     problems: list[Problem] = []
-    for path in rule_files(directory):
+    unreadable: list[OSError] = []
+    for path in rule_files(directory, unreadable.append):
         try:
             rule = load_file(path, backends)
         except RuleError as error:
@@ -69,13 +70,31 @@ def load_directory(
                     f"the badge '{rule.badge.id}' has a rule already, at {first.place}",
                 )
             )
+    problems.extend(_unreadable(error.filename, error) for error in unreadable)
     return Loaded(RuleSet(rules.values()), tuple(problems))
 
 
-def rule_files(directory: Path) -> Iterator[Path]:
-    """Find the ``.yml`` and ``.yaml`` files below ``directory``; hidden ones are left out."""
-    for folder, folders, files in os.walk(directory):
+def rule_files(
+    directory: Path, on_error: Callable[[OSError], None] | None = None
+) -> Iterator[Path]:
+    """Find the ``.yml`` and ``.yaml`` files below ``directory``; hidden ones are left out.
+
+    ``on_error`` is told of every directory that cannot be read.
+    """
+    for folder, folders, files in os.walk(directory, onerror=on_error):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if name.endswith(_ENDINGS) and not name.startswith("."):
                 yield Path(folder, name)
+
+
+def _read(path: Path) -> bytes:
+    # Reading a pipe or a terminal might never end.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("not a regular file")
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _unreadable(path: object, error: OSError) -> Problem:
+    return Problem(Place(str(path), 1, 1), f"cannot be read: {error.strerror or error}")
