@@ -1,0 +1,32 @@
+"""Rules that change while the daemon runs."""
+
+from pathlib import Path
+
+from support.databases import Databases
+from support.deployment import run_deployment
+from support.rules import counting_rule, write_rules
+
+
+def test_changed_rules_judge_the_next_messages(database: Databases, tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    before = {"a": counting_rule("Early", "logger.early", 1)}
+    with run_deployment(tmp_path, database, before) as running:
+        write_rules(rules, {"b": counting_rule("Late", "logger.late", 1)})
+        running.hub.wait_for_log("INFO", "2 rules from", "1 new, 0 changed, 0 gone; 0 mistakes")
+        running.publish("logger.late", username="ann")
+        running.wait_for_badge("ann", "late")
+
+        write_rules(rules, {"b": counting_rule("Late", "logger.later", 1)})
+        running.hub.wait_for_log("INFO", "0 new, 1 changed, 0 gone; 0 mistakes")
+        (rules / "a.yml").unlink()
+        running.hub.wait_for_log("INFO", "0 new, 0 changed, 1 gone; 0 mistakes")
+        running.publish("logger.late", username="bea")
+        running.publish("logger.early", username="bea")
+        running.publish("logger.later", username="bea")
+        running.wait_for_badge("bea", "late")
+        running.publish("logger.later", username="cid")
+        running.wait_for_badge("cid", "late")
+
+        assert set(running.badges("bea")) == {"late"}
+        later = running.hub.logged("INFO", "Awarded late to bea")
+        assert "logger.later" in later[0]
