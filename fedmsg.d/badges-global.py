@@ -38,6 +38,8 @@ config = {
     # After an award, people's ranks are worked out anew, but at most every so many seconds.
     # Default: 5
     "badges.rank_interval": 5,
+    # Notice rule files that change while the daemon runs. Default: True
+    "badges.reload": True,
     # Store each message in datanommer's database. Default: False
     # In production, where datanommer does that: False.
     "badges.record_messages": True,
