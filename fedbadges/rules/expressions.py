@@ -117,13 +117,13 @@ def _refuse_outsiders(tree: ast.Expression) -> None:
 
 
 def _fill(tree: ast.Expression, marker: str) -> ast.expr:
-    filled: ast.expr = _TemplateValues(marker).visit(tree.body)
+    marked = re.compile(re.escape(marker) + r"(\d+)_")
+    filled: ast.expr = _TemplateValues(marked).visit(tree.body)
     for node in ast.walk(filled):
-        names = [value for _, value in ast.iter_fields(node) if isinstance(value, (str, bytes))]
-        if any(
-            marker in (name if isinstance(name, str) else name.decode("latin-1")) for name in names
-        ):
-            raise _error_at(node, "a template stands where no value can")
+        for _, value in ast.iter_fields(node):
+            text = value.decode("latin-1") if isinstance(value, bytes) else value
+            if isinstance(text, str) and marked.search(text):
+                raise _error_at(node, "a template stands where no value can")
     return filled
 
 
@@ -150,8 +150,8 @@ def _unused_name(text: str) -> str:
 class _TemplateValues(ast.NodeTransformer):
     """Puts the template's value where its marker stands: as a name, or within a text."""
 
-    def __init__(self, marker: str) -> None:
-        self._marker = re.compile(re.escape(marker) + r"(\d+)_")
+    def __init__(self, marker: re.Pattern[str]) -> None:
+        self._marker = marker
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """Replace a template that stood without quotes by its typed value."""
