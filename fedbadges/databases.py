@@ -140,6 +140,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
     # Readers and the one writer, in several threads and processes, do not wait for each other.
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    # What a filter contains is spelled exactly, as on PostgreSQL.
+    connection.execute("PRAGMA case_sensitive_like=ON")
 
 
 def _make_directory(url: URL) -> None:

@@ -63,7 +63,8 @@ class History:
 
         ``agent`` is the one of the users who did what it tells.
         """
-        columns = _columns(message) | {"agent_name": agent}
+        columns = _columns(message)
+        columns["agent_name"] = agent if agent and fits_databases(agent) else None
         with asking(_NAME), self._engine.begin() as connection:
             number = _insert(connection, Row.__table__, columns, Row.id)
             if number is None:

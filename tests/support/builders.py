@@ -48,7 +48,7 @@ def make_settings(databases: Databases, directory: Path, **keys: Any) -> Setting
     return settings
 
 
-def make_message(topic: str = "logger.log", msg: Any = None, **envelope: Any) -> Message:
+def make_message(topic: str = "logger.log", /, msg: Any = None, **envelope: Any) -> Message:
     """Returns a message that comes now; ``envelope`` are keys beside ``msg``."""
     body = fedmsg_body(topic, {}) | {"msg": {} if msg is None else msg} | envelope
     message = parse_message(body)
