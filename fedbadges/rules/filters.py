@@ -288,12 +288,12 @@ def _parse_moment(name: str, node: Node, problems: Problems) -> Entry | None:
     template = parse_template(node, problems)
     if template is None:
         return None
-    if template.paths or _AGE.fullmatch(node.text):
+    if template.paths:
         return template
     moment = to_moment(node.value, datetime.datetime(2000, 1, 1))
     if moment is None:
         problems.add(node.place, expected)
-    return moment
+    return template if _AGE.fullmatch(node.text) else moment
 
 
 def _parse_pages(mapping: MappingNode, problems: Problems) -> Pages:

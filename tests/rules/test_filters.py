@@ -1,0 +1,220 @@
+"""Filters: which past messages a criterion asks about, filled in for one message."""
+
+import datetime
+
+import pytest
+from support.inline import load, message
+
+from fedbadges.rules.filters import FilledFilter, Filter
+from fedbadges.rules.templates import Missing
+
+NOW = datetime.datetime(2023, 11, 14, 22, 13, 20)
+BEGINNING, END = datetime.datetime(1970, 1, 1), datetime.datetime(9999, 1, 1)
+
+MSG = {
+    "user": "Alice",
+    "users": ["bob", "Carol"],
+    "number": 7,
+    "nothing": None,
+    "empty": [],
+    "object": {"a": 1},
+    "flag": True,
+    "nul": "a\x00b",
+    "surrogate": "\ud800",
+    "age": "2 days ago",
+    "odd_age": "soon",
+}
+
+
+def parse(filter_text: str) -> Filter:
+    rest = "  operation: count\n  condition: {equal to: 1}\n"
+    return load(f"criteria:\n  filter: {{{filter_text}}}\n{rest}").criteria.filter
+
+
+def fill(filter_text: str, recipient: str | None = None, **fields: object) -> FilledFilter:
+    fields.setdefault("msg", MSG)
+    return parse(filter_text).fill(message(**fields), recipient)
+
+
+def lists(filter_text: str, recipient: str | None = None) -> dict[str, tuple[str, ...]]:
+    return dict(fill(filter_text, recipient).lists)
+
+
+LIST_KEYS = ["topics", "packages", "categories", "contains"]
+NAME_KEYS = ["users", "agents"]
+NEGATIVE = ["not_topics", "not_users", "not_packages", "not_categories", "not_agents"]
+
+
+@pytest.mark.parametrize("key", [*LIST_KEYS, *NAME_KEYS, *NEGATIVE])
+def test_what_datanommer_takes_is_a_list_a_template_or_a_lambda(key):
+    assert lists(f"{key}: [a, b]") == {key: ("a", "b")}
+    assert lists(f"{key}: ['x%(msg.number)s', a]") == {key: ("a", "x7")}
+    assert lists(f"{key}: '%(msg.number)s'") == {key: ("7",)}
+    assert lists(f"{key}: {{lambda: \"[str(msg['i']), 'a']\"}}") == {key: ("1", "a")}
+
+
+def test_usernames_are_users():
+    assert lists("usernames: [alice]") == {"users": ("alice",)}
+    assert lists("not_usernames: [alice]") == {"not_users": ("alice",)}
+
+
+def test_a_template_that_gives_a_list_gives_all_its_items():
+    assert lists("packages: '%(msg.users)s'") == {"packages": ("Carol", "bob")}
+    assert lists("packages: ['%(msg.users)s', dave]") == {"packages": ("Carol", "bob", "dave")}
+
+
+@pytest.mark.parametrize("key", NAME_KEYS)
+def test_names_are_also_looked_for_in_lower_case(key):
+    assert lists(f"{key}: '%(msg.user)s'") == {key: ("Alice", "alice")}
+
+
+def test_nothing_else_changes_its_case():
+    assert lists("topics: [A.b], packages: ['%(msg.user)s']") == {
+        "topics": ("A.b",),
+        "packages": ("Alice",),
+    }
+
+
+def test_numbers_in_a_list_are_text():
+    assert lists("packages: [7, 0x10, 2024]") == {"packages": ("0x10", "2024", "7")}
+
+
+@pytest.mark.parametrize(
+    "path", ["lacking", "nothing", "empty", "object", "flag", "nul", "surrogate"]
+)
+@pytest.mark.parametrize("key", ["users", "topics", "not_packages", "contains"])
+def test_what_no_past_message_can_have_means_that_the_rule_does_not_match(key, path):
+    with pytest.raises(Missing):
+        fill(f"{key}: '%(msg.{path})s'")
+    with pytest.raises(Missing):
+        fill(f"{key}: ['%(msg.{path})s']")
+
+
+@pytest.mark.parametrize("value", ["None", "[]", "{}", "[None]", "[[['deep']]]", "True"])
+def test_nor_does_it_where_a_lambda_gives_nothing_to_filter_by(value):
+    with pytest.raises(Missing):
+        fill(f"topics: {{lambda: '{value}'}}".replace("'deep'", '"deep"'))
+
+
+ATTACKS = [
+    "'; DROP TABLE messages; --",
+    "%(topic)s",
+    "%s %d",
+    "\" or __import__('os').system('x') or \"",
+    "{msg}",
+    "a\nb",
+]
+
+
+@pytest.mark.parametrize("text", ATTACKS)
+def test_a_value_of_the_message_is_a_value_and_nothing_more(text):
+    found = fill("users: ['%(msg.user)s'], contains: ['<%(msg.user)s>']", msg={"user": text})
+    assert dict(found.lists) == {
+        "users": tuple(sorted({text, text.lower()})),
+        "contains": (f"<{text}>",),
+    }
+
+
+def test_a_lambda_sees_the_whole_message_and_no_template_in_its_text():
+    assert lists("users: {lambda: \"[msg['msg']['user'], '%(msg.user)s']\"}") == {
+        "users": ("%(msg.user)s", "Alice", "alice")
+    }
+
+
+def test_recipient_stands_for_the_candidate():
+    assert parse("users: ['%(recipient)s']").names_recipient
+    assert lists("users: ['%(recipient)s']", recipient="dave") == {"users": ("dave",)}
+    assert lists("users: '%(recipient)s'", recipient="dave") == {"users": ("dave",)}
+    assert lists("contains: ['by %(recipient)s']", recipient="dave") == {"contains": ("by dave",)}
+
+
+def test_a_filter_without_recipient_is_the_same_for_all_candidates():
+    assert not parse("users: ['%(msg.user)s'], topics: [recipient]").names_recipient
+
+
+def test_without_a_candidate_recipient_is_missing():
+    with pytest.raises(Missing):
+        fill("users: ['%(recipient)s']")
+
+
+def test_a_message_cannot_pass_for_its_candidate():
+    filled = parse("users: ['%(recipient)s']").fill(message(recipient="mallory"), "alice")
+    assert dict(filled.lists) == {"users": ("alice",)}
+    with pytest.raises(Missing):
+        fill("users: ['%(recipient)s']", recipient=None, msg={"recipient": "mallory"})
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("2023-11-01", datetime.datetime(2023, 11, 1)),
+        ("2023-11-01 12:30:00", datetime.datetime(2023, 11, 1, 12, 30)),
+        ("2023-11-01T12:30:00+02:00", datetime.datetime(2023, 11, 1, 10, 30)),
+        ("'2023-11-01T12:30:00Z'", datetime.datetime(2023, 11, 1, 12, 30)),
+        ("86400", datetime.datetime(1970, 1, 2)),
+        ("86400.5", datetime.datetime(1970, 1, 2, 0, 0, 0, 500000)),
+        ("30 seconds ago", NOW - datetime.timedelta(seconds=30)),
+        ("5 minutes ago", NOW - datetime.timedelta(minutes=5)),
+        ("1 hour ago", NOW - datetime.timedelta(hours=1)),
+        ("30 days ago", NOW - datetime.timedelta(days=30)),
+        ("2 weeks ago", NOW - datetime.timedelta(weeks=2)),
+        ("6 months ago", NOW - datetime.timedelta(days=180)),
+        ("1 year ago", NOW - datetime.timedelta(days=365)),
+        ("'%(msg.age)s'", NOW - datetime.timedelta(days=2)),
+        ("'%(msg.number)s days ago'", NOW - datetime.timedelta(days=7)),
+        ("'%(timestamp)s'", NOW),
+        ("{lambda: \"msg['timestamp'] - 60\"}", NOW - datetime.timedelta(minutes=1)),
+        ("{lambda: 'datetime.datetime(2020, 1, 1)'}", datetime.datetime(2020, 1, 1)),
+    ],
+)
+def test_start_and_end_are_points_in_time_or_ages_before_the_message(text, start):
+    assert (fill(f"start: {text}").start, fill(f"start: {text}").end) == (start, END)
+    assert (fill(f"end: {text}").start, fill(f"end: {text}").end) == (BEGINNING, start)
+
+
+@pytest.mark.parametrize("path", ["lacking", "nothing", "odd_age", "users", "flag"])
+def test_what_is_no_point_in_time_means_that_the_rule_does_not_match(path):
+    with pytest.raises(Missing):
+        fill(f"start: '%(msg.{path})s'")
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e18", "float('nan')", "10**30"])
+def test_nor_does_it_match_where_time_does_not_reach(number):
+    with pytest.raises(Missing):
+        fill(f'end: {{lambda: "{number}"}}')
+
+
+def test_msg_id_is_one_text():
+    assert fill("msg_id: 2024-77").as_query() == {"msg_id": "2024-77"}
+    assert fill("msg_id: '%(msg_id)s'").as_query() == {"msg_id": "2024-1"}
+    with pytest.raises(Missing):
+        fill("msg_id: '%(msg.users)s'")
+
+
+def test_pages_are_no_part_of_what_is_counted():
+    found = fill("topics: [a], page: 2, rows_per_page: 9999999, order: desc")
+    assert (found.pages.page, found.pages.rows_per_page, found.pages.order) == (2, 9999999, "desc")
+    assert found.as_query() == {"topics": ["a"]}
+
+
+def test_the_arguments_are_those_of_datanommer():
+    found = fill("usernames: [a], not_topics: [b], msg_id: c, start: 2023-11-01")
+    assert found.as_query() == {
+        "users": ["a"],
+        "not_topics": ["b"],
+        "msg_id": "c",
+        "start": datetime.datetime(2023, 11, 1),
+        "end": END,
+    }
+
+
+def test_the_same_question_is_recognised_whatever_its_order():
+    first = fill("topics: [a, b], users: '%(msg.users)s'")
+    second = fill("users: [Carol, bob, carol], topics: [b, a]")
+    assert first == second
+    assert hash(first) == hash(second)
+
+
+def test_what_a_lambda_raises_is_for_the_caller_to_judge():
+    with pytest.raises(KeyError):
+        fill("topics: {lambda: \"msg['lacking']\"}")

@@ -1,0 +1,164 @@
+"""Recipients: who a message says should get the badge."""
+
+import pytest
+from support.inline import load, message
+
+from fedbadges.rules.recipients import account
+from fedbadges.rules.templates import Missing
+
+DOMAIN = "fedoraproject.org"
+
+
+def candidates(value: object, *keys: str) -> list[str]:
+    """Returns the account names in ``msg.who``, by a rule that has these keys besides."""
+    return [found.name for found in _find(value, *keys) if found.name is not None]
+
+
+def dropped(value: object) -> list[str]:
+    """Returns why what stands in ``msg.who`` is no account."""
+    return [found.dropped for found in _find(value) if found.name is None]
+
+
+def _find(value: object, *keys: str):
+    lines = ['recipient: "%(msg.who)s"', *(f"{key}: Yes" for key in keys)]
+    recipient = load("\n".join(lines)).recipient
+    assert recipient is not None
+    return recipient.find(message(msg={"who": value}).body, DOMAIN)
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("alice", ["alice"]),
+        (["alice", "bob"], ["alice", "bob"]),
+        ([{"name": "alice"}, {"name": "bob"}], ["alice", "bob"]),
+        ({"name": "alice", "fullname": "Alice A."}, ["alice"]),
+        ({"alice": 12, "bob": 3}, ["alice", "bob"]),
+        (None, []),
+        ([], []),
+        ({}, []),
+    ],
+)
+def test_a_recipient_gives_a_name_names_objects_keys_or_nothing(value, names):
+    assert candidates(value) == names
+
+
+def test_a_rule_without_recipient_leaves_it_to_fedmsg():
+    assert load("").recipient is None
+
+
+def test_a_message_without_the_path_names_nobody():
+    recipient = load('recipient: "%(msg.who.name)s"').recipient
+    with pytest.raises(Missing):
+        recipient.find(message().body, DOMAIN)
+
+
+def test_names_come_in_lower_case_and_otherwise_unchanged():
+    assert candidates(["Alice", "BOB-2", "c_d.e+f"]) == ["alice", "bob-2", "c_d.e+f"]
+
+
+def test_text_around_a_template_belongs_to_the_name():
+    recipient = load('recipient: "bot-%(msg.who)s"').recipient
+    (found,) = recipient.find(message(msg={"who": "alice"}).body, DOMAIN)
+    assert found.name == "bot-alice"
+
+
+IMPOSSIBLE = [
+    ("192.168.0.1", "is an IP address"),
+    ("::1", "is an IP address"),
+    ("2001:DB8::8A2E:370:7334", "is an IP address"),
+    ("fe80::1%eth0", "is an IP address"),
+    ("alice smith", "has characters that no account name has"),
+    (" alice", "has characters that no account name has"),
+    ("alice\n", "has characters that no account name has"),
+    ("alice\t", "has characters that no account name has"),
+    ("alice\u00a0smith", "has characters that no account name has"),
+    ("alice@example.org", "has characters that no account name has"),
+    ("alice/admin", "has characters that no account name has"),
+    ("https://example.org/user/alice", "has characters that no account name has"),
+    ("alice\x00", "has characters that no account name has"),
+    ("alice\ud800", "has characters that no account name has"),
+    ("alice\u202ebob", "has characters that no account name has"),
+    ("alice\u200b", "has characters that no account name has"),
+    ("alice\ufeff", "has characters that no account name has"),
+    ("a" * 65, "is longer than 64 characters"),
+    ("İ" * 64, "is longer than 64 characters"),
+    ("a" * 1_000_000, "is longer than 64 characters"),
+    ("", "is empty"),
+    (7, "is not text"),
+    (True, "is not text"),
+    (1.5, "is not text"),
+    ([["alice"]], "is not text"),
+    ([None], "is not text"),
+    ([{"nick": "alice"}], "is not text"),
+    ([{"name": ["alice"]}], "is not text"),
+]
+
+
+@pytest.mark.parametrize(("value", "why"), IMPOSSIBLE, ids=[repr(v)[:30] for v, _ in IMPOSSIBLE])
+def test_what_cannot_be_an_account_is_dropped_with_its_reason(value, why):
+    assert dropped(value) == [why]
+    assert candidates(value) == []
+
+
+def test_one_impossible_name_does_not_cost_the_others_theirs():
+    assert candidates(["alice", "10.0.0.1", 5, "bob"]) == ["alice", "bob"]
+
+
+def test_a_name_of_64_characters_is_fine():
+    assert account("a" * 64).name == "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "name"),
+    [
+        ("recipient_email2fas", "alice@fedoraproject.org", "alice"),
+        ("recipient_email2fas", "Alice@FedoraProject.ORG", "alice"),
+        ("recipient_email2fas", "alice", "alice"),
+        ("recipient_openid2fas", "http://alice.id.fedoraproject.org/", "alice"),
+        ("recipient_openid2fas", "https://alice.id.fedoraproject.org", "alice"),
+        ("recipient_openid2fas", "alice", "alice"),
+        ("recipient_distgit2fas", "https://src.fedoraproject.org/user/alice", "alice"),
+        ("recipient_distgit2fas", "https://src.fedoraproject.org/user/alice/", "alice"),
+        ("recipient_distgit2fas", "alice", "alice"),
+        ("recipient_krb2fas", "alice@FEDORAPROJECT.ORG", "alice"),
+        ("recipient_krb2fas", "alice", "alice"),
+        ("recipient_nick2fas", "alice", "alice"),
+        ("recipient_github2fas", "alice", "alice"),
+    ],
+)
+def test_a_conversion_turns_what_was_found_into_an_account_name(key, value, name):
+    assert candidates(value, key) == [name]
+    assert candidates([value, value], key) == [name, name]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("recipient_email2fas", "alice@example.org"),
+        ("recipient_email2fas", "alice@fedoraproject.org@example.org"),
+        ("recipient_email2fas", "@fedoraproject.org"),
+        ("recipient_openid2fas", "https://example.org/alice"),
+        ("recipient_openid2fas", "http://evil.example.org/alice.id.fedoraproject.org/"),
+        ("recipient_distgit2fas", "https://example.org/alice"),
+        ("recipient_krb2fas", "host/example.org@FEDORAPROJECT.ORG"),
+        ("recipient_krb2fas", "alice@X\n"),
+        ("recipient_email2fas", None),
+        ("recipient_openid2fas", 7),
+        ("recipient_distgit2fas", ["a", "b"][:0]),
+    ],
+)
+def test_a_conversion_invents_no_account(key, value):
+    assert candidates(value, key) == []
+
+
+def test_a_conversion_that_is_off_does_nothing():
+    recipient = load('recipient: "%(msg.who)s"\nrecipient_email2fas: No').recipient
+    (found,) = recipient.find(message(msg={"who": "alice@fedoraproject.org"}).body, DOMAIN)
+    assert found.name is None
+
+
+def test_conversions_may_stand_together():
+    keys = ("recipient_nick2fas", "recipient_email2fas", "recipient_krb2fas")
+    assert candidates("alice@fedoraproject.org", *keys) == ["alice"]
+    assert candidates("bob@FEDORAPROJECT.ORG", *keys) == ["bob"]

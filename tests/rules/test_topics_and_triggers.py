@@ -1,0 +1,153 @@
+"""Triggers: which messages a rule looks at."""
+
+import pytest
+from support.inline import load, message
+
+PREFIX = "org.fedoraproject.prod"
+
+
+def triggers(trigger: str, topic: str, **fields: object) -> bool:
+    """Tells whether a trigger, as YAML that goes below ``trigger:``, holds of a message."""
+    indented = "\n".join("  " + line for line in trigger.splitlines())
+    return load(f"trigger:\n{indented}\n").trigger.holds(message(topic, **fields))
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "org.fedoraproject.prod.git.receive",
+        "org.fedoraproject.stg.git.receive",
+        "git.receive",
+    ],
+)
+def test_a_topic_matches_the_end_of_a_messages_topic(topic):
+    assert triggers("topic: git.receive", topic)
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "org.fedoraproject.prod.infragit.receive",
+        "org.fedoraproject.prod.git.receive.more",
+        "org.fedoraproject.prod.git.receiver",
+        "org.fedoraproject.prod.git",
+        "receive",
+        "org.fedoraproject.prod.git.Receive",
+        "org.fedoraproject.prod.git-receive",
+    ],
+)
+def test_a_topic_matches_whole_dotted_parts_only(topic):
+    assert not triggers("topic: git.receive", topic)
+
+
+def test_a_full_topic_matches_itself_only():
+    full = "topic: org.fedoraproject.prod.git.receive"
+    assert triggers(full, "org.fedoraproject.prod.git.receive")
+    assert not triggers(full, "org.fedoraproject.stg.git.receive")
+
+
+@pytest.mark.parametrize("pattern", ["git.*", "'*.receive'", "'*'", "git?receive", "'.'"])
+def test_a_topic_is_no_pattern(pattern):
+    assert not triggers(f"topic: {pattern}", f"{PREFIX}.git.receive")
+
+
+def test_a_template_in_a_topic_means_nothing_but_itself():
+    assert not triggers('topic: "%(topic)s"', f"{PREFIX}.git.receive")
+
+
+def test_a_category_is_the_fourth_part_of_a_topic():
+    assert triggers("category: git", f"{PREFIX}.git.receive")
+    assert triggers("category: git", f"{PREFIX}.git")
+    assert not triggers("category: receive", f"{PREFIX}.git.receive")
+    assert not triggers("category: git", f"{PREFIX}.infragit.receive")
+    assert not triggers("category: git", "git.receive")
+
+
+def test_a_category_is_the_third_part_of_a_virtual_topic():
+    assert triggers("category: eng", "VirtualTopic.bus.eng.brew.build")
+    assert not triggers("category: brew", "VirtualTopic.bus.eng.brew.build")
+
+
+def test_a_topic_too_short_for_a_category_is_unclassified_as_in_datanommer():
+    assert triggers("category: Unclassified", "git.receive")
+
+
+def test_a_lambda_sees_the_whole_message_as_msg():
+    trigger = "lambda: msg['msg']['branch'] == 'main' and msg['i'] == 7"
+    assert triggers(trigger, PREFIX, msg={"branch": "main"}, i=7)
+    assert not triggers(trigger, PREFIX, msg={"branch": "main"}, i=8)
+
+
+def test_the_lambda_that_the_documentation_always_showed_works_though_it_is_no_yaml():
+    trigger = 'lambda: "a string of interest" in json.dumps(msg)'
+    assert triggers(trigger, PREFIX, msg={"text": "a string of interest"})
+    assert not triggers(trigger, PREFIX, msg={"text": "nothing"})
+
+
+def test_the_properly_quoted_form_of_that_lambda_works_too():
+    trigger = """lambda: '"a string of interest" in json.dumps(msg)'"""
+    assert triggers(trigger, PREFIX, msg={"text": "a string of interest"})
+    assert not triggers(trigger, PREFIX, msg={"text": "nothing"})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        """lambda: 'in #channel' in json.dumps(msg)""",
+        """lambda: "in #channel" in json.dumps(msg)""",
+        """lambda: "in #channel" in json.dumps(msg)  # a comment""",
+        """lambda:   "in #channel"   in json.dumps(msg)   """,
+        """lambda: "it's in" in json.dumps(msg) or 'in #channel' in json.dumps(msg)""",
+        """all:\n- lambda: "in #channel" in json.dumps(msg)\n- topic: prod""",
+    ],
+)
+def test_an_unquoted_lambda_is_taken_as_it_stands(line):
+    assert triggers(line, PREFIX, msg={"text": "in #channel"})
+    assert not triggers(line, PREFIX, msg={"text": "elsewhere"})
+
+
+def test_what_looks_like_such_a_lambda_within_a_text_is_left_alone():
+    rule = load('description: |\n  lambda: "a" in b\n')
+    assert rule.badge.description == 'lambda: "a" in b'
+
+
+ABC = ("git.receive", "wiki.edit", "bodhi.update")
+OPERATORS = [
+    ("all: [{topic: wiki.edit}, {category: wiki}]", {"wiki.edit"}),
+    ("all: [{topic: wiki.edit}, {category: git}]", set()),
+    ("any: [{topic: wiki.edit}, {category: git}]", {"wiki.edit", "git.receive"}),
+    ("any: [{topic: nothing}]", set()),
+    ("not: {topic: wiki.edit}", {"git.receive", "bodhi.update"}),
+    ("not: {not: {topic: wiki.edit}}", {"wiki.edit"}),
+    ("not: {any: [{topic: wiki.edit}, {category: git}]}", {"bodhi.update"}),
+    ("all: [{not: {category: git}}, {any: [{category: git}, {category: wiki}]}]", {"wiki.edit"}),
+    ("category: {any: [bodhi, git]}", {"git.receive", "bodhi.update"}),
+    ("category: {not: git}", {"wiki.edit", "bodhi.update"}),
+    ("category: {all: [git, {not: bodhi}]}", {"git.receive"}),
+    ("category: {all: [git, bodhi]}", set()),
+    ("topic: {any: [git.receive, wiki.edit]}", {"git.receive", "wiki.edit"}),
+    ("topic: {not: {any: [git.receive, wiki.edit]}}", {"bodhi.update"}),
+    ("topic: {all: [edit, wiki.edit]}", {"wiki.edit"}),
+    ("category:\n  any:\n    - bodhi\n    - git", {"git.receive", "bodhi.update"}),
+]
+
+
+@pytest.mark.parametrize(("trigger", "expected"), OPERATORS)
+def test_operators_combine_triggers_and_nest_within_a_key(trigger, expected):
+    assert {topic for topic in ABC if triggers(trigger, f"{PREFIX}.{topic}")} == expected
+
+
+def test_parts_are_asked_in_their_order_and_only_as_far_as_needed():
+    assert not triggers("all: [{topic: nothing}, {lambda: 1 / 0}]", PREFIX)
+    assert triggers("any: [{topic: prod}, {lambda: 1 / 0}]", PREFIX)
+
+
+def test_what_a_lambda_raises_is_for_the_caller_to_judge():
+    with pytest.raises(KeyError):
+        triggers("lambda: msg['msg']['lacking']", PREFIX)
+
+
+def test_a_lambda_may_stand_in_a_block_of_several_lines():
+    trigger = "lambda: |\n  any(\n    part == 'b'\n    for part in msg['msg'])\n"
+    assert triggers(trigger, PREFIX, msg=["a", "b"])
+    assert not triggers(trigger, PREFIX, msg=["a"])
