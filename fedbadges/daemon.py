@@ -123,8 +123,9 @@ class Daemon:
 
     def _record(self, message: Message) -> None:
         users, packages = self._usernames.users(message), self._usernames.packages(message)
+        agent = self._usernames.agent(message)
         try:
-            self._patience.insist(lambda: self._history.record(message, users, packages))
+            self._patience.insist(lambda: self._history.record(message, users, packages, agent))
         except Stopped:
             raise
         except Exception:  # datanommer cannot hold it; rules may still be about it

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, exc, func, select
+from sqlalchemy import and_, exc, func, or_, select
 from sqlalchemy.orm import Session
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Issuer, Person
@@ -22,6 +22,12 @@ from fedbadges.settings import Settings
 log = logging.getLogger(__name__)
 
 _NAME = "tahrir"
+
+#: How many people are asked for in one statement; SQLite has a limit.
+_AT_ONCE = 1000
+
+# As tahrir_api compares them.
+_ADDRESS, _NICKNAME = func.lower(Person.email), func.lower(Person.nickname)
 
 #: How often an award is tried again when another process gets in between.
 _TRIES = 3
@@ -82,23 +88,34 @@ class Tahrir:
 
     def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
         """Ask for all these people and badges at once: who holds what, and who opted out."""
-        by_email = {self._settings.email_of(username): username for username in usernames}
-        ids = sorted(set(badge_ids))
+        names, ids = sorted(set(usernames)), sorted(set(badge_ids))
         held: set[tuple[str, str]] = set()
         opted_out: set[str] = set()
-        with asking(_NAME), self._engine.connect() as connection:
-            rows = list(connection.execute(_standing(Person.email, by_email, ids)))
-            missed = sorted(set(by_email) - {row.email for row in rows})
-            if missed:
-                # No index serves this, so only what the exact address missed is compared so.
-                rows += connection.execute(_standing(func.lower(Person.email), missed, ids))
-        for email, out, badge_id in rows:
-            username = by_email[email.lower()]
-            if out:
-                opted_out.add(username)
-            if badge_id is not None:
-                held.add((username, badge_id))
+        for start in range(0, len(names), _AT_ONCE):
+            for name, row in self._known(names[start : start + _AT_ONCE], ids):
+                if row.opt_out:
+                    opted_out.add(name)
+                if row.badge_id is not None:
+                    held.add((name, row.badge_id))
         return Standing(frozenset(held), frozenset(opted_out))
+
+    def _known(self, names: list[str], ids: list[str]) -> list[tuple[str, Any]]:
+        """Ask for those people whom tahrir knows, found in the order in which awards find them."""
+        by_email = {self._settings.email_of(name): name for name in names}
+        with asking(_NAME), self._engine.connect() as connection:
+            rows = connection.execute(_standing(Person.email.in_(list(by_email)), ids)).all()
+            found = [(by_email[row.email], row) for row in rows]
+            missed = set(names) - {name for name, _ in found}
+            if not missed:
+                return found
+            # No index serves this, so only what the exact address missed is compared so.
+            emails = [self._settings.email_of(name) for name in sorted(missed)]
+            rows = connection.execute(
+                _standing(or_(_ADDRESS.in_(emails), _NICKNAME.in_(sorted(missed))), ids)
+            ).all()
+        found += [(by_email[row.address], row) for row in rows if row.address in emails]
+        missed -= {name for name, _ in found}
+        return found + [(row.nick, row) for row in rows if row.nick in missed]
 
     def award(self, badge_id: str, username: str, link: str | None) -> Given | None:
         """Give a badge; None if the person holds it by now or has opted out.
@@ -177,14 +194,20 @@ class Tahrir:
             yield session, api, notices
 
 
-def _standing(address: Any, emails: Iterable[str], badge_ids: list[str]) -> Any:
+def _standing(whom: Any, badge_ids: list[str]) -> Any:
     return (
-        select(Person.email, Person.opt_out, Assertion.badge_id)
+        select(
+            Person.email,
+            _ADDRESS.label("address"),
+            _NICKNAME.label("nick"),
+            Person.opt_out,
+            Assertion.badge_id,
+        )
         .outerjoin(
             Assertion,
             and_(Assertion.person_id == Person.id, Assertion.badge_id.in_(badge_ids)),
         )
-        .where(address.in_(list(emails)))
+        .where(whom)
     )
 
 
