@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from fedmsg.commands.hub import HubCommand
@@ -21,14 +22,17 @@ class BadgesCommand(HubCommand):
     name = "fedmsg-badges"
 
     def run(self) -> int:
-        """Run until stopped; gives the exit code, which is not 0 if the daemon could not start."""
+        """Run until stopped; gives the exit code, which is not 0 if the daemon could not start.
+
+        A configuration that cannot be used gives ``os.EX_CONFIG``: no restart mends that.
+        """
         self.config[ENABLED] = True
         self.config["explicit_hub_consumers"] = _CONSUMER
         try:
             read_settings(self.config)
         except SettingsError as error:
             sys.stderr.writelines(f"{line}\n" for line in error.lines)
-            return 1
+            return os.EX_CONFIG
         # Not at the top: importing it installs Twisted's reactor.
         from moksha.hub.reactor import reactor
 
