@@ -29,7 +29,7 @@ class Patience:
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._away = False
+        self._waiting = 0
 
     def stop(self) -> None:
         """Give up what is being tried, and from now on what fails once."""
@@ -37,26 +37,38 @@ class Patience:
 
     def insist(self, ask: Callable[[], T]) -> T:
         """Call ``ask`` until it answers; raises Stopped where the daemon stops before it does."""
-        pause = _SHORTEST_PAUSE
-        while True:
-            try:
-                answer = ask()
-            except Unavailable as unavailable:
-                self._note(unavailable)
-            else:
-                self._note(None)
-                return answer
-            if self._stopping.wait(pause * random.uniform(0.5, 1.5)):
-                raise Stopped
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        try:
+            return ask()
+        except Unavailable as unavailable:
+            self._begin_to_wait(unavailable)
+        answered = False
+        try:
+            answer = self._ask_again(ask)
+            answered = True
+            return answer
+        finally:
+            self._end_to_wait(answered)
 
-    def _note(self, unavailable: Unavailable | None) -> None:
+    def _ask_again(self, ask: Callable[[], T]) -> T:
+        pause = _SHORTEST_PAUSE
+        while not self._stopping.wait(pause * random.uniform(0.5, 1.5)):
+            try:
+                return ask()
+            except Unavailable:
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        raise Stopped
+
+    def _begin_to_wait(self, unavailable: Unavailable) -> None:
         with self._lock:
-            changed = self._away is not (unavailable is not None)
-            self._away = unavailable is not None
-        if not changed:
-            return
-        if unavailable is None:
-            log.info("Everything answers again; going on")
-        else:
+            self._waiting += 1
+            first = self._waiting == 1
+        if first:
             log.warning("Waiting, and trying again: %s. This is said once.", unavailable)
+
+    def _end_to_wait(self, answered: bool) -> None:
+        # Others may still wait: what answers one question need not be what they ask.
+        with self._lock:
+            self._waiting -= 1
+            last = self._waiting == 0
+        if last and answered:
+            log.info("Everything answers again; going on")

@@ -11,6 +11,9 @@ from fedbadges.tahrir import Notice
 
 log = logging.getLogger(__name__)
 
+#: Seconds at least until ranks that could not be adjusted are tried again.
+_RETRY = 1.0
+
 
 class Ranks:
     """Adjusts the ranks in a thread of its own, at most once in ``interval`` seconds.
@@ -55,7 +58,7 @@ class Ranks:
             with self._changed:
                 self._changed.wait_for(lambda: self._people or self._stopping.is_set())
             self._adjust_for(self._take())
-            self._stopping.wait(self._interval)
+            self._stopping.wait(max(self._interval, _RETRY) if self._failing else self._interval)
         self._adjust_for(self._take())
 
     def _take(self) -> set[int]:

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from fedbadges.engine import Case
+from fedbadges.once import Throttle
 from fedbadges.rules.criteria import Unavailable
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class WaitingRoom:
         self._changed = threading.Condition()
         self._stopping = False
         self._late = False
+        self._failures = Throttle()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="fedbadges-decide")
         self._thread = threading.Thread(target=self._watch, name="fedbadges-waiting", daemon=True)
 
@@ -70,12 +72,13 @@ class WaitingRoom:
     def admit(self, case: Case) -> Future[object]:
         """Take a case, and give what becomes done when it is decided."""
         guest = _Guest(case)
-        if self._stopping:
-            self._finish(guest)
-            return guest.decided
         with self._changed:
-            self._guests.append(guest)
-            self._changed.notify()
+            late = self._stopping
+            if not late:
+                self._guests.append(guest)
+                self._changed.notify()
+        if late:
+            self._finish(guest)
         return guest.decided
 
     def stop(self) -> None:
@@ -128,6 +131,10 @@ class WaitingRoom:
             return self._stored(msg_id for msg_id in ids if msg_id is not None)
         except Unavailable:
             # Deciding asks the same database, and says what is the matter.
+            return set()
+        except Exception as error:  # nobody is to wait for ever
+            if self._failures.first(type(error).__name__):
+                log.error("Cannot see what datanommer has stored: %r", error)
             return set()
 
     def _report(self, found: list[_Guest], overdue: list[_Guest]) -> None:

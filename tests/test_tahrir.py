@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
-from support.builders import make_config, make_settings, statements
+from support.builders import make_config, make_settings, statements, wipe
 from support.databases import Databases, create_schemas
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Issuer, Person
@@ -33,12 +33,16 @@ TAGGER = replace(EDITOR, id="tagger", name="Tagger", tags=("content", "tagging")
 BOTH = ("editor", "tagger")
 
 
+@pytest.fixture(scope="module")
+def tables(shared_database: Databases) -> Databases:
+    create_schemas(shared_database)
+    return shared_database
+
+
 @pytest.fixture
-def settings(database: Databases, tmp_path: Path) -> Iterator[Settings]:
-    create_schemas(database)
-    made = make_settings(database, tmp_path)
-    yield made
-    engine(made.tahrir_url).dispose()
+def settings(tables: Databases, tmp_path: Path) -> Settings:
+    wipe(tables)
+    return make_settings(tables, tmp_path)
 
 
 @pytest.fixture
@@ -133,9 +137,9 @@ def test_a_rule_that_says_no_tags_removes_them(tahrir: Tahrir, api: TahrirDataba
 
 
 def test_an_issuer_whose_origin_changed_is_the_same_issuer(
-    tahrir: Tahrir, api: TahrirDatabase, database: Databases, tmp_path: Path
+    tahrir: Tahrir, api: TahrirDatabase, tables: Databases, tmp_path: Path
 ) -> None:
-    config = make_config(database, tmp_path, issuer_origin="https://new.example.org")
+    config = make_config(tables, tmp_path, issuer_origin="https://new.example.org")
     moved, _ = read_settings(config)
 
     Tahrir(moved).publish_badges([EDITOR, replace(TAGGER, id="new", name="New")])

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from datanommer.models import Message as Row
+from tahrir_api.model import Person
 
 from fedbadges.daemon import load_backends
-from fedbadges.databases import engine
+from fedbadges.databases import engine, parse_url
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
@@ -60,6 +62,17 @@ def make_rule(settings: Settings, name: str, body: str, **metadata: str) -> Rule
     """Returns a rule, from its name and the YAML of its trigger, criteria and recipient."""
     text = rule(name, body, **metadata)
     return load_text(text.encode(), f"{name}.yml", load_backends(settings))
+
+
+def wipe(databases: Databases) -> None:
+    """Empties the tables of both databases, for the next test."""
+    for url, metadata in (
+        (databases.tahrir_url, Person.metadata),
+        (databases.datanommer_url, Row.metadata),
+    ):
+        with engine(parse_url(url)).begin() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(table.delete())
 
 
 @contextlib.contextmanager

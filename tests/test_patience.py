@@ -1,0 +1,157 @@
+"""Going on through an outage."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+import pytest
+from support.waiting import eventually
+
+from fedbadges.patience import Patience, Stopped
+from fedbadges.rules.criteria import Unavailable
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "fedbadges")
+    return caplog
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that are made; they take no time."""
+    made: list[float] = []
+
+    class Stopping(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            made.append(timeout or 0)
+            return self.is_set()
+
+    monkeypatch.setattr("fedbadges.patience.threading.Event", Stopping)
+    monkeypatch.setattr("fedbadges.patience.random.uniform", lambda low, high: 1)
+    return made
+
+
+def failing(times: int) -> Callable[[], str]:
+    """Returns a question that is answered after so many failures."""
+    left = [Unavailable("tahrir: the server is away")] * times
+
+    def ask() -> str:
+        if left:
+            raise left.pop()
+        return "answer"
+
+    return ask
+
+
+def test_an_answer_is_given_at_once(pauses: list[float], log: pytest.LogCaptureFixture) -> None:
+    assert Patience().insist(failing(0)) == "answer"
+
+    assert pauses == []
+    assert log.messages == []
+
+
+def test_it_asks_until_there_is_an_answer_with_growing_pauses(pauses: list[float]) -> None:
+    assert Patience().insist(failing(9)) == "answer"
+
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_an_outage_and_its_end_are_each_said_once(
+    pauses: list[float], log: pytest.LogCaptureFixture
+) -> None:
+    Patience().insist(failing(5))
+
+    assert [record.levelname for record in log.records] == ["WARNING", "INFO"]
+    assert log.messages[0].startswith("Waiting, and trying again: tahrir: the server is away.")
+
+
+def test_every_outage_is_said(pauses: list[float], log: pytest.LogCaptureFixture) -> None:
+    patience = Patience()
+
+    patience.insist(failing(1))
+    patience.insist(failing(1))
+
+    assert [record.levelname for record in log.records] == ["WARNING", "INFO"] * 2
+
+
+def test_what_is_no_outage_is_raised(pauses: list[float]) -> None:
+    def ask() -> None:
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        Patience().insist(ask)
+    assert pauses == []
+
+
+def test_an_answer_to_somebody_else_does_not_end_the_outage(
+    log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One database may be away while the other answers."""
+    monkeypatch.setattr("fedbadges.patience._SHORTEST_PAUSE", 0.001)
+    monkeypatch.setattr("fedbadges.patience._LONGEST_PAUSE", 0.001)
+    patience = Patience()
+    back = threading.Event()
+    tries: list[int] = []
+
+    def ask() -> None:
+        tries.append(1)
+        if not back.is_set():
+            raise Unavailable("datanommer: away")
+
+    thread = threading.Thread(target=lambda: patience.insist(ask))
+    thread.start()
+    eventually(lambda: len(tries) > 2, "several tries")
+    for _ in range(3):
+        patience.insist(failing(0))
+    patience.insist(failing(1))
+    seen = len(tries)
+    eventually(lambda: len(tries) > seen + 1, "another try")
+    assert [record.levelname for record in log.records] == ["WARNING"]
+
+    back.set()
+    thread.join()
+    assert [record.levelname for record in log.records] == ["WARNING", "INFO"]
+
+
+def test_who_waits_is_stopped() -> None:
+    patience = Patience()
+    tried = threading.Event()
+    raised: list[Exception] = []
+
+    def ask() -> None:
+        tried.set()
+        raise Unavailable("away")
+
+    def work() -> None:
+        try:
+            patience.insist(ask)
+        except Stopped as stopped:
+            raised.append(stopped)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    tried.wait()
+    patience.stop()
+    thread.join(20)
+
+    assert len(raised) == 1
+
+
+def test_after_the_stop_each_question_has_one_try() -> None:
+    patience = Patience()
+    patience.stop()
+
+    assert patience.insist(failing(0)) == "answer"
+    with pytest.raises(Stopped):
+        patience.insist(failing(1))
+
+
+def test_a_stop_is_no_end_of_the_outage(log: pytest.LogCaptureFixture) -> None:
+    patience = Patience()
+    patience.stop()
+
+    with pytest.raises(Stopped):
+        patience.insist(failing(1))
+
+    assert [record.levelname for record in log.records] == ["WARNING"]
