@@ -1,6 +1,9 @@
 """Property tests try the same examples each time, so that a failure is the change's own."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("support.inline")
 
 settings.register_profile(
     "fedbadges",

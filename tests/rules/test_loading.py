@@ -1,0 +1,134 @@
+"""Loading: a directory of rule files to the rules in them and every mistake."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from support.inline import PARSING, complete
+
+from fedbadges.rules.document import MAX_BYTES
+from fedbadges.rules.loader import Loaded, load_directory, load_file
+from fedbadges.rules.problems import RuleError
+
+
+def write(path: Path, name: str | None = None) -> Path:
+    """Writes a good rule, whose badge is named after the file unless it is said otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(complete(f"name: {name or path.stem}\n"))
+    return path
+
+
+def loaded_ids(directory: Path) -> list[str]:
+    loaded = load_directory(directory, PARSING)
+    assert loaded.problems == ()
+    return [rule.badge.id for rule in loaded.rules]
+
+
+def lines(loaded: Loaded) -> list[str]:
+    return [str(problem) for problem in loaded.problems]
+
+
+def test_every_yml_and_yaml_file_anywhere_below_is_a_rule(tmp_path):
+    for name in ("b.yml", "a.yaml", "git/d.yml", "git/deep/er/c.yml", "x.yml/e.yml"):
+        write(tmp_path / name)
+    assert loaded_ids(tmp_path) == ["a", "b", "d", "c", "e"]
+
+
+def test_other_and_hidden_files_are_none(tmp_path):
+    for name in (
+        "README.rst",
+        "a.yml~",
+        "a.yml.swp",
+        "a.YML",
+        "yml",
+        ".hidden.yml",
+        ".yml",
+        ".git/a.yml",
+        "sub/.hidden/a.yml",
+        ".#a.yml",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("no rule")
+    assert loaded_ids(tmp_path) == []
+
+
+def test_a_link_to_a_file_is_a_rule(tmp_path):
+    target = write(tmp_path / "elsewhere" / "a")
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "link.yml").symlink_to(target)
+    assert loaded_ids(tmp_path / "rules") == ["a"]
+
+
+def test_a_bad_file_does_not_cost_the_others_theirs(tmp_path):
+    write(tmp_path / "a.yml")
+    (tmp_path / "b.yml").write_text("- no rule\n")
+    (tmp_path / "c.yml").write_text(complete("nme: 1\ntags: 7\n"))
+    write(tmp_path / "d.yml")
+    loaded = load_directory(tmp_path, PARSING)
+    assert [rule.badge.id for rule in loaded.rules] == ["a", "d"]
+    assert lines(loaded) == [
+        f"{tmp_path}/b.yml:1:1: a rule is a mapping, and this is a list",
+        f"{tmp_path}/c.yml:1:1: unknown key 'nme' in a rule; did you mean 'name'?",
+        f"{tmp_path}/c.yml:2:7: 'tags' is a list, or words split by commas",
+    ]
+
+
+def test_of_two_files_with_one_badge_the_first_is_in_force_and_the_second_is_told(tmp_path):
+    write(tmp_path / "a.yml", "Same Badge")
+    write(tmp_path / "b.yml", "'same (badge)'")
+    loaded = load_directory(tmp_path, PARSING)
+    assert [rule.place.path for rule in loaded.rules] == [f"{tmp_path}/a.yml"]
+    assert lines(loaded) == [
+        f"{tmp_path}/b.yml:1:1: the badge 'same-badge' has a rule already, at {tmp_path}/a.yml:1:1"
+    ]
+
+
+def test_what_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "dangling.yml").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop.yml").symlink_to(tmp_path / "loop.yml")
+    os.mkfifo(tmp_path / "pipe.yml")
+    (tmp_path / "device.yml").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket.yml"))
+    write(tmp_path / "good.yml")
+    loaded = load_directory(tmp_path, PARSING)
+    assert [rule.badge.id for rule in loaded.rules] == ["good"]
+    assert lines(loaded) == [
+        f"{tmp_path}/dangling.yml:1:1: cannot be read: No such file or directory",
+        f"{tmp_path}/device.yml:1:1: cannot be read: not a regular file",
+        f"{tmp_path}/loop.yml:1:1: cannot be read: Too many levels of symbolic links",
+        f"{tmp_path}/pipe.yml:1:1: cannot be read: not a regular file",
+        f"{tmp_path}/socket.yml:1:1: cannot be read: not a regular file",
+    ]
+
+
+def test_a_huge_file_is_not_read_to_its_end(tmp_path):
+    with (tmp_path / "huge.yml").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(RuleError, match=f"1:1: the file has more than {MAX_BYTES} bytes"):
+        load_file(tmp_path / "huge.yml", PARSING)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_told(tmp_path):
+    write(tmp_path / "a.yml").chmod(0)
+    write(tmp_path / "sub" / "b.yml").parent.chmod(0)
+    try:
+        assert lines(load_directory(tmp_path, PARSING)) == [
+            f"{tmp_path}/a.yml:1:1: cannot be read: Permission denied",
+            f"{tmp_path}/sub:1:1: cannot be read: Permission denied",
+        ]
+    finally:
+        (tmp_path / "sub").chmod(0o700)
+
+
+def test_a_directory_that_is_not_there_is_told(tmp_path):
+    loaded = load_directory(tmp_path / "none", PARSING)
+    assert len(loaded.rules) == 0
+    assert lines(loaded) == [f"{tmp_path}/none:1:1: cannot be read: No such file or directory"]
+
+
+def test_the_rules_of_the_repository_have_no_mistakes():
+    rules = Path(__file__).parents[2] / "rules"
+    assert len(loaded_ids(rules)) >= 12

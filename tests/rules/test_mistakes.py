@@ -1,0 +1,659 @@
+"""Mistakes: what is wrong with a rule, and where, for whoever wrote it."""
+
+import random
+import string
+import time
+
+import pytest
+import yaml
+from support.inline import (
+    CRITERIA,
+    HERE,
+    METADATA,
+    PATH,
+    TRIGGER,
+    assert_mistakes,
+    complete,
+    load,
+    mistakes,
+)
+
+from fedbadges.rules import document
+from fedbadges.rules.document import MAX_BYTES, MAX_CHARACTERS, MAX_DEPTH, MAX_NODES
+from fedbadges.rules.problems import MAX_PROBLEMS
+
+RULE_KEYS = (
+    "'name', 'description', 'creator', 'discussion', 'image_url', 'trigger', 'criteria', "
+    "'issuer_id', 'tags', 'recipient', 'recipient_nick2fas', 'recipient_email2fas', "
+    "'recipient_openid2fas', 'recipient_github2fas', 'recipient_distgit2fas' or "
+    "'recipient_krb2fas'"
+)
+TRIGGERS = "'topic', 'category', 'lambda', 'all', 'any' or 'not'"
+WHAT_FILTERS_HAVE = (
+    "'usernames', 'not_usernames', 'topics', 'users', 'packages', 'categories', 'agents', "
+    "'not_topics', 'not_users', 'not_packages', 'not_categories', 'not_agents', 'contains', "
+    "'msg_id', 'start', 'end', 'page', 'rows_per_page'{} 'order'"
+)
+CONDITIONS = (
+    "'greater than or equal to', 'greater than', 'less than or equal to', 'less than', "
+    "'equal to', 'is not', 'is not equal to', 'is greater than or equal to', "
+    "'is greater than', 'is less than or equal to', 'is less than', 'is equal to'{} 'lambda'"
+)
+MAPPING = "is a mapping, and this is"
+
+
+def criteria(
+    filter_: str = "{topics: [a]}", operation: str = "count", condition: str = "{equal to: 1}"
+) -> str:
+    return f"criteria:\n  filter: {filter_}\n  operation: {operation}\n  condition: {condition}\n"
+
+
+# The form of a message
+
+
+def test_a_mistake_is_one_line_with_its_place_and_what_was_meant():
+    lines = [METADATA.rstrip(), TRIGGER.rstrip(), "critera:", "  filter:", "    topics: [a]"]
+    assert mistakes("\n".join(lines)) == [
+        f"{PATH}:1:1: missing key 'criteria' in a rule",
+        f"{PATH}:7:1: unknown key 'critera' in a rule; did you mean 'criteria'?",
+    ]
+
+
+def test_every_mistake_is_told_at_once_in_the_order_of_the_file():
+    assert_mistakes(
+        "→nme: Test Badge\n"
+        "trigger:\n"
+        "  any:\n"
+        "    - →topc: git.receive\n"
+        "    - lambda: msg +→* 1\n"
+        "    - category: →7\n"
+        "criteria:\n"
+        "  filter: {topics: ['→%(topic']}\n"
+        "  operation: →cont\n"
+        "  condition: {greater than: →many}\n"
+        "recipient: →alice\n"
+        "tags: →7\n",
+        "unknown key 'nme' in a rule; did you mean 'name'?",
+        f"unknown key 'topc' in a trigger; did you mean 'topic'? There are "
+        f"{TRIGGERS.replace(' or ', ' and ')}",
+        "the lambda does not compile: invalid syntax",
+        "a category is text, and this is a number, '7' (quotes make it text)",
+        "a template that does not end in ')s'; write it as %(msg.user)s",
+        "an operation is 'count' or 'lambda: …' over query, not 'cont'",
+        "'greater than' compares with a number, and this is 'many'",
+        "a recipient is a template such as '%(msg.user)s'",
+        "'tags' is a list, or words split by commas",
+    )
+
+
+def test_a_file_full_of_mistakes_is_not_told_in_full():
+    found = mistakes(complete("".join(f"key{number}: 1\n" for number in range(3000))))
+    assert len(found) == MAX_PROBLEMS + 2
+    last = f": more than {MAX_PROBLEMS} mistakes; the others are not shown"
+    assert [line.endswith(last) for line in found[-2:]].count(True) == 1
+
+
+def test_a_message_stays_on_one_line_whatever_the_file_says():
+    found = mistakes(complete('"a\\nrule.yml:1:1: b": 1\n' + "c" * 900 + ": 1\n"))
+    assert [line.partition(" in a rule")[0] for line in found] == [
+        f"{PATH}:1:1: unknown key 'a\\nrule.yml:1:1: b'",
+        f"{PATH}:2:1: unknown key '{'c' * 37}...'",
+    ]
+
+
+# YAML
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "1:1: the file is empty; a rule is a mapping"),
+        ("\n# nothing\n", "1:1: the file is empty; a rule is a mapping"),
+        ("- a\n", "1:1: a rule is a mapping, and this is a list"),
+        ("\n\n  text\n", "3:3: a rule is a mapping, and this is a single value"),
+        ("---\n", "2:1: a rule is a mapping, and this is a single value"),
+        (
+            METADATA + TRIGGER + CRITERIA + "---\nname: b\n",
+            "9:1: a second document; a rule file holds exactly one",
+        ),
+        (b"name: a\ndescription: \xff\n", "2:14: byte 0xff is not UTF-8"),
+        (b"\xef\xbb\xbfname: a\ndescr\xc3\xa9 \xff\n", "2:8: byte 0xff is not UTF-8"),
+        (b"\xef\xbb\xbf\xc3\xa9\xff", "1:2: byte 0xff is not UTF-8"),
+        (b"name: \xc3", "1:7: byte 0xc3 is not UTF-8"),
+        ("name: a".encode("utf-16"), "1:1: byte 0xff is not UTF-8"),
+        (b"name: \xed\xa0\x80\n", "1:7: byte 0xed is not UTF-8"),
+        ("name: a\x00b\n", "1:8: YAML does not allow U+0000 here"),
+        ("name: a\ndescription: é\x1b[0m\n", "2:15: YAML does not allow U+001B here"),
+        ("name: \ufffe\n", "1:7: YAML does not allow U+FFFE here"),
+        ("a: *b\n", "1:4: no anchor '&b' stands before"),
+        ("a: &b [*b]\n", "1:8: no anchor '&b' stands before"),
+        ("? [a]\n: b\n", "1:3: a key is a single value, and this is a list"),
+        ("<<: a\n", "1:5: '<<' merges a mapping, and this is a single value"),
+        ("<<: [{}, a]\n", "1:10: '<<' merges a mapping, and this is a single value"),
+        ("name: !!int a\n", "1:7: 'a' is not a valid int"),
+        ("name: !!int ''\n", "1:7: '' is not a valid int"),
+        ("name: !!float ''\n", "1:7: '' is not a valid float"),
+        ("name: !!seq a\n", "1:7: 'a' is not a valid seq"),
+        ("name: !!bool a\n", "1:7: 'a' is not a valid bool"),
+        ("name: !!timestamp a\n", "1:7: 'a' is not a valid timestamp"),
+        ("name: !!binary é\n", "1:7: 'é' is not a valid binary"),
+        ("name: 2023-02-30\n", "1:7: '2023-02-30' is not a valid timestamp"),
+        ("name: !!python/object:os.system a\n", "1:7: 'a' is not a valid os.system"),
+        ("name: !mine a\n", "1:7: 'a' is not a valid !mine"),
+        ("name: " + "1" * 101, f"1:7: '{'1' * 37}...' is not a valid int"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_what_is_no_single_mapping_in_yaml(text, expected):
+    assert mistakes(text) == [f"{PATH}:{expected}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("name: a\ndescription: b: c\n", "2:15"),
+        ("name: a\n\ttrigger: b\n", "2:1"),
+        ("name: 'a\n", "2:1"),
+        ("name: [a\ntrigger: b\n", "2:8"),
+        ("name: a\n  trigger: b\n", "2:10"),
+        ("trigger:\n  lambda: %(msg)s\n", "2:11"),
+        ('trigger:\n  lambda: "a" in msg\nname: @b\n', "3:7"),
+        ('trigger: {lambda: "a" in msg}\n', "1:23"),
+        ("%YAML 3.0\n---\na: b\n", "1:1"),
+        ("a: !x!y b\n", "1:4"),
+    ],
+)
+def test_what_is_no_yaml_at_all(text, place):
+    (found,) = mistakes(text)
+    assert found.startswith(f"{PATH}:{place}: not valid YAML: ")
+    assert "\n" not in found
+
+
+def test_a_duplicate_key_names_the_first():
+    assert_mistakes(
+        "tags: a\n→tags: b\ntrigger:\n  topic: a\n  →topic: b\n",
+        "duplicate key 'tags', first in line 1",
+        "duplicate key 'topic', first in line 4",
+    )
+
+
+def test_merge_keys_work_and_what_stands_beside_them_wins():
+    rule = load(
+        "trigger: {any: [&base {topic: a.b}, {<<: *base}, {<<: *base, topic: c.d}]}\n"
+        "criteria:\n"
+        "  any:\n"
+        "  - datanommer: &first {filter: {topics: [a]}, operation: count, condition: {is not: 5}}\n"
+        "  - datanommer: {<<: *first, condition: {is not: 6}}\n"
+        "  - datanommer: {<<: [{condition: {is not: 7}}, *first]}\n"
+    )
+    assert [topic.suffix for topic in rule.trigger.parts] == ["a.b", "a.b", "c.d"]
+    assert [part.condition.threshold for part in rule.criteria.parts] == [5, 6, 7]
+
+
+def test_an_alias_stands_for_what_it_names():
+    rule = load("trigger: {any: [{topic: &git git.receive}, {not: {topic: *git}}]}")
+    assert rule.trigger.parts[1].part == rule.trigger.parts[0]
+
+
+def test_windows_and_old_macs_end_lines_in_their_own_way():
+    for end in ("\r\n", "\r"):
+        text = complete('trigger:\n  lambda: "a" in json.dumps(msg)\nnme: 1\n').replace("\n", end)
+        (found,) = mistakes(text)
+        assert found.startswith(f"{PATH}:3:1: unknown key 'nme'")
+
+
+def test_a_mark_for_the_byte_order_is_no_part_of_the_first_key():
+    text = b"\xef\xbb\xbf" + complete("nme: 1\n").encode()
+    (found,) = mistakes(text)
+    assert found.startswith(f"{PATH}:1:1: unknown key 'nme'")
+
+
+# Metadata
+
+
+@pytest.mark.parametrize("key", ["name", "description", "creator", "discussion", "image_url"])
+def test_metadata_is_required_and_is_text(key):
+    whole = complete("")
+    without = "".join(line for line in whole.splitlines(True) if not line.startswith(key + ":"))
+    assert mistakes(without) == [f"{PATH}:1:1: missing key '{key}' in a rule"]
+    assert_mistakes(
+        f"{key}: →7\n", f"'{key}' is text, and this is a number, '7' (quotes make it text)"
+    )
+    assert_mistakes(
+        f"{key}: →yes\n", f"'{key}' is text, and this is a truth value, 'yes' (quotes make it text)"
+    )
+    assert_mistakes(f"{key}: →[a]\n", f"'{key}' is text, and this is a list")
+    assert_mistakes(f"{key}: →{{a: b}}\n", f"'{key}' is text, and this is a mapping")
+    assert_mistakes(f"{key}:→\n", f"'{key}' is text, and this is empty")
+    assert_mistakes(f"{key}: '→  '\n", f"'{key}' is empty")
+
+
+@pytest.mark.parametrize("key", ["trigger", "criteria"])
+def test_a_rule_has_a_trigger_and_criteria(key):
+    text = METADATA + {"trigger": CRITERIA, "criteria": TRIGGER}[key]
+    assert mistakes(text) == [f"{PATH}:1:1: missing key '{key}' in a rule"]
+
+
+def test_a_key_that_resembles_none_is_told_all_there_are():
+    assert_mistakes("→zzz: 1\n", f"unknown key 'zzz' in a rule; expected {RULE_KEYS}")
+    assert_mistakes("→7: 1\n", f"unknown key '7' in a rule; expected {RULE_KEYS}")
+    assert_mistakes("→~: 1\n", f"unknown key '~' in a rule; expected {RULE_KEYS}")
+    assert_mistakes("→yes: 1\n", f"unknown key 'yes' in a rule; expected {RULE_KEYS}")
+
+
+@pytest.mark.parametrize("key", ["description", "discussion", "image_url"])
+def test_metadata_fits_tahrirs_columns(key):
+    assert mistakes(complete(f"{key}: {'é' * 128}\n")) == []
+    assert mistakes(complete(f"{key}: |\n  {'é' * 128}\n")) == []
+    assert_mistakes(f"{key}: →{'é' * 129}\n", f"'{key}' has 129 characters; tahrir holds 128")
+
+
+def test_the_id_that_a_name_makes_fits_too():
+    assert load(f"name: {'A b' * 38}\n").badge.id == "a-b" * 38
+    assert_mistakes(
+        f"name: →{'a' * 115}\n", "'name' makes an id of 115 characters; tahrir holds 114"
+    )
+    assert_mistakes("name: '→?!'\n".replace("!", ""), "'name' leaves nothing for the badge's id")
+
+
+@pytest.mark.parametrize("key", ["name", "description", "discussion", "creator", "image_url"])
+def test_metadata_is_what_a_database_can_hold(key):
+    assert f"{PATH}:1:{len(key) + 3}: '{key}' has U+0000, which no database holds" in mistakes(
+        complete(f'{key}: "a\\0b"\n')
+    )
+
+
+def test_a_name_is_one_line():
+    assert_mistakes('name: →"a\\nb"\n', "'name' is one line of printable characters")
+    assert load("name: >\n  Test\n  Badge\n").badge.id == "test-badge"
+
+
+def test_tags_are_a_list_or_words_split_by_commas():
+    assert load("tags: Git, commit ,git,\n").badge.tags == ("commit", "git")
+    assert load("tags: [Git, two words]\n").badge.tags == ("git", "two words")
+    assert load("").badge.tags is None
+    assert_mistakes(
+        "tags: [a, →7]\n", "a tag is text, and this is a number, '7' (quotes make it text)"
+    )
+    assert_mistakes("tags: →{a: b}\n", "'tags' is a list, or words split by commas")
+    assert_mistakes(f"tags: [→{'a' * 129}]\n", "a tag has 129 characters; tahrir holds 128")
+
+
+# Triggers
+
+
+@pytest.mark.parametrize(
+    ("trigger", "expected"),
+    [
+        ("→git.receive", f"a trigger {MAPPING} text"),
+        ("→[]", f"a trigger {MAPPING} a list"),
+        ("→{}", f"a trigger is empty; expected exactly one of {TRIGGERS}"),
+        (
+            "{topic: a, →category: b}",
+            "a trigger has exactly one key, and 'category' stands beside 'topic'; "
+            "combine several with 'all' or 'any'",
+        ),
+        ("{→zzz: a}", f"unknown key 'zzz' in a trigger; expected {TRIGGERS}"),
+        ("{any: →[]}", "'any' is empty; it takes at least one"),
+        ("{all: →[]}", "'all' is empty; it takes at least one"),
+        ("{all: →{topic: a}}", "'all' takes a list, and this is a mapping"),
+        ("{any: →git}", "'any' takes a list, and this is text"),
+        ("{any: [→git]}", f"a trigger {MAPPING} text"),
+        ("{not: →{}}", f"a trigger is empty; expected exactly one of {TRIGGERS}"),
+        ("{not: →[{topic: a}]}", f"a trigger {MAPPING} a list"),
+        ("{not: {any: [{not: {all: →[]}}]}}", "'all' is empty; it takes at least one"),
+        ("{topic: →[a]}", "a topic is text, and this is a list"),
+        ("{topic: ''}".replace("''", "'→'"), "a topic is empty"),
+        ("{topic: →1.5}", "a topic is text, and this is a number, '1.5' (quotes make it text)"),
+        (
+            "{topic: {→some: [a]}}",
+            "unknown key 'some' in a 'topic'; expected 'all', 'any' or 'not'",
+        ),
+        ("{topic: →{}}", "a 'topic' is empty; expected exactly one of 'all', 'any' or 'not'"),
+        ("{category: {any: →[]}}", "'any' is empty; it takes at least one"),
+        (
+            "{category: {any: [a, →7]}}",
+            "a category is text, and this is a number, '7' (quotes make it text)",
+        ),
+        ("{lambda: →[msg]}", "a lambda is text, and this is a list"),
+        ("{lambda: →1}", "a lambda is text, and this is a number, '1' (quotes make it text)"),
+        ("{lambda: '→ '}", "a lambda is empty"),
+    ],
+)
+def test_mistakes_in_a_trigger(trigger, expected):
+    assert_mistakes(f"trigger: {trigger}\n", expected)
+
+
+def test_a_trigger_that_is_not_there():
+    assert_mistakes("trigger:→\n", f"a trigger {MAPPING} empty")
+
+
+# Criteria
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("→[]", f"criteria {MAPPING} a list"),
+        ("→{}", "criteria is empty; expected exactly one of 'datanommer', 'all', 'any' or 'not'"),
+        (
+            "{→datanomer: {}}",
+            "unknown key 'datanomer' in criteria; did you mean 'datanommer'? "
+            "There are 'datanommer', 'all', 'any' and 'not'",
+        ),
+        (
+            "{→zzz: {}}",
+            "unknown key 'zzz' in criteria; expected 'datanommer', 'all', 'any' or 'not'",
+        ),
+        ("{all: →[]}", "'all' is empty; it takes at least one"),
+        ("{not: →count}", f"criteria {MAPPING} text"),
+        ("{any: [{not: {any: →[]}}]}", "'any' is empty; it takes at least one"),
+        ("{datanommer: →count}", f"'datanommer' {MAPPING} text"),
+        (
+            "→{filter: {topics: [a]}, operation: count}",
+            "missing key 'condition' in datanommer criteria",
+        ),
+        (
+            "→{filter: {topics: [a]}, condition: {equal to: 1}}",
+            "missing key 'operation' in datanommer criteria",
+        ),
+        (
+            "→{operation: count, condition: {equal to: 1}}",
+            "missing key 'filter' in datanommer criteria",
+        ),
+        (
+            "{filter: {topics: [a]}, operation: count, condition: {equal to: 1}, →all: []}",
+            "unknown key 'all' in datanommer criteria; expected 'filter', 'operation' or "
+            "'condition'",
+        ),
+    ],
+)
+def test_mistakes_in_criteria(text, expected):
+    assert_mistakes(f"criteria: {text}\n", expected)
+
+
+TAKES = "takes a list, a template or a lambda"
+MOMENT = "is a date, seconds since 1970, an age such as '30 days ago' or a template"
+
+
+@pytest.mark.parametrize(
+    ("filter_", "expected"),
+    [
+        ("→{}", "a filter is empty; it would count every message there is"),
+        ("→[a]", f"a filter {MAPPING} a list"),
+        (
+            "{→topcs: [a]}",
+            "unknown key 'topcs' in a filter; did you mean 'topics'? There are "
+            + WHAT_FILTERS_HAVE.format(" and"),
+        ),
+        (
+            "{→zzz: [a]}",
+            "unknown key 'zzz' in a filter; expected " + WHAT_FILTERS_HAVE.format(" or"),
+        ),
+        ("{topics: →a}", f"'topics' {TAKES}"),
+        ("{topics: →[]}", "'topics' is empty; it takes at least one"),
+        ("{topics: →7}", "'topics' is text, and this is a number, '7' (quotes make it text)"),
+        ("{topics: →null}", "'topics' is text, and this is empty"),
+        ("{topics: [a, →[b]]}", "an item of 'topics' is text, and this is a list"),
+        ("{topics: [→null]}", "an item of 'topics' is text, and this is empty"),
+        (
+            "{topics: {→lamda: a}}",
+            "unknown key 'lamda' in 'topics'; did you mean 'lambda'? There are 'lambda'",
+        ),
+        ("{topics: {lambda: msg +→* 1}}", "the lambda does not compile: invalid syntax"),
+        ("{users: [a], →usernames: [b]}", "'usernames' says again what 'users' says"),
+        ("{start: →soon}", f"'start' {MOMENT}"),
+        ("{start: →yes}", f"'start' {MOMENT}"),
+        ("{end: →[2023-01-01]}", f"'end' {MOMENT}"),
+        ("{end: →999999 years ago}", f"'end' {MOMENT}"),
+        ("{end: →1.0e+300}", f"'end' {MOMENT}"),
+        ("{start: 2023-01-01, end: →.inf}", f"'end' {MOMENT}"),
+        ("{topics: [a], page: →0}", "'page' is a whole number, at least 1"),
+        ("{topics: [a], rows_per_page: →1.5}", "'rows_per_page' is a whole number, at least 0"),
+        ("{topics: [a], rows_per_page: →yes}", "'rows_per_page' is a whole number, at least 0"),
+        ("{topics: [a], order: →up}", "'order' is 'asc' or 'desc'"),
+        ("{msg_id: →[a]}", "'msg_id' is text, and this is a list"),
+    ],
+)
+def test_mistakes_in_a_filter(filter_, expected):
+    assert_mistakes(criteria(filter_=filter_), expected)
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        ("→sum", "an operation is 'count' or 'lambda: …' over query, not 'sum'"),
+        ("→[count]", "an operation is 'count' or 'lambda: …' over query, not a list"),
+        ("→7", "an operation is 'count' or 'lambda: …' over query, not '7'"),
+        ("→{}", "an operation is empty; expected exactly one of 'lambda'"),
+        (
+            "{lambda: query, →count: 1}",
+            "unknown key 'count' in an operation; expected 'lambda'\n"
+            "an operation has exactly one key, and 'count' stands beside 'lambda'",
+        ),
+        ("{lambda: len(query→}", "'(' was never closed"),
+    ][:-1],
+)
+def test_mistakes_in_an_operation(operation, expected):
+    texts = expected.split("\n")
+    found = criteria(operation=operation)
+    before = found.split(HERE)[0]
+    place = f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+    assert mistakes(complete(found.replace(HERE, ""))) == sorted(
+        f"{PATH}:{place}: {text}" for text in texts
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("→5", f"a condition {MAPPING} a number, '5' (quotes make it text)"),
+        (
+            "→{}",
+            f"a condition is empty; expected exactly one of {CONDITIONS.format(' or')}",
+        ),
+        (
+            "{→greater then: 5}",
+            "unknown key 'greater then' in a condition; did you mean 'greater than'? There are "
+            + CONDITIONS.format(" and"),
+        ),
+        (
+            "{→zzz: 5}",
+            f"unknown key 'zzz' in a condition; expected {CONDITIONS.format(' or')}",
+        ),
+        (
+            "{less than: 5, →greater than: 1}",
+            "a condition has exactly one key, and 'greater than' stands beside 'less than'",
+        ),
+        ("{less than: →five}", "'less than' compares with a number, and this is 'five'"),
+        ("{less than: '→5'}", "'less than' compares with a number, and this is '5'"),
+        ("{less than: →yes}", "'less than' compares with a number, and this is 'yes'"),
+        ("{less than: →[5]}", "'less than' compares with a number, and this is a list"),
+        ("{less than: →.nan}", "'less than' compares with a number, and this is none"),
+        ("{less than: →}", "'less than' compares with a number, and this is ''"),
+        ("{lambda: →5}", "a lambda is text, and this is a number, '5' (quotes make it text)"),
+        ("{lambda: value +→* 1}", "the lambda does not compile: invalid syntax"),
+    ],
+)
+def test_mistakes_in_a_condition(condition, expected):
+    assert_mistakes(criteria(condition=condition), expected)
+
+
+# Templates and recipients
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("→%(msg.user", "a template that does not end in ')s'; write it as %(msg.user)s"),
+        ("by →%(msg.user)", "a template that does not end in ')s'; write it as %(msg.user)s"),
+        ("%(topic)s →%(msg.n)d", "a template that does not end in ')s'; write it as %(msg.user)s"),
+        ("→%(%(msg.user)s", "a template that does not end in ')s'; write it as %(msg.user)s"),
+        ("→%()s", "'%()s' names no path; write it as %(msg.user)s"),
+        ("a →%(msg..user)s", "'%(msg..user)s' names no path; write it as %(msg.user)s"),
+        ("→%(.msg)s", "'%(.msg)s' names no path; write it as %(msg.user)s"),
+        ("→%(" + "a." * 50 + "a)s", "a path of more than 50 parts"),
+    ],
+)
+def test_mistakes_in_a_template(text, expected):
+    assert_mistakes(f"recipient: '{text}'\n", expected)
+    assert_mistakes(criteria(filter_=f"{{users: ['{text}']}}"), expected)
+    assert_mistakes(criteria(operation="\n    lambda: " + f"\"len('{text}')\""), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("recipient: →alice\n", "a recipient is a template such as '%(msg.user)s'"),
+        ("recipient: →[a]\n", "a recipient is text, and this is a list"),
+        ("recipient:→\n", "a recipient is text, and this is empty"),
+        ("→recipient_nick2fas: Yes\n", "'recipient_nick2fas' needs a 'recipient' to convert"),
+        (
+            "recipient: '%(msg.user)s'\nrecipient_krb2fas: →maybe\n",
+            "'recipient_krb2fas' is Yes or No",
+        ),
+        (
+            "recipient: '%(msg.user)s'\n→recipient_irc2fas: Yes\n",
+            "unknown key 'recipient_irc2fas' in a rule; did you mean 'recipient_nick2fas'?",
+        ),
+    ],
+)
+def test_mistakes_in_a_recipient(text, expected):
+    assert_mistakes(text, expected)
+
+
+# Whatever the input: no traceback, and within a second
+
+
+def nested_by_aliases(levels: int, steps: int) -> str:
+    lines = ["x0: &a0 {topic: x}"]
+    for step in range(1, steps):
+        whole = "{not: " * levels + f"*a{step - 1}" + "}" * levels
+        lines.append(f"x{step}: &a{step} {whole}")
+    return "\n".join([*lines, f"trigger: *a{steps - 1}", ""])
+
+
+def bomb(width: int, levels: int) -> str:
+    lines = ["x0: &a0 [a]"]
+    for level in range(1, levels):
+        items = ", ".join([f"*a{level - 1}"] * width)
+        lines.append(f"x{level}: &a{level} [{items}]")
+    return "\n".join(lines) + "\n"
+
+
+def lambdas(expression: str, count: int = 1) -> str:
+    lines = [f"  - lambda: '{expression}'\n" for _ in range(count)]
+    return "trigger:\n  any:\n" + "".join(lines)
+
+
+def operation(expression: str) -> str:
+    return criteria(operation=f"{{lambda: '{expression}'}}")
+
+
+BIG = MAX_BYTES - 2000
+EXPLOSIVE = {
+    "lists in lists": "[" * BIG,
+    "lists in lists, as a block": "- " * (BIG // 2),
+    "mappings in mappings": "{a: " * (BIG // 4),
+    "keys of keys": "? " * (BIG // 2),
+    "aliases of aliases": bomb(10, 20),
+    "aliases that nest": nested_by_aliases(45, 14),
+    "aliases of one long text": "x: &a " + "b" * 40_000 + "\ny: [" + "*a, " * 9000 + "]\n",
+    "merges of merges": "x: &a {<<: {}}\n" + "y: {<<: [" + "*a, " * 9000 + "]}\n",
+    "documents": "---\n" * (BIG // 4),
+    "anchors": "".join(f"k{number}: &a{number} a\n" for number in range(50_000)),
+    "unknown keys": "".join(f"critera{number}: 1\n" for number in range(40_000)),
+    "few unknown keys": "".join(f"critera{number}: 1\n" for number in range(3_000)),
+    "one long key": "? " + "a" * BIG + "\n: 1\n",
+    "a long key": "? " + "a" * 40_000 + "\n: 1\n",
+    "blanks": " " * BIG,
+    "line ends": "\n" * BIG,
+    "a comment": "#" * BIG,
+    "tabs": "\t" * BIG,
+    "quotes": "'" * BIG,
+    "lambda and blanks": 'lambda: "' + " " * BIG + "x\n",
+    "many lambda lines": "lambda: 'a' in b\n" * (BIG // 17),
+    "dashes before a lambda": "- " * (BIG // 2) + "lambda: 'a' in b",
+    "a long number": "tags: " + "1" * BIG,
+    "a number in base 60": "tags: 1" + ":1" * (BIG // 2),
+    "a shorter number in base 60": "tags: 1" + ":1" * 20_000,
+    "templates": "recipient: '" + "%(a)s" * (BIG // 5) + "'\n",
+    "some templates": "recipient: '" + "%(a)s" * 9000 + "'\n",
+    "broken templates": "recipient: '" + "%(" * 20_000 + "'\n",
+    "empty templates": "recipient: '" + "%()s" * 10_000 + "'\n",
+    "a long path": "recipient: '%(" + "a." * 20_000 + "a)s'\n",
+    "a long lambda": lambdas("[" + "1," * (BIG // 2) + "]"),
+    "a lambda as long as may be": lambdas("[" + "x," * 20_000 + "]"),
+    "many lambdas": lambdas("[" + "1," * 200 + "]", 100),
+    "a lambda with many operators": lambdas("+".join("x" * 20_000)),
+    "a lambda with many parentheses": lambdas("(" * 40_000),
+    "a lambda with many signs": lambdas("-" * 40_000 + "1"),
+    "a lambda with a huge power": lambdas("2 ** 10 ** 10, " * 100),
+    "a lambda with a huge text": lambdas('"a" * 10 ** 9'),
+    "an operation with many templates": operation("[" + "%(a)s," * 6000 + "]"),
+    "an operation with many texts": operation('"%(a)s"' * 4000),
+    "an operation with odd names": operation("_template" + "_" * 40_000),
+    "an operation with odder names": operation("".join("_template" + "_" * n for n in range(250))),
+    "a long topic": "trigger: {topic: " + "a." * 20_000 + "a}\n",
+    "many operators": "trigger: {any: [" + "{topic: a}, " * 3000 + "]}\n",
+    "a long list": criteria(filter_="{topics: [" + "a, " * 9000 + "]}"),
+    "bytes": bytes(range(256)) * 4000,
+    "noise": "".join(random.Random(1).choices(string.printable, k=BIG)),
+    "too much": " " * (MAX_BYTES + 1),
+}
+
+
+@pytest.mark.parametrize("what", EXPLOSIVE)
+@pytest.mark.parametrize("whole", [False, True], ids=["alone", "in a rule"])
+def test_no_input_takes_more_than_a_second(what, whole):
+    text = EXPLOSIVE[what]
+    if whole and isinstance(text, str):
+        text = complete(text) if text.count("\n") < 1000 else complete("") + text
+    data = text if isinstance(text, bytes) else text.encode()
+    before = time.process_time()
+    found = mistakes(data)
+    assert time.process_time() - before < 1
+    assert len(found) <= MAX_PROBLEMS + 2
+    assert all(len(line) < 1000 for line in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (" " * (MAX_BYTES + 1), f"1:1: the file has more than {MAX_BYTES} bytes"),
+        ("[" * 60, f"1:{MAX_DEPTH + 1}: nested more than {MAX_DEPTH} levels deep"),
+        ("[" + "a, " * 10_001, f"1:29999: more than {MAX_NODES} values in one rule"),
+        (
+            "a: " + "b" * 50_000,
+            f"1:4: more than {MAX_CHARACTERS} characters in the values of one rule",
+        ),
+        (
+            "a: &b [[[c]]]\nd: " + "[" * 47 + "*b",
+            f"2:51: nested more than {MAX_DEPTH} levels deep",
+        ),
+        (bomb(10, 5), f"5:25: more than {MAX_NODES} values in one rule"),
+    ],
+    ids=["bytes", "levels", "values", "characters", "levels by aliases", "values by aliases"],
+)
+def test_there_are_limits(text, expected):
+    assert mistakes(text) == [f"{PATH}:{expected}"]
+
+
+def test_a_file_of_just_that_size_is_fine():
+    whole = complete("")
+    assert mistakes(whole + "#" * (MAX_BYTES - len(whole))) == []
+    assert mistakes(whole + "#" * (MAX_BYTES - len(whole) + 1)) != []
+
+
+def test_it_is_the_same_where_pyyaml_has_no_libyaml(monkeypatch):
+    monkeypatch.setattr(document, "_LOADER", yaml.SafeLoader)
+    assert_mistakes(
+        "tags: →7\ntrigger: {topic: '→'}\nrecipient: \"→%(a\"\n→nme: 1\n",
+        "'tags' is a list, or words split by commas",
+        "a topic is empty",
+        "a template that does not end in ')s'; write it as %(msg.user)s",
+        "unknown key 'nme' in a rule; did you mean 'name'?",
+    )
+    assert "'description' has U+D800, which no database holds" in "\n".join(
+        mistakes(complete('description: "a\\ud800"\n'))
+    )
