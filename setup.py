@@ -17,6 +17,8 @@ REQUIRES = [
     "psycopg2 >= 2.9.13; python_version >= '3.11'",
     "psycopg2 >= 2.8.6; python_version < '3.11'",
     "watchdog >= 7.0",  # notices that rule files changed
+    "requests >= 2.34",  # asks Libravatar
+    "dogpile.cache >= 1.5",  # remembers who has an account
     # fedmsg and moksha load plugins through pkg_resources: 82 has none,
     # and before 80.9 it cannot match moksha.hub to its installed metadata.
     "setuptools >= 80.9, < 82",
@@ -24,6 +26,8 @@ REQUIRES = [
 
 EXTRAS = {
     "fedora": ["fedmsg_meta_fedora_infrastructure >= 0.31.0"],
+    # Needs a C compiler and the headers of Python and Kerberos.
+    "fasjson": ["fasjson-client >= 1.1.0"],
     "test": [
         "docutils >= 0.22",  # the documentation's examples are tests
         "hypothesis >= 6.140",
@@ -49,6 +53,10 @@ setup(
     entry_points={
         "console_scripts": ["fedmsg-badges = fedbadges.commands:badges"],
         "moksha.consumer": ["fedmsg-badges = fedbadges.consumers:FedoraBadgesConsumer"],
-        "fedbadges.criteria": ["datanommer = fedbadges.history:Datanommer"],
+        "fedbadges.criteria": [
+            "datanommer = fedbadges.history:Datanommer",
+            "fasjson = fedbadges.fasjson:Groups",
+            "libravatar = fedbadges.libravatar:Avatars",
+        ],
     },
 )

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from fedbadges.accounts import make_accounts
 from fedbadges.databases import create_history, create_tahrir, despite_races, engine
 from fedbadges.engine import Case, Engine
 from fedbadges.history import History
@@ -60,7 +61,12 @@ class Daemon:
         )
         self._nameless: list[str] = []
         self._engine = Engine(
-            settings, self._tahrir, self._usernames, self._rulebook.load(), self._awarded
+            settings,
+            self._tahrir,
+            self._usernames,
+            self._rulebook.load(),
+            self._awarded,
+            make_accounts(settings),
         )
         self._warn_of_nameless(self._engine.rules)
         self._watcher = Watcher(settings.rules_directory, self._reload)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from urllib.parse import quote
 
+from fedbadges.accounts import EVERYBODY, Accounts
 from fedbadges.messages import Message
 from fedbadges.once import Throttle
 from fedbadges.rules.criteria import Question, Unavailable
@@ -53,12 +54,14 @@ class Engine:
         usernames: Usernames,
         rules: RuleSet,
         on_award: Callable[[Given], None],
+        accounts: Accounts = EVERYBODY,
     ) -> None:
         self.rules = rules
         self._settings = settings
         self._tahrir = tahrir
         self._usernames = usernames
         self._on_award = on_award
+        self._accounts = accounts
         self._failures = Throttle()
 
     def consider(self, message: Message) -> Case | None:
@@ -89,7 +92,10 @@ class Engine:
         awards = 0
         for rule, names in case.candidates:
             for name in self._earned(rule, names, case.message, memo):
-                awards += self._award(rule, name, case.message)
+                if self._accounts.exists(name):
+                    awards += self._award(rule, name, case.message)
+                else:
+                    log.debug("%s: there is no account %r", rule.badge.id, name)
         return awards
 
     def _triggered(self, rule: Rule, message: Message) -> bool:
@@ -107,7 +113,7 @@ class Engine:
         if rule.recipient is None:
             return tuple(account(name) for name in sorted(self._usernames.users(message)))
         try:
-            return rule.recipient.find(message.body, self._settings.email_domain)
+            return rule.recipient.find(message.body, self._settings.email_domain, self._accounts)
         except Missing as missing:
             log.debug("%s: %s", rule.badge.id, missing)
             return ()

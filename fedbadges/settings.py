@@ -6,6 +6,7 @@ Configuration is fedmsg's: Python files in /etc/fedmsg.d, merged into one mappin
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from fedbadges.places import config_files, place_of
 
 #: Switches the consumer on in a hub.
 ENABLED = "fedmsg.consumers.badges.enabled"
+
+FASJSON_MISSING = "fasjson-client is not installed; pip install 'fedbadges[fasjson]'"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ class Settings:
     email_domain: str
     rank_interval: float
     reload: bool
+    accounts: str | None
+    fasjson_url: str | None
+    fasjson_principal: str | None
+    fasjson_auth: bool
+    fasjson_timeout: float
+    fasjson_cache: float
+    libravatar_url: str
+    libravatar_timeout: float
     fedmsg: Mapping[str, Any] = field(repr=False, compare=False)
 
     def email_of(self, username: str) -> str:
@@ -138,6 +149,40 @@ def _web(value: Any) -> str:
     return text
 
 
+def _maybe_web(value: Any) -> str | None:
+    return None if value is None else _web(value)
+
+
+def _maybe_text(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _time_limit(value: Any) -> float:
+    seconds = _seconds(value)
+    if not seconds:
+        raise ValueError
+    return seconds
+
+
+def has_fasjson_client() -> bool:
+    """Tell whether the extra ``fasjson`` is installed."""
+    try:
+        importlib.import_module("fasjson_client")
+    except ImportError:
+        return False
+    return True
+
+
+def _accounts(value: Any) -> str | None:
+    if value is None:
+        return None
+    if value != "fasjson":
+        raise ValueError
+    if not has_fasjson_client():
+        raise ValueError(FASJSON_MISSING)
+    return "fasjson"
+
+
 def _domain(value: Any) -> str:
     text = _text(value).lower()
     if not re.fullmatch(r"[^\s@]{1,60}", text):
@@ -151,7 +196,10 @@ def _names(value: Any) -> frozenset[str]:
     return frozenset(_text(name).lower() for name in value)
 
 
+#: Parsers whose errors say more than that the value is not as expected.
+_EXPLAINED = (_url, _directory, _short, _accounts)
 _NUMBER_OF_SECONDS = "a number of seconds, from 0 to 86400"
+_TIME_LIMIT = "a number of seconds, more than 0 and up to 86400"
 _FLAG = "True or False"
 _URL = "a database URL, such as 'postgresql://user:password@host/name'"
 _REQUIRED = object()
@@ -182,6 +230,23 @@ KEYS: dict[str, Key] = {
     ),
     "rank_interval": Key("badges.rank_interval", _NUMBER_OF_SECONDS, _seconds, 5.0),
     "reload": Key("badges.reload", _FLAG, _flag, True),
+    "accounts": Key("badges.accounts", "None or 'fasjson'", _accounts),
+    "fasjson_url": Key(
+        "badges.fasjson.url",
+        "the address of FASJSON, such as 'https://fasjson.example.org'",
+        _maybe_web,
+    ),
+    "fasjson_principal": Key("badges.fasjson.principal", "a Kerberos principal", _maybe_text),
+    "fasjson_auth": Key("badges.fasjson.auth", _FLAG, _flag, True),
+    "fasjson_timeout": Key("badges.fasjson.timeout", _TIME_LIMIT, _time_limit, 10.0),
+    "fasjson_cache": Key("badges.fasjson.cache", _NUMBER_OF_SECONDS, _seconds, 600.0),
+    "libravatar_url": Key(
+        "badges.libravatar.url",
+        "the address of Libravatar's avatars, such as 'https://seccdn.libravatar.org/avatar'",
+        _web,
+        "https://seccdn.libravatar.org/avatar",
+    ),
+    "libravatar_timeout": Key("badges.libravatar.timeout", _TIME_LIMIT, _time_limit, 10.0),
 }
 
 _ISSUER_TEXT = "text of at most 128 characters"
@@ -208,6 +273,8 @@ def read_settings(config: Mapping[str, Any]) -> tuple[Settings, tuple[str, ...]]
     """
     reader = _Reader(config)
     values = {name: reader.read(key) for name, key in KEYS.items()}
+    if values["accounts"] is not None:
+        reader.need(KEYS["fasjson_url"])
     issuer = {name: reader.read_issuer(keys) for name, keys in ISSUER_KEYS.items()}
     if reader.errors:
         raise SettingsError(reader.errors)
@@ -226,6 +293,11 @@ class _Reader:
     def read(self, key: Key) -> Any:
         source = self._global if key.within == _GLOBAL else self._config
         return self._read(key, source) if source is not None else None
+
+    def need(self, key: Key) -> None:
+        """Report a key that is missing though, as things are, it must be set."""
+        if self._config.get(key.name) is None:
+            self._report_missing(key)
 
     def read_issuer(self, keys: tuple[Key, ...]) -> Any:
         if self._issuer is None:
@@ -269,20 +341,24 @@ class _Reader:
         return None
 
     def _read(self, key: Key, source: Mapping[str, Any]) -> Any:
-        place = place_of(key.name, key.within, self._files)
         if source.get(key.name) is None:
             if key.default is not _REQUIRED:
                 return key.parse(key.default)
-            self.errors.append(f"{place}: missing key {key.shown}; expected {key.expected}")
+            self._report_missing(key)
             return None
         try:
             return key.parse(source[key.name])
         except (ValueError, TypeError, OverflowError) as error:
-            reason = f" ({error})" if key.parse in (_url, _directory, _short) and str(error) else ""
+            place = place_of(key.name, key.within, self._files)
+            reason = f" ({error})" if key.parse in _EXPLAINED and str(error) else ""
             self.errors.append(
                 f"{place}: malformed key {key.shown}; expected {key.expected}{reason}"
             )
             return None
+
+    def _report_missing(self, key: Key) -> None:
+        place = place_of(key.name, key.within, self._files)
+        self.errors.append(f"{place}: missing key {key.shown}; expected {key.expected}")
 
     def _unknown(self, key: Any, within: str | None, known: list[str]) -> str:
         place = place_of(str(key), within, self._files)

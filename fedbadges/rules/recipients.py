@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedbadges.accounts import EVERYBODY, Accounts
 from fedbadges.rules.document import Mapping as MappingNode
 from fedbadges.rules.document import Scalar
 from fedbadges.rules.parsing import as_text
@@ -17,10 +18,15 @@ from fedbadges.rules.templates import Template, parse_template
 #: An account name has at most this many characters.
 MAX_NAME = 64
 
+_EMAIL = "recipient_email2fas"
+
+#: Nothing longer is anybody's address, nick or name on GitHub.
+_MAX_LOOK_UP = 254
+
 #: The keys of a rule that say what kind of name its recipient gives.
 CONVERSIONS = (
     "recipient_nick2fas",
-    "recipient_email2fas",
+    _EMAIL,
     "recipient_openid2fas",
     "recipient_github2fas",
     "recipient_distgit2fas",
@@ -47,17 +53,38 @@ class Recipient:
     template: Template
     conversions: frozenset[str] = frozenset()
 
-    def find(self, message: Mapping[str, Any], email_domain: str) -> tuple[Found, ...]:
+    def find(
+        self,
+        message: Mapping[str, Any],
+        email_domain: str,
+        accounts: Accounts = EVERYBODY,
+    ) -> tuple[Found, ...]:
         """Name the people in a message; raises templates.Missing where it lacks the path.
 
-        ``email_domain`` is the part behind the ``@`` of the accounts' own addresses.
+        ``email_domain`` is the part behind the ``@`` of the accounts' own addresses. ``accounts``
+        tells whose the nicks, addresses and names on GitHub are; raises Unavailable if it cannot.
         """
         raw = names_in(self.template.fill(message))
-        return tuple(account(self._converted(name, email_domain), name) for name in raw)
+        return tuple(self._account(name, email_domain, accounts) for name in raw)
 
-    def _converted(self, name: Any, email_domain: str) -> Any:
-        if not isinstance(name, str):
-            return name
+    def _account(self, raw: Any, email_domain: str, accounts: Accounts) -> Found:
+        if not isinstance(raw, str):
+            return account(raw)
+        told = self._told(raw, email_domain)
+        if told != raw or len(raw) > _MAX_LOOK_UP:
+            return account(told, raw)
+        look_ups = [
+            look_up
+            for key, look_up in _look_ups(accounts).items()
+            if key in self.conversions and (key != _EMAIL or "@" in raw)
+        ]
+        owners = (look_up(raw) for look_up in look_ups)
+        owner = next((name for name in owners if name is not None), None)
+        if look_ups and owner is None:
+            return Found(raw, None, "belongs to no account")
+        return account(raw if owner is None else owner, raw)
+
+    def _told(self, name: str, email_domain: str) -> str:
         for key, convert in _TEXT_CONVERSIONS.items():
             if key in self.conversions:
                 name = convert(name, email_domain)
@@ -164,11 +191,19 @@ def _from_kerberos(name: str, email_domain: str) -> str:
     return re.sub(r"@[A-Z0-9.-]+$", "", name)
 
 
-# What can be told from the text alone. IRC nicks and GitHub names stay as they are: only an
-# accounts service knows whose they are.
+# What can be told from the text alone.
 _TEXT_CONVERSIONS: dict[str, Callable[[str, str], str]] = {
-    "recipient_email2fas": _from_email,
+    _EMAIL: _from_email,
     "recipient_openid2fas": _from_openid,
     "recipient_distgit2fas": _from_distgit,
     "recipient_krb2fas": _from_kerberos,
 }
+
+
+# What only an accounts service knows.
+def _look_ups(accounts: Accounts) -> dict[str, Callable[[str], str | None]]:
+    return {
+        "recipient_nick2fas": accounts.by_nick,
+        _EMAIL: accounts.by_email,
+        "recipient_github2fas": accounts.by_github,
+    }
