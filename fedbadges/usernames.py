@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import fedmsg.meta
@@ -34,27 +34,28 @@ class Usernames:
 
     def users(self, message: Message) -> frozenset[str]:
         """Name the users that the message concerns, in lower case."""
-        return frozenset(name.lower() for name in self._ask(fedmsg.meta.msg2usernames, message))
+        return frozenset(name.lower() for name in self._ask("users", message))
 
     def agent(self, message: Message) -> str | None:
         """Name the user who did what the message tells, in lower case."""
         # An agent whom the plugin does not tell from the others may be any of them.
-        (agent,) = self._ask(_agent, message) or (None,)
+        (agent,) = self._ask("agent", message) or (None,)
         return agent.lower() if agent else None
 
     def packages(self, message: Message) -> frozenset[str]:
         """Name the packages that the message concerns."""
-        return self._ask(fedmsg.meta.msg2packages, message)
+        return self._ask("packages", message)
 
-    def _ask(self, function: Any, message: Message) -> frozenset[str]:
+    def _ask(self, what: str, message: Message) -> frozenset[str]:
         try:
-            names = function(message.body, **self._config) or ()
+            names = _QUESTIONS[what](message.body, **self._config) or ()
             return frozenset(name for name in names if isinstance(name, str))
         except Exception as error:  # a plugin may stumble over anything in a message
-            if self._failures.first((message.category, type(error))):
+            if self._failures.first((message.category, what, type(error))):
                 log.warning(
-                    "The fedmsg.meta plugin for %r could not name the users of %r: %r",
+                    "The fedmsg.meta plugin for %r could not name the %s of %r: %r",
                     message.category,
+                    what,
                     message.msg_id,
                     error,
                 )
@@ -63,3 +64,10 @@ class Usernames:
 
 def _agent(body: Mapping[str, Any], **config: Any) -> list[Any]:
     return [fedmsg.meta.msg2agent(body, **config)]
+
+
+_QUESTIONS: Mapping[str, Callable[..., Iterable[Any] | None]] = {
+    "users": fedmsg.meta.msg2usernames,
+    "packages": fedmsg.meta.msg2packages,
+    "agent": _agent,
+}
