@@ -11,6 +11,9 @@ from support.rules import counting_rule
 
 LATE = 0.5
 
+LIMIT = 20
+"""Messages in the backlog above which nobody waits."""
+
 RULES = {
     "twice": counting_rule("Twice", "logger.twice", 2),
     "once": counting_rule("Once", "logger.once", 1),
@@ -44,6 +47,7 @@ def _run(
         "badges.record_messages": False,
         "badges.create_tables": False,
         "badges.consume_delay": consume_delay,
+        "badges.delay_limit": LIMIT,
     }
     with run_deployment(tmp_path_factory.mktemp("hub"), databases, RULES, settings) as running:
         yield running
@@ -80,6 +84,16 @@ def test_the_message_itself_is_counted_once(patient: Deployment) -> None:
     assert patient.badges("cleo") == {}
 
 
+def test_nobody_waits_above_the_limit_of_the_backlog(patient: Deployment) -> None:
+    for _ in range(2):
+        store_message(patient.databases, fedmsg_body("logger.twice", {}, "hal"), ["hal"])
+
+    for _ in range(LIMIT + 1):
+        patient.publish("logger.twice", username="hal")
+
+    patient.wait_for_badge("hal", "twice")
+
+
 def test_a_message_that_is_never_stored_is_judged_by_the_others(impatient: Deployment) -> None:
     for _ in range(2):
         store_message(impatient.databases, fedmsg_body("logger.twice", {}, "eve"), ["eve"])
@@ -97,3 +111,19 @@ def test_nothing_is_awarded_for_what_is_nowhere_stored(impatient: Deployment) ->
     impatient.wait_for_badge("gus", "once")
 
     assert impatient.badges("fay") == {}
+
+
+def test_it_is_said_once_that_messages_are_not_stored(impatient: Deployment) -> None:
+    store_message(impatient.databases, fedmsg_body("logger.once", {}, "jan"), ["jan"])
+    before = len(not_stored_in_time(impatient))
+
+    for username in ("ida", "kim", "jan"):
+        impatient.publish("logger.once", username=username)
+    impatient.wait_for_badge("jan", "once")
+
+    assert len(not_stored_in_time(impatient)) <= before + 1
+    assert not_stored_in_time(impatient)
+
+
+def not_stored_in_time(deployment: Deployment) -> list[str]:
+    return deployment.hub.logged("WARNING", "fedbadges.waiting")

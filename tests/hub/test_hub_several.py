@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from support.bus import Bus
-from support.databases import Databases, badges, create_schemas
-from support.deployment import run_hub
+from support.databases import Databases, badges
+from support.deployment import make_hub, run_hubs
 from support.hub import LOGGING
 from support.rules import counting_rule
 from support.waiting import eventually
@@ -31,14 +31,17 @@ def announced(bus: Bus) -> Counter[str]:
 
 
 def test_two_hubs_on_one_database_award_once(database: Databases, bus: Bus, tmp_path: Path) -> None:
-    create_schemas(database)
     # Only one hub knows the last rule of each: when that awards, this hub has handled it all.
-    one = RULES | {"last": counting_rule("Last of One", "logger.last", 1)}
-    two = RULES | {"last": counting_rule("Last of Two", "logger.last", 1)}
-    with (
-        run_hub(tmp_path / "one", database, bus, one),
-        run_hub(tmp_path / "two", database, bus, two),
-    ):
+    hubs = [
+        make_hub(
+            tmp_path / name,
+            database,
+            bus,
+            RULES | {"last": counting_rule(f"Last of {name}", "logger.last", 1)},
+        )
+        for name in ("one", "two")
+    ]
+    with run_hubs(bus, *hubs):
         for person in PEOPLE:
             bus.publish("logger.once", username=person)
         bus.publish("logger.last", username="zoe")
@@ -56,7 +59,8 @@ def test_several_workers_in_one_hub_award_once(
     logging["loggers"]["moksha.hub"] = {"level": "DEBUG"}  # says when a message is handled
     settings = {"moksha.workers_per_consumer": 4, "logging": logging}
     each = 4
-    with run_hub(tmp_path / "hub", database, bus, RULES, settings) as hub:
+    hub = make_hub(tmp_path / "hub", database, bus, RULES, settings)
+    with run_hubs(bus, hub):
         for person in PEOPLE:
             for _ in range(each):
                 bus.publish("logger.once", username=person)

@@ -1,12 +1,13 @@
 """Starting: the first award, the rules' metadata, the command, and wrong settings."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.bus import Bus
 from support.databases import PASSWORD, Databases, tahrir
-from support.deployment import run_deployment, started
+from support.deployment import run_deployment, start, started
 from support.hub import Hub, default_settings
 from support.rules import counting_rule, rule, write_rules
 from support.waiting import eventually
@@ -44,7 +45,8 @@ def test_changed_metadata_reaches_tahrir_at_the_next_start(
 
     old = ("Walked", "https://badges.example.org/pngs/old.png")
     new = ("Walked a little", "https://badges.example.org/pngs/new.png")
-    with run_deployment(tmp_path / "hub", database, described(*old)) as deployment:
+    settings = {"badges.reload": False}
+    with run_deployment(tmp_path / "hub", database, described(*old), settings) as deployment:
         deployment.publish("logger.first", username="ann")
         deployment.wait_for_badge("ann", "first-step")
         assert badge() == old
@@ -81,7 +83,7 @@ def hub(settings: dict[str, object], tmp_path: Path) -> Iterator[Hub]:
     hub = Hub(tmp_path / "hub", settings)
     started.append(hub)
     yield hub
-    hub.stop()
+    hub.kill()
     started.remove(hub)
 
 
@@ -183,3 +185,12 @@ def test_what_looks_wrong_at_the_start_is_a_warning(
     # Of rules that need a plugin to have candidates, which these are.
     nameless = hub.wait_for_log("WARNING", "nobody-knows-whom")
     assert "first-step" not in nameless
+
+
+@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])
+def test_an_idle_daemon_ends_well_when_it_is_interrupted(hub: Hub, bus: Bus, command: str) -> None:
+    start(bus, hub, command=command)
+
+    assert hub.stop(signal.SIGINT) == 0
+
+    hub.check_log()

@@ -90,7 +90,10 @@ class Subscriber:
         self._socket = context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, 0)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        # As fedmsg's own listeners try: after a while once a second, so that the daemon's
+        # first words are easily missed.
+        self._socket.setsockopt(zmq.RECONNECT_IVL, 100)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
         self._socket.setsockopt(zmq.SUBSCRIBE, b"")
         for endpoint in endpoints:
             self._socket.connect(endpoint)

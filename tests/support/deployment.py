@@ -39,25 +39,46 @@ class Deployment:
 
     def restart(self, settings: Mapping[str, object] | None = None) -> None:
         """Stops the daemon and starts it again, with other settings if they are given."""
-        stop(self.hub, self.bus)
+        stop(self.bus, self.hub)
         if settings is not None:
             self.hub.configure(settings)
-        start(self.hub, self.bus)
+        start(self.bus, self.hub)
 
 
-def start(hub: Hub, bus: Bus, command: str = "fedmsg-hub") -> None:
-    """Starts a hub, and waits until it hears the bus."""
-    before = bus.hubs()
-    hub.start(command)
-    eventually(lambda: bus.hubs() > before or not hub.running(), f"{command} listens to the bus")
-    assert hub.running(), f"{command} ended at once:\n{hub.log()}"
+def start(bus: Bus, *hubs: Hub, command: str = "fedmsg-hub") -> None:
+    """Starts hubs, all at once, and waits until each hears the bus."""
+    wanted = bus.hubs() + len(hubs)
+    for hub in hubs:
+        hub.start(command)
+
+    def ready() -> bool:
+        for hub in hubs:
+            assert hub.running(), f"{command} ended at once:\n{hub.log()}"
+            hub.check_log()
+        return bus.hubs() == wanted
+
+    eventually(ready, f"{command} listens to the bus")
 
 
-def stop(hub: Hub, bus: Bus) -> None:
-    """Stops a hub, and waits until the bus knows."""
-    others = bus.hubs() - hub.running()
-    hub.stop()
-    eventually(lambda: bus.hubs() <= others, "the hub has left the bus")
+def stop(bus: Bus, *hubs: Hub) -> None:
+    """Stops hubs as a service manager does, and waits until the bus knows."""
+    wanted = bus.hubs() - len(hubs)
+    for hub in hubs:
+        assert hub.stop() == 0
+    eventually(lambda: bus.hubs() == wanted, "the hubs have left the bus")
+
+
+def make_hub(
+    directory: Path,
+    databases: Databases,
+    bus: Bus,
+    rules: Mapping[str, str],
+    settings: Mapping[str, object] | None = None,
+) -> Hub:
+    """Makes a daemon on a bus; the parameters are those of :func:`run_deployment`."""
+    write_rules(directory / "rules", rules)
+    defaults = default_settings(databases, bus, directory / "rules")
+    return Hub(directory, defaults | dict(settings or {}))
 
 
 @contextlib.contextmanager
@@ -68,38 +89,31 @@ def run_deployment(
     settings: Mapping[str, object] | None = None,
     command: str = "fedmsg-hub",
 ) -> Iterator[Deployment]:
-    """Runs a daemon on its own bus, and checks its log when all is over.
+    """Runs a daemon on its own bus, and checks its end and its log when all is over.
 
     :param rules: file names, without ending, and texts.
     :param settings: what differs from :func:`support.hub.default_settings`.
     """
     bus = Bus()
+    hub = make_hub(directory, databases, bus, rules, settings)
     try:
-        with run_hub(directory, databases, bus, rules, settings, command) as hub:
+        with run_hubs(bus, hub, command=command):
             yield Deployment(databases, bus, hub)
     finally:
         bus.close()
 
 
 @contextlib.contextmanager
-def run_hub(
-    directory: Path,
-    databases: Databases,
-    bus: Bus,
-    rules: Mapping[str, str],
-    settings: Mapping[str, object] | None = None,
-    command: str = "fedmsg-hub",
-) -> Iterator[Hub]:
-    """Runs a daemon on a bus that is there already; else like :func:`run_deployment`."""
-    write_rules(directory / "rules", rules)
-    defaults = default_settings(databases, bus, directory / "rules")
-    hub = Hub(directory, defaults | dict(settings or {}))
-    started.append(hub)
+def run_hubs(bus: Bus, *hubs: Hub, command: str = "fedmsg-hub") -> Iterator[None]:
+    """Runs daemons on a bus, and checks their ends and their logs when all is over."""
+    started.extend(hubs)
     try:
-        start(hub, bus, command)
-        yield hub
-        stop(hub, bus)
-        hub.check_log()
+        start(bus, *hubs, command=command)
+        yield
+        stop(bus, *hubs)
+        for hub in hubs:
+            hub.check_log()
     finally:
-        hub.stop()
-        started.remove(hub)
+        for hub in hubs:
+            hub.kill()
+            started.remove(hub)

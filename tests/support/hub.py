@@ -13,6 +13,9 @@ from support.waiting import PATIENCE, eventually
 
 SETTINGS_FILE = "badges.py"
 
+ENDS_WITHIN = 10.0
+"""Seconds that a daemon may take to finish what is in hand when it is told to stop."""
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -98,15 +101,17 @@ class Hub:
         assert self._process is not None
         return self._process.wait(PATIENCE)
 
-    def stop(self) -> None:
-        if self._process is None or not self.running():
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ends it by a signal; returns its exit code."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(ENDS_WITHIN)
+
+    def kill(self) -> None:
+        """Ends it at once, if it still runs."""
+        if self._process is not None and self.running():
             self._process.kill()
-            self._process.wait(5)
+            self._process.wait()
 
     def log(self) -> str:
         """Returns all that it has printed and logged until now."""
