@@ -26,6 +26,8 @@ TIME_KEYS = ("start", "end")
 PAGE_KEYS = ("page", "rows_per_page", "order")
 FILTER_KEYS = ("usernames", "not_usernames", *LIST_KEYS, *TEXT_KEYS, *TIME_KEYS, *PAGE_KEYS)
 _NAMED = frozenset(["users", "not_users", "agents", "not_agents"])
+# Where an empty text, or nothing but wildcards, would mean every message.
+_NEVER_ALL = frozenset(["msg_id", "contains"])
 _ALIASES = {"usernames": "users", "not_usernames": "not_users"}
 
 _AGE = re.compile(r"\s*(\d{1,6})\s+(second|minute|hour|day|week|month|year)s?\s+ago\s*")
@@ -198,6 +200,8 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise Missing(f"{key} is filtered by text, and the message has {type(value).__name__}")
     text = str(value)
+    if key in _NEVER_ALL and not text.strip("%_"):
+        raise Missing(f"nothing to filter {key} by")
     # No row can have these, and PostgreSQL refuses to be asked.
     if "\x00" in text or not _encodable(text):
         raise Missing(f"no past message can have such {key}")

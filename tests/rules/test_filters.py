@@ -96,6 +96,13 @@ def test_nor_does_it_where_a_lambda_gives_nothing_to_filter_by(value):
         fill(f"topics: {{lambda: '{value}'}}".replace("'deep'", '"deep"'))
 
 
+@pytest.mark.parametrize("text", ["", "%", "_%%_"])
+def test_a_value_of_the_message_never_asks_for_every_past_message(text):
+    for filter_ in ("msg_id: '%(msg.x)s'", "contains: '%(msg.x)s'", "contains: [a, '%(msg.x)s']"):
+        with pytest.raises(Missing, match="nothing to filter"):
+            fill(filter_, msg={"x": text})
+
+
 ATTACKS = [
     "'; DROP TABLE messages; --",
     "%(topic)s",
