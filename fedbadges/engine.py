@@ -114,9 +114,13 @@ class Engine:
             return tuple(account(name) for name in sorted(self._usernames.users(message)))
         try:
             return rule.recipient.find(message.body, self._settings.email_domain, self._accounts)
+        except Unavailable:
+            raise
         except Missing as missing:
             log.debug("%s: %s", rule.badge.id, missing)
-            return ()
+        except Exception as error:  # such as text that is nested too deeply to be written
+            self._warn(rule, message, error)
+        return ()
 
     def _earned(
         self, rule: Rule, names: tuple[str, ...], message: Message, memo: dict[object, object]
@@ -141,14 +145,17 @@ class Engine:
         except Missing as missing:
             log.debug("%s: %s", rule.badge.id, missing)
         except Exception as error:  # a rule's own code may raise anything
-            if self._failures.first((rule.badge.id, type(error))):
-                log.warning(
-                    "%s: cannot judge the message %r, so it does not match: %r",
-                    rule.place,
-                    message.msg_id,
-                    error,
-                )
+            self._warn(rule, message, error)
         return False
+
+    def _warn(self, rule: Rule, message: Message, error: Exception) -> None:
+        if self._failures.first((rule.badge.id, type(error))):
+            log.warning(
+                "%s: cannot judge the message %r, so it does not match: %r",
+                rule.place,
+                message.msg_id,
+                error,
+            )
 
     def _award(self, rule: Rule, name: str, message: Message) -> int:
         try:

@@ -38,6 +38,8 @@ def make_config(databases: Databases, directory: Path, **issuer: str) -> dict[st
         "datanommer.sqlalchemy.url": databases.datanommer_url,
         "fedbadges.datagrepper_url": "https://datagrepper.example.org",
         "badges.email_domain": "example.org",
+        # fedmsg derives it from the prefix.
+        "topic_prefix_re": r"org\.fedoraproject\.[^\W\d_]+",
     }
 
 
