@@ -85,6 +85,7 @@ class Publisher:
             log.warning(
                 "Awards will not be on the bus: 'endpoints' has no '%s'", self._config["name"]
             )
+            context.destroy()
             return None
         return context
 
