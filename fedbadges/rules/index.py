@@ -38,10 +38,8 @@ class RuleSet:
         return tuple(self.rules[number] for number in sorted(numbers))
 
     def _ends(self, topic: str) -> Iterator[str]:
-        """Give the ends of a topic, in whole parts, that are not longer than any rule's."""
+        """Give the topic and its ends, in whole parts, that are not longer than any rule's."""
         parts = topic.rsplit(".", self._most_parts)
-        if len(parts) > self._most_parts:
-            del parts[0]
         return (".".join(parts[start:]) for start in range(len(parts)))
 
     def _file(self, number: int, rule: Rule) -> None:

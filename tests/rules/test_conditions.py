@@ -35,6 +35,13 @@ def test_a_comparison_holds_of(name, expected):
     assert tuple(holds(f"{name}: 5", value) for value in (4, 5, 6)) == expected
 
 
+def test_numbers_are_compared_by_value_and_not_by_identity():
+    for name in ("equal to", "is equal to", "greater than or equal to"):
+        assert holds(f"{name}: 5000.0", 5000)
+    for name in ("is not", "is not equal to"):
+        assert not holds(f"{name}: 5000.0", 5000)
+
+
 def test_there_are_no_conditions_but_these():
     assert sorted(CONDITIONS) == sorted(["lambda", *(name for name, _ in TABLE)])
 
