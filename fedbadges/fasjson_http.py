@@ -39,8 +39,9 @@ class Service:
 
         Raises Unavailable for everything that is no answer.
         """
+        client = self._connected()
         try:
-            return getattr(self._connected(), operation)(**arguments).result
+            return getattr(client, operation)(**arguments).result
         except APIError as error:
             if error.code in _REFUSED or _has_no_such_thing(error):
                 return None
@@ -52,8 +53,14 @@ class Service:
     def _connected(self) -> _LimitedClient:
         with self._lock:
             if self._client is None:
-                self._client = _LimitedClient(self._settings)
+                self._client = self._connect()
             return self._client
+
+    def _connect(self) -> _LimitedClient:
+        try:
+            return _LimitedClient(self._settings)
+        except Exception as error:  # what is no specification may fail anywhere in its reading
+            raise self._unavailable(reason(error)) from error
 
     def _unavailable(self, why: str) -> Unavailable:
         return Unavailable(f"FASJSON at {self._settings.fasjson_url}: {why}")

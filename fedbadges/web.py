@@ -25,9 +25,9 @@ def limit(session: requests.Session, seconds: float) -> requests.Session:
 
 
 def reason(error: BaseException) -> str:
-    """Give an error's own words, on one line."""
+    """Give an error's own words, as far as they are on their first line."""
     words = str(error) or str(error.__context__ or "") or type(error).__name__
-    return " ".join(words.split())
+    return words.strip().splitlines()[0]
 
 
 class _Limited(HTTPAdapter):

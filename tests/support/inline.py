@@ -52,22 +52,22 @@ def complete(body: str) -> str:
     return text
 
 
-def mistakes(text: str | bytes) -> list[str]:
+def mistakes(text: str | bytes, using: Backends = PARSING) -> list[str]:
     """Returns what is wrong with a whole rule file, a line each; nothing if it loads."""
     try:
-        load_text(text if isinstance(text, bytes) else text.encode(), PATH, PARSING)
+        load_text(text if isinstance(text, bytes) else text.encode(), PATH, using)
     except RuleError as error:
         return [str(problem) for problem in error.problems]
     return []
 
 
-def assert_mistakes(body: str, *expected: str) -> None:
+def assert_mistakes(body: str, *expected: str, using: Backends = PARSING) -> None:
     """Checks the mistakes of a rule: one message for each place that is marked in ``body``."""
     pieces = body.split(HERE)
     assert len(pieces) == len(expected) + 1, "a mark for each message"
     before = ["".join(pieces[:count]) for count in range(1, len(pieces))]
     places = [(text.count("\n") + 1, len(text) - text.rfind("\n")) for text in before]
-    assert mistakes(complete("".join(pieces))) == [
+    assert mistakes(complete("".join(pieces)), using) == [
         f"{PATH}:{line}:{column}: {text}"
         for (line, column), text in zip(places, expected, strict=True)
     ]

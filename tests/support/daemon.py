@@ -1,0 +1,62 @@
+"""A daemon within the test's process, on SQLite."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fedbadges.daemon import Daemon
+from support.builders import make_settings
+from support.databases import Databases, badges
+from support.rules import write_rules
+
+# The daemon itself stores the message, so this holds of it.
+THIS_MESSAGE = """\
+criteria:
+  filter: {topics: ["%(topic)s"], msg_id: "%(msg_id)s"}
+  operation: count
+  condition: {equal to: 1}
+"""
+
+
+class Running:
+    """A daemon with its databases."""
+
+    def __init__(self, directory: Path, rules: dict[str, str], keys: dict[str, Any]) -> None:
+        self.databases = Databases(
+            "sqlite", f"sqlite:///{directory}/tahrir.db", f"sqlite:///{directory}/history.db"
+        )
+        write_rules(directory / "rules", rules)
+        settings = make_settings(
+            self.databases,
+            directory / "rules",
+            create_tables=True,
+            record_messages=True,
+            reload=False,
+            **keys,
+        )
+        self._daemon = Daemon(settings)
+
+    def handle(self, body: dict[str, Any]) -> None:
+        """Handles a message, and returns when that is done."""
+        self._daemon.handle(body, wait=True)
+
+    def badges(self, username: str) -> set[str]:
+        return set(badges(self.databases, username))
+
+    def start(self) -> None:
+        self._daemon.start()
+
+    def stop(self) -> None:
+        self._daemon.stop()
+
+
+@contextlib.contextmanager
+def running(directory: Path, rules: dict[str, str], **keys: Any) -> Iterator[Running]:
+    """Gives a daemon with these rules; ``keys`` are settings below ``badges.``."""
+    daemon = Running(directory, rules, keys)
+    daemon.start()
+    try:
+        yield daemon
+    finally:
+        daemon.stop()
