@@ -1,5 +1,6 @@
 """Fresh databases for tahrir and datanommer, and what other processes do with them."""
 
+import atexit
 import contextlib
 import itertools
 import os
@@ -37,6 +38,8 @@ class Postgresql:
         # and a server started by root runs as another user.
         self._directory = Path(tempfile.mkdtemp(prefix="fedbadges-"))
         self._directory.chmod(0o755)
+        # The server's library writes there once more at the exit; what is asked first is done last.
+        atexit.register(shutil.rmtree, self._directory, ignore_errors=True)
         runtime = self._directory / "run"
         runtime.mkdir(mode=0o700)
         (runtime / "python_PostgresServer").mkdir()
@@ -62,7 +65,6 @@ class Postgresql:
 
     def stop(self) -> None:
         self._server.cleanup()
-        shutil.rmtree(self._directory, ignore_errors=True)
 
     def _url(self, database: str) -> sa.URL:
         return sa.make_url(self._server.get_uri(database)).set(password=PASSWORD)
