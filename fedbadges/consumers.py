@@ -70,7 +70,7 @@ class FedoraBadgesConsumer(FedmsgConsumer):
             )
         except Unavailable as unavailable:
             log.critical("Cannot start: %s", unavailable)
-        except exc.ProgrammingError as error:
+        except (exc.ProgrammingError, exc.OperationalError) as error:
             words = " ".join(str(error.orig).split())
             log.critical(
                 "Cannot start: %s. Are the tables there? 'badges.create_tables': True makes them.",

@@ -16,7 +16,7 @@ from fedbadges.patience import Patience, Stopped
 from fedbadges.publisher import Publisher
 from fedbadges.ranks import Ranks
 from fedbadges.rulebook import RuleBook, Watcher
-from fedbadges.rules.criteria import Backends
+from fedbadges.rules.criteria import Backend, Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
@@ -26,6 +26,8 @@ from fedbadges.usernames import BUILTIN_CATEGORIES, Usernames
 from fedbadges.waiting import WaitingRoom
 
 log = logging.getLogger(__name__)
+
+_STOPPING = "Stopping before %r could be handled"
 
 
 class Daemon:
@@ -72,7 +74,7 @@ class Daemon:
         self._watcher = Watcher(settings.rules_directory, self._reload)
         self._waiting = WaitingRoom(
             self._history.stored,
-            self._decide,
+            self._decide_unless_stopped,
             delay=settings.consume_delay,
             limit=settings.delay_limit,
             backlog=backlog,
@@ -100,7 +102,7 @@ class Daemon:
         try:
             self._handle(message, wait)
         except Stopped:
-            log.warning("Stopping before %r could be handled", message.msg_id)
+            log.warning(_STOPPING, message.msg_id)
 
     def hurry(self) -> None:
         """Wait no more for a database that is away: the daemon is about to stop."""
@@ -134,11 +136,17 @@ class Daemon:
             self._patience.insist(lambda: self._history.record(message, users, packages, agent))
         except Stopped:
             raise
-        except Exception:  # datanommer cannot hold it; rules may still be about it
-            log.exception("Could not store %r", message.msg_id)
+        except Exception as error:  # datanommer cannot hold it; rules may still be about it
+            log.error("Could not store %r: %r", message.msg_id, error)
 
     def _decide(self, case: Case) -> None:
         self._patience.insist(lambda: self._engine.decide(case))
+
+    def _decide_unless_stopped(self, case: Case) -> None:
+        try:
+            self._decide(case)
+        except Stopped:
+            log.warning(_STOPPING, case.message.msg_id)
 
     def _awarded(self, given: Given) -> None:
         for notice in given.notices:
@@ -167,9 +175,14 @@ class Daemon:
 
 
 def load_backends(settings: Settings) -> Backends:
-    """Make every criteria backend that is installed, by name."""
-    found = importlib.metadata.entry_points(group="fedbadges.criteria")
-    return {entry.name: entry.load()(settings) for entry in found}
+    """Make every criteria backend that is installed, by name; those that fail are logged."""
+    made: dict[str, Backend] = {}
+    for entry in importlib.metadata.entry_points(group="fedbadges.criteria"):
+        try:
+            made[entry.name] = entry.load()(settings)
+        except Exception as error:  # somebody else's code; rules without it are not to suffer
+            log.error("The criteria backend %r cannot be used: %s", entry.name, error)
+    return made
 
 
 def _names_nobody(rule: Rule) -> bool:

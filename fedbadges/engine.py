@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import reprlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -105,7 +106,8 @@ class Engine:
         found = self._named(rule, message)
         for each in found:
             if each.name is None:
-                log.debug("%s: %r is no account: %s", rule.badge.id, each.raw, each.dropped)
+                shown = reprlib.repr(each.raw)
+                log.debug("%s: %s is no account: %s", rule.badge.id, shown, each.dropped)
         names = dict.fromkeys(each.name for each in found if each.name is not None)
         return tuple(name for name in names if name not in self._settings.banned_usernames)
 

@@ -23,8 +23,14 @@ _LISTS = ("topics", "users", "packages", "categories", "agents")
 LIST_KEYS = (*_LISTS, *(f"not_{key}" for key in _LISTS), "contains")
 TEXT_KEYS = ("msg_id",)
 TIME_KEYS = ("start", "end")
+#: From this many rows on, a page is all there is.
+_ALL_ROWS = 1_000_000
 PAGE_KEYS = ("page", "rows_per_page", "order")
 FILTER_KEYS = ("usernames", "not_usernames", *LIST_KEYS, *TEXT_KEYS, *TIME_KEYS, *PAGE_KEYS)
+
+#: Nobody filters by more; databases take hours to look for it in other texts as long.
+MAX_TEXT = 2000
+
 _NAMED = frozenset(["users", "not_users", "agents", "not_agents"])
 # Where an empty text, or nothing but wildcards, would mean every message.
 _NEVER_ALL = frozenset(["msg_id", "contains"])
@@ -53,19 +59,26 @@ class Pages:
     rows_per_page: int = 0
     order: str = "asc"
 
+    @property
+    def everything(self) -> bool:
+        """Whether no message is left out; rules write a very large number to say so."""
+        return self.page == 1 and (self.rows_per_page == 0 or self.rows_per_page >= _ALL_ROWS)
+
 
 @dataclass(frozen=True)
 class FilledFilter:
     """A filter with its values: hashable, so that what is asked once need not be asked again.
 
     ``lists`` has the keys of ``Message.make_query`` with their texts, sorted by key;
-    ``start`` and ``end`` are naive UTC and come both or not at all.
+    ``start`` and ``end`` are naive UTC and come both or not at all; they are ``sliding`` where they
+    differ from message to message.
     """
 
     lists: tuple[tuple[str, tuple[str, ...]], ...]
     msg_id: str | None = None
     start: datetime.datetime | None = None
     end: datetime.datetime | None = None
+    sliding: bool = False
     pages: Pages = Pages()
 
     def as_query(self) -> dict[str, Any]:
@@ -96,6 +109,13 @@ class Filter:
             template.names(RECIPIENT) for _, entry in self.entries for template in _templates(entry)
         )
 
+    @property
+    def _slides(self) -> bool:
+        return any(
+            key in TIME_KEYS and not isinstance(entry, datetime.datetime)
+            for key, entry in self.entries
+        )
+
     def fill(self, message: Message, recipient: str | None) -> FilledFilter:
         """Fill in the values of ``message``, and the candidate where it is asked for.
 
@@ -115,6 +135,7 @@ class Filter:
         if "start" in others or "end" in others:
             others.setdefault("start", datetime.datetime(1970, 1, 1))
             others.setdefault("end", datetime.datetime(9999, 1, 1))
+            others["sliding"] = self._slides
         return FilledFilter(tuple(sorted(lists.items())), pages=self.pages, **others)
 
 
@@ -200,6 +221,8 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise Missing(f"{key} is filtered by text, and the message has {type(value).__name__}")
     text = str(value)
+    if len(text) > MAX_TEXT:
+        raise Missing(f"{key} is filtered by at most {MAX_TEXT} characters")
     if key in _NEVER_ALL and not text.strip("%_"):
         raise Missing(f"nothing to filter {key} by")
     # No row can have these, and PostgreSQL refuses to be asked.
