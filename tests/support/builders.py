@@ -1,7 +1,7 @@
 """What the parts below the hub are made of: settings, rules and messages, with few words."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,11 @@ def make_config(databases: Databases, directory: Path, **issuer: str) -> dict[st
     }
 
 
-def make_settings(databases: Databases, directory: Path, **keys: Any) -> Settings:
-    """Returns settings; ``keys`` are those below ``badges.``, such as ``consume_delay``."""
-    config = make_config(databases, directory)
+def make_settings(
+    databases: Databases, directory: Path, config: Mapping[str, Any] | None = None, **keys: Any
+) -> Settings:
+    """Returns settings; ``keys`` are those below ``badges.``, ``config`` has any others."""
+    config = make_config(databases, directory) | dict(config or {})
     config |= {f"badges.{name}": value for name, value in keys.items()}
     settings, warnings = read_settings(config)
     assert not warnings

@@ -1,0 +1,59 @@
+"""The criteria backend ``attended``: the candidate is on the list of those who came.
+
+For each event there is a file with a name on each line, in the directory that the configuration
+key ``attendance.directory`` names. A rule asks for one of them: ``attended: {event: flock-2014}``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedbadges.rules.criteria import Question, Unavailable
+from fedbadges.rules.document import Node
+from fedbadges.rules.parsing import as_text, only_entry
+from fedbadges.rules.problems import Problems
+from fedbadges.settings import Settings
+
+
+@dataclass(frozen=True)
+class Attended:
+    """What one rule asks: was the candidate there?"""
+
+    names: Path
+
+    #: It does not look at past messages, so no message has to be stored before.
+    needs_history = False
+    #: It is asked for each candidate, who then is ``subject.recipient``.
+    names_recipient = True
+
+    def holds(self, subject: Question) -> bool:
+        # Read once for a message, however many candidates and rules it has.
+        return subject.recipient in subject.once(self, self._read)
+
+    def _read(self) -> set[str]:
+        try:
+            return set(self.names.read_text(encoding="utf-8").lower().split())
+        except OSError as error:
+            raise Unavailable(f"attendance: {error}") from error
+
+
+class Attendance:
+    """What the entry point names: made once, when the daemon starts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._directory = settings.fedmsg.get("attendance.directory")
+
+    def parse(self, node: Node, problems: Problems) -> Attended | None:
+        if self._directory is None:
+            problems.add(node.place, "'attended' needs the setting 'attendance.directory'")
+            return None
+        entry = only_entry(node, ["event"], "attended criteria", problems)
+        event = None if entry is None else as_text(entry[1], "an event", problems)
+        if event is None:
+            return None
+        if not re.fullmatch(r"[\w-]+", event.text):
+            problems.add(event.place, f"'{event.text}' is no event; it has letters, digits and -")
+            return None
+        return Attended(Path(self._directory, f"{event.text}.txt"))
