@@ -183,18 +183,6 @@ def test_an_empty_or_impossible_filter_never_counts_every_message(ask, value):
         ask(count("users: '%(msg.odd)s'", "greater than or equal to: 0"), now(odd=value))
 
 
-def test_what_several_rules_ask_of_a_message_is_asked_once(history):
-    about, memo = now(), {}
-    answers = []
-    for threshold in (1, 2, 3):
-        rule = load(
-            "criteria:\n  " + count(MINE, f"equal to: {threshold}").replace("\n", "\n  "), history
-        )
-        answers.append(rule.criteria.holds(Question(about, memo=memo)))
-    assert answers == [False, False, True]
-    assert list(memo.values()) == [3]
-
-
 def test_the_past_is_compared_in_universal_time(ask):
     start = datetime.datetime(2023, 11, 19, 22, 13, 20)
     assert ask(count(f"start: {start.isoformat()}Z", "equal to: 2"), now())

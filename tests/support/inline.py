@@ -1,6 +1,5 @@
 """Rules and messages written within a test, and what the rule language makes of them."""
 
-from types import SimpleNamespace
 from typing import Any
 
 from fedbadges.history import Datanommer
@@ -9,6 +8,7 @@ from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.problems import RuleError
 from fedbadges.rules.rule import Rule
+from fedbadges.settings import read_settings
 
 PATH = "rule.yml"
 
@@ -30,7 +30,18 @@ HERE = "→"
 
 def backends(history_url: str = "sqlite://") -> Backends:
     """Returns the backend that asks a history."""
-    return {"datanommer": Datanommer(SimpleNamespace(history_url=history_url))}
+    keys = ("issuer_origin", "issuer_name", "issuer_org", "issuer_contact")
+    settings, _ = read_settings(
+        {
+            "badges.yaml.directory": ".",
+            "badges_global": {
+                "database_uri": "sqlite://",
+                "badge_issuer": dict.fromkeys(keys, "example"),
+            },
+            "datanommer.sqlalchemy.url": history_url,
+        }
+    )
+    return {"datanommer": Datanommer(settings)}
 
 
 PARSING = backends()
