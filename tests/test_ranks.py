@@ -89,7 +89,7 @@ def test_ranks_are_not_adjusted_more_often_than_the_interval_says(
     ranks.stop()
 
     first, second = leaderboard.tries
-    assert second - first >= 0.3
+    assert second - first >= 0.29
     assert leaderboard.computed == [{1}, {2, 3}]
 
 
@@ -139,7 +139,7 @@ def test_without_an_interval_a_failure_is_not_repeated_without_a_pause(
     eventually(lambda: len(leaderboard.tries) == 2, "the second try")
 
     first, second = leaderboard.tries
-    assert second - first >= 1
+    assert second - first >= 0.99
 
 
 def test_the_stop_adjusts_for_those_who_are_noted(leaderboard: Leaderboard) -> None:
