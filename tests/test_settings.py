@@ -1,5 +1,7 @@
 """Every configuration key: its default, its unit, and what is said where it is wrong."""
 
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,14 @@ def only_mistake(config: dict[str, Any]) -> str:
         ("banned_usernames", {"bodhi", "oscar", "apache", "koji", "taskotron"}),
         ("email_domain", "fedoraproject.org"),
         ("rank_interval", 5.0),
+        ("accounts", None),
+        ("fasjson_url", None),
+        ("fasjson_principal", None),
+        ("fasjson_auth", True),
+        ("fasjson_timeout", 10.0),
+        ("fasjson_cache", 600.0),
+        ("libravatar_url", "https://seccdn.libravatar.org/avatar"),
+        ("libravatar_timeout", 10.0),
     ],
 )
 def test_a_key_that_is_not_set_has_its_default(
@@ -85,6 +95,13 @@ def test_a_key_that_is_not_set_has_its_default(
         ("badges.email_domain", "Example.ORG", "email_domain", "example.org"),
         ("badges.rank_interval", 1.5, "rank_interval", 1.5),
         ("fedbadges.datagrepper_url", "http://d.example/", "datagrepper_url", "http://d.example"),
+        ("badges.fasjson.url", "https://f.example/", "fasjson_url", "https://f.example"),
+        ("badges.fasjson.principal", "badges@EXAMPLE", "fasjson_principal", "badges@EXAMPLE"),
+        ("badges.fasjson.auth", False, "fasjson_auth", False),
+        ("badges.fasjson.timeout", 0.5, "fasjson_timeout", 0.5),
+        ("badges.fasjson.cache", 0, "fasjson_cache", 0.0),
+        ("badges.libravatar.url", "http://l.example/a/", "libravatar_url", "http://l.example/a"),
+        ("badges.libravatar.timeout", 3, "libravatar_timeout", 3.0),
     ],
 )
 def test_a_key_that_is_set_is_read(
@@ -125,6 +142,15 @@ def test_a_key_that_is_set_is_read(
         ("datanommer.sqlalchemy.url", "postgresql://host:x/name", "a database URL, such as "),
         ("datanommer.sqlalchemy.url", "postgresql+nodriver://h/n", "a database URL, such as "),
         ("badges_global", "sqlite:///tahrir.db", "a mapping"),
+        ("badges.accounts", "ldap", "None or 'fasjson'"),
+        ("badges.accounts", False, "None or 'fasjson'"),
+        ("badges.fasjson.url", "fasjson.example", "the address of FASJSON, such as "),
+        ("badges.fasjson.principal", 5, "a Kerberos principal"),
+        ("badges.fasjson.auth", "no", "True or False"),
+        ("badges.fasjson.timeout", 0, "a number of seconds, more than 0 and up to 86400"),
+        ("badges.fasjson.cache", -1, "a number of seconds, from 0 to 86400"),
+        ("badges.libravatar.url", "", "the address of Libravatar's avatars, such as "),
+        ("badges.libravatar.timeout", 0, "a number of seconds, more than 0 and up to 86400"),
     ],
 )
 def test_a_malformed_key_is_one_line_that_says_what_is_expected(
@@ -182,6 +208,28 @@ def test_the_older_names_of_issuer_keys_are_read(config: dict[str, Any]) -> None
     assert settings.issuer.org == "https://example.org"
     assert settings.issuer.contact == "badges@example.org"
     assert warnings == ()
+
+
+def test_an_accounts_service_needs_its_client(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fasjson_client", None)
+    keys = {"badges.accounts": "fasjson", "badges.fasjson.url": "https://fasjson.example.org"}
+
+    assert only_mistake(config | keys).endswith(
+        ": malformed key 'badges.accounts'; expected None or 'fasjson' "
+        "(fasjson-client is not installed; pip install 'fedbadges[fasjson]')"
+    )
+
+
+def test_an_accounts_service_needs_an_address(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fasjson_client", types.ModuleType("fasjson_client"))
+
+    line = only_mistake(config | {"badges.accounts": "fasjson"})
+
+    assert "missing key 'badges.fasjson.url'; expected the address of FASJSON, such as " in line
 
 
 def test_every_mistake_is_told_at_once(config: dict[str, Any]) -> None:
