@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import reprlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from urllib.parse import quote
@@ -13,8 +14,9 @@ from urllib.parse import quote
 from fedbadges.accounts import EVERYBODY, Accounts
 from fedbadges.messages import Message
 from fedbadges.once import Throttle
-from fedbadges.rules.criteria import Question, Unavailable
+from fedbadges.rules.criteria import Foreseeing, Question, Unavailable
 from fedbadges.rules.index import RuleSet
+from fedbadges.rules.operators import leaves
 from fedbadges.rules.recipients import Found, account
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import Missing
@@ -90,6 +92,8 @@ class Engine:
     def decide(self, case: Case) -> int:
         """Judge the criteria and award; gives the number of awards."""
         memo: dict[object, object] = {}
+        if len(case.candidates) > 1:
+            self._foresee(case, memo)
         awards = 0
         for rule, names in case.candidates:
             for name in self._earned(rule, names, case.message, memo):
@@ -126,14 +130,24 @@ class Engine:
 
     def _earned(
         self, rule: Rule, names: tuple[str, ...], message: Message, memo: dict[object, object]
-    ) -> Iterable[str]:
-        if rule.names_recipient:
-            return [
-                name
-                for name in names
-                if self._judge(rule, Question(message, recipient=name, memo=memo))
-            ]
-        return names if self._judge(rule, Question(message, memo=memo)) else ()
+    ) -> list[str]:
+        return [
+            name
+            for question, concerned in _questions(rule, names, message, memo)
+            if self._judge(rule, question)
+            for name in concerned
+        ]
+
+    def _foresee(self, case: Case, memo: dict[object, object]) -> None:
+        """Tell the criteria what they are about to be asked, so that they can ask it at once."""
+        for rule, names in case.candidates:
+            for question, _ in _questions(rule, names, case.message, memo):
+                for criterion in leaves(rule.criteria):
+                    if not isinstance(criterion, Foreseeing):
+                        continue
+                    # What goes wrong is said when it is asked.
+                    with contextlib.suppress(Exception):
+                        criterion.foresee(question)
 
     def _judge(self, rule: Rule, question: Question) -> bool:
         return self._holds(rule, question.message, lambda: rule.criteria.holds(question))
@@ -192,3 +206,14 @@ class Engine:
             f"?id={quote(message.msg_id, safe='')}&is_raw=true&size=extra-large"
         )
         return link if len(link) <= _MAX_LINK else None
+
+
+def _questions(
+    rule: Rule, names: tuple[str, ...], message: Message, memo: dict[object, object]
+) -> Iterator[tuple[Question, tuple[str, ...]]]:
+    """Ask about each candidate where the criteria name them, and else about all at once."""
+    if not rule.names_recipient:
+        yield Question(message, memo=memo), names
+        return
+    for name in names:
+        yield Question(message, recipient=name, memo=memo), (name,)

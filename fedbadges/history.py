@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import datetime
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Engine, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from fedbadges.counts import Counts, Tally, cache_region
 from fedbadges.databases import asking, engine
 from fedbadges.messages import Message, category_of, fits_databases
+from fedbadges.query import Messages, PastMessage, Query
 from fedbadges.rules.conditions import Condition, parse_condition
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.document import Node
+from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter, Filter, parse_filter
 from fedbadges.rules.operations import LambdaOperation, Operation, parse_operation
 from fedbadges.rules.parsing import as_mapping, check_keys
 from fedbadges.rules.problems import Problems
 from fedbadges.settings import Settings
+
+#: Whether a past message counts.
+Test = Callable[[PastMessage], Any]
 
 _NAME = "datanommer"
 _KEYS = ("filter", "operation", "condition")
@@ -32,6 +39,16 @@ class History:
 
     def __init__(self, settings: Settings) -> None:
         self._engine = engine(settings.history_url)
+        self._counts = Counts(
+            cache_region(*settings.cache) if settings.keep_counts else None,
+            settings.keep_counts_distance,
+        )
+
+    def _question(self, filled: FilledFilter, about: tuple[Any, ...] = ()) -> str | None:
+        """Name a question, if its answer is worth keeping: a sliding one never comes again."""
+        if filled.sliding or filled.msg_id is not None:
+            return None
+        return repr((self._engine.url, filled.lists, filled.start, filled.end, about))
 
     def stored(self, msg_ids: Iterable[str]) -> set[str]:
         """Tell which of these messages datanommer has stored by now."""
@@ -41,16 +58,31 @@ class History:
         with asking(_NAME), self._engine.connect() as connection:
             return set(connection.scalars(select(Row.msg_id).where(Row.msg_id.in_(wanted))))
 
-    def count(self, filled: FilledFilter) -> int:
-        """Count the past messages that a filter gives."""
-        query = Row.make_query(**filled.as_query()).with_only_columns(func.count(Row.id))
-        with asking(_NAME), self._engine.connect() as connection:
-            return int(connection.scalar(query) or 0)
+    def count(self, filled: FilledFilter, enough: int | None = None) -> int:
+        """Count the past messages that a filter gives, or ``enough`` where there are that many."""
+        return self._counts.count(self._question(filled), _Counting(self._engine, filled), enough)
 
-    def compute(self, operation: LambdaOperation, filled: FilledFilter, message: Message) -> Any:
-        """Compute an operation over the past messages; raises what its expression raises."""
+    def count_where(
+        self, filled: FilledFilter, test: Test, about: tuple[Any, ...], enough: int | None = None
+    ) -> int:
+        """Count those past messages that pass a test, which is called with each.
+
+        ``about`` is what distinguishes this test from others. Raises what the test raises.
+        """
+        question = self._question(filled, about)
+        return self._counts.count(question, _Testing(self._engine, filled, test), enough)
+
+    def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
+        """Evaluate an expression over the past messages; raises templates.Missing.
+
+        It raises whatever the expression raises, too.
+        """
+        values = expression.fill(message.body)
         with asking(_NAME), Session(self._engine) as session:
-            return operation.compute(lambda: Query.of(session, filled), message)
+            result = expression(Query.of(session, filled), values)
+            # What would be read later would find the session closed.
+            lazy = isinstance(result, (Query, Messages, Iterator))
+            return list(result) if lazy else result
 
     def record(
         self,
@@ -77,100 +109,47 @@ class History:
 
 
 @dataclass(frozen=True)
-class PastMessage:
-    """A past message as an operation sees it; ``users`` and ``packages`` are names."""
+class _Counting:
+    """Counts the messages that a filter gives, in the database."""
 
-    _row: Row
+    engine: Engine
+    filled: FilledFilter
 
-    @property
-    def msg(self) -> Any:
-        """The message's own content, without the envelope."""
-        return self._row.msg
-
-    @property
-    def topic(self) -> str:
-        """Its topic."""
-        return str(self._row.topic)
-
-    @property
-    def category(self) -> str:
-        """Its category."""
-        return str(self._row.category)
-
-    @property
-    def timestamp(self) -> Any:
-        """When it was sent: a ``datetime``, naive UTC."""
-        return self._row.timestamp
-
-    @property
-    def msg_id(self) -> str | None:
-        """Its id."""
-        found: str | None = self._row.msg_id
-        return found
-
-    @property
-    def users(self) -> list[str]:
-        """The users it concerns."""
-        return sorted(user.name for user in self._row.users)
-
-    @property
-    def packages(self) -> list[str]:
-        """The packages it concerns."""
-        return sorted(package.name for package in self._row.packages)
+    def __call__(
+        self, after: datetime.datetime | None, safe: datetime.datetime, limit: int | None
+    ) -> Tally:
+        sent = Row.make_query(**self.filled.as_query()).with_only_columns(Row.timestamp)
+        if after is not None:
+            sent = sent.where(Row.timestamp > after)
+        rows = sent.limit(limit).subquery()
+        settled = func.count().filter(rows.c.timestamp <= safe)
+        with asking(_NAME), self.engine.connect() as connection:
+            found, total = connection.execute(select(settled, func.count()).select_from(rows)).one()
+        return Tally(found, total, complete=limit is None or total < limit)
 
 
 @dataclass(frozen=True)
-class Query:
-    """The past messages that a filter gives, as an operation's ``query``.
+class _Testing:
+    """Counts the messages that pass a test, streaming them."""
 
-    It has what rules use of the query that datanommer used to give.
-    """
+    engine: Engine
+    filled: FilledFilter
+    test: Test
 
-    _session: Session
-    _select: Select[Any]
-
-    @classmethod
-    def of(cls, session: Session, filled: FilledFilter) -> Query:
-        """Make the query of a filter, with its order and its page."""
-        query = Row.make_query(**filled.as_query())
-        query = query.order_by(getattr(Row.timestamp, filled.pages.order)())
-        rows = filled.pages.rows_per_page
-        if rows:
-            query = query.offset(rows * (filled.pages.page - 1)).limit(rows)
-        return cls(session, query)
-
-    def __iter__(self) -> Iterator[PastMessage]:
-        for row in self._session.scalars(self._select.execution_options(yield_per=500)):
-            yield PastMessage(row)
-
-    def __len__(self) -> int:
-        return self.count()
-
-    def all(self) -> list[PastMessage]:
-        """Give all messages."""
-        return list(self)
-
-    def count(self) -> int:
-        """Count the messages."""
-        inner = self._select.with_only_columns(Row.id).order_by(None).subquery()
-        return int(self._session.scalar(select(func.count()).select_from(inner)) or 0)
-
-    def first(self) -> PastMessage | None:
-        """Give the first message, or None."""
-        row = self._session.scalars(self._select.limit(1)).first()
-        return None if row is None else PastMessage(row)
-
-    def one(self) -> PastMessage:
-        """Give the only message; raises where there are none or several."""
-        return PastMessage(self._session.scalars(self._select).one())
-
-    def filter_by(self, **columns: Any) -> Query:
-        """Narrow it to the messages whose columns equal these values."""
-        return Query(self._session, self._select.filter_by(**columns))
-
-    def order_by(self, *columns: Any) -> Query:
-        """Put the messages into another order."""
-        return Query(self._session, self._select.order_by(None).order_by(*columns))
+    def __call__(
+        self, after: datetime.datetime | None, safe: datetime.datetime, limit: int | None
+    ) -> Tally:
+        settled = total = 0
+        with asking(_NAME), Session(self.engine) as session:
+            query = Query.of(session, self.filled)
+            for message in query if after is None else query.after(after):
+                if not self.test(message):
+                    continue
+                total += 1
+                settled += message.timestamp <= safe
+                if limit is not None and total >= limit:
+                    return Tally(settled, total, complete=False)
+        return Tally(settled, total, complete=True)
 
 
 @dataclass(frozen=True)
@@ -196,13 +175,44 @@ class PastMessages:
     def value(self, subject: Question) -> Any:
         """Compute the operation; once for all rules that ask the same of the same message."""
         filled = self.filter.fill(subject.message, subject.recipient)
-        if isinstance(self.operation, LambdaOperation):
-            operation = self.operation
-            return subject.once(
-                (filled, operation.expression),
-                lambda: self.history.compute(operation, filled, subject.message),
-            )
-        return subject.once((filled, "count"), lambda: self.history.count(filled))
+        if self._counts(filled):
+            return self._count(subject, filled)
+        assert isinstance(self.operation, LambdaOperation)
+        expression = self.operation.expression
+        return subject.once(
+            (filled, expression),
+            lambda: self.history.compute(expression, filled, subject.message),
+        )
+
+    def foresee(self, subject: Question) -> None:
+        """Take note of how many messages will have to be counted, for all rules together."""
+        filled = self.filter.fill(subject.message, subject.recipient)
+        if not self._counts(filled):
+            return
+        key = (filled, self.operation, "enough")
+        enough, known = self.condition.enough, subject.memo.get(key, 0)
+        subject.memo[key] = None if enough is None or known is None else max(enough, known)
+
+    def _counts(self, filled: FilledFilter) -> bool:
+        """Tell whether the operation counts messages one by one."""
+        if not isinstance(self.operation, LambdaOperation):
+            return True
+        return self.operation.expression.test is not None and filled.pages.everything
+
+    def _count(self, subject: Question, filled: FilledFilter) -> int:
+        """Count no more than the condition needs, and what another rule has counted not again."""
+        enough = subject.memo.get((filled, self.operation, "enough"), self.condition.enough)
+        return subject.once((filled, self.operation), lambda: self._ask(subject, filled, enough))
+
+    def _ask(self, subject: Question, filled: FilledFilter, enough: int | None) -> int:
+        if not isinstance(self.operation, LambdaOperation):
+            return self.history.count(filled, enough)
+        expression = self.operation.expression
+        test, values = expression.test, expression.fill(subject.message.body)
+        assert test is not None
+        return self.history.count_where(
+            filled, lambda message: test(message, values), (expression.text, values), enough
+        )
 
 
 class Datanommer:

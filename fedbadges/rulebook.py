@@ -49,6 +49,7 @@ class RuleBook:
         self._publish = publish
         self._good: dict[str, Rule] = {}
         self._problems: frozenset[Problem] = frozenset()
+        self._loaded = False
         self.rules = RuleSet()
 
     def load(self) -> RuleSet:
@@ -62,21 +63,26 @@ class RuleBook:
         for rule in loaded.rules:
             if rule.badge.id in legacy and rule != self._good.get(rule.place.path):
                 log.warning("%s: '%s' is a legacy badge: not awarded", rule.place, rule.badge.id)
-        self._report(good, len(loaded.problems))
-        self._good, self._problems = good, frozenset(loaded.problems)
+        problems = frozenset(loaded.problems)
+        self._report(good, problems)
+        self._good, self._problems, self._loaded = good, problems, True
         self.rules = RuleSet(rule for rule in loaded.rules if rule.badge.id not in legacy)
         return self.rules
 
-    def _report(self, good: dict[str, Rule], mistakes: int) -> None:
+    def _report(self, good: dict[str, Rule], problems: frozenset[Problem]) -> None:
         old = self._good
+        new, gone = good.keys() - old.keys(), old.keys() - good.keys()
+        changed = [path for path in good.keys() & old.keys() if good[path] != old[path]]
+        if self._loaded and not (new or gone or changed or problems != self._problems):
+            return
         log.info(
             "%d rules from %s: %d new, %d changed, %d gone; %d mistakes",
             len(good),
             self._directory,
-            len(good.keys() - old.keys()),
-            sum(good[path] != old[path] for path in good.keys() & old.keys()),
-            len(old.keys() - good.keys()),
-            mistakes,
+            len(new),
+            len(changed),
+            len(gone),
+            len(problems),
         )
 
 
@@ -94,6 +100,8 @@ class Watcher(FileSystemEventHandler):
     def start(self) -> None:
         """Begin to watch."""
         self._observer = self._observe(Observer())
+        # What changed between loading and watching would go unnoticed.
+        self._noticed.set()
         self._thread.start()
 
     def stop(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
+from fedbadges.counts import cache_region
 from fedbadges.databases import parse_url
 from fedbadges.places import config_files, place_of
 
@@ -51,6 +52,9 @@ class Settings:
     email_domain: str
     rank_interval: float
     reload: bool
+    keep_counts: bool
+    keep_counts_distance: float
+    cache: tuple[str, Mapping[str, Any]] = field(repr=False)
     accounts: str | None
     fasjson_url: str | None
     fasjson_principal: str | None
@@ -190,6 +194,19 @@ def _domain(value: Any) -> str:
     return text
 
 
+def _cache(value: Any) -> tuple[str, Mapping[str, Any]]:
+    if not isinstance(value, Mapping) or set(value) - {"backend", "arguments"}:
+        raise ValueError
+    backend, arguments = _text(value.get("backend")), value.get("arguments", {})
+    if not isinstance(arguments, Mapping):
+        raise ValueError
+    try:
+        cache_region(backend, arguments)
+    except Exception as error:  # whatever the backend makes of its arguments
+        raise ValueError(repr(error)) from None
+    return backend, arguments
+
+
 def _names(value: Any) -> frozenset[str]:
     if not isinstance(value, (list, tuple, set, frozenset)):
         raise ValueError
@@ -197,7 +214,7 @@ def _names(value: Any) -> frozenset[str]:
 
 
 #: Parsers whose errors say more than that the value is not as expected.
-_EXPLAINED = (_url, _directory, _short, _accounts)
+_EXPLAINED = (_url, _directory, _short, _accounts, _cache)
 _NUMBER_OF_SECONDS = "a number of seconds, from 0 to 86400"
 _TIME_LIMIT = "a number of seconds, more than 0 and up to 86400"
 _FLAG = "True or False"
@@ -230,6 +247,16 @@ KEYS: dict[str, Key] = {
     ),
     "rank_interval": Key("badges.rank_interval", _NUMBER_OF_SECONDS, _seconds, 5.0),
     "reload": Key("badges.reload", _FLAG, _flag, True),
+    "keep_counts": Key("badges.keep_counts", _FLAG, _flag, True),
+    "keep_counts_distance": Key(
+        "badges.keep_counts_distance", _NUMBER_OF_SECONDS, _seconds, 3600.0
+    ),
+    "cache": Key(
+        "badges.cache",
+        "a mapping with the 'backend' of dogpile.cache and its 'arguments'",
+        _cache,
+        {"backend": "dogpile.cache.memory"},
+    ),
     "accounts": Key("badges.accounts", "None or 'fasjson'", _accounts),
     "fasjson_url": Key(
         "badges.fasjson.url",

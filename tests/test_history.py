@@ -74,7 +74,7 @@ def compute(history: History, expression: str, filled: FilledFilter) -> Any:
     node = Scalar(Place("rule.yml", 1, 1), expression, expression, True)
     parsed = parse_expression(node, "query", problems, templates=True)
     assert parsed is not None, list(problems)
-    return history.compute(LambdaOperation(parsed), filled, make_message())
+    return history.compute(parsed, filled, make_message())
 
 
 def sent(day: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,6 +38,15 @@ class Comparison:
     threshold: int | float
     compare: Callable[[Any, Any], bool] = field(compare=False, repr=False)
 
+    @property
+    def enough(self) -> int | None:
+        """How many decide it: any count from there on gives the same answer; None for no number."""
+        if not math.isfinite(self.threshold):
+            return None
+        if self.compare is operator.ge:
+            return math.ceil(self.threshold)
+        return math.floor(self.threshold) + 1
+
     def holds(self, value: Any) -> bool:
         """Tell whether ``value`` satisfies the condition; raises TypeError if it is no number."""
         return bool(self.compare(value, self.threshold))
@@ -47,6 +57,8 @@ class LambdaCondition:
     """The result given to an expression over ``value``."""
 
     expression: Expression
+
+    enough = None
 
     def holds(self, value: Any) -> bool:
         """Tell whether the expression is true of ``value``; raises what it raises."""

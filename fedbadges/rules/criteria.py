@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fedbadges.messages import Message
 from fedbadges.rules.document import Mapping as MappingNode
@@ -63,6 +63,14 @@ class Criterion(Protocol):
 
     def holds(self, subject: Question) -> bool:
         """Ask; raises Unavailable, templates.Missing, or what the rule's own lambdas raise."""
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A criterion that can answer several questions about a message with less work than each."""
+
+    def foresee(self, subject: Question) -> None:
+        """Take note, in the question's memo, of what it may be asked; raises as ``holds`` does."""
 
 
 class Backend(Protocol):

@@ -21,12 +21,17 @@ from typing import Any
 import fedmsg
 import fedmsg.meta
 
+from fedbadges.rules.counting import counted
 from fedbadges.rules.document import Node
 from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.templates import Path, parse_template, place_within, unmarked
 
 _VALUES = "_template_values"
+
+#: What is compiled: called with the argument and with the values of the templates.
+Function = Callable[[Any, tuple[Any, ...]], Any]
+
 _NO_PATHS: tuple[Path, ...] = ()
 
 
@@ -35,13 +40,15 @@ class Expression:
     """A compiled expression over one argument.
 
     ``text`` is what the rule says, ``paths`` what its templates read. Two expressions are equal if
-    their texts and arguments are.
+    their texts and arguments are. Where the expression counts messages one by one, ``test`` is what
+    it asks of each, called with the message and the values of the templates.
     """
 
     text: str
     argument: str
     paths: tuple[Path, ...]
-    function: Callable[..., Any] = field(compare=False, repr=False)
+    function: Function = field(compare=False, repr=False)
+    test: Function | None = field(default=None, compare=False, repr=False)
 
     def __call__(self, value: Any, filled: tuple[Any, ...] = ()) -> Any:
         """Evaluate with ``value`` as the argument; raises whatever the expression raises."""
@@ -70,7 +77,7 @@ def parse_expression(
             return None
         source, used = whole.marked(marker), whole.paths
     try:
-        function = _compile(source.strip(), argument, marker if used else None)
+        function, test = _compile(source.strip(), argument, marker if used else None)
     except SyntaxError as error:
         offset = _offset(error, source)
         place = place_within(found, unmarked(found.text, marker, offset) if templates else offset)
@@ -80,12 +87,10 @@ def parse_expression(
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         problems.add(found.place, f"the lambda does not compile: {error}")
         return None
-    return Expression(found.text.strip(), argument, used, function)
+    return Expression(found.text.strip(), argument, used, function, test)
 
 
-def _compile(
-    source: str, argument: str, marker: str | None
-) -> Callable[[Any, tuple[Any, ...]], Any]:
+def _compile(source: str, argument: str, marker: str | None) -> tuple[Function, Function | None]:
     # Only within parentheses may an expression go over several lines.
     source = f"({source}\n)" if "\n" in source else source
     with warnings.catch_warnings():
@@ -94,19 +99,24 @@ def _compile(
         tree = ast.parse(source, "<lambda>", "eval")
         _refuse_outsiders(tree)
         body = tree.body if marker is None else _fill(tree, marker)
-        function = ast.Expression(
-            ast.Lambda(
-                args=ast.arguments(
-                    posonlyargs=[],
-                    args=[ast.arg(arg=argument), ast.arg(arg=_VALUES)],
-                    kwonlyargs=[],
-                    kw_defaults=[],
-                    defaults=[],
-                ),
-                body=body,
-            )
+        each = counted(body, argument, _VALUES) if argument == "query" else None
+        return _function(argument, body), None if each is None else _function(*each)
+
+
+def _function(argument: str, body: ast.expr) -> Function:
+    function = ast.Expression(
+        ast.Lambda(
+            args=ast.arguments(
+                posonlyargs=[],
+                args=[ast.arg(arg=argument), ast.arg(arg=_VALUES)],
+                kwonlyargs=[],
+                kw_defaults=[],
+                defaults=[],
+            ),
+            body=body,
         )
-        code = compile(ast.fix_missing_locations(function), "<lambda>", "eval")
+    )
+    code = compile(ast.fix_missing_locations(function), "<lambda>", "eval")
     return eval(code, _globals())  # type: ignore[no-any-return]  # noqa: S307
 
 

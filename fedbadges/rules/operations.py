@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from fedbadges.messages import Message
 from fedbadges.rules.document import Mapping, Node, Scalar
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.parsing import only_entry
 from fedbadges.rules.problems import Problems, shown
+from fedbadges.rules.templates import RECIPIENT
 
 
 @dataclass(frozen=True)
@@ -23,14 +21,6 @@ class LambdaOperation:
     """What an expression over ``query`` makes of the past messages."""
 
     expression: Expression
-
-    def compute(self, query: Callable[[], Any], message: Message) -> Any:
-        """Evaluate the expression over the query, with its templates filled from ``message``.
-
-        Raises templates.Missing, and whatever the expression raises.
-        """
-        filled = self.expression.fill(message.body)
-        return self.expression(query(), filled)
 
 
 Operation = Count | LambdaOperation
@@ -45,7 +35,12 @@ def parse_operation(node: Node, problems: Problems) -> Operation | None:
         if entry is None:
             return None
         expression = parse_expression(entry[1], "query", problems, templates=True)
-        return None if expression is None else LambdaOperation(expression)
+        if expression is None:
+            return None
+        if any(path.dotted == RECIPIENT for path in expression.paths):
+            problems.add(entry[1].place, f"'%({RECIPIENT})s' stands in filters, not in operations")
+            return None
+        return LambdaOperation(expression)
     found = shown(node.text) if isinstance(node, Scalar) else node.kind
     problems.add(node.place, f"an operation is 'count' or 'lambda: …' over query, not {found}")
     return None

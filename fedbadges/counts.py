@@ -1,0 +1,173 @@
+"""Counts that stay cheap: what lies safely in the past is counted once and kept.
+
+A count over a long history changes only at its end. What is kept for a question is its count up to
+a moment, the *until*, that lies far enough back for all messages before it to have been stored;
+only what came since is asked of the database, and the until moves forward with every answer.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from dogpile.cache import make_region
+from dogpile.cache.region import CacheRegion
+
+from fedbadges.once import Throttle
+from fedbadges.rules.criteria import Unavailable
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which a question is counted afresh, from the beginning.
+AFRESH = 86_400.0
+
+#: How many counts are kept in memory at most.
+_MOST = 200_000
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many messages passed: ``settled`` of ``total`` lie safely in the past.
+
+    If ``complete``, there are no more; else the counting stopped because there were enough.
+    """
+
+    settled: int
+    total: int
+    complete: bool
+
+
+class Counting(Protocol):
+    """Counts what a question gives."""
+
+    def __call__(
+        self, after: datetime.datetime | None, safe: datetime.datetime, limit: int | None
+    ) -> Tally:
+        """Count messages sent later than ``after``, at most ``limit`` of them.
+
+        Those up to ``safe`` are settled. Both are naive UTC; None stands for no bound.
+        """
+
+
+class Stumbled(Exception):
+    """The test of a question raises for one of the messages that it is asked about."""
+
+
+class Counts:
+    """Keeps counts in a dogpile.cache region; with ``region`` None it keeps nothing.
+
+    ``distance`` is how many seconds back a message may still be stored late and be counted.
+    Any number of threads and processes may use the same region: whatever is kept is true by itself.
+    """
+
+    def __init__(
+        self,
+        region: CacheRegion | None,
+        distance: float,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._region = region
+        self._distance = distance
+        self._now = now
+        self._failures = Throttle()
+
+    def count(self, question: str | None, ask: Counting, enough: int | None = None) -> int:
+        """Give the count of ``ask``, or at least ``enough`` where there are that many.
+
+        ``question`` is what distinguishes it from all others; None for what is not to be kept.
+        Raises what ``ask`` raises, and Stumbled where it is known to raise.
+        """
+        if question is None or self._region is None:
+            return ask(None, _naive(self._now() - self._distance), enough).total
+        key = _key(question)
+        kept = self._kept(key)
+        if enough is not None and kept.count >= enough:
+            return kept.count
+        safe = _naive(self._now() - self._distance)
+        try:
+            tally = ask(kept.until, safe, None if enough is None else enough - kept.count)
+        except Unavailable:
+            raise
+        except Exception as error:
+            # It will raise again for the same message, which is not worth finding out each time.
+            self._keep(key, replace(kept, raised=repr(error)))
+            raise
+        if tally.complete:
+            until = safe if kept.until is None else max(safe, kept.until)
+            self._keep(key, replace(kept, count=kept.count + tally.settled, until=until))
+        return kept.count + tally.total
+
+    def _kept(self, key: str) -> _Kept:
+        now = self._now()
+        found = self._use(lambda region: region.get(key))
+        if not isinstance(found, _Kept):
+            return _Kept(since=now)
+        # Not all at the same time: what was begun together is spread over a tenth of the time.
+        age = AFRESH * (1 - int(key[-4:], 16) / 0xFFFF / 10)
+        if not now - age < found.since <= now:
+            return _Kept(since=now)
+        if found.raised is not None:
+            raise Stumbled(found.raised)
+        return found
+
+    def _keep(self, key: str, kept: _Kept) -> None:
+        self._use(lambda region: region.set(key, kept))
+
+    def _use(self, act: Callable[[CacheRegion], Any]) -> Any:
+        """Act on the region; where it is away, counts are just not kept."""
+        assert self._region is not None
+        try:
+            return act(self._region)
+        except Exception as error:  # whatever the backend raises
+            if self._failures.first(type(error).__name__):
+                log.warning("Counts are not kept, so they are slower: %r", error)
+            return None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is kept of a question: its count up to ``until``, or that it raised."""
+
+    since: float
+    count: int = 0
+    until: datetime.datetime | None = None
+    raised: str | None = None
+
+
+class _Bounded(dict[str, Any]):
+    """A dict that forgets its oldest entries rather than grow for ever; for several threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        with self._lock:
+            super().__setitem__(key, value)
+            if len(self) > _MOST:
+                del self[next(iter(self))]
+
+
+def cache_region(backend: str, arguments: Mapping[str, Any]) -> CacheRegion:
+    """Make the region that keeps counts; memory is bounded, others are their own concern.
+
+    Raises what dogpile.cache raises for a backend that does not exist.
+    """
+    if backend == "dogpile.cache.memory":
+        arguments = {"cache_dict": _Bounded(), **arguments}
+    return make_region().configure(backend, arguments=dict(arguments))
+
+
+def _key(question: str) -> str:
+    return f"fedbadges-count-{hashlib.sha256(question.encode('utf-8', 'replace')).hexdigest()}"
+
+
+def _naive(seconds: float) -> datetime.datetime:
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return moment.replace(tzinfo=None)
