@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, exc, func, or_, select
+from sqlalchemy import and_, exc, func, or_, select, union_all
 from sqlalchemy.orm import Session
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Issuer, Person
@@ -103,19 +103,15 @@ class Tahrir:
         """Ask for those people whom tahrir knows, found in the order in which awards find them."""
         by_email = {self._settings.email_of(name): name for name in names}
         with asking(_NAME), self._engine.connect() as connection:
-            rows = connection.execute(_standing(Person.email.in_(list(by_email)), ids)).all()
-            found = [(by_email[row.email], row) for row in rows]
-            missed = set(names) - {name for name, _ in found}
-            if not missed:
-                return found
-            # No index serves this, so only what the exact address missed is compared so.
-            emails = [self._settings.email_of(name) for name in sorted(missed)]
-            rows = connection.execute(
-                _standing(or_(_ADDRESS.in_(emails), _NICKNAME.in_(sorted(missed))), ids)
-            ).all()
-        found += [(by_email[row.address], row) for row in rows if row.address in emails]
+            rows = connection.execute(_standing(by_email, names, ids)).all()
+        found = [(by_email[row.email], row) for row in rows if row.email in by_email]
+        missed = set(names) - {name for name, _ in found}
+        others = [row for row in rows if row.email not in by_email]
+        found += [
+            (by_email[row.address], row) for row in others if by_email.get(row.address) in missed
+        ]
         missed -= {name for name, _ in found}
-        return found + [(row.nick, row) for row in rows if row.nick in missed]
+        return found + [(row.nick, row) for row in others if row.nick in missed]
 
     def award(self, badge_id: str, username: str, link: str | None) -> Given | None:
         """Give a badge; None if the person holds it by now or has opted out.
@@ -194,7 +190,19 @@ class Tahrir:
             yield session, api, notices
 
 
-def _standing(whom: Any, badge_ids: list[str]) -> Any:
+def _standing(emails: Iterable[str], names: list[str], badge_ids: list[str]) -> Any:
+    """Ask by the exact address, and in the same statement by lower case if that misses anybody."""
+    exact = Person.email.in_(list(emails))
+    known = select(func.count()).where(exact).scalar_subquery()
+    by_lower_case = and_(
+        # Alone in its condition, so that the database looks at it before it looks at anybody.
+        known < len(names),
+        or_(_ADDRESS.in_(list(emails)), _NICKNAME.in_(names)),
+    )
+    return union_all(_of_people(exact, badge_ids), _of_people(by_lower_case, badge_ids))
+
+
+def _of_people(whom: Any, badge_ids: list[str]) -> Any:
     return (
         select(
             Person.email,
