@@ -18,7 +18,7 @@ REQUIRES = [
     "psycopg2 >= 2.8.6; python_version < '3.11'",
     "watchdog >= 7.0",  # notices that rule files changed
     "requests >= 2.34",  # asks Libravatar
-    "dogpile.cache >= 1.5",  # remembers who has an account
+    "dogpile.cache >= 1.5",  # remembers who has an account, and counts
     # fedmsg and moksha load plugins through pkg_resources: 82 has none,
     # and before 80.9 it cannot match moksha.hub to its installed metadata.
     "setuptools >= 80.9, < 82",
