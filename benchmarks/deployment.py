@@ -1,0 +1,142 @@
+"""The daemon's own pieces, put together as the daemon does, over a history of some size."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fedbadges.accounts import Accounts, Everybody
+from fedbadges.daemon import load_backends
+from fedbadges.engine import Engine
+from fedbadges.history import History
+from fedbadges.messages import Message, parse_message
+from fedbadges.rules.index import RuleSet
+from fedbadges.rules.loader import load_directory
+from fedbadges.rules.rule import Rule
+from fedbadges.settings import Settings, read_settings
+from fedbadges.tahrir import Given, Tahrir
+from fedbadges.usernames import Usernames
+
+ROOT = Path(__file__).resolve().parent.parent
+_CORPUS = ROOT.parent / "shared" / "corpus" / "rules"
+
+#: Where awards are timed: everybody gets this badge with the first message of this topic.
+AWARD_TOPIC = "org.fedoraproject.prod.benchmark.award"
+AWARD_BADGE = "benchmark-award"
+
+_AWARD_RULE = """\
+name:        Benchmark Award
+description: You were in a benchmark.
+creator:     alice
+discussion:  https://badges.example.org/ideas/1
+image_url:   https://badges.example.org/pngs/benchmark.png
+trigger:
+  topic: benchmark.award
+criteria:
+  filter:
+    topics: ["%(topic)s"]
+    users: ["%(msg.user)s"]
+  operation: count
+  condition:
+    greater than or equal to: 1
+recipient: "%(msg.user)s"
+"""
+
+
+class Nobody(Everybody):
+    """Nobody has an account: everything is asked and judged, and nothing awarded."""
+
+    def exists(self, username: str) -> bool:
+        return False
+
+
+NOBODY = Nobody()
+
+
+class Deployment:
+    """What handles messages, with nothing of a hub around it."""
+
+    def __init__(self, settings: Settings, accounts: Accounts = NOBODY) -> None:
+        self.settings = settings
+        self.history = History(settings)
+        self.tahrir = Tahrir(settings)
+        self.backends = load_backends(settings)
+        loaded = load_directory(settings.rules_directory, self.backends)
+        if loaded.problems:
+            raise SystemExit("\n".join(map(str, loaded.problems)))
+        self.rules = loaded.rules
+        self.usernames = Usernames(settings.fedmsg)
+        if not self.usernames.has_plugins:
+            raise SystemExit("fedmsg.meta has no plugins: run this by 'make bench'")
+        self.awards: list[Given] = []
+        self.engine = self.make_engine(self.rules, accounts)
+
+    def make_engine(self, rules: RuleSet, accounts: Accounts) -> Engine:
+        return Engine(
+            self.settings, self.tahrir, self.usernames, rules, self.awards.append, accounts
+        )
+
+    def handle(self, body: dict[str, Any]) -> bool:
+        """Do with a message what the daemon does; tell whether anything was to be decided."""
+        case = self.engine.consider(parsed(body))
+        if case is None:
+            return False
+        if case.needs_history:
+            self.history.stored([body["msg_id"]])
+        self.engine.decide(case)
+        return True
+
+
+def parsed(body: dict[str, Any]) -> Message:
+    message = parse_message(body)
+    assert message is not None
+    return message
+
+
+def make_settings(
+    rules: Path, tahrir_url: str, history_url: str, **others: Any
+) -> tuple[Settings, dict[str, Any]]:
+    """Give the settings of a deployment, and the configuration that they were read from."""
+    config = {
+        "badges.yaml.directory": str(rules),
+        "badges_global": {
+            "database_uri": tahrir_url,
+            "badge_issuer": {
+                "issuer_origin": "https://badges.example.org",
+                "issuer_name": "Example Badges",
+                "issuer_org": "https://example.org",
+                "issuer_contact": "badges@example.org",
+            },
+        },
+        "datanommer.sqlalchemy.url": history_url,
+        "environment": "prod",
+        "topic_prefix": "org.fedoraproject",
+        "topic_prefix_re": r"org\.fedoraproject\.(dev|stg|prod)",
+        **others,
+    }
+    return read_settings(config)[0], config
+
+
+def copy_rules(directory: Path) -> Path:
+    """Put the rules to be measured into a directory: real ones, or else those of the project."""
+    source = _CORPUS if _CORPUS.is_dir() else ROOT / "rules"
+    shutil.copytree(source, directory / "real")
+    (directory / "benchmark.yml").write_text(_AWARD_RULE, encoding="utf-8")
+    return directory
+
+
+def multiply(rules: Sequence[Rule], count: int) -> RuleSet:
+    """Give so many rules, by giving the badges of copies other names."""
+    return RuleSet(
+        dataclasses.replace(
+            rules[number % len(rules)],
+            badge=dataclasses.replace(
+                rules[number % len(rules)].badge,
+                id=f"{rules[number % len(rules)].badge.id}-{number // len(rules)}",
+            ),
+        )
+        for number in range(count)
+    )

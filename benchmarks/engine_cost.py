@@ -1,0 +1,307 @@
+"""What a message costs in the engine: one that concerns no rule, and one that triggers some."""
+
+from __future__ import annotations
+
+import gc
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from databases import History, statements
+from deployment import NOBODY, Deployment, multiply, parsed
+from traffic import Draft, Traffic, send
+
+from fedbadges.databases import engine
+from fedbadges.engine import Engine
+
+Results = dict[str, float]
+
+_FEW_RULES, _MANY_RULES = 150, 1500
+
+#: Round trips that are timed in each round.
+_ROUND_TRIPS = 100
+
+
+def untriggered(deployment: Deployment, traffic: Traffic, rounds: int) -> Results:
+    """Time messages that concern no rule, with some rules and ten times as many."""
+    rules = list(deployment.rules)
+    few = deployment.make_engine(multiply(rules, _FEW_RULES), NOBODY)
+    many = deployment.make_engine(multiply(rules, _MANY_RULES), NOBODY)
+    texts = _untriggering(few, traffic, 200)
+    bodies = [json.loads(text) for text in texts]
+
+    def decode() -> None:
+        for text in texts:
+            json.loads(text)
+
+    def read() -> None:
+        for body in bodies:
+            parsed(body)
+
+    def consider(engine: Engine) -> None:
+        for body in bodies:
+            engine.consider(parsed(body))
+
+    decoding, reading, considering, considering_many = [], [], [], []
+    for _ in range(rounds):
+        with _undisturbed():
+            decoding.append(_seconds(decode))
+            reading.append(_seconds(read))
+            considering.append(_seconds(lambda: consider(few)))
+            considering_many.append(_seconds(lambda: consider(many)))
+    return {
+        "decode_us": statistics.median(decoding) / len(texts) * 1e6,
+        "message_bytes": statistics.mean(map(len, texts)),
+        "parse_us": statistics.median(reading) / len(texts) * 1e6,
+        "untriggered_us": statistics.median(considering) / len(texts) * 1e6,
+        "untriggered_over_decode": _ratio(considering, decoding),
+        "untriggered_10x_rules_ratio": _ratio(considering_many, considering),
+    }
+
+
+def _untriggering(engine: Engine, traffic: Traffic, count: int) -> list[str]:
+    texts: list[str] = []
+    while len(texts) < count:
+        for each in traffic.drafts(count):
+            body = send(each, traffic.new_id())
+            if not engine.rules.concerned(parsed(body)):
+                texts.append(json.dumps(body))
+    return texts[:count]
+
+
+def rules_triggered(deployment: Deployment, traffic: Traffic, count: int) -> int:
+    """Count the rules that some of the traffic triggers: it is to be all but the benchmark's."""
+    found: set[str] = set()
+    for each in traffic.drafts(count):
+        message = parsed(send(each, "none"))
+        for rule in deployment.rules.concerned(message):
+            if rule.badge.id not in found and rule.trigger.holds(message):
+                found.add(rule.badge.id)
+    return len(found)
+
+
+def triggering(deployment: Deployment, traffic: Traffic, count: int) -> list[Draft]:
+    """Choose messages that trigger a rule and leave somebody who could get its badge."""
+    found: list[Draft] = []
+    while len(found) < count:
+        for each in traffic.drafts(10 * count):
+            message = parsed(send(each, "none"))
+            if deployment.rules.concerned(message) and deployment.engine.consider(message):
+                found.append(each)
+    return found[:count]
+
+
+class Triggered:
+    """Times the same messages over several histories, by turns, so that noise meets them all."""
+
+    def __init__(
+        self,
+        deployments: Mapping[str, Deployment],
+        histories: Mapping[str, History],
+        drafts: Sequence[Draft],
+        traffic: Traffic,
+    ) -> None:
+        self._deployments = deployments
+        self._histories = histories
+        self._drafts = list(drafts)
+        self._traffic = traffic
+
+    @property
+    def drafts(self) -> list[Draft]:
+        """The messages that there was time for."""
+        return self._drafts
+
+    def cold(self, seconds: float) -> Results:
+        """Time what is asked the first time; what there is no time for is left out from now on."""
+        bodies = self._store()
+        times: dict[str, list[float]] = {name: [] for name in self._deployments}
+        asked: set[tuple[str, ...]] = set()
+        end = time.monotonic() + seconds
+        done = 0
+        for draft, body in zip(self._drafts, bodies, strict=True):
+            if done and time.monotonic() > end:
+                break
+            new = (draft.topic, *draft.users) not in asked
+            asked.add((draft.topic, *draft.users))
+            for name, spent in self._time(done, body).items():
+                if new:
+                    times[name].append(spent)
+            done += 1
+        self._drafts = self._drafts[:done]
+        results = {f"cold_p99_ms_{name}": _p99(spent) * 1e3 for name, spent in times.items()}
+        results |= {
+            f"cold_mean_ms_{name}": statistics.mean(spent) * 1e3 for name, spent in times.items()
+        }
+        return {**results, "cold_filters": float(len(asked)), "triggered_messages": float(done)}
+
+    def warm(self, rounds: int, seconds: float) -> Results:
+        """Time what was asked before, with new messages since, and a bare round trip."""
+        means: dict[str, list[float]] = {name: [] for name in self._deployments}
+        trips: list[float] = []
+        end = time.monotonic() + seconds
+        while len(trips) < rounds and (len(trips) < 2 or time.monotonic() < end):
+            spent: dict[str, list[float]] = {name: [] for name in self._deployments}
+            bodies = self._store()
+            with _undisturbed():
+                trips.append(self._round_trip())
+                for number, body in enumerate(bodies):
+                    for name, each in self._time(number, body).items():
+                        spent[name].append(each)
+            for name, times in spent.items():
+                means[name].append(statistics.mean(times))
+        names = list(self._deployments)
+        return {
+            "roundtrip_ms": statistics.median(trips) * 1e3,
+            **{f"triggered_ms_{name}": statistics.median(means[name]) * 1e3 for name in names},
+            "triggered_over_roundtrip": _ratio(means[names[-1]], trips),
+            **{
+                f"growth_{name}_over_{names[0]}": _ratio(means[name], means[names[0]])
+                for name in names[1:]
+            },
+            "warm_rounds": float(len(trips)),
+        }
+
+    def shares(self) -> Results:
+        """Count statements, and see where the time goes, over the last of the histories."""
+        name = list(self._deployments)[-1]
+        deployment = self._deployments[name]
+        bodies = self._store()
+        urls = deployment.settings.history_url, deployment.settings.tahrir_url
+        clocks = _Clocks(deployment)
+        with statements(urls[0]) as history, statements(urls[1]) as tahrir, clocks.running():
+            for body in bodies:
+                clocks.call("handle", deployment.handle, body)
+        return {
+            "history_statements_per_message": len(history) / len(bodies),
+            "tahrir_statements_per_message": len(tahrir) / len(bodies),
+            **clocks.shares(),
+        }
+
+    def _store(self) -> list[dict[str, Any]]:
+        bodies = [send(each, self._traffic.new_id()) for each in self._drafts]
+        for history in self._histories.values():
+            history.store(zip(self._drafts, bodies, strict=True))
+        return bodies
+
+    def _time(self, number: int, body: dict[str, Any]) -> dict[str, float]:
+        names = list(self._deployments)
+        turn = number % len(names)
+        spent: dict[str, float] = {}
+        for name in names[turn:] + names[:turn]:
+            handle = self._deployments[name].handle
+            begin = time.perf_counter()
+            handle(body)
+            spent[name] = time.perf_counter() - begin
+        return spent
+
+    def _round_trip(self) -> float:
+        settings = list(self._deployments.values())[-1].settings
+        with engine(settings.history_url).connect() as connection:
+            query = sa.text("SELECT 1")
+            times = [
+                _seconds(lambda: connection.execute(query).scalar()) for _ in range(_ROUND_TRIPS)
+            ]
+        return statistics.median(times)
+
+
+class _Clocks:
+    """Takes the time of the engine's parts, each without the parts that it calls."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._spent: dict[str, float] = {}
+        self._within: list[float] = []
+        self._statements = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        deployment = self._deployment
+        places = (
+            ("standing", deployment.tahrir, "standing"),
+            ("stored", deployment.history, "stored"),
+            ("consider", deployment.engine, "consider"),
+            ("decide", deployment.engine, "decide"),
+        )
+        for name, place, method in places:
+            setattr(place, method, self._wrap(name, getattr(place, method)))
+        events = [
+            (engine(url), kind, function)
+            for url in (deployment.settings.history_url, deployment.settings.tahrir_url)
+            for kind, function in (
+                ("before_cursor_execute", self._begin),
+                ("after_cursor_execute", self._end),
+            )
+        ]
+        for event in events:
+            sa.event.listen(*event)
+        try:
+            yield
+        finally:
+            for _, place, method in places:
+                delattr(place, method)
+            for event in events:
+                sa.event.remove(*event)
+
+    def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        self._within.append(0.0)
+        begin = time.perf_counter()
+        try:
+            return function(*arguments)
+        finally:
+            self._note(name, time.perf_counter() - begin)
+
+    def shares(self) -> Results:
+        """Give each part's share of the whole, and how much of all that is waiting for answers."""
+        whole = sum(self._spent.values())
+        parts = {
+            "triggers": "consider",
+            "standing": "standing",
+            "stored": "stored",
+            "history": "decide",
+            "rest": "handle",
+        }
+        shares = {name: self._spent.get(part, 0.0) / whole for name, part in parts.items()}
+        shares["database"] = self._statements / whole
+        return {f"profile_{name}": share for name, share in shares.items()}
+
+    def _wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: self.call(name, function, *arguments)
+
+    def _begin(self, connection: Any, *rest: Any) -> None:
+        connection.info["begin"] = time.perf_counter()
+
+    def _end(self, connection: Any, *rest: Any) -> None:
+        self._statements += time.perf_counter() - connection.info["begin"]
+
+    def _note(self, name: str, spent: float) -> None:
+        own = spent - self._within.pop()
+        self._spent[name] = self._spent.get(name, 0.0) + own
+        if self._within:
+            self._within[-1] += spent
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Collect garbage before, rather than at some moment while the time is taken."""
+    gc.collect()
+    yield
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin
+
+
+def _ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """Compare what was measured side by side, round by round."""
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
+
+
+def _p99(times: Sequence[float]) -> float:
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]

@@ -1,0 +1,366 @@
+"""What the daemon does in a real ``fedmsg-hub``, on a real bus, beside one that does nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import fedmsg.encoding
+import psycopg2
+import zmq
+from databases import History
+from deployment import AWARD_TOPIC, make_settings
+from traffic import Draft, Traffic, send
+
+from fedbadges.databases import parse_url
+
+Results = dict[str, float]
+
+#: Below the ports that Linux gives to outgoing connections, of which one could connect to itself.
+_PORTS = range(20000, 32000)
+_STARTING = 60.0
+_ENDING = 15.0
+
+#: How many messages show how fast the hub is, and for how many seconds it is then kept busy.
+_PROBE = 100
+_MOST = 20_000
+
+#: Of so many messages, one triggers.
+_ONE_IN = 10
+
+_NOTIFY = """
+CREATE OR REPLACE FUNCTION benchmark_notify() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_notify('awards', NEW.issued_for); RETURN NULL; END $$;
+CREATE TRIGGER benchmark_notify AFTER INSERT ON assertions
+    FOR EACH ROW EXECUTE FUNCTION benchmark_notify();
+LISTEN awards;
+"""
+
+
+Frames = tuple[bytes, bytes]
+
+
+class Late(Exception):
+    """What was to come has not come in time."""
+
+
+class Bus:
+    """Publishes to one hub, knowing whether it listens."""
+
+    def __init__(self, context: zmq.Context[Any]) -> None:
+        self._socket = context.socket(zmq.XPUB)
+        self._socket.setsockopt(zmq.SNDHWM, 0)
+        port = self._socket.bind_to_random_port(
+            "tcp://127.0.0.1", min_port=_PORTS.start, max_port=_PORTS.stop
+        )
+        self.endpoint = f"tcp://127.0.0.1:{port}"
+
+    def wait_for_hub(self, process: subprocess.Popen[bytes]) -> None:
+        end = time.monotonic() + _STARTING
+        while not self._socket.poll(100):
+            if process.poll() is not None or time.monotonic() > end:
+                raise Late("the hub did not start")
+
+    def publish(self, frames: Sequence[Frames]) -> None:
+        for each in frames:
+            self._socket.send_multipart(each)
+
+
+class Recorder:
+    """Stores what the daemon publishes, as datanommer does: the daemon hears it, too."""
+
+    def __init__(
+        self, context: zmq.Context[Any], addresses: Sequence[str], history: History
+    ) -> None:
+        self._socket = context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        self._socket.subscribe("")
+        for address in addresses:
+            self._socket.connect(address)
+        self._history = history
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        with self._history.storing() as store:
+            while not self._stopping.is_set():
+                if not self._socket.poll(100):
+                    continue
+                body = json.loads(self._socket.recv_multipart()[1])
+                msg = body["msg"]
+                users = [msg["user"]["username"]] if "user" in msg else [msg["person"]["nickname"]]
+                store([(Draft(body["topic"], msg, users), body)])
+
+
+class Awards:
+    """Hears of every award as soon as it is committed, from PostgreSQL itself."""
+
+    def __init__(self, url: str) -> None:
+        made = parse_url(url).set(drivername="postgresql").render_as_string(False)
+        self._connection = psycopg2.connect(made)
+        self._connection.autocommit = True
+        with self._connection.cursor() as cursor:
+            cursor.execute(_NOTIFY)
+
+    def wait_for(self, msg_id: str, seconds: float) -> float:
+        """Wait until something was awarded because of a message; give when that was."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not select.select([self._connection], [], [], 0.1)[0]:
+                continue
+            self._connection.poll()
+            now = time.perf_counter()
+            heard, self._connection.notifies[:] = list(self._connection.notifies), []
+            if any(msg_id in unquote(each.payload) for each in heard):
+                return now
+        raise Late(f"no award for {msg_id} within {seconds:g} s")
+
+    def close(self) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER benchmark_notify ON assertions")
+        self._connection.close()
+
+
+class Hub:
+    """A ``fedmsg-hub`` with one consumer, in a directory of its own."""
+
+    def __init__(self, directory: Path, bus: Bus, config: Mapping[str, Any], *options: str) -> None:
+        self._bus = bus
+        self._directory = directory
+        self._options = options
+        folder = directory / "fedmsg.d"
+        folder.mkdir(parents=True)
+        # fedmsg merges dictionaries: what the machine's own files say of the bus is forgotten.
+        (folder / "1.py").write_text('config = {"endpoints": None}\n', encoding="utf-8")
+        (folder / "2.py").write_text(f"config = {dict(config)!r}\n", encoding="utf-8")
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        environment = {
+            **os.environ,
+            "HOME": str(self._directory),
+            "VIRTUAL_ENV": str(self._directory),
+            "PYTHONPATH": str(Path(__file__).parent),
+        }
+        with (self._directory / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("fedmsg-hub")), *self._options],
+                cwd=self._directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            self._bus.wait_for_hub(process)
+            yield
+        except Late:
+            print(self._log())
+            raise
+        finally:
+            _stop(process)
+
+    def _log(self) -> str:
+        text = (self._directory / "log").read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-20:])
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for number, seconds in ((signal.SIGTERM, _ENDING), (signal.SIGKILL, 5.0)):
+        if process.poll() is None:
+            process.send_signal(number)
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                continue
+
+
+class HubBenchmark:
+    """Times a hub that awards badges and one that does nothing, by turns."""
+
+    def __init__(
+        self,
+        directory: Path,
+        rules: Path,
+        tahrir_url: str,
+        history: History,
+        drafts: tuple[Sequence[Draft], Sequence[Draft]],
+        traffic: Traffic,
+        idle: Sequence[str],
+    ) -> None:
+        self._directory = directory
+        self._rules = rules
+        self._tahrir_url = tahrir_url
+        self._history = history
+        self._triggering, self._others = drafts
+        self._traffic = traffic
+        self._chance = random.Random(1)
+        self._people = iter(idle)
+
+    def run(self, rounds: int, seconds: float, awards: int) -> Results:
+        """Measure so many rounds of so many seconds, and so many awards."""
+        with ExitStack() as stack:
+            context = zmq.Context()
+            stack.callback(context.destroy, linger=0)
+            self._awards = Awards(self._tahrir_url)
+            stack.callback(self._awards.close)
+            self._bus, self._noop_bus = Bus(context), Bus(context)
+            self._addresses = _free_addresses(6)
+            stack.callback(Recorder(context, self._addresses, self._history).stop)
+            self._store = stack.enter_context(self._history.storing())
+            stack.enter_context(self._badges_hub().running())
+            stack.enter_context(self._noop_hub().running())
+            return {**self._latency(awards), **self._throughput(rounds, seconds)}
+
+    def _latency(self, count: int) -> Results:
+        times = []
+        for number in range(-5, count):  # the first are not counted: connections are made
+            draft = self._ending()
+            body = send(draft, self._traffic.new_id())
+            frames = _frames([body])
+            begin = time.perf_counter()
+            self._bus.publish(frames)
+            self._store([(draft, body)])
+            spent = self._awards.wait_for(body["msg_id"], 60) - begin
+            if number >= 0:
+                times.append(spent)
+            # Not in step with anything that happens regularly.
+            time.sleep(self._chance.uniform(0.02, 0.1))
+        times.sort()
+        return {
+            "award_latency_p50_ms": statistics.median(times) * 1e3,
+            "award_latency_p99_ms": times[min(len(times) - 1, int(len(times) * 0.99))] * 1e3,
+            "award_latency_mean_ms": statistics.mean(times) * 1e3,
+        }
+
+    def _throughput(self, rounds: int, seconds: float) -> Results:
+        # What these people have earned they have by then, and their counts have been asked.
+        self._badges_round(list(self._triggering))
+        counts = {
+            each: self._enough(each, seconds) for each in (self._badges_round, self._noop_round)
+        }
+        badges, noop = [], []
+        for _ in range(rounds):
+            badges.append(self._rate(self._badges_round, counts[self._badges_round]))
+            noop.append(self._rate(self._noop_round, counts[self._noop_round]))
+        return {
+            "hub_messages_per_s": statistics.median(badges),
+            "hub_noop_messages_per_s": statistics.median(noop),
+            "hub_over_noop": statistics.median(a / b for a, b in zip(badges, noop, strict=True)),
+        }
+
+    def _enough(self, run: Callable[[Sequence[Draft]], float], seconds: float) -> int:
+        return max(_PROBE, min(_MOST, int(self._rate(run, _PROBE) * seconds)))
+
+    def _rate(self, run: Callable[[Sequence[Draft]], float], count: int) -> float:
+        mix = [
+            self._chance.choice(self._others if number % _ONE_IN else self._triggering)
+            for number in range(count)
+        ]
+        return count / run(mix)
+
+    def _badges_round(self, drafts: Sequence[Draft]) -> float:
+        """Publish messages and one that awards; they are handled in order, so it is the last."""
+        bodies = self._make(drafts)
+        frames = _frames(bodies)
+        begin = time.perf_counter()
+        self._bus.publish(frames)
+        return self._awards.wait_for(bodies[-1]["msg_id"], 120) - begin
+
+    def _noop_round(self, drafts: Sequence[Draft]) -> float:
+        bodies = self._make(drafts)
+        mark = self._directory / bodies[-1]["msg_id"]
+        frames = _frames(bodies)
+        begin = time.perf_counter()
+        self._noop_bus.publish(frames)
+        while not mark.exists():
+            time.sleep(0.002)
+            if time.perf_counter() > begin + 120:
+                raise Late("the hub that does nothing did not get all messages")
+        return time.perf_counter() - begin
+
+    def _make(self, drafts: Sequence[Draft]) -> list[dict[str, Any]]:
+        """Send-ready messages, the ending one last, which datanommer has stored already."""
+        whole = [*drafts, self._ending()]
+        bodies = [send(each, self._traffic.new_id()) for each in whole]
+        self._store(zip(whole, bodies, strict=True))
+        return bodies
+
+    def _ending(self) -> Draft:
+        name = next(self._people)
+        return Draft(AWARD_TOPIC, {"user": name}, [name])
+
+    def _badges_hub(self) -> Hub:
+        config = self._config(self._bus, "badges")
+        return Hub(self._directory / "badges", self._bus, config)
+
+    def _noop_hub(self) -> Hub:
+        config = self._config(self._noop_bus, "noop")
+        return Hub(
+            self._directory / "noop", self._noop_bus, config, "--with-consumers", "noop:Noop"
+        )
+
+    def _config(self, bus: Bus, which: str) -> dict[str, Any]:
+        host = socket.gethostname().split(".", 1)[0]
+        _, config = make_settings(
+            self._rules,
+            self._tahrir_url,
+            self._history.url,
+            endpoints={
+                f"benchmark.{host}": [bus.endpoint],
+                f"fedbadges.{host}": self._addresses,
+            },
+            zmq_enabled=True,
+            validate_signatures=False,
+            sign_messages=False,
+            logging=_LOGGING,
+        )
+        enabled = "fedmsg.consumers.badges.enabled" if which == "badges" else "benchmark.noop"
+        return {**config, enabled: True, "benchmark.directory": str(self._directory)}
+
+
+_LOGGING = json.loads("""{
+    "version": 1,
+    "disable_existing_loggers": false,
+    "formatters": {"line": {"format": "%(levelname)s %(asctime)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"level": "INFO", "handlers": ["stderr"]}
+}""")
+
+
+def _frames(bodies: Sequence[Mapping[str, Any]]) -> list[Frames]:
+    return [(body["topic"].encode(), fedmsg.encoding.dumps(body).encode()) for body in bodies]
+
+
+def _free_addresses(count: int) -> list[str]:
+    found: list[str] = []
+    with ExitStack() as held:
+        for port in random.sample(_PORTS, len(_PORTS)):
+            probe = held.enter_context(socket.socket())
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            found.append(f"tcp://127.0.0.1:{port}")
+            if len(found) == count:
+                break
+    return found

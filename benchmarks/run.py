@@ -1,0 +1,229 @@
+"""Measures what fedbadges costs, and how that depends on the length of the history.
+
+    make bench
+
+It takes some minutes, and up to 4 GiB in the directory for temporary files. ``--quick`` measures
+over the shortest history only, and writes no files unless it is told where. docs/performance.rst says how to read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import awarding
+import databases
+import engine_cost
+import report
+from deployment import ROOT, Deployment, copy_rules, make_settings
+from hub import HubBenchmark, Late
+from traffic import Traffic, people, send
+
+RESULTS = ROOT / "benchmarks" / "results.json"
+PLOT = ROOT / "docs" / "performance.svg"
+
+_SEED = 20141001
+
+
+class Plan(NamedTuple):
+    """How much is measured; what takes longer than its seconds is cut short."""
+
+    sizes: dict[str, int]
+    messages: int
+    rounds: int
+    cold_seconds: float
+    warm_seconds: float
+    memory_seconds: float
+    hub_rounds: int
+    hub_seconds: float
+    awards: int
+
+
+FULL = Plan(
+    sizes={"20k": 20_000, "200k": 200_000, "1m": 1_000_000},
+    messages=400,
+    rounds=9,
+    cold_seconds=60,
+    warm_seconds=90,
+    memory_seconds=60,
+    hub_rounds=5,
+    hub_seconds=3,
+    awards=200,
+)
+QUICK = Plan(
+    sizes={"20k": 20_000},
+    messages=60,
+    rounds=3,
+    cold_seconds=8,
+    warm_seconds=8,
+    memory_seconds=8,
+    hub_rounds=1,
+    hub_seconds=2,
+    awards=20,
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--quick", action="store_true", help="less, in less than a minute")
+    parser.add_argument("--check", action="store_true", help="fail if a bound does not hold")
+    parser.add_argument("--no-hub", action="store_true", help="leave out what needs a hub")
+    parser.add_argument("--output", type=Path, help="write the files into this directory")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.ERROR)
+    begin = time.monotonic()
+    plan = QUICK if options.quick else FULL
+    server = databases.Server()
+    try:
+        results = Benchmark(server, plan, begin).run(hub=not options.no_hub)
+    finally:
+        server.stop()
+    results["seconds"] = time.monotonic() - begin
+    good = report.table(results)
+    if options.output is not None or not options.quick:
+        numbers, plot = _files(options.output)
+        report.write(results, numbers)
+        report.plot(results, plan.sizes, plot)
+    return 0 if good or not options.check else 1
+
+
+def _files(directory: Path | None) -> tuple[Path, Path]:
+    return (
+        (RESULTS, PLOT) if directory is None else (directory / RESULTS.name, directory / PLOT.name)
+    )
+
+
+class Benchmark:
+    """Everything that is measured, one after the other."""
+
+    def __init__(self, server: databases.Server, plan: Plan, begin: float) -> None:
+        self._server = server
+        self._plan = plan
+        self._begin = begin
+        self._home = Path(tempfile.mkdtemp(dir=server.directory))
+        self._traffic = Traffic(_SEED)
+        self._results: dict[str, float] = {}
+
+    def run(self, *, hub: bool) -> dict[str, float]:
+        self._prepare()
+        self._measure_engine()
+        self._measure_awards()
+        # From here on no connection of this process is needed.
+        databases.dispose([self._tahrir_url, *(each.url for each in self._histories.values())])
+        self._measure_memory()
+        if hub:
+            self._measure_hub()
+        return self._results
+
+    def _prepare(self) -> None:
+        plan = self._plan
+        self._rules = copy_rules(self._home / "rules")
+        self._tahrir_url = self._server.create_database("tahrir")
+        databases.fill_tahrir(self._tahrir_url)
+        self._histories: dict[str, databases.History] = {}
+        for name, count in plan.sizes.items():
+            self._say(f"a history of {count:,} messages")
+            history = databases.History(self._server.create_database(f"history_{name}"))
+            history.fill(count, _SEED)
+            self._histories[name] = history
+        self._deployments = {
+            name: Deployment(make_settings(self._rules, self._tahrir_url, history.url)[0])
+            for name, history in self._histories.items()
+        }
+        first = self._first
+        first.tahrir.publish_badges(rule.badge for rule in first.rules)
+        badges = [rule.badge.id for rule in first.rules if not rule.badge.id.startswith("bench")]
+        databases.hand_out(self._tahrir_url, badges, _SEED)
+        # From here on commits are as durable, and as slow, as they are in production.
+        self._server.configure(fsync="on")
+        self._server.checkpoint()
+        self._results["disk_mb"] = self._server.megabytes()
+        self._results["rules"] = float(len(badges))
+
+    def _measure_engine(self) -> None:
+        plan = self._plan
+        self._say("messages that trigger nothing")
+        self._add(engine_cost.untriggered(self._first, self._traffic, 5 * plan.rounds))
+        triggered_rules = engine_cost.rules_triggered(self._first, self._traffic, 20_000)
+        self._results["rules_triggered"] = float(triggered_rules)
+        drafts = engine_cost.triggering(self._first, self._traffic, plan.messages)
+        triggered = engine_cost.Triggered(self._deployments, self._histories, drafts, self._traffic)
+        self._say("messages that trigger, the first time")
+        self._add(triggered.cold(plan.cold_seconds))
+        self._say("messages that trigger, warm")
+        self._add(triggered.warm(plan.rounds, plan.warm_seconds))
+        self._add(triggered.shares())
+        self._drafts = triggered.drafts
+
+    def _measure_awards(self) -> None:
+        self._say("awards")
+        history = next(iter(self._histories.values()))
+        self._add(
+            awarding.awarding(
+                self._first, history, self._traffic, people()[-20:], databases.new_people()[:20]
+            )
+        )
+
+    def _measure_memory(self) -> None:
+        self._say("a rule that reads everything")
+        last = list(self._histories.values())[-1]
+        done = subprocess.run(
+            [
+                sys.executable,
+                str(Path(__file__).with_name("memory.py")),
+                self._tahrir_url,
+                last.url,
+                str(self._plan.memory_seconds),
+            ],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+            check=True,
+        )
+        self._add(json.loads(done.stdout.splitlines()[-1]))
+
+    def _measure_hub(self) -> None:
+        plan = self._plan
+        self._say("the hub")
+        others = [
+            each
+            for each in self._traffic.drafts(1000)
+            if not self._first.rules.concerned(engine_cost.parsed(send(each, "none")))
+        ]
+        # Not more than can be asked in some seconds.
+        spent = self._results[f"triggered_ms_{list(plan.sizes)[-1]}"] / 1000
+        few = self._drafts[: max(5, int(10 / spent))]
+        benchmark = HubBenchmark(
+            self._home / "hubs",
+            self._rules,
+            self._tahrir_url,
+            list(self._histories.values())[-1],
+            (few, others),
+            self._traffic,
+            databases.idle_people(),
+        )
+        try:
+            self._add(benchmark.run(plan.hub_rounds, plan.hub_seconds, plan.awards))
+        except Late as late:
+            print(f"The hub could not be measured: {late}", file=sys.stderr)
+
+    @property
+    def _first(self) -> Deployment:
+        return next(iter(self._deployments.values()))
+
+    def _add(self, results: dict[str, float]) -> None:
+        self._results |= results
+
+    def _say(self, what: str) -> None:
+        print(f"{time.monotonic() - self._begin:5.0f} s  {what} ...", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
