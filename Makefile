@@ -22,6 +22,10 @@ demo: venv  ## watch a real fedmsg-hub award badges
 test: .tox/launcher/installed  ## run all tests, on every Python found; TOX_ARGS="-e py311" for one
 	@.tox/launcher/bin/python -m tox $(TOX_ARGS)
 
+.PHONY: bench
+bench: .venv/benchmark  ## measure what messages cost, in minutes and 4 GiB; BENCH_ARGS=--quick
+	@.venv/bin/python -W ignore benchmarks/run.py $(BENCH_ARGS)
+
 .PHONY: venv
 venv: .venv/installed  ## make .venv, with fedbadges in it
 
@@ -61,6 +65,10 @@ endif
 	@.venv/bin/python $(PIP_INSTALL) 'pip >= 23.1'  # before, it cannot build txWS
 	@.venv/bin/python $(PIP_INSTALL) ./packaging/psycopg2 --editable . --editable demo/usernames
 	@.venv/bin/python $(PRINT_PREFIX) >$@
+
+.venv/benchmark: .venv/installed
+	@.venv/bin/python $(PIP_INSTALL) --editable '.[bench]'
+	@touch $@
 
 ifneq ($(call finished,.tox/launcher),$(call actual,.tox/launcher))
 .PHONY: .tox/launcher/installed

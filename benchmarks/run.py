@@ -3,7 +3,8 @@
     make bench
 
 It takes some minutes, and up to 4 GiB in the directory for temporary files. ``--quick`` measures
-over the shortest history only, and writes no files unless it is told where. docs/performance.rst says how to read it.
+over the shortest history only, and writes no files unless it is told where. docs/performance.rst
+says how to read it.
 """
 
 from __future__ import annotations
