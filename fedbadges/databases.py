@@ -13,7 +13,16 @@ from typing import Any, TypeVar
 
 import datanommer.models
 import tahrir_api.utils
-from sqlalchemy import URL, Engine, MetaData, PrimaryKeyConstraint, create_engine, event, exc
+from sqlalchemy import (
+    URL,
+    Engine,
+    MetaData,
+    PrimaryKeyConstraint,
+    create_engine,
+    event,
+    exc,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.compiler import compiles
@@ -26,6 +35,17 @@ T = TypeVar("T")
 
 #: Seconds that SQLite waits for another process to finish writing.
 _SQLITE_PATIENCE = 30
+
+#: Indexes that the daemon's questions want, and that the schemas do not bring.
+TAHRIR_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS fedbadges_persons_email ON persons (lower(email))",
+    "CREATE INDEX IF NOT EXISTS fedbadges_persons_nickname ON persons (lower(nickname))",
+)
+HISTORY_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS fedbadges_users_messages"
+    " ON users_messages (user_id, msg_timestamp)",
+    "CREATE INDEX IF NOT EXISTS fedbadges_messages ON messages (topic, timestamp)",
+)
 
 #: How often, and after how many seconds, what another process got in the way of is done again.
 _RACES = 2
@@ -112,8 +132,9 @@ def create_tahrir(url: URL | str) -> None:
     """Create tahrir's schema, or bring it up to date."""
     url = parse_url(url) if isinstance(url, str) else url
     _make_directory(url)
-    text = url.render_as_string(hide_password=False)
-    tahrir_api.utils.get_db_manager_from_uri(text).sync()
+    spelled = url.render_as_string(hide_password=False)
+    tahrir_api.utils.get_db_manager_from_uri(spelled).sync()
+    _create_indexes(engine(url), TAHRIR_INDEXES)
 
 
 def create_history(made: Engine) -> None:
@@ -129,6 +150,13 @@ def create_history(made: Engine) -> None:
         messages.c.timestamp.primary_key = False
         messages.append_constraint(PrimaryKeyConstraint(messages.c.id))
     metadata.create_all(made)
+    _create_indexes(made, HISTORY_INDEXES)
+
+
+def _create_indexes(made: Engine, statements: tuple[str, ...]) -> None:
+    with made.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
 
 
 @compiles(JSONB, "sqlite")

@@ -26,7 +26,6 @@ from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.document import Scalar
 from fedbadges.rules.expressions import parse_expression
 from fedbadges.rules.filters import FilledFilter, Pages
-from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.problems import Place, Problems
 from fedbadges.settings import Settings
 
