@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import io
 import itertools
@@ -52,6 +53,8 @@ class Server:
         # started by root runs as another user.
         self.directory = Path(tempfile.mkdtemp(prefix="fedbadges-bench-"))
         self.directory.chmod(0o755)
+        # Registered before the import, so done after what the module itself does at the end.
+        atexit.register(shutil.rmtree, self.directory, ignore_errors=True)
         runtime = self.directory / "run"
         runtime.mkdir(mode=0o700)
         (runtime / "python_PostgresServer").mkdir()
@@ -89,7 +92,6 @@ class Server:
 
     def stop(self) -> None:
         self._server.cleanup()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     @contextmanager
     def _connect(self, database: str) -> Iterator[Any]:
