@@ -23,7 +23,7 @@ import psycopg2
 import sqlalchemy as sa
 from traffic import Draft, Traffic, people
 
-from fedbadges.databases import create_history, create_tahrir, engine, parse_url
+from fedbadges.databases import create_history, create_tahrir, engine, parse_url, reader
 from fedbadges.messages import category_of
 
 #: Messages a second, as Fedora's bus had: a history of a million spans two and a half days.
@@ -285,6 +285,7 @@ def dispose(urls: Iterable[sa.URL]) -> None:
     """Let go of the process's connections."""
     for url in urls:
         engine(url).dispose()
+        reader(url).dispose()
 
 
 @contextmanager
@@ -295,8 +296,11 @@ def statements(url: sa.URL) -> Iterator[list[str]]:
     def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         sent.append(statement)
 
-    sa.event.listen(engine(url), "before_cursor_execute", note)
+    engines = [engine(url), reader(url)]
+    for each in engines:
+        sa.event.listen(each, "before_cursor_execute", note)
     try:
         yield sent
     finally:
-        sa.event.remove(engine(url), "before_cursor_execute", note)
+        for each in engines:
+            sa.event.remove(each, "before_cursor_execute", note)

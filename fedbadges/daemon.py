@@ -122,12 +122,19 @@ class Daemon:
         case = self._patience.insist(lambda: self._engine.consider(message))
         if case is None:
             return
-        if self._settings.record_messages or not case.needs_history or message.msg_id is None:
+        if self._is_ready(case):
             self._decide(case)
             return
         decided = self._waiting.admit(case)
         if wait:
             decided.result()
+
+    def _is_ready(self, case: Case) -> bool:
+        """Tell whether there is nothing to wait for."""
+        msg_id = case.message.msg_id
+        if self._settings.record_messages or not case.needs_history or msg_id is None:
+            return True
+        return bool(self._patience.insist(lambda: self._history.stored([msg_id])))
 
     def _record(self, message: Message) -> None:
         users, packages = self._usernames.users(message), self._usernames.packages(message)

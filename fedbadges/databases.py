@@ -15,6 +15,7 @@ import datanommer.models
 import tahrir_api.utils
 from sqlalchemy import (
     URL,
+    Connection,
     Engine,
     MetaData,
     PrimaryKeyConstraint,
@@ -46,6 +47,13 @@ HISTORY_INDEXES = (
     " ON users_messages (user_id, msg_timestamp)",
     "CREATE INDEX IF NOT EXISTS fedbadges_messages ON messages (topic, timestamp)",
 )
+
+#: Seconds without use after which a connection is tried before it is used: a server, or a firewall
+#: on the way, may have cut it. To try it every time would double the way to the database.
+_IDLE = 2.0
+
+#: How many rows are in memory at once when there may be very many.
+_PORTION = 500
 
 #: How often, and after how many seconds, what another process got in the way of is done again.
 _RACES = 2
@@ -89,18 +97,43 @@ def parse_url(text: str) -> URL:
     return _without_open_password(url)
 
 
-@functools.cache
 def engine(url: URL | str) -> Engine:
-    """Give the process's one engine for a database; it connects when first used.
+    """Give the process's one engine for changes to a database; it connects when first used.
 
     A connection that the server has cut is noticed and replaced before it is used.
     """
+    return _engine(parse_url(url) if isinstance(url, str) else url)
+
+
+def reader(url: URL | str) -> Engine:
+    """Give the one for questions, which are many: each is one way to the database and back.
+
+    So it has no transactions, and a connection is tried only after it was idle.
+    """
     url = parse_url(url) if isinstance(url, str) else url
+    return _engine(url, isolation_level="AUTOCOMMIT")
+
+
+@functools.cache
+def _engine(url: URL, isolation_level: Any = None) -> Engine:
+    options = {} if isolation_level is None else {"isolation_level": isolation_level}
     if url.get_backend_name() == "sqlite":
-        made = create_engine(url, connect_args={"timeout": _SQLITE_PATIENCE})
+        made = create_engine(url, connect_args={"timeout": _SQLITE_PATIENCE}, **options)
         event.listen(made, "connect", _prepare_sqlite)
         return made
-    return create_engine(url, pool_pre_ping=True)
+    if not options:
+        return create_engine(url, pool_pre_ping=True)
+    made = create_engine(url, **options)
+    event.listen(made, "checkin", _note_use)
+    event.listen(made, "checkout", _ping_if_idle)
+    return made
+
+
+@contextmanager
+def reading_all(made: Engine) -> Iterator[Connection]:
+    """Connect so that results come in portions, however long they are."""
+    with made.connect() as connection:
+        yield connection.execution_options(stream_results=True, yield_per=_PORTION)
 
 
 @contextmanager
@@ -162,6 +195,20 @@ def _create_indexes(made: Engine, statements: tuple[str, ...]) -> None:
 @compiles(JSONB, "sqlite")
 def _jsonb_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
     return "JSON"
+
+
+def _note_use(connection: Any, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ping_if_idle(connection: Any, record: Any, proxy: Any) -> None:
+    if time.monotonic() - record.info.get("used", 0.0) < _IDLE:
+        return
+    try:
+        connection.cursor().execute("SELECT 1")
+    except connection.Error:
+        # The pool replaces it, and tries the new one in its turn.
+        raise exc.DisconnectionError from None
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 
 from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import Connection, Engine, Table, func, select
+from sqlalchemy import Connection, Engine, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fedbadges.counts import Counts, Tally, cache_region
-from fedbadges.databases import asking, engine
+from fedbadges.databases import asking, engine, reader, reading_all
 from fedbadges.messages import Message, category_of, fits_databases
 from fedbadges.query import Messages, PastMessage, Query
+from fedbadges.questions import Numbers, prepare
 from fedbadges.rules.conditions import Condition, parse_condition
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.document import Node
@@ -33,12 +34,21 @@ Test = Callable[[PastMessage], Any]
 _NAME = "datanommer"
 _KEYS = ("filter", "operation", "condition")
 
+_STORED = select(Row.__table__.c.msg_id).where(
+    Row.__table__.c.msg_id.in_(bindparam("wanted", expanding=True))
+)
+
+#: How many new messages are read at once; more are streamed.
+_FEW = 500
+
 
 class History:
     """Questions to the past messages; each raises Unavailable while the database is away."""
 
     def __init__(self, settings: Settings) -> None:
         self._engine = engine(settings.history_url)
+        self._reader = reader(settings.history_url)
+        self._numbers = Numbers()
         self._counts = Counts(
             cache_region(*settings.cache) if settings.keep_counts else None,
             settings.keep_counts_distance,
@@ -55,12 +65,13 @@ class History:
         wanted = list(msg_ids)
         if not wanted:
             return set()
-        with asking(_NAME), self._engine.connect() as connection:
-            return set(connection.scalars(select(Row.msg_id).where(Row.msg_id.in_(wanted))))
+        with asking(_NAME), self._reader.connect() as connection:
+            return set(connection.scalars(_STORED, {"wanted": wanted}))
 
     def count(self, filled: FilledFilter, enough: int | None = None) -> int:
         """Count the past messages that a filter gives, or ``enough`` where there are that many."""
-        return self._counts.count(self._question(filled), _Counting(self._engine, filled), enough)
+        counting = _Counting(self._reader, self._numbers, filled)
+        return self._counts.count(self._question(filled), counting, enough)
 
     def count_where(
         self, filled: FilledFilter, test: Test, about: tuple[Any, ...], enough: int | None = None
@@ -70,7 +81,8 @@ class History:
         ``about`` is what distinguishes this test from others. Raises what the test raises.
         """
         question = self._question(filled, about)
-        return self._counts.count(question, _Testing(self._engine, filled, test), enough)
+        testing = _Testing(self._engine, self._reader, self._numbers, filled, test)
+        return self._counts.count(question, testing, enough)
 
     def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
         """Evaluate an expression over the past messages; raises templates.Missing.
@@ -112,43 +124,64 @@ class History:
 class _Counting:
     """Counts the messages that a filter gives, in the database."""
 
-    engine: Engine
+    reader: Engine
+    numbers: Numbers
     filled: FilledFilter
 
     def __call__(
         self, after: datetime.datetime | None, safe: datetime.datetime, limit: int | None
     ) -> Tally:
-        sent = Row.make_query(**self.filled.as_query()).with_only_columns(Row.timestamp)
-        if after is not None:
-            sent = sent.where(Row.timestamp > after)
-        rows = sent.limit(limit).subquery()
-        settled = func.count().filter(rows.c.timestamp <= safe)
-        with asking(_NAME), self.engine.connect() as connection:
-            found, total = connection.execute(select(settled, func.count()).select_from(rows)).one()
-        return Tally(found, total, complete=limit is None or total < limit)
+        with asking(_NAME), self.reader.connect() as connection:
+            asked = prepare(connection, self.numbers, self.filled, after, limit)
+            if asked is None:
+                return Tally(0, 0, complete=True)
+            row = connection.execute(asked.count(), {**asked.parameters, "safe": safe}).one()
+        settled, total = row
+        return Tally(settled, total, complete=limit is None or total < limit)
 
 
 @dataclass(frozen=True)
 class _Testing:
-    """Counts the messages that pass a test, streaming them."""
+    """Counts the messages that pass a test, streaming them where they may be many."""
 
     engine: Engine
+    reader: Engine
+    numbers: Numbers
     filled: FilledFilter
     test: Test
 
     def __call__(
         self, after: datetime.datetime | None, safe: datetime.datetime, limit: int | None
     ) -> Tally:
+        if after is not None:
+            with asking(_NAME), self.reader.connect() as connection:
+                few = self._messages(connection, after, _FEW)
+                if len(few) < _FEW:
+                    return self._tally(few, safe, limit)
+        with asking(_NAME), reading_all(self.engine) as connection:
+            return self._tally(self._messages(connection, after, None), safe, limit)
+
+    def _messages(
+        self, connection: Connection, after: datetime.datetime | None, most: int | None
+    ) -> Any:
+        asked = prepare(connection, self.numbers, self.filled, after, most)
+        if asked is None:
+            return []
+        result = connection.execute(asked.messages(), asked.parameters)
+        messages = (PastMessage(row, connection) for row in result)
+        return messages if most is None else list(messages)
+
+    def _tally(
+        self, messages: Iterable[PastMessage], safe: datetime.datetime, limit: int | None
+    ) -> Tally:
         settled = total = 0
-        with asking(_NAME), Session(self.engine) as session:
-            query = Query.of(session, self.filled)
-            for message in query if after is None else query.after(after):
-                if not self.test(message):
-                    continue
-                total += 1
-                settled += message.timestamp <= safe
-                if limit is not None and total >= limit:
-                    return Tally(settled, total, complete=False)
+        for message in messages:
+            if not self.test(message):
+                continue
+            total += 1
+            settled += message.timestamp <= safe
+            if limit is not None and total >= limit:
+                return Tally(settled, total, complete=False)
         return Tally(settled, total, complete=True)
 
 

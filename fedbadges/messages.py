@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 
@@ -15,15 +16,24 @@ class Message:
     """One fedmsg message.
 
     ``body`` is the whole message as sent, for rules to look into; nothing may change it.
-    ``sent`` is when the sender says it was sent (naive UTC), ``received`` when it came here
-    (seconds of ``time.monotonic``).
+    ``received`` is when it came here, in seconds of ``time.monotonic``. The rest, which is asked of
+    few messages, is read when it is asked for.
     """
 
     topic: str
     body: Mapping[str, Any]
-    msg_id: str | None
-    sent: datetime.datetime
     received: float
+
+    @cached_property
+    def msg_id(self) -> str | None:
+        """Its id, if it has one that databases can hold."""
+        msg_id = self.body.get("msg_id")
+        return msg_id if isinstance(msg_id, str) and fits_databases(msg_id) else None
+
+    @cached_property
+    def sent(self) -> datetime.datetime:
+        """When its sender says that it was sent, naive UTC; now, where that is no number."""
+        return _sent(self.body.get("timestamp"))
 
     @property
     def category(self) -> str:
@@ -48,14 +58,7 @@ def parse_message(body: Any) -> Message | None:
     topic = body.get("topic")
     if not isinstance(topic, str) or not fits_databases(topic):
         return None
-    msg_id = body.get("msg_id")
-    return Message(
-        topic=topic,
-        body=body,
-        msg_id=msg_id if isinstance(msg_id, str) and fits_databases(msg_id) else None,
-        sent=_sent(body.get("timestamp")),
-        received=time.monotonic(),
-    )
+    return Message(topic, body, time.monotonic())
 
 
 def fits_databases(text: str) -> bool:

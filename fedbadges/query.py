@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 from datanommer.models import Message as Row
-from sqlalchemy import Select, func, select
+from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
+from sqlalchemy import Connection, Select, Table, func, select
 from sqlalchemy.orm import Session
 
 from fedbadges.rules.filters import FilledFilter
@@ -21,7 +21,8 @@ _BATCH = 500
 class PastMessage:
     """A past message as an operation sees it; ``users`` and ``packages`` are names."""
 
-    _row: Row
+    _row: Any
+    _connection: Connection
 
     @property
     def msg(self) -> Any:
@@ -52,12 +53,20 @@ class PastMessage:
     @property
     def users(self) -> list[str]:
         """The users it concerns."""
-        return sorted(user.name for user in self._row.users)
+        return self._names(User, users_assoc_table)
 
     @property
     def packages(self) -> list[str]:
         """The packages it concerns."""
-        return sorted(package.name for package in self._row.packages)
+        return self._names(Package, packages_assoc_table)
+
+    def _names(self, kind: type[User] | type[Package], table: Table) -> list[str]:
+        names = (
+            select(kind.name)
+            .join(table, table.c[0] == kind.id)
+            .where(table.c.msg_id == self._row.id, table.c.msg_timestamp == self._row.timestamp)
+        )
+        return sorted(self._connection.scalars(names))
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class Query:
 
     def __iter__(self) -> Iterator[PastMessage]:
         for row in self._session.scalars(self._select.execution_options(yield_per=_BATCH)):
-            yield PastMessage(row)
+            yield PastMessage(row, self._session.connection())
 
     def __len__(self) -> int:
         return self.count()
@@ -90,10 +99,6 @@ class Query:
     def all(self) -> Messages:
         """Give all messages: streamed, unless they are asked for as a list."""
         return Messages(self)
-
-    def after(self, moment: datetime.datetime) -> Query:
-        """Narrow it to the messages sent later than ``moment``, naive UTC."""
-        return Query(self._session, self._select.where(Row.timestamp > moment))
 
     def count(self) -> int:
         """Count the messages."""
@@ -103,11 +108,11 @@ class Query:
     def first(self) -> PastMessage | None:
         """Give the first message, or None."""
         row = self._session.scalars(self._select.limit(1)).first()
-        return None if row is None else PastMessage(row)
+        return None if row is None else PastMessage(row, self._session.connection())
 
     def one(self) -> PastMessage:
         """Give the only message; raises where there are none or several."""
-        return PastMessage(self._session.scalars(self._select).one())
+        return PastMessage(self._session.scalars(self._select).one(), self._session.connection())
 
     def filter_by(self, **columns: Any) -> Query:
         """Narrow it to the messages whose columns equal these values."""

@@ -248,9 +248,7 @@ KEYS: dict[str, Key] = {
     "rank_interval": Key("badges.rank_interval", _NUMBER_OF_SECONDS, _seconds, 5.0),
     "reload": Key("badges.reload", _FLAG, _flag, True),
     "keep_counts": Key("badges.keep_counts", _FLAG, _flag, True),
-    "keep_counts_distance": Key(
-        "badges.keep_counts_distance", _NUMBER_OF_SECONDS, _seconds, 3600.0
-    ),
+    "keep_counts_distance": Key("badges.keep_counts_distance", _NUMBER_OF_SECONDS, _seconds, 600.0),
     "cache": Key(
         "badges.cache",
         "a mapping with the 'backend' of dogpile.cache and its 'arguments'",

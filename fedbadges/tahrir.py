@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, exc, func, or_, select, union_all
+from sqlalchemy import and_, bindparam, exc, func, or_, select, update
 from sqlalchemy.orm import Session
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Issuer, Person
 from tahrir_api.model import Badge as BadgeRow
 
-from fedbadges.databases import asking, despite_races, engine
+from fedbadges.databases import asking, despite_races, engine, reader
 from fedbadges.rules.rule import Badge
 from fedbadges.settings import Settings
 
@@ -31,6 +31,54 @@ _ADDRESS, _NICKNAME = func.lower(Person.email), func.lower(Person.nickname)
 
 #: How often an award is tried again when another process gets in between.
 _TRIES = 3
+
+
+def _of_people(whom: Any) -> Any:
+    held = and_(
+        Assertion.person_id == Person.id,
+        Assertion.badge_id.in_(bindparam("ids", expanding=True)),
+    )
+    return (
+        select(
+            Person.email,
+            _ADDRESS.label("address"),
+            _NICKNAME.label("nick"),
+            Person.opt_out,
+            Assertion.badge_id,
+        )
+        .outerjoin(Assertion, held)
+        .where(whom)
+    )
+
+
+# Made once: to make a statement takes longer than to answer it. An exact address has an index in
+# any case; what it misses, and only that, is compared in lower case.
+_EMAILS: Any = bindparam("emails", expanding=True)
+_EXACTLY = _of_people(Person.email.in_(_EMAILS))
+_IN_LOWER_CASE = _of_people(
+    or_(_ADDRESS.in_(_EMAILS), _NICKNAME.in_(bindparam("names", expanding=True)))
+)
+
+
+# What tahrir_api's make_leaderboard computes, without making an object of everybody: those with as
+# many badges share a rank, and those who opted out are left out.
+_PEOPLE = Person.__table__
+_LEADERBOARD = (
+    select(
+        Person.id.label("number"),
+        func.rank().over(order_by=func.count(Assertion.id).desc()).label("place"),
+    )
+    .join(Assertion, Assertion.person_id == Person.id)
+    .where(Person.opt_out.is_(False))
+    .group_by(Person.id)
+    .subquery()
+)
+_SET_RANKS = (
+    update(_PEOPLE)
+    .where(_PEOPLE.c.id == _LEADERBOARD.c.number)
+    .where(_PEOPLE.c.rank.is_distinct_from(_LEADERBOARD.c.place))
+    .values(rank=_LEADERBOARD.c.place)
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +115,7 @@ class Tahrir:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._engine = engine(settings.tahrir_url)
+        self._reader = reader(settings.tahrir_url)
 
     def publish_badges(self, badges: Iterable[Badge]) -> frozenset[str]:
         """Make tahrir show these badges as their rules describe them.
@@ -102,16 +151,18 @@ class Tahrir:
     def _known(self, names: list[str], ids: list[str]) -> list[tuple[str, Any]]:
         """Ask for those people whom tahrir knows, found in the order in which awards find them."""
         by_email = {self._settings.email_of(name): name for name in names}
-        with asking(_NAME), self._engine.connect() as connection:
-            rows = connection.execute(_standing(by_email, names, ids)).all()
-        found = [(by_email[row.email], row) for row in rows if row.email in by_email]
-        missed = set(names) - {name for name, _ in found}
-        others = [row for row in rows if row.email not in by_email]
-        found += [
-            (by_email[row.address], row) for row in others if by_email.get(row.address) in missed
-        ]
+        with asking(_NAME), self._reader.connect() as connection:
+            rows = connection.execute(_EXACTLY, {"emails": list(by_email), "ids": ids}).all()
+            found = [(by_email[row.email], row) for row in rows]
+            missed = set(names) - {name for name, _ in found}
+            if not missed:
+                return found
+            by_email = {self._settings.email_of(name): name for name in missed}
+            asked = {"emails": list(by_email), "names": list(missed), "ids": ids}
+            rows = connection.execute(_IN_LOWER_CASE, asked).all()
+        found += [(by_email[row.address], row) for row in rows if row.address in by_email]
         missed -= {name for name, _ in found}
-        return found + [(row.nick, row) for row in others if row.nick in missed]
+        return found + [(row.nick, row) for row in rows if row.nick in missed]
 
     def award(self, badge_id: str, username: str, link: str | None) -> Given | None:
         """Give a badge; None if the person holds it by now or has opted out.
@@ -132,12 +183,11 @@ class Tahrir:
 
         Gives what to tell the bus of them; the bodies are those of tahrir_api's ``adjust_ranks``.
         """
-        with self._session() as (session, api, _):
+        with self._session() as (session, _, _):
             people = list(session.scalars(select(Person).where(Person.id.in_(set(person_ids)))))
             before = {person.id: person.rank for person in people}
-            for person, place in api.make_leaderboard().items():
-                person.rank = place["rank"]
-            session.flush()
+            session.connection().execute(_SET_RANKS)
+            session.expire_all()
             notices = tuple(
                 Notice(
                     "person.rank.advance",
@@ -188,35 +238,6 @@ class Tahrir:
         with asking(_NAME), Session(self._engine, autoflush=False) as session:
             api = TahrirDatabase(session=session, autocommit=False, notification_callback=announce)
             yield session, api, notices
-
-
-def _standing(emails: Iterable[str], names: list[str], badge_ids: list[str]) -> Any:
-    """Ask by the exact address, and in the same statement by lower case if that misses anybody."""
-    exact = Person.email.in_(list(emails))
-    known = select(func.count()).where(exact).scalar_subquery()
-    by_lower_case = and_(
-        # Alone in its condition, so that the database looks at it before it looks at anybody.
-        known < len(names),
-        or_(_ADDRESS.in_(list(emails)), _NICKNAME.in_(names)),
-    )
-    return union_all(_of_people(exact, badge_ids), _of_people(by_lower_case, badge_ids))
-
-
-def _of_people(whom: Any, badge_ids: list[str]) -> Any:
-    return (
-        select(
-            Person.email,
-            _ADDRESS.label("address"),
-            _NICKNAME.label("nick"),
-            Person.opt_out,
-            Assertion.badge_id,
-        )
-        .outerjoin(
-            Assertion,
-            and_(Assertion.person_id == Person.id, Assertion.badge_id.in_(badge_ids)),
-        )
-        .where(whom)
-    )
 
 
 def _publish_badge(api: TahrirDatabase, badge: Badge, row: BadgeRow | None, issuer_id: int) -> None:

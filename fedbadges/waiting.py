@@ -91,39 +91,39 @@ class WaitingRoom:
         self._pool.shutdown(wait=True)
 
     def _watch(self) -> None:
-        pause = _SHORTEST_PAUSE
         while True:
             with self._changed:
-                before = len(self._guests)
                 self._changed.wait_for(lambda: self._stopping or self._guests)
                 if not self._guests:
                     return
-                if not before:
-                    pause = _SHORTEST_PAUSE
                 guests = list(self._guests)
-            released = self._release(guests)
-            if len(released) == len(guests):
+            left = self._release(guests)
+            if not left:
                 continue
-            pause = _SHORTEST_PAUSE if released else min(2 * pause, _LONGEST_PAUSE)
             with self._changed:
-                if not self._stopping:
-                    self._changed.wait(pause)
+                if not self._stopping and len(self._guests) <= len(left):
+                    self._changed.wait(_pause(left))
 
     def _release(self, guests: list[_Guest]) -> list[_Guest]:
+        """Have those decided whose time has come; gives the others."""
         crowded = self._stopping or len(guests) + self._backlog() > self._limit
         stored = self._ask(guests)
         now = time.monotonic()
-        found = [guest for guest in guests if guest.case.message.msg_id in stored]
-        others = [guest for guest in guests if guest not in found]
-        overdue = [guest for guest in others if crowded or now - guest.since >= self._delay]
+        found = {guest for guest in guests if guest.case.message.msg_id in stored}
+        overdue = [
+            guest
+            for guest in guests
+            if guest not in found and (crowded or now - guest.since >= self._delay)
+        ]
         if not crowded:
-            self._report(found, overdue)
-        released = [*found, *overdue]
+            self._report(bool(found), overdue)
+        released = found.union(overdue)
         with self._changed:
             self._guests = [guest for guest in self._guests if guest not in released]
-        for guest in released:
-            self._pool.submit(self._finish, guest)
-        return released
+        for guest in guests:
+            if guest in released:
+                self._pool.submit(self._finish, guest)
+        return [guest for guest in guests if guest not in released]
 
     def _ask(self, guests: list[_Guest]) -> set[str]:
         ids = {guest.case.message.msg_id for guest in guests}
@@ -137,7 +137,7 @@ class WaitingRoom:
                 log.error("Cannot see what datanommer has stored: %r", error)
             return set()
 
-    def _report(self, found: list[_Guest], overdue: list[_Guest]) -> None:
+    def _report(self, found: bool, overdue: list[_Guest]) -> None:
         if overdue and not self._late:
             self._late = True
             log.warning(
@@ -156,3 +156,9 @@ class WaitingRoom:
         except Exception as error:  # of a case that nobody waits for, nobody would hear
             log.exception("Could not decide %r", guest.case.message.msg_id)
             guest.decided.set_exception(error)
+
+
+def _pause(guests: list[_Guest]) -> float:
+    """Look again the sooner the shorter ago the last one came: most are stored within moments."""
+    waited = time.monotonic() - max(guest.since for guest in guests)
+    return min(max(waited / 2, _SHORTEST_PAUSE), _LONGEST_PAUSE)

@@ -268,10 +268,13 @@ def test_a_stop_in_an_outage_is_said_without_a_traceback(
 ) -> None:
     daemon = start(served, consume_delay=0)
     Outage(served.datanommer_url).begin()
-    daemon.handle(fedmsg_body("logger.first", {}, "alice") | {"msg_id": "2026-1"})
+    body = fedmsg_body("logger.first", {}, "alice") | {"msg_id": "2026-1"}
+    worker = threading.Thread(target=daemon.handle, args=[body])
+    worker.start()
     eventually(lambda: [w for w in said(log, "WARNING") if "trying again" in w], "a warning")
 
     daemon.stop()
+    worker.join()
 
     assert "Stopping before '2026-1' could be handled" in said(log, "WARNING")
     assert said(log, "ERROR") == []

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from support.databases import Databases, Postgresql, create_schemas
 
-from fedbadges.databases import asking, create_history, despite_races, engine, parse_url
+from fedbadges.databases import asking, create_history, despite_races, engine, parse_url, reader
 from fedbadges.rules.criteria import Unavailable
 
 
@@ -50,6 +50,20 @@ def test_a_connection_that_was_cut_is_replaced(server: sa.Engine) -> None:
 
     with server.connect() as connection:
         assert connection.scalar(sa.text("SELECT 1")) == 1
+
+
+def test_a_connection_for_questions_that_was_cut_while_idle_is_replaced(
+    server: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedbadges.databases._IDLE", 0.0)
+    questions = reader(server.url)
+    with questions.connect() as connection:
+        number = connection.scalar(sa.text("SELECT pg_backend_pid()"))
+    cut(server, number)
+
+    with questions.connect() as connection:
+        assert connection.scalar(sa.text("SELECT 1")) == 1
+    questions.dispose()
 
 
 def test_readers_do_not_wait_for_a_writer(database: Databases) -> None:

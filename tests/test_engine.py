@@ -314,7 +314,7 @@ def test_what_several_rules_ask_of_the_same_message_is_asked_once(daemon: Daemon
     with statements(daemon.settings.history_url) as history:
         assert daemon.engine.decide(case) == 4
 
-    assert len(history) == 1
+    assert len([statement for statement in history if "count" in statement]) == 1
     assert daemon.holders() == {("alice", f"series-{number}") for number in range(1, 5)}
 
 
@@ -382,8 +382,8 @@ def test_a_question_that_is_too_large_does_not_match(
     databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/h.db")
     create_schemas(databases)
     daemon = Daemon(databases, make_settings(databases, tmp_path))
-    daemon.load(large=NAMED.replace('topics: ["%(topic)s"]', 'users: "%(msg.many)s"'))
-    many = [f"user{number}" for number in range(1_100)]
+    daemon.load(large=NAMED.replace('topics: ["%(topic)s"]', 'topics: "%(msg.many)s"'))
+    many = [f"topic{number}" for number in range(1_100)]
 
     assert daemon.handle(make_message("git.receive", {"users": "alice", "many": many})) == 0
 

@@ -191,13 +191,23 @@ def test_who_opted_out_is_allowed_nothing(tahrir: Tahrir, api: TahrirDatabase) -
     assert not standing.allows("alice", "tagger")
 
 
-def test_all_people_cost_one_statement_together(tahrir: Tahrir, settings: Settings) -> None:
+def test_people_that_tahrir_knows_cost_one_statement(tahrir: Tahrir, settings: Settings) -> None:
+    for name in ("alice", "bob"):
+        tahrir.award("editor", name, None)
+
+    with statements(settings.tahrir_url) as sent:
+        tahrir.standing(["alice", "bob"], BOTH)
+
+    assert len(sent) == 1
+
+
+def test_people_that_it_does_not_know_cost_a_second_one(tahrir: Tahrir, settings: Settings) -> None:
     tahrir.award("editor", "alice", None)
 
     with statements(settings.tahrir_url) as sent:
         tahrir.standing(["alice", *(f"user{number}" for number in range(100))], BOTH)
 
-    assert len(sent) == 1
+    assert len(sent) == 2
 
 
 def test_an_address_in_upper_case_is_found(tahrir: Tahrir, api: TahrirDatabase) -> None:

@@ -10,7 +10,7 @@ from datanommer.models import Message as Row
 from tahrir_api.model import Person
 
 from fedbadges.daemon import load_backends
-from fedbadges.databases import engine, parse_url
+from fedbadges.databases import engine, parse_url, reader
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
@@ -87,8 +87,11 @@ def statements(url: sa.URL) -> Iterator[list[str]]:
     def note(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
         sent.append(statement)
 
-    sa.event.listen(engine(url), "before_cursor_execute", note)
+    engines = [engine(url), reader(url)]
+    for each in engines:
+        sa.event.listen(each, "before_cursor_execute", note)
     try:
         yield sent
     finally:
-        sa.event.remove(engine(url), "before_cursor_execute", note)
+        for each in engines:
+            sa.event.remove(each, "before_cursor_execute", note)

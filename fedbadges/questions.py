@@ -1,0 +1,201 @@
+"""The SQL of questions to the history.
+
+It asks for what ``datanommer.models.Message.make_query`` gives for the same filter. But it is made
+once for each shape of question rather than for each question, because making a statement takes
+SQLAlchemy far longer than answering it takes the database; and users are asked for by their
+numbers, which leaves the database less to plan.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from datanommer.models import Message as Row
+from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    DateTime,
+    Select,
+    String,
+    bindparam,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+)
+
+from fedbadges.rules.filters import FilledFilter
+
+_ROWS = Row.__table__
+
+#: How many numbers of names are remembered; they never change.
+_MOST = 100_000
+
+#: With more values than this for a key, a question hardly comes again.
+_USUAL = 20
+
+_COLUMNS = {
+    "topics": _ROWS.c.topic,
+    "categories": _ROWS.c.category,
+    "agents": _ROWS.c.agent_name,
+}
+_NAMES: dict[str, tuple[Any, Any]] = {
+    "users": (User.__table__, users_assoc_table),
+    "packages": (Package.__table__, packages_assoc_table),
+}
+
+#: What distinguishes statements: the keys of a filter with the number of their values.
+Shape = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A filter made ready to be asked: which statement, and its parameters."""
+
+    shape: Shape
+    parameters: Mapping[str, Any]
+
+    def count(self) -> Any:
+        """Give the statement that counts: how many are ``settled``, and how many there are."""
+        return self._made(_count)
+
+    def messages(self) -> Select[Any]:
+        """Give the statement for the messages, oldest first."""
+        made: Select[Any] = self._made(_messages)
+        return made
+
+    def _made(self, make: Any) -> Any:
+        """Make a statement, or take it from those that were made before."""
+        usual = all(count <= _USUAL for _, count in self.shape)
+        return make(self.shape) if usual else make.__wrapped__(self.shape)
+
+
+class Numbers:
+    """The numbers that datanommer has for the names of users and packages."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], int] = {}
+
+    def of(self, connection: Connection, kind: str, names: tuple[str, ...]) -> list[int]:
+        """Give the numbers of those names that datanommer knows."""
+        new = [name for name in names if (kind, name) not in self._known]
+        if new:
+            rows = connection.execute(_numbers(kind, len(new)), _named("name", new))
+            if len(self._known) > _MOST:
+                self._known.clear()
+            self._known.update({(kind, row.name): row.id for row in rows})
+        known = (self._known.get((kind, name)) for name in names)
+        return [number for number in known if number is not None]
+
+
+def prepare(
+    connection: Connection,
+    numbers: Numbers,
+    filled: FilledFilter,
+    after: datetime.datetime | None = None,
+    limit: int | None = None,
+) -> Asked | None:
+    """Make a filter ready to be asked; None where it gives nothing, because nobody knows a name.
+
+    Only messages sent later than ``after``, naive UTC, are asked for, and at most ``limit``.
+    """
+    shape: list[tuple[str, int]] = []
+    parameters: dict[str, Any] = {}
+    for key, values in filled.lists:
+        given: Any = values
+        kind = key.removeprefix("not_")
+        if kind in _NAMES:
+            given = numbers.of(connection, kind, values)
+            if not given and kind == key:
+                return None
+        if key == "contains":
+            given = [f"%{value}%" for value in values]
+        if given:
+            shape.append((key, len(given)))
+            parameters |= _named(key, given)
+    others = {
+        "msg_id": filled.msg_id,
+        "start": filled.start,
+        "end": filled.end,
+        "after": after,
+        "limit": limit,
+    }
+    present = {key: value for key, value in others.items() if value is not None}
+    shape += [(key, 1) for key in present]
+    return Asked(tuple(shape), parameters | present)
+
+
+@functools.lru_cache(maxsize=1000)
+def _count(shape: Shape) -> Any:
+    sent = _narrowed(select(_ROWS.c.timestamp), shape).subquery()
+    settled = func.count().filter(sent.c.timestamp <= bindparam("safe", type_=DateTime()))
+    return select(settled, func.count()).select_from(sent)
+
+
+@functools.lru_cache(maxsize=1000)
+def _messages(shape: Shape) -> Select[Any]:
+    columns = ("id", "msg_id", "topic", "timestamp", "category", "msg")
+    messages = select(*(_ROWS.c[name] for name in columns)).order_by(_ROWS.c.timestamp)
+    return _narrowed(messages, shape)
+
+
+@functools.lru_cache(maxsize=100)
+def _numbers(kind: str, count: int) -> Select[Any]:
+    table, _ = _NAMES[kind]
+    return select(table.c.name, table.c.id).where(table.c.name.in_(_binds("name", count, None)))
+
+
+def _narrowed(statement: Select[Any], shape: Shape) -> Select[Any]:
+    for condition in _conditions(shape):
+        statement = statement.where(condition)
+    return statement.limit(bindparam("limit")) if ("limit", 1) in shape else statement
+
+
+def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
+    present = {key for key, _ in shape}
+    sent = _ROWS.c.timestamp
+    for key, count in shape:
+        kind = key.removeprefix("not_")
+        if kind in _COLUMNS:
+            column = _COLUMNS[kind]
+            condition = or_(*(column == bind for bind in _binds(key, count, column.type)))
+        elif kind in _NAMES:
+            condition = _about(key, count, recent="after" in present)
+        elif kind == "contains":
+            condition = or_(*(_ROWS.c.msg.like(bind) for bind in _binds(key, count, String())))
+        elif key == "msg_id":
+            condition = _ROWS.c.msg_id == bindparam("msg_id")
+        else:
+            continue
+        yield not_(condition) if key.startswith("not_") else condition
+    if "start" in present:
+        yield sent.between(bindparam("start", type_=sent.type), bindparam("end", type_=sent.type))
+    if "after" in present:
+        yield sent > bindparam("after", type_=sent.type)
+
+
+def _about(key: str, count: int, recent: bool) -> ColumnElement[bool]:
+    _, table = _NAMES[key.removeprefix("not_")]
+    conditions = [
+        table.c.msg_id == _ROWS.c.id,
+        table.c.msg_timestamp == _ROWS.c.timestamp,
+        table.c[0].in_(_binds(key, count, None)),
+    ]
+    if recent:
+        # The same is said of the message's own timestamp; here an index can use it.
+        conditions.append(table.c.msg_timestamp > bindparam("after", type_=_ROWS.c.timestamp.type))
+    return exists().where(*conditions)
+
+
+def _binds(key: str, count: int, kind: Any) -> list[Any]:
+    return [bindparam(f"{key}_{number}", type_=kind) for number in range(count)]
+
+
+def _named(key: str, values: Any) -> dict[str, Any]:
+    return {f"{key}_{number}": value for number, value in enumerate(values)}
