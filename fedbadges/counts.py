@@ -20,7 +20,6 @@ from dogpile.cache import make_region
 from dogpile.cache.region import CacheRegion
 
 from fedbadges.once import Throttle
-from fedbadges.rules.criteria import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +54,6 @@ class Counting(Protocol):
         """
 
 
-class Stumbled(Exception):
-    """The test of a question raises for one of the messages that it is asked about."""
-
-
 class Counts:
     """Keeps counts in a dogpile.cache region; with ``region`` None it keeps nothing.
 
@@ -81,7 +76,7 @@ class Counts:
         """Give the count of ``ask``, or at least ``enough`` where there are that many.
 
         ``question`` is what distinguishes it from all others; None for what is not to be kept.
-        Raises what ``ask`` raises, and Stumbled where it is known to raise.
+        Raises what ``ask`` raises.
         """
         if question is None or self._region is None:
             return ask(None, _naive(self._now() - self._distance), enough).total
@@ -90,14 +85,7 @@ class Counts:
         if enough is not None and kept.count >= enough:
             return kept.count
         safe = _naive(self._now() - self._distance)
-        try:
-            tally = ask(kept.until, safe, None if enough is None else enough - kept.count)
-        except Unavailable:
-            raise
-        except Exception as error:
-            # It will raise again for the same message, which is not worth finding out each time.
-            self._keep(key, replace(kept, raised=repr(error)))
-            raise
+        tally = ask(kept.until, safe, None if enough is None else enough - kept.count)
         if tally.complete:
             until = safe if kept.until is None else max(safe, kept.until)
             self._keep(key, replace(kept, count=kept.count + tally.settled, until=until))
@@ -112,8 +100,6 @@ class Counts:
         age = AFRESH * (1 - int(key[-4:], 16) / 0xFFFF / 10)
         if not now - age < found.since <= now:
             return _Kept(since=now)
-        if found.raised is not None:
-            raise Stumbled(found.raised)
         return found
 
     def _keep(self, key: str, kept: _Kept) -> None:
@@ -132,12 +118,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What is kept of a question: its count up to ``until``, or that it raised."""
+    """What is kept of a question: its count up to ``until``, begun at ``since``."""
 
     since: float
     count: int = 0
     until: datetime.datetime | None = None
-    raised: str | None = None
 
 
 class _Bounded(dict[str, Any]):

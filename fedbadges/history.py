@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import Connection, Engine, Table, bindparam, select
+from sqlalchemy import Connection, Engine, Table, bindparam, exc, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fedbadges.counts import Counts, Tally, cache_region
 from fedbadges.databases import asking, engine, reader, reading_all
 from fedbadges.messages import Message, category_of, fits_databases
+from fedbadges.once import Throttle
 from fedbadges.query import Messages, PastMessage, Query
 from fedbadges.questions import Numbers, prepare
 from fedbadges.rules.conditions import Condition, parse_condition
@@ -27,6 +29,8 @@ from fedbadges.rules.operations import LambdaOperation, Operation, parse_operati
 from fedbadges.rules.parsing import as_mapping, check_keys
 from fedbadges.rules.problems import Problems
 from fedbadges.settings import Settings
+
+log = logging.getLogger(__name__)
 
 #: Whether a past message counts.
 Test = Callable[[PastMessage], Any]
@@ -49,6 +53,7 @@ class History:
         self._engine = engine(settings.history_url)
         self._reader = reader(settings.history_url)
         self._numbers = Numbers()
+        self._stumbles = Throttle()
         self._counts = Counts(
             cache_region(*settings.cache) if settings.keep_counts else None,
             settings.keep_counts_distance,
@@ -78,10 +83,22 @@ class History:
     ) -> int:
         """Count those past messages that pass a test, which is called with each.
 
-        ``about`` is what distinguishes this test from others. Raises what the test raises.
+        ``about`` is what distinguishes this test from others. A message that it stumbles over does
+        not pass: one odd message must not cost everybody their badge.
         """
         question = self._question(filled, about)
-        testing = _Testing(self._engine, self._reader, self._numbers, filled, test)
+
+        def passes(message: PastMessage) -> bool:
+            try:
+                return bool(test(message))
+            except exc.SQLAlchemyError:
+                raise
+            except Exception as error:  # a rule's own code may raise anything
+                if self._stumbles.first((about, type(error).__name__)):
+                    log.warning("In %s a message does not count: %r", about[0], error)
+                return False
+
+        testing = _Testing(self._engine, self._reader, self._numbers, filled, passes)
         return self._counts.count(question, testing, enough)
 
     def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
@@ -91,7 +108,8 @@ class History:
         """
         values = expression.fill(message.body)
         with asking(_NAME), Session(self._engine) as session:
-            result = expression(Query.of(session, filled), values)
+            asked = prepare(session.connection(), self._numbers, filled)
+            result = expression(Query.of(session, asked, filled.pages), values)
             # What would be read later would find the session closed.
             lazy = isinstance(result, (Query, Messages, Iterator))
             return list(result) if lazy else result

@@ -8,10 +8,11 @@ from typing import Any, overload
 
 from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Select, Table, false, func, select
 from sqlalchemy.orm import Session
 
-from fedbadges.rules.filters import FilledFilter
+from fedbadges.questions import Asked
+from fedbadges.rules.filters import Pages
 
 #: How many messages are in memory at once while they are streamed.
 _BATCH = 500
@@ -80,13 +81,12 @@ class Query:
     _select: Select[Any]
 
     @classmethod
-    def of(cls, session: Session, filled: FilledFilter) -> Query:
-        """Make the query of a filter, with its order and its page."""
-        query = Row.make_query(**filled.as_query())
-        query = query.order_by(getattr(Row.timestamp, filled.pages.order)())
-        rows = filled.pages.rows_per_page
-        if rows:
-            query = query.offset(rows * (filled.pages.page - 1)).limit(rows)
+    def of(cls, session: Session, asked: Asked | None, pages: Pages) -> Query:
+        """Make the query of a filter that is ready to be asked, with its order and its page."""
+        query = select(Row).where(false()) if asked is None else asked.rows()
+        query = query.order_by(getattr(Row.timestamp, pages.order)())
+        if pages.rows_per_page:
+            query = query.offset(pages.rows_per_page * (pages.page - 1)).limit(pages.rows_per_page)
         return cls(session, query)
 
     def __iter__(self) -> Iterator[PastMessage]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,9 @@ _ROWS = Row.__table__
 
 #: How many numbers of names are remembered; they never change.
 _MOST = 100_000
+
+#: Stands before what has no meaning of its own in a pattern.
+_ESCAPE = "\\"
 
 #: With more values than this for a key, a question hardly comes again.
 _USUAL = 20
@@ -69,6 +73,10 @@ class Asked:
         """Give the statement for the messages, oldest first."""
         made: Select[Any] = self._made(_messages)
         return made
+
+    def rows(self) -> Select[Any]:
+        """Give a statement for the messages as datanommer's objects, with its parameters in it."""
+        return _narrowed(select(Row), self.shape).params(dict(self.parameters))
 
     def _made(self, make: Any) -> Any:
         """Make a statement, or take it from those that were made before."""
@@ -115,7 +123,7 @@ def prepare(
             if not given and kind == key:
                 return None
         if key == "contains":
-            given = [f"%{value}%" for value in values]
+            given = [f"%{_literally(value)}%" for value in values]
         if given:
             shape.append((key, len(given)))
             parameters |= _named(key, given)
@@ -168,7 +176,9 @@ def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
         elif kind in _NAMES:
             condition = _about(key, count, recent="after" in present)
         elif kind == "contains":
-            condition = or_(*(_ROWS.c.msg.like(bind) for bind in _binds(key, count, String())))
+            condition = or_(
+                *(_ROWS.c.msg.like(bind, escape=_ESCAPE) for bind in _binds(key, count, String()))
+            )
         elif key == "msg_id":
             condition = _ROWS.c.msg_id == bindparam("msg_id")
         else:
@@ -191,6 +201,11 @@ def _about(key: str, count: int, recent: bool) -> ColumnElement[bool]:
         # The same is said of the message's own timestamp; here an index can use it.
         conditions.append(table.c.msg_timestamp > bindparam("after", type_=_ROWS.c.timestamp.type))
     return exists().where(*conditions)
+
+
+def _literally(text: str) -> str:
+    """Take away what ``%`` and ``_`` mean in a pattern: a message must not say what it matches."""
+    return re.sub(r"[\\%_]", r"\\\g<0>", text)
 
 
 def _binds(key: str, count: int, kind: Any) -> list[Any]:

@@ -22,6 +22,7 @@ from support.databases import Databases
 
 from fedbadges.databases import create_history, engine
 from fedbadges.history import History, Query
+from fedbadges.questions import Asked
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.document import Scalar
 from fedbadges.rules.expressions import parse_expression
@@ -321,6 +322,20 @@ def test_a_count_by_id(history: History) -> None:
     assert history.count(FilledFilter((), msg_id=message.msg_id)) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "count"), [("a%a", 1), ("a_a", 1), ("aba", 1), ("a\\\\a", 1), ("%", 1), ("_", 1)]
+)
+def test_what_a_message_contains_is_taken_literally(
+    history: History, text: str, count: int
+) -> None:
+    for word in ("a%a", "a_a", "aba", "a\\a"):
+        history.record(make_message("a", {"w": word}), [], [])
+    filled = FilledFilter((("contains", (text,)),))
+
+    assert history.count(filled) == count
+    assert compute(history, "len([m for m in query.all()][:])", filled) == count
+
+
 def test_a_count_does_not_mind_pages(history: History) -> None:
     for _ in range(3):
         history.record(make_message(), [], [])
@@ -469,6 +484,6 @@ def test_an_operation_asks_nothing_before_it_is_needed(settings: Settings) -> No
         sa.event.listen(
             engine(settings.history_url), "before_cursor_execute", lambda *_: next(asked)
         )
-        Query.of(session, topic("a")).filter_by(category="git").order_by("id")
+        Query.of(session, Asked((), {}), Pages()).filter_by(category="git").order_by("id")
 
     assert next(asked) == 0
