@@ -14,6 +14,7 @@ from support.databases import Databases, create_schemas
 from support.rules import METADATA
 
 from fedbadges.daemon import load_backends
+from fedbadges.databases import HISTORY_INDEXES, TAHRIR_INDEXES
 from fedbadges.engine import Engine
 from fedbadges.history import History
 from fedbadges.messages import parse_message
@@ -160,3 +161,14 @@ def test_every_setting_is_documented_with_its_default() -> None:
         entry = text.split(f"\n``{key.name}``\n")[1].split("\n``")[0]
         shown = f"{key.default:g}" if isinstance(key.default, float) else str(key.default)
         assert f"Default: ``{shown}``" in " ".join(entry.split()), key.name
+
+
+def test_the_indexes_that_are_recommended_are_those_that_are_made() -> None:
+    shown = {
+        " ".join(statement.split())
+        for _, language, text in blocks(ROOT / "docs/performance.rst")
+        if language == "sql"
+        for statement in re.sub("--.*", "", text).split(";")
+        if statement.strip()
+    }
+    assert shown == {*TAHRIR_INDEXES, *HISTORY_INDEXES}
