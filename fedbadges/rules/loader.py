@@ -48,30 +48,43 @@ def load_directory(
 ) -> Loaded:
     """Load every rule file anywhere below ``directory``, in the order of their paths.
 
-    A file with mistakes gives the rule that ``last_good`` has for its path, if any.
+    A file with mistakes gives the rule that ``last_good`` has for its path, if any; a directory
+    that cannot be read gives those that ``last_good`` has below it.
     """
-    rules: dict[str, Rule] = {}
+    known = last_good or {}
+    found: list[Rule] = []
     problems: list[Problem] = []
     unreadable: list[OSError] = []
     for path in rule_files(directory, unreadable.append):
         try:
-            rule = load_file(path, backends)
+            found.append(load_file(path, backends))
         except RuleError as error:
             problems.extend(error.problems)
-            known = (last_good or {}).get(str(path))
-            if known is None:
-                continue
-            rule = known
-        first = rules.setdefault(rule.badge.id, rule)
-        if first is not rule:
-            problems.append(
-                Problem(
-                    rule.place,
-                    f"the badge '{rule.badge.id}' has a rule already, at {first.place}",
-                )
-            )
-    problems.extend(_unreadable(error.filename, error) for error in unreadable)
-    return Loaded(RuleSet(rules.values()), tuple(problems))
+            if str(path) in known:
+                found.append(known[str(path)])
+    for failure in unreadable:
+        problems.append(_unreadable(failure.filename, failure))
+        folder = Path(failure.filename)
+        found.extend(rule for path, rule in known.items() if folder in Path(path).parents)
+    rules, duplicates = _each_once(found, known)
+    return Loaded(RuleSet(rules), (*problems, *duplicates))
+
+
+def _each_once(found: list[Rule], known: Mapping[str, Rule]) -> tuple[list[Rule], list[Problem]]:
+    """Leave one rule for each badge, the one in force before others; gives the mistakes too."""
+    in_force = {(rule.badge.id, path) for path, rule in known.items()}
+    chosen: dict[str, Rule] = {}
+    for rule in sorted(found, key=lambda rule: (rule.badge.id, rule.place.path) not in in_force):
+        chosen.setdefault(rule.badge.id, rule)
+    duplicates = [
+        Problem(
+            rule.place,
+            f"the badge '{rule.badge.id}' has a rule already, at {chosen[rule.badge.id].place}",
+        )
+        for rule in found
+        if chosen[rule.badge.id] is not rule
+    ]
+    return [rule for rule in found if chosen[rule.badge.id] is rule], duplicates
 
 
 def rule_files(

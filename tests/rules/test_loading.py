@@ -1,5 +1,6 @@
 """Loading: a directory of rule files to the rules in them and every mistake."""
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -10,6 +11,7 @@ from support.inline import PARSING, complete
 from fedbadges.rules.document import MAX_BYTES
 from fedbadges.rules.loader import Loaded, load_directory, load_file
 from fedbadges.rules.problems import RuleError
+from fedbadges.rules.rule import Rule
 
 
 def write(path: Path, name: str | None = None) -> Path:
@@ -23,6 +25,10 @@ def loaded_ids(directory: Path) -> list[str]:
     loaded = load_directory(directory, PARSING)
     assert loaded.problems == ()
     return [rule.badge.id for rule in loaded.rules]
+
+
+def in_force(directory: Path) -> dict[str, Rule]:
+    return {rule.place.path: rule for rule in load_directory(directory, PARSING).rules}
 
 
 def lines(loaded: Loaded) -> list[str]:
@@ -82,6 +88,52 @@ def test_of_two_files_with_one_badge_the_first_is_in_force_and_the_second_is_tol
     assert lines(loaded) == [
         f"{tmp_path}/b.yml:1:1: the badge 'same-badge' has a rule already, at {tmp_path}/a.yml:1:1"
     ]
+
+
+def test_a_badge_in_force_stays_with_its_file_when_another_comes_before(tmp_path):
+    write(tmp_path / "b.yml", "Same Badge")
+    known = in_force(tmp_path)
+    write(tmp_path / "a.yml", "Same Badge")
+    loaded = load_directory(tmp_path, PARSING, known)
+    assert [rule.place.path for rule in loaded.rules] == [f"{tmp_path}/b.yml"]
+    assert lines(loaded) == [
+        f"{tmp_path}/a.yml:1:1: the badge 'same-badge' has a rule already, at {tmp_path}/b.yml:1:1"
+    ]
+
+
+def test_a_badge_whose_file_says_another_or_is_gone_may_move(tmp_path):
+    write(tmp_path / "b.yml", "One")
+    write(tmp_path / "c.yml", "Two")
+    known = in_force(tmp_path)
+    write(tmp_path / "a.yml", "One")
+    write(tmp_path / "b.yml", "Three")
+    (tmp_path / "c.yml").rename(tmp_path / "0.yml")
+    loaded = load_directory(tmp_path, PARSING, known)
+    assert [rule.badge.id for rule in loaded.rules] == ["two", "one", "three"]
+    assert lines(loaded) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "left"), [("", ["a", "b"]), ("sub", ["a", "c", "b"])], ids=["all", "below"]
+)
+def test_a_directory_that_cannot_be_read_keeps_its_rules_in_force(
+    tmp_path, monkeypatch, folder, left
+):
+    write(tmp_path / "a.yml")
+    write(tmp_path / "sub" / "b.yml")
+    known = in_force(tmp_path)
+    write(tmp_path / "subsequent" / "c.yml")
+    refused, scandir = os.path.normpath(tmp_path / folder), os.scandir
+
+    def scan(path):
+        if os.fspath(path) == refused:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    loaded = load_directory(tmp_path, PARSING, known)
+    assert [rule.badge.id for rule in loaded.rules] == left
+    assert lines(loaded) == [f"{refused}:1:1: cannot be read: Permission denied"]
 
 
 def test_what_cannot_be_read_is_told(tmp_path):
