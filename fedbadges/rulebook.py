@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,11 +13,13 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
+from fedbadges.once import Throttle
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.problems import Problem
 from fedbadges.rules.rule import Badge, Rule
+from fedbadges.tahrir import Published
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,9 @@ _CALM = 0.3
 #: Seconds between two looks at a directory that the system cannot watch.
 _POLLING = 5.0
 
+#: Seconds between two looks whether the directory is still the one that is watched.
+_LOOKING = 2.0
+
 #: What the daemon's own reading causes is not among these.
 _CHANGES = frozenset(["created", "modified", "moved", "deleted", "closed"])
 
@@ -34,15 +40,15 @@ _CHANGES = frozenset(["created", "modified", "moved", "deleted", "closed"])
 class RuleBook:
     """Loads rules, makes tahrir show their badges, and says what is wrong with the others.
 
-    ``publish`` makes tahrir show some badges, and gives the ids of those that it cannot award; it
-    may raise Unavailable, and then nothing has changed here.
+    ``publish`` makes tahrir show some badges, and gives those that it cannot award; it may raise
+    Unavailable, and then nothing has changed here.
     """
 
     def __init__(
         self,
         directory: Path,
         backends: Backends,
-        publish: Callable[[Iterable[Badge]], frozenset[str]],
+        publish: Callable[[Iterable[Badge]], Published],
     ) -> None:
         self._directory = directory
         self._backends = backends
@@ -55,18 +61,24 @@ class RuleBook:
     def load(self) -> RuleSet:
         """Read the directory; the last good version of a file that became bad stays in force."""
         loaded = load_directory(self._directory, self._backends, self._good)
-        good = {rule.place.path: rule for rule in loaded.rules}
-        legacy = self._publish(rule.badge for rule in loaded.rules)
-        for problem in loaded.problems:
+        published = self._publish(rule.badge for rule in loaded.rules)
+        refused = [
+            Problem(rule.place, published.refused[rule.badge.id])
+            for rule in loaded.rules
+            if rule.badge.id in published.refused
+        ]
+        rules = [rule for rule in loaded.rules if rule.badge.id not in published.refused]
+        problems = (*loaded.problems, *refused)
+        for problem in problems:
             if problem not in self._problems:
                 log.error("%s", problem)
-        for rule in loaded.rules:
-            if rule.badge.id in legacy and rule != self._good.get(rule.place.path):
+        for rule in rules:
+            if rule.badge.id in published.legacy and rule != self._good.get(rule.place.path):
                 log.warning("%s: '%s' is a legacy badge: not awarded", rule.place, rule.badge.id)
-        problems = frozenset(loaded.problems)
-        self._report(good, problems)
-        self._good, self._problems, self._loaded = good, problems, True
-        self.rules = RuleSet(rule for rule in loaded.rules if rule.badge.id not in legacy)
+        good = {rule.place.path: rule for rule in rules}
+        self._report(good, frozenset(problems))
+        self._good, self._problems, self._loaded = good, frozenset(problems), True
+        self.rules = RuleSet(rule for rule in rules if rule.badge.id not in published.legacy)
         return self.rules
 
     def _report(self, good: dict[str, Rule], problems: frozenset[Problem]) -> None:
@@ -87,19 +99,28 @@ class RuleBook:
 
 
 class Watcher(FileSystemEventHandler):
-    """Calls ``changed`` in a thread of its own, when files below ``directory`` have changed."""
+    """Calls ``changed`` in a thread of its own, when files below ``directory`` have changed.
 
-    def __init__(self, directory: Path, changed: Callable[[], None]) -> None:
+    Every ``looking`` seconds it looks whether another directory has taken the place of the one that
+    is watched.
+    """
+
+    def __init__(
+        self, directory: Path, changed: Callable[[], None], looking: float = _LOOKING
+    ) -> None:
         self._directory = directory
         self._changed = changed
+        self._looking = looking
         self._noticed = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="fedbadges-rules", daemon=True)
         self._observer: BaseObserver | None = None
+        self._watched: tuple[int, int] | None = None
+        self._warnings = Throttle()
 
     def start(self) -> None:
         """Begin to watch."""
-        self._observer = self._observe(Observer())
+        self._observe()
         # What changed between loading and watching would go unnoticed.
         self._noticed.set()
         self._thread.start()
@@ -108,39 +129,77 @@ class Watcher(FileSystemEventHandler):
         """Watch no longer."""
         self._stopping.set()
         self._noticed.set()
-        if self._observer is not None:
-            self._observer.stop()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Take note of a change; called by watchdog."""
         if event.event_type in _CHANGES:
             self._noticed.set()
 
-    def _observe(self, observer: BaseObserver) -> BaseObserver:
+    def _observe(self) -> None:
+        """Watch the directory that is there now; where there is none, the next look may find it."""
+        if self._observer is not None:
+            self._observer.stop()
+        self._watched = _identity(self._directory)
         try:
-            observer.schedule(self, str(self._directory), recursive=True)
+            self._observer = None if self._watched is None else self._make_observer()
+        except OSError:
+            self._observer = self._watched = None
+
+    def _make_observer(self) -> BaseObserver:
+        # watchdog does not follow a link.
+        actual = os.path.realpath(self._directory)
+        observer: BaseObserver = Observer()
+        try:
+            observer.schedule(self, actual, recursive=True)
             observer.start()
         except OSError as error:
-            log.warning(
-                "Cannot watch %s (%s): looking every %g s instead",
-                self._directory,
-                error.strerror or error,
-                _POLLING,
-            )
+            reason = error.strerror or str(error)
+            if self._warnings.first(reason):
+                log.warning(
+                    "Cannot watch %s (%s): looking every %g s instead",
+                    self._directory,
+                    reason,
+                    _POLLING,
+                )
             observer = PollingObserver(timeout=_POLLING)
-            observer.schedule(self, str(self._directory), recursive=True)
+            observer.schedule(self, actual, recursive=True)
             observer.start()
         return observer
 
+    def _is_replaced(self) -> bool:
+        """Tell whether what is watched is not the directory of that name."""
+        if _identity(self._directory) != self._watched:
+            return True
+        # A new directory may get the number of the removed one, but with that its emitter ended.
+        observer = self._observer
+        return observer is not None and not all(each.is_alive() for each in observer.emitters)
+
     def _work(self) -> None:
         while not self._stopping.is_set():
-            self._noticed.wait()
-            while self._noticed.is_set() and not self._stopping.is_set():
-                self._noticed.clear()
-                self._stopping.wait(_CALM)
-            if self._stopping.is_set():
-                return
-            try:
-                self._changed()
-            except Exception:  # the rules in force stay, and the next change is read
-                log.exception("Could not read the rules again")
+            self._noticed.wait(self._looking)
+            if self._is_replaced():
+                self._observe()
+                self._noticed.set()
+            if self._noticed.is_set():
+                self._read()
+        if self._observer is not None:
+            self._observer.stop()
+
+    def _read(self) -> None:
+        while self._noticed.is_set() and not self._stopping.is_set():
+            self._noticed.clear()
+            self._stopping.wait(_CALM)
+        if self._stopping.is_set():
+            return
+        try:
+            self._changed()
+        except Exception:  # the rules in force stay, and the next change is read
+            log.exception("Could not read the rules again")
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

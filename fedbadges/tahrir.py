@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import and_, bindparam, exc, func, or_, select, update
@@ -16,6 +16,7 @@ from tahrir_api.model import Assertion, Issuer, Person
 from tahrir_api.model import Badge as BadgeRow
 
 from fedbadges.databases import asking, despite_races, engine, reader
+from fedbadges.rules.problems import shown
 from fedbadges.rules.rule import Badge
 from fedbadges.settings import Settings
 
@@ -102,6 +103,14 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Published:
+    """Which badges nobody can be awarded: tahrir's legacy ones, and those it refuses, with why."""
+
+    legacy: frozenset[str] = frozenset()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Given:
     """A badge that was just given: to which person (tahrir's number), and what to tell the bus."""
 
@@ -117,23 +126,25 @@ class Tahrir:
         self._engine = engine(settings.tahrir_url)
         self._reader = reader(settings.tahrir_url)
 
-    def publish_badges(self, badges: Iterable[Badge]) -> frozenset[str]:
-        """Make tahrir show these badges as their rules describe them.
+    def publish_badges(self, badges: Iterable[Badge]) -> Published:
+        """Make tahrir show these badges as their rules describe them; gives what it cannot award.
 
-        Gives the ids of those that tahrir holds to be legacy, which nobody can be awarded.
+        A badge is refused where another has its name already; all others are shown nevertheless.
         """
         wanted = list(badges)
         return despite_races(lambda: self._publish_badges(wanted))
 
-    def _publish_badges(self, wanted: list[Badge]) -> frozenset[str]:
+    def _publish_badges(self, wanted: list[Badge]) -> Published:
         with self._session() as (session, api, _):
             issuer = self._issuer(session, api)
+            refused = _refused(session, wanted)
             rows = api.get_badges([badge.id for badge in wanted], include_legacy=True)
             known = {row.id: row for row in rows}
             for badge in wanted:
-                _publish_badge(api, badge, known.get(badge.id), issuer)
+                if badge.id not in refused:
+                    _publish_badge(api, badge, known.get(badge.id), issuer)
             session.commit()
-            return frozenset(row.id for row in known.values() if row.legacy)
+            return Published(frozenset(row.id for row in known.values() if row.legacy), refused)
 
     def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
         """Ask for all these people and badges at once: who holds what, and who opted out."""
@@ -238,6 +249,18 @@ class Tahrir:
         with asking(_NAME), Session(self._engine, autoflush=False) as session:
             api = TahrirDatabase(session=session, autocommit=False, notification_callback=announce)
             yield session, api, notices
+
+
+def _refused(session: Session, wanted: list[Badge]) -> dict[str, str]:
+    """Tell which badges have the name of another one, as only somebody's hand can have made it."""
+    names = [badge.name for badge in wanted]
+    rows = session.execute(select(BadgeRow.name, BadgeRow.id).where(BadgeRow.name.in_(names)))
+    owners = {row.name: row.id for row in rows}
+    return {
+        badge.id: f"tahrir has a badge of this name under another id, {shown(owner)}"
+        for badge in wanted
+        if (owner := owners.get(badge.name, badge.id)) != badge.id
+    }
 
 
 def _publish_badge(api: TahrirDatabase, badge: Badge, row: BadgeRow | None, issuer_id: int) -> None:

@@ -1,6 +1,7 @@
 """Rules that change while the daemon runs."""
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fedbadges.rulebook import RuleBook, Watcher
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Badge
+from fedbadges.tahrir import Published
 
 
 class Shelf:
@@ -23,7 +25,7 @@ class Shelf:
     def __init__(self, directory: Path, backends: Backends) -> None:
         self.directory = directory
         self.published: list[list[str]] = []
-        self.legacy: frozenset[str] = frozenset()
+        self.answer = Published()
         self.book = RuleBook(directory, backends, self._publish)
 
     def write(self, name: str, text: str) -> None:
@@ -32,9 +34,9 @@ class Shelf:
     def load(self) -> list[str]:
         return [rule.badge.name for rule in self.book.load()]
 
-    def _publish(self, badges: Iterator[Badge]) -> frozenset[str]:
+    def _publish(self, badges: Iterator[Badge]) -> Published:
         self.published.append([badge.name for badge in badges])
-        return self.legacy
+        return self.answer
 
 
 @pytest.fixture
@@ -81,19 +83,58 @@ def test_a_removed_file_is_in_force_no_longer(shelf: Shelf) -> None:
 
 
 def test_a_legacy_badge_is_not_in_force(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    shelf.legacy = frozenset(["old-one"])
+    shelf.answer = Published(legacy=frozenset(["old-one"]))
     shelf.write("a", counting_rule("Old One", "git.receive", 1))
 
     assert shelf.load() == []
     assert "'old-one' is a legacy badge: not awarded" in caplog.text
 
 
+def test_a_badge_that_tahrir_refuses_is_left_out_and_said_once_where_its_rule_is(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf.answer = Published(refused={"second": "tahrir does not want it"})
+    shelf.write("a", counting_rule("First", "git.receive", 1))
+    shelf.write("b", counting_rule("Second", "git.receive", 2))
+
+    assert shelf.load() == shelf.load() == ["First"]
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
+        f"{shelf.directory}/b.yml:1:1: tahrir does not want it"
+    ]
+
+
+def test_a_badge_that_tahrir_refuses_no_longer_is_in_force(shelf: Shelf) -> None:
+    shelf.answer = Published(refused={"first": "tahrir does not want it"})
+    shelf.write("a", counting_rule("First", "git.receive", 1))
+    shelf.load()
+    shelf.answer = Published()
+
+    assert shelf.load() == ["First"]
+
+
+def test_rules_whose_directory_is_gone_stay_in_force_and_that_is_said_once(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf.write("a", counting_rule("First", "git.receive", 1))
+    shelf.load()
+    shelf.directory.rename(shelf.directory.with_name("rules.old"))
+
+    assert shelf.load() == shelf.load() == ["First"]
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
+        f"{shelf.directory}:1:1: cannot be read: No such file or directory"
+    ]
+
+
+Watch = Callable[..., None]
+"""Begins to watch, for the length of a test: calls a function, of a directory's changes."""
+
+
 @pytest.fixture
-def watch(tmp_path: Path) -> Iterator[Callable[[Callable[[], object]], None]]:
+def watch(tmp_path: Path) -> Iterator[Watch]:
     watchers = []
 
-    def start(changed: Callable[[], object]) -> None:
-        watcher = Watcher(tmp_path, lambda: changed() and None)
+    def start(changed: Callable[[], object], directory: Path = tmp_path) -> None:
+        watcher = Watcher(directory, lambda: changed() and None, looking=0.05)
         watcher.start()
         watchers.append(watcher)
 
@@ -102,9 +143,7 @@ def watch(tmp_path: Path) -> Iterator[Callable[[Callable[[], object]], None]]:
         watcher.stop()
 
 
-def test_added_changed_moved_and_removed_files_are_noticed(
-    tmp_path: Path, watch: Callable[[Callable[[], object]], None]
-) -> None:
+def test_added_changed_moved_and_removed_files_are_noticed(tmp_path: Path, watch: Watch) -> None:
     seen: list[list[str]] = []
     watch(lambda: seen.append(sorted(p.name for p in tmp_path.rglob("*.yml"))))
 
@@ -120,9 +159,7 @@ def test_added_changed_moved_and_removed_files_are_noticed(
     eventually(lambda: seen[-1] == [], "the removed file noticed")
 
 
-def test_reading_the_rules_is_no_change(
-    tmp_path: Path, watch: Callable[[Callable[[], object]], None]
-) -> None:
+def test_reading_the_rules_is_no_change(tmp_path: Path, watch: Watch) -> None:
     (tmp_path / "a.yml").write_text("one")
     calls: list[str] = []
     watch(lambda: calls.append((tmp_path / "a.yml").read_text()))
@@ -137,7 +174,7 @@ def test_reading_the_rules_is_no_change(
 
 
 def test_a_reload_that_fails_does_not_end_the_watch(
-    tmp_path: Path, watch: Callable[[Callable[[], object]], None], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[RuleSet] = []
 
@@ -150,3 +187,69 @@ def test_a_reload_that_fails_does_not_end_the_watch(
     eventually(lambda: len(calls) == 1, "the first change noticed")
     (tmp_path / "a.yml").write_text("two")
     eventually(lambda: len(calls) == 2, "the second change noticed")
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    """A directory with a.yml in it."""
+    return make_rules(tmp_path / "rules", "a.yml")
+
+
+def make_rules(directory: Path, name: str) -> Path:
+    directory.mkdir()
+    (directory / name).write_text("one")
+    return directory
+
+
+def watch_names(watch: Watch, directory: Path) -> list[list[str]]:
+    """Returns the list of what the directory has at each change: it grows."""
+    seen: list[list[str]] = []
+    watch(lambda: seen.append(sorted(p.name for p in directory.rglob("*.yml"))), directory)
+    eventually(lambda: len(seen) == 1, "the directory watched")
+    return seen
+
+
+def test_a_directory_that_takes_the_place_of_the_watched_one_is_watched(
+    rules: Path, watch: Watch
+) -> None:
+    seen = watch_names(watch, rules)
+    new = make_rules(rules.with_name("rules.new"), "b.yml")
+
+    rules.rename(rules.with_name("rules.old"))
+    new.rename(rules)
+
+    eventually(lambda: seen[-1] == ["b.yml"], "the new directory noticed")
+    (rules / "c.yml").write_text("one")
+    eventually(lambda: seen[-1] == ["b.yml", "c.yml"], "a change in the new directory noticed")
+
+
+def test_a_directory_that_was_removed_and_made_again_is_watched(rules: Path, watch: Watch) -> None:
+    seen = watch_names(watch, rules)
+
+    shutil.rmtree(rules)
+    make_rules(rules, "b.yml")
+    eventually(lambda: seen[-1] == ["b.yml"], "the new directory noticed")
+    shutil.rmtree(rules)
+    eventually(lambda: seen[-1] == [], "the removal noticed")
+    make_rules(rules, "c.yml")
+    eventually(lambda: seen[-1] == ["c.yml"], "the newest directory noticed")
+
+    (rules / "d.yml").write_text("one")
+    eventually(lambda: seen[-1] == ["c.yml", "d.yml"], "a change in the newest noticed")
+
+
+def test_a_link_to_a_directory_is_watched_and_so_is_what_it_leads_to_later(
+    rules: Path, watch: Watch
+) -> None:
+    link = rules.with_name("link")
+    link.symlink_to(rules)
+    seen = watch_names(watch, link)
+
+    (rules / "b.yml").write_text("one")
+    eventually(lambda: seen[-1] == ["a.yml", "b.yml"], "a change behind the link noticed")
+    other = make_rules(rules.with_name("other"), "c.yml")
+    rules.with_name("next").symlink_to(other)
+    rules.with_name("next").replace(link)
+    eventually(lambda: seen[-1] == ["c.yml"], "the new target noticed")
+    (other / "d.yml").write_text("one")
+    eventually(lambda: seen[-1] == ["c.yml", "d.yml"], "a change in the new target noticed")

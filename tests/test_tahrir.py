@@ -19,7 +19,7 @@ from fedbadges.databases import engine
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.rule import Badge
 from fedbadges.settings import Settings, read_settings
-from fedbadges.tahrir import Given, Standing, Tahrir
+from fedbadges.tahrir import Given, Published, Standing, Tahrir
 
 EDITOR = Badge(
     id="editor",
@@ -151,7 +151,7 @@ def test_an_issuer_whose_origin_changed_is_the_same_issuer(
 def test_several_daemons_may_publish_the_same_badges_at_once(
     settings: Settings, api: TahrirDatabase
 ) -> None:
-    assert at_once(lambda: Tahrir(settings).publish_badges([EDITOR, TAGGER])) == [frozenset()] * 3
+    assert at_once(lambda: Tahrir(settings).publish_badges([EDITOR, TAGGER])) == [Published()] * 3
 
     assert sorted(badge.id for badge in api.get_all_badges()) == ["editor", "tagger"]
 
@@ -159,7 +159,56 @@ def test_several_daemons_may_publish_the_same_badges_at_once(
 def test_legacy_badges_are_named(tahrir: Tahrir, api: TahrirDatabase) -> None:
     api.update_badge("editor", legacy=True)
 
-    assert tahrir.publish_badges([EDITOR, TAGGER]) == {"editor"}
+    assert tahrir.publish_badges([EDITOR, TAGGER]) == Published(legacy=frozenset(["editor"]))
+
+
+def test_a_badge_whose_name_another_one_has_is_refused_and_costs_no_other_its_place(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    api.update_badge("tagger", name="Second")
+    second, third = (replace(EDITOR, id=name.lower(), name=name) for name in ("Second", "Third"))
+
+    published = tahrir.publish_badges([second, third])
+
+    assert published.refused == {
+        "second": "tahrir has a badge of this name under another id, 'tagger'"
+    }
+    assert sorted(badge.id for badge in api.get_all_badges()) == ["editor", "tagger", "third"]
+
+
+def test_a_badge_whose_new_name_another_one_has_stays_as_it_was(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    api.update_badge("tagger", name="EDITOR")
+
+    published = tahrir.publish_badges([replace(EDITOR, name="EDITOR"), replace(TAGGER, name="X")])
+
+    assert set(published.refused) == {"editor"}
+    assert api.get_badge("editor").name == "Editor"
+
+
+def test_a_name_that_is_taken_while_badges_are_published_is_refused_too(
+    tahrir: Tahrir, settings: Settings
+) -> None:
+    made = engine(settings.tahrir_url)
+    asked: list[str] = []
+
+    def take(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
+        if "WHERE badges.name IN" not in statement:
+            return
+        asked.append(statement)
+        if len(asked) == 1:
+            with sa.create_engine(made.url).begin() as other:
+                other.execute(sa.text("UPDATE badges SET name = 'Second' WHERE id = 'tagger'"))
+
+    sa.event.listen(made, "after_cursor_execute", take)
+    try:
+        published = tahrir.publish_badges([replace(EDITOR, id="second", name="Second")])
+    finally:
+        sa.event.remove(made, "after_cursor_execute", take)
+
+    assert len(asked) == 2
+    assert set(published.refused) == {"second"}
 
 
 # Standing
