@@ -97,7 +97,7 @@ def _compile(source: str, argument: str, marker: str | None) -> tuple[Function, 
         # `x is 1` is what many rules say; `fedbadges check` hints at it, the log need not.
         warnings.simplefilter("ignore")
         tree = ast.parse(source, "<lambda>", "eval")
-        _refuse_outsiders(tree)
+        _refuse_outsiders(tree, argument)
         body = tree.body if marker is None else _fill(tree, marker)
         each = counted(body, argument, _VALUES) if argument == "query" else None
         return _function(argument, body), None if each is None else _function(*each)
@@ -120,7 +120,10 @@ def _function(argument: str, body: ast.expr) -> Function:
     return eval(code, _globals())  # type: ignore[no-any-return]  # noqa: S307
 
 
-def _refuse_outsiders(tree: ast.Expression) -> None:
+def _refuse_outsiders(tree: ast.Expression, argument: str) -> None:
+    if isinstance(tree.body, ast.Lambda):
+        # A function is true, whatever it would give.
+        raise _error_at(tree.body, f"write the expression alone, without 'lambda {argument}:'")
     for node in ast.walk(tree):
         if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await)):
             raise _error_at(node, "a lambda cannot yield or await")

@@ -188,7 +188,7 @@ def test_only_an_operation_has_templates():
         "→x%(topic)s",
         "→b'%(topic)s'",
         "dict(→%(topic)s=1)",
-        "lambda →%(topic)s: 1",
+        "(lambda →%(topic)s: 1)(2)",
         "[1 for →%(topic)s in query]",
     ],
 )
@@ -228,6 +228,8 @@ def test_real_rules_give_no_python_warning(expression):
         ("lambda: len(msg)→)", "unmatched ')'"),
         ("lambda: msg +→", "it ends too early"),
         ("lambda: '(→yield)'", "a lambda cannot yield or await"),
+        ("lambda: '→lambda msg: True'", "write the expression alone, without 'lambda msg:'"),
+        ("lambda: '(→lambda: True)'", "write the expression alone, without 'lambda msg:'"),
         ("lambda: →for x in msg", "invalid syntax"),
     ],
 )
