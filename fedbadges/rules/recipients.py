@@ -13,7 +13,7 @@ from fedbadges.rules.document import Mapping as MappingNode
 from fedbadges.rules.document import Scalar
 from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.templates import Template, parse_template
+from fedbadges.rules.templates import RECIPIENT, Template, parse_template
 
 #: An account name has at most this many characters.
 MAX_NAME = 64
@@ -106,6 +106,8 @@ def parse_recipient(rule: MappingNode, problems: Problems) -> Recipient | None:
         return None
     if not template.paths:
         problems.add(text.place, "a recipient is a template such as '%(msg.user)s'")
+    if template.names(RECIPIENT):
+        problems.add(text.place, "'%(recipient)s' stands for whom the recipient names, nobody yet")
     return Recipient(template, conversions)
 
 
@@ -113,7 +115,7 @@ def names_in(value: Any) -> tuple[Any, ...]:
     """Take names out of what a recipient gives.
 
     That is a name, a list of names, a list of objects with ``name`` (as pagure sends), one such
-    object, the keys of an object, or nothing.
+    object, the keys of an object without it, or nothing.
     """
     if value is None:
         return ()
@@ -121,7 +123,7 @@ def names_in(value: Any) -> tuple[Any, ...]:
         return tuple(_name_of(item) for item in value)
     if not isinstance(value, Mapping):
         return (value,)
-    if isinstance(value.get("name"), str):
+    if "name" in value:
         return (value["name"],)
     return tuple(value)
 
@@ -133,26 +135,36 @@ def account(value: Any, raw: Any = None) -> Found:
         return Found(raw, None, "is not text")
     if not value:
         return Found(raw, None, "is empty")
-    if len(value) > MAX_NAME:
-        return Found(raw, None, f"is longer than {MAX_NAME} characters")
-    if _is_address(value):
-        return Found(raw, None, "is an IP address")
-    # Not printable are control characters, lone surrogates, what turns the direction of writing.
-    if _IMPOSSIBLE.search(value) or not value.isprintable():
-        return Found(raw, None, "has characters that no account name has")
-    name = value.lower()
+    name = value[: MAX_NAME + 1].lower()
     if len(name) > MAX_NAME:
         return Found(raw, None, f"is longer than {MAX_NAME} characters")
+    if _is_address(name):
+        return Found(raw, None, "is an IP address")
+    # Not printable are control characters, lone surrogates, what turns the direction of writing.
+    if _IMPOSSIBLE.search(name) or not name.isprintable():
+        return Found(raw, None, "has characters that no account name has")
+    if not _ENDS.fullmatch(name):
+        return Found(raw, None, "does not begin and end with a letter, a digit or '_'")
     return Found(raw, name)
 
 
-# Blanks, and what e-mail addresses and URLs have.
-_IMPOSSIBLE = re.compile(r"[\s@/]")
+# Blanks, and what e-mail addresses, URLs, addresses with a port and templates have.
+_IMPOSSIBLE = re.compile(r"[\s@/:%]")
+
+# Within, an IRC nick may have brackets and the like.
+_ENDS = re.compile(r"\w(.*\w)?")
+
+# As machines read them: with leading zeros, in hexadecimal, or with fewer parts than four.
+_NUMBER = r"(?:0x[0-9a-f]+|\d+)"
+_IPV4 = re.compile(rf"(?:\d+|{_NUMBER}(?:\.{_NUMBER})+)\.?(?::\d*)?")
+_IPV6_IN_BRACKETS = re.compile(r"\[[0-9a-f:.]*:[0-9a-f:.]*\](?::\d*)?")
 
 
-def _is_address(value: str) -> bool:
+def _is_address(name: str) -> bool:
+    if _IPV4.fullmatch(name) or _IPV6_IN_BRACKETS.fullmatch(name):
+        return True
     try:
-        ipaddress.ip_address(value)
+        ipaddress.ip_address(name)
     except ValueError:
         return False
     return True

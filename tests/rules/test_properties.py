@@ -15,7 +15,7 @@ from fedbadges.messages import parse_message
 from fedbadges.rules.filters import FILTER_KEYS, PAGE_KEYS, TIME_KEYS
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.problems import RuleError
-from fedbadges.rules.recipients import CONVERSIONS
+from fedbadges.rules.recipients import CONVERSIONS, account
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import Missing
 
@@ -192,7 +192,8 @@ def test_any_message_names_accounts_or_lacks_them(msg):
             if each.name is not None:
                 assert each.name == each.name.lower()
                 assert 0 < len(each.name) <= 64
-                assert not any(char.isspace() or char in "@/" for char in each.name)
+                assert not any(char.isspace() or char in "@/:%" for char in each.name)
+                assert account(each.name).name == each.name
 
 
 @given(JSON, st.sampled_from([None, "alice"]))

@@ -3,6 +3,7 @@
 import pytest
 from support.inline import load, message
 
+from fedbadges.accounts import Everybody
 from fedbadges.rules.recipients import account
 from fedbadges.rules.templates import Missing
 
@@ -57,14 +58,45 @@ def test_names_come_in_lower_case_and_otherwise_unchanged():
     assert candidates(["Alice", "BOB-2", "c_d.e+f"]) == ["alice", "bob-2", "c_d.e+f"]
 
 
+@pytest.mark.parametrize(
+    "name", ["a", "_", "alice_", "7even.of.9", "0xcafe", "1.two", "a[b]\\c^d{e}|f`g", "josé"]
+)
+def test_what_looks_unusual_may_be_a_name(name):
+    assert candidates(name) == [name]
+
+
 def test_text_around_a_template_belongs_to_the_name():
     recipient = load('recipient: "bot-%(msg.who)s"').recipient
     (found,) = recipient.find(message(msg={"who": "alice"}).body, DOMAIN)
     assert found.name == "bot-alice"
 
 
+@pytest.mark.parametrize("name", [None, 7, ["alice"], {"first": "alice"}])
+def test_an_object_whose_name_is_no_text_names_nobody(name):
+    assert candidates({"name": name, "fullname": "Alice A."}) == []
+
+
+ENDS = "does not begin and end with a letter, a digit or '_'"
 IMPOSSIBLE = [
     ("192.168.0.1", "is an IP address"),
+    ("192.0.2.007", "is an IP address"),
+    ("192.0.2.7.", "is an IP address"),
+    ("192.0.2.7:80", "is an IP address"),
+    ("127.1", "is an IP address"),
+    ("2130706433", "is an IP address"),
+    ("0x7f.1", "is an IP address"),
+    ("0X7F.0.0.0x1", "is an IP address"),
+    ("[::1]", "is an IP address"),
+    ("[2001:DB8::7]:80", "is an IP address"),
+    ("alice:secret", "has characters that no account name has"),
+    ("%", "has characters that no account name has"),
+    ("%(msg.user)s", "has characters that no account name has"),
+    (".", ENDS),
+    ("..", ENDS),
+    ("-alice", ENDS),
+    ("alice.", ENDS),
+    ("[alice]", ENDS),
+    ("alice`", ENDS),
     ("::1", "is an IP address"),
     ("2001:DB8::8A2E:370:7334", "is an IP address"),
     ("fe80::1%eth0", "is an IP address"),
@@ -156,6 +188,16 @@ def test_a_conversion_that_is_off_does_nothing():
     recipient = load('recipient: "%(msg.who)s"\nrecipient_email2fas: No').recipient
     (found,) = recipient.find(message(msg={"who": "alice@fedoraproject.org"}).body, DOMAIN)
     assert found.name is None
+
+
+def test_a_nick_that_is_no_account_name_is_looked_up_as_it_is():
+    class Nicks(Everybody):
+        def by_nick(self, nick):
+            return {"[alice]`": "alice"}.get(nick)
+
+    recipient = load('recipient: "%(msg.who)s"\nrecipient_nick2fas: Yes').recipient
+    (found,) = recipient.find(message(msg={"who": "[alice]`"}).body, DOMAIN, Nicks())
+    assert found.name == "alice"
 
 
 def test_conversions_may_stand_together():
