@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,8 @@ _COMPARISONS |= {
 
 #: What a condition may be, in the order in which messages list them.
 CONDITIONS = (*_COMPARISONS, "lambda")
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,21 @@ def parse_condition(node: Node, problems: Problems) -> Condition | None:
         or not isinstance(value.value, (int, float))
     ):
         found = shown(value.text) if isinstance(value, Scalar) else value.kind
-        problems.add(value.place, f"'{key.text}' compares with a number, and this is {found}")
+        advice = "; remove the quotes" if _is_quoted_number(value) else ""
+        problems.add(
+            value.place, f"'{key.text}' compares with a number, and this is {found}{advice}"
+        )
         return None
     if value.value != value.value:
         problems.add(value.place, f"'{key.text}' compares with a number, and this is none")
         return None
     return Comparison(key.text, value.value, _COMPARISONS[key.text])
+
+
+def _is_quoted_number(node: Node) -> bool:
+    """Tell whether text would be a number if it stood in the file without quotes."""
+    return (
+        isinstance(node, Scalar)
+        and isinstance(node.value, str)
+        and _NUMBER.fullmatch(node.text.strip()) is not None
+    )

@@ -156,6 +156,7 @@ def parse_filter(node: Node, problems: Problems) -> Filter | None:
         entry = _parse_entry(name, value, problems)
         if entry is not None:
             entries[name] = entry
+    _check_times(mapping, entries, problems)
     pages = _parse_pages(mapping, problems)
     if len(problems) > before:
         return None
@@ -321,6 +322,26 @@ def _parse_moment(name: str, node: Node, problems: Problems) -> Entry | None:
     if moment is None:
         problems.add(node.place, expected)
     return template if _AGE.fullmatch(node.text) else moment
+
+
+def _check_times(mapping: MappingNode, entries: Mapping[str, Entry], problems: Problems) -> None:
+    """Report an end before the start, where both are dates or both are ages."""
+    node = mapping.get("end")
+    start, end = _known_moment(entries.get("start")), _known_moment(entries.get("end"))
+    if node is None or start is None or end is None:
+        return
+    if start[0] == end[0] and start[1] > end[1]:
+        problems.add(node.place, "'end' is before 'start'; no message was sent between them")
+
+
+def _known_moment(entry: Entry | None) -> tuple[str, datetime.datetime] | None:
+    """Tell a date, or an age before some day, from what only a message tells."""
+    if isinstance(entry, datetime.datetime):
+        return "date", entry
+    if not isinstance(entry, Template) or entry.paths:
+        return None
+    moment = to_moment(entry.text, datetime.datetime(2000, 1, 1))
+    return None if moment is None else ("age", moment)
 
 
 def _parse_pages(mapping: MappingNode, problems: Problems) -> Pages:

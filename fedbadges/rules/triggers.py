@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from fedbadges.messages import Message
@@ -10,6 +11,7 @@ from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.operators import OPERATORS, AllOf, AnyOf, Check, parse_operator
 from fedbadges.rules.parsing import as_text, only_entry
 from fedbadges.rules.problems import Problems
+from fedbadges.rules.templates import place_within
 
 Trigger = Check[Message]
 
@@ -111,4 +113,19 @@ def _parse_name(kind: str, node: Node, problems: Problems) -> Trigger | None:
     name = as_text(node, f"a {kind}", problems)
     if name is None:
         return None
-    return Topic(name.text.strip()) if kind == "topic" else Category(name.text.strip())
+    text = name.text.strip()
+    found = _IMPOSSIBLE[kind].search(text)
+    if found:
+        place = place_within(name, name.text.index(text) + found.start())
+        problems.add(place, f"a {kind} {_WHY[found.group().strip()]}")
+    return Topic(text) if kind == "topic" else Category(text)
+
+
+# What no message's topic or category has.
+_IMPOSSIBLE = {"topic": re.compile(r"\*|%\(|\s"), "category": re.compile(r"\*|%\(|\s|\.")}
+_WHY = {
+    "": "has no blanks",
+    "*": "is compared in whole parts, and knows no '*'",
+    "%(": "is no template; a lambda can compare parts of the message",
+    ".": "is one part of a topic, such as 'git'; a 'topic' may have several",
+}

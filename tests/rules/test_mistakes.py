@@ -39,6 +39,8 @@ CONDITIONS = (
     "'equal to', 'is not', 'is not equal to', 'is greater than or equal to', "
     "'is greater than', 'is less than or equal to', 'is less than', 'is equal to'{} 'lambda'"
 )
+WHOLE_PARTS = "is compared in whole parts, and knows no '*'"
+NO_TEMPLATE = "is no template; a lambda can compare parts of the message"
 MAPPING = "is a mapping, and this is"
 
 
@@ -315,6 +317,16 @@ def test_tags_are_a_list_or_words_split_by_commas():
             "{category: {any: [a, →7]}}",
             "a category is text, and this is a number, '7' (quotes make it text)",
         ),
+        ("{topic: git.→*}", f"a topic {WHOLE_PARTS}"),
+        ("{category: '→*'}", f"a category {WHOLE_PARTS}"),
+        ("{topic: '→%(topic)s'}", f"a topic {NO_TEMPLATE}"),
+        ("{category: {any: [git, '→%(msg.x)s']}}", f"a category {NO_TEMPLATE}"),
+        ("{topic: ' git.receive→ bodhi '}", "a topic has no blanks"),
+        ("{category: git→ wiki}", "a category has no blanks"),
+        (
+            "{category: git→.receive}",
+            "a category is one part of a topic, such as 'git'; a 'topic' may have several",
+        ),
         ("{lambda: →[msg]}", "a lambda is text, and this is a list"),
         ("{lambda: →1}", "a lambda is text, and this is a number, '1' (quotes make it text)"),
         ("{lambda: '→ '}", "a lambda is empty"),
@@ -373,6 +385,7 @@ def test_mistakes_in_criteria(text, expected):
 
 
 TAKES = "takes a list, a template or a lambda"
+BETWEEN = "'end' is before 'start'; no message was sent between them"
 MOMENT = "is a date, seconds since 1970, an age such as '30 days ago' or a template"
 
 
@@ -408,6 +421,9 @@ MOMENT = "is a date, seconds since 1970, an age such as '30 days ago' or a templ
         ("{end: →999999 years ago}", f"'end' {MOMENT}"),
         ("{end: →1.0e+300}", f"'end' {MOMENT}"),
         ("{start: 2023-01-01, end: →.inf}", f"'end' {MOMENT}"),
+        ("{start: 2024-01-02, end: →2024-01-01}", BETWEEN),
+        ("{start: 2024-01-01 10:00:00, end: →1700000000}", BETWEEN),
+        ("{end: →30 days ago, start: 1 week ago}", BETWEEN),
         ("{topics: [a], page: →0}", "'page' is a whole number, at least 1"),
         ("{topics: [a], rows_per_page: →1.5}", "'rows_per_page' is a whole number, at least 0"),
         ("{topics: [a], rows_per_page: →yes}", "'rows_per_page' is a whole number, at least 0"),
@@ -417,6 +433,17 @@ MOMENT = "is a date, seconds since 1970, an age such as '30 days ago' or a templ
 )
 def test_mistakes_in_a_filter(filter_, expected):
     assert_mistakes(criteria(filter_=filter_), expected)
+
+
+def test_one_moment_is_a_span_of_time_and_what_only_a_message_tells_may_be_one():
+    for times in (
+        "start: 2024-01-01, end: 2024-01-01",
+        "start: 2 days ago, end: 1 day ago",
+        "start: 1 day ago, end: 2024-01-01",
+        "start: '%(msg.a)s', end: 2024-01-01",
+        "end: 2024-01-01",
+    ):
+        assert mistakes(complete(criteria(filter_=f"{{{times}}}"))) == []
 
 
 @pytest.mark.parametrize(
@@ -466,7 +493,15 @@ def test_mistakes_in_an_operation(operation, expected):
             "a condition has exactly one key, and 'greater than' stands beside 'less than'",
         ),
         ("{less than: →five}", "'less than' compares with a number, and this is 'five'"),
-        ("{less than: '→5'}", "'less than' compares with a number, and this is '5'"),
+        (
+            "{less than: '→5'}",
+            "'less than' compares with a number, and this is '5'; remove the quotes",
+        ),
+        (
+            '{less than: "→-0.5"}',
+            "'less than' compares with a number, and this is '-0.5'; remove the quotes",
+        ),
+        ("{less than: '→05'}", "'less than' compares with a number, and this is '05'"),
         ("{less than: →yes}", "'less than' compares with a number, and this is 'yes'"),
         ("{less than: →[5]}", "'less than' compares with a number, and this is a list"),
         ("{less than: →.nan}", "'less than' compares with a number, and this is none"),
@@ -505,6 +540,10 @@ def test_mistakes_in_a_template(text, expected):
     ("text", "expected"),
     [
         ("recipient: →alice\n", "a recipient is a template such as '%(msg.user)s'"),
+        (
+            "recipient: '→%(recipient)s'\n",
+            "'%(recipient)s' stands for whom the recipient names, nobody yet",
+        ),
         ("recipient: →[a]\n", "a recipient is text, and this is a list"),
         ("recipient:→\n", "a recipient is text, and this is empty"),
         ("→recipient_nick2fas: Yes\n", "'recipient_nick2fas' needs a 'recipient' to convert"),

@@ -46,13 +46,9 @@ def test_a_full_topic_matches_itself_only():
     assert not triggers(full, "org.fedoraproject.stg.git.receive")
 
 
-@pytest.mark.parametrize("pattern", ["git.*", "'*.receive'", "'*'", "git?receive", "'.'"])
+@pytest.mark.parametrize("pattern", ["git?receive", "git.[r]eceive", "'.'"])
 def test_a_topic_is_no_pattern(pattern):
     assert not triggers(f"topic: {pattern}", f"{PREFIX}.git.receive")
-
-
-def test_a_template_in_a_topic_means_nothing_but_itself():
-    assert not triggers('topic: "%(topic)s"', f"{PREFIX}.git.receive")
 
 
 def test_a_category_is_the_fourth_part_of_a_topic():
