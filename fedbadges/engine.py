@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import reprlib
 import time
@@ -23,11 +24,18 @@ from fedbadges.rules.templates import Missing
 from fedbadges.settings import Settings
 from fedbadges.tahrir import Given, Tahrir
 from fedbadges.usernames import Usernames
+from fedbadges.words import shown
 
 log = logging.getLogger(__name__)
 
+#: How many people one message can be about. No honest one names more, and each costs a question.
+MOST_CANDIDATES = 500
+
 #: tahrir's column for the link of an award holds this many characters.
 _MAX_LINK = 256
+
+#: What a rule's own code may raise: anything, and ``exit()`` is not to end the thread.
+_RULES_OWN = (Exception, SystemExit)
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,8 @@ class Engine:
     """Decides who gets which badge because of a message.
 
     ``on_award`` is told of every award after it was committed. ``rules`` may be replaced between
-    messages. Its methods may be called from several threads, and raise only Unavailable.
+    messages. Its methods may be called from several threads, and raise Unavailable, and what a
+    database says that waiting does not mend.
     """
 
     def __init__(
@@ -71,6 +80,7 @@ class Engine:
         """Name the candidates of every rule that the message triggers; None if nobody is left.
 
         Costs nothing but triggers for most messages, and one question to tahrir for the others.
+        Of more than MOST_CANDIDATES people, only the first so many are candidates.
         """
         named = [
             (rule, self._candidates(rule, message))
@@ -80,8 +90,9 @@ class Engine:
         named = [(rule, names) for rule, names in named if names]
         if not named:
             return None
-        everybody = {name for _, names in named for name in names}
+        everybody = self._not_too_many(named, message)
         standing = self._tahrir.standing(everybody, [rule.badge.id for rule, _ in named])
+        named = [(rule, tuple(filter(everybody.__contains__, names))) for rule, names in named]
         left = tuple(
             (rule, tuple(name for name in names if standing.allows(name, rule.badge.id)))
             for rule, names in named
@@ -102,6 +113,20 @@ class Engine:
                 else:
                     log.debug("%s: there is no account %r", rule.badge.id, name)
         return awards
+
+    def _not_too_many(
+        self, named: list[tuple[Rule, tuple[str, ...]]], message: Message
+    ) -> dict[str, None]:
+        everybody = dict.fromkeys(name for _, names in named for name in names)
+        if len(everybody) <= MOST_CANDIDATES:
+            return everybody
+        log.warning(
+            "The message %r names %d people: all but the first %d are passed over",
+            message.msg_id,
+            len(everybody),
+            MOST_CANDIDATES,
+        )
+        return dict.fromkeys(itertools.islice(everybody, MOST_CANDIDATES))
 
     def _triggered(self, rule: Rule, message: Message) -> bool:
         return self._holds(rule, message, lambda: rule.trigger.holds(message))
@@ -124,7 +149,7 @@ class Engine:
             raise
         except Missing as missing:
             log.debug("%s: %s", rule.badge.id, missing)
-        except Exception as error:  # such as text that is nested too deeply to be written
+        except _RULES_OWN as error:  # such as text that is nested too deeply to be written
             self._warn(rule, message, error)
         return ()
 
@@ -146,7 +171,7 @@ class Engine:
                     if not isinstance(criterion, Foreseeing):
                         continue
                     # What goes wrong is said when it is asked.
-                    with contextlib.suppress(Exception):
+                    with contextlib.suppress(*_RULES_OWN):
                         criterion.foresee(question)
 
     def _judge(self, rule: Rule, question: Question) -> bool:
@@ -160,17 +185,17 @@ class Engine:
             raise
         except Missing as missing:
             log.debug("%s: %s", rule.badge.id, missing)
-        except Exception as error:  # a rule's own code may raise anything
+        except _RULES_OWN as error:
             self._warn(rule, message, error)
         return False
 
-    def _warn(self, rule: Rule, message: Message, error: Exception) -> None:
+    def _warn(self, rule: Rule, message: Message, error: BaseException) -> None:
         if self._failures.first((rule.badge.id, type(error))):
             log.warning(
-                "%s: cannot judge the message %r, so it does not match: %r",
+                "%s: cannot judge the message %r, so it does not match: %s",
                 rule.place,
                 message.msg_id,
-                error,
+                shown(error),
             )
 
     def _award(self, rule: Rule, name: str, message: Message) -> int:

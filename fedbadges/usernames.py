@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import fedmsg.meta
 
 from fedbadges.messages import Message
 from fedbadges.once import Throttle
+from fedbadges.words import shown
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,8 @@ class Usernames:
         self._config = dict(config)
         fedmsg.meta.make_processors(**self._config)
         self._failures = Throttle()
+        # What is known of the message that the thread handles: each rule asks the same.
+        self._known = threading.local()
 
     @property
     def has_plugins(self) -> bool:
@@ -47,17 +51,25 @@ class Usernames:
         return self._ask("packages", message)
 
     def _ask(self, what: str, message: Message) -> frozenset[str]:
+        if getattr(self._known, "message", None) is not message:
+            self._known.message, self._known.names = message, {}
+        names: dict[str, frozenset[str]] = self._known.names
+        if what not in names:
+            names[what] = self._find(what, message)
+        return names[what]
+
+    def _find(self, what: str, message: Message) -> frozenset[str]:
         try:
             names = _QUESTIONS[what](message.body, **self._config) or ()
             return frozenset(name for name in names if isinstance(name, str))
         except Exception as error:  # a plugin may stumble over anything in a message
             if self._failures.first((message.category, what, type(error))):
                 log.warning(
-                    "The fedmsg.meta plugin for %r could not name the %s of %r: %r",
+                    "The fedmsg.meta plugin for %r could not name the %s of %r: %s",
                     message.category,
                     what,
                     message.msg_id,
-                    error,
+                    shown(error),
                 )
             return frozenset()
 

@@ -13,7 +13,7 @@ from support.databases import Databases, badges, create_schemas
 from tahrir_api.model import Assertion, Person
 
 from fedbadges.databases import engine as database_engine
-from fedbadges.engine import Case, Engine
+from fedbadges.engine import MOST_CANDIDATES, Case, Engine
 from fedbadges.history import History
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import Unavailable
@@ -290,6 +290,20 @@ def test_a_recipient_that_cannot_be_written_as_text_is_nobody(
     assert said(log, "WARNING") == []
 
 
+def test_of_very_many_people_only_the_first_are_candidates(
+    daemon: Daemon, log: pytest.LogCaptureFixture
+) -> None:
+    daemon.load(one=NAMED, two=NAMED)
+    people = [f"user{number}" for number in range(5_000)]
+
+    case = daemon.engine.consider(received(people, msg_id="2026-1"))
+
+    assert names_in(case) == [tuple(people[:MOST_CANDIDATES])] * 2
+    assert said(log, "WARNING") == [
+        "The message '2026-1' names 5000 people: all but the first 500 are passed over"
+    ]
+
+
 # Judging
 
 
@@ -359,8 +373,11 @@ def test_criteria_that_do_not_are_judged_once_for_all(daemon: Daemon) -> None:
         FIRST.replace("greater than or equal to: 1", "lambda: value['x']"),
         FIRST.replace("operation: count", "operation: {lambda: query.nothing()}"),
         FIRST.replace('["%(topic)s"]', "{lambda: 'msg[5]'}"),
+        FIRST.replace("category: logger", "lambda: exit()"),
+        FIRST.replace("greater than or equal to: 1", "lambda: exit(value)"),
+        FIRST.replace("category: logger", "lambda: int('x' * 100_000)"),
     ],
-    ids=["trigger", "condition", "operation", "filter"],
+    ids=["trigger", "condition", "operation", "filter", "exit", "exit later", "long"],
 )
 def test_a_lambda_that_raises_does_not_match_and_is_warned_of_once(
     daemon: Daemon, broken: str, log: pytest.LogCaptureFixture
@@ -372,6 +389,7 @@ def test_a_lambda_that_raises_does_not_match_and_is_warned_of_once(
 
     (line,) = said(log, "WARNING")
     assert line.startswith("broken.yml:1:1: cannot judge the message 'alice\\nsmith', so it does")
+    assert len(line) < 500
     assert daemon.holders() == {(name, "first") for name in ("alice", "bob", "carol")}
 
 

@@ -107,3 +107,26 @@ def test_the_warning_says_what_could_not_be_named(
 
     (line,) = caplog.messages
     assert line.startswith(f"The fedmsg.meta plugin for 'git' could not name the {name} of '2026-1")
+
+
+def test_of_one_message_a_plugin_is_asked_each_thing_once(
+    with_git: Usernames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    usernames = GitProcessor.usernames
+
+    def note(self: GitProcessor, msg: Any, **config: Any) -> Any:
+        asked.append(msg["msg_id"])
+        return usernames(self, msg, **config)
+
+    monkeypatch.setattr(GitProcessor, "usernames", note)
+    first = make_message("git.receive", {"users": ["alice"]}, msg_id="1")
+    second = make_message("git.receive", {"users": ["bob"]}, msg_id="2")
+
+    assert [with_git.users(message) for message in (first, first, second, second)] == [
+        {"alice"},
+        {"alice"},
+        {"bob"},
+        {"bob"},
+    ]
+    assert asked == ["1", "2"]

@@ -1,0 +1,31 @@
+"""What an error says, fit for one line of a log, whatever a message made it say."""
+
+from __future__ import annotations
+
+import reprlib
+
+#: How many characters of an error are shown at most.
+_MOST = 200
+
+_SHORT = reprlib.Repr()
+_SHORT.maxother = _MOST
+
+
+def shown(error: BaseException) -> str:
+    """Give the error as Python shows it, or as much of it as is bearable."""
+    return _SHORT.repr(error)
+
+
+def words_of(error: BaseException) -> str:
+    """Give the words of the database's driver, where it is an error of a database."""
+    origin = getattr(error, "orig", None)
+    if origin is None:
+        return shown(error)
+    words = " ".join(str(origin).split())
+    words = "".join(letter if letter.isprintable() else "?" for letter in words)
+    return words if len(words) <= _MOST else words[: _MOST - 1] + "…"
+
+
+def kind_of(error: BaseException) -> tuple[object, ...]:
+    """Give what errors have in common that mean the same, for not saying it each time."""
+    return type(error), getattr(getattr(error, "orig", None), "pgcode", None)
