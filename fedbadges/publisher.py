@@ -47,6 +47,8 @@ class Publisher:
             self._config["name"] = self._config.get("name") or "relay_inbound"
         self._run = run
         self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
+        # Handed to be sent in another thread, which may have ended before it came to it.
+        self._handed: list[Notice] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="fedbadges-publisher", daemon=True)
 
@@ -63,6 +65,12 @@ class Publisher:
         self._stopping.set()
         self._queue.put(None)
         self._thread.join(timeout)
+        for notice in list(self._handed):
+            log.warning(
+                "Could not publish %s %s: stopping. What it tells of is done all the same",
+                notice.topic,
+                notice.body,
+            )
 
     def _work(self) -> None:
         context = self._connect()
@@ -101,9 +109,11 @@ class Publisher:
             return
 
         def send() -> None:
+            self._handed.remove(notice)
             try:
                 context.publish(topic=notice.topic, msg=notice.body, modname=MODNAME)
             except Exception as error:  # the award is committed; it stays, published or not
                 log.error("Could not publish %s %s: %s", notice.topic, notice.body, error)
 
+        self._handed.append(notice)
         self._run(send)

@@ -207,7 +207,26 @@ def test_where_the_bus_is_not_zeromq_it_is_left_to_whoever_runs_the_hub(
     publisher.start()
     publisher.publish(award(1))
     eventually(lambda: handed, "something to run")
+    # Here is no hub that it could be sent through.
+    handed[0]()
     publisher.stop()
 
     assert len(handed) == 1
-    assert log.messages == []
+    (line,) = log.messages
+    assert line.startswith("Could not publish badge.award {'number': 1}: ")
+    assert log.records[0].levelname == "ERROR"
+
+
+def test_what_was_left_to_somebody_who_has_ended_is_said_at_the_stop(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    publisher = Publisher(config_of({}, zmq_enabled=False), run=lambda function: None)
+    publisher.start()
+    publisher.publish(award(1))
+    publisher.stop()
+
+    assert log.messages == [
+        "Could not publish badge.award {'number': 1}: stopping. "
+        "What it tells of is done all the same"
+    ]
+    assert log.records[0].levelname == "WARNING"
