@@ -15,7 +15,7 @@ from databases import History, statements
 from deployment import AWARD_TOPIC, NOBODY, Deployment, multiply, parsed
 from traffic import Draft, Traffic, send
 
-from fedbadges.databases import engine
+from fedbadges.databases import engine, reader
 from fedbadges.engine import Engine
 
 Results = dict[str, float]
@@ -236,8 +236,9 @@ class _Clocks:
         for name, place, method in places:
             setattr(place, method, self._wrap(name, getattr(place, method)))
         events = [
-            (engine(url), kind, function)
+            (asked, kind, function)
             for url in (deployment.settings.history_url, deployment.settings.tahrir_url)
+            for asked in (engine(url), reader(url))
             for kind, function in (
                 ("before_cursor_execute", self._begin),
                 ("after_cursor_execute", self._end),

@@ -82,14 +82,18 @@ class Counts:
             return ask(None, _naive(self._now() - self._distance), enough).total
         key = _key(question)
         kept = self._kept(key)
-        if enough is not None and kept.count >= enough:
-            return kept.count
+        if enough is not None and kept.at_least >= enough:
+            return kept.at_least
         safe = _naive(self._now() - self._distance)
         tally = ask(kept.until, safe, None if enough is None else enough - kept.count)
+        total = kept.count + tally.total
+        # What was there stays there, so that there are enough need not be found out again.
+        kept = replace(kept, at_least=max(kept.at_least, total))
         if tally.complete:
             until = safe if kept.until is None else max(safe, kept.until)
-            self._keep(key, replace(kept, count=kept.count + tally.settled, until=until))
-        return kept.count + tally.total
+            kept = replace(kept, count=kept.count + tally.settled, until=until)
+        self._keep(key, kept)
+        return total
 
     def _kept(self, key: str) -> _Kept:
         now = self._now()
@@ -118,10 +122,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What is kept of a question: its count up to ``until``, begun at ``since``."""
+    """What is kept of a question: its count up to ``until``, begun at ``since``.
+
+    ``at_least`` is how many there were in all when it was last asked.
+    """
 
     since: float
     count: int = 0
+    at_least: int = 0
     until: datetime.datetime | None = None
 
 

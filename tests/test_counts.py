@@ -139,11 +139,12 @@ def test_no_more_is_counted_than_decides_the_condition(past: Past) -> None:
     assert past.plain.count(of(topic, "ann"), enough=2) == 2
 
 
-def test_once_enough_are_kept_nothing_is_asked(past: Past) -> None:
+@pytest.mark.parametrize("enough", [None, 3, 4])
+def test_once_there_were_enough_nothing_is_asked(past: Past, enough: int | None) -> None:
     topic = past.topic()
-    for age in (500, 400, 300):
+    for age in (500, 400, 300, 0):
         past.store(topic, "ann", age)
-    past.kept.count(of(topic, "ann"))
+    past.kept.count(of(topic, "ann"), enough)
 
     with statements(past.url) as sent:
         assert past.kept.count(of(topic, "ann"), enough=3) >= 3
