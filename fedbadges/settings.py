@@ -63,6 +63,7 @@ class Settings:
     fasjson_cache: float
     libravatar_url: str
     libravatar_timeout: float
+    workers: int
     fedmsg: Mapping[str, Any] = field(repr=False, compare=False)
 
     def email_of(self, username: str) -> str:
@@ -213,6 +214,25 @@ def _names(value: Any) -> frozenset[str]:
     return frozenset(_text(name).lower() for name in value)
 
 
+def _true(value: Any) -> bool:
+    if not value:
+        raise ValueError
+    return True
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError
+    return value
+
+
+def _workers(value: Any) -> int:
+    workers = _count(value)
+    if not workers:
+        raise ValueError
+    return workers
+
+
 #: Parsers whose errors say more than that the value is not as expected.
 _EXPLAINED = (_url, _directory, _short, _accounts, _cache)
 _NUMBER_OF_SECONDS = "a number of seconds, from 0 to 86400"
@@ -272,7 +292,17 @@ KEYS: dict[str, Key] = {
         "https://seccdn.libravatar.org/avatar",
     ),
     "libravatar_timeout": Key("badges.libravatar.timeout", _TIME_LIMIT, _time_limit, 10.0),
+    "workers": Key("moksha.workers_per_consumer", "a number of threads, 1 or more", _workers, 1),
 }
+
+#: Keys of fedmsg's that it falls over where they are missing; it may be told to have no defaults.
+_OF_HUB = Key("validate_signatures", _FLAG, bool, _REQUIRED)
+_OF_ZEROMQ = (
+    Key("zmq_enabled", "True, where no other bus is named", _true, _REQUIRED),
+    Key("endpoints", "a mapping from names to lists of addresses", _mapping, _REQUIRED),
+)
+#: What names another bus.
+_OTHER_BUSES = ("stomp_uri", "stomp_broker", "amqp_broker")
 
 _ISSUER_TEXT = "text of at most 128 characters"
 
@@ -290,8 +320,10 @@ ISSUER_KEYS: dict[str, tuple[Key, ...]] = {
 }
 
 
-def read_settings(config: Mapping[str, Any]) -> tuple[Settings, tuple[str, ...]]:
-    """Read fedmsg's configuration.
+def read_settings(
+    config: Mapping[str, Any], *, in_hub: bool = False
+) -> tuple[Settings, tuple[str, ...]]:
+    """Read fedmsg's configuration; with ``in_hub`` what a hub needs must be there, too.
 
     Gives the settings, and a warning for each key that means nothing to the daemon though it looks
     as if it should. Raises SettingsError, with everything that is wrong.
@@ -300,6 +332,8 @@ def read_settings(config: Mapping[str, Any]) -> tuple[Settings, tuple[str, ...]]
     values = {name: reader.read(key) for name, key in KEYS.items()}
     if values["accounts"] is not None:
         reader.need(KEYS["fasjson_url"])
+    if in_hub:
+        reader.need_of_hub()
     issuer = {name: reader.read_issuer(keys) for name, keys in ISSUER_KEYS.items()}
     if reader.errors:
         raise SettingsError(reader.errors)
@@ -323,6 +357,13 @@ class _Reader:
         """Report a key that is missing though, as things are, it must be set."""
         if self._config.get(key.name) is None:
             self._report_missing(key)
+
+    def need_of_hub(self) -> None:
+        """Report what fedmsg and moksha need to run a hub on a bus."""
+        self.read(_OF_HUB)
+        if not any(self._config.get(name) for name in _OTHER_BUSES):
+            for key in _OF_ZEROMQ:
+                self.read(key)
 
     def read_issuer(self, keys: tuple[Key, ...]) -> Any:
         if self._issuer is None:

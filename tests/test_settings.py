@@ -335,3 +335,46 @@ def test_a_home_directory_is_found(config: dict[str, Any], tmp_path: Path) -> No
     settings = settings_of(config | {"badges.yaml.directory": "~/rules"})
 
     assert settings.rules_directory == tmp_path / "rules"
+
+
+@pytest.mark.parametrize("workers", [0, -1, "two", 1.5, None, True, "0"])
+def test_there_is_at_least_one_worker(config: dict[str, Any], workers: Any) -> None:
+    config["moksha.workers_per_consumer"] = workers
+    if workers is None:
+        assert settings_of(config).workers == 1
+        return
+
+    assert "malformed key 'moksha.workers_per_consumer'; expected a number of threads" in (
+        only_mistake(config)
+    )
+
+
+def test_workers_may_be_written_as_text(config: dict[str, Any]) -> None:
+    assert settings_of(config | {"moksha.workers_per_consumer": "2"}).workers == 2
+
+
+HUB = {"zmq_enabled": True, "endpoints": {}, "validate_signatures": False}
+
+
+@pytest.mark.parametrize("key", HUB)
+def test_a_hub_needs_more(config: dict[str, Any], tmp_path: Path, key: str) -> None:
+    rest = {name: value for name, value in HUB.items() if name != key}
+    folder = tmp_path / "fedmsg.d"
+    folder.mkdir()
+    (folder / "badges.py").write_text("config = {}")
+
+    assert settings_of(config | rest)
+    with pytest.raises(SettingsError) as caught:
+        read_settings(config | rest, in_hub=True)
+    (line,) = caught.value.lines
+    assert line.startswith(f"{folder}: missing key '{key}'; expected ")
+
+
+@pytest.mark.parametrize(("key", "value"), [("zmq_enabled", False), ("endpoints", ["tcp://a"])])
+def test_a_hub_needs_a_bus(config: dict[str, Any], key: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=f"malformed key '{key}'"):
+        read_settings(config | HUB | {key: value}, in_hub=True)
+
+
+def test_on_another_bus_a_hub_needs_nothing_of_zeromqs(config: dict[str, Any]) -> None:
+    read_settings(config | {"stomp_uri": "broker:61613", "validate_signatures": False}, in_hub=True)
