@@ -38,6 +38,15 @@ Test = Callable[[PastMessage], Any]
 _NAME = "datanommer"
 _KEYS = ("filter", "operation", "condition")
 
+#: What the daemon looks into.
+_TABLES: tuple[Any, ...] = (
+    Row.__table__,
+    User.__table__,
+    Package.__table__,
+    users_assoc_table,
+    packages_assoc_table,
+)
+
 _STORED = select(Row.__table__.c.msg_id).where(
     Row.__table__.c.msg_id.in_(bindparam("wanted", expanding=True))
 )
@@ -64,6 +73,12 @@ class History:
         if filled.sliding or filled.msg_id is not None:
             return None
         return repr((self._engine.url, filled.lists, filled.start, filled.end, about))
+
+    def check(self) -> None:
+        """See that the database and its tables are there; raises what SQLAlchemy says if not."""
+        with asking(_NAME), self._engine.connect() as connection:
+            for table in _TABLES:
+                connection.execute(select(table).limit(0))
 
     def stored(self, msg_ids: Iterable[str]) -> set[str]:
         """Tell which of these messages datanommer has stored by now."""
