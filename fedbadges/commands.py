@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import Future
 
 from fedmsg.commands.hub import HubCommand
 
+from fedbadges.patience import Stopped
 from fedbadges.settings import ENABLED, SettingsError, read_settings
 
 _CONSUMER = "fedbadges.consumers:FedoraBadgesConsumer"
@@ -29,28 +32,48 @@ class BadgesCommand(HubCommand):
         self.config[ENABLED] = True
         self.config["explicit_hub_consumers"] = _CONSUMER
         try:
-            read_settings(self.config)
+            read_settings(self.config, in_hub=True)
         except SettingsError as error:
             sys.stderr.writelines(f"{line}\n" for line in error.lines)
             return os.EX_CONFIG
         # Not at the top: importing it installs Twisted's reactor.
         from moksha.hub.reactor import reactor
 
-        started: list[bool] = []
-        reactor.callWhenRunning(lambda: started.append(_stop_unless_consuming(reactor)))
+        from fedbadges.hub_signals import stop_hub
+
+        failed: list[object] = []
+
+        def give_up(reason: object) -> None:
+            failed.append(reason)
+            reactor.callFromThread(stop_hub)
+
+        reactor.callWhenRunning(_watch_consumer, give_up)
         super().run()
-        return 0 if all(started) else 1
+        return 1 if failed else 0
 
 
 def badges() -> None:
     """Be the command ``fedmsg-badges``."""
-    sys.exit(BadgesCommand().execute())
+    try:
+        command = BadgesCommand()
+    except ValueError as error:  # fedmsg's own way to say that a key is missing or malformed
+        sys.stderr.write(f"fedmsg cannot use its configuration: {error}\n")
+        sys.exit(os.EX_CONFIG)
+    sys.exit(command.execute())
 
 
-def _stop_unless_consuming(reactor: object) -> bool:
+def _watch_consumer(give_up: Callable[[object], None]) -> None:
+    """Call ``give_up`` as soon as it is clear that nothing will ever be awarded."""
     import moksha.hub
 
-    if moksha.hub._hub.num_consumers:
-        return True
-    reactor.stop()  # type: ignore[attr-defined]
-    return False
+    consumers = moksha.hub._hub.consumers
+    prepared = getattr(consumers[0], "prepared", None) if consumers else None
+    if prepared is None:
+        give_up("no consumer")
+        return
+
+    def judge(done: Future[None]) -> None:
+        if done.exception() is not None and not isinstance(done.exception(), Stopped):
+            give_up(done.exception())
+
+    prepared.add_done_callback(judge)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from concurrent.futures import Future
 from typing import Any
 
 from fedmsg.consumers import FedmsgConsumer
 from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
-from sqlalchemy import exc
 
-from fedbadges.daemon import Daemon
+from fedbadges.daemon import CannotStart, Daemon
 from fedbadges.hub_signals import heed_signals
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.settings import ENABLED, Settings, SettingsError, read_settings
+from fedbadges.words import shown
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +40,24 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         if settings is None:
             return
         daemon = self._make_daemon(settings)
-        if daemon is None:
+        if daemon is None or not self._join(hub):
             return
-        super().__init__(hub)
         self._daemon = daemon
         daemon.start()
         # The hub's worker threads end during the shutdown, so after it nothing more is handed over.
         reactor.addSystemEventTrigger("after", "shutdown", daemon.stop)
-        reactor.callWhenRunning(heed_signals)
+        reactor.callWhenRunning(heed_signals, daemon.hurry)
+
+    @property
+    def prepared(self) -> Future[None] | None:
+        """Becomes done when awards can be given; None if that will never be."""
+        return None if self._daemon is None else self._daemon.prepared
 
     def consume(self, message: dict[str, Any]) -> None:
-        """Handle one message; called by the hub's worker threads."""
+        """Handle one message; called by the hub's worker threads.
+
+        In blocking mode, raises NotHandled where the message is to be handed over again.
+        """
         if self._daemon is not None:
             self._daemon.handle(message.get("body"), wait=self.blocking_mode)
 
@@ -58,32 +67,36 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         if self._daemon is not None:
             self._daemon.hurry()
 
+    def _join(self, hub: Any) -> bool:
+        try:
+            super().__init__(hub)
+        except Exception as error:  # whatever moksha and fedmsg make of their configuration
+            log.critical("Cannot take part in the hub: %s", shown(error))
+            return False
+        return True
+
     def _make_daemon(self, settings: Settings) -> Daemon | None:
         config = settings.fedmsg
         blocking = asbool(config.get("moksha.blocking_mode", False))
         try:
-            return Daemon(
+            daemon = Daemon(
                 settings,
                 backlog=lambda: 0 if blocking else int(self.incoming.qsize()),
-                workers=1 if blocking else int(config.get("moksha.workers_per_consumer", 1)),
+                workers=1 if blocking else settings.workers,
                 run=_run_here if config.get("zmq_enabled", True) else _run_in_reactor,
             )
-        except Unavailable as unavailable:
-            log.critical("Cannot start: %s", unavailable)
-        except (exc.ProgrammingError, exc.OperationalError) as error:
-            words = " ".join(str(error.orig).split())
-            log.critical(
-                "Cannot start: %s. Are the tables there? 'badges.create_tables': True makes them.",
-                words,
-            )
-        except exc.SQLAlchemyError as error:
-            log.critical("Cannot start: %s", " ".join(str(error).split()))
-        return None
+            # Not with the first message: a mistake is to be seen at once.
+            with contextlib.suppress(Unavailable):
+                daemon.prepare()
+        except CannotStart as error:
+            log.critical("Cannot start: %s", error)
+            return None
+        return daemon
 
 
 def _settings(config: dict[str, Any]) -> Settings | None:
     try:
-        settings, warnings = read_settings(config)
+        settings, warnings = read_settings(config, in_hub=True)
     except SettingsError as error:
         for line in error.lines:
             log.critical("%s", line)

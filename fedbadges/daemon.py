@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import logging
+import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
 from fedbadges.accounts import make_accounts
-from fedbadges.databases import create_history, create_tahrir, despite_races, engine
+from fedbadges.databases import asking, create_history, create_tahrir, despite_races, engine
 from fedbadges.engine import Case, Engine
 from fedbadges.history import History
 from fedbadges.messages import Message, parse_message
+from fedbadges.once import PERIOD, Throttle
 from fedbadges.patience import Patience, Stopped
 from fedbadges.publisher import Publisher
 from fedbadges.ranks import Ranks
 from fedbadges.rulebook import RuleBook, Watcher
-from fedbadges.rules.criteria import Backend, Backends
+from fedbadges.rules.criteria import Backend, Backends, Unavailable
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
@@ -24,18 +29,39 @@ from fedbadges.settings import Settings
 from fedbadges.tahrir import Given, Tahrir
 from fedbadges.usernames import BUILTIN_CATEGORIES, Usernames
 from fedbadges.waiting import WaitingRoom
+from fedbadges.words import kind_of, words_of
 
 log = logging.getLogger(__name__)
 
 _STOPPING = "Stopping before %r could be handled"
+
+#: What a database says, where it is there and still will not be asked, however long one waits.
+#: psycopg2 gives no code for what goes wrong while connecting, so a server that speaks another
+#: language is waited for.
+_HOPELESS = re.compile(
+    r"(database|role) \".*\" does not exist|authentication failed|no pg_hba.conf entry"
+    r"|no password supplied|unable to open database file|readonly database"
+)
+_UNDEFINED_TABLE = "42P01"
+
+
+class CannotStart(Exception):
+    """Something is wrong that waiting does not mend; its text is one line."""
+
+
+class NotHandled(Exception):
+    """A message is not done with, and is to be handed over again, if whoever has it can."""
 
 
 class Daemon:
     """Takes messages and awards badges.
 
     ``backlog`` tells how many messages wait before it, ``workers`` how many threads hand it
-    messages; ``run`` is given to the Publisher. Making one connects to the databases and raises
-    what they raise; nothing happens before ``start``.
+    messages; ``run`` is given to the Publisher. Making one asks nobody anything; after ``prepare``,
+    or a try, comes ``start``.
+
+    ``prepared`` becomes done when the databases have answered and the rules are loaded; it has an
+    exception, CannotStart or Stopped, if that will not be.
     """
 
     def __init__(
@@ -46,11 +72,10 @@ class Daemon:
         workers: int = 1,
         run: Callable[[Callable[[], None]], object] = lambda function: function(),
     ) -> None:
+        self.prepared: Future[None] = Future()
         self._settings = settings
         self._patience = Patience()
-        if settings.create_tables:
-            despite_races(lambda: create_tahrir(settings.tahrir_url))
-            despite_races(lambda: create_history(engine(settings.history_url)))
+        self._failures = Throttle()
         self._history = History(settings)
         self._tahrir = Tahrir(settings)
         self._usernames = Usernames(settings.fedmsg)
@@ -66,34 +91,59 @@ class Daemon:
             settings,
             self._tahrir,
             self._usernames,
-            self._rulebook.load(),
+            RuleSet(),
             self._awarded,
             make_accounts(settings),
         )
-        self._warn_of_nameless(self._engine.rules)
         self._watcher = Watcher(settings.rules_directory, self._reload)
         self._waiting = WaitingRoom(
             self._history.stored,
-            self._decide_unless_stopped,
+            self._decide_after_waiting,
             delay=settings.consume_delay,
             limit=settings.delay_limit,
             backlog=backlog,
             workers=workers,
         )
 
+    def prepare(self) -> None:
+        """See that the databases are fit, and load the rules.
+
+        Raises Unavailable where that may be so later, else CannotStart.
+        """
+        try:
+            self._prepare_databases()
+            rules = self._rulebook.load()
+        except Unavailable as unavailable:
+            if _HOPELESS.search(str(unavailable)):
+                raise CannotStart(str(unavailable)) from unavailable
+            raise
+        except Exception as error:  # a mistake in the schema, a directory that cannot be made, …
+            _trace(error)
+            raise CannotStart(words_of(error) + self._hint(error)) from error
+        self._engine.rules = rules
+        self._warn_of_nameless(rules)
+        self._settle(None)
+
     def start(self) -> None:
-        """Begin to publish, to adjust ranks and to watch for stored messages."""
+        """Begin to publish, to adjust ranks and to watch for stored messages.
+
+        What is not prepared yet is prepared in the background, as soon as the databases answer.
+        """
         self._publisher.start()
         self._ranks.start()
         self._waiting.start()
-        if self._settings.reload:
-            self._watcher.start()
+        if self.prepared.done():
+            self._watch()
+            return
+        threading.Thread(
+            target=self._prepare_patiently, name="fedbadges-start", daemon=True
+        ).start()
 
     def handle(self, body: Any, *, wait: bool = False) -> None:
         """Handle what came from the bus.
 
         Gives back control while the message waits for datanommer, unless ``wait`` says otherwise.
-        Raises nothing for what a message holds.
+        Raises NotHandled with ``wait`` only, and nothing without: what went wrong is logged.
         """
         message = parse_message(body)
         if message is None:
@@ -101,12 +151,18 @@ class Daemon:
             return
         try:
             self._handle(message, wait)
-        except Stopped:
-            log.warning(_STOPPING, message.msg_id)
+        except NotHandled:
+            raise
+        except Exception as error:  # whatever it is, the next message may be luckier
+            failure = self._tell(message, error)
+            if wait:
+                raise failure from None
 
     def hurry(self) -> None:
-        """Wait no more for a database that is away: the daemon is about to stop."""
+        """Wait no more for anything: the daemon is about to stop."""
         self._patience.stop()
+        self._settle(Stopped())
+        self._waiting.hurry()
 
     def stop(self) -> None:
         """Decide what waits, tell the bus what was awarded, and end."""
@@ -116,7 +172,66 @@ class Daemon:
         self._ranks.stop()
         self._publisher.stop()
 
+    def _prepare_databases(self) -> None:
+        if self._settings.create_tables:
+            with asking("tahrir"):
+                despite_races(lambda: create_tahrir(self._settings.tahrir_url))
+            with asking("datanommer"):
+                despite_races(lambda: create_history(engine(self._settings.history_url)))
+        self._history.check()
+
+    def _prepare_patiently(self) -> None:
+        try:
+            self._patience.insist(self.prepare)
+        except Stopped as stopped:
+            self._settle(stopped)
+        except CannotStart as error:
+            log.critical("Cannot start: %s", error)
+            self._settle(error)
+        else:
+            self._watch()
+
+    def _settle(self, failure: Exception | None) -> None:
+        with contextlib.suppress(InvalidStateError):  # the first word on it is the last
+            if failure is None:
+                self.prepared.set_result(None)
+            else:
+                self.prepared.set_exception(failure)
+
+    def _watch(self) -> None:
+        if self._settings.reload:
+            self._watcher.start()
+
+    def _hint(self, error: Exception) -> str:
+        origin = getattr(error, "orig", None)
+        missing = getattr(origin, "pgcode", None) == _UNDEFINED_TABLE
+        missing = missing or str(origin).startswith("no such table")
+        if not missing or self._settings.create_tables:
+            return ""
+        return "; 'badges.create_tables': True makes the tables"
+
+    def _await_start(self, wait: bool) -> None:
+        if wait and not self.prepared.done():
+            raise NotHandled("not started yet")
+        self.prepared.result()
+
+    def _tell(self, message: Message, error: Exception) -> NotHandled:
+        """Log why a message is not handled; gives what says so to whoever handed it over."""
+        if isinstance(error, Stopped):
+            log.warning(_STOPPING, message.msg_id)
+            return NotHandled("stopping")
+        if self._failures.first(("handle", *kind_of(error))):
+            _trace(error)
+            log.error(
+                "Could not handle %r: %s. The same of other messages is not said for %g minutes",
+                message.msg_id,
+                words_of(error),
+                PERIOD / 60,
+            )
+        return NotHandled(words_of(error))
+
     def _handle(self, message: Message, wait: bool) -> None:
+        self._await_start(wait)
         if self._settings.record_messages:
             self._record(message)
         case = self._patience.insist(lambda: self._engine.consider(message))
@@ -144,16 +259,17 @@ class Daemon:
         except Stopped:
             raise
         except Exception as error:  # datanommer cannot hold it; rules may still be about it
-            log.error("Could not store %r: %r", message.msg_id, error)
+            if self._failures.first(("record", *kind_of(error))):
+                log.error("Could not store %r: %s", message.msg_id, words_of(error))
 
     def _decide(self, case: Case) -> None:
         self._patience.insist(lambda: self._engine.decide(case))
 
-    def _decide_unless_stopped(self, case: Case) -> None:
+    def _decide_after_waiting(self, case: Case) -> None:
         try:
             self._decide(case)
-        except Stopped:
-            log.warning(_STOPPING, case.message.msg_id)
+        except Exception as error:  # of a case that nobody waits for, nobody else would hear
+            raise self._tell(case.message, error) from None
 
     def _awarded(self, given: Given) -> None:
         for notice in given.notices:
@@ -190,6 +306,12 @@ def load_backends(settings: Settings) -> Backends:
         except Exception as error:  # somebody else's code; rules without it are not to suffer
             log.error("The criteria backend %r cannot be used: %s", entry.name, error)
     return made
+
+
+def _trace(error: Exception) -> None:
+    """Log where an error came from, unless a database has said all there is to say."""
+    if getattr(error, "orig", None) is None and not isinstance(error, CannotStart):
+        log.debug("The error came from here", exc_info=error)
 
 
 def _names_nobody(rule: Rule) -> bool:

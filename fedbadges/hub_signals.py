@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import moksha.hub
@@ -18,29 +19,34 @@ from twisted.internet.error import ReactorNotRunning
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def heed_signals() -> None:
+def heed_signals(hurry: Callable[[], None]) -> None:
     """Stop the hub when one of the signals comes, and the process at once when a second one does.
 
-    To be called in the running reactor's thread; elsewhere than in the main thread it does nothing.
+    ``hurry`` is called first, in a thread of its own: what the reactor's thread waits for must not
+    keep it from stopping. To be called in the running reactor's thread; elsewhere than in the main
+    thread it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         return
+
+    def first(number: int, frame: FrameType | None) -> None:
+        for other in _SIGNALS:
+            signal.signal(other, _second)
+        # Directly, it could want a lock that this very thread holds.
+        threading.Thread(target=hurry, name="fedbadges-hurry", daemon=True).start()
+        # Unlike a direct call, this wakes the reactor.
+        reactor.callFromThread(stop_hub)
+
     for number in _SIGNALS:
-        signal.signal(number, _first)
-
-
-def _first(number: int, frame: FrameType | None) -> None:
-    for other in _SIGNALS:
-        signal.signal(other, _second)
-    # Unlike a direct call, this wakes the reactor.
-    reactor.callFromThread(_stop)
+        signal.signal(number, first)
 
 
 def _second(number: int, frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def _stop() -> None:
+def stop_hub() -> None:
+    """End the hub that runs in this process; to be called in the reactor's thread."""
     hub = getattr(moksha.hub, "_hub", None)
     if hub is not None:
         hub.stop()

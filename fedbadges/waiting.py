@@ -15,12 +15,16 @@ from dataclasses import dataclass, field
 from fedbadges.engine import Case
 from fedbadges.once import Throttle
 from fedbadges.rules.criteria import Unavailable
+from fedbadges.words import words_of
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks, the first and the longest.
 _SHORTEST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
+
+#: How many messages are named in one line.
+_SHOWN = 10
 
 
 @dataclass(eq=False)
@@ -34,8 +38,9 @@ class WaitingRoom:
     """Holds cases until their message is stored, then has them decided; nobody waits for others.
 
     ``stored`` tells which of some message ids datanommer has; ``decide`` is called with each case,
-    in one of ``workers`` threads. ``delay`` is how many seconds a case waits at most, and above
-    ``limit`` messages of ``backlog`` (those that wait here are added) none waits at all.
+    in one of ``workers`` threads, and says itself what goes wrong. ``delay`` is how many seconds a
+    case waits at most, and above ``limit`` messages of ``backlog`` (those that wait here are added)
+    none waits at all.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class WaitingRoom:
         self._changed = threading.Condition()
         self._stopping = False
         self._late = False
+        self._hasty: list[str | None] = []
         self._failures = Throttle()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="fedbadges-decide")
         self._thread = threading.Thread(target=self._watch, name="fedbadges-waiting", daemon=True)
@@ -74,21 +80,35 @@ class WaitingRoom:
         guest = _Guest(case)
         with self._changed:
             late = self._stopping
-            if not late:
+            if late:
+                self._hasty.append(case.message.msg_id)
+            else:
                 self._guests.append(guest)
                 self._changed.notify()
         if late:
             self._finish(guest)
         return guest.decided
 
-    def stop(self) -> None:
-        """Have everybody decided without further waiting, and return when that is done."""
+    def hurry(self) -> None:
+        """Have everybody decided without further waiting, who is here and who still comes."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
+
+    def stop(self) -> None:
+        """Hurry, and return when everybody is decided."""
+        self.hurry()
         if self._thread.is_alive():
             self._thread.join()
         self._pool.shutdown(wait=True)
+        hasty, self._hasty = self._hasty, []
+        if hasty:
+            log.warning(
+                "Stopping: did not wait for datanommer to store %d messages, so counts may have "
+                "been short of them: %s",
+                len(hasty),
+                _some(hasty),
+            )
 
     def _watch(self) -> None:
         while True:
@@ -106,7 +126,8 @@ class WaitingRoom:
 
     def _release(self, guests: list[_Guest]) -> list[_Guest]:
         """Have those decided whose time has come; gives the others."""
-        crowded = self._stopping or len(guests) + self._backlog() > self._limit
+        stopping = self._stopping
+        crowded = stopping or len(guests) + self._backlog() > self._limit
         stored = self._ask(guests)
         now = time.monotonic()
         found = {guest for guest in guests if guest.case.message.msg_id in stored}
@@ -120,6 +141,8 @@ class WaitingRoom:
         released = found.union(overdue)
         with self._changed:
             self._guests = [guest for guest in self._guests if guest not in released]
+            if stopping:
+                self._hasty += [guest.case.message.msg_id for guest in overdue]
         for guest in guests:
             if guest in released:
                 self._pool.submit(self._finish, guest)
@@ -134,11 +157,12 @@ class WaitingRoom:
             return set()
         except Exception as error:  # nobody is to wait for ever
             if self._failures.first(type(error).__name__):
-                log.error("Cannot see what datanommer has stored: %r", error)
+                log.error("Cannot see what datanommer has stored: %s", words_of(error))
             return set()
 
     def _report(self, found: bool, overdue: list[_Guest]) -> None:
-        if overdue and not self._late:
+        # Whoever wants no waiting expects it.
+        if overdue and not self._late and self._delay:
             self._late = True
             log.warning(
                 "datanommer had not stored %r within %g s; going on without, so counts may be "
@@ -153,9 +177,13 @@ class WaitingRoom:
     def _finish(self, guest: _Guest) -> None:
         try:
             guest.decided.set_result(self._decide(guest.case))
-        except Exception as error:  # of a case that nobody waits for, nobody would hear
-            log.exception("Could not decide %r", guest.case.message.msg_id)
+        except Exception as error:  # for who waits for it
             guest.decided.set_exception(error)
+
+
+def _some(msg_ids: list[str | None]) -> str:
+    shown = ", ".join(map(repr, msg_ids[:_SHOWN]))
+    return shown if len(msg_ids) <= _SHOWN else f"{shown} …"
 
 
 def _pause(guests: list[_Guest]) -> float:

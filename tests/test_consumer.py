@@ -1,5 +1,6 @@
 """The daemon without its hub, and what the consumer does before it takes part."""
 
+import contextlib
 import logging
 import math
 import threading
@@ -13,12 +14,14 @@ import sqlalchemy as sa
 from support.builders import make_config
 from support.bus import fedmsg_body
 from support.databases import Databases, Postgresql, badges, store_message
+from support.outage import Outage
 from support.rules import counting_rule, rule, write_rules
 from support.waiting import eventually
 
 from fedbadges.consumers import FedoraBadgesConsumer
-from fedbadges.daemon import Daemon
-from fedbadges.databases import engine
+from fedbadges.daemon import Daemon, NotHandled
+from fedbadges.databases import create_history, create_tahrir, engine
+from fedbadges.rules.criteria import Unavailable
 from fedbadges.settings import ENABLED, read_settings
 
 NAMED = rule(
@@ -72,6 +75,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
         config |= {f"badges.{name}": value for name, value in keys.items()}
         settings, _ = read_settings(config)
         daemon = Daemon(settings)
+        with contextlib.suppress(Unavailable):
+            daemon.prepare()
         daemon.start()
         started.append(daemon)
         return daemon
@@ -207,32 +212,6 @@ def test_no_message_makes_it_raise_or_stop(
 # An outage
 
 
-class Outage:
-    """Lets nobody connect to a database, and again everybody."""
-
-    def __init__(self, url: str) -> None:
-        self._name = sa.make_url(url).database
-        self._server = sa.create_engine(
-            engine(url).url.set(database="postgres"),
-            isolation_level="AUTOCOMMIT",
-            poolclass=sa.NullPool,
-        )
-
-    def begin(self) -> None:
-        self._execute(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS false")
-        self._execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"  # noqa: S608
-            f" WHERE datname = '{self._name}'"
-        )
-
-    def end(self) -> None:
-        self._execute(f"ALTER DATABASE {self._name} ALLOW_CONNECTIONS true")
-
-    def _execute(self, statement: str) -> None:
-        with self._server.connect() as connection:
-            connection.execute(sa.text(statement))
-
-
 @pytest.fixture
 def served(postgresql: Postgresql) -> Iterator[Databases]:
     made = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
@@ -280,6 +259,144 @@ def test_a_stop_in_an_outage_is_said_without_a_traceback(
     assert said(log, "ERROR") == []
 
 
+def test_a_message_that_is_to_be_handed_over_again_is_not_taken_for_handled(
+    start: Start, served: Databases, log: pytest.LogCaptureFixture
+) -> None:
+    daemon = start(served, consume_delay=0)
+    Outage(served.tahrir_url).begin()
+    raised: list[Exception] = []
+
+    def work() -> None:
+        try:
+            daemon.handle(fedmsg_body("logger.first", {}, "alice"), wait=True)
+        except NotHandled as error:
+            raised.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    eventually(lambda: [w for w in said(log, "WARNING") if "trying again" in w], "a warning")
+    daemon.hurry()
+    worker.join(20)
+
+    assert [str(error) for error in raised] == ["stopping"]
+
+
+def test_what_waiting_does_not_mend_is_one_line(
+    start: Start, database: Databases, log: pytest.LogCaptureFixture
+) -> None:
+    daemon = start(database)
+    with engine(database.tahrir_url).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE assertions RENAME TO elsewhere"))
+
+    for number in (1, 2):
+        daemon.handle(fedmsg_body("logger.first", {}, "alice") | {"msg_id": f"2026-{number}"})
+    with pytest.raises(NotHandled, match="assertions") as caught:
+        daemon.handle(fedmsg_body("logger.first", {}, "alice"), wait=True)
+
+    assert caught.value.__cause__ is None
+    (line,) = said(log, "ERROR")
+    assert line.startswith("Could not handle '2026-1': ")
+    assert "assertions" in line
+    assert len(line) < 400
+
+
+def test_what_cannot_be_decided_after_waiting_is_not_handled_either(
+    start: Start, database: Databases, log: pytest.LogCaptureFixture
+) -> None:
+    daemon = start(database, consume_delay=3600)
+    message = fedmsg_body("git.receive", {"user": "alice"})
+    raised: list[Exception] = []
+
+    def work() -> None:
+        try:
+            daemon.handle(message, wait=True)
+        except NotHandled as error:
+            raised.append(error)
+
+    daemon._engine.decide = lambda case: 1 // 0
+    worker = threading.Thread(target=work)
+    worker.start()
+    eventually(lambda: len(daemon._waiting), "somebody waits")
+    store_message(database, message)
+    worker.join(20)
+
+    assert "ZeroDivisionError" in str(raised[0])
+    (line,) = said(log, "ERROR")
+    assert line.startswith(f"Could not handle '{message['msg_id']}': ZeroDivisionError")
+
+
+def test_what_datanommer_cannot_hold_is_said_once(
+    start: Start, database: Databases, log: pytest.LogCaptureFixture
+) -> None:
+    daemon = start(database, record_messages=True)
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE messages RENAME TO elsewhere"))
+
+    for _ in range(3):
+        daemon.handle(fedmsg_body("other.topic", {}))
+
+    (line,) = said(log, "ERROR")
+    assert line.startswith("Could not store ")
+
+
+# The start
+
+
+@pytest.mark.parametrize("which", ["tahrir_url", "datanommer_url"])
+def test_what_comes_while_a_database_is_away_at_the_start_is_handled_when_it_answers(
+    start: Start, served: Databases, which: str, log: pytest.LogCaptureFixture
+) -> None:
+    outage = Outage(getattr(served, which))
+    outage.begin()
+    daemon = start(served, record_messages=True)
+    worker = threading.Thread(
+        target=lambda: daemon.handle(fedmsg_body("logger.first", {}, "alice"))
+    )
+    worker.start()
+    eventually(lambda: [w for w in said(log, "WARNING") if "trying again" in w], "a warning")
+    with pytest.raises(NotHandled, match="not started yet"):
+        daemon.handle(fedmsg_body("logger.first", {}, "bob"), wait=True)
+    assert worker.is_alive()
+
+    outage.end()
+    worker.join(20)
+
+    assert list(badges(served, "alice")) == ["first"]
+    assert len([w for w in said(log, "WARNING") if "trying again" in w]) == 1
+    assert said(log, "CRITICAL", "ERROR") == []
+
+
+def test_a_stop_before_the_start_is_over_lets_nobody_hang(
+    start: Start, served: Databases, log: pytest.LogCaptureFixture
+) -> None:
+    Outage(served.tahrir_url).begin()
+    daemon = start(served)
+    body = fedmsg_body("logger.first", {}, "alice") | {"msg_id": "2026-1"}
+    worker = threading.Thread(target=daemon.handle, args=[body])
+    worker.start()
+
+    daemon.stop()
+    worker.join(20)
+
+    assert not worker.is_alive()
+    assert "Stopping before '2026-1' could be handled" in said(log, "WARNING")
+
+
+def test_what_turns_out_to_be_wrong_when_the_database_answers_is_critical(
+    start: Start, served: Databases, log: pytest.LogCaptureFixture
+) -> None:
+    outage = Outage(served.datanommer_url)
+    outage.begin()
+    create_tahrir(served.tahrir_url)
+    daemon = start(served, create_tables=False)
+
+    outage.end()
+    eventually(lambda: said(log, "CRITICAL"), "a critical line")
+
+    assert daemon.prepared.exception(20) is not None
+    daemon.handle(fedmsg_body("logger.first", {}, "alice"))
+
+
 # The consumer
 
 
@@ -290,11 +407,29 @@ class Hub:
         self.config = config
 
 
+class BlockingHub(Hub):
+    """As much of a hub as a consumer sees that is called by hand."""
+
+    def subscribe(self, topic: str, callback: Any) -> None:
+        """Subscribe to nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+def hub_config(databases: Databases, directory: Path, **keys: Any) -> dict[str, Any]:
+    config = make_config(databases, directory) | {ENABLED: True}
+    config |= {"zmq_enabled": True, "endpoints": {}, "validate_signatures": False}
+    return config | {f"badges.{name}": value for name, value in keys.items()}
+
+
 def test_mistakes_in_the_configuration_are_critical_lines(
     tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    config = make_config(Databases("sqlite", "sqlite://", "sqlite://"), tmp_path)
-    config |= {ENABLED: True, "badges.consume_delay": "soon", "badges.delay_limit": -1}
+    config = hub_config(
+        Databases("sqlite", "sqlite://", "sqlite://"), tmp_path, consume_delay="soon"
+    )
+    config |= {"badges.delay_limit": -1}
 
     FedoraBadgesConsumer(Hub(config))
 
@@ -307,11 +442,78 @@ def test_mistakes_in_the_configuration_are_critical_lines(
 def test_missing_tables_are_one_critical_line(
     database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    FedoraBadgesConsumer(Hub(make_config(database, tmp_path) | {ENABLED: True}))
+    for created in (lambda: create_history(engine(database.datanommer_url)), lambda: None):
+        log.clear()
+        FedoraBadgesConsumer(Hub(hub_config(database, tmp_path)))
+        created()
+
+        (line,) = said(log, "CRITICAL")
+        assert line.startswith("Cannot start: ")
+        assert line.endswith("; 'badges.create_tables': True makes the tables")
+
+
+def test_where_tables_are_there_and_are_others_nothing_is_said_of_making_them(
+    database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    create_history(engine(database.datanommer_url))
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE messages RENAME COLUMN agent_name TO actor"))
+
+    FedoraBadgesConsumer(Hub(hub_config(database, tmp_path)))
 
     (line,) = said(log, "CRITICAL")
-    assert line.startswith("Cannot start: ")
-    assert "badges.create_tables" in line
+    assert "agent_name" in line
+    assert "create_tables" not in line
+
+
+@pytest.mark.parametrize("part", ["database", "username"])
+def test_a_database_that_waiting_does_not_make_is_one_critical_line(
+    served: Databases, part: str, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    url = engine(served.datanommer_url).url.set(**{part: "nobody_knows"})
+    wrong = Databases("postgresql", served.tahrir_url, url.render_as_string(hide_password=False))
+
+    FedoraBadgesConsumer(Hub(hub_config(wrong, tmp_path)))
+
+    (line,) = said(log, "CRITICAL")
+    assert line.startswith("Cannot start: datanommer: ")
+    assert '"nobody_knows" does not exist' in line
+
+
+def test_what_the_hub_stumbles_over_is_one_critical_line(
+    database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    consumer = FedoraBadgesConsumer(Hub(hub_config(database, tmp_path, create_tables=True)))
+
+    (line,) = said(log, "CRITICAL")
+    assert line.startswith("Cannot take part in the hub: AttributeError(")
+    assert consumer.prepared is None
+
+
+def test_in_blocking_mode_the_hub_is_told_what_was_handled(
+    served: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    write_rules(tmp_path / "rules", RULES)
+    config = hub_config(served, tmp_path / "rules", create_tables=True, record_messages=True)
+    consumer = FedoraBadgesConsumer(BlockingHub(config | {"moksha.blocking_mode": True}))
+    handled: list[bool] = []
+
+    def take() -> None:
+        body = fedmsg_body("logger.first", {}, "alice")
+        handled.append(consumer._consume({"topic": body["topic"], "body": body}))
+
+    try:
+        take()
+        Outage(served.tahrir_url).begin()
+        reactor_thread = threading.Thread(target=take)
+        reactor_thread.start()
+        eventually(lambda: [w for w in said(log, "WARNING") if "trying again" in w], "a warning")
+        consumer.stop()
+        reactor_thread.join(20)
+    finally:
+        consumer._daemon.stop()
+
+    assert handled == [True, False]
 
 
 def test_a_database_that_is_away_at_the_start_is_one_critical_line(
@@ -319,7 +521,7 @@ def test_a_database_that_is_away_at_the_start_is_one_critical_line(
 ) -> None:
     away = Databases("sqlite", f"sqlite:///{tmp_path}/a/b.db", f"sqlite:///{tmp_path}/a/b.db")
 
-    FedoraBadgesConsumer(Hub(make_config(away, tmp_path) | {ENABLED: True}))
+    FedoraBadgesConsumer(Hub(hub_config(away, tmp_path)))
 
     (line,) = said(log, "CRITICAL")
     assert "unable to open database file" in line
@@ -328,7 +530,7 @@ def test_a_database_that_is_away_at_the_start_is_one_critical_line(
 def test_unknown_keys_are_warned_of(
     database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    config = make_config(database, tmp_path) | {ENABLED: True, "badges.delay_limits": 5}
+    config = hub_config(database, tmp_path, delay_limits=5)
 
     FedoraBadgesConsumer(Hub(config))
 

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from support.bus import Bus
-from support.databases import PASSWORD, Databases, tahrir
-from support.deployment import run_deployment, start, started
+from support.databases import PASSWORD, Databases, Postgresql, tahrir
+from support.deployment import make_hub, run_deployment, run_hubs, start, started
 from support.hub import Hub, default_settings
+from support.outage import Outage
 from support.rules import counting_rule, rule, write_rules
 from support.waiting import eventually
+
+from fedbadges.databases import create_history, engine
 
 FIRST = {"first": counting_rule("First Step", "logger.first", 1)}
 
@@ -163,7 +166,12 @@ def test_a_password_is_not_logged_when_the_database_cannot_be_used(
     hub.start(command)
 
     eventually(
-        lambda: not hub.running() or hub.logged("ERROR") or hub.logged("CRITICAL"),
+        lambda: (
+            not hub.running()
+            or hub.logged("WARNING", "trying again")
+            or hub.logged("ERROR")
+            or hub.logged("CRITICAL")
+        ),
         "the daemon notices",
     )
     assert PASSWORD not in hub.log()
@@ -185,6 +193,97 @@ def test_what_looks_wrong_at_the_start_is_a_warning(
     # Of rules that need a plugin to have candidates, which these are.
     nameless = hub.wait_for_log("WARNING", "nobody-knows-whom")
     assert "first-step" not in nameless
+
+
+OF_FEDMSG = ["zmq_enabled", "endpoints", "validate_signatures"]
+
+
+@pytest.mark.parametrize("key", OF_FEDMSG)
+def test_the_command_refuses_to_run_without_what_fedmsg_requires(
+    hub: Hub, settings: dict[str, object], key: str
+) -> None:
+    rest = {name: value for name, value in settings.items() if name != key}
+    hub.configure(rest | {"disable_defaults": True})
+
+    hub.start("fedmsg-badges")
+
+    assert hub.exit_code() > 0
+    assert not hub.lines_with("Traceback")
+
+
+@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])
+def test_a_database_that_is_away_at_the_start_is_waited_for(
+    postgresql: Postgresql, tmp_path: Path, command: str
+) -> None:
+    databases = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
+    outage = Outage(databases.tahrir_url)
+    outage.begin()
+    bus = Bus()
+    hub = make_hub(tmp_path / "hub", databases, bus, FIRST)
+    try:
+        with run_hubs(bus, hub, command=command):
+            bus.publish("logger.first", username="ann")
+            hub.wait_for_log("WARNING", "tahrir", "trying again")
+            outage.end()
+            bus.wait_for_award("ann", "first-step")
+    finally:
+        bus.close()
+        postgresql.drop_database(databases.tahrir_url)
+        postgresql.drop_database(databases.datanommer_url)
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_an_outage_does_not_keep_it_from_stopping(
+    postgresql: Postgresql, tmp_path: Path, blocking: bool
+) -> None:
+    databases = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
+    bus = Bus()
+    hub = make_hub(tmp_path / "hub", databases, bus, FIRST, {"moksha.blocking_mode": blocking})
+    try:
+        start(bus, hub)
+        Outage(databases.datanommer_url).begin()
+        message = bus.publish("logger.first", username="ann")
+        hub.wait_for_log("WARNING", "datanommer", "trying again")
+
+        assert hub.stop() == 0
+
+        assert hub.logged("WARNING", f"Stopping before '{message['msg_id']}' could be handled")
+    finally:
+        hub.kill()
+        bus.close()
+        postgresql.drop_database(databases.tahrir_url)
+        postgresql.drop_database(databases.datanommer_url)
+
+
+def test_the_command_ends_when_what_it_waited_for_cannot_be_used(
+    postgresql: Postgresql, tmp_path: Path
+) -> None:
+    databases = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
+    outage = Outage(databases.tahrir_url)
+    outage.begin()
+    bus = Bus()
+    hub = make_hub(
+        tmp_path / "hub",
+        databases,
+        bus,
+        FIRST,
+        {"badges.create_tables": False, "datanommer.sqlalchemy.url": f"sqlite:///{tmp_path}/d"},
+    )
+    create_history(engine(f"sqlite:///{tmp_path}/d"))
+    try:
+        start(bus, hub, command="fedmsg-badges")
+        hub.wait_for_log("WARNING", "tahrir", "trying again")
+        outage.end()
+
+        assert hub.exit_code() == 1
+
+        assert hub.logged("CRITICAL", "Cannot start", "badges.create_tables")
+        assert not hub.lines_with("Traceback")
+    finally:
+        hub.kill()
+        bus.close()
+        postgresql.drop_database(databases.tahrir_url)
+        postgresql.drop_database(databases.datanommer_url)
 
 
 @pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])

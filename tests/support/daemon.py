@@ -36,6 +36,7 @@ class Running:
             **keys,
         )
         self._daemon = Daemon(settings)
+        self._daemon.prepare()
 
     def handle(self, body: dict[str, Any]) -> None:
         """Handles a message, and returns when that is done."""
