@@ -187,7 +187,7 @@ def test_neither_banned_names_nor_addresses_become_persons(
     deployment: Deployment, username: str
 ) -> None:
     deployment.publish("logger.first", username=username)
-    wait_until_handled(deployment, f"after-{username.replace(':', '.')}-")
+    wait_until_handled(deployment, f"after-{username.replace(':', '.')}-x")
 
     with tahrir(deployment.databases) as database:
         assert database.get_person(nickname=username) is None
