@@ -212,9 +212,9 @@ def test_where_the_bus_is_not_zeromq_it_is_left_to_whoever_runs_the_hub(
     publisher.stop()
 
     assert len(handed) == 1
-    (line,) = log.messages
-    assert line.startswith("Could not publish badge.award {'number': 1}: ")
-    assert log.records[0].levelname == "ERROR"
+    (record,) = [record for record in log.records if record.name == "fedbadges.publisher"]
+    assert record.getMessage().startswith("Could not publish badge.award {'number': 1}: ")
+    assert record.levelname == "ERROR"
 
 
 def test_what_was_left_to_somebody_who_has_ended_is_said_at_the_stop(
