@@ -16,7 +16,7 @@ REQUIRES = [
     # PostgreSQL; datanommer.models imports it, and on Python 3.10 asks for one before 2.9.
     "psycopg2 >= 2.9.13; python_version >= '3.11'",
     "psycopg2 >= 2.8.6; python_version < '3.11'",
-    "watchdog >= 7.0",  # notices that rule files changed
+    "watchdog >= 6.0",  # notices that rule files changed
     "requests >= 2.34",  # asks Libravatar
     "dogpile.cache >= 1.5",  # remembers who has an account, and counts
     # fedmsg and moksha load plugins through pkg_resources: 82 has none,
