@@ -14,7 +14,8 @@ from fedbadges.rules.document import Mapping, Node
 from fedbadges.rules.operators import OPERATORS, Check, parse_operator
 from fedbadges.rules.parsing import as_text, only_entry
 from fedbadges.rules.problems import Problems
-from fedbadges.settings import FASJSON_MISSING, Settings, has_fasjson_client
+from fedbadges.settings import Settings
+from fedbadges.values import FASJSON_MISSING, has_fasjson_client
 
 if TYPE_CHECKING:
     from fedbadges.fasjson_http import Service
