@@ -1,6 +1,6 @@
 """FASJSON by way of fasjson-client, which is imported here and nowhere else.
 
-It is an extra, ``fedbadges[fasjson]``: GSSAPI needs a C compiler to install.
+It is an extra, ``fasjson``, since GSSAPI needs a C compiler to install.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ from sqlalchemy import URL
 from fedbadges.counts import cache_region
 from fedbadges.databases import parse_url
 
-FASJSON_MISSING = "fasjson-client is not installed; pip install 'fedbadges[fasjson]'"
+FASJSON_MISSING = (
+    "fasjson-client is not installed; pip install '.[fasjson]' in a clone of fedbadges"
+)
 
 _DAY = 86_400
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib.metadata import requires
 from pathlib import Path
 
 
@@ -23,7 +24,17 @@ def missing() -> list[str]:
     return [name for name, there in found.items() if not there]
 
 
+def wanted() -> list[str]:
+    """Return what the extra asks for, as the fedbadges says that is installed here.
+
+    Looked for by its name, it could be another project's; from the clone, it would be built anew,
+    and no longer by way of the source archive.
+    """
+    lines = requires("fedbadges") or []
+    return [line.partition(";")[0] for line in lines if 'extra == "fasjson"' in line]
+
+
 if missing():
     print(f"fasjson is not tested: it would need {' and '.join(missing())}")
     sys.exit()
-sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", "-qq", "fedbadges[fasjson]"]))
+sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", "-qq", *wanted()]))

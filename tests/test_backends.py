@@ -158,7 +158,7 @@ def test_a_rule_about_groups_needs_the_extra(
     assert_mistakes(
         "criteria:\n  fasjson: →{→grup: packager}\n",
         "'fasjson' cannot be asked: fasjson-client is not installed; "
-        "pip install 'fedbadges[fasjson]'",
+        "pip install '.[fasjson]' in a clone of fedbadges",
         "unknown key 'grup' in fasjson criteria; did you mean 'group'? There are 'group'",
         using=backends(tmp_path, **{"badges.fasjson.url": "https://fasjson.example.org"}),
     )

@@ -218,7 +218,7 @@ def test_an_accounts_service_needs_its_client(
 
     assert only_mistake(config | keys).endswith(
         ": malformed key 'badges.accounts'; expected None or 'fasjson' "
-        "(fasjson-client is not installed; pip install 'fedbadges[fasjson]')"
+        "(fasjson-client is not installed; pip install '.[fasjson]' in a clone of fedbadges)"
     )
 
 
