@@ -32,8 +32,8 @@ FILTER_KEYS = ("usernames", "not_usernames", *LIST_KEYS, *TEXT_KEYS, *TIME_KEYS,
 MAX_TEXT = 2000
 
 _NAMED = frozenset(["users", "not_users", "agents", "not_agents"])
-# Where an empty text, or nothing but wildcards, would mean every message.
-_NEVER_ALL = frozenset(["msg_id", "contains"])
+# An empty text stands in every message, and is no message's id.
+_NEVER_EMPTY = frozenset(["msg_id", "contains"])
 _ALIASES = {"usernames": "users", "not_usernames": "not_users"}
 
 _AGE = re.compile(r"\s*(\d{1,6})\s+(second|minute|hour|day|week|month|year)s?\s+ago\s*")
@@ -80,15 +80,6 @@ class FilledFilter:
     end: datetime.datetime | None = None
     sliding: bool = False
     pages: Pages = Pages()
-
-    def as_query(self) -> dict[str, Any]:
-        """Give the arguments for ``datanommer.models.Message.make_query``."""
-        arguments: dict[str, Any] = {key: list(values) for key, values in self.lists}
-        if self.msg_id is not None:
-            arguments["msg_id"] = self.msg_id
-        if self.start is not None:
-            arguments |= {"start": self.start, "end": self.end}
-        return arguments
 
 
 #: One value of a filter, as the rule has it.
@@ -224,7 +215,7 @@ def _text(key: str, value: Any) -> str:
     text = str(value)
     if len(text) > MAX_TEXT:
         raise Missing(f"{key} is filtered by at most {MAX_TEXT} characters")
-    if key in _NEVER_ALL and not text.strip("%_"):
+    if key in _NEVER_EMPTY and not text:
         raise Missing(f"nothing to filter {key} by")
     # No row can have these, and PostgreSQL refuses to be asked.
     if "\x00" in text or not _encodable(text):

@@ -5,7 +5,7 @@ import datetime
 import pytest
 from support.inline import load, message
 
-from fedbadges.rules.filters import FilledFilter, Filter
+from fedbadges.rules.filters import FilledFilter, Filter, Pages
 from fedbadges.rules.templates import Missing
 
 NOW = datetime.datetime(2023, 11, 14, 22, 13, 20)
@@ -96,11 +96,19 @@ def test_nor_does_it_where_a_lambda_gives_nothing_to_filter_by(value):
         fill(f"topics: {{lambda: '{value}'}}".replace("'deep'", '"deep"'))
 
 
-@pytest.mark.parametrize("text", ["", "%", "_%%_"])
-def test_a_value_of_the_message_never_asks_for_every_past_message(text):
-    for filter_ in ("msg_id: '%(msg.x)s'", "contains: '%(msg.x)s'", "contains: [a, '%(msg.x)s']"):
-        with pytest.raises(Missing, match="nothing to filter"):
-            fill(filter_, msg={"x": text})
+@pytest.mark.parametrize(
+    "filter_text", ["msg_id: '%(msg.x)s'", "contains: '%(msg.x)s'", "contains: [a, '%(msg.x)s']"]
+)
+def test_an_empty_text_in_the_message_never_asks_for_every_past_message(filter_text):
+    with pytest.raises(Missing, match="nothing to filter"):
+        fill(filter_text, msg={"x": ""})
+
+
+@pytest.mark.parametrize("text", ["%", "_%%_", " "])
+def test_no_other_text_has_a_meaning_of_its_own(text):
+    assert fill("msg_id: '%(msg.x)s'", msg={"x": text}).msg_id == text
+    assert fill("contains: '%(msg.x)s'", msg={"x": text}).lists == (("contains", (text,)),)
+    assert lists("contains: ['%', '_']") == {"contains": ("%", "_")}
 
 
 ATTACKS = [
@@ -192,27 +200,26 @@ def test_nor_does_it_match_where_time_does_not_reach(number):
 
 
 def test_msg_id_is_one_text():
-    assert fill("msg_id: 2024-77").as_query() == {"msg_id": "2024-77"}
-    assert fill("msg_id: '%(msg_id)s'").as_query() == {"msg_id": "2024-1"}
+    assert fill("msg_id: 2024-77") == FilledFilter((), msg_id="2024-77")
+    assert fill("msg_id: '%(msg_id)s'") == FilledFilter((), msg_id="2024-1")
     with pytest.raises(Missing):
         fill("msg_id: '%(msg.users)s'")
 
 
-def test_pages_are_no_part_of_what_is_counted():
-    found = fill("topics: [a], page: 2, rows_per_page: 9999999, order: desc")
-    assert (found.pages.page, found.pages.rows_per_page, found.pages.order) == (2, 9999999, "desc")
-    assert found.as_query() == {"topics": ["a"]}
+def test_pages_are_kept_apart_from_what_is_counted():
+    assert fill("topics: [a], page: 2, rows_per_page: 9999999, order: desc") == FilledFilter(
+        (("topics", ("a",)),), pages=Pages(2, 9999999, "desc")
+    )
 
 
-def test_the_arguments_are_those_of_datanommer():
+def test_the_keys_of_a_filter_are_filled_in_together():
     found = fill("usernames: [a], not_topics: [b], msg_id: c, start: 2023-11-01")
-    assert found.as_query() == {
-        "users": ["a"],
-        "not_topics": ["b"],
-        "msg_id": "c",
-        "start": datetime.datetime(2023, 11, 1),
-        "end": END,
-    }
+    assert found == FilledFilter(
+        (("not_topics", ("b",)), ("users", ("a",))),
+        msg_id="c",
+        start=datetime.datetime(2023, 11, 1),
+        end=END,
+    )
 
 
 def test_the_same_question_is_recognised_whatever_its_order():
