@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.compiler import compiles
 
+from fedbadges.prepared import keep_plans
 from fedbadges.rules.criteria import Unavailable
 
 log = logging.getLogger(__name__)
@@ -105,25 +106,31 @@ def engine(url: URL | str) -> Engine:
     return _engine(parse_url(url) if isinstance(url, str) else url)
 
 
-def reader(url: URL | str) -> Engine:
+def reader(url: URL | str, prepare: bool = True) -> Engine:
     """Give the one for questions, which are many: each is one way to the database and back.
 
-    So it has no transactions, and a connection is tried only after it was idle.
+    So it has no transactions, and a connection is tried only after it was idle. With ``prepare``
+    PostgreSQL plans what is asked often once a connection.
     """
-    url = parse_url(url) if isinstance(url, str) else url
-    return _engine(url, isolation_level="AUTOCOMMIT")
+    return _reader(parse_url(url) if isinstance(url, str) else url, prepare)
 
 
 @functools.cache
-def _engine(url: URL, isolation_level: Any = None) -> Engine:
-    options = {} if isolation_level is None else {"isolation_level": isolation_level}
-    if url.get_backend_name() == "sqlite":
-        made = create_engine(url, connect_args={"timeout": _SQLITE_PATIENCE}, **options)
-        event.listen(made, "connect", _prepare_sqlite)
-        return made
-    if not options:
+def _engine(url: URL, **options: Any) -> Engine:
+    if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
-    made = create_engine(url, **options)
+    made = create_engine(url, connect_args={"timeout": _SQLITE_PATIENCE}, **options)
+    event.listen(made, "connect", _prepare_sqlite)
+    return made
+
+
+@functools.cache
+def _reader(url: URL, prepare: bool) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        return _engine(url, isolation_level="AUTOCOMMIT")
+    made = create_engine(url, isolation_level="AUTOCOMMIT")
+    if prepare:
+        event.listen(made, "connect", keep_plans)
     event.listen(made, "checkin", _note_use)
     event.listen(made, "checkout", _ping_if_idle)
     return made

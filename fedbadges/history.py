@@ -10,7 +10,7 @@ from typing import Any
 
 from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import Connection, Engine, Table, bindparam, exc, select
+from sqlalchemy import Connection, Engine, Table, exc, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,7 @@ from fedbadges.counts import Counts, Tally, cache_region
 from fedbadges.databases import asking, engine, reader, reading_all
 from fedbadges.messages import Message, category_of, fits_databases
 from fedbadges.once import Throttle
+from fedbadges.prepared import Prepared, listed, one_of
 from fedbadges.query import Messages, PastMessage, Query
 from fedbadges.questions import Numbers, prepare
 from fedbadges.rules.conditions import Condition, parse_condition
@@ -47,8 +48,8 @@ _TABLES: tuple[Any, ...] = (
     packages_assoc_table,
 )
 
-_STORED = select(Row.__table__.c.msg_id).where(
-    Row.__table__.c.msg_id.in_(bindparam("wanted", expanding=True))
+_STORED = Prepared(
+    select(Row.__table__.c.msg_id).where(one_of(Row.__table__.c.msg_id, listed("wanted")))
 )
 
 #: How many new messages are read at once; more are streamed.
@@ -60,7 +61,7 @@ class History:
 
     def __init__(self, settings: Settings) -> None:
         self._engine = engine(settings.history_url)
-        self._reader = reader(settings.history_url)
+        self._reader = reader(settings.history_url, settings.prepare_statements)
         self._numbers = Numbers()
         self._stumbles = Throttle()
         self._counts = Counts(
@@ -86,7 +87,7 @@ class History:
         if not wanted:
             return set()
         with asking(_NAME), self._reader.connect() as connection:
-            return set(connection.scalars(_STORED, {"wanted": wanted}))
+            return set(_STORED.ask(connection, {"wanted": wanted}).scalars())
 
     def count(self, filled: FilledFilter, enough: int | None = None) -> int:
         """Count the past messages that a filter gives, or ``enough`` where there are that many."""
@@ -168,8 +169,7 @@ class _Counting:
             asked = prepare(connection, self.numbers, self.filled, after, limit)
             if asked is None:
                 return Tally(0, 0, complete=True)
-            row = connection.execute(asked.count(), {**asked.parameters, "safe": safe}).one()
-        settled, total = row
+            settled, total = asked.count(connection, safe)
         return Tally(settled, total, complete=limit is None or total < limit)
 
 
@@ -200,8 +200,7 @@ class _Testing:
         asked = prepare(connection, self.numbers, self.filled, after, most)
         if asked is None:
             return []
-        result = connection.execute(asked.messages(), asked.parameters)
-        messages = (PastMessage(row, connection) for row in result)
+        messages = (PastMessage(row, connection) for row in asked.messages(connection))
         return messages if most is None else list(messages)
 
     def _tally(
@@ -240,7 +239,7 @@ class PastMessages:
 
     def value(self, subject: Question) -> Any:
         """Compute the operation; once for all rules that ask the same of the same message."""
-        filled = self.filter.fill(subject.message, subject.recipient)
+        filled = self._fill(subject)
         if self._counts(filled):
             return self._count(subject, filled)
         assert isinstance(self.operation, LambdaOperation)
@@ -252,12 +251,18 @@ class PastMessages:
 
     def foresee(self, subject: Question) -> None:
         """Take note of how many messages will have to be counted, for all rules together."""
-        filled = self.filter.fill(subject.message, subject.recipient)
+        filled = self._fill(subject)
         if not self._counts(filled):
             return
         key = (filled, self.operation, "enough")
         enough, known = self.condition.enough, subject.memo.get(key, 0)
         subject.memo[key] = None if enough is None or known is None else max(enough, known)
+
+    def _fill(self, subject: Question) -> FilledFilter:
+        return subject.once(
+            (id(self), subject.recipient),
+            lambda: self.filter.fill(subject.message, subject.recipient),
+        )
 
     def _counts(self, filled: FilledFilter) -> bool:
         """Tell whether the operation counts messages one by one."""

@@ -20,6 +20,7 @@ from datanommer.models import Package, User, packages_assoc_table, users_assoc_t
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    CursorResult,
     DateTime,
     Select,
     String,
@@ -31,6 +32,7 @@ from sqlalchemy import (
     select,
 )
 
+from fedbadges.prepared import Prepared, listed, one_of
 from fedbadges.rules.filters import FilledFilter
 
 _ROWS = Row.__table__
@@ -40,9 +42,6 @@ _MOST = 100_000
 
 #: Stands before what has no meaning of its own in a pattern.
 _ESCAPE = "\\"
-
-#: With more values than this for a key, a question hardly comes again.
-_USUAL = 20
 
 _COLUMNS = {
     "topics": _ROWS.c.topic,
@@ -54,7 +53,12 @@ _NAMES: dict[str, tuple[Any, Any]] = {
     "packages": (Package.__table__, packages_assoc_table),
 }
 
-#: What distinguishes statements: the keys of a filter with the number of their values.
+_NUMBERS = {
+    kind: Prepared(select(table.c.name, table.c.id).where(one_of(table.c.name, listed("wanted"))))
+    for kind, (table, _) in _NAMES.items()
+}
+
+#: What distinguishes statements: the keys of a filter, and how many texts ``contains`` has.
 Shape = tuple[tuple[str, int], ...]
 
 
@@ -65,23 +69,27 @@ class Asked:
     shape: Shape
     parameters: Mapping[str, Any]
 
-    def count(self) -> Any:
-        """Give the statement that counts: how many are ``settled``, and how many there are."""
-        return self._made(_count)
+    def count(self, connection: Connection, safe: datetime.datetime) -> tuple[int, int]:
+        """Count: how many were sent up to ``safe``, naive UTC, and how many there are."""
+        row = self._ask(_count(self.shape), connection, {"safe": safe}).one()
+        return row.settled, row.total
 
-    def messages(self) -> Select[Any]:
-        """Give the statement for the messages, oldest first."""
-        made: Select[Any] = self._made(_messages)
-        return made
+    def messages(self, connection: Connection) -> CursorResult[Any]:
+        """Ask for the messages, oldest first."""
+        return self._ask(_messages(self.shape), connection, {})
 
     def rows(self) -> Select[Any]:
         """Give a statement for the messages as datanommer's objects, with its parameters in it."""
         return _narrowed(select(Row), self.shape).params(dict(self.parameters))
 
-    def _made(self, make: Any) -> Any:
-        """Make a statement, or take it from those that were made before."""
-        usual = all(count <= _USUAL for _, count in self.shape)
-        return make(self.shape) if usual else make.__wrapped__(self.shape)
+    def _ask(
+        self, prepared: Prepared, connection: Connection, more: Mapping[str, Any]
+    ) -> CursorResult[Any]:
+        parameters = {**self.parameters, **more}
+        if ("after", 1) in self.shape:
+            return prepared.ask(connection, parameters)
+        # Of a whole history, how best to find something depends on what.
+        return connection.execute(prepared.statement, parameters)
 
 
 class Numbers:
@@ -94,7 +102,7 @@ class Numbers:
         """Give the numbers of those names that datanommer knows."""
         new = [name for name in names if (kind, name) not in self._known]
         if new:
-            rows = connection.execute(_numbers(kind, len(new)), _named("name", new))
+            rows = _NUMBERS[kind].ask(connection, {"wanted": new})
             if len(self._known) > _MOST:
                 self._known.clear()
             self._known.update({(kind, row.name): row.id for row in rows})
@@ -124,9 +132,12 @@ def prepare(
                 return None
         if key == "contains":
             given = [f"%{_literally(value)}%" for value in values]
-        if given:
+        if given and key == "contains":
             shape.append((key, len(given)))
             parameters |= _named(key, given)
+        elif given:
+            shape.append((key, 1))
+            parameters[key] = list(given)
     others = {
         "msg_id": filled.msg_id,
         "start": filled.start,
@@ -140,23 +151,18 @@ def prepare(
 
 
 @functools.lru_cache(maxsize=1000)
-def _count(shape: Shape) -> Any:
+def _count(shape: Shape) -> Prepared:
     sent = _narrowed(select(_ROWS.c.timestamp), shape).subquery()
     settled = func.count().filter(sent.c.timestamp <= bindparam("safe", type_=DateTime()))
-    return select(settled, func.count()).select_from(sent)
+    both: Select[Any] = select(settled.label("settled"), func.count().label("total"))  # type: ignore[assignment]
+    return Prepared(both.select_from(sent))
 
 
 @functools.lru_cache(maxsize=1000)
-def _messages(shape: Shape) -> Select[Any]:
+def _messages(shape: Shape) -> Prepared:
     columns = ("id", "msg_id", "topic", "timestamp", "category", "msg")
     messages = select(*(_ROWS.c[name] for name in columns)).order_by(_ROWS.c.timestamp)
-    return _narrowed(messages, shape)
-
-
-@functools.lru_cache(maxsize=100)
-def _numbers(kind: str, count: int) -> Select[Any]:
-    table, _ = _NAMES[kind]
-    return select(table.c.name, table.c.id).where(table.c.name.in_(_binds("name", count, None)))
+    return Prepared(_narrowed(messages, shape))
 
 
 def _narrowed(statement: Select[Any], shape: Shape) -> Select[Any]:
@@ -171,10 +177,9 @@ def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
     for key, count in shape:
         kind = key.removeprefix("not_")
         if kind in _COLUMNS:
-            column = _COLUMNS[kind]
-            condition = or_(*(column == bind for bind in _binds(key, count, column.type)))
+            condition: ColumnElement[bool] = one_of(_COLUMNS[kind], listed(key))
         elif kind in _NAMES:
-            condition = _about(key, count, recent="after" in present)
+            condition = _about(key, recent="after" in present)
         elif kind == "contains":
             condition = or_(
                 *(_ROWS.c.msg.like(bind, escape=_ESCAPE) for bind in _binds(key, count, String()))
@@ -190,12 +195,12 @@ def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
         yield sent > bindparam("after", type_=sent.type)
 
 
-def _about(key: str, count: int, recent: bool) -> ColumnElement[bool]:
+def _about(key: str, recent: bool) -> ColumnElement[bool]:
     _, table = _NAMES[key.removeprefix("not_")]
     conditions = [
         table.c.msg_id == _ROWS.c.id,
         table.c.msg_timestamp == _ROWS.c.timestamp,
-        table.c[0].in_(_binds(key, count, None)),
+        one_of(table.c[0], listed(key)),
     ]
     if recent:
         # The same is said of the message's own timestamp; here an index can use it.

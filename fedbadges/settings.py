@@ -49,6 +49,7 @@ class Settings:
     reload: bool
     keep_counts: bool
     keep_counts_distance: float
+    prepare_statements: bool
     cache: tuple[str, Mapping[str, Any]] = field(repr=False)
     accounts: str | None
     fasjson_url: str | None
@@ -132,6 +133,7 @@ KEYS: dict[str, Key] = {
     "keep_counts_distance": Key(
         "badges.keep_counts_distance", _NUMBER_OF_SECONDS, values.seconds, 600.0
     ),
+    "prepare_statements": Key("badges.prepare_statements", _FLAG, values.flag, True),
     "cache": Key(
         "badges.cache",
         "a mapping with the 'backend' of dogpile.cache and its 'arguments'",

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import and_, bindparam, exc, func, or_, select, update
+from sqlalchemy import and_, exc, func, or_, select, update
 from sqlalchemy.orm import Session
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Issuer, Person
 from tahrir_api.model import Badge as BadgeRow
 
 from fedbadges.databases import asking, despite_races, engine, reader
+from fedbadges.prepared import Prepared, listed, one_of
 from fedbadges.rules.problems import shown
 from fedbadges.rules.rule import Badge
 from fedbadges.settings import Settings
@@ -37,7 +38,7 @@ _TRIES = 3
 def _of_people(whom: Any) -> Any:
     held = and_(
         Assertion.person_id == Person.id,
-        Assertion.badge_id.in_(bindparam("ids", expanding=True)),
+        one_of(Assertion.badge_id, listed("ids")),
     )
     return (
         select(
@@ -52,12 +53,11 @@ def _of_people(whom: Any) -> Any:
     )
 
 
-# Made once: to make a statement takes longer than to answer it. An exact address has an index in
-# any case; what it misses, and only that, is compared in lower case.
-_EMAILS: Any = bindparam("emails", expanding=True)
-_EXACTLY = _of_people(Person.email.in_(_EMAILS))
-_IN_LOWER_CASE = _of_people(
-    or_(_ADDRESS.in_(_EMAILS), _NICKNAME.in_(bindparam("names", expanding=True)))
+# An exact address has an index in any case; what it misses, and only that, is compared in lower
+# case.
+_EXACTLY = Prepared(_of_people(one_of(Person.email, listed("emails"))))
+_IN_LOWER_CASE = Prepared(
+    _of_people(or_(one_of(_ADDRESS, listed("emails")), one_of(_NICKNAME, listed("names"))))
 )
 
 
@@ -124,7 +124,7 @@ class Tahrir:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._engine = engine(settings.tahrir_url)
-        self._reader = reader(settings.tahrir_url)
+        self._reader = reader(settings.tahrir_url, settings.prepare_statements)
 
     def publish_badges(self, badges: Iterable[Badge]) -> Published:
         """Make tahrir show these badges as their rules describe them; gives what it cannot award.
@@ -163,14 +163,14 @@ class Tahrir:
         """Ask for those people whom tahrir knows, found in the order in which awards find them."""
         by_email = {self._settings.email_of(name): name for name in names}
         with asking(_NAME), self._reader.connect() as connection:
-            rows = connection.execute(_EXACTLY, {"emails": list(by_email), "ids": ids}).all()
+            rows = _EXACTLY.ask(connection, {"emails": list(by_email), "ids": ids}).all()
             found = [(by_email[row.email], row) for row in rows]
             missed = set(names) - {name for name, _ in found}
             if not missed:
                 return found
             by_email = {self._settings.email_of(name): name for name in missed}
             asked = {"emails": list(by_email), "names": list(missed), "ids": ids}
-            rows = connection.execute(_IN_LOWER_CASE, asked).all()
+            rows = _IN_LOWER_CASE.ask(connection, asked).all()
         found += [(by_email[row.address], row) for row in rows if row.address in by_email]
         missed -= {name for name, _ in found}
         return found + [(row.nick, row) for row in rows if row.nick in missed]

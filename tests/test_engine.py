@@ -400,8 +400,8 @@ def test_a_question_that_is_too_large_does_not_match(
     databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/h.db")
     create_schemas(databases)
     daemon = Daemon(databases, make_settings(databases, tmp_path))
-    daemon.load(large=NAMED.replace('topics: ["%(topic)s"]', 'topics: "%(msg.many)s"'))
-    many = [f"topic{number}" for number in range(1_100)]
+    daemon.load(large=NAMED.replace('topics: ["%(topic)s"]', 'contains: "%(msg.many)s"'))
+    many = [f"text{number}" for number in range(1_100)]
 
     assert daemon.handle(make_message("git.receive", {"users": "alice", "many": many})) == 0
 

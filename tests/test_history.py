@@ -361,7 +361,7 @@ def test_a_question_that_is_too_large_is_an_error_and_no_outage(tmp_path: Path) 
     history = History(make_settings(databases, tmp_path))
 
     with pytest.raises(sa.exc.OperationalError):
-        history.count(FilledFilter((("topics", tuple(f"t{n}" for n in range(1_100))),)))
+        history.count(FilledFilter((("contains", tuple(f"t{n}" for n in range(1_100))),)))
 
 
 def test_a_database_that_is_away_is_unavailable(tmp_path: Path) -> None:
