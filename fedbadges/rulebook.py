@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,10 +13,11 @@ from pathlib import Path
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
-from watchdog.observers.polling import PollingObserver
+from watchdog.observers.polling import PollingObserverVFS
 
 from fedbadges.once import Throttle
 from fedbadges.rules.criteria import Backends
+from fedbadges.rules.folders import linked_folders
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.problems import Problem
@@ -101,8 +104,8 @@ class RuleBook:
 class Watcher(FileSystemEventHandler):
     """Calls ``changed`` in a thread of its own, when files below ``directory`` have changed.
 
-    Every ``looking`` seconds it looks whether another directory has taken the place of the one that
-    is watched.
+    Below it is also what links there lead to. Every ``looking`` seconds it looks whether another
+    directory has taken the place of one that is watched.
     """
 
     def __init__(
@@ -115,7 +118,7 @@ class Watcher(FileSystemEventHandler):
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="fedbadges-rules", daemon=True)
         self._observer: BaseObserver | None = None
-        self._watched: tuple[int, int] | None = None
+        self._watched: _Roots | None = None
         self._warnings = Throttle()
 
     def start(self) -> None:
@@ -136,22 +139,21 @@ class Watcher(FileSystemEventHandler):
             self._noticed.set()
 
     def _observe(self) -> None:
-        """Watch the directory that is there now; where there is none, the next look may find it."""
+        """Watch the directories that are there now; the next look may find others."""
         if self._observer is not None:
             self._observer.stop()
-        self._watched = _identity(self._directory)
+        self._watched = _roots(self._directory)
         try:
-            self._observer = None if self._watched is None else self._make_observer()
+            self._observer = self._make_observer(_outermost(self._watched))
         except OSError:
             self._observer = self._watched = None
 
-    def _make_observer(self) -> BaseObserver:
-        # watchdog does not follow a link.
-        actual = os.path.realpath(self._directory)
+    def _make_observer(self, paths: list[Path]) -> BaseObserver | None:
+        if not paths:
+            return None
         observer: BaseObserver = Observer()
         try:
-            observer.schedule(self, actual, recursive=True)
-            observer.start()
+            self._begin(observer, paths)
         except OSError as error:
             reason = error.strerror or str(error)
             if self._warnings.first(reason):
@@ -161,14 +163,18 @@ class Watcher(FileSystemEventHandler):
                     reason,
                     _POLLING,
                 )
-            observer = PollingObserver(timeout=_POLLING)
-            observer.schedule(self, actual, recursive=True)
-            observer.start()
+            observer = PollingObserverVFS(_stat, os.scandir, polling_interval=_POLLING)
+            self._begin(observer, paths)
         return observer
 
+    def _begin(self, observer: BaseObserver, paths: list[Path]) -> None:
+        for path in paths:
+            observer.schedule(self, str(path), recursive=True)
+        observer.start()
+
     def _is_replaced(self) -> bool:
-        """Tell whether what is watched is not the directory of that name."""
-        if _identity(self._directory) != self._watched:
+        """Tell whether what is watched is not what has those names, or not all of it."""
+        if _roots(self._directory) != self._watched:
             return True
         # A new directory may get the number of the removed one, but with that its emitter ended.
         observer = self._observer
@@ -197,9 +203,28 @@ class Watcher(FileSystemEventHandler):
             log.exception("Could not read the rules again")
 
 
-def _identity(directory: Path) -> tuple[int, int] | None:
-    try:
-        found = directory.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+#: Directories by their paths without links, each with what tells it from its successor.
+_Roots = dict[Path, tuple[int, int]]
+
+
+def _roots(directory: Path) -> _Roots:
+    """Find what is to be watched by itself, because watchdog does not follow a link."""
+    found: _Roots = {}
+    for folder in (directory, *linked_folders(directory)):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            actual = Path(os.path.realpath(folder))
+            identity = actual.stat()
+            found[actual] = (identity.st_dev, identity.st_ino)
+    return found
+
+
+def _outermost(roots: Iterable[Path]) -> list[Path]:
+    """Leave out what is watched as a part of another."""
+    roots = set(roots)
+    return [root for root in roots if roots.isdisjoint(root.parents)]
+
+
+def _stat(path: str) -> os.stat_result:
+    """Look at what a link leads to, unless that is a directory: a link back would never end."""
+    found = Path(path).stat()
+    return Path(path).lstat() if stat.S_ISDIR(found.st_mode) else found

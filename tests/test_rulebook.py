@@ -1,7 +1,9 @@
 """Rules that change while the daemon runs."""
 
+import errno
 import logging
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from support.databases import Databases
 from support.rules import counting_rule, write_rules
 from support.waiting import eventually
 
+from fedbadges import rulebook
 from fedbadges.daemon import load_backends
 from fedbadges.rulebook import RuleBook, Watcher
 from fedbadges.rules.criteria import Backends
@@ -253,3 +256,77 @@ def test_a_link_to_a_directory_is_watched_and_so_is_what_it_leads_to_later(
     eventually(lambda: seen[-1] == ["c.yml"], "the new target noticed")
     (other / "d.yml").write_text("one")
     eventually(lambda: seen[-1] == ["c.yml", "d.yml"], "a change in the new target noticed")
+
+
+@pytest.fixture
+def linked(rules: Path) -> Path:
+    """A directory elsewhere, without files; rules/more leads to it by way of another link."""
+    target = rules.with_name("elsewhere")
+    target.mkdir()
+    rules.with_name("current").symlink_to(target)
+    (rules / "more").symlink_to(rules.with_name("current"))
+    return target
+
+
+Wait = Callable[[str], None]
+"""Waits until the next change was noticed, and all is calm again."""
+
+
+@pytest.fixture
+def wait(rules: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> Wait:
+    """For the changes of a watched directory."""
+    monkeypatch.setattr(rulebook, "_CALM", 0.05)
+    noticed: list[None] = []
+    watch(lambda: noticed.append(None), rules)
+
+    def wait(what: str) -> None:
+        eventually(lambda: noticed, f"{what} noticed")
+        while noticed:  # one change may be noticed twice, and that is not the next one
+            noticed.clear()
+            time.sleep(0.3)
+
+    wait("the directory")
+    return wait
+
+
+def test_what_lies_behind_links_in_the_directory_is_watched(
+    rules: Path, linked: Path, wait: Wait
+) -> None:
+    (linked / "b.yml").write_text("one")
+    wait("a change behind the link")
+    other = make_rules(rules.with_name("other"), "c.yml")
+    rules.with_name("next").symlink_to(other)
+    rules.with_name("next").replace(rules.with_name("current"))
+    wait("the new target of a link elsewhere")
+    (other / "c.yml").write_text("two")
+    wait("a change in the new target")
+
+
+def test_a_link_that_comes_later_is_watched(rules: Path, wait: Wait) -> None:
+    other = make_rules(rules.with_name("other"), "c.yml")
+
+    (rules / "later").symlink_to(other)
+    wait("the new link")
+    (other / "c.yml").write_text("two")
+    wait("a change behind it")
+
+
+@pytest.fixture
+def without_inotify(linked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the directory polled, with links that lead back."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "inotify watch limit reached")
+
+    monkeypatch.setattr(rulebook, "_POLLING", 0.05)
+    monkeypatch.setattr(rulebook.Observer, "schedule", refuse)
+    # Followed at every turn, these would give more paths than can ever be counted.
+    for name in ("x", "y", "z"):
+        (linked / name).symlink_to(linked)
+
+
+def test_links_are_followed_and_end_where_the_system_cannot_watch(
+    linked: Path, without_inotify: None, wait: Wait
+) -> None:
+    (linked / "b.yml").write_text("one")
+    wait("a change behind the link")

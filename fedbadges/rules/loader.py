@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.document import MAX_BYTES, parse_document
+from fedbadges.rules.folders import rule_files
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.problems import Place, Problem, Problems, RuleError
 from fedbadges.rules.rule import Rule, parse_rule
-
-_ENDINGS = (".yml", ".yaml")
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def load_directory(
     """Load every rule file anywhere below ``directory``, in the order of their paths.
 
     A file with mistakes gives the rule that ``last_good`` has for its path, if any; a directory
-    that cannot be read gives those that ``last_good`` has below it.
+    that cannot be read, or is no longer behind its link, those that ``last_good`` has below it.
     """
     known = last_good or {}
     found: list[Rule] = []
@@ -85,20 +83,6 @@ def _each_once(found: list[Rule], known: Mapping[str, Rule]) -> tuple[list[Rule]
         if chosen[rule.badge.id] is not rule
     ]
     return [rule for rule in found if chosen[rule.badge.id] is rule], duplicates
-
-
-def rule_files(
-    directory: Path, on_error: Callable[[OSError], None] | None = None
-) -> Iterator[Path]:
-    """Find the ``.yml`` and ``.yaml`` files below ``directory``; hidden ones are left out.
-
-    ``on_error`` is told of every directory that cannot be read.
-    """
-    for folder, folders, files in os.walk(directory, onerror=on_error):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.endswith(_ENDINGS) and not name.startswith("."):
-                yield Path(folder, name)
 
 
 def _read(path: Path) -> bytes:

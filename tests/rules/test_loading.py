@@ -66,6 +66,38 @@ def test_a_link_to_a_file_is_a_rule(tmp_path):
     assert loaded_ids(tmp_path / "rules") == ["a"]
 
 
+def test_a_link_to_a_directory_is_followed(tmp_path):
+    write(tmp_path / "elsewhere" / "deep" / "a.yml")
+    (tmp_path / "other").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "link").symlink_to(tmp_path / "other")
+    (loaded,) = load_directory(tmp_path / "rules", PARSING).rules
+    assert loaded.place.path == f"{tmp_path}/rules/link/deep/a.yml"
+
+
+def test_what_several_paths_lead_to_is_read_once_by_the_first(tmp_path):
+    write(tmp_path / "rules" / "b" / "one.yml")
+    (tmp_path / "rules" / "a").symlink_to("b")
+    (tmp_path / "rules" / "b" / "back").symlink_to(tmp_path / "rules")
+    (tmp_path / "rules" / "b" / "far-back").symlink_to(tmp_path)
+    loaded = load_directory(tmp_path / "rules", PARSING)
+    assert [rule.place.path for rule in loaded.rules] == [f"{tmp_path}/rules/a/one.yml"]
+    assert lines(loaded) == []
+
+
+def test_a_link_that_leads_nowhere_keeps_the_rules_behind_it_in_force(tmp_path):
+    write(tmp_path / "elsewhere" / "a.yml")
+    link = tmp_path / "rules" / "link"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "elsewhere")
+    known = in_force(tmp_path / "rules")
+    (tmp_path / "elsewhere").rename(tmp_path / "gone")
+    (tmp_path / "rules" / ".#lock").symlink_to("nowhere")
+    loaded = load_directory(tmp_path / "rules", PARSING, known)
+    assert [rule.badge.id for rule in loaded.rules] == ["a"]
+    assert lines(loaded) == [f"{link}:1:1: cannot be read: No such file or directory"]
+
+
 def test_a_bad_file_does_not_cost_the_others_theirs(tmp_path):
     write(tmp_path / "a.yml")
     (tmp_path / "b.yml").write_text("- no rule\n")
