@@ -13,7 +13,7 @@ from fedbadges.accounts import EVERYBODY, Accounts, Remembered, make_accounts
 from fedbadges.engine import Engine
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.recipients import MAX_NAME
+from fedbadges.rules.recipients import MAX_NAME, MOST_CANDIDATES
 from fedbadges.rules.rule import Rule
 from fedbadges.settings import Settings
 from fedbadges.tahrir import Given, Tahrir
@@ -169,6 +169,16 @@ def test_another_name_becomes_the_account_that_has_it(key: str, name: str) -> No
 def test_another_name_that_no_account_has_names_nobody(key: str, name: str) -> None:
     """Not even where an account is called the same: that may be somebody else."""
     assert found(Listed("alice", others=OTHERS), name, key) == [None]
+
+
+def test_it_is_asked_about_each_name_once_and_about_a_limited_number() -> None:
+    accounts = Listed(others={"nick7": "alice", "nick5000": "bob"})
+    nicks = [f"nick{number}" for number in range(10_000)]
+
+    names = found(accounts, [None, "nick7", "nick7", *nicks], "recipient_nick2fas")
+
+    assert {name for name in names if name is not None} == {"alice"}
+    assert len(accounts.asked) == len(set(accounts.asked)) == MOST_CANDIDATES
 
 
 @pytest.mark.parametrize("key", ["recipient_nick2fas", "recipient_github2fas"])

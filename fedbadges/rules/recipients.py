@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,12 @@ from fedbadges.rules.document import Scalar
 from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.templates import RECIPIENT, Template, parse_template
+
+#: How many people one message can be about. No honest one names more, and each costs a question.
+MOST_CANDIDATES = 500
+
+#: Why there is no account for a name that stands behind so many others.
+PASSED_OVER = f"comes after {MOST_CANDIDATES} others"
 
 #: An account name has at most this many characters.
 MAX_NAME = 64
@@ -63,13 +70,23 @@ class Recipient:
 
         ``email_domain`` is the part behind the ``@`` of the accounts' own addresses. ``accounts``
         tells whose the nicks, addresses and names on GitHub are; raises Unavailable if it cannot.
+        It is asked about MOST_CANDIDATES names at most; the others are dropped as PASSED_OVER.
         """
         raw = names_in(self.template.fill(message))
-        return tuple(self._account(name, email_domain, accounts) for name in raw)
+        texts = dict.fromkeys(name for name in raw if isinstance(name, str))
+        most = MOST_CANDIDATES if self.conversions & _LOOKED_UP else None
+        found = {
+            name: self._account(name, email_domain, accounts)
+            for name in itertools.islice(texts, most)
+        }
+        return tuple(
+            found.get(name, Found(name, None, PASSED_OVER))
+            if isinstance(name, str)
+            else account(name)
+            for name in raw
+        )
 
-    def _account(self, raw: Any, email_domain: str, accounts: Accounts) -> Found:
-        if not isinstance(raw, str):
-            return account(raw)
+    def _account(self, raw: str, email_domain: str, accounts: Accounts) -> Found:
         told = self._told(raw, email_domain)
         if told != raw or len(raw) > _MAX_LOOK_UP:
             return account(told, raw)
@@ -213,6 +230,9 @@ _TEXT_CONVERSIONS: dict[str, Callable[[str, str], str]] = {
 
 
 # What only an accounts service knows.
+_LOOKED_UP = frozenset(["recipient_nick2fas", _EMAIL, "recipient_github2fas"])
+
+
 def _look_ups(accounts: Accounts) -> dict[str, Callable[[str], str | None]]:
     return {
         "recipient_nick2fas": accounts.by_nick,
