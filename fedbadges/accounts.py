@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from dogpile.cache import make_region
+
+from fedbadges.bounded import Bounded
 
 if TYPE_CHECKING:
     from fedbadges.settings import Settings
@@ -63,7 +65,7 @@ class Remembered:
         self._region = make_region().configure(
             "dogpile.cache.memory",
             expiration_time=seconds,
-            arguments={"cache_dict": _Bounded()},
+            arguments={"cache_dict": Bounded(_MOST)},
         )
 
     def exists(self, username: str) -> bool:
@@ -85,15 +87,6 @@ class Remembered:
     def _remembered(self, question: str, name: str, ask: Callable[[str], T]) -> T:
         found: T = self._region.get_or_create(f"{question} {name}", lambda: ask(name))
         return found
-
-
-class _Bounded(dict[str, Any]):
-    """Forgets everything before it would hold too much: dogpile's memory has no limit."""
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if len(self) >= _MOST:
-            self.clear()
-        super().__setitem__(key, value)
 
 
 def make_accounts(settings: Settings) -> Accounts:

@@ -13,24 +13,36 @@ from moksha.hub.reactor import reactor
 
 from fedbadges.daemon import CannotStart, Daemon
 from fedbadges.hub_signals import heed_signals
+from fedbadges.patience import Stopped
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.settings import ENABLED, Settings, SettingsError, read_settings
+from fedbadges.signatures.checks import Rejected
+from fedbadges.signatures.gate import Gate, make_gate
+from fedbadges.signatures.options import dangers
 from fedbadges.words import shown
 
 log = logging.getLogger(__name__)
 
 
+class _Checked(dict[str, Any]):
+    """A message as the hub has it, whose signature was checked; there is nothing else to it."""
+
+
 class FedoraBadgesConsumer(FedmsgConsumer):
-    """Hands every message on the bus to the daemon."""
+    """Hands every message on the bus to the daemon, if it was signed by who may send it."""
 
     topic = "*"
     config_key = ENABLED
+
+    #: Whether fedmsg checks signatures. That is done here, once, and as the configuration says.
+    validate_signatures = False
 
     #: Set by the hub's base class once it takes part.
     _initialized = False
 
     def __init__(self, hub: Any) -> None:
         self._daemon: Daemon | None = None
+        self._gate: Gate | None = None
         if not hub.config.get(self.config_key, False):
             super().__init__(hub)
             return
@@ -39,19 +51,31 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         settings = _settings(hub.config)
         if settings is None:
             return
-        daemon = self._make_daemon(settings)
+        daemon = self._make_daemon(settings) if self._make_gate(hub.config) else None
         if daemon is None or not self._join(hub):
             return
         self._daemon = daemon
+        if self._gate is not None:
+            self._gate.start()
         daemon.start()
         # The hub's worker threads end during the shutdown, so after it nothing more is handed over.
         reactor.addSystemEventTrigger("after", "shutdown", daemon.stop)
-        reactor.callWhenRunning(heed_signals, daemon.hurry)
+        reactor.callWhenRunning(heed_signals, self._hurry)
 
     @property
     def prepared(self) -> Future[None] | None:
         """Becomes done when awards can be given; None if that will never be."""
         return None if self._daemon is None else self._daemon.prepared
+
+    def validate(self, message: Any) -> None:
+        """Give a message its form, and return if it is to be heeded.
+
+        Raises Rejected, a RuntimeWarning, if not, and Stopped if the daemon stops before signatures
+        can be checked.
+        """
+        super().validate(message)
+        if self._gate is not None and not isinstance(message, _Checked):
+            self._gate.check(message["body"], message.get("topic"))
 
     def consume(self, message: dict[str, Any]) -> None:
         """Handle one message; called by the hub's worker threads.
@@ -61,11 +85,50 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         if self._daemon is not None:
             self._daemon.handle(message.get("body"), wait=self.blocking_mode)
 
+    def _do_work(self, message: Any) -> Any:
+        """Handle one message, and what was put off where it was the last; called by the hub."""
+        handled = self._heed(message)
+        # Also where the message was invalid, so that nobody was handed it.
+        if self._daemon is not None and self.incoming.empty():
+            self._daemon.pause()
+        return handled
+
     def stop(self) -> None:
         """Take no more messages; called by the hub when it stops."""
         super().stop()
+        self._hurry()
+
+    def _consume(self, message: Any) -> Any:
+        if self._gate is None:
+            return super()._consume(message)
+        # Past fedmsg, which would check a first time, in the reactor's thread.
+        return super(FedmsgConsumer, self)._consume(message)
+
+    def _heed(self, message: Any) -> Any:
+        """Handle one message if it is to be heeded; gives whether that is done with."""
+        if self._gate is None:
+            return super()._do_work(message)
+        try:
+            self.validate(message)
+        except (Rejected, Stopped) as outcome:
+            self.headcount_out += 1
+            return isinstance(outcome, Rejected)
+        return super()._do_work(_Checked(message))
+
+    def _hurry(self) -> None:
+        if self._gate is not None:
+            self._gate.stop()
         if self._daemon is not None:
             self._daemon.hurry()
+
+    def _make_gate(self, config: dict[str, Any]) -> bool:
+        """Tell whether signatures can be checked, if they are to be."""
+        try:
+            self._gate = make_gate(config)
+        except Unavailable as error:
+            log.critical("Cannot start: %s", error)
+            return False
+        return True
 
     def _join(self, hub: Any) -> bool:
         try:
@@ -101,7 +164,7 @@ def _settings(config: dict[str, Any]) -> Settings | None:
         for line in error.lines:
             log.critical("%s", line)
         return None
-    for warning in warnings:
+    for warning in (*warnings, *dangers(config)):
         log.warning("%s", warning)
     return settings
 

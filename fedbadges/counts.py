@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 from dogpile.cache import make_region
 from dogpile.cache.region import CacheRegion
 
+from fedbadges.bounded import Bounded
 from fedbadges.once import Throttle
 
 log = logging.getLogger(__name__)
@@ -133,27 +133,13 @@ class _Kept:
     until: datetime.datetime | None = None
 
 
-class _Bounded(dict[str, Any]):
-    """A dict that forgets its oldest entries rather than grow for ever; for several threads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        with self._lock:
-            super().__setitem__(key, value)
-            if len(self) > _MOST:
-                del self[next(iter(self))]
-
-
 def cache_region(backend: str, arguments: Mapping[str, Any]) -> CacheRegion:
     """Make the region that keeps counts; memory is bounded, others are their own concern.
 
     Raises what dogpile.cache raises for a backend that does not exist.
     """
     if backend == "dogpile.cache.memory":
-        arguments = {"cache_dict": _Bounded(), **arguments}
+        arguments = {"cache_dict": Bounded(_MOST), **arguments}
     return make_region().configure(backend, arguments=dict(arguments))
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from fedbadges.accounts import make_accounts
 from fedbadges.databases import asking, create_history, create_tahrir, despite_races, engine
-from fedbadges.engine import Case, Engine
+from fedbadges.desk import Desk
+from fedbadges.engine import Case, Engine, Named
 from fedbadges.history import History
 from fedbadges.messages import Message, parse_message
 from fedbadges.once import PERIOD, Throttle
@@ -96,13 +97,23 @@ class Daemon:
             make_accounts(settings),
         )
         self._watcher = Watcher(settings.rules_directory, self._reload)
-        self._waiting = WaitingRoom(
+        waiting = WaitingRoom(
             self._history.stored,
             self._decide_after_waiting,
             delay=settings.consume_delay,
             limit=settings.delay_limit,
             backlog=backlog,
             workers=workers,
+        )
+        self._waiting = waiting
+        self._desk = Desk(
+            self._engine,
+            waiting,
+            self._patience,
+            # What the daemon has stored itself is there.
+            stored=None if settings.record_messages else self._history.stored,
+            backlog=backlog,
+            failed=self._tell,
         )
 
     def prepare(self) -> None:
@@ -150,13 +161,21 @@ class Daemon:
             log.debug("Not a message with a topic: passed over")
             return
         try:
-            self._handle(message, wait)
+            named = self._name(message, wait)
+            if wait:
+                self._desk.finish(named)
+            else:
+                self._desk.add(named)
         except NotHandled:
             raise
         except Exception as error:  # whatever it is, the next message may be luckier
             failure = self._tell(message, error)
             if wait:
                 raise failure from None
+
+    def pause(self) -> None:
+        """Work on what was put off until more comes, since nothing does."""
+        self._desk.clear()
 
     def hurry(self) -> None:
         """Wait no more for anything: the daemon is about to stop."""
@@ -168,6 +187,7 @@ class Daemon:
         """Decide what waits, tell the bus what was awarded, and end."""
         self.hurry()
         self._watcher.stop()
+        self._desk.clear()
         self._waiting.stop()
         self._ranks.stop()
         self._publisher.stop()
@@ -230,26 +250,11 @@ class Daemon:
             )
         return NotHandled(words_of(error))
 
-    def _handle(self, message: Message, wait: bool) -> None:
+    def _name(self, message: Message, wait: bool) -> Named | None:
         self._await_start(wait)
         if self._settings.record_messages:
             self._record(message)
-        case = self._patience.insist(lambda: self._engine.consider(message))
-        if case is None:
-            return
-        if self._is_ready(case):
-            self._decide(case)
-            return
-        decided = self._waiting.admit(case)
-        if wait:
-            decided.result()
-
-    def _is_ready(self, case: Case) -> bool:
-        """Tell whether there is nothing to wait for."""
-        msg_id = case.message.msg_id
-        if self._settings.record_messages or not case.needs_history or msg_id is None:
-            return True
-        return bool(self._patience.insist(lambda: self._history.stored([msg_id])))
+        return self._patience.insist(lambda: self._engine.name(message))
 
     def _record(self, message: Message) -> None:
         users, packages = self._usernames.users(message), self._usernames.packages(message)
@@ -262,12 +267,9 @@ class Daemon:
             if self._failures.first(("record", *kind_of(error))):
                 log.error("Could not store %r: %s", message.msg_id, words_of(error))
 
-    def _decide(self, case: Case) -> None:
-        self._patience.insist(lambda: self._engine.decide(case))
-
     def _decide_after_waiting(self, case: Case) -> None:
         try:
-            self._decide(case)
+            self._patience.insist(lambda: self._engine.decide(case))
         except Exception as error:  # of a case that nobody waits for, nobody else would hear
             raise self._tell(case.message, error) from None
 

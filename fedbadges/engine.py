@@ -7,7 +7,7 @@ import itertools
 import logging
 import reprlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from urllib.parse import quote
@@ -18,18 +18,15 @@ from fedbadges.once import Throttle
 from fedbadges.rules.criteria import Foreseeing, Question, Unavailable
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import leaves
-from fedbadges.rules.recipients import Found, account
+from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, Found, account
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import Missing
 from fedbadges.settings import Settings
-from fedbadges.tahrir import Given, Tahrir
+from fedbadges.tahrir import Given, Standing, Tahrir
 from fedbadges.usernames import Usernames
 from fedbadges.words import shown
 
 log = logging.getLogger(__name__)
-
-#: How many people one message can be about. No honest one names more, and each costs a question.
-MOST_CANDIDATES = 500
 
 #: tahrir's column for the link of an award holds this many characters.
 _MAX_LINK = 256
@@ -38,12 +35,27 @@ _MAX_LINK = 256
 _RULES_OWN = (Exception, SystemExit)
 
 
+#: What is found out once, by what distinguishes it.
+Shared = dict[object, object]
+
+#: The rules that a message triggered, with some people for each.
+People = tuple[tuple[Rule, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A message with the rules that it triggered, and whom it names for each."""
+
+    message: Message
+    people: People
+
+
 @dataclass(frozen=True)
 class Case:
     """A message with the rules that it triggered, and the candidates of each."""
 
     message: Message
-    candidates: tuple[tuple[Rule, tuple[str, ...]], ...]
+    candidates: People
 
     @property
     def needs_history(self) -> bool:
@@ -80,34 +92,60 @@ class Engine:
         """Name the candidates of every rule that the message triggers; None if nobody is left.
 
         Costs nothing but triggers for most messages, and one question to tahrir for the others.
-        Of more than MOST_CANDIDATES people, only the first so many are candidates.
         """
-        named = [
+        named = self.name(message)
+        return None if named is None else self.cases([named])[0]
+
+    def name(self, message: Message) -> Named | None:
+        """Run the triggers, and say whom the message names for each that holds; None for nobody.
+
+        Of more than MOST_CANDIDATES people, only the first so many are named.
+        """
+        people = [
             (rule, self._candidates(rule, message))
             for rule in self.rules.concerned(message)
             if self._triggered(rule, message)
         ]
-        named = [(rule, names) for rule, names in named if names]
-        if not named:
+        people = [(rule, names) for rule, names in people if names]
+        if not people:
             return None
-        everybody = self._not_too_many(named, message)
-        standing = self._tahrir.standing(everybody, [rule.badge.id for rule, _ in named])
-        named = [(rule, tuple(filter(everybody.__contains__, names))) for rule, names in named]
-        left = tuple(
-            (rule, tuple(name for name in names if standing.allows(name, rule.badge.id)))
-            for rule, names in named
+        everybody = self._not_too_many(people, message)
+        return Named(
+            message,
+            tuple((rule, tuple(filter(everybody.__contains__, names))) for rule, names in people),
         )
-        left = tuple((rule, names) for rule, names in left if names)
-        return Case(message, left) if left else None
 
-    def decide(self, case: Case) -> int:
-        """Judge the criteria and award; gives the number of awards."""
-        memo: dict[object, object] = {}
-        if len(case.candidates) > 1:
-            self._foresee(case, memo)
+    def cases(self, many: Sequence[Named]) -> list[Case | None]:
+        """Keep those who could still get a badge, with one question to tahrir for all messages.
+
+        Gives a case for each message, in their order; None where nobody is left.
+        """
+        pairs = [pair for named in many for pair in named.people]
+        names = {name for _, names in pairs for name in names}
+        standing = self._tahrir.standing(names, {rule.badge.id for rule, _ in pairs})
+        return [_case(named, standing) for named in many]
+
+    def foresee(self, cases: Sequence[Case]) -> Shared:
+        """Tell the criteria what they are about to be asked, so that they can ask it at once.
+
+        Gives what the decisions on these cases are to share.
+        """
+        shared: Shared = {}
+        if sum(len(case.candidates) for case in cases) > 1:
+            for case in cases:
+                self._foresee(case, shared)
+        return shared
+
+    def decide(self, case: Case, shared: Shared | None = None) -> int:
+        """Judge the criteria and award; gives the number of awards.
+
+        ``shared`` is what ``foresee`` gave for this case with others, if it is one of several.
+        """
+        shared = self.foresee([case]) if shared is None else shared
+        memo: Shared = {}
         awards = 0
         for rule, names in case.candidates:
-            for name in self._earned(rule, names, case.message, memo):
+            for name in self._earned(rule, names, case.message, (memo, shared)):
                 if self._accounts.exists(name):
                     awards += self._award(rule, name, case.message)
                 else:
@@ -120,13 +158,18 @@ class Engine:
         everybody = dict.fromkeys(name for _, names in named for name in names)
         if len(everybody) <= MOST_CANDIDATES:
             return everybody
-        log.warning(
-            "The message %r names %d people: all but the first %d are passed over",
-            message.msg_id,
-            len(everybody),
-            MOST_CANDIDATES,
-        )
+        self._pass_over(len(everybody), message)
         return dict.fromkeys(itertools.islice(everybody, MOST_CANDIDATES))
+
+    def _pass_over(self, people: int, message: Message) -> None:
+        # Several rules may name them.
+        if self._failures.first((message.msg_id, MOST_CANDIDATES)):
+            log.warning(
+                "The message %r names %d people: all but the first %d are passed over",
+                message.msg_id,
+                people,
+                MOST_CANDIDATES,
+            )
 
     def _triggered(self, rule: Rule, message: Message) -> bool:
         return self._holds(rule, message, lambda: rule.trigger.holds(message))
@@ -137,6 +180,8 @@ class Engine:
             if each.name is None:
                 shown = reprlib.repr(each.raw)
                 log.debug("%s: %s is no account: %s", rule.badge.id, shown, each.dropped)
+        if any(each.dropped == PASSED_OVER for each in found):
+            self._pass_over(len({each.raw for each in found if isinstance(each.raw, str)}), message)
         names = dict.fromkeys(each.name for each in found if each.name is not None)
         return tuple(name for name in names if name not in self._settings.banned_usernames)
 
@@ -154,22 +199,20 @@ class Engine:
         return ()
 
     def _earned(
-        self, rule: Rule, names: tuple[str, ...], message: Message, memo: dict[object, object]
+        self, rule: Rule, names: tuple[str, ...], message: Message, memos: tuple[Shared, Shared]
     ) -> list[str]:
         return [
             name
-            for question, concerned in _questions(rule, names, message, memo)
+            for question, concerned in _questions(rule, names, message, memos)
             if self._judge(rule, question)
             for name in concerned
         ]
 
-    def _foresee(self, case: Case, memo: dict[object, object]) -> None:
-        """Tell the criteria what they are about to be asked, so that they can ask it at once."""
+    def _foresee(self, case: Case, shared: Shared) -> None:
         for rule, names in case.candidates:
-            for question, _ in _questions(rule, names, case.message, memo):
-                for criterion in leaves(rule.criteria):
-                    if not isinstance(criterion, Foreseeing):
-                        continue
+            foreseeing = [each for each in leaves(rule.criteria) if isinstance(each, Foreseeing)]
+            for question, _ in _questions(rule, names, case.message, ({}, shared)):
+                for criterion in foreseeing:
                     # What goes wrong is said when it is asked.
                     with contextlib.suppress(*_RULES_OWN):
                         criterion.foresee(question)
@@ -233,12 +276,22 @@ class Engine:
         return link if len(link) <= _MAX_LINK else None
 
 
+def _case(named: Named, standing: Standing) -> Case | None:
+    left = tuple(
+        (rule, tuple(name for name in names if standing.allows(name, rule.badge.id)))
+        for rule, names in named.people
+    )
+    left = tuple((rule, names) for rule, names in left if names)
+    return Case(named.message, left) if left else None
+
+
 def _questions(
-    rule: Rule, names: tuple[str, ...], message: Message, memo: dict[object, object]
+    rule: Rule, names: tuple[str, ...], message: Message, memos: tuple[Shared, Shared]
 ) -> Iterator[tuple[Question, tuple[str, ...]]]:
     """Ask about each candidate where the criteria name them, and else about all at once."""
+    memo, shared = memos
     if not rule.names_recipient:
-        yield Question(message, memo=memo), names
+        yield Question(message, memo=memo, shared=shared), names
         return
     for name in names:
-        yield Question(message, recipient=name, memo=memo), (name,)
+        yield Question(message, recipient=name, memo=memo, shared=shared), (name,)

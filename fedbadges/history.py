@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from sqlalchemy import Connection, Engine, Table, exc, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from fedbadges.bounded import Bounded
 from fedbadges.counts import Counts, Tally, cache_region
 from fedbadges.databases import asking, engine, reader, reading_all
 from fedbadges.messages import Message, category_of, fits_databases
 from fedbadges.once import Throttle
 from fedbadges.prepared import Prepared, listed, one_of
-from fedbadges.query import Messages, PastMessage, Query
+from fedbadges.query import Messages, PastMessage, Query, UnreadMessage
 from fedbadges.questions import Numbers, prepare
 from fedbadges.rules.conditions import Condition, parse_condition
 from fedbadges.rules.criteria import Question
@@ -52,8 +54,14 @@ _STORED = Prepared(
     select(Row.__table__.c.msg_id).where(one_of(Row.__table__.c.msg_id, listed("wanted")))
 )
 
+#: How many filters of rules are remembered.
+_MOST_FILTERS = 10_000
+
+#: Of how many new messages it is remembered whether they pass a test.
+_MOST_PASSED = 100_000
+
 #: How many new messages are read at once; more are streamed.
-_FEW = 500
+_FEW = 2000
 
 
 class History:
@@ -64,6 +72,7 @@ class History:
         self._reader = reader(settings.history_url, settings.prepare_statements)
         self._numbers = Numbers()
         self._stumbles = Throttle()
+        self._passed: Bounded[tuple[bytes, int], bool] = Bounded(_MOST_PASSED)
         self._counts = Counts(
             cache_region(*settings.cache) if settings.keep_counts else None,
             settings.keep_counts_distance,
@@ -114,7 +123,18 @@ class History:
                     log.warning("In %s a message does not count: %r", about[0], error)
                 return False
 
-        testing = _Testing(self._engine, self._reader, self._numbers, filled, passes)
+        digest = None if question is None else hashlib.sha256(question.encode("utf-8", "replace"))
+
+        def passes_again(message: PastMessage) -> bool:
+            if digest is None:
+                return passes(message)
+            key = (digest.digest(), message.number)
+            known = self._passed.get(key)
+            if known is None:
+                self._passed[key] = known = passes(message)
+            return known
+
+        testing = _Testing(self._engine, self._reader, self._numbers, filled, passes, passes_again)
         return self._counts.count(question, testing, enough)
 
     def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
@@ -182,6 +202,7 @@ class _Testing:
     numbers: Numbers
     filled: FilledFilter
     test: Test
+    test_again: Test
 
     def __call__(
         self, after: datetime.datetime | None, safe: datetime.datetime, limit: int | None
@@ -190,9 +211,9 @@ class _Testing:
             with asking(_NAME), self.reader.connect() as connection:
                 few = self._messages(connection, after, _FEW)
                 if len(few) < _FEW:
-                    return self._tally(few, safe, limit)
+                    return self._tally(few, self.test_again, safe, limit)
         with asking(_NAME), reading_all(self.engine) as connection:
-            return self._tally(self._messages(connection, after, None), safe, limit)
+            return self._tally(self._messages(connection, after, None), self.test, safe, limit)
 
     def _messages(
         self, connection: Connection, after: datetime.datetime | None, most: int | None
@@ -200,15 +221,19 @@ class _Testing:
         asked = prepare(connection, self.numbers, self.filled, after, most)
         if asked is None:
             return []
-        messages = (PastMessage(row, connection) for row in asked.messages(connection))
+        messages = (UnreadMessage(row, connection) for row in asked.messages(connection))
         return messages if most is None else list(messages)
 
     def _tally(
-        self, messages: Iterable[PastMessage], safe: datetime.datetime, limit: int | None
+        self,
+        messages: Iterable[PastMessage],
+        test: Test,
+        safe: datetime.datetime,
+        limit: int | None,
     ) -> Tally:
         settled = total = 0
         for message in messages:
-            if not self.test(message):
+            if not test(message):
                 continue
             total += 1
             settled += message.timestamp <= safe
@@ -238,14 +263,14 @@ class PastMessages:
         return self.condition.holds(self.value(subject))
 
     def value(self, subject: Question) -> Any:
-        """Compute the operation; once for all rules that ask the same of the same message."""
+        """Compute the operation; once for all rules and messages that ask the same."""
         filled = self._fill(subject)
         if self._counts(filled):
             return self._count(subject, filled)
         assert isinstance(self.operation, LambdaOperation)
         expression = self.operation.expression
-        return subject.once(
-            (filled, expression),
+        return subject.once_for_all(
+            self._key(subject, filled),
             lambda: self.history.compute(expression, filled, subject.message),
         )
 
@@ -254,13 +279,13 @@ class PastMessages:
         filled = self._fill(subject)
         if not self._counts(filled):
             return
-        key = (filled, self.operation, "enough")
-        enough, known = self.condition.enough, subject.memo.get(key, 0)
-        subject.memo[key] = None if enough is None or known is None else max(enough, known)
+        key = ("enough", *self._key(subject, filled))
+        enough, known = self.condition.enough, subject.shared.get(key, 0)
+        subject.shared[key] = None if enough is None or known is None else max(enough, known)
 
     def _fill(self, subject: Question) -> FilledFilter:
-        return subject.once(
-            (id(self), subject.recipient),
+        return subject.once_for_all(
+            (id(self.filter), id(subject.message), subject.recipient),
             lambda: self.filter.fill(subject.message, subject.recipient),
         )
 
@@ -270,10 +295,16 @@ class PastMessages:
             return True
         return self.operation.expression.test is not None and filled.pages.everything
 
+    def _key(self, subject: Question, filled: FilledFilter) -> tuple[Any, ...]:
+        """Distinguish what is asked: an operation with templates depends on the message, too."""
+        templates = isinstance(self.operation, LambdaOperation) and self.operation.expression.paths
+        return (filled, self.operation, id(subject.message) if templates else None)
+
     def _count(self, subject: Question, filled: FilledFilter) -> int:
-        """Count no more than the condition needs, and what another rule has counted not again."""
-        enough = subject.memo.get((filled, self.operation, "enough"), self.condition.enough)
-        return subject.once((filled, self.operation), lambda: self._ask(subject, filled, enough))
+        """Count no more than the conditions need, and what another rule has counted not again."""
+        key = self._key(subject, filled)
+        enough = subject.shared.get(("enough", *key), self.condition.enough)
+        return subject.once_for_all(key, lambda: self._ask(subject, filled, enough))
 
     def _ask(self, subject: Question, filled: FilledFilter, enough: int | None) -> int:
         if not isinstance(self.operation, LambdaOperation):
@@ -291,6 +322,8 @@ class Datanommer:
 
     def __init__(self, settings: Settings) -> None:
         self._history = History(settings)
+        # Rules of a series have equal filters; as one, it is filled in once for all of them.
+        self._filters: Bounded[Filter, Filter] = Bounded(_MOST_FILTERS)
 
     def parse(self, node: Node, problems: Problems) -> PastMessages | None:
         """Parse filter, operation and condition; None after reporting what is wrong."""
@@ -311,7 +344,8 @@ class Datanommer:
         )
         if chosen is None or operation is None or condition is None:
             return None
-        return PastMessages(chosen, operation, condition, self._history)
+        self._filters[chosen] = known = self._filters.get(chosen, chosen)
+        return PastMessages(known, operation, condition, self._history)
 
 
 def _columns(message: Message) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, overload
 
 from datanommer.models import Message as Row
@@ -24,6 +26,11 @@ class PastMessage:
 
     _row: Any
     _connection: Connection
+
+    @property
+    def number(self) -> int:
+        """Its number in the database."""
+        return int(self._row.id)
 
     @property
     def msg(self) -> Any:
@@ -68,6 +75,15 @@ class PastMessage:
             .where(table.c.msg_id == self._row.id, table.c.msg_timestamp == self._row.timestamp)
         )
         return sorted(self._connection.scalars(names))
+
+
+class UnreadMessage(PastMessage):
+    """The same of a row whose ``msg`` is still text, as ``questions`` gives them."""
+
+    @cached_property
+    def msg(self) -> Any:
+        """The message's own content, without the envelope."""
+        return json.loads(self._row.text)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    type_coerce,
 )
 
 from fedbadges.prepared import Prepared, listed, one_of
@@ -75,7 +76,7 @@ class Asked:
         return row.settled, row.total
 
     def messages(self, connection: Connection) -> CursorResult[Any]:
-        """Ask for the messages, oldest first."""
+        """Ask for the messages, oldest first; their contents come as ``text``."""
         return self._ask(_messages(self.shape), connection, {})
 
     def rows(self) -> Select[Any]:
@@ -160,8 +161,9 @@ def _count(shape: Shape) -> Prepared:
 
 @functools.lru_cache(maxsize=1000)
 def _messages(shape: Shape) -> Prepared:
-    columns = ("id", "msg_id", "topic", "timestamp", "category", "msg")
-    messages = select(*(_ROWS.c[name] for name in columns)).order_by(_ROWS.c.timestamp)
+    columns = ("id", "msg_id", "topic", "timestamp", "category")
+    content = type_coerce(_ROWS.c.msg, String()).label("text")
+    messages = select(*(_ROWS.c[name] for name in columns), content).order_by(_ROWS.c.timestamp)
     return Prepared(_narrowed(messages, shape))
 
 

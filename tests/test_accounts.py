@@ -181,6 +181,18 @@ def test_it_is_asked_about_each_name_once_and_about_a_limited_number() -> None:
     assert len(accounts.asked) == len(set(accounts.asked)) == MOST_CANDIDATES
 
 
+def test_a_message_with_more_names_is_told_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    accounts = Remembered(Listed("alice", others={"nick0": "alice"}), 60)
+    rule = HOLDS + "recipient_nick2fas: Yes\n"
+
+    assert desk.handle(accounts, rule, rule, users=[f"nick{n}" for n in range(5_000)]) == 2
+
+    (line,) = (r.getMessage() for r in caplog.records if r.levelno == logging.WARNING)
+    assert line.endswith(" names 5000 people: all but the first 500 are passed over")
+
+
 @pytest.mark.parametrize("key", ["recipient_nick2fas", "recipient_github2fas"])
 def test_without_a_service_other_names_stay_as_they_are(key: str) -> None:
     assert found(EVERYBODY, "al", key) == ["al"]

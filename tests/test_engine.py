@@ -13,11 +13,12 @@ from support.databases import Databases, badges, create_schemas
 from tahrir_api.model import Assertion, Person
 
 from fedbadges.databases import engine as database_engine
-from fedbadges.engine import MOST_CANDIDATES, Case, Engine
+from fedbadges.engine import Case, Engine
 from fedbadges.history import History
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.index import RuleSet
+from fedbadges.rules.recipients import MOST_CANDIDATES
 from fedbadges.settings import Settings
 from fedbadges.tahrir import Given, Tahrir
 from fedbadges.usernames import Usernames

@@ -32,19 +32,22 @@ class Question:
     """What criteria are asked: whether they hold for this message, and this candidate.
 
     ``recipient`` is None for criteria that do not name the candidate. ``memo`` belongs to the
-    message: what was found out once for it holds for all its rules and candidates.
+    message: what was found out once for it holds for all its rules and candidates. ``shared``
+    belongs to all the messages that are decided together.
     """
 
     message: Message
     recipient: str | None = None
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    shared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, key: Any, compute: Callable[[], T]) -> T:
         """Give what ``compute`` gave for this key, computing it the first time only."""
-        if key not in self.memo:
-            self.memo[key] = compute()
-        found: T = self.memo[key]
-        return found
+        return _once(self.memo, key, compute)
+
+    def once_for_all(self, key: Any, compute: Callable[[], T]) -> T:
+        """Do the same for what depends on the key alone, whichever the message."""
+        return _once(self.shared, key, compute)
 
 
 Criteria = Check[Question]
@@ -67,10 +70,10 @@ class Criterion(Protocol):
 
 @runtime_checkable
 class Foreseeing(Protocol):
-    """A criterion that can answer several questions about a message with less work than each."""
+    """A criterion that answers several questions with less work than one after the other."""
 
     def foresee(self, subject: Question) -> None:
-        """Take note, in the question's memo, of what it may be asked; raises as ``holds`` does."""
+        """Take note, in ``shared``, of what it may be asked; raises as ``holds`` does."""
 
 
 class Backend(Protocol):
@@ -108,6 +111,13 @@ def needs_history(criteria: Criteria) -> bool:
 def names_recipient(criteria: Criteria) -> bool:
     """Tell whether each candidate is to be judged by itself."""
     return any(leaf.names_recipient for leaf in leaves(criteria))
+
+
+def _once(memo: dict[Any, Any], key: Any, compute: Callable[[], T]) -> T:
+    if key not in memo:
+        memo[key] = compute()
+    found: T = memo[key]
+    return found
 
 
 def _is_direct(node: MappingNode, backends: Backends) -> bool:

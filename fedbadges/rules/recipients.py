@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 import re
@@ -150,19 +151,26 @@ def account(value: Any, raw: Any = None) -> Found:
     raw = value if raw is None else raw
     if not isinstance(value, str):
         return Found(raw, None, "is not text")
-    if not value:
-        return Found(raw, None, "is empty")
     name = value[: MAX_NAME + 1].lower()
+    dropped = _dropped(name)
+    return Found(raw, name) if dropped is None else Found(raw, None, dropped)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _dropped(name: str) -> str | None:
+    """Tell why a name, cut to one character more than any has, can be nobody's; else None."""
+    if not name:
+        return "is empty"
     if len(name) > MAX_NAME:
-        return Found(raw, None, f"is longer than {MAX_NAME} characters")
+        return f"is longer than {MAX_NAME} characters"
     if _is_address(name):
-        return Found(raw, None, "is an IP address")
+        return "is an IP address"
     # Not printable are control characters, lone surrogates, what turns the direction of writing.
     if _IMPOSSIBLE.search(name) or not name.isprintable():
-        return Found(raw, None, "has characters that no account name has")
+        return "has characters that no account name has"
     if not _ENDS.fullmatch(name):
-        return Found(raw, None, "does not begin and end with a letter, a digit or '_'")
-    return Found(raw, name)
+        return "does not begin and end with a letter, a digit or '_'"
+    return None
 
 
 # Blanks, and what e-mail addresses, URLs, addresses with a port and templates have.

@@ -1,0 +1,117 @@
+"""The desk: where messages that triggered something are worked on, together if they come fast."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+from fedbadges.engine import Case, Engine, Named, Shared
+from fedbadges.messages import Message
+from fedbadges.patience import Patience, Stopped
+from fedbadges.waiting import WaitingRoom
+
+#: How many messages are worked on together at most.
+MOST = 50
+
+
+class Desk:
+    """Has messages decided, or sent to the waiting room; may be called from several threads.
+
+    ``stored`` tells which message ids datanommer has, and is None where nothing is to be waited
+    for; ``backlog`` how many messages come right after; ``failed`` is told what went wrong with a
+    message that nobody waits for.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        waiting: WaitingRoom,
+        patience: Patience,
+        *,
+        stored: Callable[[Iterable[str]], set[str]] | None,
+        backlog: Callable[[], int],
+        failed: Callable[[Message, Exception], object],
+    ) -> None:
+        self._engine = engine
+        self._waiting = waiting
+        self._patience = patience
+        self._stored = stored
+        self._backlog = backlog
+        self._failed = failed
+        self._lock = threading.Lock()
+        self._open: list[Named] = []
+
+    def add(self, named: Named | None) -> None:
+        """Work on a message at once, or later together with those that come right after it.
+
+        None is for a message that triggered nothing: those before it may be due. Raises nothing.
+        """
+        with self._lock:
+            if named is not None:
+                self._open.append(named)
+        # Only now: whoever takes the last message of the backlog finds this one here.
+        self.clear(leave=MOST - 1 if self._backlog() else 0)
+
+    def clear(self, leave: int = 0) -> None:
+        """Work on what is here, unless it is no more than ``leave`` messages. Raises nothing."""
+        with self._lock:
+            if len(self._open) <= leave:
+                return
+            batch, self._open = self._open, []
+        self._work(batch)
+
+    def finish(self, named: Named | None) -> None:
+        """Work on a message until it is decided; raises what goes wrong."""
+        if named is None:
+            return
+        for case, ready in self._look([named]):
+            if ready:
+                self._decide(case)
+            else:
+                self._waiting.admit(case).result()
+
+    def _work(self, batch: Sequence[Named]) -> None:
+        try:
+            found = self._look(batch)
+        except Exception as error:  # what one message stumbles over must not cost the others
+            if len(batch) > 1 and not isinstance(error, Stopped):
+                for named in batch:
+                    self._work([named])
+                return
+            for named in batch:
+                self._failed(named.message, error)
+            return
+        shared = self._engine.foresee([case for case, ready in found if ready])
+        for case, ready in found:
+            self._begin(case, shared if ready else None)
+
+    def _begin(self, case: Case, shared: Shared | None) -> None:
+        if shared is None:
+            self._waiting.admit(case)
+            return
+        try:
+            self._decide(case, shared)
+        except Exception as error:  # whatever it is, the next message may be luckier
+            self._failed(case.message, error)
+
+    def _look(self, batch: Sequence[Named]) -> list[tuple[Case, bool]]:
+        """Give the cases that are left, and whether each can be decided at once."""
+        made = self._patience.insist(lambda: self._engine.cases(batch))
+        cases = [case for case in made if case is not None]
+        wanted = {msg_id for case in cases if (msg_id := self._awaited(case)) is not None}
+        stored = self._ask(wanted)
+        return [(case, self._awaited(case) in stored) for case in cases]
+
+    def _ask(self, wanted: set[str]) -> set[str | None]:
+        """Tell what need not be waited for: what is stored, and None, which nobody waits for."""
+        ask = self._stored
+        if ask is None or not wanted:
+            return {None}
+        return {None} | self._patience.insist(lambda: ask(wanted))
+
+    def _awaited(self, case: Case) -> str | None:
+        waits = self._stored is not None and case.needs_history
+        return case.message.msg_id if waits else None
+
+    def _decide(self, case: Case, shared: Shared | None = None) -> None:
+        self._patience.insist(lambda: self._engine.decide(case, shared))
