@@ -115,6 +115,8 @@ class one_of(FunctionElement[bool]):  # noqa: N801 - SQLAlchemy's functions are 
     type = Boolean()
     inherit_cache = True
     name = "one_of"
+    #: Else SQLite would get ``… = 1``, for which no index serves.
+    _is_implicitly_boolean = True
 
 
 def listed(name: str) -> BindParameter[Any]:

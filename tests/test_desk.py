@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.builders import make_message, make_rule, make_settings, statements, wipe
+from support.builders import make_message, make_settings, statements, wipe
 from support.databases import Databases, badges, create_schemas
+from support.rules import rule
 
+from fedbadges.daemon import load_backends
 from fedbadges.desk import MOST, Desk
 from fedbadges.engine import Engine
 from fedbadges.history import History
@@ -16,6 +18,7 @@ from fedbadges.messages import Message
 from fedbadges.patience import Patience, Stopped
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.index import RuleSet
+from fedbadges.rules.loader import load_text
 from fedbadges.settings import Settings
 from fedbadges.tahrir import Tahrir
 from fedbadges.usernames import Usernames
@@ -74,7 +77,11 @@ class Office:
             backlog=lambda: self.backlog,
             failed=lambda message, error: self.failures.append((message.msg_id, error)),
         )
-        rules = [make_rule(settings, name, body) for name, body in RULES.items()]
+        backends = load_backends(settings)
+        rules = [
+            load_text(rule(name, body).encode(), f"{name}.yml", backends)
+            for name, body in RULES.items()
+        ]
         tahrir.publish_badges(rule.badge for rule in rules)
         self.engine.rules = RuleSet(rules)
 

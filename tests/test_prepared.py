@@ -46,6 +46,15 @@ def test_a_list_may_have_numbers(names: sa.Connection) -> None:
     assert set(NUMBERED.ask(names, {"wanted": [1, 4, 99]}).scalars()) == {"ann", HOSTILE}
 
 
+def test_an_index_serves_on_sqlite_too(tmp_path: Path) -> None:
+    with engine(f"sqlite:///{tmp_path}/names.db").connect() as connection:
+        connection.execute(sa.text("CREATE TABLE names (name TEXT PRIMARY KEY, number INTEGER)"))
+        asked = str(WANTED.statement.compile(connection)).replace("?", "'[]'")
+        plan = connection.execute(sa.text(f"EXPLAIN QUERY PLAN {asked}")).all()
+
+    assert any("SEARCH names USING" in row.detail for row in plan)
+
+
 def plans(connection: sa.Connection) -> list[str]:
     """Returns the statements that PostgreSQL has planned for a connection."""
     found = connection.execute(sa.text("SELECT statement FROM pg_prepared_statements"))
