@@ -18,6 +18,8 @@ REQUIRES = [
     "psycopg2 >= 2.8.6; python_version < '3.11'",
     "watchdog >= 6.0",  # notices that rule files changed
     "requests >= 2.34",  # asks Libravatar
+    # Who signed a message: fedmsg's own code for it needs a pyOpenSSL that is no longer made.
+    "cryptography >= 43",
     "dogpile.cache >= 1.5",  # remembers who has an account, and counts
     # fedmsg and moksha load plugins through pkg_resources: 82 has none,
     # and before 80.9 it cannot match moksha.hub to its installed metadata.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import queue
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,11 +12,10 @@ from typing import Any
 import fedmsg.core
 import zmq
 
+from fedbadges.signatures.signing import MODNAME, sender_of, signer_of
 from fedbadges.tahrir import Notice
 
 log = logging.getLogger(__name__)
-
-MODNAME = "fedbadges"
 
 #: Seconds to let ZeroMQ send what it has when the daemon stops.
 _LINGER = 1.0
@@ -39,12 +37,11 @@ class Publisher:
         run: Callable[[Callable[[], None]], object] = lambda function: function(),
     ) -> None:
         self._config = copy.deepcopy(dict(config))
-        self._config.setdefault("name", None)
-        if not self._config.get("active"):
-            host = socket.gethostname().split(".", 1)[0]
-            self._config["name"] = f"{MODNAME}.{host}"
-        else:
-            self._config["name"] = self._config.get("name") or "relay_inbound"
+        self._config["name"] = sender_of(self._config)
+        self._sign = signer_of(self._config)
+        if self._sign is not None:
+            # Not by fedmsg, which would send nothing at all.
+            self._config["sign_messages"] = False
         self._run = run
         self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
         # Handed to be sent in another thread, which may have ended before it came to it.
@@ -111,7 +108,12 @@ class Publisher:
         def send() -> None:
             self._handed.remove(notice)
             try:
-                context.publish(topic=notice.topic, msg=notice.body, modname=MODNAME)
+                context.publish(
+                    topic=notice.topic,
+                    msg=notice.body,
+                    modname=MODNAME,
+                    pre_fire_hook=self._sign,
+                )
             except Exception as error:  # the award is committed; it stays, published or not
                 log.error("Could not publish %s %s: %s", notice.topic, notice.body, error)
 

@@ -15,6 +15,7 @@ from sqlalchemy import URL
 
 from fedbadges import values
 from fedbadges.places import config_files, place_of
+from fedbadges.signatures import options as signatures
 
 #: Switches the consumer on in a hub.
 ENABLED = "fedmsg.consumers.badges.enabled"
@@ -204,6 +205,7 @@ def read_settings(
         reader.need(KEYS["fasjson_url"])
     if in_hub:
         reader.need_of_hub()
+        reader.errors += signatures.mistakes(config)
     issuer = {name: reader.read_issuer(keys) for name, keys in ISSUER_KEYS.items()}
     if reader.errors:
         raise SettingsError(reader.errors)

@@ -76,10 +76,10 @@ class Publisher:
             self._subscriptions[frame[1:]] += 1 if frame[0] else -1
         return max(self._subscriptions.values(), default=0)
 
-    def send(self, message: dict) -> dict:
-        """Sends a message, and returns it."""
+    def send(self, message: dict, topic: str | None = None) -> dict:
+        """Sends a message, under its own topic if no other is given, and returns it."""
         body = fedmsg.encoding.dumps(message)
-        self._socket.send_multipart([message["topic"].encode(), body.encode()])
+        self._socket.send_multipart([(topic or message["topic"]).encode(), body.encode()])
         return message
 
 
@@ -121,8 +121,8 @@ class Bus:
         """Sends a message and returns it as it went over the bus."""
         return self.send(fedmsg_body(topic, msg or {}, username))
 
-    def send(self, message: dict) -> dict:
-        return self._publisher.send(message)
+    def send(self, message: dict, topic: str | None = None) -> dict:
+        return self._publisher.send(message, topic)
 
     def hubs(self) -> int:
         """Returns how many hubs hear what is published here."""

@@ -1,5 +1,6 @@
 """Small HTTP servers on loopback, which speak the protocol of a service."""
 
+import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,10 +15,18 @@ class Answer(NamedTuple):
 
 
 class Server:
-    """Answers GET requests as ``answer`` says, which is given the path and the query."""
+    """Answers GET requests as ``answer`` says, which is given the path and the query.
 
-    def __init__(self, answer: Callable[[str, dict[str, str]], Answer]) -> None:
+    With ``tls``, which has the server's certificate, it speaks https.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[str, dict[str, str]], Answer],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._answer = answer
+        self._tls = tls
         self._released = threading.Event()
         self.asked: list[str] = []
         self.instead: Answer | None = None
@@ -28,7 +37,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self._port}"
 
     def stop(self) -> None:
         """Ends: from now on, connections are refused."""
@@ -44,6 +53,8 @@ class Server:
         self._released.clear()
         server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         server.daemon_threads = True
+        if self._tls is not None:
+            server.socket = self._tls.wrap_socket(server.socket, server_side=True)
         self._server, self._port = server, server.server_port
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 

@@ -1,0 +1,69 @@
+"""Where messages come in: who is turned away is said, but not each time."""
+
+from __future__ import annotations
+
+import logging
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
+from fedbadges.once import PERIOD, Throttle
+from fedbadges.patience import Patience, Stopped
+from fedbadges.signatures.checks import Checks, Rejected, make_checks
+from fedbadges.signatures.options import read_options
+
+log = logging.getLogger(__name__)
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 100
+
+
+class Gate:
+    """Lets messages pass that ``checks`` find well; they wait while nothing can be checked."""
+
+    def __init__(self, checks: Checks) -> None:
+        self._checks = checks
+        self._patience = Patience()
+        self._rejections = Throttle()
+
+    def start(self) -> None:
+        """Begin to keep what is known of the CA up to date."""
+        self._checks.start()
+
+    def stop(self) -> None:
+        """Wait no more for anything."""
+        self._patience.stop()
+        self._checks.stop()
+
+    def check(self, body: Any, envelope: Any) -> None:
+        """Return if a message is to be heeded; ``envelope`` is the topic that it was sent under.
+
+        Raises Rejected if not, and Stopped if the daemon stops before that can be known.
+        """
+        try:
+            self._patience.insist(lambda: self._checks.check(body, envelope))
+        except Rejected as rejected:
+            if self._rejections.first((rejected.reason, rejected.signer)):
+                log.warning(
+                    "Passed over %s: %s. The same of other messages is not said for %g minutes",
+                    _id_of(body),
+                    rejected,
+                    PERIOD / 60,
+                )
+            raise
+        except Stopped:
+            log.warning("Stopping before the signature of %s could be checked", _id_of(body))
+            raise
+
+
+def make_gate(config: Mapping[str, Any]) -> Gate | None:
+    """Make what fedmsg's configuration asks for; None where signatures are not to be checked.
+
+    Raises Unavailable where they cannot be.
+    """
+    options = read_options(config)
+    return None if options is None else Gate(make_checks(options, config))
+
+
+def _id_of(body: Any) -> str:
+    return _SHORT.repr(body.get("msg_id") if isinstance(body, Mapping) else None)
