@@ -89,8 +89,8 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         """Handle one message, and what was put off where it was the last; called by the hub."""
         handled = self._heed(message)
         # Also where the message was invalid, so that nobody was handed it.
-        if self._daemon is not None and self.incoming.empty():
-            self._daemon.pause()
+        if self.incoming.empty():
+            self._work_off()
         return handled
 
     def stop(self) -> None:
@@ -115,6 +115,11 @@ class FedoraBadgesConsumer(FedmsgConsumer):
             return isinstance(outcome, Rejected)
         return super()._do_work(_Checked(message))
 
+    def _work_off(self) -> None:
+        """Have done what was put off until the next message."""
+        if self._daemon is not None:
+            self._daemon.pause()
+
     def _hurry(self) -> None:
         if self._gate is not None:
             self._gate.stop()
@@ -124,7 +129,7 @@ class FedoraBadgesConsumer(FedmsgConsumer):
     def _make_gate(self, config: dict[str, Any]) -> bool:
         """Tell whether signatures can be checked, if they are to be."""
         try:
-            self._gate = make_gate(config)
+            self._gate = make_gate(config, before_waiting=self._work_off)
         except Unavailable as error:
             log.critical("Cannot start: %s", error)
             return False

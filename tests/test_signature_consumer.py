@@ -170,8 +170,11 @@ def test_where_nothing_can_be_checked_a_stop_leaves_the_message_unhandled(site: 
 def test_messages_wait_for_a_new_list_and_are_handled_then(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    at_a_time(site, NOW + 6 * DAY)
+    site.consumer._consume(site.message("bob"))
     site.consumer._consume(site.message("ann"))
+    # It is put off, since another comes right after it.
+    site.consumer._do_work(site.consumer.incoming.get_nowait())
+    at_a_time(site, NOW + 6 * DAY)
 
     worker = threading.Thread(
         target=lambda: site.consumer._do_work(site.consumer.incoming.get_nowait())
@@ -179,6 +182,7 @@ def test_messages_wait_for_a_new_list_and_are_handled_then(
     worker.start()
     eventually(lambda: "Waiting, and trying again" in caplog.text, "a warning")
     assert not site.has_badge("ann")
+    eventually(lambda: site.has_badge("bob"), "the badge for the message before")
 
     replaced(site.crl_file, site.ca.revoking(end=NOW + 8 * DAY))
     worker.join(20)

@@ -3,13 +3,17 @@
 import ast
 import base64
 import os
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from fedmsg.crypto import gpg
 from support.bus import fedmsg_body
 from support.certificates import (
     DAY,
@@ -493,3 +497,36 @@ def test_one_certificate_after_the_other_is_heeded(table: Table) -> None:
                 holder = table.ca.issue(f"app{number}")
                 checks.check(holder.signed(table.message), TOPIC)
                 assert len(checks._signers) <= 2
+
+
+@pytest.fixture
+def gpg_home() -> Iterator[str]:
+    """A home of GnuPG's with the key of badges@example.org; short, for it holds a socket."""
+    home = tempfile.mkdtemp(prefix="gpg-")
+    batch = ["gpg", "--homedir", home, "--batch", "--quiet", "--passphrase", ""]
+    subprocess.run([*batch, "--quick-generate-key", "badges@example.org"], check=True)
+    yield home
+    subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=True)
+    shutil.rmtree(home)
+
+
+@pytest.mark.skipif(not shutil.which("gpg"), reason="there is no gpg")
+@pytest.mark.parametrize("backend", ["gpg", "x509"])
+def test_gnupg_is_left_to_fedmsg(
+    table: Table, gpg_home: str, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedmsg.crypto._validate_implementations", None)
+    config = table.config() | {"gpg_home": gpg_home, "crypto_backend": backend}
+    config |= {"crypto_validate_backends": ["gpg", "x509"] if backend == "x509" else []}
+    key = {"gpg_home": gpg_home, "gpg_signing_key": "badges@example.org"}
+    signed = gpg.sign(dict(table.message), **key)
+    signed["signature"] = signed["signature"].decode()
+    checks = checks_of(config)
+
+    checks.check(signed, TOPIC)
+
+    assert rejection(checks, signed | {"msg": {}}) == "GnuPG does not verify its signature"
+    if backend == "x509":
+        checks.check(table.app.signed(table.message), TOPIC)
+    else:
+        assert "x509 are not allowed" in rejection(checks, table.app.signed(table.message))

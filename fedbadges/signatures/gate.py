@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fedbadges.once import PERIOD, Throttle
 from fedbadges.patience import Patience, Stopped
+from fedbadges.rules.criteria import Unavailable
 from fedbadges.signatures.checks import Checks, Rejected, make_checks
 from fedbadges.signatures.options import read_options
 
@@ -19,10 +20,14 @@ _SHORT.maxstring = 100
 
 
 class Gate:
-    """Lets messages pass that ``checks`` find well; they wait while nothing can be checked."""
+    """Lets messages pass that ``checks`` find well; they wait while nothing can be checked.
 
-    def __init__(self, checks: Checks) -> None:
+    ``before_waiting`` is called in the thread that is about to wait, which may be for days.
+    """
+
+    def __init__(self, checks: Checks, before_waiting: Callable[[], object] = lambda: None) -> None:
         self._checks = checks
+        self._before_waiting = before_waiting
         self._patience = Patience()
         self._rejections = Throttle()
 
@@ -41,7 +46,7 @@ class Gate:
         Raises Rejected if not, and Stopped if the daemon stops before that can be known.
         """
         try:
-            self._patience.insist(lambda: self._checks.check(body, envelope))
+            self._insist(body, envelope)
         except Rejected as rejected:
             if self._rejections.first((rejected.reason, rejected.signer)):
                 log.warning(
@@ -55,14 +60,24 @@ class Gate:
             log.warning("Stopping before the signature of %s could be checked", _id_of(body))
             raise
 
+    def _insist(self, body: Any, envelope: Any) -> None:
+        try:
+            self._checks.check(body, envelope)
+            return
+        except Unavailable:
+            self._before_waiting()
+        self._patience.insist(lambda: self._checks.check(body, envelope))
 
-def make_gate(config: Mapping[str, Any]) -> Gate | None:
+
+def make_gate(
+    config: Mapping[str, Any], before_waiting: Callable[[], object] = lambda: None
+) -> Gate | None:
     """Make what fedmsg's configuration asks for; None where signatures are not to be checked.
 
     Raises Unavailable where they cannot be.
     """
     options = read_options(config)
-    return None if options is None else Gate(make_checks(options, config))
+    return None if options is None else Gate(make_checks(options, config), before_waiting)
 
 
 def _id_of(body: Any) -> str:
