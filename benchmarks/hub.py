@@ -22,7 +22,7 @@ from urllib.parse import unquote
 import fedmsg.encoding
 import psycopg2
 import zmq
-from databases import History
+from databases import PACE, History
 from deployment import AWARD_TOPIC, make_settings
 from traffic import Draft, Traffic, send
 
@@ -34,6 +34,9 @@ Results = dict[str, float]
 _PORTS = range(20000, 32000)
 _STARTING = 60.0
 _ENDING = 15.0
+
+#: The default: messages are sent at the pace of the bus, though they come faster.
+_DISTANCE = 600
 
 #: How many messages show how fast the hub is, and for how many seconds it is then kept busy.
 _PROBE = 100
@@ -301,7 +304,12 @@ class HubBenchmark:
     def _make(self, drafts: Sequence[Draft]) -> list[dict[str, Any]]:
         """Send-ready messages, the ending one last, which datanommer has stored already."""
         whole = [*drafts, self._ending()]
-        bodies = [send(each, self._traffic.new_id()) for each in whole]
+        # A backlog: sent one after the other as on the bus, the last one just now.
+        first = time.time() - len(drafts) / PACE
+        bodies = [
+            send(each, self._traffic.new_id(), first + number / PACE)
+            for number, each in enumerate(whole)
+        ]
         self._store(zip(whole, bodies, strict=True))
         return bodies
 
@@ -333,6 +341,7 @@ class HubBenchmark:
             validate_signatures=False,
             sign_messages=False,
             logging=_LOGGING,
+            **{"badges.keep_counts_distance": _DISTANCE},
         )
         enabled = "fedmsg.consumers.badges.enabled" if which == "badges" else "benchmark.noop"
         return {**config, enabled: True, "benchmark.directory": str(self._directory)}

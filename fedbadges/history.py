@@ -104,12 +104,18 @@ class History:
         return self._counts.count(self._question(filled), counting, enough)
 
     def count_where(
-        self, filled: FilledFilter, test: Test, about: tuple[Any, ...], enough: int | None = None
+        self,
+        filled: FilledFilter,
+        test: Test,
+        about: tuple[Any, ...],
+        enough: int | None = None,
+        shared: dict[Any, Any] | None = None,
     ) -> int:
         """Count those past messages that pass a test, which is called with each.
 
         ``about`` is what distinguishes this test from others. A message that it stumbles over does
-        not pass: one odd message must not cost everybody their badge.
+        not pass: one odd message must not cost everybody their badge. ``shared`` is where several
+        tests of the same messages, at about the same time, leave these for one another.
         """
         question = self._question(filled, about)
 
@@ -134,7 +140,15 @@ class History:
                 self._passed[key] = known = passes(message)
             return known
 
-        testing = _Testing(self._engine, self._reader, self._numbers, filled, passes, passes_again)
+        testing = _Testing(
+            self._engine,
+            self._reader,
+            self._numbers,
+            filled,
+            passes,
+            passes_again,
+            {} if shared is None else shared,
+        )
         return self._counts.count(question, testing, enough)
 
     def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
@@ -203,26 +217,38 @@ class _Testing:
     filled: FilledFilter
     test: Test
     test_again: Test
+    shared: dict[Any, Any]
 
     def __call__(
         self, after: datetime.datetime | None, safe: datetime.datetime, limit: int | None
     ) -> Tally:
         if after is not None:
             with asking(_NAME), self.reader.connect() as connection:
-                few = self._messages(connection, after, _FEW)
-                if len(few) < _FEW:
-                    return self._tally(few, self.test_again, safe, limit)
+                few = self._recent(connection, after)
+                if few is not None:
+                    messages = [UnreadMessage(row, connection) for row in few]
+                    return self._tally(messages, self.test_again, safe, limit)
         with asking(_NAME), reading_all(self.engine) as connection:
-            return self._tally(self._messages(connection, after, None), self.test, safe, limit)
+            rows = self._rows(connection, after, None)
+            many = (UnreadMessage(row, connection) for row in rows)
+            return self._tally(many, self.test, safe, limit)
 
-    def _messages(
+    def _recent(self, connection: Connection, after: datetime.datetime) -> list[Any] | None:
+        """Give the rows of what was sent later than ``after``, or None where they are many."""
+        key = ("recent", self.filled)
+        since, rows = self.shared.get(key, (None, []))
+        if since is None or since > after:
+            since, rows = after, list(self._rows(connection, after, _FEW))
+            if len(rows) == _FEW:
+                return None
+            self.shared[key] = since, rows
+        return rows if since == after else [row for row in rows if row.timestamp > after]
+
+    def _rows(
         self, connection: Connection, after: datetime.datetime | None, most: int | None
-    ) -> Any:
+    ) -> Iterable[Any]:
         asked = prepare(connection, self.numbers, self.filled, after, most)
-        if asked is None:
-            return []
-        messages = (UnreadMessage(row, connection) for row in asked.messages(connection))
-        return messages if most is None else list(messages)
+        return [] if asked is None else asked.messages(connection)
 
     def _tally(
         self,
@@ -313,7 +339,11 @@ class PastMessages:
         test, values = expression.test, expression.fill(subject.message.body)
         assert test is not None
         return self.history.count_where(
-            filled, lambda message: test(message, values), (expression.text, values), enough
+            filled,
+            lambda message: test(message, values),
+            (expression.text, values),
+            enough,
+            subject.shared,
         )
 
 
