@@ -125,9 +125,9 @@ class Groups:
         """Parse ``group``; None after reporting what is wrong, or that it is not configured."""
         before = len(problems)
         if self._settings.fasjson_url is None:
-            problems.add(node.place, "'fasjson' needs the setting 'badges.fasjson.url'")
+            problems.lack(node.place, "'fasjson' needs the setting 'badges.fasjson.url'")
         elif not has_fasjson_client():
-            problems.add(node.place, f"'fasjson' cannot be asked: {FASJSON_MISSING}")
+            problems.lack(node.place, f"'fasjson' cannot be asked: {FASJSON_MISSING}")
         entry = only_entry(node, ["group"], "fasjson criteria", problems)
         groups = None if entry is None else self._parse_groups(entry[1], problems)
         if groups is None or len(problems) > before:

@@ -12,11 +12,14 @@ from support.builders import make_message, make_settings
 from support.bus import fedmsg_body
 from support.daemon import THIS_MESSAGE, running
 from support.databases import Databases
-from support.inline import assert_mistakes, load
+from support.inline import assert_mistakes, complete, load
 from support.rules import rule
 
 from fedbadges.daemon import load_backends
 from fedbadges.rules.criteria import Backends, Question, Unavailable
+from fedbadges.rules.document import Node
+from fedbadges.rules.loader import load_text
+from fedbadges.rules.problems import Problems, RuleError
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "docs/examples/backend"
@@ -114,6 +117,36 @@ def test_the_example_tells_that_it_is_not_configured(tmp_path: Path) -> None:
         "criteria:\n  attended: →{event: flock-2014}\n",
         "'attended' needs the setting 'attendance.directory'",
         using=backends(tmp_path),
+    )
+
+
+@pytest.mark.usefixtures("installed")
+def test_where_nothing_is_configured_what_is_in_the_rule_matters_alone(tmp_path: Path) -> None:
+    using = backends(tmp_path)
+    good = complete(
+        "criteria: {all: [{attended: {event: flock-2014}}, {fasjson: {group: packager}}]}\n"
+    )
+    bad = complete("criteria: {all: [{attended: {evnet: a}}, {fasjson: {group: 'a b'}}]}\n")
+
+    assert load_text(good.encode(), "rule.yml", using, configured=False).badge.id == "test-badge"
+    with pytest.raises(RuleError) as raised:
+        load_text(bad.encode(), "rule.yml", using, configured=False)
+
+    assert [problem.text for problem in raised.value.problems] == [
+        "unknown key 'evnet' in attended criteria; did you mean 'event'? There are 'event'",
+        "'a b' cannot be the name of a group",
+    ]
+
+
+def test_a_backend_that_refuses_a_rule_without_a_reason_is_named() -> None:
+    class Silent:
+        def parse(self, node: Node, problems: Problems) -> None:
+            return None
+
+    assert_mistakes(
+        "criteria:\n  silent: →{}\n",
+        "'silent' refuses this, and does not say why",
+        using={"silent": Silent()},
     )
 
 

@@ -100,7 +100,11 @@ def parse_criteria(node: Node, backends: Backends, problems: Problems) -> Criter
         )
     if as_mapping(value, f"'{key.text}'", problems) is None:
         return None
-    return backends[key.text].parse(value, problems)
+    before = len(problems)
+    criterion = backends[key.text].parse(value, problems)
+    if criterion is None and len(problems) == before:
+        problems.add(value.place, f"'{key.text}' refuses this, and does not say why")
+    return criterion
 
 
 def needs_history(criteria: Criteria) -> bool:

@@ -23,22 +23,25 @@ class Loaded:
     problems: tuple[Problem, ...]
 
 
-def load_text(data: bytes, path: str, backends: Backends) -> Rule:
-    """Parse one rule file's content; ``path`` is its name for messages. Raises RuleError."""
-    problems = Problems()
+def load_text(data: bytes, path: str, backends: Backends, *, configured: bool = True) -> Rule:
+    """Parse one rule file's content; ``path`` is its name for messages. Raises RuleError.
+
+    Without ``configured`` it does not matter what a deployment would have to have for the rule.
+    """
+    problems = Problems(configured=configured)
     rule = parse_rule(parse_document(data, path), backends, problems)
     if rule is None:
         raise RuleError(problems)
     return rule
 
 
-def load_file(path: Path, backends: Backends) -> Rule:
+def load_file(path: Path, backends: Backends, *, configured: bool = True) -> Rule:
     """Read and parse one rule file; raises RuleError, also where it cannot be read."""
     try:
         data = _read(path)
     except OSError as error:
-        raise RuleError([_unreadable(path, error)]) from None
-    return load_text(data, str(path), backends)
+        raise RuleError([unreadable(path, error)]) from None
+    return load_text(data, str(path), backends, configured=configured)
 
 
 def load_directory(
@@ -52,25 +55,30 @@ def load_directory(
     known = last_good or {}
     found: list[Rule] = []
     problems: list[Problem] = []
-    unreadable: list[OSError] = []
-    for path in rule_files(directory, unreadable.append):
+    failures: list[OSError] = []
+    for path in rule_files(directory, failures.append):
         try:
             found.append(load_file(path, backends))
         except RuleError as error:
             problems.extend(error.problems)
             if str(path) in known:
                 found.append(known[str(path)])
-    for failure in unreadable:
-        problems.append(_unreadable(failure.filename, failure))
+    for failure in failures:
+        problems.append(unreadable(failure.filename, failure))
         folder = Path(failure.filename)
         found.extend(rule for path, rule in known.items() if folder in Path(path).parents)
-    rules, duplicates = _each_once(found, known)
+    rules, duplicates = each_once(found, known)
     return Loaded(RuleSet(rules), (*problems, *duplicates))
 
 
-def _each_once(found: list[Rule], known: Mapping[str, Rule]) -> tuple[list[Rule], list[Problem]]:
-    """Leave one rule for each badge, the one in force before others; gives the mistakes too."""
-    in_force = {(rule.badge.id, path) for path, rule in known.items()}
+def each_once(
+    found: list[Rule], known: Mapping[str, Rule] | None = None
+) -> tuple[list[Rule], list[Problem]]:
+    """Leave one rule for each badge; gives the mistakes, too.
+
+    That is the one among ``known``, which are in force by their paths, else the first.
+    """
+    in_force = {(rule.badge.id, path) for path, rule in (known or {}).items()}
     chosen: dict[str, Rule] = {}
     for rule in sorted(found, key=lambda rule: (rule.badge.id, rule.place.path) not in in_force):
         chosen.setdefault(rule.badge.id, rule)
@@ -85,13 +93,14 @@ def _each_once(found: list[Rule], known: Mapping[str, Rule]) -> tuple[list[Rule]
     return [rule for rule in found if chosen[rule.badge.id] is rule], duplicates
 
 
+def unreadable(path: object, error: OSError) -> Problem:
+    """Say of a file or directory that it cannot be read."""
+    return Problem(Place(str(path), 1, 1), f"cannot be read: {error.strerror or error}")
+
+
 def _read(path: Path) -> bytes:
     # Reading a pipe or a terminal might never end.
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError("not a regular file")
     with path.open("rb") as file:
         return file.read(MAX_BYTES + 1)
-
-
-def _unreadable(path: object, error: OSError) -> Problem:
-    return Problem(Place(str(path), 1, 1), f"cannot be read: {error.strerror or error}")

@@ -42,9 +42,13 @@ class RuleError(Exception):
 
 
 class Problems:
-    """Collects the mistakes of one file while its parsers go on to find more."""
+    """Collects the mistakes of one file while its parsers go on to find more.
 
-    def __init__(self) -> None:
+    ``configured`` is False where rules are looked at apart from any deployment.
+    """
+
+    def __init__(self, *, configured: bool = True) -> None:
+        self._configured = configured
         self._found: list[Problem] = []
 
     def __iter__(self) -> Iterator[Problem]:
@@ -59,6 +63,11 @@ class Problems:
         if len(self._found) > MAX_PROBLEMS:
             what = f"more than {MAX_PROBLEMS} mistakes; the others are not shown"
             raise RuleError([*self._found, Problem(max(self._found).place, what)])
+
+    def lack(self, place: Place, text: str) -> None:
+        """Note what the deployment lacks for the rule at ``place``; nothing where there is none."""
+        if self._configured:
+            self.add(place, text)
 
 
 def shown(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tahrir_api.utils import convert_name_to_id
@@ -47,13 +47,17 @@ class Badge:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule; without a ``recipient`` the usernames of the message are the candidates."""
+    """One rule; without a ``recipient`` the usernames of the message are the candidates.
+
+    ``source`` is the mapping that it was parsed from, which knows where everything stands.
+    """
 
     place: Place
     badge: Badge
     trigger: Trigger
     criteria: Criteria
     recipient: Recipient | None
+    source: Mapping = field(compare=False, repr=False)
 
     @cached_property
     def needs_history(self) -> bool:
@@ -80,7 +84,7 @@ def parse_rule(rule: Mapping, backends: Backends, problems: Problems) -> Rule | 
     criteria = None if criteria_node is None else parse_criteria(criteria_node, backends, problems)
     if len(problems) > before or badge is None or trigger is None or criteria is None:
         return None
-    return Rule(rule.place, badge, trigger, criteria, recipient)
+    return Rule(rule.place, badge, trigger, criteria, recipient, rule)
 
 
 def _parse_badge(rule: Mapping, problems: Problems) -> Badge | None:
