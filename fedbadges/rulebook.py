@@ -183,18 +183,23 @@ class Watcher(FileSystemEventHandler):
     def _work(self) -> None:
         while not self._stopping.is_set():
             self._noticed.wait(self._looking)
-            if self._is_replaced():
-                self._observe()
-                self._noticed.set()
+            self._keep_up()
             if self._noticed.is_set():
                 self._read()
         if self._observer is not None:
             self._observer.stop()
 
+    def _keep_up(self) -> None:
+        if self._is_replaced():
+            self._observe()
+            self._noticed.set()
+
     def _read(self) -> None:
         while self._noticed.is_set() and not self._stopping.is_set():
             self._noticed.clear()
             self._stopping.wait(_CALM)
+            # What is read must be watched before, or nobody would notice when it goes.
+            self._keep_up()
         if self._stopping.is_set():
             return
         try:
