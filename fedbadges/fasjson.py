@@ -6,7 +6,7 @@ import logging
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fedbadges.once import Throttle
 from fedbadges.rules.criteria import Question
@@ -14,6 +14,7 @@ from fedbadges.rules.document import Mapping, Node
 from fedbadges.rules.operators import OPERATORS, Check, parse_operator
 from fedbadges.rules.parsing import as_text, only_entry
 from fedbadges.rules.problems import Problems
+from fedbadges.rules.schema import Schema, combined, mapping_of
 from fedbadges.settings import Settings
 from fedbadges.values import FASJSON_MISSING, has_fasjson_client
 
@@ -116,6 +117,14 @@ class Membership:
 
 class Groups:
     """The criteria backend ``fasjson``."""
+
+    #: What a rule may say, for editors.
+    schema: ClassVar[Schema] = {
+        **mapping_of({"group": {"$ref": "#/$defs/group"}}),
+        "$defs": {
+            "group": combined({"type": "string", "pattern": rf"^\s*{_NAME.pattern}\s*$"}, "group")
+        },
+    }
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import requests
 
@@ -12,6 +13,7 @@ from fedbadges.rules.criteria import Question, Unavailable
 from fedbadges.rules.document import Node, Scalar
 from fedbadges.rules.parsing import only_entry
 from fedbadges.rules.problems import Problems
+from fedbadges.rules.schema import YES_OR_NO, Schema, mapping_of
 from fedbadges.settings import Settings
 from fedbadges.web import limit, reason
 
@@ -73,6 +75,9 @@ class Avatar:
 
 class Avatars:
     """The criteria backend ``libravatar``."""
+
+    #: What a rule may say, for editors.
+    schema: ClassVar[Schema] = mapping_of({"exists": YES_OR_NO})
 
     def __init__(self, settings: Settings) -> None:
         self._libravatar = Libravatar(settings)

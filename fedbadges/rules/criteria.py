@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 #: The backend that ``filter``, ``operation`` and ``condition`` directly below criteria mean.
 DEFAULT_BACKEND = "datanommer"
-_DIRECT = ("filter", "operation", "condition")
+QUESTION_KEYS = ("filter", "operation", "condition")
 
 
 class Unavailable(Exception):
@@ -125,4 +125,4 @@ def _once(memo: dict[Any, Any], key: Any, compute: Callable[[], T]) -> T:
 
 
 def _is_direct(node: MappingNode, backends: Backends) -> bool:
-    return DEFAULT_BACKEND in backends and any(key in _DIRECT for key in node.names())
+    return DEFAULT_BACKEND in backends and any(key in QUESTION_KEYS for key in node.names())

@@ -25,7 +25,11 @@ TEXT_KEYS = ("msg_id",)
 TIME_KEYS = ("start", "end")
 #: From this many rows on, a page is all there is.
 _ALL_ROWS = 1_000_000
-PAGE_KEYS = ("page", "rows_per_page", "order")
+#: Whole numbers, with the least that each takes, and the most that all take.
+NUMBER_KEYS = {"page": 1, "rows_per_page": 0}
+MOST = 2**31 - 1
+ORDERS = ("asc", "desc")
+PAGE_KEYS = (*NUMBER_KEYS, "order")
 FILTER_KEYS = ("usernames", "not_usernames", *LIST_KEYS, *TEXT_KEYS, *TIME_KEYS, *PAGE_KEYS)
 
 #: Nobody filters by more; databases take hours to look for it in other texts as long.
@@ -34,7 +38,8 @@ MAX_TEXT = 2000
 _NAMED = frozenset(["users", "not_users", "agents", "not_agents"])
 # An empty text stands in every message, and is no message's id.
 _NEVER_EMPTY = frozenset(["msg_id", "contains"])
-_ALIASES = {"usernames": "users", "not_usernames": "not_users"}
+#: Other names of keys.
+ALIASES = {"usernames": "users", "not_usernames": "not_users"}
 
 _AGE = re.compile(r"\s*(\d{1,6})\s+(second|minute|hour|day|week|month|year)s?\s+ago\s*")
 _AGE_UNITS = {
@@ -96,9 +101,8 @@ class Filter:
     @property
     def names_recipient(self) -> bool:
         """Whether ``%(recipient)s`` stands in it, so that each candidate is judged alone."""
-        return any(
-            template.names(RECIPIENT) for _, entry in self.entries for template in _templates(entry)
-        )
+        templates = (each for _, entry in self.entries for each in templates_in(entry))
+        return any(template.names(RECIPIENT) for template in templates)
 
     @property
     def _slides(self) -> bool:
@@ -141,7 +145,7 @@ def parse_filter(node: Node, problems: Problems) -> Filter | None:
     check_keys(mapping, FILTER_KEYS, "a filter", problems)
     entries: dict[str, Entry] = {}
     for key, value in mapping.entries:
-        name = _ALIASES.get(key.text, key.text)
+        name = ALIASES.get(key.text, key.text)
         if name in entries:
             problems.add(key.place, f"'{key.text}' says again what '{name}' says")
         entry = _parse_entry(name, value, problems)
@@ -152,6 +156,13 @@ def parse_filter(node: Node, problems: Problems) -> Filter | None:
     if len(problems) > before:
         return None
     return Filter(tuple(entries.items()), pages)
+
+
+def templates_in(entry: Entry) -> tuple[Template, ...]:
+    """Give the templates of a value that has any."""
+    if isinstance(entry, Template):
+        return (entry,)
+    return entry if isinstance(entry, tuple) else ()
 
 
 class _Source(Mapping[str, Any]):
@@ -173,12 +184,6 @@ class _Source(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._body)
-
-
-def _templates(entry: Entry) -> tuple[Template, ...]:
-    if isinstance(entry, Template):
-        return (entry,)
-    return entry if isinstance(entry, tuple) else ()
 
 
 def _filled(entry: Entry, source: _Source, message: Message) -> Any:
@@ -337,23 +342,21 @@ def _known_moment(entry: Entry | None) -> tuple[str, datetime.datetime] | None:
 
 def _parse_pages(mapping: MappingNode, problems: Problems) -> Pages:
     return Pages(
-        page=_parse_number(mapping, "page", 1, 1, problems),
-        rows_per_page=_parse_number(mapping, "rows_per_page", 0, 0, problems),
+        page=_parse_number(mapping, "page", 1, problems),
+        rows_per_page=_parse_number(mapping, "rows_per_page", 0, problems),
         order=_parse_order(mapping, problems),
     )
 
 
-def _parse_number(
-    mapping: MappingNode, name: str, default: int, least: int, problems: Problems
-) -> int:
-    node = mapping.get(name)
+def _parse_number(mapping: MappingNode, name: str, default: int, problems: Problems) -> int:
+    node, least = mapping.get(name), NUMBER_KEYS[name]
     if node is None:
         return default
     if (
         isinstance(node, Scalar)
         and isinstance(node.value, int)
         and not isinstance(node.value, bool)
-        and least <= node.value < 2**31
+        and least <= node.value <= MOST
     ):
         return node.value
     problems.add(node.place, f"'{name}' is a whole number, at least {least}")
@@ -364,7 +367,7 @@ def _parse_order(mapping: MappingNode, problems: Problems) -> str:
     node = mapping.get("order")
     if node is None:
         return "asc"
-    if isinstance(node, Scalar) and node.value in ("asc", "desc"):
+    if isinstance(node, Scalar) and node.value in ORDERS:
         return str(node.value)
     problems.add(node.place, "'order' is 'asc' or 'desc'")
     return "asc"

@@ -21,9 +21,10 @@ from fedbadges.rules.problems import Place, Problems
 from fedbadges.rules.recipients import CONVERSIONS, Recipient, parse_recipient
 from fedbadges.rules.triggers import Trigger, parse_trigger
 
-_REQUIRED_TEXTS = ("name", "description", "creator", "discussion", "image_url")
-_REQUIRED = (*_REQUIRED_TEXTS, "trigger", "criteria")
-RULE_KEYS = (*_REQUIRED, "issuer_id", "tags", "recipient", *CONVERSIONS)
+#: What a rule says of its badge, and must say.
+REQUIRED_TEXTS = ("name", "description", "creator", "discussion", "image_url")
+REQUIRED = (*REQUIRED_TEXTS, "trigger", "criteria")
+RULE_KEYS = (*REQUIRED, "issuer_id", "tags", "recipient", *CONVERSIONS)
 
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
@@ -74,7 +75,7 @@ def parse_rule(rule: Mapping, backends: Backends, problems: Problems) -> Rule | 
     """Parse a rule file's mapping; None after reporting everything that is wrong."""
     before = len(problems)
     check_keys(rule, RULE_KEYS, "a rule", problems, full=False)
-    for key in _REQUIRED:
+    for key in REQUIRED:
         if rule.get(key) is None:
             problems.add(rule.place, f"missing key '{key}' in a rule")
     badge = _parse_badge(rule, problems)
@@ -88,7 +89,7 @@ def parse_rule(rule: Mapping, backends: Backends, problems: Problems) -> Rule | 
 
 
 def _parse_badge(rule: Mapping, problems: Problems) -> Badge | None:
-    texts = {key: _parse_text(rule, key, problems) for key in _REQUIRED_TEXTS}
+    texts = {key: _parse_text(rule, key, problems) for key in REQUIRED_TEXTS}
     tags = _parse_tags(rule.get("tags"), problems)
     if any(text is None for text in texts.values()):
         return None

@@ -15,6 +15,17 @@ from fedbadges.rules.templates import place_within
 
 Trigger = Check[Message]
 
+TRIGGER_KEYS = ("topic", "category", "lambda", *OPERATORS)
+
+#: What no message's topic or category has: regular expressions.
+IMPOSSIBLE = {"topic": r"\*|%\(|\s", "category": r"\*|%\(|\s|\."}
+_WHY = {
+    "": "has no blanks",
+    "*": "is compared in whole parts, and knows no '*'",
+    "%(": "is no template; a lambda can compare parts of the message",
+    ".": "is one part of a topic, such as 'git'; a 'topic' may have several",
+}
+
 
 @dataclass(frozen=True)
 class Topic:
@@ -83,8 +94,7 @@ def concern_of(trigger: Trigger) -> Concern:
 
 def parse_trigger(node: Node, problems: Problems) -> Trigger | None:
     """Parse the mapping below ``trigger:``, or below one of its operators."""
-    known = ("topic", "category", "lambda", *OPERATORS)
-    entry = only_entry(node, known, "a trigger", problems)
+    entry = only_entry(node, TRIGGER_KEYS, "a trigger", problems)
     if entry is None:
         return None
     key, value = entry
@@ -114,18 +124,8 @@ def _parse_name(kind: str, node: Node, problems: Problems) -> Trigger | None:
     if name is None:
         return None
     text = name.text.strip()
-    found = _IMPOSSIBLE[kind].search(text)
+    found = re.search(IMPOSSIBLE[kind], text)
     if found:
         place = place_within(name, name.text.index(text) + found.start())
         problems.add(place, f"a {kind} {_WHY[found.group().strip()]}")
     return Topic(text) if kind == "topic" else Category(text)
-
-
-# What no message's topic or category has.
-_IMPOSSIBLE = {"topic": re.compile(r"\*|%\(|\s"), "category": re.compile(r"\*|%\(|\s|\.")}
-_WHY = {
-    "": "has no blanks",
-    "*": "is compared in whole parts, and knows no '*'",
-    "%(": "is no template; a lambda can compare parts of the message",
-    ".": "is one part of a topic, such as 'git'; a 'topic' may have several",
-}
