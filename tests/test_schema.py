@@ -81,11 +81,11 @@ QUESTION = "operation: count, condition: {equal to: 1}}"
         "trigger: {not: {topic: {not: {any: [a, {all: [b]}]}}}}\n",
         "trigger: {category: {any: [git, wiki]}}\n",
         "criteria: {not: {any: [{datanommer: {filter: {users: [a]}, " + QUESTION + "}]}}\n",
-        "criteria: {filter: {users: [7, yes, a], start: 2014-01-01, end: 15000000}, "
+        "criteria: {filter: {users: [7, yes, a], start: 2014-01-01}, " + QUESTION + "\n",
+        "criteria: {filter: {end: 1500000000, page: 1, rows_per_page: 0}, " + QUESTION + "\n",
+        "criteria: {filter: {msg_id: {lambda: a}, start: 3 days ago, order: desc}, "
         + QUESTION
         + "\n",
-        "criteria: {filter: {start: 30 days ago, page: 1, rows_per_page: 0}, " + QUESTION + "\n",
-        "criteria: {filter: {msg_id: {lambda: a}, order: desc, contains: [a]}, " + QUESTION + "\n",
         "criteria: {filter: {users: 'x%(a)s', not_users: {lambda: a}}, " + QUESTION + "\n",
         "criteria: {filter: {users: [a]}, operation: {lambda: query}, condition: {is not: -1.5}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {lambda: value}}\n",
