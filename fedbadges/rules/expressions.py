@@ -22,9 +22,9 @@ import fedmsg
 import fedmsg.meta
 
 from fedbadges.rules.counting import counted
-from fedbadges.rules.document import Node
+from fedbadges.rules.document import Node, Scalar
 from fedbadges.rules.parsing import as_text
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.problems import Place, Problems
 from fedbadges.rules.templates import Path, parse_template, place_within, unmarked
 
 _VALUES = "_template_values"
@@ -90,13 +90,51 @@ def parse_expression(
     return Expression(found.text.strip(), argument, used, function, test)
 
 
-def _compile(source: str, argument: str, marker: str | None) -> tuple[Function, Function | None]:
+@dataclass(frozen=True)
+class Syntax:
+    """What a lambda says, for those who look into it: ``body``, where a template is a name."""
+
+    body: ast.expr
+    _node: Scalar
+    _source: str
+    _marker: str | None
+
+    def place_of(self, part: ast.expr) -> Place:
+        """Tell where a part of it stands."""
+        line = self._source.strip().encode()
+        indented = len(self._source) - len(self._source.lstrip())
+        offset = indented + len(line[: part.col_offset].decode())
+        if self._marker is not None:
+            offset = unmarked(self._node.text, self._marker, offset)
+        return place_within(self._node, offset)
+
+
+def syntax_of(node: Scalar) -> Syntax | None:
+    """Read the expression of a lambda, with templates or without; None where it is none."""
+    marker = _unused_name(node.text)
+    template = parse_template(node, Problems())
+    marked = "" if template is None else template.marked(marker)
+    for source, used in ((node.text, None), (marked, marker)):
+        try:
+            return Syntax(_parse(source.strip()).body, node, source, used)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+    return None
+
+
+def _parse(source: str) -> ast.Expression:
     # Only within parentheses may an expression go over several lines.
     source = f"({source}\n)" if "\n" in source else source
     with warnings.catch_warnings():
         # `x is 1` is what many rules say; `fedbadges check` hints at it, the log need not.
         warnings.simplefilter("ignore")
-        tree = ast.parse(source, "<lambda>", "eval")
+        return ast.parse(source, "<lambda>", "eval")
+
+
+def _compile(source: str, argument: str, marker: str | None) -> tuple[Function, Function | None]:
+    tree = _parse(source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         _refuse_outsiders(tree, argument)
         body = tree.body if marker is None else _fill(tree, marker)
         each = counted(body, argument, _VALUES) if argument == "query" else None

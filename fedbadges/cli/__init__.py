@@ -1,0 +1,1 @@
+"""``fedbadges``: the command for those who write rules and those who run the daemon."""

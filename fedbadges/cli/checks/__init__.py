@@ -1,0 +1,1 @@
+"""What ``fedbadges check`` finds in rules, beyond what the daemon calls a mistake."""

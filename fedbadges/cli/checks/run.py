@@ -1,0 +1,82 @@
+"""All checks over some files, one finding after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedbadges.cli.checks.candidates import names_nobody, same_for_all
+from fedbadges.cli.checks.findings import Finding
+from fedbadges.cli.checks.identity import is_literal
+from fedbadges.cli.checks.never import never_matches
+from fedbadges.cli.checks.stale import Topics, stale_topic
+from fedbadges.cli.checks.twins import same_again
+from fedbadges.cli.checks.whole_topics import whole_topic
+from fedbadges.rules.criteria import Backends
+from fedbadges.rules.folders import rule_files
+from fedbadges.rules.loader import each_once, load_file, unreadable
+from fedbadges.rules.problems import Problem, RuleError
+from fedbadges.rules.rule import Rule
+from fedbadges.settings import Settings
+from fedbadges.usernames import Usernames
+
+_Check = Callable[[Rule], Iterable[Finding]]
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What to check rules with; without ``configured``, apart from any deployment.
+
+    With ``topics``, it is also checked when messages that the rules wait for were last seen.
+    """
+
+    backends: Backends
+    settings: Settings
+    configured: bool = False
+    topics: Topics | None = None
+
+    def run(self, files: Iterable[Path]) -> Iterator[Finding]:
+        """Give what is wrong with each of the files, and then with all together.
+
+        Raises Unavailable where datanommer cannot be asked about ``topics``.
+        """
+        checks = self._checks()
+        rules: list[Rule] = []
+        for path in files:
+            try:
+                rule = load_file(path, self.backends, configured=self.configured)
+            except RuleError as error:
+                yield from (as_finding(problem) for problem in error.problems)
+                continue
+            rules.append(rule)
+            for check in checks:
+                yield from check(rule)
+        chosen, duplicates = each_once(rules)
+        yield from (as_finding(problem, "duplicate") for problem in duplicates)
+        yield from same_again(chosen)
+
+    def _checks(self) -> list[_Check]:
+        checks: list[_Check] = [never_matches, same_for_all, is_literal, whole_topic]
+        if not Usernames(self.settings.fedmsg).has_plugins:
+            checks.append(names_nobody)
+        topics = self.topics
+        if topics is not None:
+            checks.append(lambda rule: stale_topic(rule, topics))
+        return checks
+
+
+def files_of(paths: Iterable[Path]) -> tuple[list[Path], list[Finding]]:
+    """List the rule files at some paths, each once, as the daemon would; and what is unreadable."""
+    found: dict[Path, Path] = {}
+    failures: list[OSError] = []
+    for path in paths:
+        for file in rule_files(path, failures.append) if path.is_dir() else [path]:
+            found.setdefault(file.resolve(), file)
+    findings = [as_finding(unreadable(each.filename, each), "unreadable") for each in failures]
+    return list(found.values()), findings
+
+
+def as_finding(problem: Problem, code: str = "mistake") -> Finding:
+    """Give the daemon's mistake as a finding."""
+    return Finding(problem.place, code, problem.text)

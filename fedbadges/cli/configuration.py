@@ -1,0 +1,65 @@
+"""fedmsg's configuration, for commands; or none, for those who have only rules."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import fedmsg.config
+
+from fedbadges.cli.failures import CannotRun
+from fedbadges.settings import Settings, SettingsError, read_settings
+
+_ISSUER = ("issuer_origin", "issuer_name", "issuer_org", "issuer_contact")
+
+#: What must be set, and is not used where nothing is awarded.
+_NOBODYS: Mapping[str, Any] = {
+    "badges.yaml.directory": ".",
+    "badges_global": {
+        "database_uri": "sqlite://",
+        "badge_issuer": dict.fromkeys(_ISSUER, "nobody"),
+    },
+    "datanommer.sqlalchemy.url": "sqlite://",
+    "topic_prefix_re": r"org\.fedoraproject\.[^\W\d_]+",
+}
+
+
+def configured_settings(filename: str | None, changes: Mapping[str, Any]) -> Settings:
+    """Read the configuration that the daemon reads, or the one file that is named.
+
+    ``changes`` are keys that options override. Raises CannotRun, with everything that is wrong.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fedmsg calls its own function deprecated
+            config = fedmsg.config.load_config(
+                filenames=[filename] if filename else None, invalidate_cache=True
+            )
+    except Exception as error:  # the files are programs
+        raise CannotRun([f"fedmsg cannot use its configuration: {_words(error)}"]) from error
+    config = {**config, **({"config_filename": filename} if filename else {}), **changes}
+    return _read(config)
+
+
+def no_settings(changes: Mapping[str, Any]) -> Settings:
+    """Give settings that belong to no deployment, so that rules can be parsed without one.
+
+    ``changes`` are keys that options set. Raises CannotRun, with everything that is wrong.
+    """
+    return _read({**_NOBODYS, **changes})
+
+
+def _read(config: Mapping[str, Any]) -> Settings:
+    try:
+        settings, _ = read_settings(config)
+    except SettingsError as error:
+        raise CannotRun(error.lines) from error
+    return settings
+
+
+def _words(error: Exception) -> str:
+    place = ""
+    if isinstance(error, SyntaxError):
+        place = f"{error.filename}:{error.lineno}: "
+    return f"{place}{type(error).__name__}: {getattr(error, 'msg', None) or error}"

@@ -1,0 +1,24 @@
+"""A bar that shows how far long work is, for somebody who watches a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@contextmanager
+def advancing(items: Sequence[T], what: str) -> Iterator[Iterable[T]]:
+    """Give the items, and show on standard error how many of them are left."""
+    if not sys.stderr.isatty():
+        yield items
+        return
+    # Not at the top: it is slow, and for people only.
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        yield progress.track(items, description=what)

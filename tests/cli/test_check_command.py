@@ -1,0 +1,304 @@
+"""``fedbadges check`` as a command: what goes where, in which form, and how it ends."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.builders import make_config
+from support.command import fedbadges
+from support.databases import Databases
+from support.inline import complete
+
+from fedbadges.cli.checks import run
+from fedbadges.rules.loader import load_file
+
+COMMAND = Path(sys.executable).with_name("fedbadges")
+
+GOOD = """\
+criteria:
+  filter: {topics: ["%(topic)s"], users: ["%(recipient)s"]}
+  operation: count
+  condition: {greater than: 4}
+recipient: "%(msg.user)s"
+"""
+ODD = GOOD + "trigger:\n  lambda: msg['i'] is 1\n"
+BAD = GOOD + "trigger: {topc: git.receive}\n"
+
+MISTAKE = (
+    "unknown key 'topc' in a trigger; did you mean 'topic'? "
+    "There are 'topic', 'category', 'lambda', 'all', 'any' and 'not'"
+)
+HINT = "'is 1' asks for the same object, not for an equal value; write '== 1'"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls the command in an empty directory, as somebody who has nothing but rules."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def write(name: str, body: str) -> Path:
+    """Writes a rule, whose badge is named after its file."""
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(complete(f"{body}name: {path.stem}\n"))
+    return path
+
+
+def test_good_rules_are_a_line_on_standard_error_and_0() -> None:
+    write("rules/a.yml", GOOD)
+    write("rules/sub/b.yaml", GOOD + "recipient_nick2fas: Yes\n")
+
+    done = fedbadges("check", "rules")
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "nothing found in 2 files\n"
+
+
+def test_a_finding_is_a_line_on_standard_output_and_1() -> None:
+    write("rules/bad.yml", BAD)
+    write("rules/odd.yml", ODD)
+
+    done = fedbadges("check", "rules")
+
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        f"rules/bad.yml:6:11: error: {MISTAKE} [mistake]",
+        f"rules/odd.yml:7:11: warning: {HINT} [is-literal]",
+    ]
+    assert done.stderr == "1 error and 1 warning found in 2 files\n"
+
+
+def test_a_warning_alone_is_a_finding_too() -> None:
+    assert fedbadges("check", write("odd.yml", ODD)).exit_code == 1
+
+
+def test_json_has_everything() -> None:
+    write("rules/bad.yml", BAD)
+
+    done = fedbadges("check", "--format", "json", "rules")
+
+    assert done.exit_code == 1
+    assert json.loads(done.stdout) == {
+        "files": 1,
+        "errors": 1,
+        "warnings": 0,
+        "complete": True,
+        "findings": [
+            {
+                "path": "rules/bad.yml",
+                "line": 6,
+                "column": 11,
+                "severity": "error",
+                "code": "mistake",
+                "message": MISTAKE,
+            }
+        ],
+    }
+
+
+def test_json_of_good_rules_says_so() -> None:
+    done = fedbadges("check", "--format", "json", write("a.yml", GOOD))
+
+    assert (done.exit_code, json.loads(done.stdout)["findings"]) == (0, [])
+
+
+def test_github_is_told_by_its_commands() -> None:
+    done = fedbadges("check", "--format", "github", write("odd.yml", ODD), write("bad.yml", BAD))
+
+    assert done.stdout.splitlines() == [
+        f"::error file=bad.yml,line=6,col=11,title=fedbadges mistake::{MISTAKE}",
+        f"::warning file=odd.yml,line=7,col=11,title=fedbadges is-literal::{HINT}",
+    ]
+
+
+def test_no_file_name_and_no_text_ends_a_line_or_a_command() -> None:
+    path = write("a,b:c\n%::error::\x1b[31m.yml", "")
+    path.write_text(complete(BAD.replace("topc", '"a%0A\\n::b"')))
+
+    text = fedbadges("check", path).stdout
+    github = fedbadges("check", "--format", "github", path).stdout
+
+    assert text.startswith(r"a,b:c\n%::error::\x1b[31m.yml:6:11: error: unknown key 'a%0A\n::b'")
+    assert text.count("\n") == 1
+    assert github.startswith(
+        r"::error file=a%2Cb%3Ac\n%25%3A%3Aerror%3A%3A\x1b[31m.yml,line=6,col=11,"
+        r"title=fedbadges mistake::unknown key 'a%250A\n::b'"
+    )
+    assert github.count("\n") == 1
+
+
+def test_what_is_ignored_is_not_found() -> None:
+    path = write("odd.yml", ODD)
+
+    done = fedbadges("check", "--ignore", "same-for-all", "--ignore", "is-literal", path)
+
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
+def test_a_code_that_does_not_exist_is_told_of() -> None:
+    done = fedbadges("check", "--ignore", "is-litreal", write("odd.yml", ODD))
+
+    assert done.exit_code == 2
+    assert "'is-literal'" in done.stderr
+
+
+def test_a_file_that_several_paths_lead_to_is_one() -> None:
+    path = write("rules/a.yml", GOOD)
+    Path("link").symlink_to("rules")
+
+    done = fedbadges("check", path, "rules", "link", "./rules/../rules")
+
+    assert (done.exit_code, done.stderr) == (0, "nothing found in 1 file\n")
+
+
+def test_what_leads_nowhere_is_an_error() -> None:
+    write("rules/a.yml", GOOD)
+    Path("rules/gone").symlink_to("nowhere")
+
+    assert fedbadges("check", "rules").stdout.splitlines() == [
+        "rules/gone:1:1: error: cannot be read: No such file or directory [unreadable]"
+    ]
+
+
+def test_a_path_that_is_not_there_cannot_be_checked() -> None:
+    done = fedbadges("check", "rules")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Path 'rules' does not exist" in done.stderr
+
+
+def test_a_directory_without_rules_is_said_to_be_one() -> None:
+    Path("rules").mkdir()
+    Path("rules/README").touch()
+
+    done = fedbadges("check", "rules")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "rules: no file there ends in .yml or .yaml\n"
+
+
+def test_neither_configuration_nor_database_is_needed_or_asked() -> None:
+    Path("fedmsg.d").mkdir()
+    Path("fedmsg.d/broken.py").write_text("raise RuntimeError('was read')\n")
+    path = write("a.yml", 'criteria: {fasjson: {group: a}}\nrecipient: "%(msg.user)s"\n')
+
+    done = fedbadges("check", path)
+
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
+def configuration(tmp_path: Path, **keys: object) -> Path:
+    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    path = tmp_path / "fedmsg.py"
+    config = make_config(databases, tmp_path) | {"endpoints": {}} | keys
+    path.write_text(f"config = {config!r}\n")
+    return path
+
+
+def test_with_a_configuration_what_the_deployment_lacks_is_said_too(tmp_path: Path) -> None:
+    path = write("a.yml", 'criteria: {fasjson: {group: a}}\nrecipient: "%(msg.user)s"\n')
+
+    done = fedbadges("check", "--config", configuration(tmp_path), path)
+
+    assert done.exit_code == 1
+    assert done.stdout == (
+        "a.yml:1:21: error: 'fasjson' needs the setting 'badges.fasjson.url' [mistake]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("config = {'endpoints': {}}", "missing key 'datanommer.sqlalchemy.url'; expected a "),
+        ("config = 1 +", "fedmsg cannot use its configuration: {path}:1: SyntaxError: invalid "),
+        ("import nowhere", "fedmsg cannot use its configuration: ModuleNotFoundError: No module "),
+        ("config = {}", "fedmsg cannot use its configuration: ValueError: No config value 'end"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used(tmp_path: Path, text: str, expected: str) -> None:
+    config = tmp_path / "fedmsg.py"
+    config.write_text(text)
+
+    done = fedbadges("check", "--config", config, write("a.yml", GOOD))
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert expected.format(path=config) in done.stderr
+
+
+def test_ctrl_c_stops_with_what_was_found_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        write(f"rules/{name}.yml", BAD)
+
+    def interrupt(path: Path, *arguments: object, **options: object) -> object:
+        if path.name == "b.yml":
+            signal.raise_signal(signal.SIGINT)
+        return load_file(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "load_file", interrupt)
+    done = fedbadges("check", "--format", "json", "rules")
+
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert [finding["path"] for finding in found["findings"]] == ["rules/a.yml"]
+    assert found["complete"] is False
+    assert done.stderr == "Stopped: 1 error found in 2 files, and not all was looked at\n"
+
+
+def test_ctrl_c_before_anything_was_found_is_no_good_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("rules/a.yml", BAD)
+    monkeypatch.setattr(run, "load_file", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+
+    done = fedbadges("check", "rules")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "Stopped: nothing found in 1 file, and not all was looked at\n"
+
+
+def on_terminal(*command: str | Path, **environment: str) -> str:
+    """Returns what a command shows to somebody who sits before a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "60"} | environment,
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            some = os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        shown += some
+    os.close(ours)
+    process.wait()
+    return shown.decode()
+
+
+def test_colours_are_for_terminals() -> None:
+    write("rules/bad.yml", BAD)
+
+    shown = on_terminal(COMMAND, "check", "rules")
+    plain = subprocess.run([COMMAND, "check", "rules"], capture_output=True, text=True)
+
+    assert "\x1b[1;31merror" in shown
+    assert "\x1b" not in plain.stdout + plain.stderr
+    # A line is not cut, however narrow the terminal, so that it can be copied.
+    assert f"rules/bad.yml:6:11: error: {MISTAKE} [mistake]" in re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert plain.stdout == f"rules/bad.yml:6:11: error: {MISTAKE} [mistake]\n"
+
+
+def test_a_terminal_without_colours_gets_none() -> None:
+    write("rules/bad.yml", BAD)
+
+    assert "\x1b[1;31m" not in on_terminal(COMMAND, "check", "rules", NO_COLOR="1")

@@ -1,0 +1,64 @@
+"""The command ``fedbadges`` itself: help, completion in shells, and what it costs to start."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from support.command import fedbadges
+
+from fedbadges.cli.main import main
+
+COMMAND = Path(sys.executable).with_name("fedbadges")
+
+
+@pytest.mark.parametrize("name", [None, *main.commands])
+def test_every_command_has_help_with_examples(name: str | None) -> None:
+    done = fedbadges(*([name] if name else []), "--help")
+
+    assert done.exit_code == 0
+    assert "Examples:\n" in done.stdout
+
+
+def test_its_version_is_the_package_s() -> None:
+    assert fedbadges("--version").stdout == f"fedbadges, version {version('fedbadges')}\n"
+
+
+def test_a_command_that_does_not_exist_cannot_run() -> None:
+    done = fedbadges("chekc")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_are_told_how_to_complete(shell: str) -> None:
+    words = {"COMP_WORDS": "fedbadges che", "COMP_CWORD": "1"}
+    if shell == "fish":
+        words["COMP_CWORD"] = "che"
+    done = subprocess.run(
+        [COMMAND],
+        env=os.environ | words | {"_FEDBADGES_COMPLETE": f"{shell}_complete"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "check" in done.stdout
+    assert "schema" not in done.stdout
+
+
+def test_help_and_completion_do_not_wait_for_what_checks_need() -> None:
+    script = "import sys, fedbadges.cli.main; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert {"sqlalchemy", "fedmsg", "rich"}.isdisjoint(done.stdout.split())
+
+
+def test_the_schema_is_json_on_standard_output() -> None:
+    done = fedbadges("schema")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert set(json.loads(done.stdout)["$defs"]) >= {"trigger", "criteria-fasjson", "group"}

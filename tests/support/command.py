@@ -1,0 +1,15 @@
+"""The command ``fedbadges``, called as from a shell but within the test's own process."""
+
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from fedbadges.cli.main import main
+
+
+def fedbadges(*arguments: str | Path, **options: Any) -> Result:
+    """Calls the command; what it raises beyond an exit is a failure of the test."""
+    return CliRunner().invoke(
+        main, [str(argument) for argument in arguments], catch_exceptions=False, **options
+    )
