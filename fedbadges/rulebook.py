@@ -20,9 +20,10 @@ from fedbadges.rules.criteria import Backends
 from fedbadges.rules.folders import linked_folders
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
-from fedbadges.rules.problems import Problem
+from fedbadges.rules.problems import Problem, printable
 from fedbadges.rules.rule import Badge, Rule
 from fedbadges.tahrir import Published
+from fedbadges.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ _POLLING = 5.0
 #: Seconds between two looks whether the directory is still the one that is watched.
 _LOOKING = 2.0
 
+#: How many paths are named in one line.
+_SHOWN = 5
+
 #: What the daemon's own reading causes is not among these.
 _CHANGES = frozenset(["created", "modified", "moved", "deleted", "closed"])
 
@@ -44,7 +48,8 @@ class RuleBook:
     """Loads rules, makes tahrir show their badges, and says what is wrong with the others.
 
     ``publish`` makes tahrir show some badges, and gives those that it cannot award; it may raise
-    Unavailable, and then nothing has changed here.
+    Unavailable, and then nothing has changed here. What others can write is refused, or with
+    ``insecure`` a warning.
     """
 
     def __init__(
@@ -52,10 +57,14 @@ class RuleBook:
         directory: Path,
         backends: Backends,
         publish: Callable[[Iterable[Badge]], Published],
+        *,
+        insecure: bool = False,
     ) -> None:
         self._directory = directory
         self._backends = backends
         self._publish = publish
+        self._insecure = insecure
+        self._noted: frozenset[Problem] = frozenset()
         self._good: dict[str, Rule] = {}
         self._problems: frozenset[Problem] = frozenset()
         self._loaded = False
@@ -63,7 +72,9 @@ class RuleBook:
 
     def load(self) -> RuleSet:
         """Read the directory; the last good version of a file that became bad stays in force."""
-        loaded = load_directory(self._directory, self._backends, self._good)
+        trust = Trust(self._directory)
+        vet = trust.note if self._insecure else trust.vet
+        loaded = load_directory(self._directory, self._backends, self._good, vet)
         published = self._publish(rule.badge for rule in loaded.rules)
         refused = [
             Problem(rule.place, published.refused[rule.badge.id])
@@ -79,10 +90,23 @@ class RuleBook:
             if rule.badge.id in published.legacy and rule != self._good.get(rule.place.path):
                 log.warning("%s: '%s' is a legacy badge: not awarded", rule.place, rule.badge.id)
         good = {rule.place.path: rule for rule in rules}
+        self._warn(trust.noted)
         self._report(good, frozenset(problems))
         self._good, self._problems, self._loaded = good, frozenset(problems), True
         self.rules = RuleSet(rule for rule in rules if rule.badge.id not in published.legacy)
         return self.rules
+
+    def _warn(self, noted: frozenset[Problem]) -> None:
+        """Say, once, that the daemon runs what others can write."""
+        if noted and noted != self._noted:
+            paths = [printable(problem.place.path) for problem in sorted(noted)]
+            more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+            log.warning(
+                "'badges.insecure_rules' is True: whoever can write %s can have the daemon run "
+                "anything",
+                ", ".join(paths[:_SHOWN]) + more,
+            )
+        self._noted = noted
 
     def _report(self, good: dict[str, Rule], problems: frozenset[Problem]) -> None:
         old = self._good

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +45,14 @@ def load_file(path: Path, backends: Backends, *, configured: bool = True) -> Rul
 
 
 def load_directory(
-    directory: Path, backends: Backends, last_good: Mapping[str, Rule] | None = None
+    directory: Path,
+    backends: Backends,
+    last_good: Mapping[str, Rule] | None = None,
+    vet: Callable[[Path], None] = lambda path: None,
 ) -> Loaded:
     """Load every rule file anywhere below ``directory``, in the order of their paths.
+
+    ``vet`` raises RuleError for a file that is not to be read, which then has mistakes.
 
     A file with mistakes gives the rule that ``last_good`` has for its path, if any; a directory
     that cannot be read, or is no longer behind its link, those that ``last_good`` has below it.
@@ -58,6 +63,7 @@ def load_directory(
     failures: list[OSError] = []
     for path in rule_files(directory, failures.append):
         try:
+            vet(path)
             found.append(load_file(path, backends))
         except RuleError as error:
             problems.extend(error.problems)
@@ -68,7 +74,7 @@ def load_directory(
         folder = Path(failure.filename)
         found.extend(rule for path, rule in known.items() if folder in Path(path).parents)
     rules, duplicates = each_once(found, known)
-    return Loaded(RuleSet(rules), (*problems, *duplicates))
+    return Loaded(RuleSet(rules), (*dict.fromkeys(problems), *duplicates))
 
 
 def each_once(

@@ -19,7 +19,7 @@ class Place:
     column: int
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}"
+        return f"{printable(self.path)}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True, order=True)
@@ -70,10 +70,15 @@ class Problems:
             self.add(place, text)
 
 
+def printable(text: str) -> str:
+    """Write text for a message on one line, whatever is in it."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def shown(text: str) -> str:
     """Quote a piece of a file for a message: on one line, and short enough to read."""
     short = text if len(text) <= 40 else text[:37] + "..."
-    return "'" + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short) + "'"
+    return f"'{printable(short)}'"
 
 
 def listed(words: Iterable[str], last: str = "or") -> str:
