@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from fedmsg.commands.hub import HubCommand
 
 from fedbadges.patience import Stopped
-from fedbadges.settings import ENABLED, SettingsError, read_settings
+from fedbadges.settings import ENABLED, Settings, SettingsError, read_settings
 
 _CONSUMER = "fedbadges.consumers:FedoraBadgesConsumer"
 
@@ -23,6 +23,18 @@ class BadgesCommand(HubCommand):
     """
 
     name = "fedmsg-badges"
+    extra_args = (
+        *HubCommand.extra_args,
+        (
+            ["--retry-failed"],
+            {
+                "dest": "fedbadges.retry_failed",
+                "action": "store_true",
+                "default": False,
+                "help": "Handle the messages in badges.state_directory/failed again, and exit.",
+            },
+        ),
+    )
 
     def run(self) -> int:
         """Run until stopped; gives the exit code, which is not 0 if the daemon could not start.
@@ -32,10 +44,12 @@ class BadgesCommand(HubCommand):
         self.config[ENABLED] = True
         self.config["explicit_hub_consumers"] = _CONSUMER
         try:
-            read_settings(self.config, in_hub=True)
+            settings, _ = read_settings(self.config, in_hub=True)
         except SettingsError as error:
             sys.stderr.writelines(f"{line}\n" for line in error.lines)
             return os.EX_CONFIG
+        if self.config.get("fedbadges.retry_failed"):
+            return _retry_failed(settings)
         # Not at the top: importing it installs Twisted's reactor.
         from moksha.hub.reactor import reactor
 
@@ -60,6 +74,23 @@ def badges() -> None:
         sys.stderr.write(f"fedmsg cannot use its configuration: {error}\n")
         sys.exit(os.EX_CONFIG)
     sys.exit(command.execute())
+
+
+def _retry_failed(settings: Settings) -> int:
+    """Hand the failed messages in again; gives 1 if some failed again, or nothing could be done."""
+    from fedbadges.daemon import CannotStart, Daemon
+
+    daemon = Daemon(settings)
+    try:
+        again = daemon.retry_failed()
+    except CannotStart as error:
+        sys.stderr.write(f"Cannot start: {error}\n")
+        return 1
+    finally:
+        daemon.stop()
+    for path, reason in again:
+        sys.stderr.write(f"{path}: failed again: {reason}\n")
+    return 1 if again else 0
 
 
 def _watch_consumer(give_up: Callable[[object], None]) -> None:

@@ -99,10 +99,17 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         self._hurry()
 
     def _consume(self, message: Any) -> Any:
+        if self._overflows():
+            return None
         if self._gate is None:
             return super()._consume(message)
         # Past fedmsg, which would check a first time, in the reactor's thread.
         return super(FedmsgConsumer, self)._consume(message)
+
+    def _overflows(self) -> bool:
+        if self._daemon is None or self.blocking_mode:
+            return False
+        return self._daemon.overflows(self.incoming.qsize())
 
     def _heed(self, message: Any) -> Any:
         """Handle one message if it is to be heeded; gives whether that is done with."""

@@ -7,18 +7,23 @@ import importlib.metadata
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fedbadges.accounts import make_accounts
+from fedbadges.archive import Archive, Archived
+from fedbadges.catchup import CatchUp
 from fedbadges.databases import asking, create_history, create_tahrir, despite_races, engine
 from fedbadges.desk import Desk
 from fedbadges.engine import Case, Engine, Named
 from fedbadges.history import History
+from fedbadges.ledger import Ledger
 from fedbadges.messages import Message, parse_message
 from fedbadges.once import PERIOD, Throttle
-from fedbadges.patience import Patience, Stopped
+from fedbadges.patience import Patience, Stopped, thrice
 from fedbadges.publisher import Publisher
 from fedbadges.ranks import Ranks
 from fedbadges.rulebook import RuleBook, Watcher
@@ -27,6 +32,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
 from fedbadges.settings import Settings
+from fedbadges.state import State
 from fedbadges.tahrir import Given, Tahrir
 from fedbadges.usernames import BUILTIN_CATEGORIES, Usernames
 from fedbadges.waiting import WaitingRoom
@@ -34,6 +40,7 @@ from fedbadges.words import kind_of, words_of
 
 log = logging.getLogger(__name__)
 
+_SAID_ONCE = f"The same of other messages is not said for {PERIOD / 60:g} minutes"
 _STOPPING = "Stopping before %r could be handled"
 
 #: What a database says, where it is there and still will not be asked, however long one waits.
@@ -77,6 +84,10 @@ class Daemon:
         self._settings = settings
         self._patience = Patience()
         self._failures = Throttle()
+        self._ledger = Ledger()
+        self._state = State(settings.state_directory)
+        self._stopping = False
+        self._overflown = False
         self._history = History(settings)
         self._tahrir = Tahrir(settings)
         self._usernames = Usernames(settings.fedmsg)
@@ -85,7 +96,10 @@ class Daemon:
             self._tahrir.adjust_ranks, self._publisher.publish, settings.rank_interval
         )
         self._rulebook = RuleBook(
-            settings.rules_directory, load_backends(settings), self._tahrir.publish_badges
+            settings.rules_directory,
+            load_backends(settings),
+            self._tahrir.publish_badges,
+            insecure=settings.insecure_rules,
         )
         self._nameless: list[str] = []
         self._engine = Engine(
@@ -113,7 +127,19 @@ class Daemon:
             # What the daemon has stored itself is there.
             stored=None if settings.record_messages else self._history.stored,
             backlog=backlog,
-            failed=self._tell,
+            done=self._ledger.done,
+            failed=self._fail,
+        )
+        self._catchup = CatchUp(
+            Archive(settings),
+            self._catch_up,
+            self._ledger,
+            self._state,
+            self._patience,
+            interval=settings.sweep_interval,
+            distance=settings.keep_counts_distance,
+            limit=settings.catchup_limit,
+            backlog=backlog,
         )
 
     def prepare(self) -> None:
@@ -122,6 +148,7 @@ class Daemon:
         Raises Unavailable where that may be so later, else CannotStart.
         """
         try:
+            self._state.prepare()
             self._prepare_databases()
             rules = self._rulebook.load()
         except Unavailable as unavailable:
@@ -160,18 +187,67 @@ class Daemon:
         if message is None:
             log.debug("Not a message with a topic: passed over")
             return
+        if self._stopping and self._left_to_the_next(message):
+            return
+        self._ledger.begin(message)
         try:
             named = self._name(message, wait)
-            if wait:
-                self._desk.finish(named)
-            else:
+            if named is None:
+                self._ledger.done(message)
+            if not wait:
                 self._desk.add(named)
+                return
+            if named is not None:
+                self._desk.finish(named)
+                self._ledger.done(message)
         except NotHandled:
+            self._ledger.give_up(message)
             raise
         except Exception as error:  # whatever it is, the next message may be luckier
-            failure = self._tell(message, error)
-            if wait:
+            failure = self._fail(message, error)
+            if wait and failure is not None:
                 raise failure from None
+
+    def overflows(self, waiting: int) -> bool:
+        """Tell whether a message is not to wait in memory, where so many do, but caught up later.
+
+        Where nobody else stores messages, all of them wait in memory.
+        """
+        if waiting < self._settings.backlog_limit or self._settings.record_messages:
+            return False
+        if not self._overflown:
+            self._overflown = True
+            log.warning(
+                "%d messages wait; those that come now are caught up from datanommer", waiting
+            )
+        self._catchup.soon()
+        return True
+
+    def retry_failed(self) -> list[tuple[Path, str]]:
+        """Handle the messages that were set aside; gives those that fail again, with why.
+
+        Raises CannotStart.
+        """
+        self._patience.insist(self.prepare)
+        self._publisher.start()
+        self._ranks.start()
+        self._waiting.start()
+        again: list[tuple[Path, str]] = []
+        for failed in self._state.failed():
+            try:
+                self._retry(failed.body)
+            except Exception as error:  # whatever it failed with before
+                again.append((failed.path, words_of(error)))
+            else:
+                failed.path.unlink(missing_ok=True)
+                log.info("Handled %r, which had failed", failed.body.get("msg_id"))
+        return again
+
+    def _retry(self, body: Any) -> None:
+        message = parse_message(body)
+        named = None if message is None else self._engine.name(message)
+        if named is not None:
+            self._desk.finish(named)
 
     def pause(self) -> None:
         """Work on what was put off until more comes, since nothing does."""
@@ -179,6 +255,8 @@ class Daemon:
 
     def hurry(self) -> None:
         """Wait no more for anything: the daemon is about to stop."""
+        self._stopping = True
+        self._catchup.hurry()
         self._patience.stop()
         self._settle(Stopped())
         self._waiting.hurry()
@@ -189,6 +267,7 @@ class Daemon:
         self._watcher.stop()
         self._desk.clear()
         self._waiting.stop()
+        self._catchup.stop()
         self._ranks.stop()
         self._publisher.stop()
 
@@ -219,6 +298,7 @@ class Daemon:
                 self.prepared.set_exception(failure)
 
     def _watch(self) -> None:
+        self._catchup.start()
         if self._settings.reload:
             self._watcher.start()
 
@@ -235,20 +315,27 @@ class Daemon:
             raise NotHandled("not started yet")
         self.prepared.result()
 
-    def _tell(self, message: Message, error: Exception) -> NotHandled:
-        """Log why a message is not handled; gives what says so to whoever handed it over."""
+    def _fail(self, message: Message, error: Exception) -> NotHandled | None:
+        """Log why a message is not handled, and set it aside; gives what says so to its sender.
+
+        None, where it was set aside: then it is done with.
+        """
         if isinstance(error, Stopped):
-            log.warning(_STOPPING, message.msg_id)
+            self._ledger.give_up(message)
+            if not self._state.kept:
+                log.warning(_STOPPING, message.msg_id)
             return NotHandled("stopping")
-        if self._failures.first(("handle", *kind_of(error))):
+        path = self._state.set_aside(message, error)
+        self._ledger.done(message)
+        if path is not None or self._failures.first(("handle", *kind_of(error))):
             _trace(error)
             log.error(
-                "Could not handle %r: %s. The same of other messages is not said for %g minutes",
+                "Could not handle %r: %s. %s",
                 message.msg_id,
                 words_of(error),
-                PERIOD / 60,
+                f"It is set aside in {path}" if path else _SAID_ONCE,
             )
-        return NotHandled(words_of(error))
+        return NotHandled(words_of(error)) if path is None else None
 
     def _name(self, message: Message, wait: bool) -> Named | None:
         self._await_start(wait)
@@ -256,11 +343,13 @@ class Daemon:
             self._record(message)
         return self._patience.insist(lambda: self._engine.name(message))
 
-    def _record(self, message: Message) -> None:
+    def _store(self, message: Message) -> None:
         users, packages = self._usernames.users(message), self._usernames.packages(message)
-        agent = self._usernames.agent(message)
+        self._history.record(message, users, packages, self._usernames.agent(message))
+
+    def _record(self, message: Message) -> None:
         try:
-            self._patience.insist(lambda: self._history.record(message, users, packages, agent))
+            self._patience.insist(lambda: self._store(message))
         except Stopped:
             raise
         except Exception as error:  # datanommer cannot hold it; rules may still be about it
@@ -269,9 +358,41 @@ class Daemon:
 
     def _decide_after_waiting(self, case: Case) -> None:
         try:
-            self._patience.insist(lambda: self._engine.decide(case))
+            thrice(lambda: self._patience.insist(lambda: self._engine.decide(case)))
         except Exception as error:  # of a case that nobody waits for, nobody else would hear
-            raise self._tell(case.message, error) from None
+            failure = self._fail(case.message, error)
+            if failure is not None:
+                raise failure from None
+        else:
+            self._ledger.done(case.message)
+
+    def _catch_up(self, archived: Sequence[Archived]) -> None:
+        """Handle messages that the bus did not bring."""
+        batch = []
+        for body, users in archived:
+            message = parse_message(body, users)
+            if message is None:
+                continue
+            self._ledger.begin(message)
+            try:
+                named = self._patience.insist(partial(self._engine.name, message))
+            except Exception as error:  # the next message may be luckier
+                self._fail(message, error)
+                continue
+            if named is None:
+                self._ledger.done(message)
+            else:
+                batch.append(named)
+        self._desk.work(batch)
+        self._overflown = False
+
+    def _left_to_the_next(self, message: Message) -> bool:
+        """Tell whether the next process will catch a message up, now that this one stops."""
+        if not self._state.kept:
+            return False
+        if self._settings.record_messages:
+            self._record(message)
+        return True
 
     def _awarded(self, given: Given) -> None:
         for notice in given.notices:

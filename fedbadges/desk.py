@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from fedbadges.engine import Case, Engine, Named, Shared
 from fedbadges.messages import Message
-from fedbadges.patience import Patience, Stopped
+from fedbadges.patience import Patience, Stopped, thrice
 from fedbadges.waiting import WaitingRoom
 
 #: How many messages are worked on together at most.
@@ -18,8 +18,8 @@ class Desk:
     """Has messages decided, or sent to the waiting room; may be called from several threads.
 
     ``stored`` tells which message ids datanommer has, and is None where nothing is to be waited
-    for; ``backlog`` how many messages come right after; ``failed`` is told what went wrong with a
-    message that nobody waits for.
+    for; ``backlog`` how many messages come right after; ``done`` is told of each message that is
+    done with, and ``failed`` of what went wrong with one that nobody waits for, after three tries.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class Desk:
         *,
         stored: Callable[[Iterable[str]], set[str]] | None,
         backlog: Callable[[], int],
+        done: Callable[[Message], object],
         failed: Callable[[Message, Exception], object],
     ) -> None:
         self._engine = engine
@@ -37,6 +38,7 @@ class Desk:
         self._patience = patience
         self._stored = stored
         self._backlog = backlog
+        self._done = done
         self._failed = failed
         self._lock = threading.Lock()
         self._open: list[Named] = []
@@ -60,19 +62,22 @@ class Desk:
             batch, self._open = self._open, []
         self._work(batch)
 
-    def finish(self, named: Named | None) -> None:
+    def finish(self, named: Named) -> None:
         """Work on a message until it is decided; raises what goes wrong."""
-        if named is None:
-            return
-        for case, ready in self._look([named]):
+        for case, ready in thrice(lambda: self._look([named])):
             if ready:
                 self._decide(case)
             else:
                 self._waiting.admit(case).result()
 
+    def work(self, batch: Sequence[Named]) -> None:
+        """Work on messages together, none of which is to be waited for. Raises nothing."""
+        for start in range(0, len(batch), MOST):
+            self._work(batch[start : start + MOST])
+
     def _work(self, batch: Sequence[Named]) -> None:
         try:
-            found = self._look(batch)
+            found = self._look(batch) if len(batch) > 1 else thrice(lambda: self._look(batch))
         except Exception as error:  # what one message stumbles over must not cost the others
             if len(batch) > 1 and not isinstance(error, Stopped):
                 for named in batch:
@@ -93,10 +98,15 @@ class Desk:
             self._decide(case, shared)
         except Exception as error:  # whatever it is, the next message may be luckier
             self._failed(case.message, error)
+        else:
+            self._done(case.message)
 
     def _look(self, batch: Sequence[Named]) -> list[tuple[Case, bool]]:
         """Give the cases that are left, and whether each can be decided at once."""
         made = self._patience.insist(lambda: self._engine.cases(batch))
+        for named, each in zip(batch, made, strict=True):
+            if each is None:
+                self._done(named.message)
         cases = [case for case in made if case is not None]
         wanted = {msg_id for case in cases if (msg_id := self._awaited(case)) is not None}
         stored = self._ask(wanted)
@@ -114,4 +124,4 @@ class Desk:
         return case.message.msg_id if waits else None
 
     def _decide(self, case: Case, shared: Shared | None = None) -> None:
-        self._patience.insist(lambda: self._engine.decide(case, shared))
+        thrice(lambda: self._patience.insist(lambda: self._engine.decide(case, shared)))

@@ -139,17 +139,27 @@ class Engine:
     def decide(self, case: Case, shared: Shared | None = None) -> int:
         """Judge the criteria and award; gives the number of awards.
 
+        What one award stumbles over does not cost the others; it is raised after them.
+
         ``shared`` is what ``foresee`` gave for this case with others, if it is one of several.
         """
         shared = self.foresee([case]) if shared is None else shared
         memo: Shared = {}
         awards = 0
+        failures: list[Exception] = []
         for rule, names in case.candidates:
             for name in self._earned(rule, names, case.message, (memo, shared)):
-                if self._accounts.exists(name):
-                    awards += self._award(rule, name, case.message)
-                else:
+                if not self._accounts.exists(name):
                     log.debug("%s: there is no account %r", rule.badge.id, name)
+                    continue
+                try:
+                    awards += self._award(rule, name, case.message)
+                except Unavailable:
+                    raise
+                except Exception as error:  # a database may refuse for any reason
+                    failures.append(error)
+        if failures:
+            raise failures[0]
         return awards
 
     def _not_too_many(
@@ -242,13 +252,7 @@ class Engine:
             )
 
     def _award(self, rule: Rule, name: str, message: Message) -> int:
-        try:
-            given = self._tahrir.award(rule.badge.id, name, self._link(message))
-        except Unavailable:
-            raise
-        except Exception:  # what one award stumbles over must not cost the others
-            log.exception("Could not award %s to %s for %r", rule.badge.id, name, message.msg_id)
-            return 0
+        given = self._tahrir.award(rule.badge.id, name, self._link(message))
         if given is None:
             log.debug("%s has %s by now, or has opted out", name, rule.badge.id)
             return 0

@@ -11,18 +11,20 @@ from functools import cached_property
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Message:
     """One fedmsg message.
 
     ``body`` is the whole message as sent, for rules to look into; nothing may change it.
-    ``received`` is when it came here, in seconds of ``time.monotonic``. The rest, which is asked of
-    few messages, is read when it is asked for.
+    ``received`` is when it came here, in seconds of ``time.monotonic``, ``known_users`` are those
+    whom datanommer has for it, where it comes from there. The rest, which is asked of few messages,
+    is read when it is asked for.
     """
 
     topic: str
     body: Mapping[str, Any]
     received: float
+    known_users: frozenset[str] = frozenset()
 
     @cached_property
     def msg_id(self) -> str | None:
@@ -34,6 +36,11 @@ class Message:
     def sent(self) -> datetime.datetime:
         """When its sender says that it was sent, naive UTC; now, where that is no number."""
         return _sent(self.body.get("timestamp"))
+
+    @property
+    def sent_seconds(self) -> float:
+        """The same, in seconds since 1970."""
+        return self.sent.replace(tzinfo=datetime.timezone.utc).timestamp()
 
     @property
     def category(self) -> str:
@@ -51,14 +58,14 @@ def category_of(topic: str) -> str:
     return parts[index] if len(parts) > index else "Unclassified"
 
 
-def parse_message(body: Any) -> Message | None:
-    """Read what came from the bus; None where it is no message with a topic."""
+def parse_message(body: Any, known_users: frozenset[str] = frozenset()) -> Message | None:
+    """Read what came from the bus, or from datanommer; None where it is no message with a topic."""
     if not isinstance(body, Mapping):
         return None
     topic = body.get("topic")
     if not isinstance(topic, str) or not fits_databases(topic):
         return None
-    return Message(topic, body, time.monotonic())
+    return Message(topic, body, time.monotonic(), known_users)
 
 
 def fits_databases(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -17,6 +18,11 @@ T = TypeVar("T")
 #: Seconds between two tries, the first and the longest; each is varied by up to a half.
 _SHORTEST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+
+
+#: How often, and with which pause in seconds, what fails for other reasons is tried.
+_TRIES = 3
+_PAUSE = 0.2
 
 
 class Stopped(Exception):
@@ -38,7 +44,7 @@ class Patience:
     def insist(self, ask: Callable[[], T]) -> T:
         """Call ``ask`` until it answers; raises Stopped where the daemon stops before it does."""
         try:
-            return ask()
+            return self._ask_twice(ask)
         except Unavailable as unavailable:
             self._begin_to_wait(unavailable)
         answered = False
@@ -48,6 +54,15 @@ class Patience:
             return answer
         finally:
             self._end_to_wait(answered)
+
+    def _ask_twice(self, ask: Callable[[], T]) -> T:
+        """A connection that was cut is replaced when it is used, and that is no outage."""
+        try:
+            return ask()
+        except Unavailable:
+            if self._stopping.is_set():
+                raise
+        return ask()
 
     def _ask_again(self, ask: Callable[[], T]) -> T:
         pause = _SHORTEST_PAUSE
@@ -72,3 +87,19 @@ class Patience:
             last = self._waiting == 0
         if last and answered:
             log.info("Everything answers again; going on")
+
+
+def thrice(do: Callable[[], T]) -> T:
+    """Do, again where it fails: what is wrong may have been wrong at that moment only.
+
+    Raises what it raised at last; Unavailable and Stopped at once.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return do()
+        except (Unavailable, Stopped):
+            raise
+        except Exception as error:  # whatever it is
+            log.debug("Once more: %r", error)
+            time.sleep(_PAUSE)
+    return do()

@@ -6,6 +6,7 @@ Configuration is fedmsg's: Python files in /etc/fedmsg.d, merged into one mappin
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from fedbadges import values
+from fedbadges import trust, values
 from fedbadges.places import config_files, place_of
 from fedbadges.signatures import options as signatures
 
@@ -48,9 +49,14 @@ class Settings:
     email_domain: str
     rank_interval: float
     reload: bool
+    insecure_rules: bool
     keep_counts: bool
     keep_counts_distance: float
     prepare_statements: bool
+    state_directory: Path | None
+    catchup_limit: float
+    sweep_interval: float
+    backlog_limit: int
     cache: tuple[str, Mapping[str, Any]] = field(repr=False)
     accounts: str | None
     fasjson_url: str | None
@@ -130,11 +136,23 @@ KEYS: dict[str, Key] = {
     ),
     "rank_interval": Key("badges.rank_interval", _NUMBER_OF_SECONDS, values.seconds, 5.0),
     "reload": Key("badges.reload", _FLAG, values.flag, True),
+    "insecure_rules": Key("badges.insecure_rules", _FLAG, values.flag, False),
     "keep_counts": Key("badges.keep_counts", _FLAG, values.flag, True),
     "keep_counts_distance": Key(
         "badges.keep_counts_distance", _NUMBER_OF_SECONDS, values.seconds, 600.0
     ),
     "prepare_statements": Key("badges.prepare_statements", _FLAG, values.flag, True),
+    "state_directory": Key(
+        "badges.state_directory",
+        "a directory, made where it is missing, or None",
+        values.optional_directory,
+        os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or None,
+    ),
+    "catchup_limit": Key(
+        "badges.catchup_limit", "a number of seconds", values.any_seconds, 7 * 86_400.0
+    ),
+    "sweep_interval": Key("badges.sweep_interval", _TIME_LIMIT, values.time_limit, 30.0),
+    "backlog_limit": Key("badges.backlog_limit", "a number of messages", values.count, 10_000),
     "cache": Key(
         "badges.cache",
         "a mapping with the 'backend' of dogpile.cache and its 'arguments'",
@@ -206,6 +224,7 @@ def read_settings(
     if in_hub:
         reader.need_of_hub()
         reader.errors += signatures.mistakes(config)
+        reader.check_rules(read["rules_directory"], insecure=read["insecure_rules"])
     issuer = {name: reader.read_issuer(keys) for name, keys in ISSUER_KEYS.items()}
     if reader.errors:
         raise SettingsError(reader.errors)
@@ -236,6 +255,17 @@ class _Reader:
         if not any(self._config.get(name) for name in _OTHER_BUSES):
             for key in _OF_ZEROMQ:
                 self.read(key)
+
+    def check_rules(self, directory: Path | None, *, insecure: bool) -> None:
+        """Report a rule directory that others can write, unless that is meant."""
+        if directory is None or insecure:
+            return
+        key = KEYS["rules_directory"]
+        place = place_of(key.name, None, self._files)
+        self.errors += [
+            f"{place}: {key.shown} cannot be trusted: {mistake}"
+            for mistake in trust.mistakes(directory)
+        ]
 
     def read_issuer(self, keys: tuple[Key, ...]) -> Any:
         if self._issuer is None:

@@ -38,7 +38,8 @@ class Usernames:
 
     def users(self, message: Message) -> frozenset[str]:
         """Name the users that the message concerns, in lower case."""
-        return frozenset(name.lower() for name in self._ask("users", message))
+        named = self._ask("users", message) or message.known_users
+        return frozenset(name.lower() for name in named)
 
     def agent(self, message: Message) -> str | None:
         """Name the user who did what the message tells, in lower case."""

@@ -69,6 +69,16 @@ def seconds(value: Any) -> float:
     return number
 
 
+def any_seconds(value: Any) -> float:
+    """Take a number of seconds, 0 or more, also as text."""
+    if isinstance(value, bool):
+        raise ValueError
+    number = float(value)
+    if not 0 <= number <= 100 * 365 * _DAY:
+        raise ValueError
+    return number
+
+
 def time_limit(value: Any) -> float:
     """Take a number of seconds that is more than 0, up to a day."""
     number = seconds(value)
@@ -118,6 +128,20 @@ def directory(value: Any) -> Path:
         raise ValueError(getattr(error, "strerror", None) or str(error)) from None
     if not found:
         raise ValueError("no such directory")
+    return path
+
+
+def optional_directory(value: Any) -> Path | None:
+    """Take the path of a directory, which need not be there yet, or None."""
+    if value is None:
+        return None
+    try:
+        path = Path(text(value)).expanduser()
+        wrong = path.exists() and not path.is_dir()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(getattr(error, "strerror", None) or str(error)) from None
+    if wrong:
+        raise ValueError("not a directory")
     return path
 
 
@@ -182,4 +206,4 @@ def cache(value: Any) -> tuple[str, Mapping[str, Any]]:
 
 
 #: Those whose errors say more than that the value is not as expected.
-EXPLAINED = (database_url, directory, short_text, accounts, cache)
+EXPLAINED = (database_url, directory, optional_directory, short_text, accounts, cache)

@@ -60,6 +60,7 @@ class Office:
         self.history = History(settings)
         self.backlog = 0
         self.failures: list[tuple[str | None, Exception]] = []
+        self.done: list[str | None] = []
         self.patience = Patience()
         tahrir = Tahrir(settings)
         self.engine = Engine(
@@ -75,6 +76,7 @@ class Office:
             self.patience,
             stored=self.history.stored,
             backlog=lambda: self.backlog,
+            done=lambda message: self.done.append(message.msg_id),
             failed=lambda message, error: self.failures.append((message.msg_id, error)),
         )
         backends = load_backends(settings)

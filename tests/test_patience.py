@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from support.waiting import eventually
 
-from fedbadges.patience import Patience, Stopped
+from fedbadges.patience import Patience, Stopped, thrice
 from fedbadges.rules.criteria import Unavailable
 
 
@@ -52,7 +52,7 @@ def test_an_answer_is_given_at_once(pauses: list[float], log: pytest.LogCaptureF
 
 
 def test_it_asks_until_there_is_an_answer_with_growing_pauses(pauses: list[float]) -> None:
-    assert Patience().insist(failing(9)) == "answer"
+    assert Patience().insist(failing(10)) == "answer"
 
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
 
@@ -69,10 +69,49 @@ def test_an_outage_and_its_end_are_each_said_once(
 def test_every_outage_is_said(pauses: list[float], log: pytest.LogCaptureFixture) -> None:
     patience = Patience()
 
-    patience.insist(failing(1))
-    patience.insist(failing(1))
+    patience.insist(failing(2))
+    patience.insist(failing(2))
 
     assert [record.levelname for record in log.records] == ["WARNING", "INFO"] * 2
+
+
+def test_a_connection_that_was_cut_is_no_outage(
+    pauses: list[float], log: pytest.LogCaptureFixture
+) -> None:
+    assert Patience().insist(failing(1)) == "answer"
+
+    assert pauses == []
+    assert log.messages == []
+
+
+def test_what_fails_for_another_reason_is_tried_three_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fedbadges.patience._PAUSE", 0)
+    tries: list[int] = []
+
+    def work(succeed: int) -> str:
+        tries.append(1)
+        if len(tries) < succeed:
+            raise ValueError(f"try {len(tries)}")
+        return "done"
+
+    assert thrice(lambda: work(3)) == "done"
+    tries.clear()
+    with pytest.raises(ValueError, match="try 3"):
+        thrice(lambda: work(4))
+
+
+def test_an_outage_is_tried_once_here_and_again_by_who_is_patient() -> None:
+    tries: list[int] = []
+
+    def away() -> None:
+        tries.append(1)
+        raise Unavailable("away")
+
+    with pytest.raises(Unavailable):
+        thrice(away)
+    assert len(tries) == 1
 
 
 def test_what_is_no_outage_is_raised(pauses: list[float]) -> None:
@@ -104,7 +143,7 @@ def test_an_answer_to_somebody_else_does_not_end_the_outage(
     eventually(lambda: len(tries) > 2, "several tries")
     for _ in range(3):
         patience.insist(failing(0))
-    patience.insist(failing(1))
+    patience.insist(failing(2))
     seen = len(tries)
     eventually(lambda: len(tries) > seen + 1, "another try")
     assert [record.levelname for record in log.records] == ["WARNING"]

@@ -1,0 +1,134 @@
+"""The messages themselves, read back from datanommer's database."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from datanommer.models import Message as Row
+from datanommer.models import User, users_assoc_table
+from sqlalchemy import Connection, func, select, tuple_
+
+from fedbadges.databases import asking, reader
+from fedbadges.prepared import listed, one_of
+from fedbadges.settings import Settings
+
+_ROWS = Row.__table__
+_USERS = User.__table__
+_NAME = "datanommer"
+
+_STORED = select(
+    _ROWS.c.id,
+    func.coalesce(_ROWS.c.msg_id, "").label("msg_id"),
+    _ROWS.c.topic,
+    _ROWS.c.timestamp,
+)
+_BODIES = select(_ROWS).where(one_of(_ROWS.c.id, listed("numbers"))).order_by(_ROWS.c.id)
+_NAMES = (
+    select(users_assoc_table.c.msg_id, _USERS.c.name)
+    .join(_USERS, _USERS.c.id == users_assoc_table.c[0])
+    .where(one_of(users_assoc_table.c.msg_id, listed("numbers")))
+)
+
+
+class Stored(NamedTuple):
+    """Which message a row has: its number there, and when it was sent, in seconds since 1970."""
+
+    number: int
+    msg_id: str
+    topic: str
+    sent: float
+
+
+class Archived(NamedTuple):
+    """A message as it was sent, as far as datanommer knows, and the users it has for it."""
+
+    body: dict[str, Any]
+    users: frozenset[str]
+
+
+class Archive:
+    """Reads messages in portions; each method raises Unavailable while the database is away."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._reader = reader(settings.history_url, settings.prepare_statements)
+
+    def last_number(self) -> int:
+        """Give the highest number of all messages; 0 if there is none."""
+        with asking(_NAME), self._reader.connect() as connection:
+            return connection.scalar(select(func.max(_ROWS.c.id))) or 0
+
+    def count_since(self, start: float) -> int:
+        """Count the messages sent from ``start`` on, in seconds since 1970."""
+        with asking(_NAME), self._reader.connect() as connection:
+            counted = select(func.count()).where(_ROWS.c.timestamp >= _moment(start))
+            return connection.scalar(counted) or 0
+
+    def since(self, start: float, number: int, most: int) -> list[Stored]:
+        """Give messages in the order in which they were sent, at most so many.
+
+        They are those that come after one that was sent at ``start``, in seconds since 1970, and
+        has this number.
+        """
+        sent = _moment(start)
+        with asking(_NAME), self._reader.connect() as connection:
+            return _stored(
+                connection,
+                _STORED.where(tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(sent, number))
+                # The same again, in words that an index serves in any database.
+                .where(_ROWS.c.timestamp >= sent)
+                .order_by(_ROWS.c.timestamp, _ROWS.c.id)
+                .limit(most),
+            )
+
+    def after(self, number: int, most: int) -> list[Stored]:
+        """Give the messages with a higher number, at most so many, in the order of these."""
+        with asking(_NAME), self._reader.connect() as connection:
+            later = _STORED.where(_ROWS.c.id > number).order_by(_ROWS.c.id).limit(most)
+            return _stored(connection, later)
+
+    def messages(self, numbers: Sequence[int]) -> list[Archived]:
+        """Give the messages of these numbers, in their order."""
+        asked = {"numbers": list(numbers)}
+        with asking(_NAME), self._reader.connect() as connection:
+            rows = {row.id: row for row in connection.execute(_BODIES, asked)}
+            users: dict[int, set[str]] = defaultdict(set)
+            for number, name in connection.execute(_NAMES, asked):
+                users[number].add(name)
+        return [
+            Archived(_body(rows[number]), frozenset(users[number]))
+            for number in numbers
+            if number in rows
+        ]
+
+
+def _stored(connection: Connection, asked: Any) -> list[Stored]:
+    return [
+        Stored(row.id, row.msg_id, row.topic, _seconds(row.timestamp))
+        for row in connection.execute(asked)
+    ]
+
+
+def _body(row: Any) -> dict[str, Any]:
+    body = {
+        "topic": row.topic,
+        "msg": row.msg,
+        "msg_id": row.msg_id,
+        "timestamp": _seconds(row.timestamp),
+        "i": row.i,
+    }
+    if row.headers:
+        body["headers"] = row.headers
+    if row.agent_name:
+        body["username"] = row.agent_name
+    return body
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
+
+
+def _seconds(moment: datetime) -> float:
+    return moment.replace(tzinfo=timezone.utc).timestamp()

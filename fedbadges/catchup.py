@@ -1,0 +1,243 @@
+"""Catching up: handling what datanommer has stored and the bus did not bring.
+
+The bus forgets what is sent while nobody listens, and more. datanommer does not; so every now and
+then, and at the start from where the last process got to, what it has stored is compared with what
+came. Nothing is lost as long as datanommer has it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+
+from fedbadges.archive import Archive, Archived, Stored
+from fedbadges.ledger import Ledger
+from fedbadges.patience import Patience, Stopped
+from fedbadges.state import State
+from fedbadges.words import words_of
+
+log = logging.getLogger(__name__)
+
+#: How many messages are read at once.
+_PORTION = 500
+
+#: Seconds within which whoever stores a message commits it. Messages are numbered before they are
+#: committed, so what has a lower number than another may still come later.
+_IN_FLIGHT = 60.0
+_NUMBERS_IN_FLIGHT = 1000
+
+#: Seconds between two lines on how far it got.
+_REPORT = 10.0
+
+#: Seconds after which it is not put off any more for the messages that wait in memory.
+_LONGEST = 600.0
+
+
+class CatchUp:
+    """Reads what datanommer has stored since the checkpoint, in a thread of its own.
+
+    ``handle`` is given messages that did not come, and returns when they are done.
+    ``interval`` is the time between two looks, ``distance`` how late datanommer may store a
+    message, ``limit`` how far back to go at most, all in seconds. ``backlog`` tells how many
+    messages wait in memory: what is there is not missing.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        handle: Callable[[Sequence[Archived]], None],
+        ledger: Ledger,
+        state: State,
+        patience: Patience,
+        *,
+        interval: float,
+        distance: float,
+        limit: float,
+        backlog: Callable[[], int],
+    ) -> None:
+        self._archive = archive
+        self._handle = handle
+        self._ledger = ledger
+        self._state = state
+        self._patience = patience
+        self._interval = interval
+        self._distance = distance
+        self._limit = limit
+        self._backlog = backlog
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, name="fedbadges-catchup", daemon=True)
+        self._marks = _Marks()
+        # Up to when everything is done, or in hand.
+        self._until = time.time()
+        # What had no higher number at the start, and was sent earlier, is no business of ours.
+        self._earliest, self._before = self._until, 0
+
+    def start(self) -> None:
+        """Begin, once the databases have answered."""
+        self._thread.start()
+
+    def hurry(self) -> None:
+        """Have it end as soon as what it has in hand is done."""
+        self._stopping = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Return when it has ended, and the checkpoint is written."""
+        self.hurry()
+        if self._thread.is_alive():
+            self._thread.join()
+            self._note(now=True)
+
+    def soon(self) -> None:
+        """Look as soon as possible: something is known to be missing."""
+        self._wake.set()
+
+    def _work(self) -> None:
+        try:
+            self._patience.insist(self._begin)
+            while not self._stopping:
+                self._wait()
+                if not self._stopping:
+                    self._patience.insist(self._sweep)
+        except Stopped:
+            return
+        except Exception as error:  # the daemon goes on without, and says so
+            log.critical("Nothing is caught up any more: %s", words_of(error), exc_info=error)
+
+    def _wait(self) -> None:
+        self._wake.wait(self._interval)
+        self._wake.clear()
+        # What waits in memory is not missing, and to handle it twice would take time from it.
+        end = time.monotonic() + _LONGEST
+        while self._backlog() and time.monotonic() < end and not self._stopping:
+            time.sleep(min(0.2, self._interval))
+
+    def _begin(self) -> None:
+        """Handle what came since the checkpoint, the oldest first, while new messages come."""
+        start = self._start()
+        self._earliest = self._until - self._distance if start is None else start
+        self._before = self._archive.last_number()
+        self._marks.add(self._before - _NUMBERS_IN_FLIGHT)
+        if start is None:
+            self._note(now=True)
+            return
+        count = self._archive.count_since(start)
+        log.info("Catching up: datanommer has %d messages since %s", count, _shown(start))
+        progress = _Progress(count)
+        for rows in self._since(start):
+            if self._stopping:
+                return
+            progress.add(len(rows), self._take(rows))
+            self._until = max(rows[-1].sent - self._distance, start)
+            self._note()
+        self._until = time.time()
+        self._note(now=True)
+        log.info("Caught up: %d messages were new of %d", progress.new, progress.done)
+
+    def _start(self) -> float | None:
+        """Tell from when on to read, or None where nothing is known to be owed."""
+        until = self._state.checkpoint()
+        if until is None:
+            return None
+        earliest = time.time() - self._limit
+        if until < earliest:
+            log.warning(
+                "Messages from %s to %s are not caught up: 'badges.catchup_limit' is %g seconds",
+                _shown(until),
+                _shown(earliest),
+                self._limit,
+            )
+        self._until = until
+        return max(until, earliest) - self._distance
+
+    def _since(self, start: float) -> Iterator[list[Stored]]:
+        sent, number = start, 0
+        while rows := self._patience.insist(partial(self._archive.since, sent, number, _PORTION)):
+            yield rows
+            sent, number = rows[-1].sent, rows[-1].number
+
+    def _sweep(self) -> None:
+        """Handle what was stored since the last times and did not come."""
+        begun = time.time()
+        new, last = 0, self._marks.safe()
+        while not self._stopping:
+            rows = self._archive.after(last, _PORTION)
+            if not rows:
+                break
+            new += self._take(rows)
+            last = rows[-1].number
+        if self._stopping:
+            return
+        self._marks.add(last)
+        self._until = begun
+        self._note()
+        if new:
+            log.info("Handled %d messages that the bus did not bring, or that were put off", new)
+
+    def _take(self, rows: Iterable[Stored]) -> int:
+        """Handle those that did not come; tells how many."""
+        missing = [
+            row
+            for row in rows
+            if (row.number > self._before or row.sent >= self._earliest)
+            and not self._ledger.has(row.msg_id, row.topic)
+        ]
+        if missing:
+            numbers = [row.number for row in missing]
+            messages = self._patience.insist(lambda: self._archive.messages(numbers))
+            self._handle(messages)
+        return len(missing)
+
+    def _note(self, now: bool = False) -> None:
+        oldest = self._ledger.oldest()
+        until = self._until if oldest is None else min(self._until, oldest)
+        self._state.note(until, now=now)
+
+
+class _Marks:
+    """The highest numbers seen, and when: those seen long enough ago have none in flight below."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, int]] = []
+
+    def add(self, number: int) -> None:
+        self._seen.append((time.monotonic(), max(number, 0)))
+
+    def safe(self) -> int:
+        """Give the number after which everything is to be looked at again."""
+        old = time.monotonic() - _IN_FLIGHT
+        while len(self._seen) > 1 and self._seen[1][0] <= old:
+            del self._seen[0]
+        return self._seen[0][1]
+
+
+@dataclass
+class _Progress:
+    """Says every now and then how far it got, and how long it will still take."""
+
+    count: int
+    done: int = 0
+    new: int = 0
+
+    def __post_init__(self) -> None:
+        self._begun = self._said = time.monotonic()
+
+    def add(self, done: int, new: int) -> None:
+        self.done += done
+        self.new += new
+        now = time.monotonic()
+        if now - self._said < _REPORT:
+            return
+        self._said = now
+        left = max(self.count - self.done, 0) * (now - self._begun) / self.done
+        log.info("Catching up: %d of %d messages, about %d s left", self.done, self.count, left)
+
+
+def _shown(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,133 @@
+"""What outlives the process: up to where everything is done, and the messages that failed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedbadges.messages import Message
+from fedbadges.once import Throttle
+from fedbadges.words import words_of
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two writings of the checkpoint.
+_INTERVAL = 1.0
+
+_CHECKPOINT = "checkpoint"
+_FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A message that was set aside: its body, and the file that has it."""
+
+    path: Path
+    body: Mapping[str, Any]
+
+
+class State:
+    """The state directory; with ``directory`` None nothing outlives the process.
+
+    Its files are for their owner only. What cannot be written is logged and raises nothing: the
+    daemon goes on, and after a restart reads more of the history than it would have had to.
+    """
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+        self._written = 0.0
+        self._until: float | None = None
+        self._failures = Throttle()
+
+    @property
+    def kept(self) -> bool:
+        """Whether anything outlives the process."""
+        return self._directory is not None
+
+    def prepare(self) -> None:
+        """Make the directory; raises OSError where that, or writing there, cannot be done."""
+        if self._directory is None:
+            return
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._directory / _FAILED).mkdir(mode=0o700, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._directory):
+            pass
+
+    def checkpoint(self) -> float | None:
+        """Tell up to when everything is done, in seconds since 1970; None if nobody knows."""
+        if self._directory is None:
+            return None
+        path = self._directory / _CHECKPOINT
+        try:
+            until = json.loads(path.read_text(encoding="utf-8"))["until"]
+            return float(until)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            log.error("%s cannot be read, so nothing is caught up: %s", path, words_of(error))
+            return None
+
+    def note(self, until: float, *, now: bool = False) -> None:
+        """Write that everything up to ``until`` is done; at most once a second, unless ``now``."""
+        if self._directory is None or until == self._until:
+            return
+        if not now and time.monotonic() - self._written < _INTERVAL:
+            return
+        if self._write(self._directory / _CHECKPOINT, {"until": until}):
+            self._written, self._until = time.monotonic(), until
+
+    def set_aside(self, message: Message, error: Exception) -> Path | None:
+        """Keep a message that fails, with what it fails with; gives the file, if there is one."""
+        if self._directory is None:
+            return None
+        name = hashlib.sha256(repr((message.topic, message.msg_id)).encode()).hexdigest()[:32]
+        path = self._directory / _FAILED / f"{name}.json"
+        content = {"error": words_of(error), "failed": time.time(), "message": message.body}
+        return path if self._write(path, content) else None
+
+    def failed(self) -> Iterator[Failed]:
+        """Give the messages that were set aside, the oldest first."""
+        if self._directory is None:
+            return
+        paths = sorted((self._directory / _FAILED).glob("*.json"), key=lambda path: path.name)
+        for path in sorted(paths, key=_age):
+            try:
+                body = dict(json.loads(path.read_text(encoding="utf-8"))["message"])
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                log.error("%s cannot be read: %s", path, words_of(error))
+                continue
+            yield Failed(path, body)
+
+    def _write(self, path: Path, content: Any) -> bool:
+        """Write as a whole or not at all: a crash leaves the file that was there before."""
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".new")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(content, file, default=repr)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(name).replace(path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+        except (OSError, ValueError, RecursionError) as error:
+            if self._failures.first((path.parent, type(error))):
+                log.error("%s cannot be written: %s", path, words_of(error))
+            return False
+        return True
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,298 @@
+"""What datanommer has and the bus did not bring is handled all the same."""
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fedmsg.config
+import pytest
+import sqlalchemy as sa
+from support.builders import make_config
+from support.bus import fedmsg_body
+from support.databases import Databases, badges
+from support.databases import store_message as store_for
+from support.rules import rule, write_rules
+from support.waiting import eventually
+
+from fedbadges.daemon import Daemon
+from fedbadges.databases import create_history, engine
+from fedbadges.rules.criteria import Unavailable
+from fedbadges.settings import read_settings
+
+Start = Callable[..., Daemon]
+
+HOUR = 3600.0
+
+FIRST = rule(
+    "First",
+    """
+trigger: {topic: logger.first}
+criteria:
+  datanommer:
+    filter: {topics: ["%(topic)s"], users: ["%(msg.user)s"]}
+    operation: count
+    condition: {greater than or equal to: 1}
+recipient: "%(msg.user)s"
+""",
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "fedbadges")
+    return caplog
+
+
+@pytest.fixture
+def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
+    """Starts daemons that keep their state in the same directory, one after the other."""
+    write_rules(tmp_path / "rules", {"first": FIRST})
+    create_history(engine(database.datanommer_url))
+    running: list[Daemon] = []
+
+    def start_(*, retry: bool = False, **keys: Any) -> Daemon:
+        for daemon in running:
+            daemon.stop()
+        running.clear()
+        config = fedmsg.config.defaults | {"endpoints": {}, "post_init_sleep": 0.0}
+        config |= make_config(database, tmp_path / "rules")
+        defaults = {
+            "create_tables": True,
+            "reload": False,
+            "state_directory": str(tmp_path / "state"),
+            "sweep_interval": 0.05,
+            "keep_counts_distance": 5,
+            "consume_delay": 0,
+        }
+        config |= {f"badges.{name}": value for name, value in (defaults | keys).items()}
+        settings, warnings = read_settings(config)
+        assert not warnings
+        daemon = Daemon(settings)
+        running.append(daemon)
+        if retry:
+            return daemon
+        with contextlib.suppress(Unavailable):
+            daemon.prepare()
+        daemon.start()
+        return daemon
+
+    yield start_
+    for daemon in running:
+        daemon.stop()
+
+
+def sent(username: str, age: float = 0.0) -> dict[str, Any]:
+    """Returns a message that was sent so many seconds ago."""
+    return fedmsg_body("logger.first", {"user": username}) | {"timestamp": time.time() - age}
+
+
+def store_message(database: Databases, message: dict[str, Any]) -> None:
+    """Stores a message as datanommer does, with whom it concerns."""
+    store_for(database, message, [message["msg"]["user"]])
+
+
+def checkpoint(directory: Path) -> float | None:
+    path = directory / "state" / "checkpoint"
+    return float(json.loads(path.read_text())["until"]) if path.exists() else None
+
+
+def write_checkpoint(directory: Path, age: float) -> None:
+    (directory / "state").mkdir(exist_ok=True)
+    (directory / "state" / "checkpoint").write_text(json.dumps({"until": time.time() - age}))
+
+
+def held(database: Databases, *names: str) -> list[bool]:
+    return [bool(badges(database, name)) for name in names]
+
+
+def test_what_the_bus_did_not_bring_is_handled(start: Start, database: Databases) -> None:
+    start()
+
+    store_message(database, sent("alice"))
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_what_came_while_the_daemon_was_down_is_handled(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    start().stop()
+    write_checkpoint(tmp_path, HOUR)
+    store_message(database, sent("alice", HOUR / 2))
+    store_message(database, sent("bob", 2 * HOUR))
+
+    start()
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+    assert held(database, "bob") == [False]
+
+
+def test_whom_it_concerns_is_what_datanommer_says(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    """Where no plugin names anybody: not everything that was in the message is stored."""
+    text = FIRST.replace('recipient: "%(msg.user)s"', "")
+    daemon = start()
+    write_rules(tmp_path / "rules", {"first": text})
+    daemon._reload()
+
+    store_message(database, sent("alice"))
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_what_was_stored_late_is_handled(start: Start, database: Databases, tmp_path: Path) -> None:
+    """Sent before the checkpoint, but by no more than datanommer may be late."""
+    write_checkpoint(tmp_path, 10)
+    store_message(database, sent("alice", 14))
+    store_message(database, sent("bob", 16))
+
+    start()
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+    assert held(database, "bob") == [False]
+
+
+def test_what_was_sent_before_the_daemon_was_ever_there_is_not_owed(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    store_message(database, sent("alice", 100))
+
+    start()
+    store_message(database, sent("bob"))
+
+    eventually(lambda: held(database, "bob") == [True], "a sweep")
+    assert held(database, "alice") == [False]
+
+
+def test_what_came_is_not_handled_again(
+    start: Start, database: Databases, log: pytest.LogCaptureFixture
+) -> None:
+    daemon = start()
+    came, missing = sent("alice"), sent("bob")
+
+    daemon.handle(came)
+    store_message(database, came)
+    store_message(database, missing)
+
+    eventually(lambda: held(database, "bob") == [True], "a sweep")
+    eventually(lambda: any("did not bring" in line for line in log.messages), "its end")
+    assert [line for line in log.messages if "did not bring" in line] == [
+        "Handled 1 messages that the bus did not bring, or that were put off"
+    ]
+
+
+def test_many_messages_are_caught_up(
+    start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """More than are read at once, all sent at the same moment."""
+    write_checkpoint(tmp_path, HOUR)
+    moment = time.time() - HOUR / 2
+    for number in range(1_200):
+        store_message(database, sent(f"user{number % 7}") | {"timestamp": moment})
+
+    start()
+
+    names = [f"user{number}" for number in range(7)]
+    eventually(lambda: all(held(database, *names)), "all badges")
+    eventually(lambda: any(line.startswith("Caught up") for line in log.messages), "the end")
+    assert "Caught up: 1200 messages were new of 1200" in log.messages
+    assert any("datanommer has 1200 messages since" in line for line in log.messages)
+
+
+def test_what_is_too_long_ago_is_said_and_left(
+    start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    write_checkpoint(tmp_path, 3 * HOUR)
+    store_message(database, sent("alice", 2 * HOUR))
+    store_message(database, sent("bob", HOUR / 2))
+
+    start(catchup_limit=HOUR)
+
+    eventually(lambda: held(database, "bob") == [True], "the badge")
+    assert held(database, "alice") == [False]
+    (line,) = [line for line in log.messages if "are not caught up" in line]
+    assert "'badges.catchup_limit' is 3600 seconds" in line
+
+
+def test_the_checkpoint_moves_on_and_is_written_at_the_stop(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    before = time.time()
+    daemon = start()
+    eventually(lambda: (checkpoint(tmp_path) or 0) > before, "a checkpoint")
+
+    daemon.stop()
+
+    assert before < (checkpoint(tmp_path) or 0) <= time.time()
+
+
+def test_the_checkpoint_does_not_pass_what_is_in_hand(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    daemon = start(consume_delay=3600)
+    message = sent("alice", 2)
+    daemon.handle(message)
+
+    eventually(lambda: checkpoint(tmp_path) is not None, "a checkpoint")
+    time.sleep(1.5)
+
+    assert (checkpoint(tmp_path) or 0) <= message["timestamp"] + 0.001
+    store_message(database, message)
+    eventually(lambda: (checkpoint(tmp_path) or 0) > message["timestamp"], "it to move on")
+
+
+def test_what_does_not_fit_into_memory_is_caught_up(
+    start: Start, database: Databases, log: pytest.LogCaptureFixture
+) -> None:
+    daemon = start(backlog_limit=10)
+
+    assert not daemon.overflows(9)
+    assert all(daemon.overflows(10) for _ in range(3))
+    store_message(database, sent("alice"))
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+    warnings = [record for record in log.records if "messages wait;" in record.getMessage()]
+    assert len(warnings) == 1
+
+
+def test_where_nobody_else_stores_messages_all_of_them_wait_in_memory(start: Start) -> None:
+    daemon = start(backlog_limit=10, record_messages=True)
+
+    assert not daemon.overflows(1_000_000)
+
+
+def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
+    start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    daemon = start()
+    with engine(database.tahrir_url).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE assertions RENAME TO elsewhere"))
+        connection.execute(sa.text("CREATE VIEW assertions AS SELECT * FROM elsewhere"))
+        if database.kind == "postgresql":
+            connection.execute(
+                sa.text("CREATE RULE never AS ON INSERT TO assertions DO INSTEAD SELECT 1/0")
+            )
+    bad = sent("alice")
+
+    store_message(database, bad)
+    daemon.handle(bad)
+
+    (path,) = (tmp_path / "state" / "failed").iterdir()
+    (line,) = [record.getMessage() for record in log.records if record.levelname == "ERROR"]
+    assert line.startswith(f"Could not handle '{bad['msg_id']}': ")
+    assert line.endswith(f"It is set aside in {path}")
+
+    assert [again for again, _ in start(retry=True).retry_failed()] == [path]
+    with engine(database.tahrir_url).begin() as connection:
+        connection.execute(sa.text("DROP VIEW assertions"))
+        connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO assertions"))
+    assert start(retry=True).retry_failed() == []
+    assert held(database, "alice") == [True]
+    assert not path.exists()

@@ -1,0 +1,150 @@
+"""What outlives the process."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.builders import make_message
+
+from fedbadges.state import State
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    made = State(tmp_path / "deep" / "state")
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def directory(state: State, tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "state"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_what_is_noted_is_there_after_a_restart(state: State, directory: Path) -> None:
+    assert state.checkpoint() is None
+
+    state.note(1234.5)
+
+    assert State(directory).checkpoint() == 1234.5
+
+
+def test_it_is_written_at_most_once_a_second_and_at_the_end(state: State, directory: Path) -> None:
+    state.note(1)
+    state.note(2)
+    assert State(directory).checkpoint() == 1
+
+    state.note(3, now=True)
+
+    assert State(directory).checkpoint() == 3
+
+
+def test_its_files_are_for_their_owner_only(state: State, directory: Path) -> None:
+    state.note(1)
+    aside = state.set_aside(make_message(), ValueError("bad"))
+
+    assert aside is not None
+    assert mode(directory) == mode(directory / "failed") == 0o700
+    assert mode(directory / "checkpoint") == mode(aside) == 0o600
+
+
+def test_a_crash_while_writing_leaves_what_was_there(
+    state: State, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.note(1)
+
+    def crash(*arguments: Any, **others: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fedbadges.state.json.dump", crash)
+    with pytest.raises(KeyboardInterrupt):
+        state.note(2, now=True)
+
+    assert State(directory).checkpoint() == 1
+    assert sorted(path.name for path in directory.iterdir()) == ["checkpoint", "failed"]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"until": "soon"}', "\udcff", "{" * 99_999])
+def test_a_checkpoint_that_cannot_be_read_is_said(
+    state: State, directory: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (directory / "checkpoint").write_text(content, encoding="utf-8", errors="surrogateescape")
+
+    assert state.checkpoint() is None
+
+    (line,) = caplog.messages
+    assert line.startswith(f"{directory / 'checkpoint'} cannot be read")
+
+
+def test_a_disk_that_is_full_is_said_once(
+    state: State, directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (directory / "checkpoint").mkdir()
+    (directory / "checkpoint" / "in the way").touch()
+
+    for number in range(3):
+        state.note(number, now=True)
+
+    (line,) = caplog.messages
+    assert line.startswith(f"{directory / 'checkpoint'} cannot be written")
+
+
+def test_a_failed_message_is_kept_with_its_error(state: State) -> None:
+    message = make_message("git.receive", {"user": "alice"})
+
+    path = state.set_aside(message, ValueError("bad\nline"))
+
+    assert path is not None
+    content = json.loads(path.read_text())
+    assert content["error"] == repr(ValueError("bad\nline"))
+    (failed,) = state.failed()
+    assert failed.path == path
+    assert failed.body == message.body
+
+
+def test_a_message_that_fails_again_is_kept_once(state: State) -> None:
+    message = make_message()
+
+    assert state.set_aside(message, ValueError("a")) == state.set_aside(message, ValueError("b"))
+
+    assert len(list(state.failed())) == 1
+
+
+@pytest.mark.parametrize("msg_id", ["../../escaped", "a/b", "\x00", "\ud800", "x" * 10_000, None])
+def test_no_message_says_where_it_is_kept(state: State, directory: Path, msg_id: Any) -> None:
+    path = state.set_aside(make_message(msg_id=msg_id), ValueError("bad"))
+
+    assert path is not None
+    assert path.parent == directory / "failed"
+
+
+def test_a_file_that_is_no_message_does_not_hide_the_others(state: State, directory: Path) -> None:
+    (directory / "failed" / "a.json").write_text("garbage")
+    (directory / "failed" / "b.json").write_text('{"message": 5}')
+    state.set_aside(make_message(), ValueError("bad"))
+
+    assert len(list(state.failed())) == 1
+
+
+def test_without_a_directory_nothing_is_kept() -> None:
+    state = State(None)
+    state.prepare()
+    state.note(5)
+
+    assert not state.kept
+    assert state.checkpoint() is None
+    assert state.set_aside(make_message(), ValueError("bad")) is None
+    assert list(state.failed()) == []
+
+
+def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OSError, match="file"):
+        State(tmp_path / "file" / "state").prepare()
