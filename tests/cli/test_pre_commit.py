@@ -1,0 +1,112 @@
+"""The hook for repositories of rules, run by the real pre-commit."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.inline import complete
+
+ROOT = Path(__file__).parents[2]
+
+GOOD = """\
+criteria:
+  filter: {topics: ["%(topic)s"], users: ["%(recipient)s"]}
+  operation: count
+  condition: {greater than: 4}
+recipient: "%(msg.user)s"
+"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not shutil.which("git"), reason="there is no git"),
+]
+
+
+def git(directory: Path, *arguments: str) -> str:
+    """Runs git, with nothing of the configuration of whoever runs the tests."""
+    who = ["-c", "user.name=alice", "-c", "user.email=alice@example.org"]
+    done = subprocess.run(
+        ["git", *who, "-c", "init.defaultBranch=main", *arguments],
+        cwd=directory,
+        env=os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def commit_all(directory: Path) -> str:
+    """Makes a repository of a directory; returns the revision."""
+    git(directory, "init", "--quiet")
+    git(directory, "add", "--all")
+    git(directory, "commit", "--quiet", "--message", "All")
+    return git(directory, "rev-parse", "HEAD")
+
+
+@pytest.fixture(scope="module")
+def pypi(tmp_path_factory: pytest.TempPathFactory) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries=0", "setuptools"]
+    done = subprocess.run(command, cwd=tmp_path_factory.mktemp("pypi"), capture_output=True)
+    if done.returncode:
+        pytest.skip("pip reaches no package index")
+
+
+@pytest.fixture(scope="module")
+def fedbadges_repository(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What is here, as if it were released."""
+    tools = (".git", ".tox", ".venv", ".hypothesis", ".*_cache", "__pycache__")
+    unwanted = shutil.ignore_patterns(*tools, "*.egg-info", "var")
+    clone = tmp_path_factory.mktemp("released") / "fedbadges"
+    shutil.copytree(ROOT, clone, ignore=unwanted)
+    return clone, commit_all(clone)
+
+
+def two_lines_of_documentation() -> str:
+    """Returns the configuration of pre-commit that the documentation shows."""
+    text = (ROOT / "docs/rule-authors.rst").read_text()
+    (found,) = re.findall(r"^    repos:\n    .*fedbadges-check.*\n", text, re.MULTILINE)
+    return re.sub("^    ", "", found, flags=re.MULTILINE)
+
+
+@pytest.mark.usefixtures("pypi")
+def test_two_lines_make_a_repository_check_its_rules(
+    fedbadges_repository: tuple[Path, str], tmp_path: Path
+) -> None:
+    released, revision = fedbadges_repository
+    rules = tmp_path / "badges"
+    rules.mkdir()
+    config = two_lines_of_documentation()
+    assert config.count("\n") == 2
+    config = re.sub(r"repo: [^,]+", f"repo: {released}", config)
+    config = re.sub(r"rev: [^,]+", f"rev: {revision}", config)
+    (rules / ".pre-commit-config.yaml").write_text(config)
+    (rules / "fixer.yml").write_text(complete(GOOD))
+    (rules / "README.md").write_text("Rules")
+    commit_all(rules)
+
+    def pre_commit() -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "pre_commit", "run", "--all-files", "--color=never"],
+            cwd=rules,
+            env=os.environ | {"PRE_COMMIT_HOME": str(tmp_path / "cache")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return done.returncode, done.stdout
+
+    code, shown = pre_commit()
+    assert (code, shown.splitlines()[-1].rpartition(".")[2]) == (0, "Passed"), shown
+
+    (rules / "fixer.yml").write_text(complete(GOOD + "trigger: {topc: git.receive}\n"))
+    code, shown = pre_commit()
+
+    assert code == 1
+    assert "fixer.yml:6:11: error: unknown key 'topc' in a trigger; did you mean 'topic'?" in shown
+    assert "1 error found in 1 file" in shown
