@@ -1,5 +1,7 @@
 """Fixtures for all tests: a real PostgreSQL, and fresh databases on it and on SQLite."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +29,15 @@ def shared_database(
 ) -> Iterator[Databases]:
     """The same, for all tests of a module together."""
     yield from _fresh(request, tmp_path_factory.mktemp("databases"))
+
+
+@pytest.fixture(scope="session")
+def pypi(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A package index that pip reaches; without, the test is skipped."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries=0", "setuptools"]
+    done = subprocess.run(command, cwd=tmp_path_factory.mktemp("pypi"), capture_output=True)
+    if done.returncode:
+        pytest.skip("pip reaches no package index")
 
 
 def _fresh(request: pytest.FixtureRequest, directory: Path) -> Iterator[Databases]:

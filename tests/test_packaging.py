@@ -40,14 +40,6 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shutil.copytree(ROOT, tmp_path_factory.mktemp("clone") / "fedbadges", ignore=unwanted)
 
 
-@pytest.fixture(scope="module")
-def pypi(tmp_path_factory: pytest.TempPathFactory) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries=0", "setuptools"]
-    done = subprocess.run(command, cwd=tmp_path_factory.mktemp("pypi"), capture_output=True)
-    if done.returncode:
-        pytest.skip("pip reaches no package index")
-
-
 @pytest.fixture(scope="module", params=["psycopg2-binary", "psycopg2"])
 def environment(
     request: pytest.FixtureRequest,

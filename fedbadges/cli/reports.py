@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import click
 
 from fedbadges.cli.checks.findings import ERROR, WARNING, Finding
-from fedbadges.rules.problems import Place
+from fedbadges.rules.problems import printable
 
 
 @dataclass
@@ -52,7 +52,7 @@ def as_text(report: Report) -> None:
     """Print a line for each finding, as compilers do; in colour where somebody looks at it."""
     if not sys.stdout.isatty():
         for finding in report.in_order():
-            click.echo(f"{_place(finding.place)}: {finding.severity}: {_rest(finding)}")
+            click.echo(f"{finding.place}: {finding.severity}: {_rest(finding)}")
         return
     # Not at the top: it is slow, and for people only.
     from rich.console import Console
@@ -63,7 +63,7 @@ def as_text(report: Report) -> None:
         colour = "red" if finding.severity == ERROR else "yellow"
         console.print(
             Text.assemble(
-                (f"{_place(finding.place)}: ", "bold"),
+                (f"{finding.place}: ", "bold"),
                 (f"{finding.severity}: ", f"bold {colour}"),
                 f"{finding.text} ",
                 (f"[{finding.code}]", "dim"),
@@ -102,7 +102,7 @@ def as_github(report: Report) -> None:
     for finding in report.in_order():
         place = finding.place
         properties = {
-            "file": _printable(place.path),
+            "file": printable(place.path),
             "line": str(place.line),
             "col": str(place.column),
             "title": f"fedbadges {finding.code}",
@@ -121,15 +121,6 @@ FORMATS: Mapping[str, Callable[[Report], None]] = {
 
 def _rest(finding: Finding) -> str:
     return f"{finding.text} [{finding.code}]"
-
-
-def _place(place: Place) -> str:
-    return f"{_printable(place.path)}:{place.line}:{place.column}"
-
-
-def _printable(text: str) -> str:
-    """Spell what would end the line, or upset a terminal: a file may be called anything."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _data(text: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.builders import make_config
-from support.command import fedbadges
+from support.command import GOOD, fedbadges
 from support.databases import Databases
 from support.inline import complete
 
@@ -20,13 +20,6 @@ from fedbadges.rules.loader import load_file
 
 COMMAND = Path(sys.executable).with_name("fedbadges")
 
-GOOD = """\
-criteria:
-  filter: {topics: ["%(topic)s"], users: ["%(recipient)s"]}
-  operation: count
-  condition: {greater than: 4}
-recipient: "%(msg.user)s"
-"""
 ODD = GOOD + "trigger:\n  lambda: msg['i'] is 1\n"
 BAD = GOOD + "trigger: {topc: git.receive}\n"
 

@@ -8,17 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.command import GOOD
 from support.inline import complete
 
 ROOT = Path(__file__).parents[2]
-
-GOOD = """\
-criteria:
-  filter: {topics: ["%(topic)s"], users: ["%(recipient)s"]}
-  operation: count
-  condition: {greater than: 4}
-recipient: "%(msg.user)s"
-"""
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,14 +40,6 @@ def commit_all(directory: Path) -> str:
     git(directory, "add", "--all")
     git(directory, "commit", "--quiet", "--message", "All")
     return git(directory, "rev-parse", "HEAD")
-
-
-@pytest.fixture(scope="module")
-def pypi(tmp_path_factory: pytest.TempPathFactory) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries=0", "setuptools"]
-    done = subprocess.run(command, cwd=tmp_path_factory.mktemp("pypi"), capture_output=True)
-    if done.returncode:
-        pytest.skip("pip reaches no package index")
 
 
 @pytest.fixture(scope="module")

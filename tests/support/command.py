@@ -7,6 +7,15 @@ from click.testing import CliRunner, Result
 
 from fedbadges.cli.main import main
 
+GOOD = """\
+criteria:
+  filter: {topics: ["%(topic)s"], users: ["%(recipient)s"]}
+  operation: count
+  condition: {greater than: 4}
+recipient: "%(msg.user)s"
+"""
+"""Criteria and recipient with which nothing is wrong, nor odd."""
+
 
 def fedbadges(*arguments: str | Path, **options: Any) -> Result:
     """Calls the command; what it raises beyond an exit is a failure of the test."""
