@@ -60,6 +60,8 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         daemon.start()
         # The hub's worker threads end during the shutdown, so after it nothing more is handed over.
         reactor.addSystemEventTrigger("after", "shutdown", daemon.stop)
+        # At once, and once more when the reactor has put its own handlers in place.
+        heed_signals(self._hurry)
         reactor.callWhenRunning(heed_signals, self._hurry)
 
     @property

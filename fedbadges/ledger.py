@@ -16,13 +16,13 @@ class Ledger:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._in_hand: dict[Message, float] = {}
+        self._in_hand: dict[Message, None] = {}
         self._seen: Bounded[int, None] = Bounded(_MOST)
 
     def begin(self, message: Message) -> None:
         """Take note that a message is in hand."""
         with self._lock:
-            self._in_hand[message] = message.sent_seconds
+            self._in_hand[message] = None
         if message.msg_id is not None:
             self._seen[_key(message.msg_id, message.topic)] = None
 
@@ -44,7 +44,7 @@ class Ledger:
     def oldest(self) -> float | None:
         """Tell when the oldest of the messages in hand was sent, in seconds since 1970."""
         with self._lock:
-            return min(self._in_hand.values(), default=None)
+            return min((message.sent_seconds for message in self._in_hand), default=None)
 
 
 def _key(msg_id: str, topic: str) -> int:

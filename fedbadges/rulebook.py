@@ -27,6 +27,12 @@ from fedbadges.trust import Trust
 
 log = logging.getLogger(__name__)
 
+#: What watchdog says at the level of errors where it is stopped while it looks; nothing is wrong.
+_STOPPED = "called when the thread is inactive"
+logging.getLogger("watchdog.observers.inotify").addFilter(
+    lambda record: _STOPPED not in record.getMessage()
+)
+
 #: Seconds without a further change before the rules are read again, so that an editor's several
 #: writes, or a checkout of many files, are one change.
 _CALM = 0.3

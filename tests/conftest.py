@@ -1,5 +1,6 @@
 """Fixtures for all tests: a real PostgreSQL, and fresh databases on it and on SQLite."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,15 @@ from pathlib import Path
 
 import pytest
 from support.databases import KINDS, Databases, Postgresql
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """Ctrl-C ends the tests, also after a consumer was made in their process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

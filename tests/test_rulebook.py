@@ -330,3 +330,12 @@ def test_links_are_followed_and_end_where_the_system_cannot_watch(
 ) -> None:
     (linked / "b.yml").write_text("one")
     wait("a change behind the link")
+
+
+def test_watchdog_being_stopped_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    told = logging.getLogger("watchdog.observers.inotify")
+
+    told.error("InotifyEmitter.queue_events() called when the thread is inactive")
+    told.error("something else")
+
+    assert caplog.messages == ["something else"]
