@@ -23,8 +23,8 @@ def heed_signals(hurry: Callable[[], None]) -> None:
     """Stop the hub when one of the signals comes, and the process at once when a second one does.
 
     ``hurry`` is called first, in a thread of its own: what the reactor's thread waits for must not
-    keep it from stopping. Where the reactor does not run yet, it stops as soon as it does. Elsewhere
-    than in the main thread this does nothing.
+    keep it from stopping. Where the reactor does not run yet, it stops as soon as it does. In
+    another thread than the main one this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         return
