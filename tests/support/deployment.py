@@ -1,6 +1,7 @@
 """A whole deployment: databases, a bus, rules, and a daemon between them."""
 
 import contextlib
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -55,16 +56,17 @@ def start(bus: Bus, *hubs: Hub, command: str = "fedmsg-hub") -> None:
         for hub in hubs:
             assert hub.running(), f"{command} ended at once:\n{hub.log()}"
             hub.check_log()
-        return bus.hubs() == wanted
+        # It hears the bus before it can be told to stop.
+        return bus.hubs() == wanted and all(hub.heeds(signal.SIGTERM) for hub in hubs)
 
     eventually(ready, f"{command} listens to the bus")
 
 
-def stop(bus: Bus, *hubs: Hub) -> None:
+def stop(bus: Bus, *hubs: Hub, number: signal.Signals = signal.SIGTERM) -> None:
     """Stops hubs as a service manager does, and waits until the bus knows."""
     wanted = bus.hubs() - len(hubs)
     for hub in hubs:
-        assert hub.stop() == 0
+        assert hub.stop(number) == 0
     eventually(lambda: bus.hubs() == wanted, "the hubs have left the bus")
 
 

@@ -93,6 +93,21 @@ class Hub:
                 stderr=subprocess.STDOUT,
             )
 
+    def run(self, *command: str) -> tuple[int, str]:
+        """Runs a command beside it to its end; returns its exit code and what it printed."""
+        program, *arguments = command
+        done = subprocess.run(
+            [Path(sys.executable).with_name(program), *arguments],
+            cwd=self._directory,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return done.returncode, done.stdout.decode()
+
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -104,14 +119,26 @@ class Hub:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ends it by a signal; returns its exit code."""
         assert self._process is not None
-        self._process.send_signal(number)
+        self.tell(number)
         return self._process.wait(ENDS_WITHIN)
+
+    def tell(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """Ends it at once, if it still runs."""
         if self._process is not None and self.running():
             self._process.kill()
             self._process.wait()
+
+    def megabytes(self) -> float:
+        """Returns how much memory it has now."""
+        return int(self._status("VmRSS").removesuffix(" kB")) / 1024
+
+    def heeds(self, number: signal.Signals) -> bool:
+        """Returns whether it has said by now what a signal is to do."""
+        return bool(int(self._status("SigCgt"), 16) >> (number - 1) & 1)
 
     def log(self) -> str:
         """Returns all that it has printed and logged until now."""
@@ -139,6 +166,12 @@ class Hub:
         assert "Traceback" not in log
         assert not self.logged("ERROR")
         assert not self.logged("CRITICAL")
+
+    def _status(self, key: str) -> str:
+        """Returns what Linux says of the process."""
+        assert self._process is not None
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        return next(line for line in lines if line.startswith(f"{key}:")).partition(":")[2].strip()
 
     def _environment(self) -> dict[str, str]:
         # What the hub reads besides its own directory is kept from it.

@@ -1,0 +1,90 @@
+"""A database server that is stopped and started while messages come."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.databases import Postgresql
+from support.ordeal import Ordeal, ordeal
+from support.sizes import size
+
+OUTAGES = 3
+MESSAGES = size(2_000, 20_000)
+LENGTH = size(12, 90)
+"""Seconds that the messages take."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgresql]:
+    """A server of its own: nobody else's is to stop."""
+    server = Postgresql()
+    yield server
+    server.resume()
+    server.stop()
+
+
+class Outages:
+    """Stops a server and starts it again, a few times, each at a random moment of its own part."""
+
+    def __init__(self, running: Ordeal, server: Postgresql) -> None:
+        self._server = server
+        self._begin = time.monotonic()
+        part = LENGTH / OUTAGES
+        chance = running.chance
+        self._plan = [
+            (what, each * part + chance.uniform(*when) * part)
+            for each in range(OUTAGES)
+            for what, when in (("halt", (0.1, 0.4)), ("resume", (0.5, 0.8)))
+        ]
+        self._modes = chance.choices(("fast", "immediate"), k=OUTAGES)
+
+    def __call__(self) -> None:
+        if not self._plan or time.monotonic() - self._begin < self._plan[0][1]:
+            return
+        what, _ = self._plan.pop(0)
+        if what == "halt":
+            self._server.halt(self._modes.pop())
+        else:
+            self._server.resume()
+
+    @property
+    def over(self) -> bool:
+        return not self._plan
+
+
+@pytest.mark.timeout(600)
+def test_a_server_that_stops_and_starts_costs_nobody_a_badge(
+    server: Postgresql, tmp_path: Path
+) -> None:
+    with ordeal(tmp_path, server, {"badges.keep_counts_distance": 30.0}) as running:
+        running.start()
+        outages = Outages(running, server)
+        running.tell(MESSAGES, LENGTH, outages)
+        assert outages.over
+        running.wait_until_paid()
+        running.stop()
+
+        running.check()
+        running.hub.check_log()
+        # Once for each outage, not for each message.
+        assert 1 <= len(running.hub.logged("WARNING", "trying again")) <= 3 * OUTAGES
+
+
+@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"][: size(1, 2)])
+def test_a_server_that_is_down_when_the_daemon_starts_is_waited_for(
+    server: Postgresql, tmp_path: Path, command: str
+) -> None:
+    with ordeal(tmp_path, server, command=command) as running:
+        server.halt()
+        try:
+            # It hears the bus, though it cannot award yet.
+            running.start(checkpoint=False)
+            running.tell(size(300, 2_000), 1.0)
+        finally:
+            server.resume()
+        running.wait_until_paid()
+        running.stop()
+
+        running.check()
+        running.hub.check_log()

@@ -1,0 +1,60 @@
+"""Messages that come faster than they can be handled."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.databases import Postgresql
+from support.hub import Hub
+from support.ordeal import ordeal
+from support.sizes import size
+
+BURST = size(5_000, 50_000)
+BACKLOG_LIMIT = size(500, 10_000)
+
+WARM_UP = 500
+MOST_MEGABYTES = 60
+
+
+@contextmanager
+def sampled(hub: Hub) -> Iterator[list[float]]:
+    """Collects how much memory a daemon has meanwhile, many times a second."""
+    samples = [hub.megabytes()]
+    over = threading.Event()
+
+    def sample() -> None:
+        while not over.wait(0.05):
+            samples.append(hub.megabytes())
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.timeout(600)
+def test_a_flood_of_messages_takes_little_memory_and_costs_nobody_a_badge(
+    postgresql: Postgresql, tmp_path: Path
+) -> None:
+    settings = {"badges.backlog_limit": BACKLOG_LIMIT}
+    with ordeal(tmp_path, postgresql, settings) as running:
+        running.start()
+        running.tell(WARM_UP)
+        running.wait_until_paid()
+
+        with sampled(running.hub) as megabytes:
+            running.tell(BURST)
+            running.wait_until_paid()
+
+        print(f"from {megabytes[0]:.0f} MB to at most {max(megabytes):.0f} MB")
+        assert max(megabytes) - megabytes[0] <= MOST_MEGABYTES
+        # Otherwise it was no flood.
+        assert running.hub.logged("WARNING", "messages wait", "caught up")
+        running.stop()
+        running.check()
+        running.hub.check_log()

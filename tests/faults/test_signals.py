@@ -1,0 +1,64 @@
+"""A daemon that is told to stop, idle or in the middle of its work."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from support.databases import Postgresql
+from support.ordeal import ordeal
+from support.sizes import FULL, size
+
+MESSAGES = size(1_000, 5_000)
+
+COMMANDS = ("fedmsg-hub", "fedmsg-badges")
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [(command, number) for command in COMMANDS for number in SIGNALS]
+    if FULL
+    else zip(COMMANDS, SIGNALS, strict=True),
+)
+def test_a_signal_ends_it_well_and_the_next_start_goes_on_where_it_stopped(
+    postgresql: Postgresql, tmp_path: Path, command: str, number: signal.Signals
+) -> None:
+    with ordeal(tmp_path, postgresql, command=command) as running:
+        running.start()
+        # Idle: nothing wakes it but the signal.
+        time.sleep(0.5)
+        running.stop(number)
+
+        running.start()
+        running.tell(MESSAGES)
+        time.sleep(running.chance.uniform(0.0, 0.5))
+        running.stop(number)
+        unpaid = running.unpaid()
+
+        running.start()
+        running.wait_until_paid()
+        running.stop()
+
+        # Otherwise it was not under load.
+        assert unpaid
+        running.check()
+        running.hub.check_log()
+
+
+@pytest.mark.parametrize("command", COMMANDS[: size(1, 2)])
+def test_a_second_signal_ends_it_at_once(
+    postgresql: Postgresql, tmp_path: Path, command: str
+) -> None:
+    with ordeal(tmp_path, postgresql, command=command) as running:
+        running.start()
+        running.tell(MESSAGES)
+        begin = time.monotonic()
+
+        running.stop_twice()
+
+        assert time.monotonic() - begin < 1.0
+        running.start()
+        running.wait_until_paid()
+        running.stop()
+        running.check()

@@ -1,0 +1,154 @@
+"""What many people do over a while, and which badges that is owed: worked out from the messages.
+
+Nothing here knows how the daemon decides.
+"""
+
+import itertools
+import random
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from support.bus import PREFIX
+from support.rules import counting_rule, rule
+
+PEOPLE = [f"user{number:02d}" for number in range(60)]
+
+THRESHOLDS = (1, 5, 20, 100)
+
+LONG = 400
+"""From this length on, an edit counts as a long one."""
+
+LONG_EDITS = 3
+
+MEETINGS = 4
+
+
+@dataclass(frozen=True)
+class Told:
+    """One message, and the users whom datanommer notes for it."""
+
+    body: dict
+    users: tuple[str, ...]
+
+
+class Story:
+    """Makes messages that are told now; the same seed makes the same ones, but for the time."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        # A few do most of it, so that everybody is somewhere between the thresholds.
+        self._weights = list(itertools.accumulate(1 / (rank + 1) for rank in range(len(PEOPLE))))
+
+    def tell(self, count: int) -> Iterator[Told]:
+        """Makes so many messages, each at the moment at which it is asked for."""
+        kinds = (self.step, self._edit, self._meeting, self._noise)
+        for kind in self._random.choices(kinds, weights=(30, 8, 7, 55), k=count):
+            yield kind()
+
+    def step(self, name: str | None = None) -> Told:
+        """Makes a message of one step, of somebody if nobody is named."""
+        name = name or self._somebody()
+        return self._made("logger.step", {"log": self._text(60)}, (name,))
+
+    def _edit(self) -> Told:
+        name = self._somebody()
+        msg = {"user": name, "summary": self._text(80), "length": self._random.randrange(500)}
+        return self._made("wiki.edit", msg, (name,))
+
+    def _meeting(self) -> Told:
+        names = {self._somebody() for _ in range(self._random.randint(1, 4))}
+        present = tuple(sorted(names))
+        return self._made("meetbot.complete", {"present": list(present)}, present)
+
+    def _noise(self) -> Told:
+        topic = self._random.choice(("buildsys.build.state", "git.receive", "logger.other"))
+        msg = {"package": self._text(10), "output": self._text(self._random.randrange(1500))}
+        return self._made(topic, msg, (self._somebody(),))
+
+    def _somebody(self) -> str:
+        return self._random.choices(PEOPLE, cum_weights=self._weights)[0]
+
+    def _text(self, length: int) -> str:
+        return f"{self._random.getrandbits(4 * length + 4):x}"[:length]
+
+    def _made(self, topic: str, msg: dict, users: tuple[str, ...]) -> Told:
+        body = {
+            "topic": f"{PREFIX}.{topic}",
+            "msg": msg,
+            "msg_id": f"2026-{uuid.UUID(int=self._random.getrandbits(128))}",
+            "timestamp": time.time(),
+            "i": 1,
+            "username": users[0],
+        }
+        return Told(body, users)
+
+
+def story_rules() -> dict[str, str]:
+    """Returns rules about what happens in a story; one of them nobody ever fulfils."""
+    steps = {
+        f"steps-{number}": counting_rule(f"Steps {number}", "logger.step", number)
+        for number in THRESHOLDS
+    }
+    return steps | {
+        "steps-endless": counting_rule("Steps Endless", "logger.step", 10**9),
+        "long-edits": rule(
+            "Long Edits",
+            f"""
+trigger:
+  topic: wiki.edit
+criteria:
+  datanommer:
+    filter:
+      topics: ["%(topic)s"]
+      users: ["%(msg.user)s"]
+    operation:
+      lambda: len([m for m in query.all() if m.msg['length'] >= {LONG}])
+    condition:
+      greater than or equal to: {LONG_EDITS}
+recipient: "%(msg.user)s"
+""",
+        ),
+        "meetings": rule(
+            "Meetings",
+            f"""
+trigger:
+  topic: meetbot.complete
+criteria:
+  datanommer:
+    filter:
+      topics: ["%(topic)s"]
+      users: ["%(recipient)s"]
+    operation: count
+    condition:
+      greater than or equal to: {MEETINGS}
+recipient: "%(msg.present)s"
+""",
+        ),
+    }
+
+
+def owed(told: Iterable[Told]) -> set[tuple[str, str]]:
+    """Returns who is to have which badge when all this has happened."""
+    steps: Counter[str] = Counter()
+    edits: Counter[str] = Counter()
+    meetings: Counter[str] = Counter()
+    counters: dict[str, Counter[str]] = defaultdict(Counter)
+    counters |= {"logger.step": steps, "wiki.edit": edits, "meetbot.complete": meetings}
+    for each in told:
+        topic = each.body["topic"].removeprefix(f"{PREFIX}.")
+        if topic == "wiki.edit" and each.body["msg"]["length"] < LONG:
+            continue
+        counters[topic].update(each.users)
+    return {
+        *(
+            (name, f"steps-{number}")
+            for number in THRESHOLDS
+            for name in steps
+            if steps[name] >= number
+        ),
+        *((name, "long-edits") for name in edits if edits[name] >= LONG_EDITS),
+        *((name, "meetings") for name in meetings if meetings[name] >= MEETINGS),
+    }
