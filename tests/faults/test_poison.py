@@ -1,0 +1,130 @@
+"""A message that fails for a reason of its own, while all others go through."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from support.databases import Postgresql
+from support.ordeal import Ordeal, ordeal
+from support.sizes import FULL
+from support.waiting import eventually
+
+POISONED = "user07"
+
+REFUSAL = "this person is not to be had"
+
+# A sequence counts what is rolled back, too.
+REFUSE = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION refuse() RETURNS trigger AS $$
+BEGIN
+    IF NEW.person_id = (SELECT id FROM persons WHERE nickname = 'user07') THEN
+        PERFORM nextval('tries');
+        RAISE EXCEPTION 'this person is not to be had';
+    END IF;
+    RETURN NEW;
+END $$ LANGUAGE plpgsql;
+CREATE TRIGGER refuse BEFORE INSERT ON assertions FOR EACH ROW EXECUTE FUNCTION refuse();
+"""
+
+
+class Tahrir:
+    """tahrir's database, which can be made to refuse a person's badges."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = psycopg2.connect(url)
+        self._connection.autocommit = True
+
+    def refuse(self) -> None:
+        self._ask(REFUSE)
+
+    def accept(self) -> None:
+        self._ask("DROP TRIGGER refuse ON assertions")
+
+    def tries(self) -> int:
+        with self._connection.cursor() as cursor:
+            cursor.execute("SELECT last_value FROM tries")
+            return cursor.fetchone()[0]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _ask(self, statement: str) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+@pytest.fixture
+def running(postgresql: Postgresql, tmp_path: Path) -> Iterator[Ordeal]:
+    with ordeal(tmp_path, postgresql, command="fedmsg-badges") as running:
+        yield running
+
+
+@pytest.fixture
+def tahrir(running: Ordeal) -> Iterator[Tahrir]:
+    tahrir = Tahrir(running.databases.tahrir_url)
+    yield tahrir
+    tahrir.close()
+
+
+def set_aside(running: Ordeal) -> list[Path]:
+    return sorted((running.state / "failed").glob("*.json"))
+
+
+def test_a_poison_message_is_tried_three_times_set_aside_and_can_be_handed_in_again(
+    running: Ordeal, tahrir: Tahrir
+) -> None:
+    running.start()
+    tahrir.refuse()
+    (poison,) = running.tell_steps(POISONED, 1)
+    eventually(lambda: set_aside(running), "the message is set aside")
+    running.tell_steps("user01", 5)
+    running.wait_until_paid(but={(POISONED, "steps-1")})
+
+    (file,) = set_aside(running)
+    kept = json.loads(file.read_text())
+    assert kept["message"]["msg_id"] == poison["msg_id"]
+    assert REFUSAL in kept["error"]
+    assert file.stat().st_mode & 0o077 == 0
+    assert tahrir.tries() == 3
+    (line,) = running.hub.logged("ERROR")
+    assert repr(poison["msg_id"]) in line
+    assert REFUSAL in line
+    assert str(file) in line
+
+    # As long as nothing is mended, it fails again, and stays.
+    code, said = running.hub.run("fedmsg-badges", "--retry-failed")
+    assert code == 1
+    assert f"{file}: failed again: " in said
+    assert set_aside(running) == [file]
+
+    tahrir.accept()
+    code, _ = running.hub.run("fedmsg-badges", "--retry-failed")
+    assert code == 0
+    assert set_aside(running) == []
+    running.wait_until_paid()
+    running.stop()
+    running.check()
+
+
+@pytest.mark.skipif(not FULL, reason="a part of the full form")
+def test_a_poison_message_among_many_costs_nobody_else_a_badge(
+    running: Ordeal, tahrir: Tahrir
+) -> None:
+    running.start()
+    tahrir.refuse()
+    running.tell(500)
+    eventually(lambda: set_aside(running), "a message is set aside")
+    running.wait_until_paid(but={award for award in running.unpaid() if award[0] == POISONED})
+    tahrir.accept()
+
+    assert all(REFUSAL in json.loads(file.read_text())["error"] for file in set_aside(running))
+    code, _ = running.hub.run("fedmsg-badges", "--retry-failed")
+
+    assert code == 0
+    assert set_aside(running) == []
+    running.wait_until_paid()
+    running.stop()
+    running.check()
