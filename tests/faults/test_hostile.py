@@ -1,0 +1,191 @@
+"""Anything may come over the bus, and anything may stand in a rule file."""
+
+import logging
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from support import hostile
+from support.builders import make_settings
+from support.databases import Databases, Postgresql, awards
+from support.inline import PARSING, PATH
+from support.rules import rule, write_rules
+from support.sizes import SEED, size
+
+from fedbadges.daemon import Daemon
+from fedbadges.engine import Engine
+from fedbadges.messages import parse_message
+from fedbadges.rules.index import RuleSet
+from fedbadges.rules.loader import load_text
+from fedbadges.rules.problems import RuleError
+from fedbadges.rules.rule import Rule
+from fedbadges.tahrir import Tahrir
+from fedbadges.usernames import Usernames
+
+MESSAGES = size(500, 20_000)
+RULES = size(100, 2_000)
+
+FIT = rule(
+    "Fit",
+    """
+trigger:
+  topic: hostile.fit
+criteria:
+  filter: {topics: ["%(topic)s"]}
+  operation: count
+  condition: {greater than or equal to: 1}
+recipient: "%(msg.user)s"
+""",
+)
+
+
+def drawn(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
+    """Makes so many, the same ones for the same seed."""
+    made: list[Any] = []
+
+    @seed(SEED)
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def make(one: Any) -> None:
+        made.append(one)
+
+    make()
+    return made
+
+
+class Lines(logging.Handler):
+    """Everything that is logged, as it would stand in the log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.records: list[logging.LogRecord] = []
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+        self.texts.append(record.getMessage())
+
+    def check(self) -> None:
+        """Raises AssertionError if a message could end a line of the log, or begin one."""
+        assert not [text for text in self.texts if len(text.splitlines()) > 1]
+        traces = [self.format(record) for record in self.records if record.exc_info]
+        lines = [line for text in traces for line in text.splitlines()]
+        assert not [line for line in lines if line.startswith(hostile.FORGED)]
+
+
+@pytest.fixture
+def log() -> Iterator[Lines]:
+    lines = Lines()
+    logger = logging.getLogger("fedbadges")
+    before = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(lines)
+    yield lines
+    logger.removeHandler(lines)
+    logger.setLevel(before)
+
+
+@pytest.fixture
+def databases(postgresql: Postgresql) -> Iterator[Databases]:
+    databases = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
+    yield databases
+    postgresql.drop_database(databases.tahrir_url)
+    postgresql.drop_database(databases.datanommer_url)
+
+
+@pytest.fixture
+def daemon(databases: Databases, tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon that has real rules and the history of what it is handed."""
+    write_rules(
+        tmp_path / "rules", hostile.real_rules() | hostile.eager_rules() | {"hostile-fit": FIT}
+    )
+    daemon = Daemon(
+        make_settings(
+            databases,
+            tmp_path / "rules",
+            create_tables=True,
+            record_messages=True,
+            reload=False,
+            state_directory=str(tmp_path / "state"),
+        )
+    )
+    daemon.prepare()
+    daemon.start()
+    yield daemon
+    daemon.stop()
+
+
+@pytest.mark.timeout(900)
+def test_no_message_stops_the_daemon_forges_a_line_or_is_awarded_without_cause(
+    daemon: Daemon, databases: Databases, log: Lines, tmp_path: Path
+) -> None:
+    chance = random.Random(SEED)
+    real = hostile.real_messages()
+    good = [f"good{number}" for number in range(MESSAGES // 10)]
+    messages = [
+        *(hostile.changed(chance.choice(real), chance) for _ in range(MESSAGES * 4 // 10)),
+        *(hostile.unfitting(number, chance) for number in range(MESSAGES // 10)),
+        *(hostile.fitting(name, chance) for name in good),
+        *drawn(hostile.made_up(real), MESSAGES * 4 // 10),
+    ]
+    chance.shuffle(messages)
+
+    for body in messages:
+        daemon.handle(body)
+    daemon.stop()
+
+    log.check()
+    assert not list((tmp_path / "state" / "failed").iterdir())
+    held = awards(databases)
+    assert sorted(name for name, badge in held if badge == "fit") == sorted(good)
+    others = {name for name, badge in held if badge != "fit"}
+    assert others
+    assert others <= hostile.words(real)
+
+
+def try_load(text: str) -> Rule | None:
+    """Loads a rule; every mistake must be one line with a place in the file."""
+    try:
+        return load_text(text.encode("utf-8", "surrogatepass"), PATH, PARSING)
+    except RuleError as error:
+        problems = error.problems
+    assert problems
+    for problem in problems:
+        assert problem.place.line >= 1
+        assert problem.place.column >= 1
+        assert problem.text.isprintable()
+    return None
+
+
+@pytest.mark.timeout(900)
+def test_no_rule_file_stops_the_loader_and_those_that_load_stand_any_message(
+    databases: Databases, log: Lines, tmp_path: Path
+) -> None:
+    chance = random.Random(SEED)
+    texts = list(hostile.real_rules().values())
+    files = [
+        *(hostile.changed_rule(chance.choice(texts), chance) for _ in range(RULES * 3 // 4)),
+        *drawn(hostile.made_up_rules(), RULES // 4),
+    ]
+    rules = [found for text in files if (found := try_load(text)) is not None]
+    assert rules
+
+    deployment = make_settings(databases, tmp_path)
+    engine = Engine(deployment, Tahrir(deployment), Usernames({}), RuleSet(rules), pytest.fail)
+    real = hostile.real_messages()
+    for body in [*real, *(hostile.changed(chance.choice(real), chance) for _ in range(len(real)))]:
+        message = parse_message(body)
+        if message is not None:
+            engine.name(message)
+
+    log.check()
