@@ -12,7 +12,7 @@ PIP_INSTALL = -m pip install -qq --disable-pip-version-check --no-input
 
 .PHONY: help
 help:  ## say what there is
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 .PHONY: demo
 demo: venv  ## watch a real fedmsg-hub award badges
@@ -21,6 +21,13 @@ demo: venv  ## watch a real fedmsg-hub award badges
 .PHONY: test
 test: .tox/launcher/installed  ## run all tests, on every Python found; TOX_ARGS="-e py311" for one
 	@.tox/launcher/bin/python -m tox $(TOX_ARGS)
+
+# On one Python: what breaks here hardly depends on which.
+FAULTS_ENV = -e $$(.tox/launcher/bin/python -c 'import sys; print("py%d%d" % sys.version_info[:2])')
+
+.PHONY: test-faults
+test-faults: .tox/launcher/installed  ## kill, starve and flood the daemon, in six minutes
+	@FEDBADGES_FAULTS=full .tox/launcher/bin/python -m tox $(or $(TOX_ARGS),$(FAULTS_ENV)) -- tests/faults
 
 .PHONY: bench
 bench: .venv/benchmark  ## measure what messages cost, in minutes and 4 GiB; BENCH_ARGS=--quick
