@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from support.builders import make_message, make_settings
 from support.databases import Databases, Postgresql
+from support.switches import needs
 
 from fedbadges.databases import create_history, engine, reader
 from fedbadges.history import History
@@ -70,6 +71,7 @@ def history_settings(postgresql: Postgresql, tmp_path: Path) -> Iterator[Setting
     postgresql.drop_database(databases.datanommer_url)
 
 
+@needs("prepare_statements")
 def test_what_is_asked_again_is_planned_once(history_settings: Settings) -> None:
     history = History(history_settings)
     for number in range(10):
@@ -87,6 +89,7 @@ def test_nothing_is_planned_ahead_where_the_setting_says_so(history_settings: Se
         assert plans(connection) == []
 
 
+@needs("prepare_statements")
 def test_a_pooler_that_forgets_the_plans_costs_no_answer(
     history_settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,6 +18,7 @@ from fedbadges.settings import Settings, read_settings
 from support.bus import fedmsg_body
 from support.databases import Databases
 from support.rules import rule
+from support.switches import switched_off
 
 ISSUER = {
     "issuer_origin": "https://badges.example.org",
@@ -40,6 +41,7 @@ def make_config(databases: Databases, directory: Path, **issuer: str) -> dict[st
         "badges.email_domain": "example.org",
         # fedmsg derives it from the prefix.
         "topic_prefix_re": r"org\.fedoraproject\.[^\W\d_]+",
+        **switched_off(),
     }
 
 
@@ -88,11 +90,11 @@ def statements(url: sa.URL) -> Iterator[list[str]]:
         if not statement.startswith("PREPARE"):
             sent.append(statement)
 
-    engines = [engine(url), reader(url)]
-    for each in engines:
+    engines = [engine(url), reader(url), reader(url, prepare=False)]
+    for each in set(engines):  # SQLite has one reader for both
         sa.event.listen(each, "before_cursor_execute", note)
     try:
         yield sent
     finally:
-        for each in engines:
+        for each in set(engines):
             sa.event.remove(each, "before_cursor_execute", note)

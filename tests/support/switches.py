@@ -1,0 +1,20 @@
+"""Optimisations that a run of the tests is to do without: the answers are the same."""
+
+import os
+
+import pytest
+
+#: Names of settings below ``badges.``, with commas between them.
+VARIABLE = "FEDBADGES_WITHOUT"
+
+OFF = frozenset(filter(None, os.environ.get(VARIABLE, "").split(",")))
+
+
+def switched_off() -> dict[str, bool]:
+    """Returns the settings that switch them off."""
+    return {f"badges.{name}": False for name in OFF}
+
+
+def needs(name: str) -> pytest.MarkDecorator:
+    """Marks a test that shows what an optimisation saves."""
+    return pytest.mark.skipif(name in OFF, reason=f"without badges.{name}")
