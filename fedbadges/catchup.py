@@ -17,9 +17,10 @@ from functools import partial
 
 from fedbadges.archive import Archive, Archived, Stored
 from fedbadges.ledger import Ledger
+from fedbadges.once import Throttle
 from fedbadges.patience import Patience, Stopped
 from fedbadges.state import State
-from fedbadges.words import words_of
+from fedbadges.words import kind_of, words_of
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class CatchUp:
         self._backlog = backlog
         self._wake = threading.Event()
         self._stopping = False
+        self._failures = Throttle()
         self._thread = threading.Thread(target=self._work, name="fedbadges-catchup", daemon=True)
         self._marks = _Marks()
         # Up to when everything is done, or in hand.
@@ -99,16 +101,17 @@ class CatchUp:
         self._wake.set()
 
     def _work(self) -> None:
-        try:
-            self._patience.insist(self._begin)
-            while not self._stopping:
-                self._wait()
-                if not self._stopping:
-                    self._patience.insist(self._sweep)
-        except Stopped:
-            return
-        except Exception as error:  # the daemon goes on without, and says so
-            log.critical("Nothing is caught up any more: %s", words_of(error), exc_info=error)
+        step = self._begin
+        while not self._stopping:
+            try:
+                self._patience.insist(step)
+                step = self._sweep
+            except Stopped:
+                return
+            except Exception as error:  # whatever it is, next time it may be over
+                if self._failures.first(kind_of(error)):
+                    log.error("Cannot catch up, and will try again: %s", words_of(error))
+            self._wait()
 
     def _wait(self) -> None:
         self._wake.wait(self._interval)

@@ -410,7 +410,7 @@ class Daemon:
     def _warn_of_nameless(self, rules: RuleSet) -> None:
         if self._usernames.has_plugins:
             return
-        nameless = [rule.badge.id for rule in rules if _names_nobody(rule)]
+        nameless = [rule.badge.id for rule in rules if has_no_candidates(rule)]
         if nameless and nameless != self._nameless:
             log.warning(
                 "No fedmsg.meta plugin is installed, so these rules, which have no 'recipient', "
@@ -437,7 +437,7 @@ def _trace(error: Exception) -> None:
         log.debug("The error came from here", exc_info=error)
 
 
-def _names_nobody(rule: Rule) -> bool:
+def has_no_candidates(rule: Rule) -> bool:
     """Tell whether, with fedmsg's own processors alone, a rule has no candidates ever."""
     if rule.recipient is not None:
         return False

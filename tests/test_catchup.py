@@ -268,6 +268,24 @@ def test_where_nobody_else_stores_messages_all_of_them_wait_in_memory(start: Sta
     assert not daemon.overflows(1_000_000)
 
 
+def test_what_goes_wrong_while_it_looks_is_said_once_and_tried_again(
+    start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    start()
+    eventually(lambda: checkpoint(tmp_path), "the first look")
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE messages RENAME TO elsewhere"))
+    eventually(lambda: "Cannot catch up" in log.text, "the error")
+    time.sleep(0.3)
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO messages"))
+
+    store_message(database, sent("alice"))
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+    assert log.text.count("Cannot catch up") == 1
+
+
 def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:

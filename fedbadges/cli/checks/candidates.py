@@ -10,7 +10,7 @@ from fedbadges.cli.checks.findings import Finding
 from fedbadges.cli.checks.tree import criteria_node
 
 # The daemon says the same of all its rules at its start.
-from fedbadges.daemon import _names_nobody
+from fedbadges.daemon import has_no_candidates
 from fedbadges.history import PastMessages
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.expressions import Expression
@@ -40,7 +40,7 @@ def same_for_all(rule: Rule) -> Iterator[Finding]:
 
 def names_nobody(rule: Rule) -> Iterator[Finding]:
     """Find a rule without a recipient, where no plugin says whom its messages concern."""
-    if _names_nobody(rule):
+    if has_no_candidates(rule):
         yield Finding(
             rule.place,
             "no-plugin",
