@@ -188,6 +188,8 @@ class Daemon:
             log.debug("Not a message with a topic: passed over")
             return
         if self._stopping and self._left_to_the_next(message):
+            if wait:
+                raise NotHandled("stopping")
             return
         self._ledger.begin(message)
         try:

@@ -18,7 +18,7 @@ from support.databases import store_message as store_for
 from support.rules import rule, write_rules
 from support.waiting import eventually
 
-from fedbadges.daemon import Daemon
+from fedbadges.daemon import Daemon, NotHandled
 from fedbadges.databases import create_history, engine
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.settings import read_settings
@@ -89,7 +89,9 @@ def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
 
 def sent(username: str, age: float = 0.0) -> dict[str, Any]:
     """Returns a message that was sent so many seconds ago."""
-    return fedmsg_body("logger.first", {"user": username}) | {"timestamp": time.time() - age}
+    return fedmsg_body("logger.first", {"user": username}, username) | {
+        "timestamp": time.time() - age
+    }
 
 
 def store_message(database: Databases, message: dict[str, Any]) -> None:
@@ -260,6 +262,31 @@ def test_what_does_not_fit_into_memory_is_caught_up(
     eventually(lambda: held(database, "alice") == [True], "the badge")
     warnings = [record for record in log.records if "messages wait;" in record.getMessage()]
     assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_what_still_comes_at_the_stop_is_left_to_the_next_start(
+    start: Start, database: Databases, record: bool
+) -> None:
+    daemon = start(record_messages=record)
+    daemon.hurry()
+    message = sent("alice")
+    if not record:
+        store_message(database, message)
+
+    daemon.handle(message)
+    assert held(database, "alice") == [False]
+    start(record_messages=record)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_a_broker_keeps_what_still_comes_at_the_stop(start: Start) -> None:
+    daemon = start()
+    daemon.hurry()
+
+    with pytest.raises(NotHandled, match="stopping"):
+        daemon.handle(sent("alice"), wait=True)
 
 
 def test_where_nobody_else_stores_messages_all_of_them_wait_in_memory(start: Start) -> None:
