@@ -55,6 +55,9 @@ def write_settings(
         "endpoints": {f"fedbadges.{host}": list(daemon), f"demo.{host}": [publisher]},
         "badges_global": {"database_uri": tahrir},
         "datanommer.sqlalchemy.url": datanommer,
+        # A clone may lie where everybody can write, such as on a drive of Windows. Whoever can
+        # write the rules there can write this file as well.
+        "badges.insecure_rules": True,
     }
     (folder / "zz-demo-1.py").write_text(NO_ENDPOINTS, encoding="utf-8")
     (folder / "zz-demo-2.py").write_text(f"config = {config!r}\n", encoding="utf-8")

@@ -46,8 +46,9 @@ _LOOKING = 2.0
 #: How many paths are named in one line.
 _SHOWN = 5
 
-#: What the daemon's own reading causes is not among these.
-_CHANGES = frozenset(["created", "modified", "moved", "deleted", "closed"])
+#: What the daemon's own reading causes is not among these. With new permissions, others may no
+#: longer be able to write a file, or now be.
+_CHANGES = frozenset(["created", "modified", "attrib", "moved", "deleted", "closed"])
 
 
 class RuleBook:

@@ -7,14 +7,16 @@ import os
 import pwd
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.builders import make_settings
+from support.builders import make_config, make_settings
 from support.databases import Databases
 from support.rules import counting_rule, write_rules
 
 from fedbadges.daemon import load_backends
 from fedbadges.rulebook import RuleBook
+from fedbadges.settings import SettingsError, read_settings
 from fedbadges.tahrir import Published
 from fedbadges.trust import Trust, mistakes
 
@@ -324,3 +326,38 @@ def test_with_insecure_rules_they_are_in_force_and_one_warning_says_so(
             "the daemon run anything",
         )
     ]
+
+
+def hub_config(rules: Path, insecure: bool) -> dict[str, Any]:
+    """Returns all that a hub needs."""
+    directory = rules.parent
+    databases = Databases("sqlite", f"sqlite:///{directory}/t.db", f"sqlite:///{directory}/d.db")
+    return make_config(databases, rules) | {
+        "badges.insecure_rules": insecure,
+        "validate_signatures": False,
+        "zmq_enabled": True,
+        "endpoints": {},
+    }
+
+
+def test_a_rule_directory_that_others_can_write_is_a_mistake_in_the_configuration(
+    rules: Path,
+) -> None:
+    for path in (rules, rules.parent):
+        path.chmod(0o757)
+
+    with pytest.raises(SettingsError) as caught:
+        read_settings(hub_config(rules, insecure=False), in_hub=True)
+
+    assert [line.partition(": ")[2] for line in caught.value.lines] == [
+        f"'badges.yaml.directory' cannot be trusted: {others_can_write(path)}"
+        for path in (rules.parent, rules)
+    ]
+
+
+def test_with_insecure_rules_it_is_none(rules: Path) -> None:
+    rules.chmod(0o757)
+
+    settings, _ = read_settings(hub_config(rules, insecure=True), in_hub=True)
+
+    assert settings.insecure_rules
