@@ -78,9 +78,12 @@ class Publisher:
 
     def send(self, message: dict, topic: str | None = None) -> dict:
         """Sends a message, under its own topic if no other is given, and returns it."""
-        body = fedmsg.encoding.dumps(message)
-        self._socket.send_multipart([(topic or message["topic"]).encode(), body.encode()])
+        self.send_text(fedmsg.encoding.dumps(message), topic or message["topic"])
         return message
+
+    def send_text(self, text: str, topic: str) -> None:
+        """Sends what need not be a message."""
+        self._socket.send_multipart([topic.encode(), text.encode()])
 
 
 class Subscriber:
@@ -123,6 +126,9 @@ class Bus:
 
     def send(self, message: dict, topic: str | None = None) -> dict:
         return self._publisher.send(message, topic)
+
+    def send_text(self, text: str, topic: str) -> None:
+        self._publisher.send_text(text, topic)
 
     def hubs(self) -> int:
         """Returns how many hubs hear what is published here."""
