@@ -28,7 +28,7 @@ class BadgesCommand(HubCommand):
         (
             ["--retry-failed"],
             {
-                "dest": "fedbadges.retry_failed",
+                "dest": "retry_failed",
                 "action": "store_true",
                 "default": False,
                 "help": "Handle the messages in badges.state_directory/failed again, and exit.",
@@ -48,7 +48,7 @@ class BadgesCommand(HubCommand):
         except SettingsError as error:
             sys.stderr.writelines(f"{line}\n" for line in error.lines)
             return os.EX_CONFIG
-        if self.config.get("fedbadges.retry_failed"):
+        if self.config.get("retry_failed"):
             return _retry_failed(settings)
         # Not at the top: importing it installs Twisted's reactor.
         from moksha.hub.reactor import reactor
@@ -80,6 +80,9 @@ def _retry_failed(settings: Settings) -> int:
     """Hand the failed messages in again; gives 1 if some failed again, or nothing could be done."""
     from fedbadges.daemon import CannotStart, Daemon
 
+    if settings.state_directory is None:
+        sys.stderr.write("'badges.state_directory' is not set, so nothing was set aside anywhere\n")
+        return os.EX_CONFIG
     daemon = Daemon(settings)
     try:
         again = daemon.retry_failed()

@@ -30,6 +30,7 @@ def test_fedmsg_badges_runs_the_daemon_alone(database: Databases, tmp_path: Path
         deployment.wait_for_badge("ann", "first-step")
 
         assert "DummyConsumer" not in deployment.hub.log()
+        assert "unknown key" not in deployment.hub.log()
     with tahrir(database) as persons:
         assert persons.get_person(nickname="ann").email == "ann@people.example.org"
 
@@ -116,6 +117,17 @@ def test_the_command_refuses_malformed_settings_with_a_line_for_each(
         (line,) = hub.lines_with(key)
         assert hub.place_of(key) in line
     assert not hub.lines_with("Traceback")
+
+
+def test_without_a_state_directory_there_is_nothing_to_hand_in_again(
+    hub: Hub, settings: dict[str, object]
+) -> None:
+    hub.configure(settings)
+
+    code, said = hub.run("fedmsg-badges", "--retry-failed")
+
+    assert code == 78
+    assert "'badges.state_directory' is not set" in said
 
 
 def test_the_command_refuses_to_run_without_required_settings_with_a_line_for_each(
