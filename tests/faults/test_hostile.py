@@ -125,6 +125,14 @@ def daemon(databases: Databases, tmp_path: Path) -> Iterator[Daemon]:
     daemon.stop()
 
 
+def named(body: Any) -> set[str]:
+    """Returns what could be names in a message, unless it is nested too deeply for any."""
+    try:
+        return hostile.words(body)
+    except RecursionError:
+        return set()
+
+
 @pytest.mark.timeout(900)
 def test_no_message_stops_the_daemon_forges_a_line_or_is_awarded_without_cause(
     daemon: Daemon, databases: Databases, log: Lines, tmp_path: Path
@@ -150,7 +158,9 @@ def test_no_message_stops_the_daemon_forges_a_line_or_is_awarded_without_cause(
     assert sorted(name for name, badge in held if badge == "fit") == sorted(good)
     others = {name for name, badge in held if badge != "fit"}
     assert others
-    assert others <= hostile.words(real)
+    strange = others - hostile.words(real)
+    # What was made up may by chance be a name that somebody could have.
+    assert all(any(name in named(body) for body in messages) for name in strange)
 
 
 def try_load(text: str) -> Rule | None:
