@@ -118,6 +118,8 @@ class Daemon:
             limit=settings.delay_limit,
             backlog=backlog,
             workers=workers,
+            # Counts were short of it: once it is stored, it is handled again.
+            unstored=lambda case: self._ledger.give_up(case.message),
         )
         self._waiting = waiting
         self._desk = Desk(
@@ -359,6 +361,10 @@ class Daemon:
                 log.error("Could not store %r: %s", message.msg_id, words_of(error))
 
     def _decide_after_waiting(self, case: Case) -> None:
+        if self._stopping and self._state.kept:
+            # There may be thousands; the next start catches them up.
+            self._ledger.give_up(case.message)
+            raise NotHandled("stopping")
         try:
             thrice(lambda: self._patience.insist(lambda: self._engine.decide(case)))
         except Exception as error:  # of a case that nobody waits for, nobody else would hear

@@ -40,7 +40,7 @@ class WaitingRoom:
     ``stored`` tells which of some message ids datanommer has; ``decide`` is called with each case,
     in one of ``workers`` threads, and says itself what goes wrong. ``delay`` is how many seconds a
     case waits at most, and above ``limit`` messages of ``backlog`` (those that wait here are added)
-    none waits at all.
+    none waits at all. ``unstored`` is told of each case that was decided without its message.
     """
 
     def __init__(
@@ -52,7 +52,9 @@ class WaitingRoom:
         limit: int,
         backlog: Callable[[], int] = lambda: 0,
         workers: int = 1,
+        unstored: Callable[[Case], object] = lambda case: None,
     ) -> None:
+        self._unstored = unstored
         self._stored = stored
         self._decide = decide
         self._delay = delay
@@ -86,7 +88,7 @@ class WaitingRoom:
                 self._guests.append(guest)
                 self._changed.notify()
         if late:
-            self._finish(guest)
+            self._finish(guest, stored=False)
         return guest.decided
 
     def hurry(self) -> None:
@@ -145,7 +147,7 @@ class WaitingRoom:
                 self._hasty += [guest.case.message.msg_id for guest in overdue]
         for guest in guests:
             if guest in released:
-                self._pool.submit(self._finish, guest)
+                self._pool.submit(self._finish, guest, guest in found)
         return [guest for guest in guests if guest not in released]
 
     def _ask(self, guests: list[_Guest]) -> set[str]:
@@ -174,9 +176,12 @@ class WaitingRoom:
             self._late = False
             log.info("datanommer stores messages in time again")
 
-    def _finish(self, guest: _Guest) -> None:
+    def _finish(self, guest: _Guest, stored: bool) -> None:
         try:
-            guest.decided.set_result(self._decide(guest.case))
+            result = self._decide(guest.case)
+            if not stored:
+                self._unstored(guest.case)
+            guest.decided.set_result(result)
         except Exception as error:  # for who waits for it
             guest.decided.set_exception(error)
 

@@ -176,7 +176,7 @@ def test_what_was_sent_before_the_daemon_was_ever_there_is_not_owed(
 def test_what_came_is_not_handled_again(
     start: Start, database: Databases, log: pytest.LogCaptureFixture
 ) -> None:
-    daemon = start()
+    daemon = start(consume_delay=3600)
     came, missing = sent("alice"), sent("bob")
 
     daemon.handle(came)
@@ -311,6 +311,21 @@ def test_what_goes_wrong_while_it_looks_is_said_once_and_tried_again(
 
     eventually(lambda: held(database, "alice") == [True], "the badge")
     assert log.text.count("Cannot catch up") == 1
+
+
+def test_what_was_decided_before_it_was_stored_is_handled_again(
+    start: Start, database: Databases
+) -> None:
+    daemon = start(consume_delay=0)
+    late = sent("alice")
+    daemon.handle(late)
+    eventually(lambda: not len(daemon._waiting), "a decision without the message")
+    time.sleep(0.2)
+    assert held(database, "alice") == [False]
+
+    store_message(database, late)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
 
 
 def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
