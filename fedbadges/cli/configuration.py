@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import fedmsg.config
@@ -11,12 +11,13 @@ import fedmsg.config
 from fedbadges.cli.failures import CannotRun
 from fedbadges.settings import Settings, SettingsError, read_settings
 
+_GLOBAL = "badges_global"
 _ISSUER = ("issuer_origin", "issuer_name", "issuer_org", "issuer_contact")
 
 #: What must be set, and is not used where nothing is awarded.
 _NOBODYS: Mapping[str, Any] = {
     "badges.yaml.directory": ".",
-    "badges_global": {
+    _GLOBAL: {
         "database_uri": "sqlite://",
         "badge_issuer": dict.fromkeys(_ISSUER, "nobody"),
     },
@@ -25,10 +26,17 @@ _NOBODYS: Mapping[str, Any] = {
 }
 
 
-def configured_settings(filename: str | None, changes: Mapping[str, Any]) -> Settings:
+def configured_settings(
+    filename: str | None,
+    changes: Mapping[str, Any],
+    *,
+    tahrir_url: str | None = None,
+    unneeded: Iterable[str] = (),
+) -> Settings:
     """Read the configuration that the daemon reads, or the one file that is named.
 
-    ``changes`` are keys that options override. Raises CannotRun, with everything that is wrong.
+    ``changes`` are keys that options override, and ``tahrir_url`` overrides tahrir's database. What
+    is ``unneeded`` need not be configured. Raises CannotRun, with everything that is wrong.
     """
     try:
         with warnings.catch_warnings():
@@ -38,7 +46,11 @@ def configured_settings(filename: str | None, changes: Mapping[str, Any]) -> Set
             )
     except Exception as error:  # the files are programs
         raise CannotRun([f"fedmsg cannot use its configuration: {_words(error)}"]) from error
-    config = {**config, **({"config_filename": filename} if filename else {}), **changes}
+    assumed = {key: _NOBODYS[key] for key in unneeded}
+    config = {**assumed, **config, **({"config_filename": filename} if filename else {}), **changes}
+    if tahrir_url is not None:
+        known = config.get(_GLOBAL)
+        config[_GLOBAL] = {**(known if isinstance(known, dict) else {}), "database_uri": tahrir_url}
     return _read(config)
 
 
