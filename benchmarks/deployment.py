@@ -11,7 +11,7 @@ from typing import Any
 from fedbadges.accounts import Accounts, Everybody
 from fedbadges.daemon import load_backends
 from fedbadges.engine import Engine
-from fedbadges.history import History
+from fedbadges.history import history_behind
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
@@ -65,9 +65,9 @@ class Deployment:
 
     def __init__(self, settings: Settings, accounts: Accounts = NOBODY) -> None:
         self.settings = settings
-        self.history = History(settings)
         self.tahrir = Tahrir(settings)
         self.backends = load_backends(settings)
+        self.history = history_behind(self.backends, settings)
         loaded = load_directory(settings.rules_directory, self.backends)
         if loaded.problems:
             raise SystemExit("\n".join(map(str, loaded.problems)))

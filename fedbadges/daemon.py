@@ -19,7 +19,7 @@ from fedbadges.catchup import CatchUp
 from fedbadges.databases import asking, create_history, create_tahrir, despite_races, engine
 from fedbadges.desk import Desk
 from fedbadges.engine import Case, Engine, Named
-from fedbadges.history import History
+from fedbadges.history import history_behind
 from fedbadges.ledger import Ledger
 from fedbadges.messages import Message, parse_message
 from fedbadges.once import PERIOD, Throttle
@@ -88,7 +88,8 @@ class Daemon:
         self._state = State(settings.state_directory)
         self._stopping = False
         self._overflown = False
-        self._history = History(settings)
+        backends = load_backends(settings)
+        self._history = history_behind(backends, settings)
         self._tahrir = Tahrir(settings)
         self._usernames = Usernames(settings.fedmsg)
         self._publisher = Publisher(settings.fedmsg, run)
@@ -97,7 +98,7 @@ class Daemon:
         )
         self._rulebook = RuleBook(
             settings.rules_directory,
-            load_backends(settings),
+            backends,
             self._tahrir.publish_badges,
             insecure=settings.insecure_rules,
         )

@@ -22,9 +22,10 @@ from fedbadges.messages import Message, category_of, fits_databases
 from fedbadges.once import Throttle
 from fedbadges.prepared import Prepared, listed, one_of
 from fedbadges.query import Messages, PastMessage, Query, UnreadMessage
-from fedbadges.questions import Numbers, prepare
+from fedbadges.questions import Numbers, prepare, read
+from fedbadges.recent import Recent, RecentMessages
 from fedbadges.rules.conditions import Condition, parse_condition
-from fedbadges.rules.criteria import Question
+from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.document import Node
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter, Filter, parse_filter
@@ -73,6 +74,7 @@ class History:
         self._numbers = Numbers()
         self._stumbles = Throttle()
         self._passed: Bounded[tuple[bytes, int], bool] = Bounded(_MOST_PASSED)
+        self._recent = RecentMessages(settings.keep_counts_distance)
         self._counts = Counts(
             cache_region(*settings.cache) if settings.keep_counts else None,
             settings.keep_counts_distance,
@@ -92,15 +94,24 @@ class History:
 
     def stored(self, msg_ids: Iterable[str]) -> set[str]:
         """Tell which of these messages datanommer has stored by now."""
-        wanted = list(msg_ids)
+        wanted = set(msg_ids)
         if not wanted:
             return set()
         with asking(_NAME), self._reader.connect() as connection:
-            return set(_STORED.ask(connection, {"wanted": wanted}).scalars())
+            found = self._recent.stored(connection, wanted)
+            if found != wanted:
+                asked = {"wanted": list(wanted - found)}
+                found |= set(_STORED.ask(connection, asked).scalars())
+        return found
 
-    def count(self, filled: FilledFilter, enough: int | None = None) -> int:
-        """Count the past messages that a filter gives, or ``enough`` where there are that many."""
-        counting = _Counting(self._reader, self._numbers, filled)
+    def count(
+        self, filled: FilledFilter, enough: int | None = None, message: Message | None = None
+    ) -> int:
+        """Count the past messages that a filter gives, or ``enough`` where there are that many.
+
+        With ``message``, those that come after it was stored need not be among them.
+        """
+        counting = _Counting(self._reader, self._numbers, filled, self._near(filled, message))
         return self._counts.count(self._question(filled), counting, enough)
 
     def count_where(
@@ -109,13 +120,15 @@ class History:
         test: Test,
         about: tuple[Any, ...],
         enough: int | None = None,
+        message: Message | None = None,
         shared: dict[Any, Any] | None = None,
     ) -> int:
         """Count those past messages that pass a test, which is called with each.
 
         ``about`` is what distinguishes this test from others. A message that it stumbles over does
-        not pass: one odd message must not cost everybody their badge. ``shared`` is where several
-        tests of the same messages, at about the same time, leave these for one another.
+        not pass: one odd message must not cost everybody their badge. ``message`` is as in
+        ``count``, and ``shared`` where several tests of the same messages, at about the same time,
+        leave these for one another.
         """
         question = self._question(filled, about)
 
@@ -129,27 +142,23 @@ class History:
                     log.warning("In %s a message does not count: %r", about[0], error)
                 return False
 
-        digest = None if question is None else hashlib.sha256(question.encode("utf-8", "replace"))
-
-        def passes_again(message: PastMessage) -> bool:
-            if digest is None:
-                return passes(message)
-            key = (digest.digest(), message.number)
-            known = self._passed.get(key)
-            if known is None:
-                self._passed[key] = known = passes(message)
-            return known
-
+        digest = hashlib.sha256((question or "").encode("utf-8", "replace")).digest()
         testing = _Testing(
+            _Counting(self._reader, self._numbers, filled, self._near(filled, message)),
             self._engine,
-            self._reader,
-            self._numbers,
-            filled,
             passes,
-            passes_again,
+            _Passed(self._passed, digest),
             {} if shared is None else shared,
         )
         return self._counts.count(question, testing, enough)
+
+    def _near(self, filled: FilledFilter, message: Message | None) -> _Near:
+        def near(
+            connection: Connection, after: datetime.datetime, safe: datetime.datetime
+        ) -> list[Recent] | None:
+            return self._recent.since(connection, filled, after, safe, message)
+
+        return near
 
     def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
         """Evaluate an expression over the past messages; raises templates.Missing.
@@ -188,84 +197,107 @@ class History:
                 _associate(connection, names, kind, table, (number, message.sent))
 
 
+#: Gives the messages that were sent later than the first moment, if all of them are in memory.
+_Near = Callable[[Connection, datetime.datetime, datetime.datetime], list[Recent] | None]
+
+
 @dataclass(frozen=True)
 class _Counting:
-    """Counts the messages that a filter gives, in the database."""
+    """Counts the messages that a filter gives, in the database or among those in memory."""
 
     reader: Engine
     numbers: Numbers
     filled: FilledFilter
+    near: _Near
 
     def __call__(
         self, after: datetime.datetime | None, safe: datetime.datetime, limit: int | None
     ) -> Tally:
         with asking(_NAME), self.reader.connect() as connection:
+            near = None if after is None else self.near(connection, after, safe)
+            if near is not None:
+                return _tally(near, safe)
             asked = prepare(connection, self.numbers, self.filled, after, limit)
             if asked is None:
                 return Tally(0, 0, complete=True)
             settled, total = asked.count(connection, safe)
         return Tally(settled, total, complete=limit is None or total < limit)
 
+    def rows(
+        self, connection: Connection, after: datetime.datetime | None, most: int | None
+    ) -> Iterable[Any]:
+        """Read the messages themselves, at most so many."""
+        asked = prepare(connection, self.numbers, self.filled, after, most)
+        return [] if asked is None else asked.messages(connection)
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """Which messages are known to have passed one test, or not."""
+
+    known: Bounded[tuple[bytes, int], bool]
+    test: bytes
+
+    def get(self, number: int) -> bool | None:
+        return self.known.get((self.test, number))
+
+    def note(self, number: int, passed: bool) -> None:
+        self.known[self.test, number] = passed
+
 
 @dataclass(frozen=True)
 class _Testing:
     """Counts the messages that pass a test, streaming them where they may be many."""
 
+    counting: _Counting
     engine: Engine
-    reader: Engine
-    numbers: Numbers
-    filled: FilledFilter
     test: Test
-    test_again: Test
+    passed: _Passed
     shared: dict[Any, Any]
 
     def __call__(
         self, after: datetime.datetime | None, safe: datetime.datetime, limit: int | None
     ) -> Tally:
         if after is not None:
-            with asking(_NAME), self.reader.connect() as connection:
-                few = self._recent(connection, after)
-                if few is not None:
-                    messages = [UnreadMessage(row, connection) for row in few]
-                    return self._tally(messages, self.test_again, safe, limit)
+            with asking(_NAME), self.counting.reader.connect() as connection:
+                few = self._few(connection, after, safe)
+            if few is not None:
+                return _tally(few, safe)
         with asking(_NAME), reading_all(self.engine) as connection:
-            rows = self._rows(connection, after, None)
-            many = (UnreadMessage(row, connection) for row in rows)
-            return self._tally(many, self.test, safe, limit)
+            rows = self.counting.rows(connection, after, None)
+            messages = (UnreadMessage(row, connection) for row in rows)
+            return _tally(filter(self.test, messages), safe, limit)
 
-    def _recent(self, connection: Connection, after: datetime.datetime) -> list[Any] | None:
-        """Give the rows of what was sent later than ``after``, or None where they are many."""
-        key = ("recent", self.filled)
-        since, rows = self.shared.get(key, (None, []))
-        if since is None or since > after:
-            since, rows = after, list(self._rows(connection, after, _FEW))
-            if len(rows) == _FEW:
-                return None
-            self.shared[key] = since, rows
-        return rows if since == after else [row for row in rows if row.timestamp > after]
+    def _few(
+        self, connection: Connection, after: datetime.datetime, safe: datetime.datetime
+    ) -> list[Any] | None:
+        """Give those that pass of what was sent later than ``after``; None where it is much."""
+        few: list[Any] | None = self.counting.near(connection, after, safe)
+        contents: dict[int, Any] = self.shared.setdefault("contents", {})
+        if few is None:
+            few = list(self.counting.rows(connection, after, _FEW))
+            contents.update((row.id, row) for row in few)
+        passed = {row.id: self.passed.get(row.id) for row in few}
+        new = [number for number, known in passed.items() if known is None]
+        if len(new) >= _FEW:
+            return None
+        unread = [number for number in new if number not in contents]
+        if unread:
+            contents.update((row.id, row) for row in read(connection, unread, after))
+        for number in filter(contents.__contains__, new):
+            passed[number] = self.test(UnreadMessage(contents[number], connection))
+            self.passed.note(number, bool(passed[number]))
+        return [row for row in few if passed[row.id]]
 
-    def _rows(
-        self, connection: Connection, after: datetime.datetime | None, most: int | None
-    ) -> Iterable[Any]:
-        asked = prepare(connection, self.numbers, self.filled, after, most)
-        return [] if asked is None else asked.messages(connection)
 
-    def _tally(
-        self,
-        messages: Iterable[PastMessage],
-        test: Test,
-        safe: datetime.datetime,
-        limit: int | None,
-    ) -> Tally:
-        settled = total = 0
-        for message in messages:
-            if not test(message):
-                continue
-            total += 1
-            settled += message.timestamp <= safe
-            if limit is not None and total >= limit:
-                return Tally(settled, total, complete=False)
-        return Tally(settled, total, complete=True)
+def _tally(messages: Iterable[Any], safe: datetime.datetime, limit: int | None = None) -> Tally:
+    settled = total = 0
+    for message in messages:
+        total += 1
+        settled += message.timestamp <= safe
+        if limit is not None and total >= limit:
+            return Tally(settled, total, complete=False)
+    return Tally(settled, total, complete=True)
 
 
 @dataclass(frozen=True)
@@ -334,7 +366,7 @@ class PastMessages:
 
     def _ask(self, subject: Question, filled: FilledFilter, enough: int | None) -> int:
         if not isinstance(self.operation, LambdaOperation):
-            return self.history.count(filled, enough)
+            return self.history.count(filled, enough, subject.message)
         expression = self.operation.expression
         test, values = expression.test, expression.fill(subject.message.body)
         assert test is not None
@@ -343,15 +375,16 @@ class PastMessages:
             lambda message: test(message, values),
             (expression.text, values),
             enough,
+            subject.message,
             subject.shared,
         )
 
 
 class Datanommer:
-    """The criteria backend ``datanommer``."""
+    """The criteria backend ``datanommer``; ``history`` is what its criteria ask."""
 
     def __init__(self, settings: Settings) -> None:
-        self._history = History(settings)
+        self.history = History(settings)
         # Rules of a series have equal filters; as one, it is filled in once for all of them.
         self._filters: Bounded[Filter, Filter] = Bounded(_MOST_FILTERS)
 
@@ -375,7 +408,7 @@ class Datanommer:
         if chosen is None or operation is None or condition is None:
             return None
         self._filters[chosen] = known = self._filters.get(chosen, chosen)
-        return PastMessages(known, operation, condition, self._history)
+        return PastMessages(known, operation, condition, self.history)
 
 
 def _columns(message: Message) -> dict[str, Any]:
@@ -442,3 +475,9 @@ def _numbers(
 ) -> dict[str, int]:
     rows = connection.execute(select(kind.name, kind.id).where(kind.name.in_(names)))
     return {row.name: row.id for row in rows}
+
+
+def history_behind(backends: Backends, settings: Settings) -> History:
+    """Give the history that the criteria ask, so that what it knows is found out once."""
+    backend = backends.get(DEFAULT_BACKEND)
+    return backend.history if isinstance(backend, Datanommer) else History(settings)

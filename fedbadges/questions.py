@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,14 @@ _NUMBERS = {
     kind: Prepared(select(table.c.name, table.c.id).where(one_of(table.c.name, listed("wanted"))))
     for kind, (table, _) in _NAMES.items()
 }
+
+_MESSAGES = select(
+    *(_ROWS.c[name] for name in ("id", "msg_id", "topic", "timestamp", "category")),
+    type_coerce(_ROWS.c.msg, String()).label("text"),
+)
+_LATER = _ROWS.c.timestamp > bindparam("after", type_=_ROWS.c.timestamp.type)
+# By the time as well, by which TimescaleDB knows where to look.
+_BY_NUMBER = Prepared(_MESSAGES.where(one_of(_ROWS.c.id, listed("numbers")), _LATER))
 
 #: What distinguishes statements: the keys of a filter, and how many texts ``contains`` has.
 Shape = tuple[tuple[str, int], ...]
@@ -111,6 +119,13 @@ class Numbers:
         return [number for number in known if number is not None]
 
 
+def read(
+    connection: Connection, numbers: Iterable[int], after: datetime.datetime
+) -> CursorResult[Any]:
+    """Ask for the messages of these numbers, all sent later than ``after``, naive UTC."""
+    return _BY_NUMBER.ask(connection, {"numbers": list(numbers), "after": after})
+
+
 def prepare(
     connection: Connection,
     numbers: Numbers,
@@ -161,10 +176,7 @@ def _count(shape: Shape) -> Prepared:
 
 @functools.lru_cache(maxsize=1000)
 def _messages(shape: Shape) -> Prepared:
-    columns = ("id", "msg_id", "topic", "timestamp", "category")
-    content = type_coerce(_ROWS.c.msg, String()).label("text")
-    messages = select(*(_ROWS.c[name] for name in columns), content).order_by(_ROWS.c.timestamp)
-    return Prepared(_narrowed(messages, shape))
+    return Prepared(_narrowed(_MESSAGES.order_by(_ROWS.c.timestamp), shape))
 
 
 def _narrowed(statement: Select[Any], shape: Shape) -> Select[Any]:
@@ -194,7 +206,7 @@ def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
     if "start" in present:
         yield sent.between(bindparam("start", type_=sent.type), bindparam("end", type_=sent.type))
     if "after" in present:
-        yield sent > bindparam("after", type_=sent.type)
+        yield _LATER
 
 
 def _about(key: str, recent: bool) -> ColumnElement[bool]:

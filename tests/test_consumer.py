@@ -335,8 +335,9 @@ def test_what_datanommer_cannot_hold_is_said_once(
     for _ in range(3):
         daemon.handle(fedmsg_body("other.topic", {}))
 
-    (line,) = said(log, "ERROR")
-    assert line.startswith("Could not store ")
+    # Catching up has something to say of it, too, at a time of its own.
+    (line,) = (each for each in said(log, "ERROR") if each.startswith("Could not store "))
+    assert "elsewhere" in line or "messages" in line
 
 
 # The start

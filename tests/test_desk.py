@@ -180,7 +180,8 @@ def test_however_many_are_behind_them_so_many_messages_are_decided(office: Offic
 def test_together_they_ask_each_database_as_much_as_one_does(office: Office) -> None:
     messages = [push() for _ in range(20)]
     office.store(*messages)
-    office.receive(messages[0])
+    for message in messages[:2]:  # reads what was sent lately, with the second question
+        office.receive(message)
 
     def asked(*some: Message) -> tuple[int, int]:
         with (
@@ -190,7 +191,7 @@ def test_together_they_ask_each_database_as_much_as_one_does(office: Office) -> 
             office.receive(*some)
         return len(tahrir), len(history)
 
-    assert asked(*messages[1:10]) == asked(messages[11]) == (1, 2)
+    assert asked(*messages[2:11]) == asked(messages[11]) == (1, 1)
 
 
 @pytest.mark.parametrize("seed", range(5))
