@@ -64,6 +64,60 @@ def shown(value: float) -> str:
     return f"{value:.3g}"
 
 
+#: The block of the documentation that is made from the results.
+_BEGIN, _END = ".. The benchmark writes what follows.\n\n", ".. So far what the benchmark writes.\n"
+
+_SHARES = {
+    "triggers": "the triggers, and whom the message names",
+    "standing": "tahrir: who holds the badges, who opted out",
+    "stored": "datanommer: whether the message is stored, and what else was lately",
+    "history": "the criteria",
+    "rest": "everything else",
+}
+
+
+def document(results: Results, path: Path) -> None:
+    """Put what was measured into the documentation, in place of what was there."""
+    text = path.read_text(encoding="utf-8")
+    before, rest = text.split(_BEGIN)
+    path.write_text(f"{before}{_BEGIN}{figures(results)}{_END}{rest.split(_END)[1]}", "utf-8")
+
+
+def figures(results: Results) -> str:
+    """Give the results that a reader is to see, in the documentation's own markup."""
+    rows = [
+        ("reading a message, ``json.loads``", f"{shown(results['decode_us'])} µs"),
+        ("a message that concerns no rule", f"{shown(results['untriggered_us'])} µs"),
+        ("a bare round trip to the database", f"{shown(results['roundtrip_ms'])} ms"),
+        ("a message that triggers, over a million", f"{shown(results['triggered_ms_1m'])} ms"),
+        ("the same, the first time, mean", f"{shown(results['cold_mean_ms_1m'])} ms"),
+        ("the same, the first time, 99th percentile", f"{shown(results['cold_p99_ms_1m'])} ms"),
+    ]
+    if "award_latency_p50_ms" in results:
+        latency = (shown(results[f"award_latency_{each}_ms"]) for each in ("p50", "p99"))
+        rows += [
+            (
+                "an award after its message, median and 99th percentile",
+                f"{' and '.join(latency)} ms",
+            ),
+            ("messages a second, through the hub", shown(results["hub_messages_per_s"])),
+        ]
+    profile = [(what, f"{results[f'profile_{share}']:.0%}") for share, what in _SHARES.items()]
+    profile.append(("in statements, of all of these", f"{results['profile_database']:.0%}"))
+    return (
+        f"{_grid('What', 'takes', rows)}\n"
+        "Of a message that triggers, the time goes:\n\n"
+        f"{_grid('Into', 'share', profile)}\n"
+    )
+
+
+def _grid(first: str, second: str, rows: list[tuple[str, str]]) -> str:
+    widths = [max(map(len, column)) for column in zip((first, second), *rows, strict=True)]
+    rule = "  ".join("=" * width for width in widths)
+    lines = [f"{left:<{widths[0]}}  {right}" for left, right in ((first, second), *rows)]
+    return "\n".join([rule, lines[0], rule, *lines[1:], rule, ""])
+
+
 def write(results: Results, path: Path) -> None:
     """Write the numbers, without digits that mean nothing."""
     rounded = {key: float(f"{value:.4g}") for key, value in results.items()}

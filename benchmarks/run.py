@@ -30,6 +30,7 @@ from traffic import Traffic, people, send
 
 RESULTS = ROOT / "benchmarks" / "results.json"
 PLOT = ROOT / "docs" / "performance.svg"
+PAGE = ROOT / "docs" / "performance.rst"
 
 _SEED = 20141001
 
@@ -93,6 +94,8 @@ def main() -> int:
         numbers, plot = _files(options.output)
         report.write(results, numbers)
         report.plot(results, plan.sizes, plot)
+        if options.output is None:
+            report.document(results, PAGE)
     return 0 if good or not options.check else 1
 
 

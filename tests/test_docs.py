@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import runpy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,3 +173,11 @@ def test_the_indexes_that_are_recommended_are_those_that_are_made() -> None:
         if statement.strip()
     }
     assert shown == {*TAHRIR_INDEXES, *HISTORY_INDEXES}
+
+
+def test_the_figures_are_those_of_the_benchmark() -> None:
+    report = runpy.run_path(str(ROOT / "benchmarks/report.py"))
+    results = json.loads((ROOT / "benchmarks/results.json").read_text())
+    text = (ROOT / "docs/performance.rst").read_text()
+
+    assert report["_BEGIN"] + report["figures"](results) + report["_END"] in text
