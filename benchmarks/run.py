@@ -32,7 +32,10 @@ RESULTS = ROOT / "benchmarks" / "results.json"
 PLOT = ROOT / "docs" / "performance.svg"
 PAGE = ROOT / "docs" / "performance.rst"
 
+#: The past and the present differ, also in the ids of messages: one that seems to be stored already
+#: is not waited for.
 _SEED = 20141001
+_SEED_OF_THE_PAST = 20141002
 
 
 class Plan(NamedTuple):
@@ -140,7 +143,7 @@ class Benchmark:
         for name, count in plan.sizes.items():
             self._say(f"a history of {count:,} messages")
             history = databases.History(self._server.create_database(f"history_{name}"))
-            history.fill(count, _SEED)
+            history.fill(count, _SEED_OF_THE_PAST)
             self._histories[name] = history
         self._deployments = {
             name: Deployment(make_settings(self._rules, self._tahrir_url, history.url)[0])
