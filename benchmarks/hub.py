@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,8 @@ _ENDING = 15.0
 #: The default: messages are sent at the pace of the bus, though they come faster.
 _DISTANCE = 600
 
-#: How many messages show how fast the hub is, and for how many seconds it is then kept busy.
-_PROBE = 100
-_MOST = 20_000
+#: So many times as many for the one that does nothing, to take about as long.
+_NOOP_TIMES = 3
 
 #: Of so many messages, one triggers.
 _ONE_IN = 10
@@ -219,8 +218,8 @@ class HubBenchmark:
         self._chance = random.Random(1)
         self._people = iter(idle)
 
-    def run(self, rounds: int, seconds: float, awards: int) -> Results:
-        """Measure so many rounds of so many seconds, and so many awards."""
+    def run(self, rounds: int, count: int, awards: int) -> Results:
+        """Measure so many rounds of so many messages, and so many awards."""
         with ExitStack() as stack:
             context = zmq.Context()
             stack.callback(context.destroy, linger=0)
@@ -232,7 +231,7 @@ class HubBenchmark:
             self._store = stack.enter_context(self._history.storing())
             stack.enter_context(self._badges_hub().running())
             stack.enter_context(self._noop_hub().running())
-            return {**self._latency(awards), **self._throughput(rounds, seconds)}
+            return {**self._latency(awards), **self._throughput(rounds, count)}
 
     def _latency(self, count: int) -> Results:
         times = []
@@ -255,42 +254,36 @@ class HubBenchmark:
             "award_latency_mean_ms": statistics.mean(times) * 1e3,
         }
 
-    def _throughput(self, rounds: int, seconds: float) -> Results:
+    def _throughput(self, rounds: int, count: int) -> Results:
+        noop_drafts = self._mix(_NOOP_TIMES * count)
+        backlog = self._make_backlog([self._mix(count) for _ in range(rounds)])
         # What these people have earned they have by then, and their counts have been asked.
-        self._badges_round(list(self._triggering))
-        counts = {
-            each: self._enough(each, seconds) for each in (self._badges_round, self._noop_round)
-        }
+        self._badges_round(*self._make_backlog([self._triggering]))
         badges, noop = [], []
-        for _ in range(rounds):
-            badges.append(self._rate(self._badges_round, counts[self._badges_round]))
-            noop.append(self._rate(self._noop_round, counts[self._noop_round]))
+        for bodies in backlog:
+            badges.append(len(bodies) / self._badges_round(bodies))
+            bodies = self._make(noop_drafts)
+            noop.append(len(bodies) / self._noop_round(bodies))
         return {
             "hub_messages_per_s": statistics.median(badges),
             "hub_noop_messages_per_s": statistics.median(noop),
             "hub_over_noop": statistics.median(a / b for a, b in zip(badges, noop, strict=True)),
         }
 
-    def _enough(self, run: Callable[[Sequence[Draft]], float], seconds: float) -> int:
-        return max(_PROBE, min(_MOST, int(self._rate(run, _PROBE) * seconds)))
-
-    def _rate(self, run: Callable[[Sequence[Draft]], float], count: int) -> float:
-        mix = [
+    def _mix(self, count: int) -> list[Draft]:
+        return [
             self._chance.choice(self._others if number % _ONE_IN else self._triggering)
             for number in range(count)
         ]
-        return count / run(mix)
 
-    def _badges_round(self, drafts: Sequence[Draft]) -> float:
-        """Publish messages and one that awards; they are handled in order, so it is the last."""
-        bodies = self._make(drafts)
+    def _badges_round(self, bodies: Sequence[dict[str, Any]]) -> float:
+        """Publish messages whose last one awards; they are handled in order, so it is the last."""
         frames = _frames(bodies)
         begin = time.perf_counter()
         self._bus.publish(frames)
         return self._awards.wait_for(bodies[-1]["msg_id"], 120) - begin
 
-    def _noop_round(self, drafts: Sequence[Draft]) -> float:
-        bodies = self._make(drafts)
+    def _noop_round(self, bodies: Sequence[dict[str, Any]]) -> float:
         mark = self._directory / bodies[-1]["msg_id"]
         frames = _frames(bodies)
         begin = time.perf_counter()
@@ -301,17 +294,26 @@ class HubBenchmark:
                 raise Late("the hub that does nothing did not get all messages")
         return time.perf_counter() - begin
 
+    def _make_backlog(self, rounds: Sequence[Sequence[Draft]]) -> list[list[dict[str, Any]]]:
+        """Make messages for several rounds, which datanommer has stored already.
+
+        They were sent one after the other at the pace of the bus, the last one just now.
+        """
+        wholes = [[*drafts, self._ending()] for drafts in rounds]
+        when = time.time() - sum(map(len, wholes)) / PACE
+        made: list[list[dict[str, Any]]] = []
+        for whole in wholes:
+            bodies = [
+                send(each, self._traffic.new_id(), when + number / PACE)
+                for number, each in enumerate(whole)
+            ]
+            when += len(whole) / PACE
+            self._store(zip(whole, bodies, strict=True))
+            made.append(bodies)
+        return made
+
     def _make(self, drafts: Sequence[Draft]) -> list[dict[str, Any]]:
-        """Send-ready messages, the ending one last, which datanommer has stored already."""
-        whole = [*drafts, self._ending()]
-        # A backlog: sent one after the other as on the bus, the last one just now.
-        first = time.time() - len(drafts) / PACE
-        bodies = [
-            send(each, self._traffic.new_id(), first + number / PACE)
-            for number, each in enumerate(whole)
-        ]
-        self._store(zip(whole, bodies, strict=True))
-        return bodies
+        return [send(each, self._traffic.new_id()) for each in (*drafts, self._ending())]
 
     def _ending(self) -> Draft:
         name = next(self._people)
@@ -341,7 +343,11 @@ class HubBenchmark:
             validate_signatures=False,
             sign_messages=False,
             logging=_LOGGING,
-            **{"badges.keep_counts_distance": _DISTANCE},
+            **{
+                "badges.keep_counts_distance": _DISTANCE,
+                # The backlog is stored before it is sent, so that much of it would be caught up.
+                "badges.sweep_interval": 3600,
+            },
         )
         enabled = "fedmsg.consumers.badges.enabled" if which == "badges" else "benchmark.noop"
         return {**config, enabled: True, "benchmark.directory": str(self._directory)}

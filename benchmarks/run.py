@@ -48,7 +48,7 @@ class Plan(NamedTuple):
     warm_seconds: float
     memory_seconds: float
     hub_rounds: int
-    hub_seconds: float
+    hub_messages: int
     awards: int
 
 
@@ -60,7 +60,7 @@ FULL = Plan(
     warm_seconds=90,
     memory_seconds=60,
     hub_rounds=5,
-    hub_seconds=3,
+    hub_messages=8000,
     awards=200,
 )
 QUICK = Plan(
@@ -71,7 +71,7 @@ QUICK = Plan(
     warm_seconds=8,
     memory_seconds=8,
     hub_rounds=1,
-    hub_seconds=2,
+    hub_messages=2000,
     awards=20,
 )
 
@@ -221,7 +221,7 @@ class Benchmark:
             databases.idle_people(),
         )
         try:
-            self._add(benchmark.run(plan.hub_rounds, plan.hub_seconds, plan.awards))
+            self._add(benchmark.run(plan.hub_rounds, plan.hub_messages, plan.awards))
         except Late as late:
             print(f"The hub could not be measured: {late}", file=sys.stderr)
 

@@ -38,8 +38,10 @@ from fedbadges.rules.filters import FilledFilter
 #: From how long before what is safely past, in seconds, messages are here.
 _REACH = datetime.timedelta(seconds=300)
 
-#: With how many of them it is not worth it, and seconds until that is found out again.
+#: How many of them are here at most; how many, once those that are safely past are let go, are too
+#: many to be worth it; and seconds until that is found out again.
 _MOST = 50_000
+_MANY = 40_000
 _PAUSE = 60.0
 
 #: How many are read at once.
@@ -126,6 +128,7 @@ class RecentMessages:
         self._lock = threading.Lock()
         # With no floor, nothing is here; and not before a time, in seconds of ``time.monotonic``.
         self._floor: datetime.datetime | None = None
+        self._safe = datetime.datetime.min
         self._resume = 0.0
         self._refreshed = 0.0
         self._mark = 0
@@ -142,18 +145,20 @@ class RecentMessages:
     ) -> list[Recent] | None:
         """Give those that were sent later than ``after``; None where they are not all here.
 
-        That is all that are stored by now or, with ``message``, by some time after it came and was
-        stored itself. What was sent up to ``safe`` is safely past. Both are naive UTC.
+        That is all that are stored by now or, with ``message``, by some time after it came, if it
+        is stored. What was sent up to ``safe`` is safely past. Both are naive UTC.
         """
         matches = _matcher(filled)
         if matches is None:
             return None
         with self._held():
-            self._let_go(safe - _REACH)
+            self._safe = safe
             if self._floor is None:
                 self._load(connection, safe - _REACH)
             elif not self._has_seen(message):
                 self._refresh(connection)
+            if self._floor is not None and self._floor < safe - 2 * _REACH:
+                self._let_go(safe - _REACH)
             if self._floor is None or after < self._floor:
                 return None
             chosen = self._chosen(dict(filled.lists))
@@ -178,16 +183,20 @@ class RecentMessages:
                 raise
 
     def _let_go(self, floor: datetime.datetime) -> None:
-        """Forget what was sent up to ``floor``, once that is worth it."""
-        if self._floor is not None and self._floor < floor - _REACH:
-            self._floor = floor
-            self._put([row for row in self._rows if row.timestamp > floor])
+        """Forget what was sent up to ``floor``."""
+        self._floor = floor
+        self._put([row for row in self._rows if row.timestamp > floor])
 
     def _has_seen(self, message: Message | None) -> bool:
-        """Tell whether everything was read after this message came, and it was there."""
-        if message is None or message.msg_id is None or message.msg_id not in self._ids:
+        """Tell whether everything was read after this message came, and it was there.
+
+        Of one that was sent too early to be here it suffices that it came.
+        """
+        if message is None or self._refreshed <= message.received:
             return False
-        return self._refreshed > message.received
+        if message.msg_id is not None and message.msg_id in self._ids:
+            return True
+        return self._floor is not None and message.sent <= self._floor
 
     def _load(self, connection: Connection, floor: datetime.datetime) -> None:
         begun = time.monotonic()
@@ -198,6 +207,9 @@ class RecentMessages:
         there = set(connection.scalars(_NUMBERS, {"mark": lowest}))
         # After the numbers: what is committed in between is read, and a gap no more.
         rows = connection.execute(_EARLIER, {"mark": mark, "floor": floor}).all()
+        if len(rows) > _MOST:
+            self._close()
+            return
         self._floor, self._mark, self._refreshed, self._gaps = floor, mark, begun, {}
         self._put([])
         self._note_gaps(number for number in range(lowest + 1, mark + 1) if number not in there)
@@ -242,8 +254,14 @@ class RecentMessages:
         for number in list(self._gaps)[:-_IN_FLIGHT]:
             del self._gaps[number]
         if len(self._rows) > _MOST:
-            self._floor, self._resume = None, time.monotonic() + max(_PAUSE, self._distance)
-            self._put([])
+            self._let_go(self._safe)
+        if len(self._rows) > _MANY and self._floor == self._safe:
+            self._close()
+
+    def _close(self) -> None:
+        """Have nothing here for a while: there is too much of it."""
+        self._floor, self._resume = None, time.monotonic() + max(_PAUSE, self._distance)
+        self._put([])
 
     def _put(self, rows: Iterable[Recent]) -> None:
         """Have these, and no others."""

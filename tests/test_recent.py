@@ -167,6 +167,17 @@ def test_with_a_message_that_is_there_since_it_came_nothing_is_asked(lately: Lat
     assert sent == []
 
 
+def test_a_message_of_long_ago_need_not_be_there(lately: Lately) -> None:
+    lately.since(EVERYTHING, 10)
+    old = lately.store(age=5000)
+    with reader(lately.settings.history_url).connect() as connection:
+        assert lately.recent.stored(connection, [old.msg_id or ""]) == set()
+
+    with statements(lately.settings.history_url) as sent:
+        assert lately.since(EVERYTHING, 10, old) == []
+    assert sent == []
+
+
 def test_what_came_before_a_message_did_counts_with_it(lately: Lately) -> None:
     before = lately.store()
     lately.since(EVERYTHING, 10)
@@ -209,6 +220,7 @@ def test_with_too_many_it_is_left_to_the_database_for_a_while(
     lately: Lately, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fedbadges.recent._MOST", 5)
+    monkeypatch.setattr("fedbadges.recent._MANY", 4)
     clock = itertools.count()
     monkeypatch.setattr("fedbadges.recent.time.monotonic", lambda: float(next(clock)))
     for _ in range(first):
@@ -221,6 +233,19 @@ def test_with_too_many_it_is_left_to_the_database_for_a_while(
     with statements(lately.settings.history_url) as sent:
         assert lately.since(EVERYTHING, 10) is None
     assert sent == []
+
+
+def test_with_many_what_is_safely_past_is_let_go_first(
+    lately: Lately, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedbadges.recent._MOST", 5)
+    monkeypatch.setattr("fedbadges.recent._MANY", 4)
+    lately.since(EVERYTHING, 10)
+    for age in (300, 250, 200, 0, 0, 0):
+        lately.store(age=age)
+
+    assert len(lately.since(EVERYTHING, 50)) == 3
+    assert lately.since(EVERYTHING, 220) is None
 
 
 def test_what_is_read_in_portions_is_all_there(
