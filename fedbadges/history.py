@@ -70,6 +70,7 @@ class History:
 
     def __init__(self, settings: Settings) -> None:
         self._engine = engine(settings.history_url)
+        self._database = repr(settings.history_url)
         self._reader = reader(settings.history_url, settings.prepare_statements)
         self._numbers = Numbers()
         self._stumbles = Throttle()
@@ -84,7 +85,7 @@ class History:
         """Name a question, if its answer is worth keeping: a sliding one never comes again."""
         if filled.sliding or filled.msg_id is not None:
             return None
-        return repr((self._engine.url, filled.lists, filled.start, filled.end, about))
+        return repr((self._database, filled.lists, filled.start, filled.end, about))
 
     def check(self) -> None:
         """See that the database and its tables are there; raises what SQLAlchemy says if not."""
