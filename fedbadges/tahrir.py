@@ -47,6 +47,7 @@ def _of_people(whom: Any) -> Any:
             _NICKNAME.label("nick"),
             Person.opt_out,
             Assertion.badge_id,
+            Assertion.issued_on,
         )
         .outerjoin(Assertion, held)
         .where(whom)
@@ -148,16 +149,39 @@ class Tahrir:
 
     def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
         """Ask for all these people and badges at once: who holds what, and who opted out."""
-        names, ids = sorted(set(usernames)), sorted(set(badge_ids))
         held: set[tuple[str, str]] = set()
         opted_out: set[str] = set()
-        for start in range(0, len(names), _AT_ONCE):
-            for name, row in self._known(names[start : start + _AT_ONCE], ids):
-                if row.opt_out:
-                    opted_out.add(name)
-                if row.badge_id is not None:
-                    held.add((name, row.badge_id))
+        for name, row in self._rows(usernames, badge_ids):
+            if row.opt_out:
+                opted_out.add(name)
+            if row.badge_id is not None:
+                held.add((name, row.badge_id))
         return Standing(frozenset(held), frozenset(opted_out))
+
+    def held_since(
+        self, usernames: Iterable[str], badge_ids: Iterable[str]
+    ) -> dict[tuple[str, str], datetime.datetime]:
+        """Tell since when, naive UTC, these people hold those of these badges that they hold."""
+        return {
+            (name, row.badge_id): row.issued_on
+            for name, row in self._rows(usernames, badge_ids)
+            if row.badge_id is not None
+        }
+
+    def unawardable(self, badges: Iterable[Badge]) -> Published:
+        """Tell which of these badges nobody can be awarded, as ``publish_badges`` does."""
+        wanted = list(badges)
+        with self._session() as (session, api, _):
+            rows = api.get_badges([badge.id for badge in wanted], include_legacy=True)
+            legacy = frozenset(row.id for row in rows if row.legacy)
+            return Published(legacy, _refused(session, wanted))
+
+    def _rows(
+        self, usernames: Iterable[str], badge_ids: Iterable[str]
+    ) -> Iterator[tuple[str, Any]]:
+        names, ids = sorted(set(usernames)), sorted(set(badge_ids))
+        for start in range(0, len(names), _AT_ONCE):
+            yield from self._known(names[start : start + _AT_ONCE], ids)
 
     def _known(self, names: list[str], ids: list[str]) -> list[tuple[str, Any]]:
         """Ask for those people whom tahrir knows, found in the order in which awards find them."""

@@ -338,7 +338,7 @@ def test_one_rule_may_ask_for_few_and_for_more_of_the_same(daemon: Daemon) -> No
         f"{{filter: {{users: [alice]}}, operation: count, condition: {{greater than: {n}}}}}"
         for n in (0, 2)
     )
-    daemon.load(both="trigger: {{category: logger}}\ncriteria: {{all: [{}, {}]}}".format(few, more))
+    daemon.load(both=f"trigger: {{category: logger}}\ncriteria: {{all: [{few}, {more}]}}")
 
     for awards in (0, 0, 1):
         daemon.store()
