@@ -13,7 +13,7 @@ from enum import Enum
 
 from fedbadges.accounts import Accounts, make_accounts
 from fedbadges.engine import Case, Engine, Named
-from fedbadges.history import History
+from fedbadges.history import AT_LEAST, VALUE, History, PastMessages
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import Criteria, Unavailable
 from fedbadges.rules.index import RuleSet
@@ -38,6 +38,18 @@ class Verdict(Enum):
     CRITERIA = "criteria"
     NO_ACCOUNT = "no-account"
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A count, and how many are needed; with ``at_least`` there may be more than were counted."""
+
+    value: int
+    needed: int
+    at_least: bool = False
+
+    def __str__(self) -> str:
+        return f"{'at least ' if self.at_least else ''}{self.value} of {self.needed}"
 
 
 @dataclass(frozen=True)
@@ -238,6 +250,15 @@ class Inquiry:
         return dict.fromkeys(published.legacy, "tahrir has it as a legacy badge") | dict(
             published.refused
         )
+
+
+def count_of(watched: Watched) -> Counted | None:
+    """Give what a criterion has counted; None where that is not what it compares."""
+    value, check = watched.told.get(VALUE), watched.check
+    if type(value) is not int or not isinstance(check, PastMessages):
+        return None
+    needed = check.condition.needed
+    return None if needed is None else Counted(value, needed, bool(watched.told.get(AT_LEAST)))
 
 
 def without_keeping(settings: Settings) -> Settings:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fedbadges.cli.checks.tree import below, criteria_node, trigger_node
 from fedbadges.cli.trees import Branch
+from fedbadges.explanation import count_of
 from fedbadges.history import AT_LEAST, FILTER, VALUE, PastMessages
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import DEFAULT_BACKEND, QUESTION_KEYS, Unavailable
@@ -56,6 +57,11 @@ def parts_of_criteria(rule: Rule, watched: Watched) -> Part:
     return _part(watched, criteria_node(rule))
 
 
+def name_of(part: Part) -> str:
+    """Say what the rule says there."""
+    return f"{part.kind} {part.text}" if part.text else part.kind
+
+
 def short(value: Any) -> str:
     """Show a value, whatever it is, in a few words."""
     try:
@@ -69,29 +75,28 @@ def words_of_stumble(error: BaseException) -> str:
     return str(error) if isinstance(error, (Missing, Unavailable)) else shown(error)
 
 
-def count_of(watched: Watched) -> tuple[int, int, bool] | None:
-    """Give a count, how many are needed, and whether there may be more than were counted.
-
-    None where that is not what is compared.
-    """
-    value, check = watched.told.get(VALUE), watched.check
-    if type(value) is not int or not isinstance(check, PastMessages):
-        return None
-    needed = check.condition.needed
-    return None if needed is None else (value, needed, bool(watched.told.get(AT_LEAST)))
+def why_not(part: Part) -> str:
+    """Say in a line which part decides that it does not hold."""
+    watched = part.watched
+    if part.parts:
+        decisive = [each for each in part.parts if each.watched.raised or not each.watched.answer]
+        if part.kind == "not" or not decisive:
+            return f"{part.kind} {', '.join(name_of(each) for each in part.parts)}"
+        return why_not(decisive[0])
+    if watched.raised is not None:
+        return words_of_stumble(watched.raised)
+    value = f", not {short(watched.told[VALUE])}" if VALUE in watched.told else ""
+    return f"it asks for {name_of(part)}{value}"
 
 
 def branch_of(part: Part, message: Message) -> Branch:
     """Say it all for people."""
     watched = part.watched
     if not watched.asked:
-        return Branch(f"{_name(part)}: not asked, the answer was settled before", (), UNASKED)
-    answer = "no" if watched.answer is None else ("no", "yes")[watched.answer]
-    if isinstance(watched.raised, Unavailable):
-        answer = "no answer"
+        return Branch(f"{name_of(part)}: not asked, the answer was settled before", (), UNASKED)
     why = _why(part, message)
     return Branch(
-        f"{_name(part)}: {answer}{why and ', ' + why}",
+        f"{name_of(part)}: {_answer(watched)}{why and ', ' + why}",
         (*(branch_of(each, message) for each in part.parts), *_told(watched)),
         YES if watched.answer else NO,
     )
@@ -113,7 +118,7 @@ def data_of(part: Part, message: Message) -> dict[str, Any]:
     data |= {_key(what): _plain(found) for what, found in watched.told.items()}
     counted = count_of(watched)
     if counted is not None:
-        data["needed"] = counted[1]
+        data["needed"] = counted.needed
     if part.parts:
         data["parts"] = [data_of(each, message) for each in part.parts]
     return data
@@ -160,8 +165,10 @@ def _nested(node: Node) -> str:
     return f"{{{text}}}" if isinstance(node, MappingNode) else f"[{text}]"
 
 
-def _name(part: Part) -> str:
-    return f"{part.kind} {part.text}" if part.text else part.kind
+def _answer(watched: Watched) -> str:
+    if watched.raised is not None:
+        return "no answer" if isinstance(watched.raised, Unavailable) else "fails"
+    return "yes" if watched.answer else "no"
 
 
 def _why(part: Part, message: Message) -> str:
@@ -175,8 +182,7 @@ def _why(part: Part, message: Message) -> str:
         return f"it gives {short(watched.told[GAVE])}"
     counted = count_of(watched)
     if counted is not None:
-        value, needed, at_least = counted
-        return f"{'at least ' if at_least else ''}{value} of {needed}"
+        return str(counted)
     if isinstance(watched.check, PastMessages):
         least = "at least " if watched.told.get(AT_LEAST) else ""
         return f"the value is {least}{short(watched.told.get(VALUE))}"
