@@ -85,8 +85,8 @@ def why_not(part: Part) -> str:
         return why_not(decisive[0])
     if watched.raised is not None:
         return words_of_stumble(watched.raised)
-    value = f", not {short(watched.told[VALUE])}" if VALUE in watched.told else ""
-    return f"it asks for {name_of(part)}{value}"
+    value = f"; {_value(watched)}" if VALUE in watched.told else ""
+    return f"it depends on {name_of(part)}{value}"
 
 
 def branch_of(part: Part, message: Message) -> Branch:
@@ -183,10 +183,12 @@ def _why(part: Part, message: Message) -> str:
     counted = count_of(watched)
     if counted is not None:
         return str(counted)
-    if isinstance(watched.check, PastMessages):
-        least = "at least " if watched.told.get(AT_LEAST) else ""
-        return f"the value is {least}{short(watched.told.get(VALUE))}"
-    return ""
+    return _value(watched) if VALUE in watched.told else ""
+
+
+def _value(watched: Watched) -> str:
+    least = "at least " if watched.told.get(AT_LEAST) else ""
+    return f"the value is {least}{short(watched.told[VALUE])}"
 
 
 def _compared(watched: Watched, message: Message) -> str | None:
