@@ -52,7 +52,7 @@ class Question:
         return _once(self.shared, key, compute)
 
     def tell(self, what: str, found: Any) -> None:
-        """Tell what an answer comes from, for those who ask why."""
+        """Tell what an answer comes from, for those who ask why; mostly nobody listens."""
         if self.listener is not None:
             self.listener(what, found)
 
