@@ -81,6 +81,14 @@ class Account:
     candidates: tuple[Candidate, ...] = ()
     barred: str = ""
 
+    @property
+    def unknown(self) -> bool:
+        """Whether it cannot be told what comes of everybody, since somebody is away."""
+        if self.trigger is None or isinstance(self.trigger.raised, Unavailable):
+            return True
+        unnamed = self.trigger.answer is True and self.found is None and not self.barred
+        return unnamed or any(each.verdict is Verdict.UNKNOWN for each in self.candidates)
+
 
 @dataclass(frozen=True)
 class Explanation:

@@ -109,9 +109,11 @@ def _several(names: Sequence[str]) -> str:
 def _rule(account: Account, message: Message, user: str | None) -> Branch:
     rule = account.rule
     winners = [each.name for each in account.candidates if each.verdict is Verdict.AWARD]
-    what = f"{_several(winners)} it" if winners else f"{user or 'nobody'} does not get it"
-    if not winners and user is None:
-        what = "nobody gets it"
+    what = f"{user} does not get it" if user else "nobody gets it"
+    if winners:
+        what = f"{_several(winners)} it"
+    if account.unknown:
+        what = "not all could be found out"
     below: list[Branch] = []
     if account.barred:
         below.append(Branch(f"the daemon has no such rule in force: {account.barred}", (), NO))
@@ -142,7 +144,8 @@ def _people(account: Account, user: str | None) -> Iterator[Branch]:
     else:
         names = list(dict.fromkeys(each.name for each in found if each.name is not None))
         odd = tuple(_odd(each) for each in found if each.name is None or each.raw != each.name)
-        yield Branch(f"{what}: {_listed(names) or 'nobody'}", _cut(odd), "" if names else NO)
+        nobody = "nobody, fedmsg.meta names none" if rule.recipient is None else "nobody"
+        yield Branch(f"{what}: {_listed(names) or nobody}", _cut(odd), "" if names else NO)
     if user is not None and not account.candidates:
         yield Branch(f"{user} is not among them", (), NO)
 

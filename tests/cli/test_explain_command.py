@@ -225,6 +225,7 @@ def test_other_backends_show_as_the_rule_has_them(quick: Commanded) -> None:
     done = quick.call("explain", "--badge", "seen", message(quick, "alice"))
 
     assert "libravatar exists: Yes: no answer, Libravatar at " in done.stdout
+    assert f"seen ({quick.rules}/seen.yml): not all could be found out\n" in done.stdout
     assert "alice cannot be judged now" in done.stdout
     assert done.stderr.startswith("Libravatar at http://127.0.0.1:9/avatar: ")
     assert done.exit_code == 2
@@ -299,3 +300,14 @@ def test_whatever_is_in_a_message_is_shown_as_text(
     assert all(line.isprintable() for line in done.stdout.splitlines())
     if form == "json":
         json.loads(done.stdout, parse_constant=pytest.fail)
+
+
+def test_ctrl_c_is_one_line(quick: Commanded, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fedbadges.engine.Engine.name", interrupted)
+
+    done = quick.call("explain", message(quick, "alice"))
+
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", "Stopped\n")
