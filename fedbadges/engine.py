@@ -104,8 +104,8 @@ class Engine:
     """Decides who gets which badge because of a message.
 
     ``on_award`` is told of every award after it was committed, and ``witness``, if there is one, of
-    every step before. ``rules`` may be replaced between messages. Its methods may be called from several threads, and raise Unavailable, and what a
-    database says that waiting does not mend.
+    every step before. ``rules`` may be replaced between messages. Its methods may be called from
+    several threads, and raise Unavailable, and what a database says that waiting does not mend.
     """
 
     def __init__(

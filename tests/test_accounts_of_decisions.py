@@ -394,18 +394,18 @@ def as_yaml(rule: dict[str, Any]) -> str:
 def test_who_is_said_to_get_a_badge_gets_it_and_nobody_else(desk: Desk) -> None:
     awarded: list[tuple[str, str]] = []
 
-    @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         rules=st.lists(RULES, min_size=2, max_size=5),
         past=PAST,
-        sent=SENT,
+        sent=st.lists(SENT, min_size=3, max_size=5),
         held=st.lists(st.sampled_from(NAMES), max_size=2, unique=True),
         out=st.sampled_from([None, None, "bob"]),
     )
     def check(
         rules: list[dict[str, Any]],
         past: list[tuple[str, list[str]]],
-        sent: tuple[str, dict[str, Any]],
+        sent: list[tuple[str, dict[str, Any]]],
         held: list[str],
         out: str | None,
     ) -> None:
@@ -417,18 +417,19 @@ def test_who_is_said_to_get_a_badge_gets_it_and_nobody_else(desk: Desk) -> None:
             desk.tahrir.award("rule-0", name, None)
         for topic, users in past:
             desk.history.record(make_message(topic), users, [])
-        message = make_message(*sent, username="alice")
+        for topic, msg in sent:
+            message = make_message(topic, msg, username="alice")
 
-        full = desk.explain(message, full=True)
-        single = {pair for name in NAMES for pair in desk.explain(message, name).awards}
+            full = desk.explain(message, full=True)
+            single = {pair for name in NAMES for pair in desk.explain(message, name).awards}
 
-        check_consistent(full)
-        assert desk.handle(message) == set(full.awards) == single
-        awarded.extend(full.awards)
+            check_consistent(full)
+            assert desk.handle(message) == set(full.awards) == single
+            awarded.extend(full.awards)
 
     check()
 
-    assert len(awarded) > 20, "messages like these say nothing"
+    assert len(awarded) > 3, "messages like these say nothing"
 
 
 def check_consistent(explanation: Explanation) -> None:
