@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
 from datanommer.models import User, users_assoc_table
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, and_, bindparam, func, select, tuple_
 
 from fedbadges.databases import asking, reader
 from fedbadges.prepared import listed, one_of
@@ -30,6 +30,36 @@ _NAMES = (
     select(users_assoc_table.c.msg_id, _USERS.c.name)
     .join(_USERS, _USERS.c.id == users_assoc_table.c[0])
     .where(one_of(users_assoc_table.c.msg_id, listed("numbers")))
+)
+
+
+_NUMBER = select(_ROWS.c.id).where(_ROWS.c.msg_id == bindparam("msg_id")).limit(1)
+
+# The latest of somebody's messages, and of each topic only the latest of these.
+_THEIRS = (
+    select(users_assoc_table.c.msg_id, users_assoc_table.c.msg_timestamp)
+    .join(_USERS, _USERS.c.id == users_assoc_table.c[0])
+    .where(one_of(_USERS.c.name, listed("names")))
+    .order_by(users_assoc_table.c.msg_timestamp.desc())
+    .limit(bindparam("most"))
+    .subquery()
+)
+_RANKED = (
+    select(
+        *_STORED.selected_columns,
+        func.row_number()
+        .over(partition_by=_ROWS.c.topic, order_by=(_ROWS.c.timestamp.desc(), _ROWS.c.id.desc()))
+        .label("rank"),
+    )
+    .join(
+        _THEIRS, and_(_THEIRS.c.msg_id == _ROWS.c.id, _THEIRS.c.msg_timestamp == _ROWS.c.timestamp)
+    )
+    .subquery()
+)
+_LATEST = (
+    select(_RANKED)
+    .where(_RANKED.c.rank <= bindparam("each"))
+    .order_by(_RANKED.c.timestamp.desc(), _RANKED.c.id.desc())
 )
 
 
@@ -103,11 +133,29 @@ class Archive:
             if number in rows
         ]
 
+    def message(self, msg_id: str) -> Archived | None:
+        """Give the message of this id, or None."""
+        with asking(_NAME), self._reader.connect() as connection:
+            number = connection.scalar(_NUMBER, {"msg_id": msg_id})
+        return None if number is None else self.messages([number])[0]
 
-def _stored(connection: Connection, asked: Any) -> list[Stored]:
+    def latest_of(self, usernames: Iterable[str], each: int, most: int) -> list[Stored]:
+        """Give the latest messages that concern somebody, latest first.
+
+        ``usernames`` are the ways to write one name. Of their latest ``most`` messages, those are
+        given that are among the latest ``each`` of their topic.
+        """
+        asked = {"names": list(usernames), "each": each, "most": most}
+        with asking(_NAME), self._reader.connect() as connection:
+            return _stored(connection, _LATEST, asked)
+
+
+def _stored(
+    connection: Connection, asked: Any, parameters: Mapping[str, Any] | None = None
+) -> list[Stored]:
     return [
         Stored(row.id, row.msg_id, row.topic, _seconds(row.timestamp))
-        for row in connection.execute(asked)
+        for row in connection.execute(asked, parameters)
     ]
 
 

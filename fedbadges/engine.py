@@ -7,26 +7,30 @@ import itertools
 import logging
 import reprlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from fedbadges.accounts import EVERYBODY, Accounts
 from fedbadges.messages import Message
 from fedbadges.once import Throttle
-from fedbadges.rules.criteria import Foreseeing, Question, Unavailable
+from fedbadges.rules.criteria import Criteria, Foreseeing, Question, Unavailable
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import leaves
-from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, Found, account
+from fedbadges.rules.recipients import BANNED, MOST_CANDIDATES, PASSED_OVER, Found, account
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import Missing
+from fedbadges.rules.triggers import Trigger
 from fedbadges.settings import Settings
-from fedbadges.tahrir import Given, Standing, Tahrir
+from fedbadges.tahrir import Given, Standing
 from fedbadges.usernames import Usernames
 from fedbadges.words import shown
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: tahrir's column for the link of an award holds this many characters.
 _MAX_LINK = 256
@@ -34,12 +38,45 @@ _MAX_LINK = 256
 #: What a rule's own code may raise: anything, and ``exit()`` is not to end the thread.
 _RULES_OWN = (Exception, SystemExit)
 
+_NOBODY: tuple[Found, ...] = ()
 
 #: What is found out once, by what distinguishes it.
 Shared = dict[object, object]
 
 #: The rules that a message triggered, with some people for each.
 People = tuple[tuple[Rule, tuple[str, ...]], ...]
+
+
+class Roll(Protocol):
+    """Who holds what: tahrir, or what stands for it."""
+
+    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
+        """Tell of these people and badges who holds what, and who opted out."""
+
+    def award(self, badge_id: str, username: str, link: str | None) -> Given | None:
+        """Give a badge; None where there is nothing to tell of it."""
+
+
+class Witness(Protocol):
+    """Sees how an engine decides, step by step; the daemon has none."""
+
+    def trigger(self, rule: Rule) -> Trigger:
+        """Give what is asked in place of the rule's trigger, and answers the same."""
+
+    def criteria(self, rule: Rule, recipient: str | None) -> Criteria:
+        """Give what is asked in place of the rule's criteria, and answers the same.
+
+        ``recipient`` is None where all candidates are judged at once.
+        """
+
+    def named(self, rule: Rule, found: Sequence[Found]) -> None:
+        """See whom the message names for a rule that it triggered."""
+
+    def stumbled(self, rule: Rule, error: BaseException) -> None:
+        """See what went wrong with a trigger, a recipient or criteria, in place of an answer."""
+
+    def exists(self, rule: Rule, name: str, exists: bool) -> None:
+        """See whether somebody who has earned the badge has an account."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +103,20 @@ class Case:
 class Engine:
     """Decides who gets which badge because of a message.
 
-    ``on_award`` is told of every award after it was committed. ``rules`` may be replaced between
-    messages. Its methods may be called from several threads, and raise Unavailable, and what a
-    database says that waiting does not mend.
+    ``on_award`` is told of every award after it was committed, and ``witness``, if there is one, of
+    every step before. ``rules`` may be replaced between messages. Its methods may be called from
+    several threads, and raise Unavailable, and what a database says that waiting does not mend.
     """
 
     def __init__(
         self,
         settings: Settings,
-        tahrir: Tahrir,
+        tahrir: Roll,
         usernames: Usernames,
         rules: RuleSet,
         on_award: Callable[[Given], None],
         accounts: Accounts = EVERYBODY,
+        witness: Witness | None = None,
     ) -> None:
         self.rules = rules
         self._settings = settings
@@ -86,6 +124,7 @@ class Engine:
         self._usernames = usernames
         self._on_award = on_award
         self._accounts = accounts
+        self._witness = witness
         self._failures = Throttle()
 
     def consider(self, message: Message) -> Case | None:
@@ -104,7 +143,7 @@ class Engine:
         people = [
             (rule, self._candidates(rule, message))
             for rule in self.rules.concerned(message)
-            if self._triggered(rule, message)
+            if self.triggers(message, rule)
         ]
         people = [(rule, names) for rule, names in people if names]
         if not people:
@@ -114,6 +153,11 @@ class Engine:
             message,
             tuple((rule, tuple(filter(everybody.__contains__, names))) for rule, names in people),
         )
+
+    def triggers(self, message: Message, rule: Rule) -> bool:
+        """Tell whether a message triggers a rule."""
+        trigger = rule.trigger if self._witness is None else self._witness.trigger(rule)
+        return self._attempt(rule, message, lambda: trigger.holds(message), False)
 
     def cases(self, many: Sequence[Named]) -> list[Case | None]:
         """Keep those who could still get a badge, with one question to tahrir for all messages.
@@ -131,7 +175,9 @@ class Engine:
         Gives what the decisions on these cases are to share.
         """
         shared: Shared = {}
-        if sum(len(case.candidates) for case in cases) > 1:
+        rules = [rule for case in cases for rule, _ in case.candidates]
+        # A single criterion shares its answer with no other.
+        if len(rules) > 1 or any(_combines(rule) for rule in rules):
             for case in cases:
                 self._foresee(case, shared)
         return shared
@@ -149,8 +195,7 @@ class Engine:
         failures: list[Exception] = []
         for rule, names in case.candidates:
             for name in self._earned(rule, names, case.message, (memo, shared)):
-                if not self._accounts.exists(name):
-                    log.debug("%s: there is no account %r", rule.badge.id, name)
+                if not self._exists(rule, name):
                     continue
                 try:
                     awards += self._award(rule, name, case.message)
@@ -181,32 +226,29 @@ class Engine:
                 MOST_CANDIDATES,
             )
 
-    def _triggered(self, rule: Rule, message: Message) -> bool:
-        return self._holds(rule, message, lambda: rule.trigger.holds(message))
-
     def _candidates(self, rule: Rule, message: Message) -> tuple[str, ...]:
-        found = self._named(rule, message)
+        found = self._attempt(rule, message, lambda: self._named(rule, message), _NOBODY)
+        if self._witness is not None:
+            self._witness.named(rule, found)
         for each in found:
             if each.name is None:
                 shown = reprlib.repr(each.raw)
                 log.debug("%s: %s is no account: %s", rule.badge.id, shown, each.dropped)
         if any(each.dropped == PASSED_OVER for each in found):
             self._pass_over(len({each.raw for each in found if isinstance(each.raw, str)}), message)
-        names = dict.fromkeys(each.name for each in found if each.name is not None)
-        return tuple(name for name in names if name not in self._settings.banned_usernames)
+        return tuple(dict.fromkeys(each.name for each in found if each.name is not None))
 
     def _named(self, rule: Rule, message: Message) -> tuple[Found, ...]:
         if rule.recipient is None:
-            return tuple(account(name) for name in sorted(self._usernames.users(message)))
-        try:
-            return rule.recipient.find(message.body, self._settings.email_domain, self._accounts)
-        except Unavailable:
-            raise
-        except Missing as missing:
-            log.debug("%s: %s", rule.badge.id, missing)
-        except _RULES_OWN as error:  # such as text that is nested too deeply to be written
-            self._warn(rule, message, error)
-        return ()
+            found = tuple(account(name) for name in sorted(self._usernames.users(message)))
+        else:
+            domain = self._settings.email_domain
+            found = rule.recipient.find(message.body, domain, self._accounts)
+        banned = self._settings.banned_usernames
+        return tuple(
+            replace(each, name=None, dropped=BANNED) if each.name in banned else each
+            for each in found
+        )
 
     def _earned(
         self, rule: Rule, names: tuple[str, ...], message: Message, memos: tuple[Shared, Shared]
@@ -228,19 +270,34 @@ class Engine:
                         criterion.foresee(question)
 
     def _judge(self, rule: Rule, question: Question) -> bool:
-        return self._holds(rule, question.message, lambda: rule.criteria.holds(question))
+        criteria = rule.criteria
+        if self._witness is not None:
+            criteria = self._witness.criteria(rule, question.recipient)
+        return self._attempt(rule, question.message, lambda: criteria.holds(question), False)
 
-    def _holds(self, rule: Rule, message: Message, check: Callable[[], bool]) -> bool:
-        """Check; what a rule stumbles over means that it does not hold."""
+    def _exists(self, rule: Rule, name: str) -> bool:
+        exists = self._accounts.exists(name)
+        if self._witness is not None:
+            self._witness.exists(rule, name, exists)
+        if not exists:
+            log.debug("%s: there is no account %r", rule.badge.id, name)
+        return exists
+
+    def _attempt(self, rule: Rule, message: Message, find: Callable[[], T], otherwise: T) -> T:
+        """Find something out; what a rule stumbles over means ``otherwise``."""
         try:
-            return check()
+            return find()
         except Unavailable:
             raise
         except Missing as missing:
             log.debug("%s: %s", rule.badge.id, missing)
-        except _RULES_OWN as error:
+            stumble: BaseException = missing
+        except _RULES_OWN as error:  # also text that is nested too deeply to be written
             self._warn(rule, message, error)
-        return False
+            stumble = error
+        if self._witness is not None:
+            self._witness.stumbled(rule, stumble)
+        return otherwise
 
     def _warn(self, rule: Rule, message: Message, error: BaseException) -> None:
         if self._failures.first((rule.badge.id, type(error))):
@@ -287,6 +344,10 @@ def _case(named: Named, standing: Standing) -> Case | None:
     )
     left = tuple((rule, names) for rule, names in left if names)
     return Case(named.message, left) if left else None
+
+
+def _combines(rule: Rule) -> bool:
+    return sum(1 for _ in leaves(rule.criteria)) > 1
 
 
 def _questions(

@@ -96,9 +96,11 @@ class Member:
         name = subject.recipient
         if name is None:
             return False
-        return subject.once(
+        found = subject.once(
             ("fasjson", self.group, name), lambda: self.fasjson.is_member(self.group, name)
         )
+        subject.tell(f"{name} in {self.group}", found)
+        return found
 
 
 @dataclass(frozen=True)

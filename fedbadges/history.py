@@ -55,6 +55,10 @@ _STORED = Prepared(
     select(Row.__table__.c.msg_id).where(one_of(Row.__table__.c.msg_id, listed("wanted")))
 )
 
+#: What a criterion tells of its answer: the filled-in filter, what the operation gave for it, and
+#: whether that is a count that went no further than it had to.
+FILTER, VALUE, AT_LEAST = "filter", "value", "at least"
+
 #: How many filters of rules are remembered.
 _MOST_FILTERS = 10_000
 
@@ -319,11 +323,14 @@ class PastMessages:
 
     def holds(self, subject: Question) -> bool:
         """Fill in the filter, compute the operation and compare."""
-        return self.condition.holds(self.value(subject))
+        value = self.value(subject)
+        subject.tell(VALUE, value)
+        return self.condition.holds(value)
 
     def value(self, subject: Question) -> Any:
         """Compute the operation; once for all rules and messages that ask the same."""
         filled = self._fill(subject)
+        subject.tell(FILTER, filled)
         if self._counts(filled):
             return self._count(subject, filled)
         assert isinstance(self.operation, LambdaOperation)
@@ -363,7 +370,9 @@ class PastMessages:
         """Count no more than the conditions need, and what another rule has counted not again."""
         key = self._key(subject, filled)
         enough = subject.shared.get(("enough", *key), self.condition.enough)
-        return subject.once_for_all(key, lambda: self._ask(subject, filled, enough))
+        found = subject.once_for_all(key, lambda: self._ask(subject, filled, enough))
+        subject.tell(AT_LEAST, enough is not None and found >= enough)
+        return found
 
     def _ask(self, subject: Question, filled: FilledFilter, enough: int | None) -> int:
         if not isinstance(self.operation, LambdaOperation):

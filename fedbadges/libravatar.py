@@ -70,6 +70,7 @@ class Avatar:
         if name is None:
             return False
         found = subject.once(("libravatar", name), lambda: self.libravatar.has_avatar(name))
+        subject.tell(f"avatar of {name}", found)
         return found is self.exists
 
 

@@ -35,7 +35,7 @@ _ADDRESS, _NICKNAME = func.lower(Person.email), func.lower(Person.nickname)
 _TRIES = 3
 
 
-def _of_people(whom: Any) -> Any:
+def _of_people(whom: Any, *more: Any) -> Any:
     held = and_(
         Assertion.person_id == Person.id,
         one_of(Assertion.badge_id, listed("ids")),
@@ -47,18 +47,23 @@ def _of_people(whom: Any) -> Any:
             _NICKNAME.label("nick"),
             Person.opt_out,
             Assertion.badge_id,
+            *more,
         )
         .outerjoin(Assertion, held)
         .where(whom)
     )
 
 
-# An exact address has an index in any case; what it misses, and only that, is compared in lower
-# case.
-_EXACTLY = Prepared(_of_people(one_of(Person.email, listed("emails"))))
-_IN_LOWER_CASE = Prepared(
-    _of_people(or_(one_of(_ADDRESS, listed("emails")), one_of(_NICKNAME, listed("names"))))
-)
+def _asked(*more: Any) -> tuple[Prepared, Prepared]:
+    # An exact address has an index in any case; what it misses, and only that, is compared in
+    # lower case.
+    exactly = one_of(Person.email, listed("emails"))
+    in_lower_case = or_(one_of(_ADDRESS, listed("emails")), one_of(_NICKNAME, listed("names")))
+    return Prepared(_of_people(exactly, *more)), Prepared(_of_people(in_lower_case, *more))
+
+
+_STANDING = _asked()
+_HELD_SINCE = _asked(Assertion.issued_on)
 
 
 # What tahrir_api's make_leaderboard computes, without making an object of everybody: those with as
@@ -148,29 +153,58 @@ class Tahrir:
 
     def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
         """Ask for all these people and badges at once: who holds what, and who opted out."""
-        names, ids = sorted(set(usernames)), sorted(set(badge_ids))
         held: set[tuple[str, str]] = set()
         opted_out: set[str] = set()
-        for start in range(0, len(names), _AT_ONCE):
-            for name, row in self._known(names[start : start + _AT_ONCE], ids):
-                if row.opt_out:
-                    opted_out.add(name)
-                if row.badge_id is not None:
-                    held.add((name, row.badge_id))
+        for name, row in self._rows(_STANDING, usernames, badge_ids):
+            if row.opt_out:
+                opted_out.add(name)
+            if row.badge_id is not None:
+                held.add((name, row.badge_id))
         return Standing(frozenset(held), frozenset(opted_out))
 
-    def _known(self, names: list[str], ids: list[str]) -> list[tuple[str, Any]]:
+    def held_since(
+        self, usernames: Iterable[str], badge_ids: Iterable[str]
+    ) -> dict[tuple[str, str], datetime.datetime]:
+        """Tell since when, naive UTC, these people hold those of these badges that they hold."""
+        return {
+            (name, row.badge_id): row.issued_on
+            for name, row in self._rows(_HELD_SINCE, usernames, badge_ids)
+            if row.badge_id is not None
+        }
+
+    def unawardable(self, badges: Iterable[Badge]) -> Published:
+        """Tell which of these badges nobody can be awarded, as ``publish_badges`` does."""
+        wanted = list(badges)
+        with self._session() as (session, api, _):
+            rows = api.get_badges([badge.id for badge in wanted], include_legacy=True)
+            legacy = frozenset(row.id for row in rows if row.legacy)
+            return Published(legacy, _refused(session, wanted))
+
+    def _rows(
+        self,
+        asked: tuple[Prepared, Prepared],
+        usernames: Iterable[str],
+        badge_ids: Iterable[str],
+    ) -> Iterator[tuple[str, Any]]:
+        names, ids = sorted(set(usernames)), sorted(set(badge_ids))
+        for start in range(0, len(names), _AT_ONCE):
+            yield from self._known(asked, names[start : start + _AT_ONCE], ids)
+
+    def _known(
+        self, asked: tuple[Prepared, Prepared], names: list[str], ids: list[str]
+    ) -> list[tuple[str, Any]]:
         """Ask for those people whom tahrir knows, found in the order in which awards find them."""
+        exactly, in_lower_case = asked
         by_email = {self._settings.email_of(name): name for name in names}
         with asking(_NAME), self._reader.connect() as connection:
-            rows = _EXACTLY.ask(connection, {"emails": list(by_email), "ids": ids}).all()
+            rows = exactly.ask(connection, {"emails": list(by_email), "ids": ids}).all()
             found = [(by_email[row.email], row) for row in rows]
             missed = set(names) - {name for name, _ in found}
             if not missed:
                 return found
             by_email = {self._settings.email_of(name): name for name in missed}
-            asked = {"emails": list(by_email), "names": list(missed), "ids": ids}
-            rows = _IN_LOWER_CASE.ask(connection, asked).all()
+            rest = {"emails": list(by_email), "names": list(missed), "ids": ids}
+            rows = in_lower_case.ask(connection, rest).all()
         found += [(by_email[row.address], row) for row in rows if row.address in by_email]
         missed -= {name for name, _ in found}
         return found + [(row.nick, row) for row in rows if row.nick in missed]

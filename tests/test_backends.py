@@ -20,6 +20,7 @@ from fedbadges.rules.criteria import Backends, Question, Unavailable
 from fedbadges.rules.document import Node
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.problems import Problems, RuleError
+from fedbadges.rules.watching import watch
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "docs/examples/backend"
@@ -63,6 +64,17 @@ def example_in_docs() -> str:
     text = (ROOT / "docs/backends.rst").read_text()
     block = text.split("this rule's criteria hold of those whom the file lists::\n\n")[1]
     return textwrap.dedent(block.split("\n\n")[0]) + "\n"
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_example_tells_what_its_answer_comes_from(tmp_path: Path, lists: Path) -> None:
+    made = backends(tmp_path, **{"attendance.directory": str(lists)})
+    text = rule("Flock", GIVEN + example_in_docs())
+    watched = watch(load_text(text.encode(), "flock.yml", made).criteria)
+
+    assert watched.holds(Question(make_message(), "alice"))
+
+    assert watched.told == {"people on the list": 2}
 
 
 @pytest.mark.usefixtures("installed")

@@ -333,6 +333,20 @@ def test_what_several_rules_ask_of_the_same_message_is_asked_once(daemon: Daemon
     assert daemon.holders() == {("alice", f"series-{number}") for number in range(1, 5)}
 
 
+def test_one_rule_may_ask_for_few_and_for_more_of_the_same(daemon: Daemon) -> None:
+    few, more = (
+        f"{{filter: {{users: [alice]}}, operation: count, condition: {{greater than: {n}}}}}"
+        for n in (0, 2)
+    )
+    daemon.load(both=f"trigger: {{category: logger}}\ncriteria: {{all: [{few}, {more}]}}")
+
+    for awards in (0, 0, 1):
+        daemon.store()
+        case = daemon.engine.consider(logged())
+        assert case is not None
+        assert daemon.engine.decide(case) == awards
+
+
 def test_another_message_is_asked_anew(daemon: Daemon) -> None:
     daemon.load(three=AT_LEAST.format(3))
 

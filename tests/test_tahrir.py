@@ -280,6 +280,34 @@ def test_a_person_with_another_address_is_found_by_the_nickname(
     assert standing == Standing(frozenset([("alice", "editor")]), frozenset(["bob"]))
 
 
+def test_since_when_a_badge_is_held_is_known_of_those_who_hold_it(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    since = datetime.datetime(2014, 9, 20, 12)
+    api.add_person("Alice@Example.org", nickname="somebody")
+    api.add_assertion("editor", "alice@example.org", since)
+    tahrir.award("tagger", "bob", None)
+
+    held = tahrir.held_since(["alice", "bob", "carol"], ["editor"])
+
+    assert held == {("alice", "editor"): since}
+
+
+def test_what_nobody_can_be_awarded_is_known_without_a_change(
+    tahrir: Tahrir, settings: Settings, api: TahrirDatabase
+) -> None:
+    api.session.execute(sa.text("UPDATE badges SET legacy = true WHERE id = 'tagger'"))
+    api.session.commit()
+    other = replace(EDITOR, id="other")
+
+    with statements(settings.tahrir_url) as sent:
+        found = tahrir.unawardable([EDITOR, TAGGER, other, replace(EDITOR, id="new", name="New")])
+
+    assert found.legacy == {"tagger"}
+    assert list(found.refused) == ["other"]
+    assert {statement.split()[0] for statement in sent} == {"SELECT"}
+
+
 def test_the_address_counts_before_the_nickname(tahrir: Tahrir, api: TahrirDatabase) -> None:
     """As it does for awards."""
     api.add_person("Alice@example.org", nickname="bob")

@@ -143,7 +143,10 @@ class Deployment:
 
 @contextmanager
 def failing_clearly() -> Iterator[None]:
-    """Turn what databases and other services say into one line for whoever called the command."""
+    """Turn what databases and other services say into one line for whoever called the command.
+
+    The same is done with Ctrl-C, unless somebody has something to show before.
+    """
     from sqlalchemy.exc import SQLAlchemyError
 
     from fedbadges.rules.criteria import Unavailable
@@ -151,6 +154,8 @@ def failing_clearly() -> Iterator[None]:
 
     try:
         yield
+    except KeyboardInterrupt:
+        raise CannotRun(["Stopped"]) from None
     except Unavailable as unavailable:
         raise CannotRun([str(unavailable)]) from unavailable
     except SQLAlchemyError as error:

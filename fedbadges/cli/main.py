@@ -9,12 +9,16 @@ import warnings
 import click
 
 from fedbadges.cli.check import check
+from fedbadges.cli.explain import explain
+from fedbadges.cli.how_far import progress
 from fedbadges.cli.schema import schema
 
 _EPILOG = """\b
 Examples:
   fedbadges check rules             every mistake in every rule below rules/
   fedbadges check --help            what else there is to it
+  fedbadges explain message.json    why it gives a badge to whom, and not to others
+  fedbadges progress alice          how far alice is with every badge
   fedbadges schema > rule.json      for editors, which then know the keys
 
 \b
@@ -37,4 +41,6 @@ def main() -> None:
 
 
 main.add_command(check)
+main.add_command(explain)
+main.add_command(progress)
 main.add_command(schema)

@@ -50,6 +50,14 @@ class Comparison:
             return math.ceil(self.threshold)
         return math.floor(self.threshold) + 1
 
+    @property
+    def needed(self) -> int | None:
+        """The count from which on it holds; None where it is no such condition."""
+        return self.enough if self.compare in (operator.ge, operator.gt) else None
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.threshold}"
+
     def holds(self, value: Any) -> bool:
         """Tell whether ``value`` satisfies the condition; raises TypeError if it is no number."""
         return bool(self.compare(value, self.threshold))
@@ -62,6 +70,10 @@ class LambdaCondition:
     expression: Expression
 
     enough = None
+    needed = None
+
+    def __str__(self) -> str:
+        return f"lambda: {self.expression.text}"
 
     def holds(self, value: Any) -> bool:
         """Tell whether the expression is true of ``value``; raises what it raises."""

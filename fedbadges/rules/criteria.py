@@ -33,13 +33,15 @@ class Question:
 
     ``recipient`` is None for criteria that do not name the candidate. ``memo`` belongs to the
     message: what was found out once for it holds for all its rules and candidates. ``shared``
-    belongs to all the messages that are decided together.
+    belongs to all the messages that are decided together. ``listener`` hears what is told; mostly
+    there is none.
     """
 
     message: Message
     recipient: str | None = None
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     shared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    listener: Callable[[str, Any], object] | None = field(default=None, compare=False, repr=False)
 
     def once(self, key: Any, compute: Callable[[], T]) -> T:
         """Give what ``compute`` gave for this key, computing it the first time only."""
@@ -48,6 +50,11 @@ class Question:
     def once_for_all(self, key: Any, compute: Callable[[], T]) -> T:
         """Do the same for what depends on the key alone, whichever the message."""
         return _once(self.shared, key, compute)
+
+    def tell(self, what: str, found: Any) -> None:
+        """Tell what an answer comes from, for those who ask why; mostly nobody listens."""
+        if self.listener is not None:
+            self.listener(what, found)
 
 
 Criteria = Check[Question]

@@ -15,12 +15,18 @@ from fedbadges.rules.templates import RECIPIENT
 class Count:
     """How many past messages there are."""
 
+    def __str__(self) -> str:
+        return "count"
+
 
 @dataclass(frozen=True)
 class LambdaOperation:
     """What an expression over ``query`` makes of the past messages."""
 
     expression: Expression
+
+    def __str__(self) -> str:
+        return f"lambda: {self.expression.text}"
 
 
 Operation = Count | LambdaOperation

@@ -23,6 +23,9 @@ MOST_CANDIDATES = 500
 #: Why there is no account for a name that stands behind so many others.
 PASSED_OVER = f"comes after {MOST_CANDIDATES} others"
 
+#: Why somebody gets no badges whom ``badges.banned_usernames`` lists.
+BANNED = "is among the banned usernames"
+
 #: An account name has at most this many characters.
 MAX_NAME = 64
 

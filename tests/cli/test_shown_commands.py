@@ -1,6 +1,7 @@
 """Every command that docs/rule-authors.rst shows is run, and prints what the page says."""
 
 import datetime
+import json
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.bus import fedmsg_body
-from support.databases import Databases, create_schemas, store_message
+from support.databases import Databases, create_schemas, store_message, tahrir
 
 from fedbadges.cli.checks.findings import CODES
 
@@ -24,12 +25,27 @@ def place(tmp_path: Path) -> Path:
     """Where somebody tries the commands: rules, and a deployment with a message of long ago."""
     directory = shutil.copytree(ROOT / "docs/examples/authors", tmp_path / "authors")
     databases = Databases(
-        "sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{directory}/datanommer.db"
+        "sqlite", f"sqlite:///{directory}/tahrir.db", f"sqlite:///{directory}/datanommer.db"
     )
     create_schemas(databases)
     message = {"topic": "org.fedoraproject.prod.wiki.article.edit", "timestamp": EDITED.timestamp()}
     store_message(databases, fedmsg_body("", {}) | message)
+    store_edits(databases, json.loads((directory / "messages/edit.json").read_text()))
     return directory
+
+
+def store_edits(databases: Databases, edit: dict) -> None:
+    """Stores an edit of the wiki that alice made, and those before; the first gave her a badge."""
+    for hours in range(36):
+        earlier = {"msg_id": f"2014-{hours}", "timestamp": edit["timestamp"] - 3600 * (hours + 1)}
+        store_message(databases, edit | earlier, ["alice"])
+    store_message(databases, edit, ["alice"])
+    with tahrir(databases) as database:
+        issuer = database.add_issuer("https://badges.example.org", "Example", "Example", "a@b.c")
+        database.add_badge("First Edit", "i.png", "You edited the wiki.", "c", issuer)
+        email = "alice@fedoraproject.org"
+        database.add_person(email=email, nickname="alice")
+        database.add_assertion("first-edit", email, datetime.datetime(2014, 9, 20), None)
 
 
 def run(command: str, directory: Path) -> str:

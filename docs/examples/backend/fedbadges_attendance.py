@@ -30,7 +30,10 @@ class Attended:
 
     def holds(self, subject: Question) -> bool:
         # Read once for a message, however many candidates and rules it has.
-        return subject.recipient in subject.once(self, self._read)
+        names = subject.once(self, self._read)
+        # Nobody hears it but those who ask why: `fedbadges explain`.
+        subject.tell("people on the list", len(names))
+        return subject.recipient in names
 
     def _read(self) -> set[str]:
         try:

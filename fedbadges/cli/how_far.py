@@ -1,0 +1,146 @@
+"""``fedbadges progress``: how far somebody is with every badge."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
+from fedbadges.cli.failures import CANNOT_RUN, CannotRun
+from fedbadges.cli.progress import advancing
+
+if TYPE_CHECKING:
+    from fedbadges.headway import Headway, Search
+
+_EPILOG = """\b
+Examples:
+  fedbadges progress alice
+  fedbadges progress --format json alice
+  fedbadges progress --rules rules/git alice
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("user")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to say it."
+)
+@with_deployment()
+def progress(deployment: Deployment, user: str, form: str) -> None:
+    """Say how far USER is with every badge.
+
+    Those that are closest to completion come first, those that USER holds last. The daemon's own
+    rules decide, for USER's latest messages in datanommer. Nothing is awarded, published or
+    written.
+    """
+    # Not at the top: these take a while to import, and completion and --help want to be fast.
+    from fedbadges.daemon import load_backends
+    from fedbadges.explanation import Inquiry, without_keeping
+    from fedbadges.headway import Search
+    from fedbadges.messages import fits_databases
+
+    if not fits_databases(user):
+        raise CannotRun([f"nobody can have the name {user!r}"])
+    # What a rule stumbles over shows in its own line.
+    logging.getLogger("fedbadges.engine").setLevel(logging.ERROR)
+    with failing_clearly():
+        settings = without_keeping(deployment.settings)
+        inquiry = Inquiry(settings, deployment.rules(load_backends(settings)))
+        search = Search(settings, inquiry, user)
+        complete = _work(search)
+        headways = search.headways()
+    if not search.concerns_somebody:
+        click.echo(f"datanommer and tahrir know nothing of {user!r}", err=True)
+    if form == "json":
+        data = {"user": user, "opted_out": search.opted_out, "complete": complete}
+        click.echo(json.dumps(data | {"badges": [_data(each) for each in headways]}, indent=2))
+    else:
+        _print(headways)
+    if search.interrupted:
+        raise CannotRun([search.interrupted])
+    if not complete:
+        click.echo("Stopped: not all was looked at", err=True)
+        raise SystemExit(CANNOT_RUN)
+
+
+def _work(search: Search) -> bool:
+    """Look and judge; gives whether nobody stopped it."""
+    try:
+        with advancing(search.portions, "Looking") as portions:
+            for portion in portions:
+                search.look(portion)
+        search.judge()
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _print(headways: Iterable[Headway]) -> None:
+    rows = [(each.rule.badge.id, *_words(each)) for each in headways]
+    if not sys.stdout.isatty():
+        width = max((len(badge) for badge, _, _ in rows), default=0)
+        for badge, text, _ in rows:
+            click.echo(f"{badge:{width}}  {text}")
+        return
+    # Not at the top: it is slow, and for people only.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("Badge", "Progress")
+    for badge, text, style in rows:
+        table.add_row(Text(badge), Text(text, style=style))
+    Console(highlight=False, emoji=False, markup=False).print(table)
+
+
+def _words(headway: Headway) -> tuple[str, str]:
+    """Say how far it is, and give its colour."""
+    from fedbadges.cli.explanations import day
+    from fedbadges.headway import State
+    from fedbadges.rules.problems import printable
+
+    since = "" if headway.since is None else f" since {day(headway.since)}"
+    counted = "" if headway.counted is None else f"{headway.counted}"
+    text, style = {
+        State.EARNED: (f"{counted or 'earned'}: the next such message gives it", "bold green"),
+        State.COUNTED: (counted, "yellow"),
+        State.UNCOUNTABLE: (f"not countable: {_why(headway)}", "dim"),
+        State.NOTHING: ("nothing yet", "dim"),
+        State.OPTED_OUT: ("opted out", "dim"),
+        State.UNKNOWN: ("not looked at", "red"),
+        State.HELD: (f"held{since}", "green"),
+    }[headway.state]
+    return printable(text), style
+
+
+def _why(headway: Headway) -> str:
+    """Say why there is nothing to count, in a few words."""
+    from fedbadges.cli.parts import parts_of_criteria, why_not
+
+    if headway.criteria is None:
+        return ""
+    if headway.criteria.answer:
+        return "there is no account of this name"
+    return why_not(parts_of_criteria(headway.rule, headway.criteria))
+
+
+def _data(headway: Headway) -> dict[str, Any]:
+    from fedbadges.headway import State
+
+    counted, message = headway.counted, headway.message
+    return {
+        "badge": headway.rule.badge.id,
+        "name": headway.rule.badge.name,
+        "state": headway.state.value,
+        "count": counted and counted.value,
+        "needed": counted and counted.needed,
+        "at_least": counted and counted.at_least,
+        "since": headway.since and headway.since.isoformat(),
+        "message": message and message.msg_id,
+        "why": _why(headway) if headway.state is State.UNCOUNTABLE else None,
+    }

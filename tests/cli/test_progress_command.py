@@ -1,0 +1,268 @@
+"""``fedbadges progress``: how far somebody is with every badge."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from support.builders import statements
+from support.commanded import Commanded, question
+from support.databases import Databases
+from tahrir_api.model import Person
+
+from fedbadges import headway
+from fedbadges.daemon import load_backends
+from fedbadges.databases import engine as database_engine
+from fedbadges.explanation import Inquiry, without_keeping
+from fedbadges.headway import Search
+from fedbadges.rules.loader import load_directory
+
+NAMED = 'recipient: "%(msg.user)s"\n'
+TRIGGER = "trigger: {{topic: {}}}\n"
+
+
+def counting(topic: str, at_least: int) -> str:
+    """Returns a rule that counts somebody's messages of a topic."""
+    condition = f"{{greater than or equal to: {at_least}}}"
+    return f"{TRIGGER.format(topic)}criteria: {question('%(topic)s', condition)}\n{NAMED}"
+
+
+def asking(criteria: str) -> str:
+    """Returns a rule with these criteria for those who push."""
+    return f"{TRIGGER.format('git.receive')}criteria: {criteria}\n{NAMED}"
+
+
+@pytest.fixture
+def desk(database: Databases, tmp_path: Path) -> Commanded:
+    return Commanded(database, tmp_path)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Commanded:
+    """A deployment on SQLite, for what has nothing to do with databases."""
+    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    return Commanded(databases, tmp_path)
+
+
+def push(desk: Commanded, times: int, user: str = "alice", **envelope: Any) -> None:
+    for _ in range(times):
+        desk.store("git.receive", [user], {"user": user}, **envelope)
+
+
+def shown(desk: Commanded, *arguments: str) -> dict[str, str]:
+    """Returns what is printed of each badge, in its order."""
+    done = desk.call("progress", *(arguments or ("alice",)))
+    assert done.exit_code == 0, done.stderr
+    lines = (line.split(maxsplit=1) for line in done.stdout.splitlines())
+    return dict(lines)
+
+
+def test_it_says_how_far_somebody_is_closest_first(desk: Commanded) -> None:
+    for name, rule in {
+        "far": counting("git.receive", 50),
+        "near": counting("git.receive", 5),
+        "earned": counting("git.receive", 3),
+        "other": counting("wiki.edit", 7),
+        "got": counting("git.receive", 1),
+    }.items():
+        desk.write(name, rule)
+    desk.tahrir.award("got", "alice", None)
+    push(desk, 4)
+    push(desk, 9, "bob")
+
+    found = shown(desk)
+
+    assert found.pop("got").startswith("held since 20")
+    assert list(found.items()) == [
+        ("earned", "4 of 3: the next such message gives it"),
+        ("near", "4 of 5"),
+        ("far", "4 of 50"),
+        ("other", "0 of 7"),
+    ]
+
+
+def test_json_has_the_same(desk: Commanded) -> None:
+    desk.write("near", counting("git.receive", 5))
+    push(desk, 1, msg_id="2014-1")
+
+    done = desk.call("progress", "--format", "json", "Alice")
+
+    assert json.loads(done.stdout) == {
+        "user": "Alice",
+        "opted_out": False,
+        "complete": True,
+        "badges": [
+            {
+                "badge": "near",
+                "name": "near",
+                "state": "counted",
+                "count": 1,
+                "needed": 5,
+                "at_least": False,
+                "since": None,
+                "message": "2014-1",
+                "why": None,
+            }
+        ],
+    }
+
+
+def test_who_opted_out_gets_nothing(desk: Commanded) -> None:
+    desk.write("near", counting("git.receive", 5))
+    desk.write("got", counting("git.receive", 1))
+    desk.tahrir.award("got", "alice", None)
+    with database_engine(desk.settings.tahrir_url).begin() as connection:
+        connection.execute(sa.update(Person).values(opt_out=True))
+    push(desk, 1)
+
+    found = shown(desk)
+
+    assert found["near"] == "opted out"
+    assert found["got"].startswith("held since 20")
+
+
+@pytest.mark.parametrize(
+    ("criteria", "said"),
+    [
+        (question("%(topic)s", "{less than: 1}"),
+         "not countable: it depends on datanommer count, less than 1; the value is at least 2"),
+        (question("%(topic)s", "{lambda: value > 5}"),
+         "not countable: it depends on datanommer count, lambda: value > 5; the value is 2"),
+        (question("%(msg.nobody)s", "{greater than: 1}"),
+         "not countable: the message has no msg.nobody"),
+        (question("%(topic)s", "{greater than: 3}", "len([m for m in query.all() if m.topic])"),
+         "2 of 4"),
+        (f"{{not: {question('%(topic)s', '{greater than: 1}')}}}",
+         "not countable: not datanommer count, greater than 1"),
+        (f"{{any: [{question('%(topic)s', '{greater than: 9}')},"
+         f" {question('%(topic)s', '{greater than: 4}')}]}}",
+         "2 of 5"),
+        (f"{{all: [{question('%(topic)s', '{greater than: 1}')},"
+         f" {question('%(topic)s', '{greater than: 4}')},"
+         f" {question('x', '{greater than: 0}')}]}}",
+         "2 of 5"),
+    ],
+)  # fmt: skip
+def test_it_says_what_can_be_counted_and_else_why_not(
+    quick: Commanded, criteria: str, said: str
+) -> None:
+    quick.write("odd", asking(criteria))
+    push(quick, 2)
+
+    assert shown(quick)["odd"] == said
+
+
+def test_a_message_that_triggers_nothing_is_no_message(quick: Commanded) -> None:
+    """How much of what the rule counts there is, nobody knows without a message of its kind."""
+    quick.write("odd", asking(question("%(topic)s", "{greater than: 1}")).replace("receive", "x"))
+    quick.write(
+        "big",
+        counting("git.receive", 3).replace(
+            "topic: git.receive", "all: [{topic: git.receive}, {lambda: \"msg['msg']['big']\"}]"
+        ),
+    )
+    quick.write(
+        "whole",
+        asking(
+            '{filter: {topics: ["git.y"]}, operation: count, condition: {greater than: 3}}'
+        ).replace("receive", "y"),
+    )
+    push(quick, 2)
+
+    assert shown(quick) == {"odd": "0 of 2", "big": "nothing yet", "whole": "nothing yet"}
+
+
+def test_the_latest_message_counts(quick: Commanded) -> None:
+    quick.write("seen", asking(question("%(msg.seen)s", "{greater than: 4}")))
+    for day, topic in ((1, "a"), (3, "c"), (2, "b")):
+        quick.store(
+            "git.receive",
+            ["alice"],
+            {"user": "alice", "seen": topic},
+            msg_id=f"2014-{day}",
+            timestamp=1_400_000_000 + day,
+        )
+
+    done = quick.call("progress", "--format", "json", "alice")
+
+    assert json.loads(done.stdout)["badges"][0]["message"] == "2014-3"
+
+
+def test_a_seldom_topic_is_found_behind_a_frequent_one(desk: Commanded) -> None:
+    desk.write("seldom", counting("wiki.edit", 2))
+    desk.write("often", counting("git.receive", 500).replace("topic: git.receive", "category: git"))
+    desk.store("wiki.edit", ["alice"], {"user": "alice"}, timestamp=1_400_000_000)
+    push(desk, 120)
+
+    assert shown(desk) == {"seldom": "1 of 2", "often": "120 of 500"}
+
+
+def test_it_is_one_pass_however_many_rules_there_are(desk: Commanded) -> None:
+    for number in range(1, 31):
+        desk.write(f"rule-{number}", counting("git.receive", number))
+    push(desk, 10)
+    settings = without_keeping(desk.settings)
+    inquiry = Inquiry(settings, load_directory(desk.rules, load_backends(settings)).rules)
+
+    with statements(settings.history_url) as sent:
+        search = Search(settings, inquiry, "alice")
+        for portion in search.portions:
+            search.look(portion)
+        search.judge()
+
+    assert len(search.headways()) == 30
+    # Which messages, their bodies, their users; the user's number, and one count for the series.
+    assert len(sent) <= 5
+
+
+def test_nobody_knows_a_stranger(desk: Commanded) -> None:
+    desk.write("near", counting("git.receive", 5))
+
+    done = desk.call("progress", "[red]nobody[/red]")
+
+    assert done.stdout == "near  0 of 5\n"
+    assert done.stderr == "datanommer and tahrir know nothing of '[red]nobody[/red]'\n"
+
+
+@pytest.mark.parametrize("name", ["", "a\x00", "a" * 300])
+def test_a_name_that_nobody_can_have(quick: Commanded, name: str) -> None:
+    done = quick.call("progress", name)
+
+    assert (done.exit_code, done.stderr) == (2, f"nobody can have the name {name!r}\n")
+
+
+def test_who_is_away_leaves_what_they_would_have_said(quick: Commanded) -> None:
+    quick.configure(**{"libravatar.url": "http://127.0.0.1:9/avatar"})
+    quick.write("near", counting("git.receive", 5))
+    quick.write("seen", asking("{libravatar: {exists: Yes}}").replace("git.receive", "wiki.edit"))
+    push(quick, 1)
+    quick.store("wiki.edit", ["alice"], {"user": "alice"})
+
+    done = quick.call("progress", "alice")
+
+    assert done.exit_code == 2
+    assert done.stdout == "near  1 of 5\nseen  not looked at\n"
+    assert done.stderr.startswith("Libravatar at http://127.0.0.1:9/avatar: ")
+
+
+def test_ctrl_c_leaves_what_was_found(quick: Commanded, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick.write("near", counting("git.receive", 5))
+    quick.write("got", counting("git.receive", 1))
+    quick.tahrir.award("got", "alice", None)
+    push(quick, 1)
+
+    def interrupted(self: Search, portion: object) -> Iterator[object]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(headway.Search, "look", interrupted)
+
+    done = quick.call("progress", "alice")
+
+    assert done.exit_code == 2
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["near", "not"],
+        ["got", "held"],
+    ]
+    assert done.stderr == "Stopped: not all was looked at\n"

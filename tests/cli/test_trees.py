@@ -1,0 +1,64 @@
+"""Trees of text: off a terminal, on one, and where there is no Unicode."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Mapping
+
+SCRIPT = r"""
+from fedbadges.cli.trees import Branch, print_trees
+odd = Branch("[red]b[/red] \x1b[31m\n", (Branch("é"),), "green")
+print_trees([Branch("a", (odd, Branch("c")))])
+"""
+
+
+def run(encoding: str) -> bytes:
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", SCRIPT]
+    return subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+
+
+def run_on_terminal(**variables: str) -> str:
+    """Returns what somebody sees."""
+    ours, theirs = pty.openpty()
+    environment: Mapping[str, str] = os.environ | {"TERM": "xterm", "COLUMNS": "80"} | variables
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdout=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 1000):
+                shown += part
+        except OSError:  # the other side is closed
+            pass
+        assert process.wait() == 0
+    os.close(ours)
+    return shown.decode()
+
+
+def test_off_a_terminal_it_is_plain() -> None:
+    assert run("utf-8").decode() == (
+        "a\n"
+        "├─ [red]b[/red] \\x1b[31m\\n\n"
+        "│  └─ é\n"
+        "└─ c\n"
+    )  # fmt: skip
+
+
+def test_where_there_is_no_unicode_it_does_without() -> None:
+    assert run("ascii").decode() == (
+        "a\n"
+        "|- [red]b[/red] \\x1b[31m\\n\n"
+        "|  `- \\xe9\n"
+        "`- c\n"
+    )  # fmt: skip
+
+
+def test_on_a_terminal_what_is_in_it_is_text_all_the_same() -> None:
+    shown = run_on_terminal()
+
+    assert "[red]b[/red] \\x1b[31m\\n" in shown
+    assert "\x1b[32m" in shown
+    assert "\x1b[31m" not in shown

@@ -1,0 +1,68 @@
+"""A deployment that commands are called for: its configuration, rules and databases."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from click.testing import Result
+
+from fedbadges.daemon import load_backends
+from fedbadges.history import History
+from fedbadges.rules.loader import load_directory
+from fedbadges.tahrir import Tahrir
+from support.builders import make_config, make_message, make_settings
+from support.command import fedbadges
+from support.databases import Databases, create_schemas
+from support.rules import rule
+
+
+class Commanded:
+    """Databases and rules below a directory, and the command that is told of them."""
+
+    def __init__(self, databases: Databases, directory: Path) -> None:
+        self.directory = directory
+        self.rules = directory / "rules"
+        self.rules.mkdir()
+        self.databases = databases
+        create_schemas(databases)
+        self.settings = make_settings(databases, self.rules, banned_usernames=["robot"])
+        self.tahrir = Tahrir(self.settings)
+        self.history = History(self.settings)
+        self.configure()
+
+    def configure(self, **keys: Any) -> None:
+        """Writes the configuration; ``keys`` are those below ``badges.``."""
+        config = make_config(self.databases, self.rules) | {"endpoints": {}}
+        config |= {f"badges.{name}": value for name, value in keys.items()}
+        (self.directory / "config.py").write_text(f"config = {config!r}")
+
+    def write(self, name: str, body: str) -> Path:
+        """Writes a rule, and makes tahrir know its badge."""
+        path = self.rules / f"{name}.yml"
+        path.write_text(rule(name, body))
+        loaded = load_directory(self.rules, load_backends(self.settings))
+        assert not loaded.problems
+        self.tahrir.publish_badges(each.badge for each in loaded.rules)
+        return path
+
+    def store(self, topic: str, users: Iterable[str], msg: Any = None, **envelope: Any) -> None:
+        """Stores a message in datanommer."""
+        self.history.record(make_message(topic, msg, **envelope), users, [])
+
+    def call(self, name: str, *arguments: str | Path, **options: Any) -> Result:
+        """Calls a command for this deployment."""
+        return fedbadges(name, "--config", self.directory / "config.py", *arguments, **options)
+
+
+def question(topics: str, condition: str, operation: str = "count") -> str:
+    """Returns a question to datanommer about the candidate's messages."""
+    return yaml.safe_dump(
+        {
+            "filter": {"topics": [topics], "users": ["%(recipient)s"]},
+            "operation": operation if operation == "count" else {"lambda": operation},
+            "condition": yaml.safe_load(condition),
+        },
+        default_flow_style=True,
+        width=10_000,
+    ).strip()
