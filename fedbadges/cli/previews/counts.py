@@ -1,0 +1,165 @@
+"""How far people got, and how many of them any threshold would reach."""
+
+from __future__ import annotations
+
+import math
+import operator
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from fedbadges.rules.conditions import Comparison, Condition
+
+Number = int | float
+
+#: 1, 2, 5, 10, 25, 50, 100, 250 and so on: where bins begin, and thresholds worth a look.
+LADDER = (1, 2, 5, *(step * 10**power for power in range(14) for step in (10, 25, 50)))
+
+#: What is more, or less than its contrary, counts as so much: nobody did anything as often.
+LIMIT = 10**15
+
+#: Bins of equal width are about as many as these at most.
+_MOST_BINS = 20
+
+#: Where the greatest is so many times the least, bins of equal width say little.
+_WIDE = 10
+
+#: The rule's own threshold makes no bin that is narrower than this part of the one it splits.
+_APART = 4
+
+
+@dataclass(frozen=True)
+class Bin:
+    """How many people got at least to ``low`` but not to ``high``, which None leaves open.
+
+    ``awarded`` is whether the rule gives them its badge; None where it has no such threshold.
+    """
+
+    low: Number
+    high: Number | None
+    people: int
+    awarded: bool | None
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """How many people would get the badge for ``at_least`` so many; ``own`` is the rule's."""
+
+    at_least: Number
+    awards: int
+    own: bool
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The highest count that each person reached.
+
+    ``own`` is the least count for which the rule gives its badge; None where more is not better.
+    """
+
+    peaks: Mapping[str, Number]
+    own: Number | None
+
+    @cached_property
+    def _values(self) -> list[Number]:
+        return sorted(self.peaks.values())
+
+    def awards(self, at_least: Number) -> int:
+        """Count the people who got to ``at_least``."""
+        return len(self._values) - bisect_left(self._values, at_least)
+
+    @cached_property
+    def bins(self) -> tuple[Bin, ...]:
+        """Sort all people into bins; one of these begins at the rule's own threshold."""
+        if not self._values:
+            return ()
+        edges = _with_own(_edges(self._values[0], self._values[-1]), self.own)
+        highs: list[Number | None] = [*edges[1:]]
+        if self.own is not None and self.own >= edges[-1]:
+            highs.append(None)
+        return tuple(
+            Bin(
+                low,
+                high,
+                self.awards(low) - (0 if high is None else self.awards(high)),
+                None if self.own is None else low >= self.own,
+            )
+            for low, high in zip(edges, highs, strict=False)
+        )
+
+    @cached_property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        """Give the rule's own threshold among others that somebody reached."""
+        if self.own is None:
+            return ()
+        reached = {step for step in LADDER if self.awards(step)}
+        return tuple(
+            Threshold(step, self.awards(step), step == self.own)
+            for step in sorted(reached | {self.own})
+        )
+
+
+def counts_of(peaks: Mapping[str, Number], condition: Condition) -> Counts:
+    """Make counts of what people reached, and of the condition for it."""
+    usable = {
+        name: max(-LIMIT, min(LIMIT, value)) for name, value in peaks.items() if value == value
+    }
+    whole = all(isinstance(value, int) for value in usable.values())
+    return Counts(usable, _own(condition, whole=whole))
+
+
+def shown(number: Number) -> str:
+    """Write a number for people."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
+
+
+def span(bin_: Bin) -> str:
+    """Write which numbers a bin is for."""
+    if bin_.high is None:
+        return f"{shown(bin_.low)} or more"
+    if isinstance(bin_.low, int) and isinstance(bin_.high, int):
+        last = bin_.high - 1
+        return shown(last) if last == bin_.low else f"{bin_.low} to {last}"
+    return f"{shown(bin_.low)} to {shown(bin_.high)}"
+
+
+def _own(condition: Condition, *, whole: bool) -> Number | None:
+    """Say from which count on a condition holds, if that is how it works."""
+    if not isinstance(condition, Comparison):
+        return None
+    threshold = condition.threshold
+    if condition.compare not in (operator.ge, operator.gt) or not -LIMIT < threshold < LIMIT:
+        return None
+    if whole:
+        return condition.enough
+    if condition.compare is operator.gt:
+        return math.nextafter(threshold, math.inf)
+    return threshold
+
+
+def _edges(least: Number, greatest: Number) -> list[Number]:
+    """Say where bins begin; the last of these is where they end, above the greatest."""
+    if greatest > _MOST_BINS and greatest >= _WIDE * max(least, 1) and least >= 0:
+        steps = [0, *LADDER]
+        below = [step for step in steps if step <= least]
+        return [below[-1], *(step for step in steps if least < step <= greatest), _next(greatest)]
+    width = next(step for step in LADDER if (greatest - least) / step < _MOST_BINS)
+    first = math.floor(least / width)
+    last = math.floor(greatest / width) + 1
+    return [number * width for number in range(first, last + 1)]
+
+
+def _next(greatest: Number) -> int:
+    return next((step for step in LADDER if step > greatest), 10 * LIMIT)
+
+
+def _with_own(edges: list[Number], own: Number | None) -> list[Number]:
+    """Put the rule's own threshold among the edges, in place of those that are hardly another."""
+    if own is None or own in edges:
+        return edges
+    first, *others, end = edges
+    at = bisect_left(edges, own)
+    least = (edges[at] - edges[at - 1]) / _APART if 0 < at < len(edges) else 0
+    apart = [edge for edge in others if abs(edge - own) >= least]
+    return sorted([first, *apart, end, own])
