@@ -7,12 +7,13 @@ import itertools
 import logging
 import reprlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from urllib.parse import quote
+from typing import Protocol
 
 from fedbadges.accounts import EVERYBODY, Accounts
+from fedbadges.links import link_to
 from fedbadges.messages import Message
 from fedbadges.once import Throttle
 from fedbadges.rules.criteria import Foreseeing, Question, Unavailable
@@ -22,14 +23,11 @@ from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, Found, acco
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import Missing
 from fedbadges.settings import Settings
-from fedbadges.tahrir import Given, Standing, Tahrir
+from fedbadges.tahrir import Given, Standing
 from fedbadges.usernames import Usernames
 from fedbadges.words import shown
 
 log = logging.getLogger(__name__)
-
-#: tahrir's column for the link of an award holds this many characters.
-_MAX_LINK = 256
 
 #: What a rule's own code may raise: anything, and ``exit()`` is not to end the thread.
 _RULES_OWN = (Exception, SystemExit)
@@ -40,6 +38,16 @@ Shared = dict[object, object]
 
 #: The rules that a message triggered, with some people for each.
 People = tuple[tuple[Rule, tuple[str, ...]], ...]
+
+
+class Roll(Protocol):
+    """Who holds what: tahrir, or what stands for it."""
+
+    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
+        """Tell of these people and badges who holds what, and who opted out."""
+
+    def award(self, badge_id: str, username: str, link: str | None) -> Given | None:
+        """Give a badge; None where there is nothing to tell of it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ class Engine:
     def __init__(
         self,
         settings: Settings,
-        tahrir: Tahrir,
+        tahrir: Roll,
         usernames: Usernames,
         rules: RuleSet,
         on_award: Callable[[Given], None],
@@ -252,7 +260,7 @@ class Engine:
             )
 
     def _award(self, rule: Rule, name: str, message: Message) -> int:
-        given = self._tahrir.award(rule.badge.id, name, self._link(message))
+        given = self._tahrir.award(rule.badge.id, name, link_to(message, self._settings))
         if given is None:
             log.debug("%s has %s by now, or has opted out", name, rule.badge.id)
             return 0
@@ -268,16 +276,6 @@ class Engine:
         )
         self._on_award(given)
         return 1
-
-    def _link(self, message: Message) -> str | None:
-        """Link to the message in datagrepper, where it has an id and tahrir can hold the link."""
-        if message.msg_id is None:
-            return None
-        link = (
-            f"{self._settings.datagrepper_url}/id"
-            f"?id={quote(message.msg_id, safe='')}&is_raw=true&size=extra-large"
-        )
-        return link if len(link) <= _MAX_LINK else None
 
 
 def _case(named: Named, standing: Standing) -> Case | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,8 +94,8 @@ class Notice:
 class Standing:
     """What tahrir knows of some people and badges: held ones as (username, badge id)."""
 
-    held: frozenset[tuple[str, str]]
-    opted_out: frozenset[str]
+    held: Set[tuple[str, str]]
+    opted_out: Set[str]
 
     def allows(self, username: str, badge_id: str) -> bool:
         """Tell whether this person could still get this badge."""
