@@ -9,12 +9,14 @@ import warnings
 import click
 
 from fedbadges.cli.check import check
+from fedbadges.cli.preview import preview
 from fedbadges.cli.schema import schema
 
 _EPILOG = """\b
 Examples:
   fedbadges check rules             every mistake in every rule below rules/
   fedbadges check --help            what else there is to it
+  fedbadges preview scribe          who would have the badge by now
   fedbadges schema > rule.json      for editors, which then know the keys
 
 \b
@@ -37,4 +39,5 @@ def main() -> None:
 
 
 main.add_command(check)
+main.add_command(preview)
 main.add_command(schema)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 
-from fedbadges.rules.conditions import Comparison, Condition
-
-Number = int | float
+from fedbadges.history import PastMessages
+from fedbadges.rules.conditions import Comparison
+from fedbadges.rules.criteria import Criteria
 
 #: 1, 2, 5, 10, 25, 50, 100, 250 and so on: where bins begin, and thresholds worth a look.
 LADDER = (1, 2, 5, *(step * 10**power for power in range(14) for step in (10, 25, 50)))
@@ -36,8 +35,8 @@ class Bin:
     ``awarded`` is whether the rule gives them its badge; None where it has no such threshold.
     """
 
-    low: Number
-    high: Number | None
+    low: int
+    high: int | None
     people: int
     awarded: bool | None
 
@@ -46,7 +45,7 @@ class Bin:
 class Threshold:
     """How many people would get the badge for ``at_least`` so many; ``own`` is the rule's."""
 
-    at_least: Number
+    at_least: int
     awards: int
     own: bool
 
@@ -58,14 +57,14 @@ class Counts:
     ``own`` is the least count for which the rule gives its badge; None where more is not better.
     """
 
-    peaks: Mapping[str, Number]
-    own: Number | None
+    peaks: Mapping[str, int]
+    own: int | None
 
     @cached_property
-    def _values(self) -> list[Number]:
+    def _values(self) -> list[int]:
         return sorted(self.peaks.values())
 
-    def awards(self, at_least: Number) -> int:
+    def awards(self, at_least: int) -> int:
         """Count the people who got to ``at_least``."""
         return len(self._values) - bisect_left(self._values, at_least)
 
@@ -75,7 +74,7 @@ class Counts:
         if not self._values:
             return ()
         edges = _with_own(_edges(self._values[0], self._values[-1]), self.own)
-        highs: list[Number | None] = [*edges[1:]]
+        highs: list[int | None] = [*edges[1:]]
         if self.own is not None and self.own >= edges[-1]:
             highs.append(None)
         return tuple(
@@ -100,66 +99,62 @@ class Counts:
         )
 
 
-def counts_of(peaks: Mapping[str, Number], condition: Condition) -> Counts:
-    """Make counts of what people reached, and of the condition for it."""
+def counts_of(criteria: Criteria, peaks: Mapping[str, int], earners: Set[str]) -> Counts | None:
+    """Make counts of what people reached, where the criteria are one count.
+
+    Who got there and is none of the ``earners`` has no account, and is left out.
+    """
+    if not isinstance(criteria, PastMessages) or not isinstance(criteria.condition, Comparison):
+        return None
+    if not earners <= peaks.keys():  # not everything that was compared is a whole number
+        return None
+    condition = criteria.condition
     usable = {
-        name: max(-LIMIT, min(LIMIT, value)) for name, value in peaks.items() if value == value
+        name: max(-LIMIT, min(LIMIT, value))
+        for name, value in peaks.items()
+        if name in earners or not condition.holds(value)
     }
-    whole = all(isinstance(value, int) for value in usable.values())
-    return Counts(usable, _own(condition, whole=whole))
-
-
-def shown(number: Number) -> str:
-    """Write a number for people."""
-    return str(number) if isinstance(number, int) else f"{number:g}"
+    return Counts(usable, _own(condition))
 
 
 def span(bin_: Bin) -> str:
     """Write which numbers a bin is for."""
     if bin_.high is None:
-        return f"{shown(bin_.low)} or more"
-    if isinstance(bin_.low, int) and isinstance(bin_.high, int):
-        last = bin_.high - 1
-        return shown(last) if last == bin_.low else f"{bin_.low} to {last}"
-    return f"{shown(bin_.low)} to {shown(bin_.high)}"
+        return f"{bin_.low} or more"
+    last = bin_.high - 1
+    return str(last) if last == bin_.low else f"{bin_.low} to {last}"
 
 
-def _own(condition: Condition, *, whole: bool) -> Number | None:
+def _own(condition: Comparison) -> int | None:
     """Say from which count on a condition holds, if that is how it works."""
-    if not isinstance(condition, Comparison):
+    if condition.compare not in (operator.ge, operator.gt):
         return None
-    threshold = condition.threshold
-    if condition.compare not in (operator.ge, operator.gt) or not -LIMIT < threshold < LIMIT:
-        return None
-    if whole:
-        return condition.enough
-    if condition.compare is operator.gt:
-        return math.nextafter(threshold, math.inf)
-    return threshold
+    enough = condition.enough
+    return enough if enough is not None and -LIMIT < enough <= LIMIT else None
 
 
-def _edges(least: Number, greatest: Number) -> list[Number]:
+def _edges(least: int, greatest: int) -> list[int]:
     """Say where bins begin; the last of these is where they end, above the greatest."""
     if greatest > _MOST_BINS and greatest >= _WIDE * max(least, 1) and least >= 0:
         steps = [0, *LADDER]
         below = [step for step in steps if step <= least]
         return [below[-1], *(step for step in steps if least < step <= greatest), _next(greatest)]
-    width = next(step for step in LADDER if (greatest - least) / step < _MOST_BINS)
-    first = math.floor(least / width)
-    last = math.floor(greatest / width) + 1
+    width = next(step for step in LADDER if (greatest - least) // step < _MOST_BINS)
+    first = least // width
+    last = greatest // width + 1
     return [number * width for number in range(first, last + 1)]
 
 
-def _next(greatest: Number) -> int:
+def _next(greatest: int) -> int:
     return next((step for step in LADDER if step > greatest), 10 * LIMIT)
 
 
-def _with_own(edges: list[Number], own: Number | None) -> list[Number]:
+def _with_own(edges: list[int], own: int | None) -> list[int]:
     """Put the rule's own threshold among the edges, in place of those that are hardly another."""
     if own is None or own in edges:
         return edges
     first, *others, end = edges
     at = bisect_left(edges, own)
-    least = (edges[at] - edges[at - 1]) / _APART if 0 < at < len(edges) else 0
+    least = (edges[at] - edges[at - 1]) // _APART if 0 < at < len(edges) else 0
     apart = [edge for edge in others if abs(edge - own) >= least]
     return sorted([first, *apart, end, own])

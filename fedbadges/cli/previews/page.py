@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from importlib.resources import files
 
-from fedbadges.cli.previews.counts import Counts, shown
+from fedbadges.cli.previews.counts import Counts
 from fedbadges.cli.previews.markup import Markup, joined, tag
 from fedbadges.cli.previews.plots import curve, histogram
 from fedbadges.cli.previews.preview import Earner, Preview
@@ -20,9 +20,14 @@ def page(preview: Preview, made: date) -> str:
     main = tag(
         "main",
         _header(preview),
-        *_plots(preview),
-        *_thresholds(preview.counts),
-        tag("section", tag("h2", "The rule"), tag("pre", tag("code", preview.text))),
+        tag(
+            "div",
+            *_curve(preview),
+            *_histogram(preview.counts),
+            *_thresholds(preview.counts),
+            tag("section", tag("h2", "The rule"), tag("pre", tag("code", preview.text))),
+            class_="columns",
+        ),
         *_earners(preview),
         tag("footer", f"Made by fedbadges on {made}, from {preview.read} messages."),
     )
@@ -63,31 +68,27 @@ def _header(preview: Preview) -> Markup:
     )
 
 
-def _plots(preview: Preview) -> Iterator[Markup]:
-    figures = []
-    if preview.earners:
-        unit, periods = preview.over_time
-        best = max(periods, key=lambda each: each.awards)
-        figures.append(
-            tag(
-                "figure",
-                tag("h2", "Awards over time"),
-                curve([earner.when for earner in preview.earners]),
-                tag("figcaption", f"The most in one {unit}: {best.awards}, in {best.name}."),
-            )
-        )
-    counts = preview.counts
+def _curve(preview: Preview) -> Iterator[Markup]:
+    if not preview.earners:
+        return
+    unit, periods = preview.over_time
+    most = max(periods, key=lambda each: each.awards)
+    yield tag(
+        "figure",
+        tag("h2", "Awards over time"),
+        curve([earner.when for earner in preview.earners]),
+        tag("figcaption", f"The most in one {unit}: {most.awards}, in {most.name}."),
+    )
+
+
+def _histogram(counts: Counts | None) -> Iterator[Markup]:
     if counts is not None and counts.bins:
-        figures.append(
-            tag(
-                "figure",
-                tag("h2", "How far people got"),
-                histogram(counts),
-                tag("figcaption", "Each person once, by the highest count that they reached."),
-            )
+        yield tag(
+            "figure",
+            tag("h2", "How far people got"),
+            histogram(counts),
+            tag("figcaption", "Each person once, by the highest count that they reached."),
         )
-    if figures:
-        yield tag("div", *figures, class_="plots two" if len(figures) > 1 else "plots")
 
 
 def _thresholds(counts: Counts | None) -> Iterator[Markup]:
@@ -97,9 +98,9 @@ def _thresholds(counts: Counts | None) -> Iterator[Markup]:
     rows = [
         tag(
             "tr",
-            tag("td", shown(each.at_least)),
+            tag("td", str(each.at_least)),
             tag("td", str(each.awards)),
-            tag("td", "the rule's own" if each.own else f"{each.awards - own:+}"),
+            tag("td", "the rule's" if each.own else f"{each.awards - own:+}"),
             **({"class_": "own"} if each.own else {}),
         )
         for each in counts.thresholds

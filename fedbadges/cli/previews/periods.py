@@ -1,4 +1,4 @@
-"""Awards over time, in days, months or years."""
+"""Awards over time, in days, months, quarters or years."""
 
 from __future__ import annotations
 
@@ -42,6 +42,10 @@ _UNITS: Mapping[str, _Unit] = {
     "month": _Unit(
         lambda when: when.year * 12 + when.month - 1,
         lambda number: f"{number // 12:04}-{number % 12 + 1:02}",
+    ),
+    "quarter": _Unit(
+        lambda when: when.year * 4 + (when.month - 1) // 3,
+        lambda number: f"{number // 4:04}-Q{number % 4 + 1}",
     ),
     "year": _years(1),
     "decade": _years(10),

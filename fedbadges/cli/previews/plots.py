@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from fedbadges.cli.previews.counts import LADDER, Counts, shown, span
+from fedbadges.cli.previews.counts import LADDER, Counts, span
 from fedbadges.cli.previews.markup import Markup, joined, tag
 
 #: Units of the plots, which are as many pixels or so on a phone.
-_WIDTH = 400
+_WIDTH = 340
 _ROW = 26
-_CHARACTER = 7.7
+_CHARACTER = 8
 _GAP = 8
 
 #: Where the curve is drawn: left, top, right and bottom.
-_LEFT, _TOP, _RIGHT, _BOTTOM = 46, 10, 392, 210
-_HEIGHT = 240
+_LEFT, _TOP, _RIGHT, _BOTTOM = 44, 8, 334, 180
+_HEIGHT = 208
 
 _MOST_TICKS = 5
 
@@ -77,12 +77,12 @@ def _told(counts: Counts) -> str:
     told = "; ".join(f"{span(each)}: {each.people}" for each in counts.bins)
     if counts.own is None:
         return f"{told}."
-    return f"{told}. The badge begins at {shown(counts.own)}."
+    return f"{told}. The badge begins at {counts.own}."
 
 
 def _threshold(counts: Counts, top: float) -> Markup:
     assert counts.own is not None
-    words = f"the badge, from {shown(counts.own)} on"
+    words = f"the badge, from {counts.own} on"
     line = top + _ROW - 3
     return joined(
         tag("text", words, x=_WIDTH, y=top + _ROW * 0.7 - 3, text_anchor="end", class_="mark"),

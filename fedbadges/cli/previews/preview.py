@@ -19,7 +19,6 @@ class Earner:
     user: str
     when: datetime
     topic: str
-    msg_id: str | None
     link: str | None
 
 
@@ -28,7 +27,7 @@ class Preview:
     """What a rule, whose file has this ``text``, would have done; the earners oldest first.
 
     ``counts`` is None for criteria that are no one count. Of ``total`` messages of the history,
-    ``read`` were looked at.
+    ``read`` were looked at; not ``complete`` where somebody stopped it.
     """
 
     badge: Badge
@@ -38,11 +37,7 @@ class Preview:
     counts: Counts | None
     read: int
     total: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether all of the history was looked at."""
-        return self.read >= self.total
+    complete: bool
 
     @cached_property
     def over_time(self) -> tuple[str, tuple[Period, ...]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-from fedbadges.cli.previews.counts import Bin, Counts, Threshold, shown, span
+from fedbadges.cli.previews.counts import Bin, Counts, Threshold, span
 from fedbadges.cli.previews.preview import Earner, Preview
 from fedbadges.rules.problems import printable
 
@@ -69,7 +69,7 @@ def _earners(earners: Sequence[Earner], limit: int) -> Iterator[Line]:
         yield [
             (f"{earner.when:%Y-%m-%d %H:%M}  ", _QUIET),
             (f"{printable(earner.user):<{longest}}", ""),
-            (f"  {printable(earner.msg_id or earner.topic)}", _QUIET),
+            (f"  {printable(earner.topic)}", _QUIET),
         ]
     if len(earners) > limit:
         yield [(f"and {len(earners) - limit} more", _QUIET)]
@@ -82,7 +82,7 @@ def _histogram(counts: Counts, width: int) -> Iterator[Line]:
     yield from chart[:before]
     if counts.own is not None:
         awards = counts.awards(counts.own)
-        words = f" {shown(counts.own)}: from here on they have it, {awards} of {len(counts.peaks)} "
+        words = f" {counts.own}: from here on they have it, {awards} of {len(counts.peaks)} "
         yield [(f"──{words}".ljust(width - 2, "─"), _GIVEN)]
     yield from chart[before:]
 
@@ -116,7 +116,7 @@ def _bar(number: int, most: int, room: int) -> str:
 def _thresholds(thresholds: Sequence[Threshold]) -> Iterator[Line]:
     if not thresholds:
         return
-    numbers = [shown(each.at_least) for each in thresholds]
+    numbers = [str(each.at_least) for each in thresholds]
     longest = max(len("at least"), *map(len, numbers))
     yield [(f"{'at least':>{longest}}  awards", _QUIET)]
     for number, each in zip(numbers, thresholds, strict=True):
