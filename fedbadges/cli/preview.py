@@ -68,8 +68,7 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
     if html is not None:
         _write(html, found)
     if not found.complete:
-        looked = f"{found.read} of {found.total} messages were looked at"
-        click.echo(f"Stopped: {looked}", err=True)
+        click.echo("Stopped before the end of the history", err=True)
     raise SystemExit(GOOD if found.complete or found.earners else CANNOT_RUN)
 
 
@@ -93,8 +92,15 @@ def _preview(deployment: Deployment, name: str) -> Preview:
         with following("Reading the history", lambda: (replay.done, replay.total)):
             for earned in replay.run([rule]):
                 message = earned.message
-                link = link_to(message, settings)
-                earners.append(Earner(earned.username, message.sent, message.topic, link))
+                earners.append(
+                    Earner(
+                        earned.username,
+                        message.sent,
+                        message.topic,
+                        message.msg_id,
+                        link_to(message, settings),
+                    )
+                )
     except KeyboardInterrupt:
         complete = False
     names = {earner.user for earner in earners}

@@ -40,6 +40,7 @@ def _earner(earner: Earner) -> dict[str, Any]:
         "username": earner.user,
         "when": f"{earner.when.isoformat()}Z",
         "topic": earner.topic,
+        "msg_id": earner.msg_id,
         "link": earner.link,
     }
 

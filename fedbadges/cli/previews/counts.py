@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +13,10 @@ from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Criteria
 
 #: 1, 2, 5, 10, 25, 50, 100, 250 and so on: where bins begin, and thresholds worth a look.
-LADDER = (1, 2, 5, *(step * 10**power for power in range(14) for step in (10, 25, 50)))
+LADDER = (1, 2, 5, *(step * 10**power for power in range(11) for step in (10, 25, 50)))
 
 #: What is more, or less than its contrary, counts as so much: nobody did anything as often.
-LIMIT = 10**15
+LIMIT = 10**11
 
 #: Bins of equal width are about as many as these at most.
 _MOST_BINS = 20
@@ -137,16 +137,11 @@ def _edges(least: int, greatest: int) -> list[int]:
     """Say where bins begin; the last of these is where they end, above the greatest."""
     if greatest > _MOST_BINS and greatest >= _WIDE * max(least, 1) and least >= 0:
         steps = [0, *LADDER]
-        below = [step for step in steps if step <= least]
-        return [below[-1], *(step for step in steps if least < step <= greatest), _next(greatest)]
+        return steps[bisect_right(steps, least) - 1 : bisect_right(steps, greatest) + 1]
     width = next(step for step in LADDER if (greatest - least) // step < _MOST_BINS)
     first = least // width
     last = greatest // width + 1
     return [number * width for number in range(first, last + 1)]
-
-
-def _next(greatest: int) -> int:
-    return next((step for step in LADDER if step > greatest), 10 * LIMIT)
 
 
 def _with_own(edges: list[int], own: int | None) -> list[int]:

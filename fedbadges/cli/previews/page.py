@@ -54,17 +54,12 @@ def _head(title: str, style: str) -> Markup:
 
 def _header(preview: Preview) -> Markup:
     badge = preview.badge
-    stopped = (
-        "Stopped before the end of the history: "
-        f"{preview.read} of {preview.total} messages were looked at."
-    )
     return tag(
         "header",
         tag("p", f"Preview of the badge {badge.id}", class_="quiet"),
         tag("h1", badge.name),
         tag("p", badge.description),
         tag("p", preview.summary, class_="summary"),
-        *([] if preview.complete else [tag("p", stopped, class_="stopped")]),
     )
 
 
@@ -77,7 +72,7 @@ def _curve(preview: Preview) -> Iterator[Markup]:
         "figure",
         tag("h2", "Awards over time"),
         curve([earner.when for earner in preview.earners]),
-        tag("figcaption", f"The most in one {unit}: {most.awards}, in {most.name}."),
+        tag("figcaption", f"The most in one {unit}: {most.awards} ({most.name})."),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 #: More periods than these nobody reads.
-_MOST = 36
+_MOST = 24
 
 
 @dataclass(frozen=True)

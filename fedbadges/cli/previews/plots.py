@@ -45,7 +45,7 @@ def curve(moments: Sequence[datetime]) -> Markup:
 def histogram(counts: Counts) -> Markup:
     """Draw how many people got how far, and where the badge begins."""
     names = [span(each) for each in counts.bins]
-    left = min(_CHARACTER * max(map(len, names)), _WIDTH * 0.65) + _GAP
+    left = _CHARACTER * max(map(len, names)) + _GAP
     most = max(each.people for each in counts.bins)
     room = _WIDTH - left - _GAP - _CHARACTER * len(str(most))
     drawn: list[Markup] = []

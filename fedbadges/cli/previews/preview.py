@@ -19,6 +19,7 @@ class Earner:
     user: str
     when: datetime
     topic: str
+    msg_id: str | None
     link: str | None
 
 
@@ -47,6 +48,11 @@ class Preview:
     @property
     def summary(self) -> str:
         """Say the most of it in one line."""
+        if self.complete:
+            return self._people()
+        return f"{self._people()} Only {self.read} of {self.total} messages were looked at."
+
+    def _people(self) -> str:
         if not self.earners:
             return "Nobody would have it."
         first, last = self.earners[0], self.earners[-1]
