@@ -42,10 +42,10 @@ def following(what: str, reached: Callable[[], tuple[int, int]]) -> Iterator[Non
     class Following(Progress):
         def get_renderables(self) -> Iterable[RenderableType]:
             done, total = reached()
-            self.update(task, completed=done, total=total or None)
+            for task in self.task_ids:
+                self.update(task, completed=done, total=total or None)
             return super().get_renderables()
 
-    progress = Following(console=Console(stderr=True), transient=True)
-    task = progress.add_task(what, total=None)
-    with progress:
+    with Following(console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(what, total=None)
         yield
