@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,4 +125,4 @@ def _write(path: Path, found: Preview) -> None:
         path.write_bytes(content)
     except OSError as error:
         raise CannotRun([f"--html: {path} cannot be written: {error.strerror or error}"]) from None
-    click.echo(f"{path}: {len(content)} bytes", err=True)
+    click.echo(f"{path}: {math.ceil(len(content) / 1000)} kB", err=True)

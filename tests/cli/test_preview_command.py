@@ -2,13 +2,14 @@
 
 import datetime
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from support.builders import make_config
+from support.builders import make_config, wipe
 from support.bus import fedmsg_body
 from support.command import fedbadges
 from support.databases import Databases, awards, create_schemas, store_message, tahrir
@@ -34,19 +35,25 @@ recipient: "%(msg.user)s"
 """
 
 
+@pytest.fixture(scope="module")
+def databases(shared_database: Databases) -> Databases:
+    create_schemas(shared_database)
+    return shared_database
+
+
 @pytest.fixture
-def wiki(database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Databases:
+def wiki(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Databases:
     """A deployment in the directory where commands are called, with its rule and its history."""
-    create_schemas(database)
+    wipe(databases)
     for name, edits in EDITORS.items():
-        store(database, ((day, name) for day in range(edits)))
+        store(databases, ((day, name) for day in range(edits)))
     (tmp_path / "rules").mkdir()
-    config = make_config(database, tmp_path / "rules") | {"endpoints": {}}
+    config = make_config(databases, tmp_path / "rules") | {"endpoints": {}}
     (tmp_path / "fedmsg.d").mkdir()
     (tmp_path / "fedmsg.d/badges.py").write_text(f"config = {config!r}\n")
     monkeypatch.chdir(tmp_path)
     write(RULE)
-    return database
+    return databases
 
 
 def store(database: Databases, edits: Iterable[tuple[int, str]], **msg: object) -> None:
@@ -229,7 +236,7 @@ def test_the_page_is_a_file_whose_name_and_size_are_said(wiki: Databases) -> Non
 
     assert done.exit_code == 0
     assert "3 people would have it" in done.stdout
-    assert done.stderr == f"page.html: {Path('page.html').stat().st_size} bytes\n"
+    assert done.stderr == f"page.html: {math.ceil(Path('page.html').stat().st_size / 1000)} kB\n"
     text = Path("page.html").read_text()
     assert text.startswith("<!DOCTYPE html>\n")
     assert "id?id=2014-carol-2&amp;is_raw=true" in text
