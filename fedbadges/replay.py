@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fedbadges.accounts import make_accounts
+from fedbadges.ahead import ahead
 from fedbadges.archive import body_of
 from fedbadges.bounded import Bounded
 from fedbadges.chronicle import Chronicle, Entry, Head
@@ -95,10 +96,15 @@ class Replay:
         )
         self.done, self.total = 0, self._chronicle.begin()
         interested = _Interested(chosen, self._past)
-        for heads in self._chronicle.heads():
-            entries = self._chronicle.entries([head for head in heads if interested.anybody(head)])
+        for count, entries in ahead(self._portions(interested)):
             yield from self._go_over(entries, engine, roll, interested)
-            self.done += len(heads)
+            self.done += count
+
+    def _portions(self, interested: _Interested) -> Iterator[tuple[int, list[Entry]]]:
+        """Read the history: how many messages, and those of them that somebody wants to see."""
+        for heads in self._chronicle.heads():
+            wanted = [head for head in heads if interested.anybody(head)]
+            yield len(heads), self._chronicle.entries(wanted)
 
     def _go_over(
         self, entries: Sequence[Entry], engine: Engine, roll: _Roll, interested: _Interested
@@ -209,7 +215,7 @@ def _measure(
             raise
         except (Exception, SystemExit):  # the engine says what goes wrong with it
             continue
-        if isinstance(value, int):
+        if isinstance(value, int) and not isinstance(value, bool):
             peaks[name] = max(peaks.get(name, value), value)
 
 
