@@ -22,8 +22,8 @@ from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
+from fedbadges.running import Passes, Scope, Tallies, Tally
 from fedbadges.settings import Settings
-from fedbadges.tallies import Passes, Scope, Tallies, Tally
 from fedbadges.watches import Watches
 
 _NAME = "datanommer"

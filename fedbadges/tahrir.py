@@ -141,7 +141,7 @@ class Award:
 class Handout:
     """What became of many awards: those given, and those refused, with what went wrong."""
 
-    given: tuple[Given, ...] = ()
+    given: tuple[tuple[Award, Given], ...] = ()
     refused: tuple[tuple[Award, Exception], ...] = ()
 
 
@@ -177,14 +177,14 @@ class Tahrir:
         """Ask for all these people and badges at once: who holds what, and who opted out."""
         held: set[tuple[str, str]] = set()
         opted_out: set[str] = set()
-        for name, row in self._known_of(usernames, badge_ids):
+        for name, row in self._rows(usernames, badge_ids):
             if row.opt_out:
                 opted_out.add(name)
             if row.badge_id is not None:
                 held.add((name, row.badge_id))
         return Standing(frozenset(held), frozenset(opted_out))
 
-    def _known_of(
+    def _rows(
         self, usernames: Iterable[str], badge_ids: Iterable[str]
     ) -> Iterator[tuple[str, Any]]:
         names, ids = sorted(set(usernames)), sorted(set(badge_ids))
@@ -246,7 +246,7 @@ class Tahrir:
             except Exception as error:  # what one award stumbles over must not cost the others
                 refused.append((award, error))
             else:
-                given += [] if done is None else [done]
+                given += [] if done is None else [(award, done)]
         return Handout(tuple(given), tuple(refused))
 
     def adjust_ranks(self, person_ids: Iterable[int]) -> tuple[Notice, ...]:
@@ -269,11 +269,11 @@ class Tahrir:
             session.commit()
             return notices
 
-    def _award_all(self, wanted: list[Award]) -> list[Given]:
+    def _award_all(self, wanted: list[Award]) -> list[tuple[Award, Given]]:
         names, ids = {each.username for each in wanted}, {each.badge_id for each in wanted}
         known: dict[str, Any] = {}
         held: set[tuple[int, str | None]] = set()
-        for name, row in self._known_of(names, ids):
+        for name, row in self._rows(names, ids):
             known.setdefault(name, row)
             held.add((row.number, row.badge_id))
         with self._session() as (session, api, _):
@@ -289,7 +289,7 @@ class Tahrir:
                     continue
                 held.add((person.number, award.badge_id))
                 session.add(_assertion(award, person))
-                given.append(_given(person, badges[award.badge_id]))
+                given.append((award, _given(person, badges[award.badge_id])))
             session.commit()
             return given
 

@@ -1,6 +1,5 @@
 """A replay finds what a daemon would have awarded that was there from the beginning."""
 
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 from support.builders import make_settings, wipe
 from support.databases import Databases, create_schemas
 from support.made_up import histories, rule_texts
-from support.past import Told, awarded, earned, live
+from support.past import Told, earned, live
 
 from fedbadges.daemon import load_backends
 from fedbadges.replay import Replay

@@ -13,9 +13,9 @@ from tahrir_api.model import Assertion, Person
 from fedbadges.archive import Archive
 from fedbadges.databases import engine as database_engine
 from fedbadges.engine import Engine
+from fedbadges.links import link_to
 from fedbadges.messages import category_of, parse_message
 from fedbadges.replay import Earned
-from fedbadges.links import link_to
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.settings import Settings
