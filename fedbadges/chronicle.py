@@ -39,6 +39,12 @@ _CONTENTS = select(
     _ROWS.c.headers,
     type_coerce(_ROWS.c.msg, String()).label("text"),
 ).where(one_of(_ROWS.c.id, listed("numbers")))
+_REPEATED = (
+    select(_ROWS.c.msg_id)
+    .where(one_of(_ROWS.c.msg_id, listed("wanted")))
+    .group_by(_ROWS.c.msg_id)
+    .having(func.count() > 1)
+)
 
 
 def _names(kind: Any, table: Any) -> Any:
@@ -115,11 +121,14 @@ class Chronicle:
 
     def __init__(self, settings: Settings) -> None:
         self._reader = reader(settings.history_url, settings.prepare_statements)
+        self._last = 0
 
-    def count(self) -> int:
-        """Count all messages."""
+    def begin(self) -> int:
+        """Take what is there now for the whole history, and count its messages."""
         with asking(_NAME), self._reader.connect() as connection:
-            return connection.scalar(select(func.count()).select_from(_ROWS)) or 0
+            row = connection.execute(select(func.max(_ROWS.c.id), func.count())).one()
+        self._last = row[0] or 0
+        return int(row[1])
 
     def heads(self) -> Iterator[list[Head]]:
         """Give all messages in portions, the oldest first."""
@@ -128,8 +137,17 @@ class Chronicle:
             yield portion
             last = portion[-1].position
 
+    def repeated(self, entries: Sequence[Entry]) -> set[str]:
+        """Tell which of these messages' ids other messages have as well."""
+        wanted = {entry.msg_id for entry in entries}
+        asked = {"wanted": [msg_id for msg_id in wanted if msg_id is not None]}
+        with asking(_NAME), self._reader.connect() as connection:
+            return set(connection.execute(_REPEATED, asked).scalars())
+
     def entries(self, heads: Sequence[Head]) -> list[Entry]:
         """Read the rest of some messages, in their order."""
+        if not heads:
+            return []
         asked = {"numbers": [head.number for head in heads]}
         with asking(_NAME), self._reader.connect() as connection:
             rows = {(row.timestamp, row.id): row for row in connection.execute(_CONTENTS, asked)}
@@ -149,7 +167,7 @@ class Chronicle:
         ]
 
     def _after(self, last: Position | None) -> list[Head]:
-        asked = _HEADS.limit(_PORTION)
+        asked = _HEADS.where(_ROWS.c.id <= self._last).limit(_PORTION)
         if last is not None:
             asked = asked.where(tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(*last))
             # The same again, in words that an index serves in any database.

@@ -7,13 +7,14 @@ stands a roll of who has earned what so far.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from fedbadges.accounts import make_accounts
+from fedbadges.ahead import ahead
 from fedbadges.archive import body_of
+from fedbadges.bounded import Bounded
 from fedbadges.chronicle import Chronicle, Entry, Head
 from fedbadges.daemon import load_backends
 from fedbadges.engine import Engine, Named, Shared
@@ -27,6 +28,9 @@ from fedbadges.rules.rule import Rule
 from fedbadges.settings import Settings
 from fedbadges.tahrir import Given, Standing
 from fedbadges.usernames import Usernames
+
+#: Of how many topics it is remembered who is interested in them.
+_MOST_TOPICS = 10_000
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,12 @@ class Replay:
 
     def __init__(self, settings: Settings, people: Standings | None = None) -> None:
         self._settings = settings
+        self._people = people
         self._chronicle = Chronicle(settings)
-        self._past = Hindsight(settings)
+        self._past = Hindsight(settings, self._chronicle)
         self._usernames = Usernames(settings.fedmsg)
         self._accounts = make_accounts(settings)
-        self._roll = _Roll(people)
-        self._peaks: dict[str, dict[str, int]] = defaultdict(dict)
+        self._peaks: dict[str, dict[str, int]] = {}
         self.backends: Backends = {
             **load_backends(settings),
             DEFAULT_BACKEND: Datanommer(settings, self._past),
@@ -80,65 +84,52 @@ class Replay:
     def run(self, rules: Iterable[Rule], *, measure: bool = True) -> Iterator[Earned]:
         """Tell who earned what, the oldest first; raises Unavailable.
 
-        Without ``measure`` there are no peaks, which saves what finding them costs.
+        Without ``measure`` there are no peaks, which saves what finding them costs. What is stored
+        meanwhile is not looked at.
         """
         chosen = RuleSet(rules)
+        self._past.begin(chosen)
+        roll = _Roll(self._people)
+        self._peaks = {rule.badge.id: {} for rule in chosen if measure and _has_peaks(rule)}
         engine = Engine(
-            self._settings,
-            self._roll,
-            self._usernames,
-            chosen,
-            lambda given: None,
-            self._accounts,
+            self._settings, roll, self._usernames, chosen, lambda given: None, self._accounts
         )
-        measured = [rule for rule in chosen if measure and _has_peaks(rule)]
-        self.total = self._chronicle.count()
+        self.done, self.total = 0, self._chronicle.begin()
+        interested = _Interested(chosen, self._past)
+        for count, entries in ahead(self._portions(interested)):
+            yield from self._go_over(entries, engine, roll, interested)
+            self.done += count
+
+    def _portions(self, interested: _Interested) -> Iterator[tuple[int, list[Entry]]]:
+        """Read the history: how many messages, and those of them that somebody wants to see."""
         for heads in self._chronicle.heads():
-            yield from self._go_over(heads, engine, {rule.badge.id for rule in measured})
-            self.done += len(heads)
-        self.total = self.done
+            wanted = [head for head in heads if interested.anybody(head)]
+            yield len(heads), self._chronicle.entries(wanted)
 
     def _go_over(
-        self, heads: Sequence[Head], engine: Engine, measured: set[str]
+        self, entries: Sequence[Entry], engine: Engine, roll: _Roll, interested: _Interested
     ) -> Iterator[Earned]:
-        entries = self._chronicle.entries(heads)
-        named = [_named(entry, engine) for entry in entries]
-        self._roll.meet(
-            name for each in named if each for _, names in each.people for name in names
-        )
+        named = [_named(entry, engine) if interested.rules(entry) else None for entry in entries]
+        roll.meet(name for each in named if each for _, names in each.people for name in names)
+        self._past.look_ahead(entries)
         for entry, each in zip(entries, named, strict=True):
             self._past.see(entry)
             if each is not None:
-                yield from self._decide(each, engine, measured)
+                yield from self._decide(each, engine, roll)
 
-    def _decide(self, named: Named, engine: Engine, measured: set[str]) -> Iterator[Earned]:
+    def _decide(self, named: Named, engine: Engine, roll: _Roll) -> Iterator[Earned]:
         shared: Shared = {}
         for rule, names in named.people:
-            if rule.badge.id in measured:
-                self._measure(rule, names, named.message, shared)
+            peaks = self._peaks.get(rule.badge.id)
+            if peaks is not None:
+                _measure(peaks, rule, roll.without_opted_out(names), named.message, shared)
         (case,) = engine.cases([named])
         if case is None:
             return
         engine.decide(case, shared)
         rules = {rule.badge.id: rule for rule, _ in case.candidates}
-        for badge_id, name in self._roll.take():
+        for badge_id, name in roll.take():
             yield Earned(rules[badge_id], name, named.message)
-
-    def _measure(self, rule: Rule, names: Iterable[str], message: Message, shared: Shared) -> None:
-        assert isinstance(rule.criteria, PastMessages)
-        peaks = self._peaks[rule.badge.id]
-        for name in names:
-            if self._roll.has_opted_out(name):
-                continue
-            question = Question(message, name if rule.names_recipient else None, shared=shared)
-            try:
-                value = rule.criteria.value(question)
-            except Unavailable:
-                raise
-            except (Exception, SystemExit):  # the engine says what goes wrong with it
-                continue
-            if isinstance(value, int):
-                peaks[name] = max(peaks.get(name, value), value)
 
 
 class _Roll:
@@ -154,14 +145,16 @@ class _Roll:
 
     def meet(self, names: Iterable[str]) -> None:
         """Ask who of those that were not met before has opted out."""
+        if self._people is None:
+            return
         new = set(names) - self._met
-        self._met |= new
-        if new and self._people is not None:
+        if new:
+            self._met |= new
             self._opted_out |= self._people.standing(new, ()).opted_out
 
-    def has_opted_out(self, name: str) -> bool:
-        """Tell whether somebody who was met has opted out."""
-        return name in self._opted_out
+    def without_opted_out(self, names: Iterable[str]) -> list[str]:
+        """Give those who have not opted out, of people who were met."""
+        return [name for name in names if name not in self._opted_out]
 
     def take(self) -> list[tuple[str, str]]:
         """Give what was earned since the last time: badge ids and names."""
@@ -169,20 +162,61 @@ class _Roll:
         return new
 
     def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
-        """Tell who holds what by now, and who opted out, of everybody."""
+        """Tell who holds what by now, and who opted out: of everybody."""
         return self._standing
 
     def award(self, badge_id: str, username: str, link: str | None) -> Given | None:
         """Take note; there is nothing to tell anybody."""
-        if (username, badge_id) not in self._held:
-            self._held.add((username, badge_id))
-            self._new.append((badge_id, username))
+        self._held.add((username, badge_id))
+        self._new.append((badge_id, username))
         return None
+
+
+class _Interested:
+    """Who wants to see a message, by its topic: the rules, or only the past."""
+
+    def __init__(self, rules: RuleSet, past: Hindsight) -> None:
+        self._rules = rules
+        self._past = past
+        self._known: Bounded[tuple[str, str], tuple[bool, bool]] = Bounded(_MOST_TOPICS)
+
+    def anybody(self, message: Head | Entry) -> bool:
+        """Tell whether anybody is interested."""
+        return any(self._find(message))
+
+    def rules(self, message: Head | Entry) -> bool:
+        """Tell whether it can trigger a rule."""
+        return self._find(message)[0]
+
+    def _find(self, message: Head | Entry) -> tuple[bool, bool]:
+        key = message.topic, message.category
+        known = self._known.get(key)
+        if known is None:
+            concerned = self._rules.concerned(Message(message.topic, {}, 0.0))
+            known = bool(concerned), self._past.is_interested(*key)
+            self._known[key] = known
+        return known
 
 
 def _has_peaks(rule: Rule) -> bool:
     criteria = rule.criteria
     return isinstance(criteria, PastMessages) and isinstance(criteria.condition, Comparison)
+
+
+def _measure(
+    peaks: dict[str, int], rule: Rule, names: Iterable[str], message: Message, shared: Shared
+) -> None:
+    assert isinstance(rule.criteria, PastMessages)
+    for name in names:
+        question = Question(message, name if rule.names_recipient else None, shared=shared)
+        try:
+            value = rule.criteria.value(question)
+        except Unavailable:
+            raise
+        except (Exception, SystemExit):  # the engine says what goes wrong with it
+            continue
+        if isinstance(value, int) and not isinstance(value, bool):
+            peaks[name] = max(peaks.get(name, value), value)
 
 
 def _named(entry: Entry, engine: Engine) -> Named | None:

@@ -8,6 +8,7 @@ import warnings
 
 import click
 
+from fedbadges.cli.backfill import backfill
 from fedbadges.cli.check import check
 from fedbadges.cli.preview import preview
 from fedbadges.cli.schema import schema
@@ -17,6 +18,7 @@ Examples:
   fedbadges check rules             every mistake in every rule below rules/
   fedbadges check --help            what else there is to it
   fedbadges preview scribe          who would have the badge by now
+  fedbadges backfill scribe         who has earned a badge by now; --award gives it
   fedbadges schema > rule.json      for editors, which then know the keys
 
 \b
@@ -38,6 +40,7 @@ def main() -> None:
     logging.getLogger("fedmsg").setLevel(logging.CRITICAL)
 
 
+main.add_command(backfill)
 main.add_command(check)
 main.add_command(preview)
 main.add_command(schema)
