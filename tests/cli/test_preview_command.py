@@ -312,6 +312,7 @@ def test_terminals_get_colours_and_their_width(wiki: Databases) -> None:
     shown = on_terminal(COMMAND, "preview", "scribe")
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
 
+    assert "Reading the history" in plain
     assert "\x1b[32m█" in shown
     assert max(len(line) for line in plain.splitlines() if "█" in line) <= 60
     assert "With another threshold\r\n  at least  awards\r\n" in plain

@@ -33,4 +33,6 @@ def joined(*content: str) -> Markup:
 
 def _escaped(text: str) -> str:
     """Write text for HTML: what is not printed, such as marks that turn the line, as its code."""
-    return "\n".join(html.escape(printable(line)) for line in text.split("\n"))
+    if not text.isprintable():
+        text = "\n".join(printable(line) for line in text.split("\n"))
+    return html.escape(text)
