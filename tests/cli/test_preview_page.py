@@ -3,6 +3,7 @@
 import datetime
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,8 +99,18 @@ SPOILT = made(
     text="\n".join(HOSTILE),
 )
 NOBODY = made({"alice": 3}, 50)
-UNCOUNTABLE = Preview(ORDINARY.badge, "scribe.yml", TEXT, ORDINARY.earners, None, 1000, 1000, True)
-PREVIEWS = {"ordinary": ORDINARY, "spoilt": SPOILT, "nobody": NOBODY, "uncountable": UNCOUNTABLE}
+UNCOUNTABLE = replace(ORDINARY, counts=None, read=1000, complete=True)
+LAST_DAY = replace(
+    NOBODY, earners=(replace(ORDINARY.earners[0], when=datetime.datetime.max),), counts=None
+)
+PREVIEWS = {
+    "ordinary": ORDINARY,
+    "spoilt": SPOILT,
+    "nobody": NOBODY,
+    "uncountable": UNCOUNTABLE,
+    "last day": LAST_DAY,
+}
+CROWD = made({f"user{number}": number for number in range(12_000)}, 3)
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +176,11 @@ def test_the_dark_is_dark(browser: Chromium, tmp_path: Path) -> None:
     assert max(dark) < 60
 
 
-def test_text_of_plots_is_large_enough_on_a_phone(browser: Chromium, tmp_path: Path) -> None:
-    browser.show(stored(tmp_path, ORDINARY), 360)
+@pytest.mark.parametrize("preview", [ORDINARY, CROWD, LAST_DAY], ids=["some", "crowd", "one"])
+def test_text_of_plots_is_large_enough_on_a_phone(
+    browser: Chromium, tmp_path: Path, preview: Preview
+) -> None:
+    browser.show(stored(tmp_path, preview), 360)
 
     scale = "Math.min(...[...document.querySelectorAll('svg')].map(each => each.getScreenCTM().a))"
     size = "parseFloat(getComputedStyle(document.querySelector('svg text')).fontSize)"

@@ -71,7 +71,7 @@ def _curve(preview: Preview) -> Iterator[Markup]:
     yield tag(
         "figure",
         tag("h2", "Awards over time"),
-        curve([earner.when for earner in preview.earners]),
+        curve(sorted(earner.when for earner in preview.earners)),
         tag("figcaption", f"The most in one {unit}: {most.awards} ({most.name})."),
     )
 

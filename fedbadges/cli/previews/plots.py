@@ -14,8 +14,8 @@ _ROW = 26
 _CHARACTER = 8
 _GAP = 8
 
-#: Where the curve is drawn: left, top, right and bottom.
-_LEFT, _TOP, _RIGHT, _BOTTOM = 44, 8, 334, 180
+#: Where the curve is drawn, to the right of its numbers.
+_TOP, _RIGHT, _BOTTOM = 8, 334, 180
 _HEIGHT = 208
 
 _MOST_TICKS = 5
@@ -25,18 +25,19 @@ def curve(moments: Sequence[datetime]) -> Markup:
     """Draw how many would have the badge by when; ``moments`` of awards, the oldest first."""
     first, last = moments[0], moments[-1]
     length = max(last - first, timedelta(days=1))
+    most = len(moments)
+    left = _CHARACTER * len(str(most)) + 2 * _GAP
     points: dict[float, int] = {}
     for total, moment in enumerate(moments, 1):
-        points[round(_LEFT + (_RIGHT - _LEFT) * ((moment - first) / length), 1)] = total
-    most = len(moments)
+        points[round(left + (_RIGHT - left) * ((moment - first) / length), 1)] = total
     line = "".join(f"H{x}V{_height(total, most)}" for x, total in points.items())
-    start, end = f"M{_LEFT} {_height(0, most)}", f"H{_RIGHT}"
+    start, end = f"M{left} {_height(0, most)}", f"H{_RIGHT}"
     return _svg(
         "Awards over time",
         f"From the first award on {first.date()} to {most} in all on {last.date()}.",
         _HEIGHT,
-        *_heights(most),
-        *_dates(first, first + length),
+        *_heights(left, most),
+        *_dates(left, first, last),
         tag("path", d=f"{start}{line}{end}V{_height(0, most)}Z", class_="area"),
         tag("path", d=f"{start}{line}{end}", class_="curve"),
     )
@@ -94,18 +95,20 @@ def _height(total: int, most: int) -> float:
     return round(_BOTTOM - (_BOTTOM - _TOP) * total / most, 1)
 
 
-def _heights(most: int) -> Iterator[Markup]:
+def _heights(left: float, most: int) -> Iterator[Markup]:
     step = next(step for step in LADDER if most / step < _MOST_TICKS)
     for total in range(0, most + 1, step):
         y = _height(total, most)
-        yield tag("line", x1=_LEFT, x2=_RIGHT, y1=y, y2=y, class_="grid")
-        yield tag("text", str(total), x=_LEFT - _GAP, y=y + 5, text_anchor="end")
+        yield tag("line", x1=left, x2=_RIGHT, y1=y, y2=y, class_="grid")
+        yield tag("text", str(total), x=left - _GAP, y=y + 5, text_anchor="end")
 
 
-def _dates(first: datetime, last: datetime) -> Iterator[Markup]:
-    places = [(_LEFT, first, "start"), (_RIGHT, last, "end")]
+def _dates(left: float, first: datetime, last: datetime) -> Iterator[Markup]:
+    places = [(left, first, "start")]
     if last - first > timedelta(days=2):
-        places.insert(1, ((_LEFT + _RIGHT) // 2, first + (last - first) / 2, "middle"))
+        places.append(((left + _RIGHT) / 2, first + (last - first) / 2, "middle"))
+    if last - first >= timedelta(days=1):
+        places.append((_RIGHT, last, "end"))
     for x, when, anchor in places:
         yield tag("line", x1=x, x2=x, y1=_BOTTOM, y2=_BOTTOM + 5, class_="grid")
         yield tag("text", str(when.date()), x=x, y=_BOTTOM + 22, text_anchor=anchor)
