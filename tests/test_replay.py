@@ -1,6 +1,5 @@
 """A replay finds what a daemon would have awarded that was there from the beginning."""
 
-
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples

@@ -59,7 +59,7 @@ class Storage:
                 self._store(connection, told)
 
     def _store(self, connection: sa.Connection, told: Told) -> None:
-        topic = PREFIX + told.topic
+        topic = told.topic if told.topic.startswith(("org.", "io.")) else PREFIX + told.topic
         columns = {
             "id": told.number,
             "msg_id": told.id,
