@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import and_, exc, func, or_, select, update
+from sqlalchemy import and_, exc, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import (
@@ -68,6 +68,11 @@ _EXACTLY = Prepared(_of_people(one_of(Person.email, listed("emails"))))
 _IN_LOWER_CASE = Prepared(
     _of_people(or_(one_of(_ADDRESS, listed("emails")), one_of(_NICKNAME, listed("names"))))
 )
+
+
+_NEW_PEOPLE = select(
+    Person.id.label("number"), Person.email, Person.nickname, Person.opt_out
+).where(one_of(Person.nickname, listed("names")))
 
 
 # What tahrir_api's make_leaderboard computes, without making an object of everybody: those with as
@@ -293,13 +298,14 @@ class Tahrir:
             session.commit()
             return given
 
-    def _add_people(self, session: Session, names: list[str]) -> dict[str, _New]:
-        people = [Person(email=self._settings.email_of(name), nickname=name) for name in names]
-        session.add_all(people)
-        session.flush()
-        return {
-            person.nickname: _New(person.id, person.email, person.nickname) for person in people
-        }
+    def _add_people(self, session: Session, names: list[str]) -> dict[str, Any]:
+        """Make these people; gives them by name, with the columns of ``_of_people``."""
+        if not names:
+            return {}
+        new = [{"email": self._settings.email_of(name), "nickname": name} for name in names]
+        session.execute(insert(Person), new)
+        made = session.execute(_NEW_PEOPLE, {"names": names})
+        return {row.nickname: row for row in made}
 
     def _award(
         self, badge_id: str, username: str, link: str | None, issued_on: datetime.datetime
@@ -342,16 +348,6 @@ class Tahrir:
         with asking(_NAME), Session(self._engine, autoflush=False) as session:
             api = TahrirDatabase(session=session, autocommit=False, notification_callback=announce)
             yield session, api, notices
-
-
-@dataclass(frozen=True)
-class _New:
-    """A person whom tahrir did not know before."""
-
-    number: int
-    email: str
-    nickname: str
-    opt_out: bool = False
 
 
 def _assertion(award: Award, person: Any) -> Assertion:

@@ -98,6 +98,7 @@ _COMMON = ("topics", "users")
 filters = st.one_of(
     st.fixed_dictionaries({key: _KEYS[key] for key in _COMMON}),
     st.fixed_dictionaries({"users": _USERS, "start": _KEYS["start"]}, optional={"topics": _TOPICS}),
+    st.fixed_dictionaries({"msg_id": _KEYS["msg_id"]}, optional={"users": _USERS}),
     st.lists(st.sampled_from(list(_KEYS)), min_size=1, max_size=3, unique=True).flatmap(
         lambda keys: st.fixed_dictionaries({key: _KEYS[key] for key in keys})
     ),

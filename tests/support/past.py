@@ -1,6 +1,6 @@
 """Histories that are made up, and what a daemon that is there from the beginning makes of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from fedbadges.archive import Archive
 from fedbadges.databases import engine as database_engine
 from fedbadges.engine import Engine
 from fedbadges.links import link_to
-from fedbadges.messages import category_of, parse_message
+from fedbadges.messages import Message, category_of, parse_message
 from fedbadges.replay import Earned
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
@@ -59,7 +59,7 @@ class Storage:
                 self._store(connection, told)
 
     def _store(self, connection: sa.Connection, told: Told) -> None:
-        topic = PREFIX + told.topic
+        topic = told.topic if told.topic.startswith(("org.", "io.")) else PREFIX + told.topic
         columns = {
             "id": told.number,
             "msg_id": told.id,
@@ -93,8 +93,16 @@ def in_order(messages: Iterable[Told]) -> list[Told]:
     return sorted(messages, key=lambda told: (told.sent, told.number))
 
 
-def live(settings: Settings, rules: Sequence[Rule], messages: Iterable[Told]) -> Awards:
-    """Has every message handled when it is stored, one by one; returns what tahrir has then."""
+def live(
+    settings: Settings,
+    rules: Sequence[Rule],
+    messages: Iterable[Told],
+    see: Callable[[Message], object] = lambda message: None,
+) -> Awards:
+    """Has every message handled when it is stored, one by one; returns what tahrir has then.
+
+    :param see: is called with each before it is decided.
+    """
     tahrir, storage, archive = Tahrir(settings), Storage(settings), Archive(settings)
     tahrir.publish_badges([rule.badge for rule in rules])
     usernames = Usernames(settings.fedmsg)
@@ -104,6 +112,7 @@ def live(settings: Settings, rules: Sequence[Rule], messages: Iterable[Told]) ->
         ((body, users),) = archive.messages([told.number])
         message = parse_message(body, users)
         assert message is not None
+        see(message)
         case = engine.consider(message)
         if case is not None:
             engine.decide(case)
