@@ -57,7 +57,7 @@ setup(
     license="GPL-3.0-or-later",
     python_requires=">=3.10",
     packages=find_packages(include=["fedbadges", "fedbadges.*"]),
-    package_data={"fedbadges": ["py.typed"]},
+    package_data={"fedbadges": ["py.typed", "cli/previews/page.css"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     entry_points={

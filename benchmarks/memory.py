@@ -61,15 +61,15 @@ def main(tahrir_url: str, history_url: str, seconds: float) -> None:
         rule.criteria.holds(Question(message))
 
     judge("msg_id: nothing")
-    _forget_peak()
-    before = _peak()
+    forget_peak()
+    before = peak()
     begin = time.monotonic()
 
     def report(finished: bool) -> None:
         print(
             json.dumps(
                 {
-                    "query_all_rss_mb": _peak() - before,
+                    "query_all_rss_mb": peak() - before,
                     "query_all_seconds": time.monotonic() - begin,
                     "query_all_finished": float(finished),
                 }
@@ -89,11 +89,11 @@ def main(tahrir_url: str, history_url: str, seconds: float) -> None:
     report(True)
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak() -> float:
+def peak() -> float:
     # What getrusage gives has the parent's in it.
     status = Path("/proc/self/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+) kB", status)

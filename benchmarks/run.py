@@ -47,6 +47,7 @@ class Plan(NamedTuple):
     cold_seconds: float
     warm_seconds: float
     memory_seconds: float
+    replay_seconds: float
     hub_rounds: int
     hub_messages: int
     awards: int
@@ -59,6 +60,7 @@ FULL = Plan(
     cold_seconds=60,
     warm_seconds=90,
     memory_seconds=60,
+    replay_seconds=60,
     hub_rounds=5,
     hub_messages=8000,
     awards=200,
@@ -70,6 +72,7 @@ QUICK = Plan(
     cold_seconds=8,
     warm_seconds=8,
     memory_seconds=8,
+    replay_seconds=8,
     hub_rounds=1,
     hub_messages=2000,
     awards=20,
@@ -130,6 +133,7 @@ class Benchmark:
             for url in (each.settings.history_url, each.settings.tahrir_url)
         )
         self._measure_memory()
+        self._measure_replay()
         if hub:
             self._measure_hub()
         return self._results
@@ -185,17 +189,20 @@ class Benchmark:
 
     def _measure_memory(self) -> None:
         self._say("a rule that reads everything")
+        self._measure_apart("memory.py", str(self._plan.memory_seconds))
+
+    def _measure_replay(self) -> None:
+        self._say("a backfill")
+        self._measure_apart("replaying.py", str(self._rules), str(self._plan.replay_seconds))
+
+    def _measure_apart(self, script: str, *arguments: str) -> None:
+        """Measure over the longest history in a process of its own."""
         last = list(self._histories.values())[-1]
+        here = Path(__file__)
         done = subprocess.run(
-            [
-                sys.executable,
-                str(Path(__file__).with_name("memory.py")),
-                self._tahrir_url,
-                last.url,
-                str(self._plan.memory_seconds),
-            ],
+            [sys.executable, str(here.with_name(script)), self._tahrir_url, last.url, *arguments],
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+            env={**os.environ, "PYTHONPATH": str(here.parent)},
             check=True,
         )
         self._add(json.loads(done.stdout.splitlines()[-1]))

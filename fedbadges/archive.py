@@ -128,7 +128,7 @@ class Archive:
             for number, name in connection.execute(_NAMES, asked):
                 users[number].add(name)
         return [
-            Archived(_body(rows[number]), frozenset(users[number]))
+            Archived(body_of(rows[number], rows[number].msg), frozenset(users[number]))
             for number in numbers
             if number in rows
         ]
@@ -159,10 +159,11 @@ def _stored(
     ]
 
 
-def _body(row: Any) -> dict[str, Any]:
+def body_of(row: Any, msg: Any) -> dict[str, Any]:
+    """Give a message as it was sent, as far as its row tells; ``msg`` is its content."""
     body = {
         "topic": row.topic,
-        "msg": row.msg,
+        "msg": msg,
         "msg_id": row.msg_id,
         "timestamp": _seconds(row.timestamp),
         "i": row.i,

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Protocol, TypeVar
-from urllib.parse import quote
 
 from fedbadges.accounts import EVERYBODY, Accounts
+from fedbadges.links import link_to
 from fedbadges.messages import Message
 from fedbadges.once import Throttle
 from fedbadges.rules.criteria import Criteria, Foreseeing, Question, Unavailable
@@ -31,9 +31,6 @@ from fedbadges.words import shown
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-#: tahrir's column for the link of an award holds this many characters.
-_MAX_LINK = 256
 
 #: What a rule's own code may raise: anything, and ``exit()`` is not to end the thread.
 _RULES_OWN = (Exception, SystemExit)
@@ -309,7 +306,7 @@ class Engine:
             )
 
     def _award(self, rule: Rule, name: str, message: Message) -> int:
-        given = self._tahrir.award(rule.badge.id, name, self._link(message))
+        given = self._tahrir.award(rule.badge.id, name, link_to(message, self._settings))
         if given is None:
             log.debug("%s has %s by now, or has opted out", name, rule.badge.id)
             return 0
@@ -325,16 +322,6 @@ class Engine:
         )
         self._on_award(given)
         return 1
-
-    def _link(self, message: Message) -> str | None:
-        """Link to the message in datagrepper, where it has an id and tahrir can hold the link."""
-        if message.msg_id is None:
-            return None
-        link = (
-            f"{self._settings.datagrepper_url}/id"
-            f"?id={quote(message.msg_id, safe='')}&is_raw=true&size=extra-large"
-        )
-        return link if len(link) <= _MAX_LINK else None
 
 
 def _case(named: Named, standing: Standing) -> Case | None:

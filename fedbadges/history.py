@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import Connection, Engine, Table, exc, select
+from sqlalchemy import Connection, Engine, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
 
 from fedbadges.bounded import Bounded
 from fedbadges.counts import Counts, Tally, cache_region
 from fedbadges.databases import asking, engine, reader, reading_all
+from fedbadges.evaluation import Test, evaluate, passing
 from fedbadges.messages import Message, category_of, fits_databases
 from fedbadges.once import Throttle
 from fedbadges.prepared import Prepared, listed, one_of
-from fedbadges.query import Messages, PastMessage, Query, UnreadMessage
+from fedbadges.query import UnreadMessage
 from fedbadges.questions import Numbers, prepare, read
 from fedbadges.recent import Recent, RecentMessages
 from fedbadges.rules.conditions import Condition, parse_condition
@@ -33,11 +32,6 @@ from fedbadges.rules.operations import LambdaOperation, Operation, parse_operati
 from fedbadges.rules.parsing import as_mapping, check_keys
 from fedbadges.rules.problems import Problems
 from fedbadges.settings import Settings
-
-log = logging.getLogger(__name__)
-
-#: Whether a past message counts.
-Test = Callable[[PastMessage], Any]
 
 _NAME = "datanommer"
 _KEYS = ("filter", "operation", "condition")
@@ -67,6 +61,32 @@ _MOST_PASSED = 100_000
 
 #: How many new messages are read at once; more are streamed.
 _FEW = 2000
+
+
+class Past(Protocol):
+    """What criteria ask of the past messages; each method raises Unavailable.
+
+    ``message`` is the one that is decided on, which is among them.
+    """
+
+    def count(
+        self, filled: FilledFilter, enough: int | None = None, message: Message | None = None
+    ) -> int:
+        """Count the past messages that a filter gives, or ``enough`` where there are that many."""
+
+    def count_where(
+        self,
+        filled: FilledFilter,
+        test: Test,
+        about: tuple[Any, ...],
+        enough: int | None = None,
+        message: Message | None = None,
+        shared: dict[Any, Any] | None = None,
+    ) -> int:
+        """Count those past messages that pass a test, which ``about`` distinguishes from others."""
+
+    def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
+        """Evaluate an expression over the past messages; raises what that raises."""
 
 
 class History:
@@ -130,28 +150,16 @@ class History:
     ) -> int:
         """Count those past messages that pass a test, which is called with each.
 
-        ``about`` is what distinguishes this test from others. A message that it stumbles over does
-        not pass: one odd message must not cost everybody their badge. ``message`` is as in
-        ``count``, and ``shared`` where several tests of the same messages, at about the same time,
-        leave these for one another.
+        ``about`` is what distinguishes this test from others. ``message`` is as in ``count``, and
+        ``shared`` where several tests of the same messages, at about the same time, leave these for
+        one another.
         """
         question = self._question(filled, about)
-
-        def passes(message: PastMessage) -> bool:
-            try:
-                return bool(test(message))
-            except exc.SQLAlchemyError:
-                raise
-            except Exception as error:  # a rule's own code may raise anything
-                if self._stumbles.first((about, type(error).__name__)):
-                    log.warning("In %s a message does not count: %r", about[0], error)
-                return False
-
         digest = hashlib.sha256((question or "").encode("utf-8", "replace")).digest()
         testing = _Testing(
             _Counting(self._reader, self._numbers, filled, self._near(filled, message)),
             self._engine,
-            passes,
+            passing(test, about, self._stumbles),
             _Passed(self._passed, digest),
             {} if shared is None else shared,
         )
@@ -170,13 +178,7 @@ class History:
 
         It raises whatever the expression raises, too.
         """
-        values = expression.fill(message.body)
-        with asking(_NAME), Session(self._engine) as session:
-            asked = prepare(session.connection(), self._numbers, filled)
-            result = expression(Query.of(session, asked, filled.pages), values)
-            # What would be read later would find the session closed.
-            lazy = isinstance(result, (Query, Messages, Iterator))
-            return list(result) if lazy else result
+        return evaluate(self._engine, self._numbers, expression, filled, message)
 
     def record(
         self,
@@ -312,7 +314,7 @@ class PastMessages:
     filter: Filter
     operation: Operation
     condition: Condition
-    history: History
+    history: Past
 
     needs_history = True
 
@@ -391,10 +393,10 @@ class PastMessages:
 
 
 class Datanommer:
-    """The criteria backend ``datanommer``; ``history`` is what its criteria ask."""
+    """The criteria backend ``datanommer``; ``past`` answers for it, if that is not the history."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.history = History(settings)
+    def __init__(self, settings: Settings, past: Past | None = None) -> None:
+        self.history = History(settings) if past is None else past
         # Rules of a series have equal filters; as one, it is filled in once for all of them.
         self._filters: Bounded[Filter, Filter] = Bounded(_MOST_FILTERS)
 
@@ -490,4 +492,5 @@ def _numbers(
 def history_behind(backends: Backends, settings: Settings) -> History:
     """Give the history that the criteria ask, so that what it knows is found out once."""
     backend = backends.get(DEFAULT_BACKEND)
-    return backend.history if isinstance(backend, Datanommer) else History(settings)
+    history = backend.history if isinstance(backend, Datanommer) else None
+    return history if isinstance(history, History) else History(settings)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     DateTime,
+    Integer,
     Select,
     String,
     bindparam,
@@ -132,10 +133,12 @@ def prepare(
     filled: FilledFilter,
     after: datetime.datetime | None = None,
     limit: int | None = None,
+    until: tuple[datetime.datetime, int] | None = None,
 ) -> Asked | None:
     """Make a filter ready to be asked; None where it gives nothing, because nobody knows a name.
 
-    Only messages sent later than ``after``, naive UTC, are asked for, and at most ``limit``.
+    Only messages sent later than ``after``, naive UTC, are asked for, and at most ``limit``; and
+    only those up to ``until``, which are the time and the number of a message.
     """
     shape: list[tuple[str, int]] = []
     parameters: dict[str, Any] = {}
@@ -160,6 +163,8 @@ def prepare(
         "end": filled.end,
         "after": after,
         "limit": limit,
+        "until": until and until[0],
+        "number": until and until[1],
     }
     present = {key: value for key, value in others.items() if value is not None}
     shape += [(key, 1) for key in present]
@@ -207,6 +212,10 @@ def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
         yield sent.between(bindparam("start", type_=sent.type), bindparam("end", type_=sent.type))
     if "after" in present:
         yield _LATER
+    if "until" in present:
+        until = bindparam("until", type_=sent.type)
+        yield sent <= until
+        yield or_(sent < until, _ROWS.c.id <= bindparam("number", type_=Integer()))
 
 
 def _about(key: str, recent: bool) -> ColumnElement[bool]:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import and_, exc, func, or_, select, update
+from sqlalchemy import and_, exc, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 from tahrir_api.dbapi import TahrirDatabase
-from tahrir_api.model import Assertion, Issuer, Person
+from tahrir_api.model import (
+    Assertion,
+    Issuer,
+    Person,
+    get_assertion_recipient,
+    salt_default,
+)
 from tahrir_api.model import Badge as BadgeRow
 
+from fedbadges.badges import publish_badge, refused_among
 from fedbadges.databases import asking, despite_races, engine, reader
 from fedbadges.prepared import Prepared, listed, one_of
-from fedbadges.rules.problems import shown
 from fedbadges.rules.rule import Badge
 from fedbadges.settings import Settings
+from fedbadges.words import words_of
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +49,9 @@ def _of_people(whom: Any, *more: Any) -> Any:
     )
     return (
         select(
+            Person.id.label("number"),
             Person.email,
+            Person.nickname,
             _ADDRESS.label("address"),
             _NICKNAME.label("nick"),
             Person.opt_out,
@@ -64,6 +73,11 @@ def _asked(*more: Any) -> tuple[Prepared, Prepared]:
 
 _STANDING = _asked()
 _HELD_SINCE = _asked(Assertion.issued_on)
+
+
+_NEW_PEOPLE = select(
+    Person.id.label("number"), Person.email, Person.nickname, Person.opt_out
+).where(one_of(Person.nickname, listed("names")))
 
 
 # What tahrir_api's make_leaderboard computes, without making an object of everybody: those with as
@@ -99,8 +113,8 @@ class Notice:
 class Standing:
     """What tahrir knows of some people and badges: held ones as (username, badge id)."""
 
-    held: frozenset[tuple[str, str]]
-    opted_out: frozenset[str]
+    held: Set[tuple[str, str]]
+    opted_out: Set[str]
 
     def allows(self, username: str, badge_id: str) -> bool:
         """Tell whether this person could still get this badge."""
@@ -123,6 +137,24 @@ class Given:
     notices: tuple[Notice, ...]
 
 
+@dataclass(frozen=True)
+class Award:
+    """A badge that somebody is to get: because of what, and when they earned it, naive UTC."""
+
+    badge_id: str
+    username: str
+    link: str | None
+    issued_on: datetime.datetime
+
+
+@dataclass(frozen=True)
+class Handout:
+    """What became of many awards: those given, and those refused, with what went wrong."""
+
+    given: tuple[tuple[Award, Given], ...] = ()
+    refused: tuple[tuple[Award, Exception], ...] = ()
+
+
 class Tahrir:
     """Questions and changes to tahrir's database; each raises Unavailable while it is away."""
 
@@ -142,12 +174,12 @@ class Tahrir:
     def _publish_badges(self, wanted: list[Badge]) -> Published:
         with self._session() as (session, api, _):
             issuer = self._issuer(session, api)
-            refused = _refused(session, wanted)
+            refused = refused_among(session, wanted)
             rows = api.get_badges([badge.id for badge in wanted], include_legacy=True)
             known = {row.id: row for row in rows}
             for badge in wanted:
                 if badge.id not in refused:
-                    _publish_badge(api, badge, known.get(badge.id), issuer)
+                    publish_badge(api, badge, known.get(badge.id), issuer)
             session.commit()
             return Published(frozenset(row.id for row in known.values() if row.legacy), refused)
 
@@ -178,7 +210,7 @@ class Tahrir:
         with self._session() as (session, api, _):
             rows = api.get_badges([badge.id for badge in wanted], include_legacy=True)
             legacy = frozenset(row.id for row in rows if row.legacy)
-            return Published(legacy, _refused(session, wanted))
+            return Published(legacy, refused_among(session, wanted))
 
     def _rows(
         self,
@@ -209,19 +241,47 @@ class Tahrir:
         missed -= {name for name, _ in found}
         return found + [(row.nick, row) for row in rows if row.nick in missed]
 
-    def award(self, badge_id: str, username: str, link: str | None) -> Given | None:
+    def award(
+        self,
+        badge_id: str,
+        username: str,
+        link: str | None,
+        issued_on: datetime.datetime | None = None,
+    ) -> Given | None:
         """Give a badge; None if the person holds it by now or has opted out.
 
-        ``link`` says because of what. The person is made where tahrir has none of that name.
+        ``link`` says because of what; it is given as of ``issued_on``, naive UTC, or of now. The
+        person is made where tahrir has none of that name.
         """
         for _ in range(_TRIES):
             try:
-                return self._award(badge_id, username, link)
+                return self._award(badge_id, username, link, issued_on or _now())
             except exc.IntegrityError:
                 # Another worker or hub was faster, with the person or with the very award.
                 if not self.standing([username], [badge_id]).allows(username, badge_id):
                     return None
         raise RuntimeError(f"tahrir refused {badge_id} for {username} {_TRIES} times")
+
+    def award_all(self, awards: Iterable[Award]) -> Handout:
+        """Give many badges in one transaction, with a few statements for all of them.
+
+        Where one is refused, each is given by itself. Those who hold the badge by now, or have
+        opted out, are passed over.
+        """
+        wanted = list(awards)
+        try:
+            return Handout(given=tuple(self._award_all(wanted)))
+        except (exc.DBAPIError, RuntimeError) as error:
+            log.debug("One by one: %s", words_of(error))
+        given, refused = [], []
+        for award in wanted:
+            try:
+                done = self.award(award.badge_id, award.username, award.link, award.issued_on)
+            except Exception as error:  # what one award stumbles over must not cost the others
+                refused.append((award, error))
+            else:
+                given += [] if done is None else [(award, done)]
+        return Handout(tuple(given), tuple(refused))
 
     def adjust_ranks(self, person_ids: Iterable[int]) -> tuple[Notice, ...]:
         """Compute the leaderboard afresh, once for all these people who got badges.
@@ -243,7 +303,42 @@ class Tahrir:
             session.commit()
             return notices
 
-    def _award(self, badge_id: str, username: str, link: str | None) -> Given | None:
+    def _award_all(self, wanted: list[Award]) -> list[tuple[Award, Given]]:
+        names, ids = {each.username for each in wanted}, {each.badge_id for each in wanted}
+        known: dict[str, Any] = {}
+        held: set[tuple[int, str | None]] = set()
+        for name, row in self._rows(_STANDING, names, ids):
+            known.setdefault(name, row)
+            held.add((row.number, row.badge_id))
+        with self._session() as (session, api, _):
+            badges = {badge.id: badge for badge in api.get_badges(list(ids))}
+            if len(badges) < len(ids):
+                raise RuntimeError(f"tahrir can give no badge {min(ids - set(badges))}")
+            # In one order for all, so that two processes cannot each hold what the other waits for.
+            people = known | self._add_people(session, sorted(names - set(known)))
+            given = []
+            for award in sorted(wanted, key=lambda each: (each.badge_id, each.username)):
+                person = people[award.username]
+                if person.opt_out or (person.number, award.badge_id) in held:
+                    continue
+                held.add((person.number, award.badge_id))
+                session.add(_assertion(award, person))
+                given.append((award, _given(person, badges[award.badge_id])))
+            session.commit()
+            return given
+
+    def _add_people(self, session: Session, names: list[str]) -> dict[str, Any]:
+        """Make these people; gives them by name, with the columns of ``_of_people``."""
+        if not names:
+            return {}
+        new = [{"email": self._settings.email_of(name), "nickname": name} for name in names]
+        session.execute(insert(Person), new)
+        made = session.execute(_NEW_PEOPLE, {"names": names})
+        return {row.nickname: row for row in made}
+
+    def _award(
+        self, badge_id: str, username: str, link: str | None, issued_on: datetime.datetime
+    ) -> Given | None:
         with self._session() as (session, api, notices):
             email = self._settings.email_of(username)
             person = api.get_person(email) or api.get_person(nickname=username)
@@ -253,8 +348,7 @@ class Tahrir:
                 return None
             else:
                 email = person.email
-            now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
-            if not api.add_assertion(badge_id, email, now, link):
+            if not api.add_assertion(badge_id, email, issued_on, link):
                 raise RuntimeError(f"tahrir has no badge {badge_id}")
             session.commit()
             number = notices[0].body["user"]["badges_user_id"]
@@ -285,47 +379,33 @@ class Tahrir:
             yield session, api, notices
 
 
-def _refused(session: Session, wanted: list[Badge]) -> dict[str, str]:
-    """Tell which badges have the name of another one, as only somebody's hand can have made it."""
-    names = [badge.name for badge in wanted]
-    rows = session.execute(select(BadgeRow.name, BadgeRow.id).where(BadgeRow.name.in_(names)))
-    owners = {row.name: row.id for row in rows}
-    return {
-        badge.id: f"tahrir has a badge of this name under another id, {shown(owner)}"
-        for badge in wanted
-        if (owner := owners.get(badge.name, badge.id)) != badge.id
+def _assertion(award: Award, person: Any) -> Assertion:
+    """Make what tahrir_api's ``add_assertion`` makes, without looking up the address each time."""
+    salt = salt_default()
+    return Assertion(
+        id=f"{award.badge_id} -> {person.number}",
+        badge_id=award.badge_id,
+        person_id=person.number,
+        salt=salt,
+        issued_on=award.issued_on,
+        issued_for=award.link,
+        recipient=get_assertion_recipient(person.email, salt),
+    )
+
+
+def _given(person: Any, badge: BadgeRow) -> Given:
+    """Make what it announces."""
+    body = {
+        "badge": {
+            "name": badge.name,
+            "description": badge.description,
+            "image_url": badge.image,
+            "badge_id": badge.id,
+        },
+        "user": {"username": person.nickname, "badges_user_id": person.number},
     }
+    return Given(person.number, (Notice("badge.award", body),))
 
 
-def _publish_badge(api: TahrirDatabase, badge: Badge, row: BadgeRow | None, issuer_id: int) -> None:
-    if row is None:
-        api.add_badge(
-            name=badge.name,
-            image=badge.image_url,
-            desc=badge.description,
-            criteria=badge.discussion,
-            issuer_id=issuer_id,
-            tags=list(badge.tags or ()),
-            badge_id=badge.id,
-        )
-        return
-    changes = _changes(badge, row)
-    if changes:
-        log.info("The badge %s changed: %s", badge.id, ", ".join(sorted(changes)))
-        api.update_badge(badge.id, **changes)
-
-
-def _changes(badge: Badge, row: BadgeRow) -> dict[str, Any]:
-    wanted = {
-        "name": badge.name,
-        "image": badge.image_url,
-        "description": badge.description,
-        "criteria": badge.discussion,
-    }
-    changes: dict[str, Any] = {
-        key: value for key, value in wanted.items() if getattr(row, key) != value
-    }
-    # Where a rule says nothing of tags, those that were set on the web site stay.
-    if badge.tags is not None and sorted(tag.name for tag in row.tags) != list(badge.tags):
-        changes["tags"] = list(badge.tags)
-    return changes
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)

@@ -21,7 +21,8 @@ from support.builders import make_message, make_settings, statements
 from support.databases import Databases
 
 from fedbadges.databases import create_history, engine
-from fedbadges.history import History, Query
+from fedbadges.history import History
+from fedbadges.query import Query
 from fedbadges.questions import Asked
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.document import Scalar

@@ -8,9 +8,11 @@ import warnings
 
 import click
 
+from fedbadges.cli.backfill import backfill
 from fedbadges.cli.check import check
 from fedbadges.cli.explain import explain
 from fedbadges.cli.how_far import progress
+from fedbadges.cli.preview import preview
 from fedbadges.cli.schema import schema
 
 _EPILOG = """\b
@@ -19,6 +21,8 @@ Examples:
   fedbadges check --help            what else there is to it
   fedbadges explain message.json    why it gives a badge to whom, and not to others
   fedbadges progress alice          how far alice is with every badge
+  fedbadges preview scribe          who would have the badge by now
+  fedbadges backfill scribe         who has earned a badge by now; --award gives it
   fedbadges schema > rule.json      for editors, which then know the keys
 
 \b
@@ -40,7 +44,9 @@ def main() -> None:
     logging.getLogger("fedmsg").setLevel(logging.CRITICAL)
 
 
+main.add_command(backfill)
 main.add_command(check)
 main.add_command(explain)
 main.add_command(progress)
+main.add_command(preview)
 main.add_command(schema)

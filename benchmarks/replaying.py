@@ -1,0 +1,64 @@
+"""How fast the history is replayed for a backfill, and what memory that takes.
+
+Run as a process of its own, with the URLs of tahrir and of the history, the directory of rules and
+the seconds that it may take; prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from deployment import make_settings
+from memory import forget_peak, peak
+
+from fedbadges.history import PastMessages
+from fedbadges.replay import Replay
+from fedbadges.rules.loader import load_directory
+from fedbadges.rules.operations import Count
+from fedbadges.rules.operators import leaves
+from fedbadges.rules.rule import Rule
+from fedbadges.tahrir import Tahrir
+
+#: How many earned badges go by between two looks at the clock.
+_LOOK = 50
+
+
+def main(tahrir_url: str, history_url: str, directory: Path, seconds: float) -> None:
+    settings, _ = make_settings(directory, tahrir_url, history_url)
+    replay = Replay(settings, Tahrir(settings))
+    loaded = load_directory(directory, replay.backends).rules
+    rules = [rule for rule in loaded if _counts(rule)]
+    forget_peak()
+    before = peak()
+    begin = time.monotonic()
+    earned = 0
+    for _ in replay.run(rules, measure=False):
+        earned += 1
+        if earned % _LOOK == 0 and time.monotonic() - begin > seconds:
+            break
+    taken = time.monotonic() - begin
+    print(
+        json.dumps(
+            {
+                "backfill_rules": float(len(rules)),
+                "backfill_messages": float(replay.done),
+                "backfill_earned": float(earned),
+                "backfill_messages_per_s": replay.done / taken,
+                "backfill_rss_mb": peak() - before,
+            }
+        )
+    )
+
+
+def _counts(rule: Rule) -> bool:
+    return all(
+        isinstance(each, PastMessages) and isinstance(each.operation, Count)
+        for each in leaves(rule.criteria)
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), float(sys.argv[4]))

@@ -1,0 +1,318 @@
+"""``fedbadges preview`` as a command: over real histories, what goes where, and how it ends."""
+
+import datetime
+import json
+import math
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from support.builders import make_config, wipe
+from support.bus import fedmsg_body
+from support.command import fedbadges
+from support.databases import Databases, awards, create_schemas, store_message, tahrir
+from support.inline import complete
+from support.terminal import on_terminal
+
+COMMAND = Path(sys.executable).with_name("fedbadges")
+TOPIC = "org.example.prod.wiki.edit"
+BEGIN = datetime.datetime(2014, 1, 1, tzinfo=datetime.timezone.utc)
+
+EDITORS = {"alice": 7, "bob": 4, "carol": 3, "dave": 1}
+"""How often each edits, one a day, all at once."""
+
+RULE = """\
+name: Scribe
+description: You edited three pages.
+trigger: {topic: wiki.edit}
+criteria:
+  filter: {topics: ["%(topic)s"], users: ["%(recipient)s"]}
+  operation: count
+  condition: {greater than: 2}
+recipient: "%(msg.user)s"
+"""
+
+
+@pytest.fixture(scope="module")
+def databases(shared_database: Databases) -> Databases:
+    create_schemas(shared_database)
+    return shared_database
+
+
+@pytest.fixture
+def wiki(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Databases:
+    """A deployment in the directory where commands are called, with its rule and its history."""
+    wipe(databases)
+    for name, edits in EDITORS.items():
+        store(databases, ((day, name) for day in range(edits)))
+    (tmp_path / "rules").mkdir()
+    config = make_config(databases, tmp_path / "rules") | {"endpoints": {}}
+    (tmp_path / "fedmsg.d").mkdir()
+    (tmp_path / "fedmsg.d/badges.py").write_text(f"config = {config!r}\n")
+    monkeypatch.chdir(tmp_path)
+    write(RULE)
+    return databases
+
+
+def store(database: Databases, edits: Iterable[tuple[int, str]], **msg: object) -> None:
+    for day, name in edits:
+        sent = (BEGIN + datetime.timedelta(days=day)).timestamp()
+        body = fedmsg_body("", {"user": name, **msg})
+        body |= {"topic": TOPIC, "timestamp": sent, "msg_id": f"2014-{name}-{day}"}
+        store_message(database, body, [name])
+
+
+def write(text: str) -> Path:
+    path = Path("rules/scribe.yml")
+    path.write_text(complete(text))
+    return path
+
+
+def found(*arguments: str) -> dict:
+    done = fedbadges("preview", "--format", "json", *arguments, "scribe")
+    assert (done.exit_code, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def test_text_shows_who_when_and_how_many(wiki: Databases) -> None:
+    done = fedbadges("preview", "rules/scribe.yml")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert (
+        done.stdout
+        == """\
+Scribe  rules/scribe.yml
+You edited three pages.
+
+3 people would have it; the first was alice on 2014-01-03, the last carol on 2014-01-03.
+
+Who would have it, and since when
+  2014-01-03 00:00  alice  org.example.prod.wiki.edit
+  2014-01-03 00:00  bob    org.example.prod.wiki.edit
+  2014-01-03 00:00  carol  org.example.prod.wiki.edit
+
+Awards by day
+  2014-01-03  3  █████████████████████████████████████████████████████  3 in all
+
+How far people got
+  1  1  ██████████████████████████████████████████████████████████████████████
+  2  0
+  ── 3: from here on they have it, 3 of 4 ──────────────────────────────────────
+  3  1  ██████████████████████████████████████████████████████████████████████
+  4  1  ██████████████████████████████████████████████████████████████████████
+  5  0
+  6  0
+  7  1  ██████████████████████████████████████████████████████████████████████
+
+With another threshold
+  at least  awards
+         1       4
+         2       3
+         3       3  ← the rule's own
+         5       1
+"""
+    )
+
+
+def test_json_has_everything(wiki: Databases) -> None:
+    link = "https://datagrepper.example.org/id?id=2014-{}-2&is_raw=true&size=extra-large"
+
+    assert found() == {
+        "badge": "scribe",
+        "name": "Scribe",
+        "path": str(Path("rules/scribe.yml").absolute()),
+        "messages": 15,
+        "read": 15,
+        "complete": True,
+        "awards": 3,
+        "earners": [
+            {
+                "username": name,
+                "when": "2014-01-03T00:00:00Z",
+                "topic": TOPIC,
+                "msg_id": f"2014-{name}-2",
+                "link": link.format(name),
+            }
+            for name in ("alice", "bob", "carol")
+        ],
+        "over_time": {
+            "unit": "day",
+            "periods": [{"period": "2014-01-03", "awards": 3, "total": 3}],
+        },
+        "counts": {
+            "people": 4,
+            "at_least": 3,
+            "bins": [
+                {"from": count, "below": count + 1, "people": people, "awarded": count >= 3}
+                for count, people in enumerate((1, 0, 1, 1, 0, 0, 1), 1)
+            ],
+            "thresholds": [
+                {"at_least": count, "awards": people, "own": count == 3}
+                for count, people in ((1, 4), (2, 3), (3, 3), (5, 1))
+            ],
+            "highest": EDITORS,
+        },
+    }
+
+
+def test_text_shows_no_more_people_than_are_asked_for(wiki: Databases) -> None:
+    shown = fedbadges("preview", "--limit", "1", "scribe").stdout
+
+    assert "  2014-01-03 00:00  alice  org.example.prod.wiki.edit\n  and 2 more\n" in shown
+    assert "Who would" not in fedbadges("preview", "--limit", "0", "scribe").stdout
+
+
+def test_nothing_is_awarded(wiki: Databases) -> None:
+    found()
+
+    assert awards(wiki) == []
+
+
+def test_who_opted_out_is_left_out(wiki: Databases) -> None:
+    with tahrir(wiki) as database:
+        database.add_person(nickname="bob", email="bob@example.org")
+        database.get_person(nickname="bob").opt_out = True
+        database.session.commit()
+
+    whole = found()
+
+    assert [each["username"] for each in whole["earners"]] == ["alice", "carol"]
+    assert "bob" not in whole["counts"]["highest"]
+
+
+def test_it_does_without_a_tahrir_and_without_other_rules(wiki: Databases) -> None:
+    Path("fedmsg.d/badges.py").write_text("config = {'endpoints': {}}\n")
+
+    done = fedbadges("preview", "--history-url", wiki.datanommer_url, "rules/scribe.yml")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "3 people would have it" in done.stdout
+
+
+def test_criteria_that_are_no_count_have_people_only(wiki: Databases) -> None:
+    write(RULE.replace("{greater than: 2}", "{lambda: value > 2}"))
+
+    assert found()["counts"] is None
+    shown = fedbadges("preview", "scribe").stdout
+    assert "alice" in shown
+    assert "How far" not in shown
+
+
+def test_where_fewer_are_wanted_there_is_no_threshold(wiki: Databases) -> None:
+    write(RULE.replace("greater", "less"))
+
+    counts = found()["counts"]
+    assert (counts["at_least"], counts["thresholds"]) == (None, [])
+    assert counts["highest"] == EDITORS
+    shown = fedbadges("preview", "scribe").stdout
+    assert "4 people would have it" in shown
+    assert "from here on" not in shown
+
+
+def test_a_rule_that_nobody_fulfils(wiki: Databases) -> None:
+    write(RULE.replace("2}", "99}"))
+
+    done = fedbadges("preview", "scribe")
+
+    assert done.exit_code == 0
+    assert "\nNobody would have it.\n" in done.stdout
+    assert "100: from here on they have it, 0 of 4" in done.stdout
+
+
+def test_a_rule_that_nothing_triggers(wiki: Databases) -> None:
+    write(RULE.replace("wiki.edit", "wiki.never"))
+
+    done = fedbadges("preview", "--html", "page.html", "scribe")
+
+    assert done.exit_code == 0
+    assert done.stdout.endswith("\nNobody would have it.\n")
+    assert Path("page.html").exists()
+
+
+def test_the_page_is_a_file_whose_name_and_size_are_said(wiki: Databases) -> None:
+    done = fedbadges("preview", "--html", "page.html", "scribe")
+
+    assert done.exit_code == 0
+    assert "3 people would have it" in done.stdout
+    assert done.stderr == f"page.html: {math.ceil(Path('page.html').stat().st_size / 1000)} kB\n"
+    text = Path("page.html").read_text()
+    assert text.startswith("<!DOCTYPE html>\n")
+    assert "id?id=2014-carol-2&amp;is_raw=true" in text
+    assert "topics: [&quot;%(topic)s&quot;]" in text
+    assert f"from {sum(EDITORS.values())} messages" in text
+
+
+def test_what_messages_say_controls_no_terminal(wiki: Databases) -> None:
+    write(RULE.replace('"%(msg.user)s"', '"%(msg.who)s"').replace("%(recipient)s", "%(msg.user)s"))
+    store(wiki, [(8, "alice")], who="mallory\x1b[31m[red]\u202e")
+
+    done = fedbadges("preview", "--html", "page.html", "scribe")
+
+    assert done.exit_code == 0
+    assert "\x1b" not in done.stdout + Path("page.html").read_text()
+
+
+def interrupting(msg_id: str) -> str:
+    """Returns the rule, whose operation presses Ctrl-C when that message is judged."""
+    press = "__import__('signal').raise_signal(2)"
+    operation = f'{press} if "%(msg_id)s" == "{msg_id}" else query.count()'
+    return RULE.replace("operation: count", f"operation:\n    lambda: {operation}")
+
+
+def test_ctrl_c_stops_with_what_was_found_so_far(wiki: Databases) -> None:
+    store(wiki, [(5, "dave")])
+    write(interrupting("2014-dave-5"))
+
+    done = fedbadges("preview", "--html", "page.html", "scribe")
+
+    assert done.exit_code == 0
+    assert "\n3 people would have it; the first was alice" in done.stdout
+    assert re.search(r" Only \d+ of 16 messages were looked at\.\n", done.stdout)
+    assert "were looked at" in Path("page.html").read_text()
+    assert done.stderr.splitlines()[1:] == ["Stopped before the end of the history"]
+    whole = json.loads(fedbadges("preview", "--format", "json", "scribe").stdout)
+    assert (whole["complete"], whole["awards"], whole["messages"]) == (False, 3, 16)
+
+
+def test_ctrl_c_before_anything_was_found_is_no_good_news(wiki: Databases) -> None:
+    write(interrupting("2014-alice-0"))
+
+    done = fedbadges("preview", "scribe")
+
+    assert (done.exit_code, done.stderr) == (2, "Stopped before the end of the history\n")
+    assert "\nNobody would have it. Only " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["scrobe"], "'scrobe' is neither a rule file nor the id of a badge with a rule\n"),
+        (["rules/bad.yml"], "rules/bad.yml:1:1: the file is empty; a rule is a mapping\n"),
+        (["--html", "no/page.html", "scribe"], "--html: there is no directory 'no'\n"),
+        (["--html", "/dev/full", "scribe"], "--html: /dev/full cannot be written: No space "),
+        (["--history-url", "sqlite:///none.db", "scribe"], "the database says: no such table"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    wiki: Databases, arguments: list[str], expected: str
+) -> None:
+    if "bad" in arguments[0]:
+        Path("rules/bad.yml").touch()
+
+    done = fedbadges("preview", *arguments)
+
+    assert done.exit_code == 2
+    assert expected in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_terminals_get_colours_and_their_width(wiki: Databases) -> None:
+    shown = on_terminal(COMMAND, "preview", "scribe")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+
+    assert "Reading the history" in plain
+    assert "\x1b[32m█" in shown
+    assert max(len(line) for line in plain.splitlines() if "█" in line) <= 60
+    assert "With another threshold\r\n  at least  awards\r\n" in plain

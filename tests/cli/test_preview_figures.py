@@ -1,0 +1,205 @@
+"""What ``fedbadges preview`` works out: bins, thresholds and periods."""
+
+import operator
+from collections.abc import Callable
+from datetime import datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.inline import load
+
+from fedbadges.cli.previews.counts import LIMIT, Counts, counts_of, span
+from fedbadges.cli.previews.periods import periods
+
+NUMBERS = st.integers(-3, 40) | st.integers(-(10**6), 10**6) | st.integers()
+OWN = st.integers(-3, 40) | st.integers(-(10**6), 10**6) | st.integers(-LIMIT + 1, LIMIT)
+COUNTS = st.builds(
+    Counts,
+    st.lists(NUMBERS.filter(lambda number: abs(number) <= LIMIT)).map(
+        lambda numbers: {f"user{place}": number for place, number in enumerate(numbers)}
+    ),
+    st.none() | OWN,
+)
+QUESTION = """\
+criteria:
+  filter: {topics: ["%%(topic)s"], users: ["%%(recipient)s"]}
+  operation: count
+  condition: {%s}
+"""
+
+
+def counted(condition: str, peaks: dict[str, int], earners: set[str]) -> Counts | None:
+    return counts_of(load(QUESTION % condition).criteria, peaks, earners)
+
+
+@given(COUNTS)
+def test_everybody_is_in_one_bin(counts: Counts) -> None:
+    assert sum(each.people for each in counts.bins) == len(counts.peaks)
+    for each in counts.bins:
+        inside = [
+            number
+            for number in counts.peaks.values()
+            if each.low <= number and (each.high is None or number < each.high)
+        ]
+        assert each.people == len(inside)
+
+
+@given(COUNTS)
+def test_bins_follow_one_another_and_are_few(counts: Counts) -> None:
+    assert all(before.high == after.low for before, after in pairwise(counts.bins))
+    assert all(each.high is None or each.low < each.high for each in counts.bins)
+    assert len(counts.bins) < 60
+
+
+@given(COUNTS)
+def test_no_bin_lies_on_both_sides_of_the_threshold(counts: Counts) -> None:
+    if counts.own is None:
+        assert {each.awarded for each in counts.bins} <= {None}
+        return
+    assert sum(each.people for each in counts.bins if each.awarded) == counts.awards(counts.own)
+    if counts.peaks:
+        assert counts.own in [each.low for each in counts.bins]
+
+
+@given(COUNTS)
+def test_fewer_get_there_the_higher_the_threshold(counts: Counts) -> None:
+    awards = [each.awards for each in counts.thresholds]
+
+    assert awards == sorted(awards, reverse=True)
+    assert [each.at_least for each in counts.thresholds if each.own] == (
+        [] if counts.own is None else [counts.own]
+    )
+    assert all(each.awards or each.own for each in counts.thresholds)
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), NUMBERS),
+    st.sampled_from([("greater than or equal to", operator.ge), ("is greater than", operator.gt)]),
+    st.integers(-(10**9), 10**9) | st.integers(-4000, 4000).map(lambda number: number / 4),
+)
+def test_as_many_awards_as_people_who_earned_it(
+    peaks: dict[str, int],
+    comparison: tuple[str, Callable[[float, float], bool]],
+    threshold: float,
+) -> None:
+    words, compare = comparison
+    earners = {name for name, peak in peaks.items() if compare(peak, threshold)}
+
+    counts = counted(f"{words}: {threshold}", peaks, earners)
+
+    assert counts is not None
+    assert [each.awards for each in counts.thresholds if each.own] == [len(earners)]
+
+
+def test_names_without_an_account_do_not_count() -> None:
+    counts = counted("greater than: 9", {"alice": 12, "nick": 11, "bob": 3}, {"alice"})
+
+    assert counts is not None
+    assert dict(counts.peaks) == {"alice": 12, "bob": 3}
+
+
+def test_what_is_no_whole_number_is_not_counted() -> None:
+    assert counted("greater than: 9", {"alice": 12}, {"alice", "bob"}) is None
+
+
+@pytest.mark.parametrize("condition", ["less than: 3", "equal to: 3", "is not: 3"])
+def test_where_more_is_not_better_there_is_no_threshold(condition: str) -> None:
+    counts = counted(condition, {"alice": 2, "bob": 4}, {"alice"})
+
+    assert counts is not None
+    assert (counts.own, counts.thresholds) == (None, ())
+
+
+@pytest.mark.parametrize("condition", ["lambda: value > 3", "greater than: .inf"])
+def test_conditions_without_a_number_to_reach(condition: str) -> None:
+    counts = counted(condition, {"bob": 4}, set())
+
+    assert counts is None or counts.own is None
+
+
+def test_criteria_of_several_parts_are_no_count() -> None:
+    criteria = "criteria:\n  all:\n  - " + QUESTION.removeprefix("criteria:\n").lstrip().replace(
+        "\n  ", "\n    "
+    )
+    assert counts_of(load(criteria % "greater than: 3").criteria, {}, set()) is None
+
+
+def spans(numbers: list[int], own: int | None) -> dict[str, int]:
+    counts = Counts({str(place): number for place, number in enumerate(numbers)}, own)
+    return {span(each): each.people for each in counts.bins}
+
+
+def test_small_numbers_have_a_bin_each() -> None:
+    assert spans([1, 2, 2, 4], 3) == {"1": 1, "2": 2, "3": 0, "4": 1}
+
+
+def test_numbers_of_every_size_have_wider_and_wider_bins() -> None:
+    assert spans([1, 3, 7, 30, 180], 50) == {
+        "1": 1,
+        "2 to 4": 1,
+        "5 to 9": 1,
+        "10 to 24": 0,
+        "25 to 49": 1,
+        "50 to 99": 0,
+        "100 to 249": 1,
+    }
+
+
+def test_numbers_of_one_size_have_bins_of_one_width() -> None:
+    assert spans([120, 126, 160], None) == {
+        **{f"{low} to {low + 4}": 0 for low in range(120, 165, 5)},
+        "120 to 124": 1,
+        "125 to 129": 1,
+        "160 to 164": 1,
+    }
+
+
+def test_an_odd_threshold_takes_the_place_of_one_beside_it() -> None:
+    assert list(spans([1, 300], 99)) == [
+        "1",
+        "2 to 4",
+        "5 to 9",
+        "10 to 24",
+        "25 to 49",
+        "50 to 98",
+        "99 to 249",
+        "250 to 499",
+    ]
+
+
+def test_a_threshold_that_nobody_reached_has_an_empty_bin() -> None:
+    assert spans([1, 2], 50) == {"1": 1, "2": 1, "3 to 49": 0, "50 or more": 0}
+
+
+def test_a_threshold_below_everybody_has_an_empty_bin_too() -> None:
+    assert spans([7, 8], 1) == {"1 to 6": 0, "7": 1, "8": 1}
+
+
+@given(st.lists(st.datetimes()))
+def test_every_award_is_in_one_period(moments: list[datetime]) -> None:
+    _, found = periods(moments)
+
+    assert sum(each.awards for each in found) == len(moments)
+    assert [each.total for each in found[-1:]] == ([len(moments)] if moments else [])
+    assert len(found) <= 24
+    assert len({each.name for each in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("last", "unit", "first", "count"),
+    [
+        (datetime(2014, 1, 31), "day", "2014-01-31", 1),
+        (datetime(2014, 2, 2), "day", "2014-01-31", 3),
+        (datetime(2014, 12, 1), "month", "2014-01", 12),
+        (datetime(2018, 12, 1), "quarter", "2014-Q1", 20),
+        (datetime(2024, 1, 1), "year", "2014", 11),
+        (datetime(2114, 1, 1), "decade", "2010 to 2019", 11),
+        (datetime(9999, 1, 1), "millennium", "2000 to 2999", 8),
+    ],
+)
+def test_periods_are_as_long_as_need_be(last: datetime, unit: str, first: str, count: int) -> None:
+    found, each = periods([last, datetime(2014, 1, 31)])
+
+    assert (found, each[0].name, len(each)) == (unit, first, count)

@@ -1,0 +1,137 @@
+"""Histories that are made up, and what a daemon that is there from the beginning makes of them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from datanommer.models import Message as Row
+from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
+from tahrir_api.model import Assertion, Person
+
+from fedbadges.archive import Archive
+from fedbadges.databases import engine as database_engine
+from fedbadges.engine import Engine
+from fedbadges.links import link_to
+from fedbadges.messages import Message, category_of, parse_message
+from fedbadges.replay import Earned
+from fedbadges.rules.index import RuleSet
+from fedbadges.rules.rule import Rule
+from fedbadges.settings import Settings
+from fedbadges.tahrir import Tahrir
+from fedbadges.usernames import Usernames
+
+PREFIX = "org.fedoraproject.prod."
+
+Awards = set[tuple[str, str, str | None]]
+"""Badge ids, people and links."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A message as datanommer has it."""
+
+    number: int
+    sent: datetime
+    topic: str
+    msg: Any = field(default_factory=dict)
+    users: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    agent: str | None = None
+    msg_id: str | None = None
+
+    @property
+    def id(self) -> str:
+        return f"2024-{self.number}" if self.msg_id is None else self.msg_id
+
+
+class Storage:
+    """Stores messages with the numbers that they have."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine = database_engine(settings.history_url)
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def store(self, messages: Iterable[Told]) -> None:
+        with self._engine.begin() as connection:
+            for told in messages:
+                self._store(connection, told)
+
+    def _store(self, connection: sa.Connection, told: Told) -> None:
+        topic = told.topic if told.topic.startswith(("org.", "io.")) else PREFIX + told.topic
+        columns = {
+            "id": told.number,
+            "msg_id": told.id,
+            "i": 1,
+            "topic": topic,
+            "timestamp": told.sent,
+            "category": category_of(topic),
+            "agent_name": told.agent,
+            "msg": told.msg,
+        }
+        connection.execute(Row.__table__.insert().values(columns))
+        for kind, table, names in (
+            (User, users_assoc_table, told.users),
+            (Package, packages_assoc_table, told.packages),
+        ):
+            for name in names:
+                values = {table.c[0].name: self._number(connection, kind, name)}
+                values |= {"msg_id": told.number, "msg_timestamp": told.sent}
+                connection.execute(table.insert().values(values))
+
+    def _number(self, connection: sa.Connection, kind: Any, name: str) -> int:
+        key = kind.__tablename__, name
+        if key not in self._numbers:
+            made = connection.execute(kind.__table__.insert().values(name=name))
+            (self._numbers[key],) = made.inserted_primary_key
+        return self._numbers[key]
+
+
+def in_order(messages: Iterable[Told]) -> list[Told]:
+    """Returns messages in the order of the history."""
+    return sorted(messages, key=lambda told: (told.sent, told.number))
+
+
+def live(
+    settings: Settings,
+    rules: Sequence[Rule],
+    messages: Iterable[Told],
+    see: Callable[[Message], object] = lambda message: None,
+) -> Awards:
+    """Has every message handled when it is stored, one by one; returns what tahrir has then.
+
+    :param see: is called with each before it is decided.
+    """
+    tahrir, storage, archive = Tahrir(settings), Storage(settings), Archive(settings)
+    tahrir.publish_badges([rule.badge for rule in rules])
+    usernames = Usernames(settings.fedmsg)
+    engine = Engine(settings, tahrir, usernames, RuleSet(rules), lambda given: None)
+    for told in in_order(messages):
+        storage.store([told])
+        ((body, users),) = archive.messages([told.number])
+        message = parse_message(body, users)
+        assert message is not None
+        see(message)
+        case = engine.consider(message)
+        if case is not None:
+            engine.decide(case)
+    return awarded(settings)
+
+
+def awarded(settings: Settings) -> Awards:
+    """Returns what tahrir has."""
+    held = sa.select(Assertion.badge_id, Person.nickname, Assertion.issued_for).join(
+        Person, Person.id == Assertion.person_id
+    )
+    with database_engine(settings.tahrir_url).connect() as connection:
+        return {tuple(row) for row in connection.execute(held)}
+
+
+def earned(settings: Settings, found: Iterable[Earned]) -> Awards:
+    """Returns the same of what a replay has found, each once."""
+    listed = [
+        (each.rule.badge.id, each.username, link_to(each.message, settings)) for each in found
+    ]
+    assert len(listed) == len(set(listed))
+    return set(listed)
