@@ -17,18 +17,29 @@ from fedbadges.cli.checks.findings import CODES
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/rule-authors.rst"
 EDITED = datetime.datetime(2014, 10, 3, tzinfo=datetime.timezone.utc)
+EDITORS = {"alice": 124, "bob": 103, "carol": 61, "dave": 27, "erin": 8, "frank": 6, "grace": 3}
+EDITORS |= {"heidi": 2, "ivan": 1, "judy": 1, "mallory": 1, "trent": 1}
+"""How often each edited the wiki, every third day up to the same one."""
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where somebody tries the commands: rules, and a deployment with a message of long ago."""
+    """Where somebody tries the commands: rules, and a deployment with messages of long ago."""
     directory = shutil.copytree(ROOT / "docs/examples/authors", tmp_path / "authors")
     databases = Databases(
-        "sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{directory}/datanommer.db"
+        "sqlite", f"sqlite:///{directory}/tahrir.db", f"sqlite:///{directory}/datanommer.db"
     )
     create_schemas(databases)
-    message = {"topic": "org.fedoraproject.prod.wiki.article.edit", "timestamp": EDITED.timestamp()}
-    store_message(databases, fedmsg_body("", {}) | message)
+    for name, edits in EDITORS.items():
+        for number in range(edits):
+            sent = EDITED - datetime.timedelta(days=3 * number)
+            message = fedmsg_body("", {"user": name, "minor": 0})
+            message |= {
+                "topic": "org.fedoraproject.prod.wiki.article.edit",
+                "timestamp": sent.timestamp(),
+                "msg_id": f"{sent:%Y}-{name}-{number}",
+            }
+            store_message(databases, message, [name])
     return directory
 
 
