@@ -139,7 +139,9 @@ class Engine:
         Gives what the decisions on these cases are to share.
         """
         shared: Shared = {}
-        if sum(len(case.candidates) for case in cases) > 1:
+        rules = [rule for case in cases for rule, _ in case.candidates]
+        # A single criterion shares its answer with no other.
+        if len(rules) > 1 or any(_combines(rule) for rule in rules):
             for case in cases:
                 self._foresee(case, shared)
         return shared
@@ -285,6 +287,10 @@ def _case(named: Named, standing: Standing) -> Case | None:
     )
     left = tuple((rule, names) for rule, names in left if names)
     return Case(named.message, left) if left else None
+
+
+def _combines(rule: Rule) -> bool:
+    return sum(1 for _ in leaves(rule.criteria)) > 1
 
 
 def _questions(
