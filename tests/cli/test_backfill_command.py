@@ -354,7 +354,10 @@ def test_a_daemon_that_gives_the_same_meanwhile_is_no_trouble(
 def test_ctrl_c_before_anything_was_found(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backfill, "due_of", lambda *_: signal.raise_signal(signal.SIGINT))
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backfill, "due_of", interrupt)
 
     done = fedbadges("backfill", "scribe-3")
 
