@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime, timezone
 
 from databases import History, statements
-from deployment import AWARD_TOPIC, Deployment, parsed
+from deployment import AWARD_BADGE, AWARD_TOPIC, Deployment, parsed
 from traffic import Draft, Traffic, send
 
 from fedbadges.accounts import EVERYBODY
+from fedbadges.tahrir import Award
 
 Results = dict[str, float]
 
@@ -20,8 +22,9 @@ def awarding(
     traffic: Traffic,
     known: Sequence[str],
     new: Sequence[str],
+    many: Sequence[str],
 ) -> Results:
-    """Count the statements of awards, to people whom tahrir knows and to new ones."""
+    """Count the statements of awards, to people whom tahrir knows, to new ones, and to many."""
     engine = deployment.make_engine(deployment.rules, EVERYBODY)
     counts = {}
     for kind, names in (("known", known), ("new", new)):
@@ -38,11 +41,20 @@ def awarding(
                 raise SystemExit(f"{given} awards instead of one to {name}")
             most = max(most, len(sent))
         counts[kind] = float(most)
+    awards = [
+        Award(AWARD_BADGE, name, None, datetime.now(timezone.utc).replace(tzinfo=None))
+        for name in many
+    ]
+    with statements(deployment.settings.tahrir_url) as sent:
+        handout = deployment.tahrir.award_all(awards)
+    if len(handout.given) != len(many):
+        raise SystemExit(f"{len(handout.given)} awards instead of {len(many)}")
     people = [given.person_id for given in deployment.awards]
     begin = time.perf_counter()
     deployment.tahrir.adjust_ranks(people)
     return {
         "statements_per_award": max(counts.values()),
         "statements_per_award_known": counts["known"],
+        "statements_per_award_in_bulk": len(sent) / len(many),
         "adjust_ranks_ms": (time.perf_counter() - begin) * 1e3,
     }

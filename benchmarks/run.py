@@ -183,7 +183,12 @@ class Benchmark:
         history = next(iter(self._histories.values()))
         self._add(
             awarding.awarding(
-                self._first, history, self._traffic, people()[-20:], databases.new_people()[:20]
+                self._first,
+                history,
+                self._traffic,
+                people()[-20:],
+                databases.new_people()[:20],
+                databases.new_people()[20:],
             )
         )
 

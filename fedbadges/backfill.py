@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -16,6 +17,9 @@ T = TypeVar("T")
 
 #: How many are given, or asked about, at once.
 _TOGETHER = 500
+
+#: Seconds after which those are given that there are, so that little is lost if it is stopped.
+_LONGEST = 5.0
 
 
 @dataclass(frozen=True)
@@ -99,12 +103,13 @@ def not_held(dues: Iterable[Due], tahrir: Tahrir) -> list[Due]:
 
 
 def portions(items: Iterable[T]) -> Iterator[list[T]]:
-    """Give the items in lists of those that are worked on together."""
+    """Give the items in lists of those that are worked on together, as they come."""
     portion: list[T] = []
+    begun = time.monotonic()
     for item in items:
         portion.append(item)
-        if len(portion) == _TOGETHER:
+        if len(portion) == _TOGETHER or time.monotonic() - begun > _LONGEST:
             yield portion
-            portion = []
+            portion, begun = [], time.monotonic()
     if portion:
         yield portion

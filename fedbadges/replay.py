@@ -7,6 +7,7 @@ stands a roll of who has earned what so far.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,6 +29,9 @@ from fedbadges.rules.rule import Rule
 from fedbadges.settings import Settings
 from fedbadges.tahrir import Given, Standing
 from fedbadges.usernames import Usernames
+from fedbadges.words import shown
+
+log = logging.getLogger(__name__)
 
 #: Of how many topics it is remembered who is interested in them.
 _MOST_TOPICS = 10_000
@@ -220,5 +224,10 @@ def _measure(
 
 
 def _named(entry: Entry, engine: Engine) -> Named | None:
-    message = parse_message(body_of(entry.row, entry.msg), entry.known_users)
+    try:
+        content = entry.msg
+    except (ValueError, RecursionError) as error:
+        log.warning("Passed over %r, whose content cannot be read: %s", entry.msg_id, shown(error))
+        return None
+    message = parse_message(body_of(entry.row, content), entry.known_users)
     return None if message is None else engine.name(message)

@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from support.builders import make_config, make_settings, statements, wipe
 from support.databases import Databases, create_schemas
 from tahrir_api.dbapi import TahrirDatabase
-from tahrir_api.model import Assertion, Issuer, Person
+from tahrir_api.model import Assertion, Issuer, Person, get_assertion_recipient
 
 from fedbadges.databases import engine
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.rule import Badge
 from fedbadges.settings import Settings, read_settings
-from fedbadges.tahrir import Given, Published, Standing, Tahrir
+from fedbadges.tahrir import Award, Given, Handout, Published, Standing, Tahrir
 
 EDITOR = Badge(
     id="editor",
@@ -31,6 +31,9 @@ EDITOR = Badge(
 )
 TAGGER = replace(EDITOR, id="tagger", name="Tagger", tags=("content", "tagging"))
 BOTH = ("editor", "tagger")
+
+DAY = datetime.datetime(2014, 10, 3, 12, 30, 5)
+LINK = "https://example.org/id?id=1"
 
 
 @pytest.fixture(scope="module")
@@ -465,6 +468,129 @@ def test_different_awards_of_a_new_person_at_once_are_both_given(
     assert badges_of(api, "alice@example.org") == ["editor", "tagger"]
 
 
+# Awards in bulk
+
+
+def due(username: str, badge: str = "editor", day: int = 0) -> Award:
+    """Returns an award as of a day of long ago."""
+    return Award(badge, username, LINK, DAY + datetime.timedelta(days=day))
+
+
+def gifts(handout: Handout) -> list[tuple[str, str]]:
+    return sorted((each.username, each.badge_id) for each, _ in handout.given)
+
+
+def rows(api: TahrirDatabase) -> set[tuple[Any, ...]]:
+    """Returns all that there is of awards, but for their salts."""
+    api.session.rollback()
+    found = sa.select(Assertion, Person).join(Person, Person.id == Assertion.person_id)
+    listed = api.session.execute(found).all()
+    for assertion, person in listed:
+        assert assertion.id == f"{assertion.badge_id} -> {person.id}"
+        assert assertion.recipient == get_assertion_recipient(person.email, assertion.salt)
+    return {
+        (a.badge_id, p.email, p.nickname, a.issued_on, a.issued_for, p.opt_out) for a, p in listed
+    }
+
+
+def test_the_rows_are_those_that_single_awards_make(
+    tahrir: Tahrir, api: TahrirDatabase, tables: Databases
+) -> None:
+    awards = [due("alice"), due("bob", day=1), due("alice", "tagger", day=2)]
+    for each in awards:
+        tahrir.award(each.badge_id, each.username, each.link, each.issued_on)
+    singly = rows(api)
+    wipe(tables)
+    tahrir.publish_badges([EDITOR, TAGGER])
+
+    handout = tahrir.award_all(awards)
+
+    assert rows(api) == singly
+    assert len(singly) == 3
+    assert handout.refused == ()
+    assert gifts(handout) == [("alice", "editor"), ("alice", "tagger"), ("bob", "editor")]
+
+
+def test_the_bus_is_told_what_tahrir_announces_of_single_awards(tahrir: Tahrir) -> None:
+    single = tahrir.award("editor", "alice", None)
+    assert single is not None
+
+    ((_, bulk),) = tahrir.award_all([due("alice", "tagger")]).given
+
+    assert bulk.person_id == single.person_id
+    (expected,), (notice,) = single.notices, bulk.notices
+    badge = expected.body["badge"] | {"name": "Tagger", "badge_id": "tagger"}
+    assert notice.topic == expected.topic
+    assert notice.body == expected.body | {"badge": badge}
+
+
+def test_many_awards_take_a_few_statements(tahrir: Tahrir, settings: Settings) -> None:
+    tahrir.award_all([due(f"known{n}", "tagger") for n in range(100)])
+    awards = [due(f"{kind}{n}") for n in range(100) for kind in ("known", "new")]
+
+    with statements(settings.tahrir_url) as sent:
+        handout = tahrir.award_all(awards)
+
+    assert len(handout.given) == 200
+    assert len(sent) <= 6
+
+
+def test_nobody_gets_it_twice_or_against_their_will(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    tahrir.award("editor", "alice", None)
+    tahrir.award("editor", "bob", None)
+    opt_out(api, "bob@example.org")
+    api.add_person("carol@elsewhere.example", nickname="Carol")
+
+    handout = tahrir.award_all([due(name) for name in ("alice", "bob", "carol", "carol")])
+
+    assert gifts(handout) == [("carol", "editor")]
+    assert {(email, link) for _, email, _, _, link, _ in rows(api)} == {
+        ("alice@example.org", None),
+        ("bob@example.org", None),
+        ("carol@elsewhere.example", LINK),
+    }
+
+
+def test_what_is_refused_costs_the_others_nothing(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    api.update_badge("tagger", legacy=True)
+    awards = [due("alice", "tagger"), due("alice"), due("bob", "nothing"), due("bob")]
+
+    handout = tahrir.award_all(awards)
+
+    assert gifts(handout) == [("alice", "editor"), ("bob", "editor")]
+    assert [(each.username, each.badge_id) for each, _ in handout.refused] == [
+        ("alice", "tagger"),
+        ("bob", "nothing"),
+    ]
+    assert {row[:3] for row in rows(api)} == {
+        ("editor", "alice@example.org", "alice"),
+        ("editor", "bob@example.org", "bob"),
+    }
+
+
+def test_several_who_give_the_same_give_it_once(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    awards = [due(f"user{n:02d}") for n in range(40)]
+
+    tasks: list[Any] = [
+        lambda: tahrir.award_all(awards),
+        lambda: tahrir.award_all(list(reversed(awards))),
+        lambda: Handout(tuple((each, one) for each in awards[::3] if (one := singly(each)))),
+    ]
+
+    def singly(each: Award) -> Given | None:
+        return tahrir.award(each.badge_id, each.username, None)
+
+    got = at_once(lambda: tasks.pop()())
+
+    assert [handout.refused for handout in got] == [()] * 3
+    assert sum(len(handout.given) for handout in got) == 40
+    assert len(rows(api)) == 40
+
+
+def test_nothing_to_give_is_nothing(tahrir: Tahrir) -> None:
+    assert tahrir.award_all([]) == Handout()
+
+
 # Ranks
 
 
@@ -564,6 +690,7 @@ def test_a_database_that_is_away_is_unavailable(tmp_path: Path) -> None:
     for ask in (
         lambda: tahrir.standing(["alice"], ["editor"]),
         lambda: tahrir.award("editor", "alice", None),
+        lambda: tahrir.award_all([due("alice")]),
         lambda: tahrir.adjust_ranks([1]),
         lambda: tahrir.publish_badges([EDITOR]),
     ):

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from fedbadges.bounded import Bounded
 from fedbadges.messages import Message
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
+
+#: Of how many topics it is remembered which rules they concern.
+_MOST_TOPICS = 10_000
 
 
 class RuleSet:
@@ -19,6 +23,7 @@ class RuleSet:
         self._by_category: dict[str, list[int]] = defaultdict(list)
         self._always: list[int] = []
         self._most_parts = 0
+        self._known: Bounded[str, tuple[Rule, ...]] = Bounded(_MOST_TOPICS)
         for number, rule in enumerate(self.rules):
             self._file(number, rule)
 
@@ -30,6 +35,12 @@ class RuleSet:
 
     def concerned(self, message: Message) -> tuple[Rule, ...]:
         """Name the rules whose trigger can hold of ``message``, in the order of the set."""
+        known = self._known.get(message.topic)
+        if known is None:
+            self._known[message.topic] = known = self._find(message)
+        return known
+
+    def _find(self, message: Message) -> tuple[Rule, ...]:
         numbers = set(self._always)
         if self._by_category:
             numbers.update(self._by_category.get(message.category, ()))

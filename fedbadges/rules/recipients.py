@@ -84,13 +84,15 @@ class Recipient:
             for name in itertools.islice(texts, most)
         }
         return tuple(
-            found.get(name, Found(name, None, PASSED_OVER))
+            (found[name] if name in found else Found(name, None, PASSED_OVER))
             if isinstance(name, str)
             else account(name)
             for name in raw
         )
 
     def _account(self, raw: str, email_domain: str, accounts: Accounts) -> Found:
+        if not self.conversions:
+            return account(raw)
         told = self._told(raw, email_domain)
         if told != raw or len(raw) > _MAX_LOOK_UP:
             return account(told, raw)

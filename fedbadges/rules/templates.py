@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fedbadges.rules.document import Scalar
@@ -37,7 +38,11 @@ class Path:
 
     def resolve(self, message: Mapping[str, Any]) -> Any:
         """Give what the message has at this path; raises Missing."""
-        return _resolve(message, self.dotted.split("."), self.dotted)
+        return _resolve(message, self._parts, self.dotted)
+
+    @cached_property
+    def _parts(self) -> list[str]:
+        return self.dotted.split(".")
 
 
 @dataclass(frozen=True)
@@ -143,17 +148,26 @@ def _as_text(path: Path, message: Mapping[str, Any]) -> str:
         raise Missing(f"the message has no text as {path.dotted}") from None
 
 
-def _resolve(value: Any, parts: list[str], dotted: str) -> Any:
-    if not parts:
-        return value
-    if isinstance(value, Mapping):
+def _resolve(value: Any, parts: Sequence[str], dotted: str) -> Any:
+    start = 0
+    while start < len(parts):
+        value, start = _step(value, parts, start, dotted)
+    return value
+
+
+def _step(value: Any, parts: Sequence[str], start: int, dotted: str) -> tuple[Any, int]:
+    """Give what ``value`` has under the next part, or several, and where the rest begins."""
+    # Most are dictionaries, and that is told at once.
+    if isinstance(value, (dict, Mapping)):
+        if parts[start] in value:
+            return value[parts[start]], start + 1
         # A key may itself have dots in it.
-        for length in range(1, len(parts) + 1):
-            key = ".".join(parts[:length])
+        for end in range(start + 2, len(parts) + 1):
+            key = ".".join(parts[start:end])
             if key in value:
-                return _resolve(value[key], parts[length:], dotted)
-    if isinstance(value, list) and parts[0].isdecimal() and len(parts[0]) < 10:
-        index = int(parts[0])
+                return value[key], end
+    elif isinstance(value, list) and parts[start].isdecimal() and len(parts[start]) < 10:
+        index = int(parts[start])
         if index < len(value):
-            return _resolve(value[index], parts[1:], dotted)
+            return value[index], start + 1
     raise Missing(f"the message has no {dotted}")

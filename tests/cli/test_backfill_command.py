@@ -1,0 +1,437 @@
+"""``fedbadges backfill``: who earned badges long ago gets them, as if they had been given then."""
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+from support.builders import make_config, make_settings, wipe
+from support.bus import Bus
+from support.command import fedbadges
+from support.databases import Databases, create_schemas
+from support.fasjson import Fasjson, User
+from support.inline import complete
+from support.past import Storage, Told, awarded, live
+from support.terminal import on_terminal
+from support.waiting import eventually
+from tahrir_api.dbapi import TahrirDatabase
+from tahrir_api.model import Assertion, Person
+from tahrir_api.model import Badge as BadgeRow
+
+from fedbadges import backfill
+from fedbadges.accounts import Everybody
+from fedbadges.daemon import load_backends
+from fedbadges.databases import engine
+from fedbadges.rules.loader import load_directory
+from fedbadges.settings import Settings
+from fedbadges.tahrir import Tahrir
+
+START = datetime(2014, 1, 1, 12, 30)
+COMMAND = Path(sys.executable).with_name("fedbadges")
+LINK = "https://datagrepper.example.org/id?id=2024-{}&is_raw=true&size=extra-large"
+
+RULE = """\
+name: Scribe {0}
+trigger: {{topic: wiki.edit}}
+criteria:
+  filter: {{topics: ["%(topic)s"], users: ["%(recipient)s"]}}
+  operation: count
+  condition: {{greater than or equal to: {0}}}
+recipient: "%(msg.user)s"
+"""
+EDITS = ["alice", "bob", "alice", "carol", "alice", "bob", "alice", "bob"]
+
+TABLE = """\
+Badge     User   Earned (UTC)         Because of
+scribe-3  alice  2014-01-05 12:30:00  org.fedoraproject.prod.wiki.edit 2024-5
+scribe-3  bob    2014-01-08 12:30:00  org.fedoraproject.prod.wiki.edit 2024-8
+"""
+
+
+@pytest.fixture(scope="module")
+def databases(shared_database: Databases) -> Databases:
+    create_schemas(shared_database)
+    return shared_database
+
+
+@pytest.fixture
+def settings(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A deployment in the directory where commands are called, with rules and a history."""
+    wipe(databases)
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    for count in (3, 2):
+        (rules / f"scribe-{count}.yml").write_text(complete(RULE.format(count)))
+    made = make_settings(databases, rules, keep_counts=False)
+    Storage(made).store(
+        Told(n, START + timedelta(days=n - 1), "wiki.edit", {"user": name}, (name,))
+        for n, name in enumerate(EDITS, 1)
+    )
+    monkeypatch.chdir(tmp_path)
+    configure(databases, endpoints={})
+    return made
+
+
+@pytest.fixture
+def bus(settings: Settings, databases: Databases) -> Iterator[Bus]:
+    made = Bus()
+    configure(databases, endpoints=made.endpoints)
+    yield made
+    made.close()
+
+
+def configure(databases: Databases, **others: Any) -> None:
+    directory = Path("fedmsg.d")
+    directory.mkdir(exist_ok=True)
+    config = make_config(databases, Path("rules").resolve()) | others
+    (directory / "badges.py").write_text(f"config = {config!r}\n")
+
+
+def contents(settings: Settings) -> dict[str, Any]:
+    """Returns all that tahrir has of badges, people and awards, but for salts and such."""
+    with Session(engine(settings.tahrir_url)) as session:
+        people = {
+            each.nickname: (each.id, each.rank) for each in session.scalars(sa.select(Person))
+        }
+        return {
+            "badges": sorted(session.scalars(sa.select(BadgeRow.id))),
+            "ranks": {name: rank for name, (_, rank) in people.items()},
+            "awards": awarded(settings),
+            "dates": {
+                (each.badge_id, each.issued_on) for each in session.scalars(sa.select(Assertion))
+            },
+        }
+
+
+def test_without_award_it_says_who_would_get_what_and_writes_nothing(settings: Settings) -> None:
+    before = contents(settings)
+
+    done = fedbadges("backfill", "rules/scribe-3.yml")
+
+    assert (done.exit_code, done.stdout) == (0, TABLE)
+    assert done.stderr == "2 badges would be given to 2 people; --award gives them\n"
+    assert (
+        contents(settings) == before == {"badges": [], "ranks": {}, "awards": set(), "dates": set()}
+    )
+
+
+def test_with_award_everybody_gets_it_as_of_then_linked_and_ranked(settings: Settings) -> None:
+    done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
+
+    assert done.exit_code == 0
+    assert done.stderr == "4 badges given to 2 people\n"
+    assert len(done.stdout.splitlines()) == 5
+    assert contents(settings) == {
+        "badges": ["scribe-2", "scribe-3"],
+        "ranks": {"alice": 1, "bob": 1},
+        "awards": {
+            ("scribe-2", "alice", LINK.format(3)),
+            ("scribe-3", "alice", LINK.format(5)),
+            ("scribe-2", "bob", LINK.format(6)),
+            ("scribe-3", "bob", LINK.format(8)),
+        },
+        "dates": {
+            ("scribe-2", START + timedelta(days=2)),
+            ("scribe-3", START + timedelta(days=4)),
+            ("scribe-2", START + timedelta(days=5)),
+            ("scribe-3", START + timedelta(days=7)),
+        },
+    }
+
+
+def test_the_end_is_as_if_all_had_been_handled_live(
+    settings: Settings, databases: Databases
+) -> None:
+    fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
+    found = contents(settings)["awards"]
+
+    wipe(databases)
+    rules = load_directory(settings.rules_directory, load_backends(settings)).rules
+    told = [
+        Told(n, START + timedelta(days=n - 1), "wiki.edit", {"user": name}, (name,))
+        for n, name in enumerate(EDITS, 1)
+    ]
+    assert live(settings, list(rules), told) == found
+
+
+def test_a_second_time_there_is_nothing_to_give(settings: Settings) -> None:
+    fedbadges("backfill", "--award", "--no-publish", "scribe-3")
+    before = contents(settings)
+
+    again = fedbadges("backfill", "--award", "--no-publish", "scribe-3")
+    look = fedbadges("backfill", "scribe-3")
+
+    assert (again.exit_code, again.stdout) == (look.exit_code, look.stdout) == (0, "")
+    assert again.stderr == "0 badges given to 0 people\n"
+    assert look.stderr == "0 badges would be given to 0 people\n"
+    assert contents(settings) == before
+
+
+def test_json_has_it_all(settings: Settings) -> None:
+    done = fedbadges("backfill", "--format", "json", "scribe-3")
+
+    found = json.loads(done.stdout)
+    assert found["awards"][0] == {
+        "badge": "scribe-3",
+        "user": "alice",
+        "earned": "2014-01-05T12:30:00Z",
+        "topic": "org.fedoraproject.prod.wiki.edit",
+        "msg_id": "2024-5",
+        "link": LINK.format(5),
+    }
+    assert [each["user"] for each in found["awards"]] == ["alice", "bob"]
+    assert {key: found[key] for key in ("awarded", "complete", "refused")} == {
+        "awarded": False,
+        "complete": True,
+        "refused": [],
+    }
+
+
+def test_the_bus_is_told_as_of_any_other_award(settings: Settings, bus: Bus) -> None:
+    done = fedbadges("backfill", "--award", "scribe-3")
+
+    assert done.exit_code == 0, done.stderr
+    for name in ("alice", "bob"):
+        (heard,) = eventually(lambda name=name: bus.awards(name), f"the award to {name}")
+        assert heard["msg"]["badge"]["badge_id"] == "scribe-3"
+    ranks = eventually(lambda: bus.heard("fedbadges.person.rank.advance"), "the ranks")
+    assert {each["msg"]["person"]["nickname"] for each in ranks} <= {"alice", "bob"}
+
+
+def test_where_nothing_can_be_published_nothing_is_given(settings: Settings) -> None:
+    done = fedbadges("backfill", "--award", "scribe-3")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--no-publish" in done.stderr
+    assert contents(settings)["awards"] == set()
+
+
+def test_who_opted_out_and_who_holds_it_are_skipped(settings: Settings) -> None:
+    tahrir = Tahrir(settings)
+    tahrir.publish_badges(
+        rule.badge for rule in load_directory(Path("rules"), load_backends(settings)).rules
+    )
+    tahrir.award("scribe-3", "alice", "by hand")
+    with Session(engine(settings.tahrir_url)) as session:
+        session.add(Person(email="bob@example.org", nickname="bob", opt_out=True))
+        session.commit()
+
+    done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
+
+    assert done.stderr == "1 badge given to 1 person\n"
+    assert contents(settings)["awards"] == {
+        ("scribe-3", "alice", "by hand"),
+        ("scribe-2", "alice", LINK.format(3)),
+    }
+
+
+def test_who_has_no_account_gets_nothing(settings: Settings, databases: Databases) -> None:
+    pytest.importorskip("fasjson_client", reason="the extra fasjson is not installed")
+    service = Fasjson({"bob": User()}, set())
+    try:
+        accounts = {"badges.accounts": "fasjson", "badges.fasjson.url": service.url}
+        configure(databases, endpoints={}, **accounts, **{"badges.fasjson.auth": False})
+        done = fedbadges("backfill", "scribe-3")
+    finally:
+        service.server.stop()
+
+    assert done.exit_code == 0, done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == ["bob"]
+
+
+def test_who_an_accounts_service_does_not_know_gets_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OnlyBob(Everybody):
+        def exists(self, username: str) -> bool:
+            return username == "bob"
+
+    monkeypatch.setattr("fedbadges.replay.make_accounts", lambda settings: OnlyBob())
+    done = fedbadges("backfill", "--award", "--no-publish", "scribe-3")
+
+    assert done.stderr == "1 badge given to 1 person\n"
+    assert contents(settings)["awards"] == {("scribe-3", "bob", LINK.format(8))}
+
+
+# Stopped, and run again
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "_TOGETHER", 1)
+
+
+def after(count: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has something happen while a portion is given, after so many were."""
+    give, given = backfill.Giving.give, []
+
+    def disturbed(self: backfill.Giving, dues: list[backfill.Due]) -> None:
+        given.append(dues)
+        if len(given) == count:
+            do()
+        give(self, dues)
+
+    monkeypatch.setattr(backfill.Giving, "give", disturbed)
+
+
+@pytest.mark.usefixtures("one_by_one")
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_stopped_by_ctrl_c_it_finishes_what_it_has_in_hand_and_can_be_run_again(
+    settings: Settings, databases: Databases, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    arguments = ("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
+    fedbadges(*arguments)
+    at_once = contents(settings)
+    with Session(engine(settings.tahrir_url)) as session:
+        for table in (Assertion, Person, BadgeRow):
+            session.execute(sa.delete(table))
+        session.commit()
+
+    with monkeypatch.context() as patch:
+        after(count, lambda: signal.raise_signal(signal.SIGINT), patch)
+        stopped = fedbadges(*arguments)
+    assert stopped.exit_code == 1
+    assert stopped.stderr.startswith("Stopped: ")
+    assert len(contents(settings)["awards"]) == len(stopped.stdout.splitlines()) - 1 == count
+
+    assert fedbadges(*arguments).exit_code == 0
+    assert contents(settings) == at_once
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_process_that_dies_leaves_the_rest_to_the_next(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die() -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        after(3, die, patch)
+        with pytest.raises(Died):
+            fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
+    assert len(contents(settings)["awards"]) == 2
+
+    done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
+
+    assert done.stderr == "2 badges given to 1 person\n"
+    assert contents(settings)["ranks"] == {"alice": 1, "bob": 1}
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_daemon_that_gives_the_same_meanwhile_is_no_trouble(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def race() -> None:
+        for name in ("alice", "bob"):
+            for badge in ("scribe-2", "scribe-3"):
+                Tahrir(settings).award(badge, name, "live")
+
+    def start() -> None:
+        racing.start()
+
+    racing = threading.Thread(target=race)
+    after(1, start, monkeypatch)
+    done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
+    racing.join()
+
+    assert done.exit_code == 0, done.stderr
+    found = contents(settings)["awards"]
+    assert len(found) == len({each[:2] for each in found}) == 4
+    ours = sum(link != "live" for *_, link in found)
+    assert len(done.stdout.splitlines()) == (ours + 1 if ours else 0)
+
+
+def test_ctrl_c_before_anything_was_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backfill, "due_of", interrupt)
+
+    done = fedbadges("backfill", "scribe-3")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("Stopped: 0 badges")
+
+
+# What cannot be
+
+
+def test_a_legacy_badge_is_given_to_nobody(settings: Settings) -> None:
+    fedbadges("backfill", "--award", "--no-publish", "scribe-2")
+    with Session(engine(settings.tahrir_url)) as session:
+        TahrirDatabase(session=session).update_badge("scribe-2", legacy=True)
+
+    done = fedbadges("backfill", "--award", "--no-publish", "scribe-2", "scribe-3")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "scribe-2: tahrir has this as a legacy badge, which nobody can be given\n"
+
+
+def test_a_badge_without_a_rule_is_a_mistake(settings: Settings) -> None:
+    done = fedbadges("backfill", "scribe-9")
+
+    assert done.exit_code == 2
+    assert done.stderr == "'scribe-9' is neither a rule file nor the id of a badge with a rule\n"
+
+
+def test_a_database_that_is_away_is_one_line(settings: Settings) -> None:
+    done = fedbadges("backfill", "--history-url", "sqlite:////nowhere/d.db", "scribe-3")
+
+    assert done.exit_code == 2
+    assert done.stderr == "datanommer: unable to open database file\n"
+
+
+def test_what_was_given_is_said_also_where_it_ends_badly(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise sa.exc.ProgrammingError("", {}, Exception("tables are gone"))
+
+    monkeypatch.setattr(Tahrir, "adjust_ranks", fail)
+    done = fedbadges("backfill", "--award", "--no-publish", "scribe-3")
+
+    assert (done.exit_code, done.stdout) == (2, TABLE)
+    assert done.stderr.splitlines() == [
+        "2 badges given to 2 people",
+        "the database says: tables are gone",
+    ]
+
+
+def test_control_characters_of_messages_do_not_reach_the_terminal(settings: Settings) -> None:
+    Storage(settings).store(
+        [
+            Told(
+                20,
+                START,
+                "odd\x1b[31m.wiki.edit",
+                {"user": "erin"},
+                ("erin",),
+                msg_id="\x1b]0;x\x07",
+            ),
+            Told(21, START, "odd\x1b[31m.wiki.edit", {"user": "erin"}, ("erin",), msg_id="y"),
+        ]
+    )
+
+    for form in ("text", "json"):
+        done = fedbadges("backfill", "--format", form, "scribe-2")
+        assert "erin" in done.stdout
+        assert "\x1b" not in done.stdout
+
+
+def test_on_a_terminal_it_is_a_table(settings: Settings) -> None:
+    shown = on_terminal(COMMAND, "backfill", "scribe-3", COLUMNS="120")
+
+    assert "\x1b[1mBadge" in shown
+    assert "2024-5" in shown
