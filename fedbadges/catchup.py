@@ -39,6 +39,22 @@ _REPORT = 10.0
 _LONGEST = 600.0
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How far catching up has got.
+
+    Everything sent up to ``until``, in seconds since 1970, is done. While it is ``running``,
+    ``done`` messages of ``count`` are looked at. ``trouble`` is why the last look failed, if so.
+    """
+
+    until: float
+    running: bool
+    done: int
+    count: int
+    seconds_left: float | None
+    trouble: str | None
+
+
 class CatchUp:
     """Reads what datanommer has stored since the checkpoint, in a thread of its own.
 
@@ -75,10 +91,25 @@ class CatchUp:
         self._failures = Throttle()
         self._thread = threading.Thread(target=self._work, name="fedbadges-catchup", daemon=True)
         self._marks = _Marks()
+        self._progress: _Progress | None = None
+        self._trouble: str | None = None
         # Up to when everything is done, or in hand.
         self._until = time.time()
         # What had no higher number at the start, and was sent earlier, is no business of ours.
         self._earliest, self._before = self._until, 0
+
+    @property
+    def standing(self) -> Standing:
+        """How far it got."""
+        progress = self._progress
+        return Standing(
+            until=self._done_until(),
+            running=progress is not None,
+            done=progress.done if progress else 0,
+            count=progress.count if progress else 0,
+            seconds_left=progress.left(time.monotonic()) if progress and progress.done else None,
+            trouble=self._trouble,
+        )
 
     def start(self) -> None:
         """Begin, once the databases have answered."""
@@ -106,9 +137,11 @@ class CatchUp:
             try:
                 self._patience.insist(step)
                 step = self._sweep
+                self._trouble = None
             except Stopped:
                 return
             except Exception as error:  # whatever it is, next time it may be over
+                self._trouble = words_of(error)
                 if self._failures.first(kind_of(error)):
                     log.error("Cannot catch up, and will try again: %s", words_of(error))
             self._wait()
@@ -132,7 +165,13 @@ class CatchUp:
             return
         count = self._archive.count_since(start)
         log.info("Catching up: datanommer has %d messages since %s", count, _shown(start))
-        progress = _Progress(count)
+        progress = self._progress = _Progress(count)
+        try:
+            self._go_through(start, progress)
+        finally:
+            self._progress = None
+
+    def _go_through(self, start: float, progress: _Progress) -> None:
         for rows in self._since(start):
             if self._stopping:
                 return
@@ -198,9 +237,11 @@ class CatchUp:
         return len(missing)
 
     def _note(self, now: bool = False) -> None:
+        self._state.note(self._done_until(), now=now)
+
+    def _done_until(self) -> float:
         oldest = self._ledger.oldest()
-        until = self._until if oldest is None else min(self._until, oldest)
-        self._state.note(until, now=now)
+        return self._until if oldest is None else min(self._until, oldest)
 
 
 class _Marks:
@@ -238,8 +279,16 @@ class _Progress:
         if now - self._said < _REPORT:
             return
         self._said = now
-        left = max(self.count - self.done, 0) * (now - self._begun) / self.done
-        log.info("Catching up: %d of %d messages, about %d s left", self.done, self.count, left)
+        log.info(
+            "Catching up: %d of %d messages, about %d s left",
+            self.done,
+            self.count,
+            self.left(now),
+        )
+
+    def left(self, now: float) -> float:
+        """Guess the seconds that are left, by those that it took so far."""
+        return max(self.count - self.done, 0) * (now - self._begun) / self.done
 
 
 def _shown(seconds: float) -> str:

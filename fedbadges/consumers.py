@@ -95,6 +95,15 @@ class FedoraBadgesConsumer(FedmsgConsumer):
             self._work_off()
         return handled
 
+    def __json__(self) -> dict[str, Any]:
+        """Say what it is doing; called by the hub's monitoring, in a thread of that."""
+        said: dict[str, Any] = super().__json__()
+        outage = None if self._gate is None else self._gate.outage
+        signatures = {"checked": self._gate is not None, "trouble": outage and outage.reason}
+        daemon = self._daemon
+        said["fedbadges"] = daemon and {**daemon.report(), "signatures": signatures}
+        return said
+
     def stop(self) -> None:
         """Take no more messages; called by the hub when it stops."""
         super().stop()

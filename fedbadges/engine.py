@@ -22,14 +22,12 @@ from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, Found, acco
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import Missing
 from fedbadges.settings import Settings
-from fedbadges.tahrir import Given, Standing, Tahrir
+from fedbadges.tahrir import MAX_LINK, Given, Standing, Tahrir
+from fedbadges.tallies import Tallies
 from fedbadges.usernames import Usernames
 from fedbadges.words import shown
 
 log = logging.getLogger(__name__)
-
-#: tahrir's column for the link of an award holds this many characters.
-_MAX_LINK = 256
 
 #: What a rule's own code may raise: anything, and ``exit()`` is not to end the thread.
 _RULES_OWN = (Exception, SystemExit)
@@ -66,9 +64,9 @@ class Case:
 class Engine:
     """Decides who gets which badge because of a message.
 
-    ``on_award`` is told of every award after it was committed. ``rules`` may be replaced between
-    messages. Its methods may be called from several threads, and raise Unavailable, and what a
-    database says that waiting does not mend.
+    ``on_award`` is told of every award after it was committed, and ``tallies`` count. ``rules`` may
+    be replaced between messages. Its methods may be called from several threads, and raise
+    Unavailable, and what a database says that waiting does not mend.
     """
 
     def __init__(
@@ -79,6 +77,7 @@ class Engine:
         rules: RuleSet,
         on_award: Callable[[Given], None],
         accounts: Accounts = EVERYBODY,
+        tallies: Tallies | None = None,
     ) -> None:
         self.rules = rules
         self._settings = settings
@@ -86,6 +85,7 @@ class Engine:
         self._usernames = usernames
         self._on_award = on_award
         self._accounts = accounts
+        self._tallies = tallies or Tallies()
         self._failures = Throttle()
 
     def consider(self, message: Message) -> Case | None:
@@ -106,6 +106,8 @@ class Engine:
             for rule in self.rules.concerned(message)
             if self._triggered(rule, message)
         ]
+        for rule, _ in people:
+            self._tallies.triggered(rule.badge.id)
         people = [(rule, names) for rule, names in people if names]
         if not people:
             return None
@@ -266,6 +268,7 @@ class Engine:
             (now - message.sent).total_seconds() * 1000,
             (time.monotonic() - message.received) * 1000,
         )
+        self._tallies.awarded(rule.badge.id, name, message.msg_id)
         self._on_award(given)
         return 1
 
@@ -277,7 +280,7 @@ class Engine:
             f"{self._settings.datagrepper_url}/id"
             f"?id={quote(message.msg_id, safe='')}&is_raw=true&size=extra-large"
         )
-        return link if len(link) <= _MAX_LINK else None
+        return link if len(link) <= MAX_LINK else None
 
 
 def _case(named: Named, standing: Standing) -> Case | None:

@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from typing import Any
 
 import fedmsg.core
@@ -46,12 +47,24 @@ class Publisher:
         self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
         # Handed to be sent in another thread, which may have ended before it came to it.
         self._handed: list[Notice] = []
+        self._unsent = 0
+        self._settled: Future[str | None] = Future()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="fedbadges-publisher", daemon=True)
+
+    @property
+    def unsent(self) -> int:
+        """How many notices could not be sent, by now."""
+        return self._unsent
 
     def start(self) -> None:
         """Bind the endpoint, in a thread of its own."""
         self._thread.start()
+
+    def trouble(self, timeout: float = 0.0) -> str | None:
+        """Say why nothing can be sent; None if it can, or is not known within ``timeout`` s."""
+        wait([self._settled], timeout)
+        return self._settled.result() if self._settled.done() else None
 
     def publish(self, notice: Notice) -> None:
         """Take a notice to be sent as soon as may be; returns at once."""
@@ -60,14 +73,22 @@ class Publisher:
     def stop(self, timeout: float = 5.0) -> None:
         """Send what was taken, at most for ``timeout`` seconds, and release the endpoint."""
         self._stopping.set()
-        self._queue.put(None)
-        self._thread.join(timeout)
+        self.finish(timeout)
         for notice in list(self._handed):
             log.warning(
                 "Could not publish %s %s: stopping. What it tells of is done all the same",
                 notice.topic,
                 notice.body,
             )
+
+    def finish(self, timeout: float = 15.0) -> bool:
+        """Send what was taken when listeners have had their time, and release the endpoint.
+
+        Tells whether all of it was sent. Nothing can be published afterwards.
+        """
+        self._queue.put(None)
+        self._thread.join(timeout)
+        return not (self._unsent or self._handed or self._thread.is_alive())
 
     def _work(self) -> None:
         context = self._connect()
@@ -85,13 +106,16 @@ class Publisher:
             context = fedmsg.core.FedMsgContext(**self._config)
         except Exception as error:  # whatever fedmsg makes of its configuration
             log.error("Awards will not be on the bus: %s", error)
+            self._settled.set_result(str(error))
             return None
         if self._config.get("zmq_enabled", True) and not getattr(context, "publisher", None):
             log.warning(
                 "Awards will not be on the bus: 'endpoints' has no '%s'", self._config["name"]
             )
+            self._settled.set_result(f"'endpoints' has no '{self._config['name']}'")
             context.destroy()
             return None
+        self._settled.set_result(None)
         return context
 
     def _grace(self) -> float:
@@ -102,6 +126,7 @@ class Publisher:
 
     def _send(self, context: fedmsg.core.FedMsgContext | None, notice: Notice) -> None:
         if context is None:
+            self._unsent += 1
             log.info("Not on the bus: %s %s", notice.topic, notice.body)
             return
 
@@ -115,6 +140,7 @@ class Publisher:
                     pre_fire_hook=self._sign,
                 )
             except Exception as error:  # the award is committed; it stays, published or not
+                self._unsent += 1
                 log.error("Could not publish %s %s: %s", notice.topic, notice.body, error)
 
         self._handed.append(notice)

@@ -31,6 +31,9 @@ _AT_ONCE = 1000
 # As tahrir_api compares them.
 _ADDRESS, _NICKNAME = func.lower(Person.email), func.lower(Person.nickname)
 
+#: The column for the link of an award holds this many characters.
+MAX_LINK = 256
+
 #: How often an award is tried again when another process gets in between.
 _TRIES = 3
 
@@ -146,6 +149,12 @@ class Tahrir:
             session.commit()
             return Published(frozenset(row.id for row in known.values() if row.legacy), refused)
 
+    def badges(self) -> dict[str, bool]:
+        """Give the ids of all badges, each with whether it can still be awarded."""
+        with asking(_NAME), self._reader.connect() as connection:
+            rows = connection.execute(select(BadgeRow.id, BadgeRow.legacy))
+            return {row.id: not row.legacy for row in rows}
+
     def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
         """Ask for all these people and badges at once: who holds what, and who opted out."""
         names, ids = sorted(set(usernames)), sorted(set(badge_ids))
@@ -189,6 +198,21 @@ class Tahrir:
                     return None
         raise RuntimeError(f"tahrir refused {badge_id} for {username} {_TRIES} times")
 
+    def revoke(self, badge_id: str, username: str) -> int | None:
+        """Take a badge away; None if the person does not hold it, else tahrir's number for them.
+
+        Who has no badge left has no rank; those of others are ``adjust_ranks``'s.
+        """
+        with self._session() as (session, api, _):
+            person = self._person(api, username)
+            if person is None or not api.remove_assertion(badge_id, person.email):
+                return None
+            left = select(Assertion.id).where(Assertion.person_id == person.id).limit(1)
+            if session.scalar(left) is None:
+                person.rank = None
+            session.commit()
+            return int(person.id)
+
     def adjust_ranks(self, person_ids: Iterable[int]) -> tuple[Notice, ...]:
         """Compute the leaderboard afresh, once for all these people who got badges.
 
@@ -212,7 +236,7 @@ class Tahrir:
     def _award(self, badge_id: str, username: str, link: str | None) -> Given | None:
         with self._session() as (session, api, notices):
             email = self._settings.email_of(username)
-            person = api.get_person(email) or api.get_person(nickname=username)
+            person = self._person(api, username)
             if person is None:
                 api.add_person(email=email, nickname=username)
             elif person.opt_out:
@@ -225,6 +249,10 @@ class Tahrir:
             session.commit()
             number = notices[0].body["user"]["badges_user_id"]
             return Given(number, tuple(notices))
+
+    def _person(self, api: TahrirDatabase, username: str) -> Person | None:
+        found: Person | None = api.get_person(self._settings.email_of(username))
+        return found or api.get_person(nickname=username)
 
     def _issuer(self, session: Session, api: TahrirDatabase) -> int:
         issuer = self._settings.issuer
