@@ -8,6 +8,7 @@ import warnings
 
 import click
 
+from fedbadges.cli.by_hand import award, revoke
 from fedbadges.cli.check import check
 from fedbadges.cli.schema import schema
 
@@ -15,6 +16,7 @@ _EPILOG = """\b
 Examples:
   fedbadges check rules             every mistake in every rule below rules/
   fedbadges check --help            what else there is to it
+  fedbadges award alice speaker --reason "spoke at the conference"
   fedbadges schema > rule.json      for editors, which then know the keys
 
 \b
@@ -36,5 +38,7 @@ def main() -> None:
     logging.getLogger("fedmsg").setLevel(logging.CRITICAL)
 
 
+main.add_command(award)
 main.add_command(check)
+main.add_command(revoke)
 main.add_command(schema)
