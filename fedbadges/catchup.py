@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 
 from fedbadges.archive import Archive, Archived, Stored
@@ -20,7 +19,7 @@ from fedbadges.ledger import Ledger
 from fedbadges.once import Throttle
 from fedbadges.patience import Patience, Stopped
 from fedbadges.state import State
-from fedbadges.words import kind_of, words_of
+from fedbadges.words import kind_of, moment, words_of
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +163,7 @@ class CatchUp:
             self._note(now=True)
             return
         count = self._archive.count_since(start)
-        log.info("Catching up: datanommer has %d messages since %s", count, _shown(start))
+        log.info("Catching up: datanommer has %d messages since %s", count, moment(start))
         progress = self._progress = _Progress(count)
         try:
             self._go_through(start, progress)
@@ -191,8 +190,8 @@ class CatchUp:
         if until < earliest:
             log.warning(
                 "Messages from %s to %s are not caught up: 'badges.catchup_limit' is %g seconds",
-                _shown(until),
-                _shown(earliest),
+                moment(until),
+                moment(earliest),
                 self._limit,
             )
         self._until = until
@@ -289,7 +288,3 @@ class _Progress:
     def left(self, now: float) -> float:
         """Guess the seconds that are left, by those that it took so far."""
         return max(self.count - self.done, 0) * (now - self._begun) / self.done
-
-
-def _shown(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -11,6 +11,7 @@ import click
 from fedbadges.cli.by_hand import award, revoke
 from fedbadges.cli.check import check
 from fedbadges.cli.schema import schema
+from fedbadges.cli.status import status
 
 _EPILOG = """\b
 Examples:
@@ -18,6 +19,7 @@ Examples:
   fedbadges check --help            what else there is to it
   fedbadges award alice speaker --reason "spoke at the conference"
   fedbadges schema > rule.json      for editors, which then know the keys
+  fedbadges status                  what the daemon is doing
 
 \b
 Results go to standard output, everything else to standard error. Exit codes:
@@ -42,3 +44,4 @@ main.add_command(award)
 main.add_command(check)
 main.add_command(revoke)
 main.add_command(schema)
+main.add_command(status)

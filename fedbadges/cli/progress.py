@@ -22,3 +22,15 @@ def advancing(items: Sequence[T], what: str) -> Iterator[Iterable[T]]:
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         yield progress.track(items, description=what)
+
+
+@contextmanager
+def waiting(what: str, shown: bool = True) -> Iterator[None]:
+    """Show on standard error what is waited for, of which nobody knows how much is left."""
+    if not shown or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
