@@ -39,7 +39,7 @@ _LONGEST = 600.0
 
 
 @dataclass(frozen=True)
-class Standing:
+class Position:
     """How far catching up has got.
 
     Everything sent up to ``until``, in seconds since 1970, is done. While it is ``running``,
@@ -98,10 +98,10 @@ class CatchUp:
         self._earliest, self._before = self._until, 0
 
     @property
-    def standing(self) -> Standing:
+    def position(self) -> Position:
         """How far it got."""
         progress = self._progress
-        return Standing(
+        return Position(
             until=self._done_until(),
             running=progress is not None,
             done=progress.done if progress else 0,

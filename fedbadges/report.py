@@ -66,7 +66,7 @@ class Reporter:
             "backlog": self.backlog(),
             "overflown": self.overflown(),
             "set_aside": self.state.count_failed(),
-            "catch_up": asdict(self.catchup.standing),
+            "catch_up": asdict(self.catchup.position),
             "bus": {"trouble": self.publisher.trouble(), "unsent": self.publisher.unsent},
             "awarded": self.tallies.awards,
             "last_award": None if last is None else asdict(last),

@@ -23,7 +23,7 @@ class Award:
 
 
 @dataclass
-class Tally:
+class RuleTally:
     """How often a rule was triggered, and how many people got its badge."""
 
     triggers: int = 0
@@ -42,7 +42,7 @@ class Tallies:
         self.awards = 0
         self.last_award: Award | None = None
         self._lock = threading.Lock()
-        self._by_badge: Bounded[str, Tally] = Bounded(_MOST)
+        self._by_badge: Bounded[str, RuleTally] = Bounded(_MOST)
 
     def triggered(self, badge: str) -> None:
         """Count that the trigger of the rule for a badge held."""
@@ -56,13 +56,13 @@ class Tallies:
             self.awards += 1
             self.last_award = Award(badge, user, msg_id, time.time())
 
-    def of(self, badge: str) -> Tally:
+    def of(self, badge: str) -> RuleTally:
         """Give a copy of what was counted for a badge."""
         with self._lock:
-            found = self._by_badge.get(badge, Tally())
-            return Tally(found.triggers, found.awards)
+            found = self._by_badge.get(badge, RuleTally())
+            return RuleTally(found.triggers, found.awards)
 
-    def _tally(self, badge: str) -> Tally:
+    def _tally(self, badge: str) -> RuleTally:
         if badge not in self._by_badge:
-            self._by_badge[badge] = Tally()
+            self._by_badge[badge] = RuleTally()
         return self._by_badge[badge]

@@ -20,7 +20,7 @@ from fedbadges.ledger import Ledger
 from fedbadges.patience import Patience, Stopped
 from fedbadges.pulse import Pulse
 from fedbadges.rules.criteria import Unavailable
-from fedbadges.tallies import Tallies, Tally
+from fedbadges.tallies import RuleTally, Tallies
 
 RULES = {
     "first": counting_rule("First Step", "logger.first", 1),
@@ -123,7 +123,7 @@ def test_tallies_of_several_threads_add_up() -> None:
     for thread in threads:
         thread.join()
 
-    assert tallies.of("a") == Tally(8000, 8000)
+    assert tallies.of("a") == RuleTally(8000, 8000)
     assert tallies.awards == 8000
 
 
@@ -132,8 +132,8 @@ def test_badges_that_come_and_go_do_not_fill_the_memory() -> None:
     for number in range(10_500):
         tallies.triggered(str(number))
 
-    assert tallies.of("0") == Tally()
-    assert tallies.of("10499") == Tally(1, 0)
+    assert tallies.of("0") == RuleTally()
+    assert tallies.of("10499") == RuleTally(1, 0)
 
 
 def test_a_message_counts_as_handled_once_and_not_when_it_was_given_up() -> None:

@@ -1,7 +1,10 @@
 """``fedbadges award`` and ``fedbadges revoke``: by hand, on both kinds of databases."""
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from support.builders import make_config, make_settings
 from support.bus import HOST, Bus
 from support.command import fedbadges
 from support.databases import Databases, awards, badges, create_schemas, tahrir
+from support.fasjson import Fasjson, User
 from support.rules import counting_rule, write_rules
 from tahrir_api.model import Badge as BadgeRow
 from tahrir_api.model import Person
@@ -330,6 +334,47 @@ def test_who_listens_to_the_bus_hears_of_it(place: Place) -> None:
         "user": {"username": "alice", "badges_user_id": number},
     }
     assert (rank["msg"]["person"]["nickname"], rank["msg"]["person"]["rank"]) == ("alice", 1)
+
+
+def test_ctrl_c_after_the_award_is_said(small: Place) -> None:
+    bus = Bus()
+    small.configure(endpoints=bus.endpoints, environment="dev")
+    command = [Path(sys.executable).with_name("fedbadges"), "award", "alice", "speaker", *WHY]
+    running = subprocess.Popen(
+        [*command, "--config", small.directory / "config.py"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stderr is not None
+    line = running.stderr.readline()
+    # Listeners are given their time now.
+    running.send_signal(signal.SIGINT)
+    printed, said = running.communicate(timeout=20)
+    bus.close()
+
+    assert line.startswith("Awarded speaker to alice by hand")
+    assert (running.returncode, printed) == (2, "")
+    assert said == "Stopped: nothing is changed but what is said above\n"
+    assert awards(small.databases) == [("alice", "speaker")]
+
+
+def test_who_has_no_account_is_refused(small: Place) -> None:
+    pytest.importorskip("fasjson_client")
+    service = Fasjson(users={"alice": User()})
+    small.configure(
+        **{
+            "badges.accounts": "fasjson",
+            "badges.fasjson.url": service.url,
+            "badges.fasjson.auth": False,
+        }
+    )
+    refused, done = small.award("bob", "speaker"), small.award("alice", "speaker")
+    service.server.stop()
+
+    assert (refused.exit_code, refused.stderr) == (2, "there is no account 'bob'\n")
+    assert done.exit_code == 0
+    assert awards(small.databases) == [("alice", "speaker")]
 
 
 # Revocations

@@ -3,6 +3,9 @@
 import contextlib
 import copy
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -160,13 +163,29 @@ def test_a_socket_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_a_hub_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path) -> None:
-    with silent(tmp_path) as endpoint:
+    with silent(tmp_path) as (endpoint, _):
         done = fedbadges("status", "--socket", endpoint, "--timeout", "0.3")
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == (
         f"No hub has said anything at {endpoint} for 0.3 s, where one does every 5 s\n"
     )
+
+
+def test_ctrl_c_before_a_report_is_said(tmp_path: Path) -> None:
+    with silent(tmp_path) as (endpoint, hub):
+        waiting = subprocess.Popen(
+            [Path(sys.executable).with_name("fedbadges"), "status", "--socket", endpoint],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert hub.poll(20_000), "nobody listens"
+        waiting.send_signal(signal.SIGINT)
+        printed, said = waiting.communicate(timeout=20)
+
+    assert (waiting.returncode, printed) == (2, "")
+    assert said == "Stopped before the hub had reported\n"
 
 
 def test_what_is_no_address_is_said() -> None:
@@ -199,12 +218,12 @@ def test_what_is_not_understood_is_one_line(tmp_path: Path, text: bytes, said: s
 
 
 @contextlib.contextmanager
-def silent(directory: Path) -> Iterator[str]:
-    """A hub that publishes nothing, or has just begun."""
+def silent(directory: Path) -> Iterator[tuple[str, zmq.Socket]]:
+    """A hub that publishes nothing, or has just begun; it can be read who listens."""
     endpoint = f"ipc://{directory}/s"
-    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+    with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
         socket.bind(endpoint)
-        yield endpoint
+        yield endpoint, socket
 
 
 def test_several_addresses_are_reached_at_one(tmp_path: Path) -> None:

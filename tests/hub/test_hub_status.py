@@ -35,7 +35,8 @@ recipient: "%(msg.user.username)s"
 
 
 @pytest.fixture
-def deployment(database: Databases, tmp_path: Path) -> Iterator[Deployment]:
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    database = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
     # Relative to where the hub runs, for the path of a socket is short.
     settings = {
         "moksha.monitoring.socket": "ipc://monitoring.sock",
