@@ -23,25 +23,25 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     running = _span(report["at"] - report["since"])
     yield report["state"], f"fedbadges {report['version']}, for {running}"
     yield "since", moment(report["since"])
-    yield "handled", f"{report['handled']} messages"
     yield (
-        "waiting",
-        f"{report['backlog']} to be taken, {report['in_hand']} in hand, of which "
-        f"{report['waiting_room']} for datanommer",
+        "messages",
+        f"handled: {report['handled']}, in hand: {report['in_hand']}, waiting for datanommer: "
+        f"{report['waiting_room']}, not taken yet: {report['backlog']}",
     )
-    yield "awarded", f"{report['awarded']} badges"
+    yield "badges", f"awarded: {report['awarded']}"
     last = report["last_award"]
     if last is not None:
         yield "last award", f"{last['badge']} to {last['user']}, {moment(last['at'])}"
-        yield "because of", str(last["msg_id"])
+        if last["msg_id"] is not None:
+            yield "because of", str(last["msg_id"])
     yield "caught up", f"until {moment(catch_up['until'])}{_left(catch_up)}"
     for name, reason in report["databases"].items():
         yield name, "answers" if reason is None else f"does not answer: {reason}"
     yield "on the bus", _bus(report["bus"])
     yield "signatures", "are checked" if report["signatures"]["checked"] else "are not checked"
-    yield "rules", f"{rules['in_force']} in force, {rules['broken']} files with mistakes"
+    yield "rules", f"in force: {rules['in_force']}, files with mistakes: {rules['broken']}"
     kept = report["set_aside"]
-    yield "set aside", "nothing is kept" if kept is None else f"{kept} failed messages"
+    yield "set aside", "nothing is kept" if kept is None else f"failed messages: {kept}"
 
 
 def _left(catch_up: Mapping[str, Any]) -> str:
@@ -55,7 +55,7 @@ def _left(catch_up: Mapping[str, Any]) -> str:
 def _bus(bus: Mapping[str, Any]) -> str:
     if bus["trouble"]:
         return f"nothing is said: {bus['trouble']}"
-    return f"awards and ranks, except {bus['unsent']} that failed"
+    return f"awards and ranks are said; not sent: {bus['unsent']}"
 
 
 def _tallies(rules: Mapping[str, Any]) -> Iterator[str]:
