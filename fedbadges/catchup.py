@@ -42,11 +42,12 @@ _LONGEST = 600.0
 class Position:
     """How far catching up has got.
 
-    Everything sent up to ``until``, in seconds since 1970, is done. While it is ``running``,
-    ``done`` messages of ``count`` are looked at. ``trouble`` is why the last look failed, if so.
+    Everything sent up to ``until``, in seconds since 1970, is done; None before that is known.
+    While it is ``running``, ``done`` messages of ``count`` are looked at. ``trouble`` is why the
+    last look failed, if so.
     """
 
-    until: float
+    until: float | None
     running: bool
     done: int
     count: int
@@ -92,6 +93,7 @@ class CatchUp:
         self._marks = _Marks()
         self._progress: _Progress | None = None
         self._trouble: str | None = None
+        self._begun = False
         # Up to when everything is done, or in hand.
         self._until = time.time()
         # What had no higher number at the start, and was sent earlier, is no business of ours.
@@ -102,7 +104,7 @@ class CatchUp:
         """How far it got."""
         progress = self._progress
         return Position(
-            until=self._done_until(),
+            until=self._done_until() if self._begun else None,
             running=progress is not None,
             done=progress.done if progress else 0,
             count=progress.count if progress else 0,
@@ -156,6 +158,7 @@ class CatchUp:
     def _begin(self) -> None:
         """Handle what came since the checkpoint, the oldest first, while new messages come."""
         start = self._start()
+        self._begun = True
         self._earliest = self._until - self._distance if start is None else start
         self._before = self._archive.last_number()
         self._marks.add(self._before - _NUMBERS_IN_FLIGHT)

@@ -60,6 +60,7 @@ def test_before_the_start_little_is_known(daemon: Daemon) -> None:
 
     assert report["state"] == "starting"
     assert report["last_award"] is None
+    assert report["catch_up"]["until"] is None
     assert report["rules"]["in_force"] == 0
 
 

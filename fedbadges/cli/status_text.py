@@ -34,7 +34,7 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "last award", f"{last['badge']} to {last['user']}, {moment(last['at'])}"
         if last["msg_id"] is not None:
             yield "because of", str(last["msg_id"])
-    yield "caught up", f"until {moment(catch_up['until'])}{_left(catch_up)}"
+    yield "caught up", _caught_up(catch_up)
     for name, reason in report["databases"].items():
         yield name, "answers" if reason is None else f"does not answer: {reason}"
     yield "on the bus", _bus(report["bus"])
@@ -44,10 +44,13 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "set aside", "nothing is kept" if kept is None else f"failed messages: {kept}"
 
 
-def _left(catch_up: Mapping[str, Any]) -> str:
+def _caught_up(catch_up: Mapping[str, Any]) -> str:
+    if catch_up["until"] is None:
+        return "not begun yet"
+    until = f"until {moment(catch_up['until'])}"
     if not catch_up["running"]:
-        return ""
-    done = f"; {catch_up['done']} of {catch_up['count']} messages looked at"
+        return until
+    done = f"{until}; {catch_up['done']} of {catch_up['count']} messages looked at"
     left = catch_up["seconds_left"]
     return done if left is None else f"{done}, about {_span(left)} left"
 

@@ -255,10 +255,11 @@ def test_a_reason_is_required(small: Place, command: str) -> None:
     assert empty.stderr == "--reason is empty; say why, for those who will read the log\n"
 
 
-def test_a_link_that_tahrir_cannot_hold_is_refused(small: Place) -> None:
-    done = small.award("alice", "speaker", "--link", "https://example.org/" + "x" * 240)
+@pytest.mark.parametrize("link", ["https://example.org/" + "x" * 240, "", "https://\udcff"])
+def test_a_link_that_tahrir_cannot_hold_is_refused(small: Place, link: str) -> None:
+    done = small.award("alice", "speaker", "--link", link)
 
-    assert (done.exit_code, done.stderr) == (2, "--link has 260 characters; tahrir holds 256\n")
+    assert (done.exit_code, done.stderr) == (2, "--link is text of 1 to 256 characters\n")
 
 
 def test_json_says_what_was_done(small: Place) -> None:

@@ -117,6 +117,18 @@ def test_catching_up_says_how_long_still() -> None:
     assert "UTC; 120 of 5000 messages looked at, about 12 s left\n" in text
 
 
+def test_before_it_caught_up_nothing_is_claimed() -> None:
+    text = as_text(changed(state="starting", catch_up=REPORT["catch_up"] | {"until": None}))
+
+    assert "\ncaught up     not begun yet\n" in text
+
+
+def test_an_award_for_a_message_without_an_id_names_none() -> None:
+    text = as_text(changed(last_award=REPORT["last_award"] | {"msg_id": None}))
+
+    assert "because of" not in text
+
+
 @given(name=st.text(max_size=30))
 def test_names_are_data(name: str) -> None:
     rules = REPORT["rules"] | {"tallies": {name: {"triggers": 1, "awards": 1}}}
