@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 
 from fedbadges.archive import Archive, Archived, Stored
@@ -20,7 +19,7 @@ from fedbadges.ledger import Ledger
 from fedbadges.once import Throttle
 from fedbadges.patience import Patience, Stopped
 from fedbadges.state import State
-from fedbadges.words import kind_of, words_of
+from fedbadges.words import kind_of, moment, words_of
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +36,23 @@ _REPORT = 10.0
 
 #: Seconds after which it is not put off any more for the messages that wait in memory.
 _LONGEST = 600.0
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far catching up has got.
+
+    Everything sent up to ``until``, in seconds since 1970, is done; None before that is known.
+    While it is ``running``, ``done`` messages of ``count`` are looked at. ``trouble`` is why the
+    last look failed, if so.
+    """
+
+    until: float | None
+    running: bool
+    done: int
+    count: int
+    seconds_left: float | None
+    trouble: str | None
 
 
 class CatchUp:
@@ -75,10 +91,26 @@ class CatchUp:
         self._failures = Throttle()
         self._thread = threading.Thread(target=self._work, name="fedbadges-catchup", daemon=True)
         self._marks = _Marks()
+        self._progress: _Progress | None = None
+        self._trouble: str | None = None
+        self._begun = False
         # Up to when everything is done, or in hand.
         self._until = time.time()
         # What had no higher number at the start, and was sent earlier, is no business of ours.
         self._earliest, self._before = self._until, 0
+
+    @property
+    def position(self) -> Position:
+        """How far it got."""
+        progress = self._progress
+        return Position(
+            until=self._done_until() if self._begun else None,
+            running=progress is not None,
+            done=progress.done if progress else 0,
+            count=progress.count if progress else 0,
+            seconds_left=progress.left(time.monotonic()) if progress and progress.done else None,
+            trouble=self._trouble,
+        )
 
     def start(self) -> None:
         """Begin, once the databases have answered."""
@@ -106,9 +138,11 @@ class CatchUp:
             try:
                 self._patience.insist(step)
                 step = self._sweep
+                self._trouble = None
             except Stopped:
                 return
             except Exception as error:  # whatever it is, next time it may be over
+                self._trouble = words_of(error)
                 if self._failures.first(kind_of(error)):
                     log.error("Cannot catch up, and will try again: %s", words_of(error))
             self._wait()
@@ -124,6 +158,7 @@ class CatchUp:
     def _begin(self) -> None:
         """Handle what came since the checkpoint, the oldest first, while new messages come."""
         start = self._start()
+        self._begun = True
         self._earliest = self._until - self._distance if start is None else start
         self._before = self._archive.last_number()
         self._marks.add(self._before - _NUMBERS_IN_FLIGHT)
@@ -131,8 +166,14 @@ class CatchUp:
             self._note(now=True)
             return
         count = self._archive.count_since(start)
-        log.info("Catching up: datanommer has %d messages since %s", count, _shown(start))
-        progress = _Progress(count)
+        log.info("Catching up: datanommer has %d messages since %s", count, moment(start))
+        progress = self._progress = _Progress(count)
+        try:
+            self._go_through(start, progress)
+        finally:
+            self._progress = None
+
+    def _go_through(self, start: float, progress: _Progress) -> None:
         for rows in self._since(start):
             if self._stopping:
                 return
@@ -152,8 +193,8 @@ class CatchUp:
         if until < earliest:
             log.warning(
                 "Messages from %s to %s are not caught up: 'badges.catchup_limit' is %g seconds",
-                _shown(until),
-                _shown(earliest),
+                moment(until),
+                moment(earliest),
                 self._limit,
             )
         self._until = until
@@ -198,9 +239,11 @@ class CatchUp:
         return len(missing)
 
     def _note(self, now: bool = False) -> None:
+        self._state.note(self._done_until(), now=now)
+
+    def _done_until(self) -> float:
         oldest = self._ledger.oldest()
-        until = self._until if oldest is None else min(self._until, oldest)
-        self._state.note(until, now=now)
+        return self._until if oldest is None else min(self._until, oldest)
 
 
 class _Marks:
@@ -238,9 +281,13 @@ class _Progress:
         if now - self._said < _REPORT:
             return
         self._said = now
-        left = max(self.count - self.done, 0) * (now - self._begun) / self.done
-        log.info("Catching up: %d of %d messages, about %d s left", self.done, self.count, left)
+        log.info(
+            "Catching up: %d of %d messages, about %d s left",
+            self.done,
+            self.count,
+            self.left(now),
+        )
 
-
-def _shown(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    def left(self, now: float) -> float:
+        """Guess the seconds that are left, by those that it took so far."""
+        return max(self.count - self.done, 0) * (now - self._begun) / self.done

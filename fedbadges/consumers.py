@@ -95,6 +95,18 @@ class FedoraBadgesConsumer(FedmsgConsumer):
             self._work_off()
         return handled
 
+    def __json__(self) -> dict[str, Any]:
+        """Say what it is doing; called by the hub's monitoring, in a thread of that."""
+        said: dict[str, Any] = super().__json__()
+        if self._daemon is None:
+            return said | {"fedbadges": None}
+        outage = None if self._gate is None else self._gate.outage
+        signatures = {
+            "checked": self._gate is not None,
+            "trouble": None if outage is None else outage.reason,
+        }
+        return said | {"fedbadges": {**self._daemon.report(), "signatures": signatures}}
+
     def stop(self) -> None:
         """Take no more messages; called by the hub when it stops."""
         super().stop()

@@ -25,7 +25,9 @@ from fedbadges.messages import Message, parse_message
 from fedbadges.once import PERIOD, Throttle
 from fedbadges.patience import Patience, Stopped, thrice
 from fedbadges.publisher import Publisher
+from fedbadges.pulse import pulse_of
 from fedbadges.ranks import Ranks
+from fedbadges.report import Reporter
 from fedbadges.rulebook import RuleBook, Watcher
 from fedbadges.rules.criteria import Backend, Backends, Unavailable
 from fedbadges.rules.index import RuleSet
@@ -34,6 +36,7 @@ from fedbadges.rules.triggers import concern_of
 from fedbadges.settings import Settings
 from fedbadges.state import State
 from fedbadges.tahrir import Given, Tahrir
+from fedbadges.tallies import Tallies
 from fedbadges.usernames import BUILTIN_CATEGORIES, Usernames
 from fedbadges.waiting import WaitingRoom
 from fedbadges.words import kind_of, words_of
@@ -103,6 +106,7 @@ class Daemon:
             insecure=settings.insecure_rules,
         )
         self._nameless: list[str] = []
+        tallies = Tallies()
         self._engine = Engine(
             settings,
             self._tahrir,
@@ -110,6 +114,7 @@ class Daemon:
             RuleSet(),
             self._awarded,
             make_accounts(settings),
+            tallies=tallies,
         )
         self._watcher = Watcher(settings.rules_directory, self._reload)
         waiting = WaitingRoom(
@@ -143,6 +148,20 @@ class Daemon:
             distance=settings.keep_counts_distance,
             limit=settings.catchup_limit,
             backlog=backlog,
+        )
+        self._reporter = Reporter(
+            tallies=tallies,
+            prepared=self.prepared,
+            patience=self._patience,
+            ledger=self._ledger,
+            waiting=waiting,
+            catchup=self._catchup,
+            rulebook=self._rulebook,
+            publisher=self._publisher,
+            state=self._state,
+            pulse=pulse_of(settings),
+            backlog=backlog,
+            overflown=lambda: self._overflown,
         )
 
     def prepare(self) -> None:
@@ -212,6 +231,10 @@ class Daemon:
             failure = self._fail(message, error)
             if wait and failure is not None:
                 raise failure from None
+
+    def report(self) -> dict[str, Any]:
+        """Say what it is doing, as plain values; takes a second at most."""
+        return self._reporter.report()
 
     def overflows(self, waiting: int) -> bool:
         """Tell whether a message is not to wait in memory, where so many do, but caught up later.

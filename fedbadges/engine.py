@@ -25,6 +25,7 @@ from fedbadges.rules.templates import Missing
 from fedbadges.rules.triggers import Trigger
 from fedbadges.settings import Settings
 from fedbadges.tahrir import Given, Standing
+from fedbadges.tallies import Tallies
 from fedbadges.usernames import Usernames
 from fedbadges.words import shown
 
@@ -100,9 +101,10 @@ class Case:
 class Engine:
     """Decides who gets which badge because of a message.
 
-    ``on_award`` is told of every award after it was committed, and ``witness``, if there is one, of
-    every step before. ``rules`` may be replaced between messages. Its methods may be called from
-    several threads, and raise Unavailable, and what a database says that waiting does not mend.
+    ``on_award`` is told of every award after it was committed; ``witness``, if there is one, of
+    every step before; and ``tallies`` count. ``rules`` may be replaced between messages. Its
+    methods may be called from several threads, and raise Unavailable, and what a database says that
+    waiting does not mend.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class Engine:
         on_award: Callable[[Given], None],
         accounts: Accounts = EVERYBODY,
         witness: Witness | None = None,
+        tallies: Tallies | None = None,
     ) -> None:
         self.rules = rules
         self._settings = settings
@@ -122,6 +125,7 @@ class Engine:
         self._on_award = on_award
         self._accounts = accounts
         self._witness = witness
+        self._tallies = tallies or Tallies()
         self._failures = Throttle()
 
     def consider(self, message: Message) -> Case | None:
@@ -142,6 +146,8 @@ class Engine:
             for rule in self.rules.concerned(message)
             if self.triggers(message, rule)
         ]
+        for rule, _ in people:
+            self._tallies.triggered(rule.badge.id)
         people = [(rule, names) for rule, names in people if names]
         if not people:
             return None
@@ -320,6 +326,7 @@ class Engine:
             (now - message.sent).total_seconds() * 1000,
             (time.monotonic() - message.received) * 1000,
         )
+        self._tallies.awarded(rule.badge.id, name, message.msg_id)
         self._on_award(given)
         return 1
 

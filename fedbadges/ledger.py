@@ -12,9 +12,14 @@ _MOST = 100_000
 
 
 class Ledger:
-    """Knows the messages that are being handled, or were lately; for several threads."""
+    """Knows the messages that are being handled, or were lately; for several threads.
+
+    Its length is the number of messages in hand.
+    """
 
     def __init__(self) -> None:
+        #: How many messages were done with, by now.
+        self.handled = 0
         self._lock = threading.Lock()
         self._in_hand: dict[Message, None] = {}
         self._seen: Bounded[int, None] = Bounded(_MOST)
@@ -29,13 +34,19 @@ class Ledger:
     def done(self, message: Message) -> None:
         """Take note that a message is done with."""
         with self._lock:
-            self._in_hand.pop(message, None)
+            if message in self._in_hand:
+                del self._in_hand[message]
+                self.handled += 1
 
     def give_up(self, message: Message) -> None:
         """Take note that a message is not in hand any more, and not done with either."""
-        self.done(message)
+        with self._lock:
+            self._in_hand.pop(message, None)
         if message.msg_id is not None:
             self._seen.pop(_key(message.msg_id, message.topic), None)
+
+    def __len__(self) -> int:
+        return len(self._in_hand)
 
     def has(self, msg_id: str, topic: str) -> bool:
         """Tell whether a message is in hand or came lately."""

@@ -8,7 +8,7 @@ from fedbadges.messages import Message
 from fedbadges.settings import Settings
 
 #: tahrir's column for the link of an award holds this many characters.
-_MOST = 256
+MAX_LINK = 256
 
 
 def link_to(message: Message, settings: Settings) -> str | None:
@@ -19,4 +19,4 @@ def link_to(message: Message, settings: Settings) -> str | None:
         f"{settings.datagrepper_url}/id"
         f"?id={quote(message.msg_id, safe='')}&is_raw=true&size=extra-large"
     )
-    return link if len(link) <= _MOST else None
+    return link if len(link) <= MAX_LINK else None

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from fedbadges.rules.criteria import Unavailable
@@ -29,6 +30,14 @@ class Stopped(Exception):
     """The daemon stops, and what was asked was not answered before."""
 
 
+@dataclass(frozen=True)
+class Outage:
+    """What does not answer, and since when, in seconds since 1970."""
+
+    reason: str
+    since: float
+
+
 class Patience:
     """Tries again what is Unavailable, with growing pauses; says so once, and when it is over."""
 
@@ -36,6 +45,12 @@ class Patience:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._waiting = 0
+        self._outage: Outage | None = None
+
+    @property
+    def outage(self) -> Outage | None:
+        """What is waited for now, if anything is."""
+        return self._outage
 
     def stop(self) -> None:
         """Give up what is being tried, and from now on what fails once."""
@@ -77,6 +92,8 @@ class Patience:
         with self._lock:
             self._waiting += 1
             first = self._waiting == 1
+            if first:
+                self._outage = Outage(str(unavailable), time.time())
         if first:
             log.warning("Waiting, and trying again: %s. This is said once.", unavailable)
 
@@ -85,6 +102,8 @@ class Patience:
         with self._lock:
             self._waiting -= 1
             last = self._waiting == 0
+            if last:
+                self._outage = None
         if last and answered:
             log.info("Everything answers again; going on")
 

@@ -77,6 +77,11 @@ class RuleBook:
         self._loaded = False
         self.rules = RuleSet()
 
+    @property
+    def problems(self) -> frozenset[Problem]:
+        """What was wrong with rules when they were read last."""
+        return self._problems
+
     def load(self) -> RuleSet:
         """Read the directory; the last good version of a file that became bad stays in force."""
         trust = Trust(self._directory)

@@ -93,6 +93,15 @@ class State:
         content = {"error": words_of(error), "failed": time.time(), "message": message.body}
         return path if self._write(path, content) else None
 
+    def count_failed(self) -> int | None:
+        """Count the messages that were set aside; None where none is kept, or nobody can look."""
+        if self._directory is None:
+            return None
+        try:
+            return sum(path.suffix == ".json" for path in (self._directory / _FAILED).iterdir())
+        except OSError:
+            return None
+
     def failed(self) -> Iterator[Failed]:
         """Give the messages that were set aside, the oldest first."""
         if self._directory is None:

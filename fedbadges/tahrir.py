@@ -24,6 +24,7 @@ from tahrir_api.model import Badge as BadgeRow
 from fedbadges.badges import publish_badge, refused_among
 from fedbadges.databases import asking, despite_races, engine, reader
 from fedbadges.prepared import Prepared, listed, one_of
+from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.rule import Badge
 from fedbadges.settings import Settings
 from fedbadges.words import words_of
@@ -183,6 +184,12 @@ class Tahrir:
             session.commit()
             return Published(frozenset(row.id for row in known.values() if row.legacy), refused)
 
+    def badges(self) -> dict[str, bool]:
+        """Give the ids of all badges, each with whether it can still be awarded."""
+        with asking(_NAME), self._reader.connect() as connection:
+            rows = connection.execute(select(BadgeRow.id, BadgeRow.legacy))
+            return {row.id: not row.legacy for row in rows}
+
     def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
         """Ask for all these people and badges at once: who holds what, and who opted out."""
         held: set[tuple[str, str]] = set()
@@ -277,11 +284,28 @@ class Tahrir:
         for award in wanted:
             try:
                 done = self.award(award.badge_id, award.username, award.link, award.issued_on)
+            except Unavailable:
+                raise
             except Exception as error:  # what one award stumbles over must not cost the others
                 refused.append((award, error))
             else:
                 given += [] if done is None else [(award, done)]
         return Handout(tuple(given), tuple(refused))
+
+    def revoke(self, badge_id: str, username: str) -> int | None:
+        """Take a badge away; None if the person does not hold it, else tahrir's number for them.
+
+        Who has no badge left has no rank; those of others are ``adjust_ranks``'s.
+        """
+        with self._session() as (session, api, _):
+            person = self._person(api, username)
+            if person is None or not api.remove_assertion(badge_id, person.email):
+                return None
+            left = select(Assertion.id).where(Assertion.person_id == person.id).limit(1)
+            if session.scalar(left) is None:
+                person.rank = None
+            session.commit()
+            return int(person.id)
 
     def adjust_ranks(self, person_ids: Iterable[int]) -> tuple[Notice, ...]:
         """Compute the leaderboard afresh, once for all these people who got badges.
@@ -341,7 +365,7 @@ class Tahrir:
     ) -> Given | None:
         with self._session() as (session, api, notices):
             email = self._settings.email_of(username)
-            person = api.get_person(email) or api.get_person(nickname=username)
+            person = self._person(api, username)
             if person is None:
                 api.add_person(email=email, nickname=username)
             elif person.opt_out:
@@ -353,6 +377,10 @@ class Tahrir:
             session.commit()
             number = notices[0].body["user"]["badges_user_id"]
             return Given(number, tuple(notices))
+
+    def _person(self, api: TahrirDatabase, username: str) -> Person | None:
+        found: Person | None = api.get_person(self._settings.email_of(username))
+        return found or api.get_person(nickname=username)
 
     def _issuer(self, session: Session, api: TahrirDatabase) -> int:
         issuer = self._settings.issuer

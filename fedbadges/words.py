@@ -1,8 +1,9 @@
-"""What an error says, fit for one line of a log, whatever a message made it say."""
+"""What errors and moments look like in one line of a log, whatever a message made them say."""
 
 from __future__ import annotations
 
 import reprlib
+from datetime import datetime, timezone
 
 #: How many characters of an error are shown at most.
 _MOST = 200
@@ -29,3 +30,8 @@ def words_of(error: BaseException) -> str:
 def kind_of(error: BaseException) -> tuple[object, ...]:
     """Give what errors have in common that mean the same, for not saying it each time."""
     return type(error), getattr(getattr(error, "orig", None), "pgcode", None)
+
+
+def moment(seconds: float) -> str:
+    """Write a moment, in seconds since 1970, for people."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")

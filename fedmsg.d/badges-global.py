@@ -48,6 +48,13 @@ config = {
     "badges.create_tables": True,
     # Threads that handle messages. Default: 1
     "moksha.workers_per_consumer": 1,
+    # Where the hub says what it does, for `fedbadges status`, and who may listen: a file's mode.
+    # Not set here, because a fedmsg-relay that reads this file takes the socket away from the hub.
+    # Default: none, and nothing is said.
+    # In production: "ipc:///run/fedbadges/monitoring.sock", for which systemd's units make the
+    # directory, and "0660", if the daemon's group may know.
+    # "moksha.monitoring.socket": "ipc://var/monitoring.sock",
+    # "moksha.monitoring.socket.mode": "0600",
     # What goes to the log, in the form of Python's logging.config.dictConfig. fedmsg's default
     # does not show fedbadges.
     "logging": {

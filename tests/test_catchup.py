@@ -356,3 +356,42 @@ def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
     assert start(retry=True).retry_failed() == []
     assert held(database, "alice") == [True]
     assert not path.exists()
+
+
+def test_how_far_it_got_is_told_while_it_catches_up(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    start().stop()
+    write_checkpoint(tmp_path, HOUR)
+    for number in range(1200):
+        store_message(database, sent("alice", HOUR / 2 - number / 10))
+    began = time.time()
+
+    daemon = start()
+
+    def seen() -> dict[str, Any] | None:
+        told: dict[str, Any] = daemon.report()["catch_up"]
+        return told if told["running"] and told["done"] else None
+
+    told = eventually(seen, "some progress")
+    assert told is not None
+    assert 0 < told["done"] <= told["count"] == 1200
+    assert told["seconds_left"] >= 0
+    eventually(lambda: not daemon.report()["catch_up"]["running"], "the end")
+    assert eventually(lambda: daemon.report()["catch_up"]["until"] > began, "to be up to date")
+    assert daemon.report()["handled"] >= 1200
+
+
+def test_why_it_cannot_catch_up_is_told_until_it_can(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    daemon = start()
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE messages RENAME TO elsewhere"))
+
+    trouble = eventually(lambda: daemon.report()["catch_up"]["trouble"], "the trouble")
+    assert "messages" in trouble
+
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO messages"))
+    eventually(lambda: daemon.report()["catch_up"]["trouble"] is None, "no trouble")

@@ -230,3 +230,38 @@ def test_what_was_left_to_somebody_who_has_ended_is_said_at_the_stop(
         "What it tells of is done all the same"
     ]
     assert log.records[0].levelname == "WARNING"
+
+
+def test_what_finishes_has_told_even_those_who_connect_late(bus: Bus) -> None:
+    publisher = Publisher(config_of(bus.endpoints, zmq_reconnect_ivl_max=1000))
+    publisher.start()
+    publisher.publish(award(1))
+
+    assert publisher.trouble(5) is None
+    assert publisher.finish()
+
+    assert numbers(bus) == [1]
+    assert publisher.unsent == 0
+
+
+def test_what_could_not_be_sent_is_counted(bus: Bus) -> None:
+    publisher = Publisher(config_of(bus.endpoints))
+    publisher.start()
+    publisher.publish(Notice("badge.award", {"number": object()}))
+    publisher.publish(award(2))
+
+    assert not publisher.finish()
+
+    assert publisher.unsent == 1
+
+
+@pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
+def test_why_nothing_can_be_sent_is_told() -> None:
+    publisher = Publisher(config_of({}))
+    assert publisher.trouble() is None
+    publisher.start()
+
+    assert publisher.trouble(5) == f"'endpoints' has no 'fedbadges.{HOST}'"
+    publisher.publish(award(1))
+    assert not publisher.finish()
+    assert publisher.unsent == 1

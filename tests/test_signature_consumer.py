@@ -183,11 +183,16 @@ def test_messages_wait_for_a_new_list_and_are_handled_then(
     eventually(lambda: "Waiting, and trying again" in caplog.text, "a warning")
     assert not site.has_badge("ann")
     eventually(lambda: site.has_badge("bob"), "the badge for the message before")
+    told = site.consumer.__json__()["fedbadges"]["signatures"]
+    assert told["checked"]
+    assert told["trouble"].startswith("signatures cannot be checked: ")
 
     replaced(site.crl_file, site.ca.revoking(end=NOW + 8 * DAY))
     worker.join(20)
 
     assert site.has_badge("ann")
+    told = site.consumer.__json__()["fedbadges"]["signatures"]
+    assert told == {"checked": True, "trouble": None}
 
 
 def test_where_signatures_are_not_wanted_none_is_looked_at(

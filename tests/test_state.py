@@ -148,3 +148,14 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="file"):
         State(tmp_path / "file" / "state").prepare()
+
+
+def test_those_that_failed_are_counted(state: State, directory: Path) -> None:
+    assert state.count_failed() == 0
+    state.set_aside(make_message(), ValueError("bad"))
+    state.set_aside(make_message(), ValueError("bad"))
+    (directory / "failed" / ".half-written.new").touch()
+
+    assert state.count_failed() == 2
+    assert State(None).count_failed() is None
+    assert State(directory / "nowhere").count_failed() is None

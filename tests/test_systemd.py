@@ -99,3 +99,14 @@ def test_the_daemon_is_given_the_time_to_stop_and_a_directory_of_its_own(path: P
     assert float(service(path)["TimeoutStopSec"].removesuffix("s")) > ENDS_WITHIN
     assert service(path)["StateDirectory"] == "fedbadges"
     assert service(path)["StateDirectoryMode"] == "0700"
+
+
+@pytest.mark.parametrize("path", [ALONE, IN_HUB], ids=["alone", "in the hub"])
+def test_the_documented_place_of_the_monitoring_socket_is_there_and_not_for_everybody(
+    path: Path,
+) -> None:
+    directory = f"/run/{service(path)['RuntimeDirectory']}/"
+    page = (SYSTEMD.parent / "docs/operations.rst").read_text()
+
+    assert f'"moksha.monitoring.socket": "ipc://{directory}' in page
+    assert service(path)["RuntimeDirectoryMode"] == "0750"

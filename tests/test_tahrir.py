@@ -696,3 +696,45 @@ def test_a_database_that_is_away_is_unavailable(tmp_path: Path) -> None:
     ):
         with pytest.raises(Unavailable):
             ask()
+
+
+# Revocations
+
+
+def test_a_revoked_badge_is_gone_and_others_stay(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    given = tahrir.award("editor", "alice", None)
+    tahrir.award("tagger", "alice", None)
+    tahrir.award("editor", "bob", None)
+
+    assert given is not None
+    assert tahrir.revoke("editor", "alice") == given.person_id
+    assert badges_of(api, "alice@example.org") == ["tagger"]
+    assert badges_of(api, "bob@example.org") == ["editor"]
+
+
+def test_what_somebody_does_not_hold_is_not_revoked(tahrir: Tahrir) -> None:
+    tahrir.award("editor", "alice", None)
+
+    assert tahrir.revoke("tagger", "alice") is None
+    assert tahrir.revoke("editor", "nobody") is None
+
+
+def test_who_has_no_badge_left_has_no_rank(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    given = tahrir.award("editor", "alice", None)
+    assert given is not None
+    tahrir.adjust_ranks([given.person_id])
+    assert ranks(api) == {"alice": 1}
+
+    tahrir.revoke("editor", "alice")
+
+    api.session.rollback()
+    assert ranks(api) == {"alice": None}
+
+
+def test_all_badges_are_known_with_whether_they_can_be_awarded(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    api.get_badge("tagger").legacy = True
+    api.session.commit()
+
+    assert tahrir.badges() == {"editor": True, "tagger": False}

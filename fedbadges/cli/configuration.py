@@ -26,6 +26,19 @@ _NOBODYS: Mapping[str, Any] = {
 }
 
 
+def fedmsg_configuration(filename: str | None) -> dict[str, Any]:
+    """Read fedmsg's configuration as it is, or the one file that is named; raises CannotRun."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fedmsg calls its own function deprecated
+            config: dict[str, Any] = fedmsg.config.load_config(
+                filenames=[filename] if filename else None, invalidate_cache=True
+            )
+    except Exception as error:  # the files are programs
+        raise CannotRun([f"fedmsg cannot use its configuration: {_words(error)}"]) from error
+    return config
+
+
 def configured_settings(
     filename: str | None,
     changes: Mapping[str, Any],
@@ -38,14 +51,7 @@ def configured_settings(
     ``changes`` are keys that options override, and ``tahrir_url`` overrides tahrir's database. What
     is ``unneeded`` need not be configured. Raises CannotRun, with everything that is wrong.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # fedmsg calls its own function deprecated
-            config = fedmsg.config.load_config(
-                filenames=[filename] if filename else None, invalidate_cache=True
-            )
-    except Exception as error:  # the files are programs
-        raise CannotRun([f"fedmsg cannot use its configuration: {_words(error)}"]) from error
+    config = fedmsg_configuration(filename)
     assumed = {key: _NOBODYS[key] for key in unneeded}
     config = {**assumed, **config, **({"config_filename": filename} if filename else {}), **changes}
     if tahrir_url is not None:

@@ -9,11 +9,13 @@ import warnings
 import click
 
 from fedbadges.cli.backfill import backfill
+from fedbadges.cli.by_hand import award, revoke
 from fedbadges.cli.check import check
 from fedbadges.cli.explain import explain
 from fedbadges.cli.how_far import progress
 from fedbadges.cli.preview import preview
 from fedbadges.cli.schema import schema
+from fedbadges.cli.status import status
 
 _EPILOG = """\b
 Examples:
@@ -23,7 +25,9 @@ Examples:
   fedbadges progress alice          how far alice is with every badge
   fedbadges preview scribe          who would have the badge by now
   fedbadges backfill scribe         who has earned a badge by now; --award gives it
+  fedbadges award alice speaker --reason "spoke at the conference"
   fedbadges schema > rule.json      for editors, which then know the keys
+  fedbadges status                  what the daemon is doing
 
 \b
 Results go to standard output, everything else to standard error. Exit codes:
@@ -44,9 +48,12 @@ def main() -> None:
     logging.getLogger("fedmsg").setLevel(logging.CRITICAL)
 
 
+main.add_command(award)
 main.add_command(backfill)
 main.add_command(check)
 main.add_command(explain)
-main.add_command(progress)
 main.add_command(preview)
+main.add_command(progress)
+main.add_command(revoke)
 main.add_command(schema)
+main.add_command(status)

@@ -49,3 +49,15 @@ def following(what: str, reached: Callable[[], tuple[int, int]]) -> Iterator[Non
     with Following(console=Console(stderr=True), transient=True) as progress:
         progress.add_task(what, total=None)
         yield
+
+
+@contextmanager
+def waiting(what: str, shown: bool = True) -> Iterator[None]:
+    """Show on standard error what is waited for, of which nobody knows how much is left."""
+    if not shown or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fedbadges.once import PERIOD, Throttle
-from fedbadges.patience import Patience, Stopped
+from fedbadges.patience import Outage, Patience, Stopped
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.signatures.checks import Checks, Rejected, make_checks
 from fedbadges.signatures.options import read_options
@@ -30,6 +30,11 @@ class Gate:
         self._before_waiting = before_waiting
         self._patience = Patience()
         self._rejections = Throttle()
+
+    @property
+    def outage(self) -> Outage | None:
+        """Why messages wait here, if any do."""
+        return self._patience.outage
 
     def start(self) -> None:
         """Begin to keep what is known of the CA up to date."""

@@ -1,4 +1,4 @@
-"""Every command that docs/rule-authors.rst shows is run, and prints what the page says."""
+"""Every command that a page shows is run, and prints what the page says."""
 
 import datetime
 import json
@@ -7,24 +7,31 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.bus import fedmsg_body
+from support.builders import make_config, make_settings
+from support.bus import Bus, fedmsg_body
 from support.databases import Databases, create_schemas, store_message, tahrir
+from support.monitoring import REPORT, hub_report, monitored
 
 from fedbadges.cli.checks.findings import CODES
+from fedbadges.rules.rule import Badge
+from fedbadges.tahrir import Tahrir
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs/rule-authors.rst"
+FOR_AUTHORS = ROOT / "docs/rule-authors.rst"
+FOR_OPERATORS = ROOT / "docs/operations.rst"
 EDITED = datetime.datetime(2014, 10, 3, tzinfo=datetime.timezone.utc)
 EDITORS = {"alice": 124, "bob": 103, "carol": 61, "dave": 27, "erin": 8, "frank": 6, "grace": 3}
 EDITORS |= {"heidi": 2, "ivan": 1, "judy": 1, "mallory": 1, "trent": 1}
 """How often each edited the wiki, every third day up to the same one."""
+SPEAKER = Badge("speaker", "Speaker", "Gave a talk", "speaker.png", "ideas/3", "alice")
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def authors(tmp_path: Path) -> Path:
     """Where somebody tries the commands: rules, and a deployment with messages of long ago."""
     directory = shutil.copytree(ROOT / "docs/examples/authors", tmp_path / "authors")
     databases = Databases(
@@ -59,13 +66,34 @@ def store_edits(databases: Databases, edit: dict) -> None:
         database.add_assertion("first-edit", email, datetime.datetime(2014, 9, 20), None)
 
 
+@pytest.fixture
+def operators(tmp_path: Path) -> Iterator[Path]:
+    """A deployment whose tahrir has the badge Speaker, with a bus, and a daemon that is well."""
+    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    create_schemas(databases)
+    Tahrir(make_settings(databases, tmp_path)).publish_badges([SPEAKER])
+    bus = Bus()
+    with monitored(tmp_path, hub_report(REPORT)) as endpoint:
+        others = {"endpoints": bus.endpoints, "moksha.monitoring.socket": endpoint}
+        (tmp_path / "fedmsg.d").mkdir()
+        config = make_config(databases, tmp_path) | others
+        (tmp_path / "fedmsg.d/all.py").write_text(f"config = {config!r}\n")
+        yield tmp_path
+    bus.close()
+
+
 def run(command: str, directory: Path) -> str:
     """Returns what a command prints, to either side, when a reader of the page types it."""
+    others = ("SUDO_USER", "VIRTUAL_ENV")
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=directory,
-        env=os.environ
-        | {"HOME": str(directory), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env={key: value for key, value in os.environ.items() if key not in others}
+        | {
+            "HOME": str(directory),
+            "LOGNAME": "root",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -73,28 +101,46 @@ def run(command: str, directory: Path) -> str:
     return done.stdout
 
 
-def as_shown(block: str, directory: Path) -> str:
+def as_shown(block: str, directory: Path, prompt: str = "$ ") -> str:
     """Returns a block with the commands that stand in it, and what they really print."""
-    commands = [line for line in block.splitlines() if line.startswith("$ ")]
-    return "".join(f"{command}\n{run(command[2:], directory)}" for command in commands)
-
-
-def blocks(text: str) -> list[re.Match[str]]:
-    """Returns the blocks of a page that show a terminal."""
-    return list(
-        re.finditer(r"^\.\. code-block:: console\n\n((?:    .*\n|\n)+)", text, re.MULTILINE)
+    commands = [line for line in block.splitlines() if line.startswith(prompt)]
+    return "".join(
+        f"{command}\n{run(command.removeprefix(prompt), directory)}" for command in commands
     )
 
 
-def test_what_the_page_shows_is_what_happens(place: Path) -> None:
-    shown = [re.sub("^    ", "", each[1], flags=re.MULTILINE) for each in blocks(PAGE.read_text())]
+def blocks(text: str) -> list[str]:
+    """Returns the blocks of a page that show a terminal."""
+    found = re.finditer(
+        r"^\.\. code-block:: console\n\n((?:    .*\n|\n)+)", text, flags=re.MULTILINE
+    )
+    return [re.sub("^    ", "", each[1], flags=re.MULTILINE).rstrip() for each in found]
+
+
+def section(page: Path, title: str) -> str:
+    """Returns what stands below a title."""
+    below = page.read_text().split(f"\n{title}\n{'-' * len(title)}\n")[1]
+    return re.split(r"\n.+\n-{3,}\n", below)[0]
+
+
+def test_what_the_page_for_authors_shows_is_what_happens(authors: Path) -> None:
+    shown = blocks(FOR_AUTHORS.read_text())
     assert len(shown) > 5
 
     for block in shown:
-        assert as_shown(block, place).rstrip() == block.rstrip()
+        assert as_shown(block, authors).rstrip() == block
+
+
+@pytest.mark.parametrize("title", ["What is it doing?", "Award by hand"])
+def test_what_the_page_for_operators_shows_is_what_happens(operators: Path, title: str) -> None:
+    ours = [b for b in blocks(section(FOR_OPERATORS, title)) if b.startswith("# fedbadges ")]
+    assert ours
+
+    for block in ours:
+        assert as_shown(block, operators, "# ").rstrip() == block
 
 
 def test_the_page_explains_every_code() -> None:
-    explained = re.findall(r"^``([a-z-]+)``$", PAGE.read_text(), re.MULTILINE)
+    explained = re.findall(r"^``([a-z-]+)``$", FOR_AUTHORS.read_text(), re.MULTILINE)
 
     assert explained == list(CODES)

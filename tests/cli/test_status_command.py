@@ -1,0 +1,257 @@
+"""``fedbadges status``: what it makes of what answers, or does not."""
+
+import contextlib
+import copy
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+from hypothesis import given
+from hypothesis import strategies as st
+from support.builders import make_settings
+from support.command import fedbadges
+from support.databases import Databases
+from support.monitoring import REPORT, hub_report, monitored
+
+from fedbadges.cli.health import problems
+from fedbadges.cli.status_text import as_text
+from fedbadges.daemon import Daemon
+
+
+def keys(value: Any) -> Any:
+    """Returns the keys of nested objects."""
+    return {key: keys(each) for key, each in value.items()} if isinstance(value, dict) else None
+
+
+def changed(**values: Any) -> dict[str, Any]:
+    return copy.deepcopy(REPORT) | values
+
+
+def test_the_report_of_these_tests_is_like_a_daemon_s(tmp_path: Path) -> None:
+    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    daemon = Daemon(make_settings(databases, tmp_path))
+    real, ours = daemon.report(), copy.deepcopy(REPORT)
+    daemon.hurry()
+
+    # The consumer adds it.
+    del ours["signatures"]
+    for report in (real, ours):
+        report["last_award"] = None
+        report["rules"]["tallies"] = {}
+    assert keys(real) == keys(ours)
+
+
+def test_all_is_well(tmp_path: Path) -> None:
+    with monitored(tmp_path, hub_report(REPORT)) as endpoint:
+        done = fedbadges("status", "--socket", endpoint)
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.startswith("all is well\n\nrunning       fedbadges 1.1.0, for 34 minutes\n")
+
+
+def test_json_is_the_report_with_its_problems(tmp_path: Path) -> None:
+    with monitored(tmp_path, hub_report(changed(set_aside=2))) as endpoint:
+        done = fedbadges("status", "--socket", endpoint, "--format", "json")
+
+    assert done.exit_code == 1
+    assert json.loads(done.stdout) == {
+        "problems": ["failed messages are set aside: 2"],
+        **changed(set_aside=2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"state": "starting"}, "it has not started yet"),
+        ({"state": "cannot start"}, "it cannot start; its log has the reason at CRITICAL"),
+        (
+            {"waiting_for": {"reason": "tahrir: away", "since": 1764000000.0}},
+            "it waits since 2025-11-24 16:00:00 UTC: tahrir: away",
+        ),
+        (
+            {"databases": {"tahrir": "away", "datanommer": None}},
+            "tahrir does not answer: away",
+        ),
+        ({"signatures": {"checked": True, "trouble": "expired"}}, "nothing is awarded: expired"),
+        ({"overflown": True}, "more messages wait than 'badges.backlog_limit'; others are put off"),
+        ({"bus": {"trouble": "none free", "unsent": 3}}, "awards are not on the bus: none free"),
+        (
+            {"catch_up": REPORT["catch_up"] | {"trouble": "no table"}},
+            "it cannot catch up: no table",
+        ),
+        ({"rules": REPORT["rules"] | {"in_force": 0}}, "no rules are in force"),
+        ({"set_aside": 7}, "failed messages are set aside: 7"),
+    ],
+)
+def test_what_is_wrong_is_said(values: dict[str, Any], said: str) -> None:
+    assert problems(changed(**values)) == [said]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"set_aside": None}, {"catch_up": REPORT["catch_up"] | {"running": True}}, {"backlog": 50}],
+)
+def test_what_is_no_problem_is_none(values: dict[str, Any]) -> None:
+    assert problems(changed(**values)) == []
+
+
+def test_mistakes_in_rules_are_said() -> None:
+    rules = REPORT["rules"] | {"broken": 1, "mistakes": ["a.yml:1:1: wrong"]}
+
+    assert problems(changed(rules=rules)) == ["rule files with mistakes: 1", "a.yml:1:1: wrong"]
+
+
+def test_catching_up_says_how_long_still() -> None:
+    catch_up = {"running": True, "done": 120, "count": 5000, "seconds_left": 12.3}
+    text = as_text(changed(catch_up=REPORT["catch_up"] | catch_up))
+
+    assert "UTC; 120 of 5000 messages looked at, about 12 s left\n" in text
+
+
+def test_before_it_caught_up_nothing_is_claimed() -> None:
+    text = as_text(changed(state="starting", catch_up=REPORT["catch_up"] | {"until": None}))
+
+    assert "\ncaught up     not begun yet\n" in text
+
+
+def test_an_award_for_a_message_without_an_id_names_none() -> None:
+    text = as_text(changed(last_award=REPORT["last_award"] | {"msg_id": None}))
+
+    assert "because of" not in text
+
+
+@given(name=st.text(max_size=30))
+def test_names_are_data(name: str) -> None:
+    rules = REPORT["rules"] | {"tallies": {name: {"triggers": 1, "awards": 1}}}
+    last = {"badge": name, "user": name, "msg_id": name, "at": 1764000000.0}
+    text = as_text(changed(rules=rules, last_award=last))
+
+    assert len(text.splitlines()) == len(as_text(REPORT).splitlines()) - 2
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
+# Where there is nothing
+
+
+def test_without_monitoring_the_keys_are_named(tmp_path: Path) -> None:
+    (tmp_path / "config.py").write_text("config = {'endpoints': {}}\n")
+
+    done = fedbadges("status", "--config", str(tmp_path / "config.py"))
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "set 'moksha.monitoring.socket'" in done.stderr
+    assert "'moksha.monitoring.socket.mode'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_configuration_says_where_the_hub_is(tmp_path: Path) -> None:
+    with monitored(tmp_path, hub_report(REPORT)) as endpoint:
+        text = f"config = {{'endpoints': {{}}, 'moksha.monitoring.socket': {endpoint!r}}}\n"
+        (tmp_path / "config.py").write_text(text)
+        done = fedbadges("status", "--config", str(tmp_path / "config.py"))
+
+    assert done.exit_code == 0
+
+
+def test_a_socket_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    before = time.monotonic()
+    done = fedbadges("status", "--socket", f"ipc://{tmp_path}/none.sock")
+
+    assert time.monotonic() - before < 4
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"{tmp_path}/none.sock: No such file or directory; is a hub running that has it as its "
+        "'moksha.monitoring.socket'?\n"
+    )
+
+
+def test_a_hub_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    with silent(tmp_path) as (endpoint, _):
+        done = fedbadges("status", "--socket", endpoint, "--timeout", "0.3")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"No hub has said anything at {endpoint} for 0.3 s, where one does every 5 s\n"
+    )
+
+
+def test_ctrl_c_before_a_report_is_said(tmp_path: Path) -> None:
+    with silent(tmp_path) as (endpoint, hub):
+        waiting = subprocess.Popen(
+            [Path(sys.executable).with_name("fedbadges"), "status", "--socket", endpoint],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert hub.poll(20_000), "nobody listens"
+        waiting.send_signal(signal.SIGINT)
+        printed, said = waiting.communicate(timeout=20)
+
+    assert (waiting.returncode, printed) == (2, "")
+    assert said == "Stopped before the hub had reported\n"
+
+
+def test_what_is_no_address_is_said() -> None:
+    done = fedbadges("status", "--socket", "nonsense")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("'nonsense' is no address of ZeroMQ: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"hello", "is no hub"),
+        (b"\xff\xfe", "is no hub"),
+        (b"[]", "is no hub"),
+        (b'{"consumers": [1]}', "is no hub"),
+        (b'{"consumers": []}', "runs no badges consumer"),
+        (hub_report(None), "says nothing of itself"),
+        (hub_report({"state": "running"}), "is of another version"),
+        (hub_report(changed(since="yesterday")), "is of another version"),
+    ],
+)
+def test_what_is_not_understood_is_one_line(tmp_path: Path, text: bytes, said: str) -> None:
+    with monitored(tmp_path, text) as endpoint:
+        done = fedbadges("status", "--socket", endpoint)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@contextlib.contextmanager
+def silent(directory: Path) -> Iterator[tuple[str, zmq.Socket]]:
+    """A hub that publishes nothing, or has just begun; it can be read who listens."""
+    endpoint = f"ipc://{directory}/s"
+    with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
+        socket.bind(endpoint)
+        yield endpoint, socket
+
+
+def test_several_addresses_are_reached_at_one(tmp_path: Path) -> None:
+    """As where the hub listens on all of the machine's."""
+    stopping = threading.Event()
+    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+        port = socket.bind_to_random_port("tcp://*")
+
+        def publish() -> None:
+            while not stopping.wait(0.05):
+                socket.send(hub_report(REPORT))
+
+        thread = threading.Thread(target=publish)
+        thread.start()
+        done = fedbadges("status", "--socket", f"tcp://*:{port}")
+        stopping.set()
+        thread.join()
+
+    assert done.exit_code == 0

@@ -1,0 +1,84 @@
+"""A hub's monitoring socket, with reports that do not change."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+#: What a daemon that is well says of itself.
+REPORT: dict[str, Any] = {
+    "version": "1.1.0",
+    "since": 1764000000.0,
+    "at": 1764002040.0,
+    "state": "running",
+    "waiting_for": None,
+    "databases": {"tahrir": None, "datanommer": None},
+    "handled": 18231,
+    "in_hand": 1,
+    "waiting_room": 1,
+    "backlog": 0,
+    "overflown": False,
+    "set_aside": 0,
+    "catch_up": {
+        "until": 1764002036.0,
+        "running": False,
+        "done": 0,
+        "count": 0,
+        "seconds_left": None,
+        "trouble": None,
+    },
+    "bus": {"trouble": None, "unsent": 0},
+    "signatures": {"checked": True, "trouble": None},
+    "awarded": 2,
+    "last_award": {
+        "badge": "gardener-i",
+        "user": "alice",
+        "msg_id": "2025-5f3c1e9a",
+        "at": 1764001200.0,
+    },
+    "rules": {
+        "in_force": 146,
+        "broken": 0,
+        "mistakes": [],
+        "tallies": {
+            "gardener-i": {"triggers": 37, "awards": 2},
+            "gardener-ii": {"triggers": 37, "awards": 0},
+            "speaker": {"triggers": 0, "awards": 0},
+            "wiki-guide": {"triggers": 5, "awards": 0},
+        },
+    },
+}
+
+
+def hub_report(report: object) -> bytes:
+    """Returns what a hub with the badges consumer publishes."""
+    consumer = {"name": "FedoraBadgesConsumer", "module": "fedbadges.consumers"}
+    other = {"name": "DummyConsumer", "module": "fedmsg.consumers.dummy"}
+    consumers = [other, consumer | {"fedbadges": report}]
+    return json.dumps({"consumers": consumers, "producers": []}).encode()
+
+
+@contextlib.contextmanager
+def monitored(directory: Path, text: bytes, name: str = "s") -> Iterator[str]:
+    """Publishes the same again and again, more often than a hub does; gives the address."""
+    endpoint = f"ipc://{directory}/{name}"
+    stopping = threading.Event()
+    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.bind(endpoint)
+
+        def publish() -> None:
+            while not stopping.wait(0.05):
+                socket.send(text)
+
+        thread = threading.Thread(target=publish)
+        thread.start()
+        try:
+            yield endpoint
+        finally:
+            stopping.set()
+            thread.join()
