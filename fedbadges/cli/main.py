@@ -10,11 +10,13 @@ import click
 
 from fedbadges.cli.check import check
 from fedbadges.cli.schema import schema
+from fedbadges.cli.test import test
 
 _EPILOG = """\b
 Examples:
   fedbadges check rules             every mistake in every rule below rules/
   fedbadges check --help            what else there is to it
+  fedbadges test rules              whether the rules do what their tests say
   fedbadges schema > rule.json      for editors, which then know the keys
 
 \b
@@ -38,3 +40,4 @@ def main() -> None:
 
 main.add_command(check)
 main.add_command(schema)
+main.add_command(test)
