@@ -231,7 +231,12 @@ class Suite:
 def parse_suite(data: bytes, path: Path) -> Suite:
     """Parse a test file's content; raises RuleError, with every mistake."""
     problems = Problems()
-    whole = FILE.read(parse_document(data, str(path), "test"), "", problems)
+    document = parse_document(data, str(path), "test")
+    if document.get("trigger") and not document.get("tests"):
+        tests = f"{path.name}{TEST}"
+        problems.add(document.place, f"this is a rule; its tests would be in {shown(tests)}")
+        raise RuleError(problems)
+    whole = FILE.read(document, "", problems)
     assert whole is not None  # it is a mapping
     sketches = {name: _message(fields) for _, name, fields in whole.values.get("messages", ())}
     suite = Suite(

@@ -225,12 +225,13 @@ def _read_object(node: Node, what: str, problems: Problems) -> Any:
 
 def _template(node: Scalar, problems: Problems) -> Template | None:
     """Parse text in which the sender and the number of a message may stand, and nothing else."""
+    before = len(problems)
     template = parse_template(node, problems)
     for path in () if template is None else template.paths:
         if path.dotted not in PLACEHOLDERS:
             hint = suggestion(path.dotted, PLACEHOLDERS)
             problems.add(node.place, f"nothing to fill in for %({path.dotted})s{hint}")
-    return template
+    return template if len(problems) == before else None
 
 
 #: What texts of a message are filled in with, where it stands for several.

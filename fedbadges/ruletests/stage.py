@@ -22,7 +22,7 @@ from fedbadges.messages import Message, parse_message
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import each_once, load_file
-from fedbadges.rules.problems import Problem, RuleError
+from fedbadges.rules.problems import Problem, RuleError, printable
 from fedbadges.rules.rule import Rule
 from fedbadges.ruletests.format import Award, RuleTest, Suite, check_badges
 from fedbadges.ruletests.messages import Sent
@@ -80,7 +80,8 @@ class Stage:
         problems: list[Problem] = []
         for file in suite.rules:
             if not file.path.exists():
-                problems.append(Problem(file.place, f"there is no rule file {str(file.path)!r}"))
+                path = printable(str(file.path))
+                problems.append(Problem(file.place, f"there is no rule file '{path}'"))
                 continue
             try:
                 found.append(load_file(file.path, backends, configured=False))
