@@ -9,7 +9,7 @@ from support.stage import PUSH, counting, make_stage, mistakes, write_suite
 
 from fedbadges.rules.folders import files_of_tests
 from fedbadges.rules.loader import load_directory
-from fedbadges.rules.problems import Place, Problem, RuleError
+from fedbadges.rules.problems import Problems, RuleError
 from fedbadges.ruletests.format import parse_suite
 from fedbadges.ruletests.stage import Stage
 
@@ -19,25 +19,7 @@ HERE = "→"
 TESTS = "tests:\n- {name: a, incoming: [{topic: a, awards: {}}]}\n"
 
 
-@pytest.fixture(scope="module")
-def stage() -> Stage:
-    return make_stage()
-
-
-def assert_mistakes(stage: Stage, directory: Path, marked: str, *expected: str) -> None:
-    """Checks the mistakes of a test file: one message for each place that is marked in it."""
-    pieces = marked.split(HERE)
-    before = ["".join(pieces[:count]) for count in range(1, len(pieces))]
-    places = [(text.count("\n") + 1, len(text) - text.rfind("\n")) for text in before]
-    path = write_suite(directory, "".join(pieces), counting(1))
-    assert mistakes(stage, path) == [
-        f"rule.yml.test:{line}:{column}: {text}"
-        for (line, column), text in zip(places, expected, strict=True)
-    ]
-
-
-def test_everything_that_can_be_said_may_be_said(stage: Stage, tmp_path: Path) -> None:
-    text = """\
+EVERYTHING = """\
 rules: [rule.yml]
 now: 2024-03-01
 accounts:
@@ -65,164 +47,182 @@ tests:
   awards: {}
   no_awards: {bob: test-badge}
 """
-    assert_mistakes(stage, tmp_path, text)
+
+MISTAKES: list[tuple[str, list[str]]] = [
+    ("→rules: [rule.yml]\n", ["missing key 'tests' in a test file"]),
+    ("→- a\n", ["a test is a mapping, and this is a list"]),
+    ("a: 1\n---\n→b: 1\n", ["a second document; a test file holds exactly one"]),
+    (
+        f"→messagess: {{}}\n→test: 1\n{TESTS}",
+        [
+            "unknown key 'messagess' in a test file; did you mean 'messages'?",
+            "unknown key 'test' in a test file; did you mean 'tests'?",
+        ],
+    ),
+    ("tests: →[]\n", ["'tests' is empty; it takes at least one"]),
+    ("tests: →5\n", ["'tests' takes a list, and this is a number, '5' (quotes make it text)"]),
+    (
+        "tests:\n- →7\n",
+        ["a test is a mapping, and this is a number, '7' (quotes make it text)"],
+    ),
+    (
+        "tests:\n- →name: a\n  awards: {}\n",
+        ["missing key 'incoming' in a test"],
+    ),
+    (
+        "tests:\n- →{name: a, incoming: [{topic: a}]}\n",
+        ["a test that expects nothing; say 'awards' or 'no_awards'"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a, →award: {}, awards: {}}]}\n",
+        ["unknown key 'award' in an incoming message; did you mean 'awards'?"],
+    ),
+    (
+        "tests:\n- {name: a, past: [{topic: a, →user: a}], incoming: [{topic: a}], awards: {}}\n",
+        ["unknown key 'user' in a past message; did you mean 'username'?"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [→{msg: {}}], awards: {}}\n",
+        ["missing key 'topic' in a message"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: →7}], awards: {}}\n",
+        ["'topic' is text, and this is a number, '7' (quotes make it text)"],
+    ),
+    (
+        'tests:\n- {name: a, incoming: [→{topic: "a\\0"}], awards: {}}\n',
+        ["'a\\x00' can be no topic"],
+    ),
+    (
+        f"{PUSH}tests:\n- {{name: a, incoming: [{{like: →pus, from: a}}], awards: {{}}}}\n",
+        ["no message 'pus' under 'messages'; did you mean 'push'?"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{like: →pull}], awards: {}}\n",
+        ["no message 'pull' under 'messages'; there is none at all"],
+    ),
+    (
+        f"{PUSH}tests:\n- {{name: a, incoming: [→{{like: push}}], awards: {{}}}}\n",
+        ["a text has %(from)s, and no 'from' says whom the message is from"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a, msg: {b: '→%(form)s'}}], awards: {}}\n",
+        ["nothing to fill in for %(form)s; did you mean 'from'?"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a, msg: {b: '→%(from'}}], awards: {}}\n",
+        ["a template that does not end in ')s'; write it as %(msg.user)s"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a, msg: {b: →.inf}}], awards: {}}\n",
+        ["'.inf' is no number that a message can have"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a, msg: →[]}], awards: {}}\n",
+        ["'msg' is a mapping, and this is a list"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a, count: →0}], awards: {}}\n",
+        ["'count' is a whole number, 1 to 10000"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a, every: →day}], awards: {}}\n",
+        ["'every' is a length of time, such as '1 day' or '90 minutes'"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a, timestamp: →soon}], awards: {}}\n",
+        ["'timestamp' is a date, seconds since 1970 or an age such as '3 days ago'"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [→{topic: a, timestamp: 9999-12-31, count: 9999}],"
+        " awards: {}}\n",
+        ["sent at a time that no calendar has"],
+    ),
+    (
+        "tests:\n- {name: a, past: [→{topic: a, count: 2, every: 1900 years}],"
+        " incoming: [{topic: a}], awards: {}}\n",
+        ["sent at a time that no calendar has"],
+    ),
+    (
+        "tests:\n- {name: a, past: [{topic: a, count: 9000}],"
+        " incoming: [→{topic: a, from: [a, b], count: 501}], awards: {}}\n",
+        ["with these, the test has more than 10000 messages"],
+    ),
+    (
+        "tests:\n- {name: a, past: [{topic: a, msg_id: b}],"
+        " incoming: [→{topic: a, msg_id: b}], awards: {}}\n",
+        ["another message has the msg_id 'b'"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a}], awards: {→a b: test-badge}}\n",
+        ["'a b' can be no account: it has characters that no account name has"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a}], awards: {a: →[]}}\n",
+        ["'a' is empty; it takes at least one"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a}], awards: →a}\n",
+        ["'awards' is a mapping, and this is text"],
+    ),
+    (
+        "tests:\n- {name: a, incoming: [{topic: a}], no_awards: →{}}\n",
+        ["'no_awards' is empty; it takes at least one"],
+    ),
+    (
+        "holds: {a: →tset-badge}\ntests:\n- {name: a, incoming: [{topic: a, awards: {a:"
+        " [test-badge, →other]}}], no_awards: {a: →badge}}\n",
+        [
+            "no rule that is tested here gives 'tset-badge'; did you mean 'test-badge'?",
+            "no rule that is tested here gives 'other'; expected 'test-badge'",
+            "no rule that is tested here gives 'badge'; did you mean 'test-badge'?",
+        ],
+    ),
+    (
+        f"opted_out: →1.5\naccounts: →[a]\nnow: →soon\n{TESTS}",
+        [
+            "'opted_out' is text, and this is a number, '1.5' (quotes make it text)",
+            "'accounts' is a mapping, and this is a list",
+            "'now' is a date, seconds since 1970 or an age such as '3 days ago'",
+        ],
+    ),
+    (
+        f"accounts: {{a: {{avatar: →1, →group: b}}}}\n{TESTS}",
+        [
+            "'avatar' is Yes or No",
+            "unknown key 'group' in an account; did you mean 'groups'?",
+        ],
+    ),
+    (f"rules: [→missing.yml]\n{TESTS}", ["there is no rule file 'missing.yml'"]),
+    (
+        "→name: a\ntrigger: {topic: a}\n",
+        ["this is a rule; its tests would be in 'rule.yml.test.test'"],
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("→rules: [rule.yml]\n", ["missing key 'tests' in a test file"]),
-        ("→- a\n", ["a test is a mapping, and this is a list"]),
-        ("a: 1\n---\n→b: 1\n", ["a second document; a test file holds exactly one"]),
-        (
-            f"→messagess: {{}}\n→test: 1\n{TESTS}",
-            [
-                "unknown key 'messagess' in a test file; did you mean 'messages'?",
-                "unknown key 'test' in a test file; did you mean 'tests'?",
-            ],
-        ),
-        ("tests: →[]\n", ["'tests' is empty; it takes at least one"]),
-        ("tests: →5\n", ["'tests' takes a list, and this is a number, '5' (quotes make it text)"]),
-        (
-            "tests:\n- →7\n",
-            ["a test is a mapping, and this is a number, '7' (quotes make it text)"],
-        ),
-        (
-            "tests:\n- →name: a\n  awards: {}\n",
-            ["missing key 'incoming' in a test"],
-        ),
-        (
-            "tests:\n- →{name: a, incoming: [{topic: a}]}\n",
-            ["a test that expects nothing; say 'awards' or 'no_awards'"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a, →award: {}, awards: {}}]}\n",
-            ["unknown key 'award' in an incoming message; did you mean 'awards'?"],
-        ),
-        (
-            "tests:\n- {name: a, past: [{topic: a, →user: a}], incoming: [{topic: a}],"
-            " awards: {}}\n",
-            ["unknown key 'user' in a past message; did you mean 'username'?"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [→{msg: {}}], awards: {}}\n",
-            ["missing key 'topic' in a message"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: →7}], awards: {}}\n",
-            ["'topic' is text, and this is a number, '7' (quotes make it text)"],
-        ),
-        (
-            'tests:\n- {name: a, incoming: [→{topic: "a\\0"}], awards: {}}\n',
-            ["'a\\x00' can be no topic"],
-        ),
-        (
-            f"{PUSH}tests:\n- {{name: a, incoming: [{{like: →pus, from: a}}], awards: {{}}}}\n",
-            ["no message 'pus' under 'messages'; did you mean 'push'?"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{like: →pull}], awards: {}}\n",
-            ["no message 'pull' under 'messages'; there is none at all"],
-        ),
-        (
-            f"{PUSH}tests:\n- {{name: a, incoming: [→{{like: push}}], awards: {{}}}}\n",
-            ["a text has %(from)s, and no 'from' says whom the message is from"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a, msg: {b: '→%(form)s'}}], awards: {}}\n",
-            ["nothing to fill in for %(form)s; did you mean 'from'?"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a, msg: {b: '→%(from'}}], awards: {}}\n",
-            ["a template that does not end in ')s'; write it as %(msg.user)s"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a, msg: {b: →.inf}}], awards: {}}\n",
-            ["'.inf' is no number that a message can have"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a, msg: →[]}], awards: {}}\n",
-            ["'msg' is a mapping, and this is a list"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a, count: →0}], awards: {}}\n",
-            ["'count' is a whole number, 1 to 10000"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a, every: →day}], awards: {}}\n",
-            ["'every' is a length of time, such as '1 day' or '90 minutes'"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a, timestamp: →soon}], awards: {}}\n",
-            ["'timestamp' is a date, seconds since 1970 or an age such as '3 days ago'"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [→{topic: a, timestamp: 9999-12-31, count: 9999}],"
-            " awards: {}}\n",
-            ["sent at a time that no calendar has"],
-        ),
-        (
-            "tests:\n- {name: a, past: [→{topic: a, count: 2, every: 1900 years}],"
-            " incoming: [{topic: a}], awards: {}}\n",
-            ["sent at a time that no calendar has"],
-        ),
-        (
-            "tests:\n- {name: a, past: [{topic: a, count: 9000}],"
-            " incoming: [→{topic: a, from: [a, b], count: 501}], awards: {}}\n",
-            ["with these, the test has more than 10000 messages"],
-        ),
-        (
-            "tests:\n- {name: a, past: [{topic: a, msg_id: b}],"
-            " incoming: [→{topic: a, msg_id: b}], awards: {}}\n",
-            ["another message has the msg_id 'b'"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a}], awards: {→a b: test-badge}}\n",
-            ["'a b' can be no account: it has characters that no account name has"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a}], awards: {a: →[]}}\n",
-            ["'a' is empty; it takes at least one"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a}], awards: →a}\n",
-            ["'awards' is a mapping, and this is text"],
-        ),
-        (
-            "tests:\n- {name: a, incoming: [{topic: a}], no_awards: →{}}\n",
-            ["'no_awards' is empty; it takes at least one"],
-        ),
-        (
-            "holds: {a: →tset-badge}\ntests:\n- {name: a, incoming: [{topic: a, awards: {a:"
-            " [test-badge, →other]}}], no_awards: {a: →badge}}\n",
-            [
-                "no rule that is tested here gives 'tset-badge'; did you mean 'test-badge'?",
-                "no rule that is tested here gives 'other'; expected 'test-badge'",
-                "no rule that is tested here gives 'badge'; did you mean 'test-badge'?",
-            ],
-        ),
-        (
-            f"opted_out: →1.5\naccounts: →[a]\nnow: →soon\n{TESTS}",
-            [
-                "'opted_out' is text, and this is a number, '1.5' (quotes make it text)",
-                "'accounts' is a mapping, and this is a list",
-                "'now' is a date, seconds since 1970 or an age such as '3 days ago'",
-            ],
-        ),
-        (
-            f"accounts: {{a: {{avatar: →1, →group: b}}}}\n{TESTS}",
-            [
-                "'avatar' is Yes or No",
-                "unknown key 'group' in an account; did you mean 'groups'?",
-            ],
-        ),
-        (f"rules: [→missing.yml]\n{TESTS}", ["there is no rule file 'missing.yml'"]),
-        (
-            "→name: a\ntrigger: {topic: a}\n",
-            ["this is a rule; its tests would be in 'rule.yml.test.test'"],
-        ),
-    ],
-)
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    return make_stage()
+
+
+def assert_mistakes(stage: Stage, directory: Path, marked: str, *expected: str) -> None:
+    """Checks the mistakes of a test file: one message for each place that is marked in it."""
+    pieces = marked.split(HERE)
+    before = ["".join(pieces[:count]) for count in range(1, len(pieces))]
+    places = [(text.count("\n") + 1, len(text) - text.rfind("\n")) for text in before]
+    path = write_suite(directory, "".join(pieces), counting(1))
+    assert mistakes(stage, path) == [
+        f"rule.yml.test:{line}:{column}: {text}"
+        for (line, column), text in zip(places, expected, strict=True)
+    ]
+
+
+def test_everything_that_can_be_said_may_be_said(stage: Stage, tmp_path: Path) -> None:
+    assert_mistakes(stage, tmp_path, EVERYTHING)
+
+
+@pytest.mark.parametrize(("text", "expected"), MISTAKES)
 def test_each_mistake_is_said_with_its_place_and_what_would_be_right(
     stage: Stage, tmp_path: Path, text: str, expected: list[str]
 ) -> None:
@@ -315,10 +315,12 @@ _ITEM = st.dictionaries(st.sampled_from(_KEYS.split(" ")), _NODES, max_size=5).m
 )
 def test_whatever_a_file_holds_it_is_read_or_its_mistakes_are_said(data: bytes) -> None:
     path = Path("rule.yml.test")
-    problems: tuple[Problem, ...] = ()
+    problems = Problems()
     try:
-        parse_suite(data, path)
+        parse_suite(data, path, problems)
     except RuleError as error:
-        problems = error.problems or (Problem(Place("nothing is said", 1, 1), ""),)
+        found = [*problems, *error.problems]
+    else:
+        found = list(problems)
 
-    assert all(problem.place.path == str(path) for problem in problems)
+    assert all(problem.place.path == str(path) for problem in found)

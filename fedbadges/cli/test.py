@@ -92,13 +92,10 @@ def _test(results: Results, paths: tuple[Path, ...], text: str) -> None:
 
 def _run(path: Path, text: str, stage: Stage, results: Results) -> None:
     """Run the tests of one file; what is wrong with it is a mistake among the results."""
-    from fedbadges.rules.loader import read_file
     from fedbadges.rules.problems import RuleError
-    from fedbadges.ruletests.format import parse_suite
 
     try:
-        suite = parse_suite(read_file(path), path)
-        stage.prepare(suite)
+        suite = stage.load(path)
     except RuleError as error:
         results.mistakes += error.problems
         return

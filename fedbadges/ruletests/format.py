@@ -11,7 +11,7 @@ from typing import Any
 from fedbadges.rules.document import parse_document
 from fedbadges.rules.filters import to_moment
 from fedbadges.rules.folders import TEST
-from fedbadges.rules.problems import Place, Problems, RuleError, shown, suggestion
+from fedbadges.rules.problems import Place, Problem, Problems, RuleError, shown, suggestion
 from fedbadges.rules.schema import DIALECT, Schema
 from fedbadges.ruletests.grammar import (
     ACCOUNT,
@@ -228,25 +228,24 @@ class Suite:
     tests: tuple[RuleTest, ...]
 
 
-def parse_suite(data: bytes, path: Path) -> Suite:
-    """Parse a test file's content; raises RuleError, with every mistake."""
-    problems = Problems()
+def parse_suite(data: bytes, path: Path, problems: Problems) -> Suite:
+    """Parse a test file's content, and report everything that is wrong with it.
+
+    Raises RuleError where it is no YAML, or no test file at all.
+    """
     document = parse_document(data, str(path), "test")
     if document.get("trigger") and not document.get("tests"):
         tests = f"{path.name}{TEST}"
-        problems.add(document.place, f"this is a rule; its tests would be in {shown(tests)}")
-        raise RuleError(problems)
+        text = f"this is a rule; its tests would be in {shown(tests)}"
+        raise RuleError([Problem(document.place, text)])
     whole = FILE.read(document, "", problems)
     assert whole is not None  # it is a mapping
     sketches = {name: _message(fields) for _, name, fields in whole.values.get("messages", ())}
-    suite = Suite(
+    return Suite(
         path,
         _rules(whole, path, problems),
         tuple(_test(test, whole, sketches, problems) for test in whole.values.get("tests", ())),
     )
-    if len(problems):
-        raise RuleError(problems)
-    return suite
 
 
 def suite_schema() -> Schema:
@@ -254,9 +253,8 @@ def suite_schema() -> Schema:
     return {"$schema": DIALECT, "title": "Tests of rules of fedbadges", **FILE.schema}
 
 
-def check_badges(suite: Suite, badges: Collection[str]) -> None:
-    """Raise RuleError where a test speaks of a badge that is not among these."""
-    problems = Problems()
+def check_badges(suite: Suite, badges: Collection[str], problems: Problems) -> None:
+    """Report every badge that a test speaks of and that is not among these."""
     spoken = [
         award
         for test in suite.tests
@@ -270,8 +268,6 @@ def check_badges(suite: Suite, badges: Collection[str]) -> None:
             hint = suggestion(award.badge, badges)
             text = f"no rule that is tested here gives {shown(award.badge)}{hint}"
             problems.add(award.place, text)
-    if len(problems):
-        raise RuleError(problems)
 
 
 def _rules(whole: Fields, path: Path, problems: Problems) -> tuple[RuleFile, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from fedbadges.rules.document import Mapping as MappingNode
 from fedbadges.rules.document import Node, Scalar, Sequence
-from fedbadges.rules.filters import to_moment
+from fedbadges.rules.filters import AGE_UNITS, to_moment
 from fedbadges.rules.parsing import as_mapping, as_text, check_keys, each_item
 from fedbadges.rules.problems import Place, Problems, shown, suggestion
 from fedbadges.rules.recipients import account
@@ -243,6 +243,9 @@ TEMPLATE = Kind(_read_template, TEXT)
 ACCOUNT = Kind(_read_account, TEXT)
 YES_NO = Kind(_read_yes_or_no, YES_OR_NO)
 MOMENT = Kind(_read_moment, {"anyOf": [TEXT, {"type": "number"}]})
-INTERVAL = Kind(_read_interval, TEXT)
+INTERVAL = Kind(
+    _read_interval,
+    {"type": "string", "pattern": rf"^\s*[0-9]{{1,6}}\s+({'|'.join(AGE_UNITS)})s?\s*$"},
+)
 DATA: Kind[Any] = Kind(_read_data, {})
 OBJECT: Kind[Any] = Kind(_read_object, {"type": "object"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Set
+from pathlib import Path
 
 from datanommer.models import Message as Row
 from sqlalchemy import Engine as Database
@@ -21,10 +22,10 @@ from fedbadges.libravatar import Avatars
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.loader import each_once, load_file
-from fedbadges.rules.problems import Problem, RuleError, printable
+from fedbadges.rules.loader import each_once, load_file, read_file
+from fedbadges.rules.problems import Problem, Problems, RuleError, printable
 from fedbadges.rules.rule import Rule
-from fedbadges.ruletests.format import Award, RuleTest, Suite, check_badges
+from fedbadges.ruletests.format import Award, RuleTest, Suite, check_badges, parse_suite
 from fedbadges.ruletests.messages import Sent
 from fedbadges.ruletests.outcomes import Difference, Happened, Outcome, Pair, differences
 from fedbadges.ruletests.people import People, ToldUsernames, people_of
@@ -49,21 +50,24 @@ class Stage:
         self._usernames = ToldUsernames(settings.fedmsg)
         self._installed = load_backends(settings)
 
-    def prepare(self, suite: Suite) -> None:
-        """See that a test file can be run; raises RuleError, with every mistake in its rules.
-
-        It raises that, too, where a test speaks of a badge that none of the rules gives.
-        """
-        rules = self._rules(suite, self._backends(People({})))
-        check_badges(suite, {rule.badge.id for rule in rules})
+    def load(self, path: Path) -> Suite:
+        """Read a test file; raises RuleError, with every mistake in it and in its rules."""
+        problems = Problems()
+        suite = parse_suite(read_file(path), path, problems)
+        rules, mistakes = self._rules(suite, self._backends(People({})))
+        if not mistakes:
+            check_badges(suite, {rule.badge.id for rule in rules}, problems)
+        if mistakes or len(problems):
+            raise RuleError([*problems, *mistakes])
+        return suite
 
     def run(self, suite: Suite, test: RuleTest) -> Outcome:
-        """Run one test of a file that was prepared; raises Unavailable where a backend is away."""
+        """Run one test of a file that was loaded; raises Unavailable where a backend is away."""
         for database, metadata in self._databases:
             _empty(database, metadata)
         accounts, people = people_of(test.world)
         # New ones each time: they remember what they were told.
-        rules = self._rules(suite, self._backends(people))
+        rules, _ = self._rules(suite, self._backends(people))
         performance = _Performance(self._settings, test, rules, accounts, self._usernames)
         return Outcome(test, tuple(performance.differences()))
 
@@ -75,7 +79,8 @@ class Stage:
             "libravatar": Avatars(self._settings, people),
         }
 
-    def _rules(self, suite: Suite, backends: Backends) -> list[Rule]:
+    def _rules(self, suite: Suite, backends: Backends) -> tuple[list[Rule], list[Problem]]:
+        """Give the rules of a test file, and what is wrong with others."""
         found: list[Rule] = []
         problems: list[Problem] = []
         for file in suite.rules:
@@ -88,9 +93,7 @@ class Stage:
             except RuleError as error:
                 problems += error.problems
         rules, duplicates = each_once(found)
-        if problems or duplicates:
-            raise RuleError([*problems, *duplicates])
-        return rules
+        return rules, [*problems, *duplicates]
 
 
 class _Performance:

@@ -1,8 +1,6 @@
 """``fedbadges check`` as a command: what goes where, in which form, and how it ends."""
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
@@ -14,6 +12,7 @@ from support.builders import make_config
 from support.command import GOOD, fedbadges
 from support.databases import Databases
 from support.inline import complete
+from support.terminal import on_terminal
 
 from fedbadges.cli.checks import run
 from fedbadges.rules.loader import load_file
@@ -253,29 +252,6 @@ def test_ctrl_c_before_anything_was_found_is_no_good_news(monkeypatch: pytest.Mo
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == "Stopped: nothing found in 1 file, and not all was looked at\n"
-
-
-def on_terminal(*command: str | Path, **environment: str) -> str:
-    """Returns what a command shows to somebody who sits before a terminal."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        command,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "60"} | environment,
-    )
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            some = os.read(ours, 4096)
-        except OSError:  # the other end is closed
-            break
-        shown += some
-    os.close(ours)
-    process.wait()
-    return shown.decode()
 
 
 def test_colours_are_for_terminals() -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 from fedbadges.cli.configuration import no_settings
 from fedbadges.rules.problems import RuleError
-from fedbadges.ruletests.format import Suite, parse_suite
 from fedbadges.ruletests.outcomes import Difference
 from fedbadges.ruletests.stage import HISTORY_URL, TAHRIR_URL, Stage
 from support.inline import complete
@@ -53,7 +52,7 @@ def write_suite(directory: Path, text: str, rule: str) -> Path:
 def mistakes(stage: Stage, path: Path) -> list[str]:
     """Returns what is wrong with a test file, a line each, without its directory."""
     try:
-        stage.prepare(parse_suite(path.read_bytes(), path))
+        stage.load(path)
     except RuleError as error:
         return [str(problem).replace(f"{path.parent}/", "") for problem in error.problems]
     return []
@@ -61,6 +60,5 @@ def mistakes(stage: Stage, path: Path) -> list[str]:
 
 def run(stage: Stage, path: Path) -> list[Difference]:
     """Returns whatever differs, in all tests of a file."""
-    suite: Suite = parse_suite(path.read_bytes(), path)
-    stage.prepare(suite)
+    suite = stage.load(path)
     return [difference for test in suite.tests for difference in stage.run(suite, test).differences]

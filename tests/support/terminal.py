@@ -1,0 +1,29 @@
+"""Somebody who sits before a terminal."""
+
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+
+def on_terminal(*command: str | Path, **environment: str) -> str:
+    """Returns what a command shows to somebody who sits before a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "60"} | environment,
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            some = os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        shown += some
+    os.close(ours)
+    process.wait()
+    return shown.decode()
