@@ -16,8 +16,8 @@ from tahrir_api.utils import convert_name_to_id
 
 from fedbadges.rules.folders import TEST
 from fedbadges.rules.problems import Problems
-from fedbadges.ruletests.format import Suite, parse_suite
 from fedbadges.ruletests.stage import Stage
+from fedbadges.ruletests.suite import Suite, parse_suite
 
 ROOT = Path(__file__).parents[1]
 RULES = sorted((ROOT / "rules").rglob("*.yml"))

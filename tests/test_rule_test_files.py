@@ -10,8 +10,8 @@ from support.stage import PUSH, counting, make_stage, mistakes, write_suite
 from fedbadges.rules.folders import files_of_tests
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.problems import Problems, RuleError
-from fedbadges.ruletests.format import parse_suite
 from fedbadges.ruletests.stage import Stage
+from fedbadges.ruletests.suite import parse_suite
 
 HERE = "→"
 """Stands in a test file's text in front of each place that a message must name."""

@@ -12,7 +12,7 @@ from test_schema import as_json
 
 from fedbadges.rules.document import parse_document
 from fedbadges.rules.problems import Problems, RuleError
-from fedbadges.ruletests.format import parse_suite
+from fedbadges.ruletests.suite import parse_suite
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "rules").rglob("*.test"))

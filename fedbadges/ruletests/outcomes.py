@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from fedbadges.rules.problems import Place
-from fedbadges.ruletests.format import Award, Expectation, Incoming, RuleTest
+from fedbadges.ruletests.suite import Award, Expectation, Incoming, RuleTest
 
 #: Somebody and a badge.
 Pair = tuple[str, str]

@@ -7,8 +7,8 @@ from typing import Any
 
 from fedbadges.accounts import EVERYBODY, Accounts
 from fedbadges.messages import Message
-from fedbadges.ruletests.format import Account, World
 from fedbadges.ruletests.messages import Sent
+from fedbadges.ruletests.suite import Account, World
 from fedbadges.usernames import Usernames
 
 

@@ -25,10 +25,10 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import each_once, load_file, read_file
 from fedbadges.rules.problems import Problem, Problems, RuleError, printable
 from fedbadges.rules.rule import Rule
-from fedbadges.ruletests.format import Award, RuleTest, Suite, check_badges, parse_suite
 from fedbadges.ruletests.messages import Sent
 from fedbadges.ruletests.outcomes import Difference, Happened, Outcome, Pair, differences
 from fedbadges.ruletests.people import People, ToldUsernames, people_of
+from fedbadges.ruletests.suite import Award, RuleTest, Suite, check_badges, parse_suite
 from fedbadges.settings import Settings
 from fedbadges.tahrir import Given, Tahrir
 

@@ -11,8 +11,8 @@ from support.command import fedbadges
 from support.stage import PUSH, counting, write_suite
 from support.terminal import on_terminal
 
-from fedbadges.ruletests.format import Suite
 from fedbadges.ruletests.stage import Stage
+from fedbadges.ruletests.suite import Suite
 
 COMMAND = Path(sys.executable).with_name("fedbadges")
 
