@@ -98,6 +98,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ["no message 'pus' under 'messages'; did you mean 'push'?"],
     ),
     (
+        "tests:\n- {name: a, incoming: [{like: →7}], awards: {}}\n",
+        ["'like' is text, and this is a number, '7' (quotes make it text)"],
+    ),
+    (
         "tests:\n- {name: a, incoming: [{like: →pull}], awards: {}}\n",
         ["no message 'pull' under 'messages'; there is none at all"],
     ),

@@ -87,8 +87,8 @@ def several(kind: Kind[T], what: str) -> Kind[tuple[T, ...]]:
         if isinstance(node, Sequence) and node.items:
             items = [kind.read(item, what, problems) for item in node.items]
             return tuple(item for item in items if item is not None)
-        each_item(node, name.strip("'"), lambda item: item, problems)
-        return None
+        # This says what is wrong.
+        return each_item(node, name.strip("'"), lambda item: None, problems)
 
     return Kind(read, {"type": "array", "items": kind.schema, "minItems": 1})
 
@@ -108,13 +108,13 @@ def one_or_several(kind: Kind[T], what: str, *, least: int = 1) -> Kind[tuple[T,
 
 def by_name(
     kind: Kind[T], check: Callable[[Scalar, Problems], str | None], *, least: int = 0
-) -> Kind[tuple[tuple[Scalar, str, T], ...]]:
-    """Make the kind of a mapping from names: gives each with where it stands.
+) -> Kind[tuple[tuple[str, T], ...]]:
+    """Make the kind of a mapping from names: gives each name with what it has.
 
     ``check`` gives the name that a key stands for, or reports that it cannot be one.
     """
 
-    def read(node: Node, what: str, problems: Problems) -> tuple[tuple[Scalar, str, T], ...] | None:
+    def read(node: Node, what: str, problems: Problems) -> tuple[tuple[str, T], ...] | None:
         mapping = as_mapping(node, what, problems)
         if mapping is None:
             return None
@@ -123,9 +123,9 @@ def by_name(
         found = []
         for key, value in mapping.entries:
             name = check(key, problems)
-            read_value = kind.read(value, shown(key.text), problems)
-            if name is not None and read_value is not None:
-                found.append((key, name, read_value))
+            one = kind.read(value, shown(key.text), problems)
+            if name is not None and one is not None:
+                found.append((name, one))
         return tuple(found)
 
     schema: Schema = {"type": "object", "additionalProperties": kind.schema}

@@ -123,7 +123,7 @@ def parse_suite(data: bytes, path: Path, problems: Problems) -> Suite:
         raise RuleError([Problem(document.place, text)])
     whole = FILE.read(document, "", problems)
     assert whole is not None  # it is a mapping
-    sketches = {name: _message(fields) for _, name, fields in whole.values.get("messages", ())}
+    sketches = {name: _message(fields) for name, fields in whole.values.get("messages", ())}
     return Suite(
         path,
         _rules(whole, path, problems),
@@ -188,7 +188,7 @@ def _test(
 def _world(values: Mapping[str, Any]) -> World:
     accounts = None
     if "accounts" in values:
-        accounts = {name: _account(fields.values) for _, name, fields in values["accounts"]}
+        accounts = {name: _account(fields.values) for name, fields in values["accounts"]}
     now = values.get("now")
     return World(
         accounts,
@@ -227,7 +227,7 @@ def _sketch(item: Fields, sketches: Mapping[str, Mapping[str, Any]], problems: P
 def _message(item: Fields) -> dict[str, Any]:
     """Give what is said of a message itself."""
     fields = {key: value for key, value in item.values.items() if key in MESSAGE_KEYS}
-    if "topic" in item.places:
+    if "topic" in item.places or ("like" in item.places and "like" not in item.values):
         fields.setdefault("topic", _MISTAKEN)
     return fields
 
@@ -244,6 +244,6 @@ def _expectation(item: Fields) -> Expectation | None:
 def _awards(read: Any) -> tuple[Award, ...]:
     return tuple(
         Award(node.place, username, node.text.strip())
-        for _, username, badges in read
+        for username, badges in read
         for node in badges
     )
