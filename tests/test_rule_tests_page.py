@@ -1,10 +1,12 @@
 """docs/rule-tests.rst: its examples pass, and it leaves out no key."""
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import fedbadges
 from support.stage import make_stage, run, write_suite
 
 from fedbadges.ruletests.format import suite_schema
@@ -28,6 +30,15 @@ def stage() -> Stage:
 @pytest.mark.parametrize("text", [each for each in EXAMPLES if "tests:" in each])
 def test_its_examples_pass(stage: Stage, tmp_path: Path, text: str) -> None:
     path = write_suite(tmp_path, text, (ROOT / "rules/git/gardener-i.yml").read_text())
+
+    assert run(stage, path) == []
+
+
+def test_the_example_of_the_help_passes(stage: Stage, tmp_path: Path) -> None:
+    example = fedbadges("test", "--help").stdout.partition("gardener-i.yml:\n")[2]
+    path = write_suite(
+        tmp_path, textwrap.dedent(example), (ROOT / "rules/git/gardener-i.yml").read_text()
+    )
 
     assert run(stage, path) == []
 

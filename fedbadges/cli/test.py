@@ -24,10 +24,11 @@ Examples:
 \b
 rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
   tests:
-  - name: the first push brings it
+  - name: the second push brings it
     incoming:
     - topic: org.fedoraproject.prod.git.receive
       from: alice
+      count: 2
       msg: {commit: {username: alice}}
       awards: {alice: gardener-commits-i}
 """
