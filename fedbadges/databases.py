@@ -19,6 +19,7 @@ from sqlalchemy import (
     Engine,
     MetaData,
     PrimaryKeyConstraint,
+    SingletonThreadPool,
     create_engine,
     event,
     exc,
@@ -119,6 +120,8 @@ def reader(url: URL | str, prepare: bool = True) -> Engine:
 def _engine(url: URL, **options: Any) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
+    if url.query.get("mode") == "memory":
+        options["poolclass"] = SingletonThreadPool
     made = create_engine(url, connect_args={"timeout": _SQLITE_PATIENCE}, **options)
     event.listen(made, "connect", _prepare_sqlite)
     return made

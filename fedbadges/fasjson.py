@@ -6,7 +6,7 @@ import logging
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from fedbadges.once import Throttle
 from fedbadges.rules.criteria import Question
@@ -84,12 +84,19 @@ class Fasjson:
         return {user["username"] for user in found}
 
 
+class Directory(Protocol):
+    """Who is in which group."""
+
+    def is_member(self, group: str, username: str) -> bool:
+        """Tell whether an account is in a group; raises Unavailable while nobody answers."""
+
+
 @dataclass(frozen=True)
 class Member:
     """Holds of a candidate who is in a group."""
 
     group: str
-    fasjson: Fasjson
+    directory: Directory
 
     def holds(self, subject: Question) -> bool:
         """Ask, once for all rules that ask the same of the same message."""
@@ -97,7 +104,7 @@ class Member:
         if name is None:
             return False
         found = subject.once(
-            ("fasjson", self.group, name), lambda: self.fasjson.is_member(self.group, name)
+            ("fasjson", self.group, name), lambda: self.directory.is_member(self.group, name)
         )
         subject.tell(f"{name} in {self.group}", found)
         return found
@@ -118,7 +125,7 @@ class Membership:
 
 
 class Groups:
-    """The criteria backend ``fasjson``."""
+    """The criteria backend ``fasjson``; without a ``directory``, FASJSON is asked."""
 
     #: What a rule may say, for editors.
     schema: ClassVar[Schema] = {
@@ -128,9 +135,9 @@ class Groups:
         },
     }
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, directory: Directory | None = None) -> None:
         self._settings = settings
-        self._fasjson = Fasjson(settings)
+        self._directory = directory or Fasjson(settings)
 
     def parse(self, node: Node, problems: Problems) -> Membership | None:
         """Parse ``group``; None after reporting what is wrong, or that it is not configured."""
@@ -162,7 +169,7 @@ class Groups:
         if not _NAME.fullmatch(group):
             problems.add(node.place, f"'{group}' cannot be the name of a group")
             return None
-        return Member(group, self._fasjson)
+        return Member(group, self._directory)
 
 
 def _only(names: set[str]) -> str | None:

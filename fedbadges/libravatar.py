@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import requests
 
@@ -54,12 +54,19 @@ class Libravatar:
         return Unavailable(f"Libravatar at {self._settings.libravatar_url}: {why}")
 
 
+class Gallery(Protocol):
+    """Who has an avatar."""
+
+    def has_avatar(self, username: str) -> bool:
+        """Tell whether an account has one; raises Unavailable while nobody answers."""
+
+
 @dataclass(frozen=True)
 class Avatar:
     """A criterion that holds of a candidate who has an avatar, or of one who has none."""
 
     exists: bool
-    libravatar: Libravatar
+    gallery: Gallery
 
     needs_history = False
     names_recipient = True
@@ -69,19 +76,19 @@ class Avatar:
         name = subject.recipient
         if name is None:
             return False
-        found = subject.once(("libravatar", name), lambda: self.libravatar.has_avatar(name))
+        found = subject.once(("libravatar", name), lambda: self.gallery.has_avatar(name))
         subject.tell(f"avatar of {name}", found)
         return found is self.exists
 
 
 class Avatars:
-    """The criteria backend ``libravatar``."""
+    """The criteria backend ``libravatar``; without a ``gallery``, Libravatar is asked."""
 
     #: What a rule may say, for editors.
     schema: ClassVar[Schema] = mapping_of({"exists": YES_OR_NO})
 
-    def __init__(self, settings: Settings) -> None:
-        self._libravatar = Libravatar(settings)
+    def __init__(self, settings: Settings, gallery: Gallery | None = None) -> None:
+        self._gallery = gallery or Libravatar(settings)
 
     def parse(self, node: Node, problems: Problems) -> Avatar | None:
         """Parse ``exists``; None after reporting what is wrong."""
@@ -92,4 +99,4 @@ class Avatars:
         if not isinstance(value, Scalar) or not isinstance(value.value, bool):
             problems.add(value.place, "'exists' is Yes or No")
             return None
-        return Avatar(value.value, self._libravatar)
+        return Avatar(value.value, self._gallery)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,19 @@ def environment(
     run(*install, "pip >= 23.1")
     run(*install, *stand_in, ".", cwd=sources)
     return path
+
+
+def test_a_source_distribution_has_the_rules_and_their_tests(sources: Path, tmp_path: Path) -> None:
+    build = "import sys, setuptools.build_meta as b; b.build_sdist(sys.argv[1])"
+    run(sys.executable, "-W", "ignore", "-c", build, tmp_path, cwd=sources)
+
+    (path,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    rules = {str(path.relative_to(ROOT)) for path in (ROOT / "rules").rglob("*.yml*")}
+    assert {name for name in rules if name.endswith(".test")}
+    assert rules <= names
+    assert "fedbadges/ruletests/stage.py" in names
 
 
 @pytest.mark.slow

@@ -187,8 +187,8 @@ def _order(user: str, badge: str, reason: str, dry_run: bool, deployment: Deploy
 def _see_awardable(order: _Order, link: str | None) -> Badge | None:
     """Raise CannotRun where this name cannot get this badge; gives it where tahrir lacks it."""
     from fedbadges.accounts import make_accounts
-    from fedbadges.messages import fits_databases
     from fedbadges.links import MAX_LINK
+    from fedbadges.messages import fits_databases
 
     if link is not None and not (fits_databases(link) and len(link) <= MAX_LINK):
         raise CannotRun([f"--link is text of 1 to {MAX_LINK} characters"])

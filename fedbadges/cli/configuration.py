@@ -54,21 +54,22 @@ def configured_settings(
     config = fedmsg_configuration(filename)
     assumed = {key: _NOBODYS[key] for key in unneeded}
     config = {**assumed, **config, **({"config_filename": filename} if filename else {}), **changes}
+    return _read(config, tahrir_url)
+
+
+def no_settings(changes: Mapping[str, Any], *, tahrir_url: str | None = None) -> Settings:
+    """Give settings that belong to no deployment, so that rules can be parsed without one.
+
+    ``changes`` are keys that options set, and ``tahrir_url`` is tahrir's database. Raises
+    CannotRun, with everything that is wrong.
+    """
+    return _read({**_NOBODYS, **changes}, tahrir_url)
+
+
+def _read(config: dict[str, Any], tahrir_url: str | None) -> Settings:
     if tahrir_url is not None:
         known = config.get(_GLOBAL)
         config[_GLOBAL] = {**(known if isinstance(known, dict) else {}), "database_uri": tahrir_url}
-    return _read(config)
-
-
-def no_settings(changes: Mapping[str, Any]) -> Settings:
-    """Give settings that belong to no deployment, so that rules can be parsed without one.
-
-    ``changes`` are keys that options set. Raises CannotRun, with everything that is wrong.
-    """
-    return _read({**_NOBODYS, **changes})
-
-
-def _read(config: Mapping[str, Any]) -> Settings:
     try:
         settings, _ = read_settings(config)
     except SettingsError as error:

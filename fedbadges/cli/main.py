@@ -16,18 +16,20 @@ from fedbadges.cli.how_far import progress
 from fedbadges.cli.preview import preview
 from fedbadges.cli.schema import schema
 from fedbadges.cli.status import status
+from fedbadges.cli.test import test
 
 _EPILOG = """\b
 Examples:
   fedbadges check rules             every mistake in every rule below rules/
   fedbadges check --help            what else there is to it
-  fedbadges explain message.json    why it gives a badge to whom, and not to others
-  fedbadges progress alice          how far alice is with every badge
+  fedbadges test rules              whether the rules do what their tests say
   fedbadges preview scribe          who would have the badge by now
   fedbadges backfill scribe         who has earned a badge by now; --award gives it
+  fedbadges explain message.json    why it gives a badge to whom, and not to others
+  fedbadges progress alice          how far alice is with every badge
   fedbadges award alice speaker --reason "spoke at the conference"
-  fedbadges schema > rule.json      for editors, which then know the keys
   fedbadges status                  what the daemon is doing
+  fedbadges schema > rule.json      for editors, which then know the keys
 
 \b
 Results go to standard output, everything else to standard error. Exit codes:
@@ -57,3 +59,4 @@ main.add_command(progress)
 main.add_command(revoke)
 main.add_command(schema)
 main.add_command(status)
+main.add_command(test)

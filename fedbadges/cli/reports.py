@@ -38,9 +38,9 @@ class Report:
 
 def summary(report: Report) -> str:
     """Say it all in one line."""
-    files = _counted(report.files, "file")
+    files = counted(report.files, "file")
     findings = [
-        _counted(report.number(severity), severity)
+        counted(report.number(severity), severity)
         for severity in (ERROR, WARNING)
         if report.number(severity)
     ]
@@ -131,5 +131,6 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Say how many there are."""
     return f"{number} {what}{'' if number == 1 else 's'}"

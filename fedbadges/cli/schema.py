@@ -9,6 +9,7 @@ import click
 _EPILOG = """\b
 Examples:
   fedbadges schema > rule.schema.json
+  fedbadges schema --tests > test.schema.json
 \b
 An editor that speaks YAML's language server then completes and checks a rule
 whose first line is:
@@ -17,11 +18,14 @@ whose first line is:
 
 
 @click.command(epilog=_EPILOG)
-def schema() -> None:
+@click.option("--tests", is_flag=True, help="Describe the files that 'fedbadges test' takes.")
+def schema(tests: bool) -> None:
     """Print a JSON Schema of rules, with the criteria of all backends that are installed."""
     # Not at the top: these take a while to import, and completion and --help want to be fast.
     from fedbadges.cli.configuration import no_settings
     from fedbadges.daemon import load_backends
     from fedbadges.rules.schema import rule_schema
+    from fedbadges.ruletests.format import suite_schema
 
-    click.echo(json.dumps(rule_schema(load_backends(no_settings({}))), indent=2))
+    described = suite_schema() if tests else rule_schema(load_backends(no_settings({})))
+    click.echo(json.dumps(described, indent=2))

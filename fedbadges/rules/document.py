@@ -77,26 +77,27 @@ class Mapping:
         return [name.text for name, _ in self.entries]
 
 
-def parse_document(data: bytes, path: str) -> Mapping:
+def parse_document(data: bytes, path: str, what: str = "rule") -> Mapping:
     """Parse the one YAML document, a mapping, that a rule file holds.
 
-    ``data`` is the file's content and ``path`` its name for messages. Raises RuleError.
+    ``data`` is the file's content, ``path`` its name for messages and ``what`` the word for what it
+    is. Raises RuleError.
     """
-    documents = _parse(_decode(data, path), path)
+    documents = _parse(_decode(data, path), path, what)
     problems = Problems()
     if not documents:
-        problems.add(Place(path, 1, 1), "the file is empty; a rule is a mapping")
+        problems.add(Place(path, 1, 1), f"the file is empty; a {what} is a mapping")
     if len(documents) > 1:
-        problems.add(documents[1].place, "a second document; a rule file holds exactly one")
+        problems.add(documents[1].place, f"a second document; a {what} file holds exactly one")
     for document in documents[:1]:
         if isinstance(document, Mapping):
             continue
-        problems.add(document.place, f"a rule is a mapping, and this is {document.kind}")
+        problems.add(document.place, f"a {what} is a mapping, and this is {document.kind}")
     if len(problems):
         raise RuleError(problems)
-    (rule,) = documents
-    assert isinstance(rule, Mapping)
-    return rule
+    (document,) = documents
+    assert isinstance(document, Mapping)
+    return document
 
 
 def _decode(data: bytes, path: str) -> str:
@@ -124,14 +125,14 @@ def _place_after(before: str, path: str) -> Place:
     return Place(path, before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
-def _parse(text: str, path: str) -> list[Node]:
+def _parse(text: str, path: str, what: str) -> list[Node]:
     try:
-        return _Builder(path).build(text)
+        return _Builder(path, what).build(text)
     except yaml.MarkedYAMLError:
         lines = text.split("\n")
         repaired = [_repair_lambda(line) for line in lines]
         changed = frozenset(n for n, line in enumerate(lines) if repaired[n] != line)
-        builder = _Builder(path, changed)
+        builder = _Builder(path, what, changed)
     try:
         return builder.build("\n".join(repaired))
     except yaml.MarkedYAMLError as error:
@@ -177,12 +178,14 @@ class _Size:
 class _Builder:
     """Turns PyYAML's events into nodes, in one pass.
 
-    ``repaired`` numbers the lines, from 0, whose value was put into quotes.
+    ``what`` is the word for what is built. ``repaired`` numbers the lines, from 0, whose value was
+    put into quotes.
     """
 
-    def __init__(self, path: str, repaired: frozenset[int] = frozenset()) -> None:
+    def __init__(self, path: str, what: str, repaired: frozenset[int] = frozenset()) -> None:
         self.problems = Problems()
         self._path = path
+        self._what = what
         self._repaired = repaired
         self._resolver = Resolver()
         self._constructor = SafeConstructor()
@@ -234,9 +237,11 @@ class _Builder:
         if size.depth > MAX_DEPTH:
             self._stop(event, f"nested more than {MAX_DEPTH} levels deep")
         if self._nodes > MAX_NODES:
-            self._stop(event, f"more than {MAX_NODES} values in one rule")
+            self._stop(event, f"more than {MAX_NODES} values in one {self._what}")
         if self._characters > MAX_CHARACTERS:
-            self._stop(event, f"more than {MAX_CHARACTERS} characters in the values of one rule")
+            self._stop(
+                event, f"more than {MAX_CHARACTERS} characters in the values of one {self._what}"
+            )
 
     def _stop(self, event: Any, text: str) -> None:
         self.problems.add(self._place(event), text)

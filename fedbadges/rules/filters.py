@@ -42,7 +42,8 @@ _NEVER_EMPTY = frozenset(["msg_id", "contains"])
 ALIASES = {"usernames": "users", "not_usernames": "not_users"}
 
 _AGE = re.compile(r"\s*(\d{1,6})\s+(second|minute|hour|day|week|month|year)s?\s+ago\s*")
-_AGE_UNITS = {
+#: What ages are counted in.
+AGE_UNITS = {
     "second": datetime.timedelta(seconds=1),
     "minute": datetime.timedelta(minutes=1),
     "hour": datetime.timedelta(hours=1),
@@ -259,7 +260,7 @@ def to_moment(value: Any, now: datetime.datetime) -> datetime.datetime | None:
             return None
         age = _AGE.fullmatch(value)
         if age:
-            return now - int(age[1]) * _AGE_UNITS[age[2]]
+            return now - int(age[1]) * AGE_UNITS[age[2]]
         return _naive(datetime.datetime.fromisoformat(value.strip().replace("Z", "+00:00")))
     except (ValueError, OverflowError, OSError):
         return None

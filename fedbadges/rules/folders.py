@@ -1,4 +1,4 @@
-"""Where rule files lie: in a directory, in those below it, and in those that links lead to."""
+"""Where rule files and their tests lie: in a directory, below it, and where links there lead to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _ENDINGS = (".yml", ".yaml")
+
+#: What a rule's file is called with this behind it has the rule's tests. No rule is called so, so
+#: that tests can lie beside the rules that a daemon runs.
+TEST = ".test"
+_TEST_ENDINGS = tuple(ending + TEST for ending in _ENDINGS)
 
 #: Is told of what cannot be read; the error's ``filename`` says what.
 OnError = Callable[[OSError], None]
@@ -18,17 +23,26 @@ def rule_files(directory: Path, on_error: OnError | None = None) -> Iterator[Pat
     ``on_error`` is told of every directory that cannot be read, and of every other link that leads
     nowhere, since that may have been one to a directory.
     """
-    for folder, names in _walk(directory, on_error):
-        for name in names:
-            if name.endswith(_ENDINGS):
-                yield folder / name
-            elif on_error is not None:
-                _check(folder / name, on_error)
+    return _files(directory, _ENDINGS, on_error)
+
+
+def files_of_tests(directory: Path, on_error: OnError | None = None) -> Iterator[Path]:
+    """Find the tests of rules, ``.yml.test`` and ``.yaml.test``, in the same way."""
+    return _files(directory, _TEST_ENDINGS, on_error)
 
 
 def linked_folders(directory: Path) -> Iterator[Path]:
     """Find the links, below ``directory`` and itself, by which directories of rules are reached."""
     return (folder for folder, _ in _walk(directory) if folder.is_symlink())
+
+
+def _files(directory: Path, endings: tuple[str, ...], on_error: OnError | None) -> Iterator[Path]:
+    for folder, names in _walk(directory, on_error):
+        for name in names:
+            if name.endswith(endings):
+                yield folder / name
+            elif on_error is not None:
+                _check(folder / name, on_error)
 
 
 def _walk(directory: Path, on_error: OnError | None = None) -> Iterator[tuple[Path, list[str]]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.document import MAX_BYTES, parse_document
-from fedbadges.rules.folders import rule_files
+from fedbadges.rules.folders import OnError, rule_files
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.problems import Place, Problem, Problems, RuleError
 from fedbadges.rules.rule import Rule, parse_rule
@@ -37,11 +37,27 @@ def load_text(data: bytes, path: str, backends: Backends, *, configured: bool = 
 
 def load_file(path: Path, backends: Backends, *, configured: bool = True) -> Rule:
     """Read and parse one rule file; raises RuleError, also where it cannot be read."""
+    return load_text(read_file(path), str(path), backends, configured=configured)
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file, or a little more than one may have; raises RuleError where it cannot be read."""
     try:
-        data = _read(path)
+        return _read(path)
     except OSError as error:
         raise RuleError([unreadable(path, error)]) from None
-    return load_text(data, str(path), backends, configured=configured)
+
+
+def files_at(
+    paths: Iterable[Path], find: Callable[[Path, OnError], Iterable[Path]] = rule_files
+) -> tuple[list[Path], list[Problem]]:
+    """List each file, and what ``find`` finds in each directory, once; and what is unreadable."""
+    found: dict[Path, Path] = {}
+    failures: list[OSError] = []
+    for path in paths:
+        for file in find(path, failures.append) if path.is_dir() else [path]:
+            found.setdefault(file.resolve(), file)
+    return list(found.values()), [unreadable(each.filename, each) for each in failures]
 
 
 def load_directory(

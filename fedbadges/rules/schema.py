@@ -26,7 +26,8 @@ from fedbadges.rules.triggers import IMPOSSIBLE, TRIGGER_KEYS
 
 Schema = dict[str, Any]
 
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+#: The edition of JSON Schema.
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 # Regular expressions, as ECMAScript and Python both read them.
 _PATH = r"%\(\s*[^().\s][^().]*(\.[^().]+)*\s*\)s"
@@ -90,7 +91,7 @@ def rule_schema(backends: Backends) -> Schema:
     for name, backend in backends.items():
         definitions |= _definitions_of(name, backend)
     return {
-        "$schema": _DIALECT,
+        "$schema": DIALECT,
         "title": "A rule of fedbadges",
         "type": "object",
         "properties": {key: {"description": _MEANINGS[key], **_of(key)} for key in RULE_KEYS},

@@ -59,9 +59,28 @@ def two_lines_of_documentation() -> str:
     return re.sub("^    ", "", found, flags=re.MULTILINE)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pre-commit keeps what it has installed."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def pre_commit(rules: Path, cache: Path) -> tuple[int, str]:
+    """Runs all hooks of a repository of rules; returns the exit code and what was shown."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pre_commit", "run", "--all-files", "--color=never"],
+        cwd=rules,
+        env=os.environ | {"PRE_COMMIT_HOME": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.returncode, done.stdout
+
+
 @pytest.mark.usefixtures("pypi")
 def test_two_lines_make_a_repository_check_its_rules(
-    fedbadges_repository: tuple[Path, str], tmp_path: Path
+    fedbadges_repository: tuple[Path, str], cache: Path, tmp_path: Path
 ) -> None:
     released, revision = fedbadges_repository
     rules = tmp_path / "badges"
@@ -75,23 +94,36 @@ def test_two_lines_make_a_repository_check_its_rules(
     (rules / "README.md").write_text("Rules")
     commit_all(rules)
 
-    def pre_commit() -> tuple[int, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "pre_commit", "run", "--all-files", "--color=never"],
-            cwd=rules,
-            env=os.environ | {"PRE_COMMIT_HOME": str(tmp_path / "cache")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return done.returncode, done.stdout
-
-    code, shown = pre_commit()
+    code, shown = pre_commit(rules, cache)
     assert (code, shown.splitlines()[-1].rpartition(".")[2]) == (0, "Passed"), shown
 
     (rules / "fixer.yml").write_text(complete(GOOD + "trigger: {topc: git.receive}\n"))
-    code, shown = pre_commit()
+    code, shown = pre_commit(rules, cache)
 
     assert code == 1
     assert "fixer.yml:6:11: error: unknown key 'topc' in a trigger; did you mean 'topic'?" in shown
     assert "1 error found in 1 file" in shown
+
+
+@pytest.mark.usefixtures("pypi")
+def test_another_hook_runs_their_tests(
+    fedbadges_repository: tuple[Path, str], cache: Path, tmp_path: Path
+) -> None:
+    released, revision = fedbadges_repository
+    rules = tmp_path / "badges"
+    for name in ("gardener-i.yml", "gardener-i.yml.test"):
+        (rules / "git").mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "rules/git" / name, rules / "git")
+    hook = f"{{repo: {released}, rev: {revision}, hooks: [{{id: fedbadges-test}}]}}"
+    (rules / ".pre-commit-config.yaml").write_text(f"repos:\n- {hook}\n")
+    commit_all(rules)
+
+    code, shown = pre_commit(rules, cache)
+    assert (code, shown.splitlines()[-1].rpartition(".")[2]) == (0, "Passed"), shown
+
+    rule = rules / "git/gardener-i.yml"
+    rule.write_text(rule.read_text().replace("equal to: 2", "equal to: 3"))
+    code, shown = pre_commit(rules, cache)
+
+    assert code == 1
+    assert "expected: alice gets gardener-commits-i with incoming message 2" in shown

@@ -14,8 +14,7 @@ from fedbadges.cli.checks.stale import Topics, stale_topic
 from fedbadges.cli.checks.twins import same_again
 from fedbadges.cli.checks.whole_topics import whole_topic
 from fedbadges.rules.criteria import Backends
-from fedbadges.rules.folders import rule_files
-from fedbadges.rules.loader import each_once, load_file, unreadable
+from fedbadges.rules.loader import each_once, files_at, load_file
 from fedbadges.rules.problems import Problem, RuleError
 from fedbadges.rules.rule import Rule
 from fedbadges.settings import Settings
@@ -68,13 +67,8 @@ class Checks:
 
 def files_of(paths: Iterable[Path]) -> tuple[list[Path], list[Finding]]:
     """List the rule files at some paths, each once, as the daemon would; and what is unreadable."""
-    found: dict[Path, Path] = {}
-    failures: list[OSError] = []
-    for path in paths:
-        for file in rule_files(path, failures.append) if path.is_dir() else [path]:
-            found.setdefault(file.resolve(), file)
-    findings = [as_finding(unreadable(each.filename, each), "unreadable") for each in failures]
-    return list(found.values()), findings
+    files, problems = files_at(paths)
+    return files, [as_finding(problem, "unreadable") for problem in problems]
 
 
 def as_finding(problem: Problem, code: str = "mistake") -> Finding:

@@ -1,0 +1,251 @@
+"""What the parts of a test file are made of: each reads a node, and describes itself to editors."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from fedbadges.rules.document import Mapping as MappingNode
+from fedbadges.rules.document import Node, Scalar, Sequence
+from fedbadges.rules.filters import AGE_UNITS, to_moment
+from fedbadges.rules.parsing import as_mapping, as_text, check_keys, each_item
+from fedbadges.rules.problems import Place, Problems, shown, suggestion
+from fedbadges.rules.recipients import account
+from fedbadges.rules.schema import TEXT, YES_OR_NO, Schema
+from fedbadges.rules.templates import Template, parse_template
+
+T = TypeVar("T")
+
+#: When the first incoming message is sent, unless a test says otherwise.
+NOW = datetime.datetime(2024, 1, 1, 12, 0)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """What may stand below a key.
+
+    ``read`` takes the node, what to call it, and where to report what is wrong, in which case it
+    may give None. ``schema`` is a JSON Schema of the same.
+    """
+
+    read: Callable[[Node, str, Problems], T | None]
+    schema: Schema
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a mapping, with what it means."""
+
+    kind: Kind[Any]
+    meaning: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What a mapping says: where it stands, and what was read of its keys."""
+
+    place: Place
+    values: Mapping[str, Any]
+    places: Mapping[str, Place]
+
+
+def record(what: str, keys: Mapping[str, Key]) -> Kind[Fields]:
+    """Make the kind of a mapping that has some of these keys; ``what`` is its name."""
+    required = [name for name, key in keys.items() if key.required]
+
+    def read(node: Node, _: str, problems: Problems) -> Fields | None:
+        mapping = as_mapping(node, what, problems)
+        if mapping is None:
+            return None
+        check_keys(mapping, keys, what, problems, full=False)
+        for name in required:
+            if mapping.get(name) is None:
+                problems.add(mapping.place, f"missing key '{name}' in {what}")
+        values: dict[str, Any] = {}
+        for key, value in mapping.entries:
+            if key.value in keys:
+                found = keys[key.text].kind.read(value, f"'{key.text}'", problems)
+                if found is not None:
+                    values[key.text] = found
+        places = {key.text: key.place for key, _ in mapping.entries}
+        return Fields(mapping.place, values, places)
+
+    properties = {
+        name: {"description": key.meaning, **key.kind.schema} for name, key in keys.items()
+    }
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return Kind(read, {**schema, "required": required} if required else schema)
+
+
+def several(kind: Kind[T], what: str) -> Kind[tuple[T, ...]]:
+    """Make the kind of a list that has at least one; ``what`` is the name of each."""
+
+    def read(node: Node, name: str, problems: Problems) -> tuple[T, ...] | None:
+        if isinstance(node, Sequence) and node.items:
+            items = [kind.read(item, what, problems) for item in node.items]
+            return tuple(item for item in items if item is not None)
+        # This says what is wrong.
+        return each_item(node, name.strip("'"), lambda item: None, problems)
+
+    return Kind(read, {"type": "array", "items": kind.schema, "minItems": 1})
+
+
+def one_or_several(kind: Kind[T], what: str, *, least: int = 1) -> Kind[tuple[T, ...]]:
+    """Make the kind of one, or a list of them; with ``least`` 0 it may be empty."""
+    many = several(kind, what)
+
+    def read(node: Node, name: str, problems: Problems) -> tuple[T, ...] | None:
+        if isinstance(node, Sequence):
+            return many.read(node, name, problems) if node.items or least else ()
+        found = kind.read(node, name, problems)
+        return None if found is None else (found,)
+
+    return Kind(read, {"anyOf": [kind.schema, {**many.schema, "minItems": least}]})
+
+
+def by_name(
+    kind: Kind[T], check: Callable[[Scalar, Problems], str | None], *, least: int = 0
+) -> Kind[tuple[tuple[str, T], ...]]:
+    """Make the kind of a mapping from names: gives each name with what it has.
+
+    ``check`` gives the name that a key stands for, or reports that it cannot be one.
+    """
+
+    def read(node: Node, what: str, problems: Problems) -> tuple[tuple[str, T], ...] | None:
+        mapping = as_mapping(node, what, problems)
+        if mapping is None:
+            return None
+        if len(mapping.entries) < least:
+            problems.add(mapping.place, f"{what} is empty; it takes at least one")
+        found = []
+        for key, value in mapping.entries:
+            name = check(key, problems)
+            one = kind.read(value, shown(key.text), problems)
+            if name is not None and one is not None:
+                found.append((name, one))
+        return tuple(found)
+
+    schema: Schema = {"type": "object", "additionalProperties": kind.schema}
+    return Kind(read, {**schema, "minProperties": least} if least else schema)
+
+
+def or_empty(kind: Kind[Fields]) -> Kind[Fields]:
+    """Make the kind of a mapping that may be left out behind its name."""
+
+    def read(node: Node, what: str, problems: Problems) -> Fields | None:
+        if isinstance(node, Scalar) and node.value is None:
+            return Fields(node.place, {}, {})
+        return kind.read(node, what, problems)
+
+    return Kind(read, {"anyOf": [{"type": "null"}, kind.schema]})
+
+
+def any_name(key: Scalar, problems: Problems) -> str | None:
+    """Take any text for a name."""
+    return key.text
+
+
+def account_name(node: Scalar, problems: Problems) -> str | None:
+    """Take what can be an account for one, in lower case."""
+    found = account(node.text)
+    if found.name is None:
+        problems.add(node.place, f"{shown(node.text)} can be no account: it {found.dropped}")
+    return found.name
+
+
+def number(least: int, most: int) -> Kind[int]:
+    """Make the kind of a whole number."""
+
+    def read(node: Node, what: str, problems: Problems) -> int | None:
+        if isinstance(node, Scalar) and type(node.value) is int and least <= node.value <= most:
+            return node.value
+        problems.add(node.place, f"{what} is a whole number, {least} to {most}")
+        return None
+
+    return Kind(read, {"type": "integer", "minimum": least, "maximum": most})
+
+
+def _read_text(node: Node, what: str, problems: Problems) -> Scalar | None:
+    return as_text(node, what, problems)
+
+
+def _read_template(node: Node, what: str, problems: Problems) -> Template | None:
+    text = as_text(node, what, problems)
+    return None if text is None else _template(text, problems)
+
+
+def _read_account(node: Node, what: str, problems: Problems) -> str | None:
+    text = as_text(node, what, problems)
+    return None if text is None else account_name(text, problems)
+
+
+def _read_yes_or_no(node: Node, what: str, problems: Problems) -> bool | None:
+    if isinstance(node, Scalar) and isinstance(node.value, bool):
+        return node.value
+    problems.add(node.place, f"{what} is Yes or No")
+    return None
+
+
+def _read_moment(node: Node, what: str, problems: Problems) -> Scalar | None:
+    if isinstance(node, Scalar) and to_moment(node.value, NOW) is not None:
+        return node
+    problems.add(node.place, f"{what} is a date, seconds since 1970 or an age such as '3 days ago'")
+    return None
+
+
+def _read_interval(node: Node, what: str, problems: Problems) -> datetime.timedelta | None:
+    moment = to_moment(f"{node.text} ago", NOW) if isinstance(node, Scalar) else None
+    if moment is None:
+        problems.add(node.place, f"{what} is a length of time, such as '1 day' or '90 minutes'")
+        return None
+    return NOW - moment
+
+
+def _read_data(node: Node, what: str, problems: Problems) -> Any:
+    """Read what JSON can hold; texts become templates."""
+    if isinstance(node, Sequence):
+        return [_read_data(item, what, problems) for item in node.items]
+    if isinstance(node, MappingNode):
+        return {key.text: _read_data(value, what, problems) for key, value in node.entries}
+    value = node.value
+    if isinstance(value, float) and value - value != 0:
+        problems.add(node.place, f"{shown(node.text)} is no number that a message can have")
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return _template(node, problems)
+
+
+def _read_object(node: Node, what: str, problems: Problems) -> Any:
+    mapping = as_mapping(node, what, problems)
+    return None if mapping is None else _read_data(mapping, what, problems)
+
+
+def _template(node: Scalar, problems: Problems) -> Template | None:
+    """Parse text in which the sender and the number of a message may stand, and nothing else."""
+    before = len(problems)
+    template = parse_template(node, problems)
+    for path in () if template is None else template.paths:
+        if path.dotted not in PLACEHOLDERS:
+            hint = suggestion(path.dotted, PLACEHOLDERS)
+            problems.add(node.place, f"nothing to fill in for %({path.dotted})s{hint}")
+    return template if len(problems) == before else None
+
+
+#: What texts of a message are filled in with, where it stands for several.
+FROM, NUMBER = "from", "number"
+PLACEHOLDERS = (FROM, NUMBER)
+
+TEXTUAL = Kind(_read_text, TEXT)
+TEMPLATE = Kind(_read_template, TEXT)
+ACCOUNT = Kind(_read_account, TEXT)
+YES_NO = Kind(_read_yes_or_no, YES_OR_NO)
+MOMENT = Kind(_read_moment, {"anyOf": [TEXT, {"type": "number"}]})
+INTERVAL = Kind(
+    _read_interval,
+    {"type": "string", "pattern": rf"^\s*[0-9]{{1,6}}\s+({'|'.join(AGE_UNITS)})s?\s*$"},
+)
+DATA: Kind[Any] = Kind(_read_data, {})
+OBJECT: Kind[Any] = Kind(_read_object, {"type": "object"})

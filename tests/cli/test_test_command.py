@@ -1,0 +1,249 @@
+"""``fedbadges test`` as a command: what goes where, in which form, and how it ends."""
+
+import json
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from support.command import fedbadges
+from support.stage import PUSH, counting, write_suite
+from support.terminal import on_terminal
+
+from fedbadges.ruletests.stage import Stage
+from fedbadges.ruletests.suite import Suite
+
+COMMAND = Path(sys.executable).with_name("fedbadges")
+
+GOOD = f"""{PUSH}
+tests:
+- name: the second push brings it
+  incoming:
+  - {{like: push, from: alice, awards: {{}}}}
+  - {{like: push, from: alice, awards: {{alice: test-badge}}}}
+- name: each counts alone
+  incoming:
+  - {{like: push, from: [alice, bob], awards: {{}}}}
+"""
+MISTAKEN = GOOD.replace("like: push", "lik: push", 1)
+
+GOT = "nobody: the criteria do not hold for alice"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls the command in an empty directory, as somebody who has nothing but rules."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def write(directory: str, tests: str, at_least: int = 2) -> Path:
+    return write_suite(Path(directory), tests, counting(at_least))
+
+
+def test_a_line_for_each_file_that_passes_and_0() -> None:
+    write("rules/a", GOOD)
+    write("rules/b", GOOD)
+
+    done = fedbadges("test", "rules")
+
+    assert done.exit_code == 0
+    assert done.stdout == (
+        "rules/a/rule.yml.test: 2 tests passed\nrules/b/rule.yml.test: 2 tests passed\n"
+    )
+    assert done.stderr == "4 tests passed\n"
+
+
+def test_what_fails_is_shown_with_its_place_and_1() -> None:
+    write("bad", GOOD, at_least=3)
+    write("good", GOOD)
+
+    done = fedbadges("test", "bad", "good")
+
+    assert done.exit_code == 1
+    assert done.stdout == (
+        "bad/rule.yml.test: 1 test passed\n"
+        "bad/rule.yml.test:7:3: failed: the second push brings it\n"
+        "  bad/rule.yml.test:10:47:\n"
+        "    expected: alice gets test-badge with incoming message 2\n"
+        f"    got:      {GOT}\n"
+        "good/rule.yml.test: 2 tests passed\n"
+    )
+    assert done.stderr == "3 tests passed, 1 failed\n"
+
+
+def test_every_mistake_is_said_the_rest_is_run_and_2() -> None:
+    write("a", MISTAKEN)
+    write("b", GOOD, at_least=3)
+    write("c", GOOD)
+    Path("c/rule.yml").write_text("topc: 1\n")
+
+    done = fedbadges("test", ".")
+
+    assert done.exit_code == 2
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("a/rule.yml.test:9:6: error: unknown key 'lik' in an incoming")
+    assert lines[-5] == "b/rule.yml.test: 1 test passed"
+    assert all(line.startswith("c/rule.yml:1:1: error: ") for line in lines[2:-5])
+    assert done.stderr == "1 test passed, 1 failed, 10 mistakes found\n"
+
+
+def test_json_has_everything() -> None:
+    write("bad", GOOD, at_least=3)
+    write("mistaken", MISTAKEN)
+
+    done = fedbadges("test", "--format", "json", "bad", "mistaken")
+
+    assert done.exit_code == 2
+    found = json.loads(done.stdout)
+    assert [mistake.pop("message").partition(" ")[0] for mistake in found["mistakes"]] == [
+        "missing",
+        "unknown",
+    ]
+    place = {"path": "bad/rule.yml.test", "column": 3}
+    assert found == {
+        "passed": 1,
+        "failed": 1,
+        "complete": True,
+        "mistakes": [
+            {"path": "mistaken/rule.yml.test", "line": 9, "column": 5},
+            {"path": "mistaken/rule.yml.test", "line": 9, "column": 6},
+        ],
+        "tests": [
+            {
+                **place,
+                "line": 7,
+                "name": "the second push brings it",
+                "passed": False,
+                "differences": [
+                    {
+                        "path": "bad/rule.yml.test",
+                        "line": 10,
+                        "column": 47,
+                        "incoming": 2,
+                        "expected": "alice gets test-badge with incoming message 2",
+                        "got": GOT,
+                    }
+                ],
+            },
+            {**place, "line": 11, "name": "each counts alone", "passed": True, "differences": []},
+        ],
+    }
+
+
+def test_a_filter_runs_some() -> None:
+    write("bad", GOOD, at_least=3)
+
+    done = fedbadges("test", "--filter", "counts", "bad")
+
+    assert (done.exit_code, done.stdout) == (0, "bad/rule.yml.test: 1 test passed\n")
+
+
+def test_a_filter_that_fits_nothing_cannot_run() -> None:
+    write("good", GOOD)
+
+    done = fedbadges("test", "--filter", "third", "good")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "no test there has 'third' in its name\n"
+
+
+def test_a_file_may_be_called_as_one_likes() -> None:
+    path = write("rules", "", at_least=2).with_name("any.yml")
+    path.write_text(f"rules: [rule.yml]\n{GOOD}")
+
+    assert fedbadges("test", path).stdout == "rules/any.yml: 2 tests passed\n"
+
+
+def test_each_file_is_run_once_however_it_is_reached() -> None:
+    path = write("rules", GOOD)
+    Path("link").symlink_to("rules")
+
+    done = fedbadges("test", path, "rules", "link", "./rules/../rules")
+
+    assert done.stdout == "rules/rule.yml.test: 2 tests passed\n"
+
+
+def test_a_directory_without_tests_cannot_run() -> None:
+    write("rules", GOOD).unlink()
+
+    done = fedbadges("test", "rules")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "rules: no file there ends in .yml.test or .yaml.test\n"
+
+
+def test_a_file_that_cannot_be_read_is_a_mistake() -> None:
+    Path("rules").mkdir()
+    Path("rules/gone.yml.test").symlink_to("nowhere")
+
+    done = fedbadges("test", "rules")
+
+    assert done.exit_code == 2
+    assert done.stdout == (
+        "rules/gone.yml.test:1:1: error: cannot be read: No such file or directory\n"
+    )
+
+
+def test_what_a_rule_stumbles_over_is_said_as_by_the_daemon(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = write("rules", GOOD)
+    text = counting(2).replace("topic: git.receive", "lambda: \"msg['msg']['a']\"")
+    path.with_name("rule.yml").write_text(text)
+
+    done = fedbadges("test", "rules")
+
+    assert done.exit_code == 1
+    assert "rules/rule.yml:1:1: cannot judge the message 'test-1'" in caplog.text
+    assert "KeyError('a')" in caplog.text
+
+
+def test_ctrl_c_stops_with_what_was_found_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("a", GOOD, at_least=3)
+    write("b", GOOD)
+    load = Stage.load
+
+    def interrupt(stage: Stage, path: Path) -> Suite:
+        if "b" in path.parts:
+            signal.raise_signal(signal.SIGINT)
+        return load(stage, path)
+
+    monkeypatch.setattr(Stage, "load", interrupt)
+    done = fedbadges("test", "--format", "json", ".")
+
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert (found["passed"], found["failed"], found["complete"]) == (1, 1, False)
+    assert done.stderr == "Stopped: 1 test passed, 1 failed, and not all were run\n"
+
+
+def test_ctrl_c_before_anything_failed_is_no_good_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("a", GOOD)
+    monkeypatch.setattr(Stage, "load", lambda *_: signal.raise_signal(signal.SIGINT))
+
+    done = fedbadges("test", "a")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "Stopped: 0 tests passed, and not all were run\n"
+
+
+def test_what_a_name_holds_is_no_markup_and_no_control_sequence() -> None:
+    name = '"[red]a[/red] \\e[31mb"'
+    write("bad", GOOD.replace("the second push brings it", name), at_least=3)
+
+    done = fedbadges("test", "bad")
+
+    assert "failed: [red]a[/red] \\x1b[31mb\n" in done.stdout
+
+
+def test_colours_are_for_terminals() -> None:
+    write("bad", GOOD, at_least=3)
+
+    shown = on_terminal(COMMAND, "test", "bad")
+
+    assert "\x1b[1;31mfailed" in shown
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).replace("\r", "")
+    assert f"    got:      {GOT}\n" in plain
+    assert "bad/rule.yml.test:7:3: failed: the second push brings it\n" in plain

@@ -1,0 +1,64 @@
+"""Tests of rules, written within a test, and what comes of them."""
+
+from pathlib import Path
+from typing import Any
+
+from fedbadges.cli.configuration import no_settings
+from fedbadges.rules.problems import RuleError
+from fedbadges.ruletests.outcomes import Difference
+from fedbadges.ruletests.stage import HISTORY_URL, TAHRIR_URL, Stage
+from support.inline import complete
+
+PUSH = """\
+messages:
+  push:
+    topic: org.fedoraproject.prod.git.receive
+    msg: {user: "%(from)s"}
+"""
+"""A message that the rules made here are about."""
+
+
+def make_stage() -> Stage:
+    changes: dict[str, Any] = {
+        "datanommer.sqlalchemy.url": HISTORY_URL,
+        "badges.keep_counts": False,
+    }
+    return Stage(no_settings(changes, tahrir_url=TAHRIR_URL))
+
+
+def counting(at_least: int, name: str = "Test Badge") -> str:
+    """Returns a rule that awards to whoever pushed that many times."""
+    return complete(
+        f"""\
+name: {name}
+criteria:
+  filter: {{topics: ["%(topic)s"], users: ["%(recipient)s"]}}
+  operation: count
+  condition: {{greater than or equal to: {at_least}}}
+recipient: "%(msg.user)s"
+"""
+    )
+
+
+def write_suite(directory: Path, text: str, rule: str) -> Path:
+    """Writes a rule, and its tests beside it; returns their path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "rule.yml").write_text(rule)
+    path = directory / "rule.yml.test"
+    path.write_text(text)
+    return path
+
+
+def mistakes(stage: Stage, path: Path) -> list[str]:
+    """Returns what is wrong with a test file, a line each, without its directory."""
+    try:
+        stage.load(path)
+    except RuleError as error:
+        return [str(problem).replace(f"{path.parent}/", "") for problem in error.problems]
+    return []
+
+
+def run(stage: Stage, path: Path) -> list[Difference]:
+    """Returns whatever differs, in all tests of a file."""
+    suite = stage.load(path)
+    return [difference for test in suite.tests for difference in stage.run(suite, test).differences]
