@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from functools import partial
 
 from fedbadges.archive import Archive, Archived, Stored
+from fedbadges.bounded import Bounded
 from fedbadges.ledger import Ledger
 from fedbadges.once import Throttle
 from fedbadges.patience import Patience, Stopped
@@ -24,8 +25,12 @@ from fedbadges.words import kind_of, words_of
 
 log = logging.getLogger(__name__)
 
-#: How many messages are read at once.
+#: How many messages are looked at at once, and how many are read: each may be large.
 _PORTION = 500
+_BODIES = 100
+
+#: How many messages are remembered that were passed over; looking at one again changes nothing.
+_MOST_PASSED_OVER = 100_000
 
 #: Seconds within which whoever stores a message commits it. Messages are numbered before they are
 #: committed, so what has a lower number than another may still come later.
@@ -42,7 +47,8 @@ _LONGEST = 600.0
 class CatchUp:
     """Reads what datanommer has stored since the checkpoint, in a thread of its own.
 
-    ``handle`` is given messages that did not come, and returns when they are done.
+    ``handle`` is given messages that did not come, and returns when they are done; ``heed`` gives a
+    message as it is to be handled, or None where it is not to be, and may raise Stopped.
     ``interval`` is the time between two looks, ``distance`` how late datanommer may store a
     message, ``limit`` how far back to go at most, all in seconds. ``backlog`` tells how many
     messages wait in memory: what is there is not missing.
@@ -52,6 +58,7 @@ class CatchUp:
         self,
         archive: Archive,
         handle: Callable[[Sequence[Archived]], None],
+        heed: Callable[[Archived], Archived | None],
         ledger: Ledger,
         state: State,
         patience: Patience,
@@ -63,6 +70,9 @@ class CatchUp:
     ) -> None:
         self._archive = archive
         self._handle = handle
+        self._heed = heed
+        # By their numbers: anybody can give a message the id of another.
+        self._passed_over: Bounded[int, None] = Bounded(_MOST_PASSED_OVER)
         self._ledger = ledger
         self._state = state
         self._patience = patience
@@ -136,10 +146,12 @@ class CatchUp:
         for rows in self._since(start):
             if self._stopping:
                 return
-            progress.add(len(rows), self._take(rows))
-            self._until = max(rows[-1].sent - self._distance, start)
+            new, _ = self._take(rows)
+            progress.add(len(rows), new)
+            # Some senders' clocks are fast.
+            self._until = max(min(rows[-1].sent, time.time()) - self._distance, start)
             self._note()
-        self._until = time.time()
+        # No further: what was stored meanwhile and sent before is found by the next look.
         self._note(now=True)
         log.info("Caught up: %d messages were new of %d", progress.new, progress.done)
 
@@ -169,33 +181,55 @@ class CatchUp:
         """Handle what was stored since the last times and did not come."""
         begun = time.time()
         new, last = 0, self._marks.safe()
+        held: list[int] = []
         while not self._stopping:
             rows = self._archive.after(last, _PORTION)
             if not rows:
                 break
-            new += self._take(rows)
-            last = rows[-1].number
+            taken, in_hand = self._take(rows)
+            new, held, last = new + taken, held or in_hand, rows[-1].number
         if self._stopping:
             return
-        self._marks.add(last)
+        # What is in hand may be given up yet, and is then to be found here.
+        self._marks.add(held[0] - 1 if held else last)
         self._until = begun
+        self._ledger.write_off(begun - self._distance)
         self._note()
         if new:
             log.info("Handled %d messages that the bus did not bring, or that were put off", new)
 
-    def _take(self, rows: Iterable[Stored]) -> int:
-        """Handle those that did not come; tells how many."""
-        missing = [
-            row
-            for row in rows
-            if (row.number > self._before or row.sent >= self._earliest)
-            and not self._ledger.has(row.msg_id, row.topic)
-        ]
-        if missing:
-            numbers = [row.number for row in missing]
-            messages = self._patience.insist(lambda: self._archive.messages(numbers))
-            self._handle(messages)
-        return len(missing)
+    def _take(self, rows: Iterable[Stored]) -> tuple[int, list[int]]:
+        """Handle those that did not come; tells how many, and the numbers of those in hand."""
+        missing: list[int] = []
+        in_hand: list[int] = []
+        taken = 0
+        for row in rows:
+            if row.number <= self._before and row.sent < self._earliest:
+                continue
+            if row.number in self._passed_over:
+                continue
+            known, held = self._ledger.look(row.msg_id, row.topic)
+            if held:
+                in_hand.append(row.number)
+            elif not known:
+                missing.append(row.number)
+        for start in range(0, len(missing), _BODIES):
+            numbers = missing[start : start + _BODIES]
+            found = self._patience.insist(partial(self._archive.messages, numbers))
+            taken += self._hand_in(found)
+        return taken, in_hand
+
+    def _hand_in(self, found: Sequence[Archived]) -> int:
+        """Handle those of them that are to be heeded; tells how many."""
+        heeded = []
+        for each in found:
+            message = self._heed(each)
+            if message is None:
+                self._passed_over[each.number] = None
+            else:
+                heeded.append(message)
+        self._handle(heeded)
+        return len(heeded)
 
     def _note(self, now: bool = False) -> None:
         oldest = self._ledger.oldest()

@@ -161,6 +161,7 @@ class FedoraBadgesConsumer(FedmsgConsumer):
                 backlog=lambda: 0 if blocking else int(self.incoming.qsize()),
                 workers=1 if blocking else settings.workers,
                 run=_run_here if config.get("zmq_enabled", True) else _run_in_reactor,
+                gate=self._gate,
             )
             # Not with the first message: a mistake is to be seen at once.
             with contextlib.suppress(Unavailable):

@@ -32,6 +32,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
 from fedbadges.settings import Settings
+from fedbadges.signatures.gate import Gate
 from fedbadges.state import State
 from fedbadges.tahrir import Given, Tahrir
 from fedbadges.usernames import BUILTIN_CATEGORIES, Usernames
@@ -65,7 +66,8 @@ class Daemon:
     """Takes messages and awards badges.
 
     ``backlog`` tells how many messages wait before it, ``workers`` how many threads hand it
-    messages; ``run`` is given to the Publisher. Making one asks nobody anything; after ``prepare``,
+    messages; ``run`` is given to the Publisher; ``gate`` checks the signatures of what is read back
+    from datanommer, unless that is trusted. Making one asks nobody anything; after ``prepare``,
     or a try, comes ``start``.
 
     ``prepared`` becomes done when the databases have answered and the rules are loaded; it has an
@@ -79,7 +81,9 @@ class Daemon:
         backlog: Callable[[], int] = lambda: 0,
         workers: int = 1,
         run: Callable[[Callable[[], None]], object] = lambda function: function(),
+        gate: Gate | None = None,
     ) -> None:
+        self._gate = None if settings.trust_history else gate
         self.prepared: Future[None] = Future()
         self._settings = settings
         self._patience = Patience()
@@ -119,7 +123,7 @@ class Daemon:
             backlog=backlog,
             workers=workers,
             # Counts were short of it: once it is stored, it is handled again.
-            unstored=lambda case: self._ledger.give_up(case.message),
+            unstored=lambda case: self._ledger.forget(case.message),
         )
         self._waiting = waiting
         self._desk = Desk(
@@ -135,6 +139,7 @@ class Daemon:
         self._catchup = CatchUp(
             Archive(settings),
             self._catch_up,
+            self._heeded,
             self._ledger,
             self._state,
             self._patience,
@@ -205,7 +210,8 @@ class Daemon:
                 self._desk.finish(named)
                 self._ledger.done(message)
         except NotHandled:
-            self._ledger.give_up(message)
+            # Whoever handed it over still has it.
+            self._ledger.forget(message)
             raise
         except Exception as error:  # whatever it is, the next message may be luckier
             failure = self._fail(message, error)
@@ -377,8 +383,8 @@ class Daemon:
     def _catch_up(self, archived: Sequence[Archived]) -> None:
         """Handle messages that the bus did not bring."""
         batch = []
-        for body, users in archived:
-            message = parse_message(body, users)
+        for each in archived:
+            message = parse_message(each.body, each.users)
             if message is None:
                 continue
             self._ledger.begin(message)
@@ -393,6 +399,13 @@ class Daemon:
                 batch.append(named)
         self._desk.work(batch)
         self._overflown = False
+
+    def _heeded(self, archived: Archived) -> Archived | None:
+        """Give what datanommer has as it was signed; None where nobody signed it who may."""
+        if self._gate is None or archived.checked:
+            return archived
+        body = self._gate.find_signed(archived.body, archived.proof)
+        return None if body is None else archived._replace(body=dict(body))
 
     def _left_to_the_next(self, message: Message) -> bool:
         """Tell whether the next process will catch a message up, now that this one stops."""

@@ -41,6 +41,9 @@ Test = Callable[[PastMessage], Any]
 _NAME = "datanommer"
 _KEYS = ("filter", "operation", "condition")
 
+#: Who stored a message, where that is the daemon itself, after its signature was checked.
+CHECKED = "fedbadges"
+
 #: What the daemon looks into.
 _TABLES: tuple[Any, ...] = (
     Row.__table__,
@@ -70,6 +73,7 @@ class History:
     def __init__(self, settings: Settings) -> None:
         self._engine = engine(settings.history_url)
         self._reader = reader(settings.history_url, settings.prepare_statements)
+        self._checked = bool(settings.fedmsg.get("validate_signatures"))
         self._numbers = Numbers()
         self._stumbles = Throttle()
         self._passed: Bounded[tuple[bytes, int], bool] = Bounded(_MOST_PASSED)
@@ -177,6 +181,8 @@ class History:
         """
         columns = _columns(message)
         columns["agent_name"] = agent if agent and fits_databases(agent) else None
+        if self._checked:
+            columns["source_name"] = CHECKED
         with asking(_NAME), self._engine.begin() as connection:
             number = _insert(connection, Row.__table__, columns, Row.id)
             if number is None:

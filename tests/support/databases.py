@@ -131,6 +131,8 @@ def store_message(databases: Databases, message: dict, usernames: Iterable[str] 
                 category=message["topic"].split(".")[3],
                 timestamp=timestamp,
                 msg=message["msg"],
+                headers=message.get("headers"),
+                **_signed(message),
             )
         ).inserted_primary_key
         for name in usernames:
@@ -143,6 +145,13 @@ def store_message(databases: Databases, message: dict, usernames: Iterable[str] 
                     user_id=user_id, msg_id=message_id, msg_timestamp=timestamp
                 )
             )
+
+
+def _signed(message: dict) -> dict:
+    """Returns the columns that only signed messages fill: its own word on who sent it, and proof."""
+    names = ("crypto", "certificate", "signature")
+    proof = {name: message[name] for name in names if name in message}
+    return proof | {"agent_name": message.get("username")} if proof else {}
 
 
 @contextlib.contextmanager
