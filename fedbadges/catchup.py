@@ -37,6 +37,9 @@ _MOST_PASSED_OVER = 100_000
 _IN_FLIGHT = 60.0
 _NUMBERS_IN_FLIGHT = 1000
 
+#: Seconds that a clock may be set back without making the checkpoint a wrong one.
+_FAST = 60.0
+
 #: Seconds between two lines on how far it got.
 _REPORT = 10.0
 
@@ -104,6 +107,11 @@ class CatchUp:
         self.hurry()
         if self._thread.is_alive():
             self._thread.join()
+            self.leave()
+
+    def leave(self) -> None:
+        """Write the checkpoint, where it has begun, without waiting for anything."""
+        if self._thread.ident is not None:
             self._note(now=True)
 
     def soon(self) -> None:
@@ -160,16 +168,20 @@ class CatchUp:
         until = self._state.checkpoint()
         if until is None:
             return None
-        earliest = time.time() - self._limit
-        if until < earliest:
+        now = time.time()
+        earliest = now - self._limit
+        if until > now + _FAST:
+            log.warning("The checkpoint is in the future, so all is caught up: a clock was wrong")
+            until = earliest
+        elif 0 < until < earliest:
             log.warning(
                 "Messages from %s to %s are not caught up: 'badges.catchup_limit' is %g seconds",
                 _shown(until),
                 _shown(earliest),
                 self._limit,
             )
-        self._until = until
-        return max(until, earliest) - self._distance
+        self._until = min(max(until, earliest), now)
+        return self._until - self._distance
 
     def _since(self, start: float) -> Iterator[list[Stored]]:
         sent, number = start, 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from concurrent.futures import Future
 from typing import Any
 
@@ -22,6 +23,9 @@ from fedbadges.signatures.options import dangers
 from fedbadges.words import shown
 
 log = logging.getLogger(__name__)
+
+#: Seconds until a stop does not wait any longer for a server that accepts questions and is silent.
+_MOST_SECONDS = 8.0
 
 
 class _Checked(dict[str, Any]):
@@ -61,8 +65,8 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         # The hub's worker threads end during the shutdown, so after it nothing more is handed over.
         reactor.addSystemEventTrigger("after", "shutdown", daemon.stop)
         # At once, and once more when the reactor has put its own handlers in place.
-        heed_signals(self._hurry)
-        reactor.callWhenRunning(heed_signals, self._hurry)
+        heed_signals(self._end)
+        reactor.callWhenRunning(heed_signals, self._end)
 
     @property
     def prepared(self) -> Future[None] | None:
@@ -134,6 +138,13 @@ class FedoraBadgesConsumer(FedmsgConsumer):
             self._gate.stop()
         if self._daemon is not None:
             self._daemon.hurry()
+
+    def _end(self) -> None:
+        """Stop in time, whatever hangs: nothing in hand is lost by it. Called after a signal."""
+        self._hurry()
+        if self._daemon is not None and not self._daemon.leave(_MOST_SECONDS):
+            logging.shutdown()
+            os._exit(os.EX_OK)
 
     def _make_gate(self, config: dict[str, Any]) -> bool:
         """Tell whether signatures can be checked, if they are to be."""

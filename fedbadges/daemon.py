@@ -16,7 +16,14 @@ from typing import Any
 from fedbadges.accounts import make_accounts
 from fedbadges.archive import Archive, Archived
 from fedbadges.catchup import CatchUp
-from fedbadges.databases import asking, create_history, create_tahrir, despite_races, engine
+from fedbadges.databases import (
+    Broken,
+    asking,
+    create_history,
+    create_tahrir,
+    despite_races,
+    engine,
+)
 from fedbadges.desk import Desk
 from fedbadges.engine import Case, Engine, Named
 from fedbadges.history import History
@@ -52,6 +59,9 @@ _HOPELESS = re.compile(
     r"|no password supplied|unable to open database file|readonly database"
 )
 _UNDEFINED_TABLE = "42P01"
+
+#: Seconds between two looks whether something hangs.
+_PAUSE = 0.1
 
 
 class CannotStart(Exception):
@@ -90,7 +100,8 @@ class Daemon:
         self._failures = Throttle()
         self._ledger = Ledger()
         self._state = State(settings.state_directory)
-        self._stopping = False
+        self._stopping = self._ending = False
+        self._ended = threading.Event()
         self._overflown = False
         self._history = History(settings)
         self._tahrir = Tahrir(settings)
@@ -158,13 +169,15 @@ class Daemon:
             self._state.prepare()
             self._prepare_databases()
             rules = self._rulebook.load()
+        except Broken as broken:
+            raise CannotStart(str(broken) + self._hint(broken)) from broken
         except Unavailable as unavailable:
             if _HOPELESS.search(str(unavailable)):
                 raise CannotStart(str(unavailable)) from unavailable
             raise
         except Exception as error:  # a mistake in the schema, a directory that cannot be made, …
             _trace(error)
-            raise CannotStart(words_of(error) + self._hint(error)) from error
+            raise CannotStart(words_of(error)) from error
         self._engine.rules = rules
         self._warn_of_nameless(rules)
         self._settle(None)
@@ -221,9 +234,13 @@ class Daemon:
     def overflows(self, waiting: int) -> bool:
         """Tell whether a message is not to wait in memory, where so many do, but caught up later.
 
+        Those are added that wait for datanommer.
         Where nobody else stores messages, all of them wait in memory.
         """
-        if waiting < self._settings.backlog_limit or self._settings.record_messages:
+        if self._settings.record_messages:
+            return False
+        waiting += self._waiting.undecided()
+        if waiting < self._settings.backlog_limit:
             return False
         if not self._overflown:
             self._overflown = True
@@ -273,6 +290,7 @@ class Daemon:
 
     def stop(self) -> None:
         """Decide what waits, tell the bus what was awarded, and end."""
+        self._ending = True
         self.hurry()
         self._watcher.stop()
         self._desk.clear()
@@ -280,6 +298,22 @@ class Daemon:
         self._catchup.stop()
         self._ranks.stop()
         self._publisher.stop()
+        self._ended.set()
+
+    def leave(self, seconds: float) -> bool:
+        """Return True when it has ended, or False if it cannot in so many seconds.
+
+        Then a server hangs, and what is in hand is left to the next start. While nothing is in
+        hand, it is others who take their time, and it waits for them.
+        """
+        if self._ended.wait(seconds):
+            return True
+        while not (self._ending or self._ledger.busy()):
+            if self._ended.wait(_PAUSE):
+                return True
+        log.warning("Stopping although a question is not answered: what is in hand is put off")
+        self._catchup.leave()
+        return False
 
     def _prepare_databases(self) -> None:
         if self._settings.create_tables:
@@ -312,8 +346,8 @@ class Daemon:
         if self._settings.reload:
             self._watcher.start()
 
-    def _hint(self, error: Exception) -> str:
-        origin = getattr(error, "orig", None)
+    def _hint(self, broken: Broken) -> str:
+        origin = getattr(broken.__cause__, "orig", None)
         missing = getattr(origin, "pgcode", None) == _UNDEFINED_TABLE
         missing = missing or str(origin).startswith("no such table")
         if not missing or self._settings.create_tables:
@@ -330,13 +364,19 @@ class Daemon:
 
         None, where it was set aside: then it is done with.
         """
+        if isinstance(error, CannotStart):  # which was said
+            self._ledger.forget(message)
+            return NotHandled("not started")
         if isinstance(error, Stopped):
             self._ledger.give_up(message)
             if not self._state.kept:
                 log.warning(_STOPPING, message.msg_id)
             return NotHandled("stopping")
         path = self._state.set_aside(message, error)
-        self._ledger.done(message)
+        if path is None:
+            self._ledger.keep(message)
+        else:
+            self._ledger.done(message)
         if path is not None or self._failures.first(("handle", *kind_of(error))):
             _trace(error)
             log.error(

@@ -161,12 +161,16 @@ class History:
         It raises whatever the expression raises, too.
         """
         values = expression.fill(message.body)
-        with asking(_NAME), Session(self._engine) as session:
-            asked = prepare(session.connection(), self._numbers, filled)
-            result = expression(Query.of(session, asked, filled.pages), values)
-            # What would be read later would find the session closed.
-            lazy = isinstance(result, (Query, Messages, Iterator))
-            return list(result) if lazy else result
+        try:
+            with asking(_NAME, foreign=True), Session(self._engine) as session:
+                asked = prepare(session.connection(), self._numbers, filled)
+                result = expression(Query.of(session, asked, filled.pages), values)
+                # What would be read later would find the session closed.
+                lazy = isinstance(result, (Query, Messages, Iterator))
+                return list(result) if lazy else result
+        except exc.DBAPIError:
+            self.check()
+            raise
 
     def record(
         self,

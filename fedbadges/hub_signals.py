@@ -6,6 +6,7 @@ wakes it; SIGTERM kills it in the middle of a message.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -48,9 +49,9 @@ def _second(number: int, frame: FrameType | None) -> None:
 def stop_hub() -> None:
     """End the hub that runs in this process; to be called in the reactor's thread."""
     hub = getattr(moksha.hub, "_hub", None)
-    if hub is not None:
-        hub.stop()
     try:
-        reactor.stop()
-    except ReactorNotRunning:
-        return
+        if hub is not None:
+            hub.stop()
+    finally:  # also where another consumer stumbles
+        with contextlib.suppress(ReactorNotRunning):
+            reactor.stop()

@@ -65,6 +65,10 @@ class Ledger:
             for key in [key for key, sent in self._owed.items() if sent < before]:
                 del self._owed[key]
 
+    def busy(self) -> bool:
+        """Tell whether anything is in hand."""
+        return bool(self._in_hand)
+
     def look(self, msg_id: str, topic: str) -> tuple[bool, bool]:
         """Tell whether a message is in hand or came lately, and whether it still is in hand."""
         key = hash((msg_id, topic))

@@ -61,7 +61,8 @@ class Publisher:
         """Send what was taken, at most for ``timeout`` seconds, and release the endpoint."""
         self._stopping.set()
         self._queue.put(None)
-        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
         for notice in list(self._handed):
             log.warning(
                 "Could not publish %s %s: stopping. What it tells of is done all the same",
@@ -98,7 +99,9 @@ class Publisher:
         """Seconds in which a subscriber that keeps trying will have connected."""
         if not self._config.get("zmq_enabled", True):
             return 0.0
-        return 0.2 + float(self._config.get("zmq_reconnect_ivl_max") or 1000) / 1000
+        longest = self._config.get("zmq_reconnect_ivl_max")
+        # fedmsg takes anything for it.
+        return 0.2 + (longest if isinstance(longest, (int, float)) and longest else 1000) / 1000
 
     def _send(self, context: fedmsg.core.FedMsgContext | None, notice: Notice) -> None:
         if context is None:

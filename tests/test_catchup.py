@@ -1,6 +1,7 @@
 """What datanommer has and the bus did not bring is handled all the same."""
 
 import logging
+import threading
 import time
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from support.restarts import (
 from support.rules import write_rules
 from support.waiting import eventually
 
-from fedbadges.daemon import NotHandled
+from fedbadges.daemon import Daemon, NotHandled
 from fedbadges.databases import engine
+from fedbadges.rules.criteria import Unavailable
 
 pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
 
@@ -127,6 +129,43 @@ def test_many_messages_are_caught_up(
     assert any("datanommer has 1200 messages since" in line for line in log.messages)
 
 
+@pytest.mark.parametrize("content", ["", '{"until": 9e99}', '{"until": 99999999999}'])
+def test_where_the_checkpoint_is_damaged_all_is_caught_up(
+    start: Start,
+    database: Databases,
+    tmp_path: Path,
+    content: str,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    """In the future it is where a clock was wrong; then it says nothing of the past."""
+    write_checkpoint(tmp_path, 0)
+    (tmp_path / "state" / "checkpoint").write_text(content)
+    store_message(database, sent("alice", 2 * HOUR))
+    store_message(database, sent("bob", HOUR / 2))
+
+    start(catchup_limit=HOUR)
+
+    eventually(lambda: held(database, "bob") == [True], "the badge")
+    assert held(database, "alice") == [False]
+    (line,) = [each for each in log.messages if "all is caught up" in each]
+    assert "checkpoint" in line
+    eventually(lambda: (checkpoint(tmp_path) or 0) < time.time(), "a right checkpoint")
+
+
+def test_a_message_from_the_future_does_not_take_the_checkpoint_there(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    write_checkpoint(tmp_path, HOUR)
+    store_message(database, sent("alice", -HOUR))
+
+    # No look comes after the first one.
+    daemon = start(sweep_interval=HOUR)
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+    daemon.stop()
+
+    assert (checkpoint(tmp_path) or 0) <= time.time()
+
+
 def test_what_is_too_long_ago_is_said_and_left(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
@@ -167,6 +206,22 @@ def test_the_checkpoint_does_not_pass_what_is_in_hand(
     assert (checkpoint(tmp_path) or 0) <= message["timestamp"] + 0.001
     store_message(database, message)
     eventually(lambda: (checkpoint(tmp_path) or 0) > message["timestamp"], "it to move on")
+
+
+def test_what_waits_for_datanommer_is_in_memory_too(start: Start, database: Databases) -> None:
+    daemon = start(backlog_limit=10, delay_limit=100, consume_delay=3600)
+    messages = [sent(f"user{number}") for number in range(10)]
+
+    for message in messages[:9]:
+        daemon.handle(message)
+    assert not daemon.overflows(0)
+    assert daemon.overflows(1)
+    daemon.handle(messages[9])
+    assert daemon.overflows(0)
+
+    for message in messages:
+        store_message(database, message)
+    eventually(lambda: not daemon.overflows(0), "all to be decided")
 
 
 def test_what_does_not_fit_into_memory_is_caught_up(
@@ -214,14 +269,14 @@ def test_where_nobody_else_stores_messages_all_of_them_wait_in_memory(start: Sta
     assert not daemon.overflows(1_000_000)
 
 
-def test_what_goes_wrong_while_it_looks_is_said_once_and_tried_again(
+def test_a_table_that_is_gone_for_a_while_is_waited_for(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     start()
     eventually(lambda: checkpoint(tmp_path), "the first look")
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE messages RENAME TO elsewhere"))
-    eventually(lambda: "Cannot catch up" in log.text, "the error")
+    eventually(lambda: "Waiting, and trying again: datanommer" in log.text, "a warning")
     time.sleep(0.3)
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO messages"))
@@ -229,6 +284,28 @@ def test_what_goes_wrong_while_it_looks_is_said_once_and_tried_again(
     store_message(database, sent("alice"))
 
     eventually(lambda: held(database, "alice") == [True], "the badge")
+    assert log.text.count("Waiting, and trying again") == 1
+    eventually(lambda: "Everything answers again" in log.text, "its end")
+
+
+def test_what_goes_wrong_while_it_looks_is_said_once_and_tried_again(
+    start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    start()
+    eventually(lambda: checkpoint(tmp_path), "the first look")
+    bad, good = sent("alice"), sent("bob")
+    store_message(database, bad)
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("UPDATE messages SET msg = '{'"))
+    eventually(lambda: "Cannot catch up" in log.text, "the error")
+    time.sleep(0.3)
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("DELETE FROM users_messages"))
+        connection.execute(sa.text("DELETE FROM messages"))
+
+    store_message(database, good)
+
+    eventually(lambda: held(database, "bob") == [True], "the badge")
     assert log.text.count("Cannot catch up") == 1
 
 
@@ -275,3 +352,75 @@ def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
     assert start(retry=True).retry_failed() == []
     assert held(database, "alice") == [True]
     assert not path.exists()
+
+
+def test_the_checkpoint_does_not_pass_what_an_outage_keeps_from_being_done(
+    start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """Even where the daemon stops long after others were looked at."""
+    daemon = start(keep_counts_distance=0)
+    eventually(lambda: checkpoint(tmp_path), "the first look")
+    message = sent("alice")
+    rename(database, "assertions", "elsewhere")
+    store_message(database, message)
+    worker = threading.Thread(target=daemon.handle, args=(message,))
+    worker.start()
+    eventually(lambda: "Waiting, and trying again: tahrir" in log.text, "a warning")
+    time.sleep(1.5)
+
+    daemon.stop()
+    worker.join()
+    assert (checkpoint(tmp_path) or 0) <= message["timestamp"] + 0.001
+    rename(database, "elsewhere", "assertions")
+    start(keep_counts_distance=0)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_what_cannot_be_set_aside_is_left_to_the_next_start(
+    start: Start, database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = start(keep_counts_distance=0)
+    eventually(lambda: checkpoint(tmp_path), "the first look")
+    monkeypatch.setattr("fedbadges.state.MOST_FAILED", 0)
+    message = sent("alice")
+    store_message(database, message)
+    with monkeypatch.context() as broken:
+        broken.setattr("fedbadges.tahrir.Tahrir.award", fail)
+        daemon.handle(message)
+    time.sleep(1.5)
+    daemon.stop()
+    assert (checkpoint(tmp_path) or 0) <= message["timestamp"] + 0.001
+    assert held(database, "alice") == [False]
+
+    start(keep_counts_distance=0)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_where_the_daemon_cannot_start_messages_are_not_set_aside(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    """As in a hub that has others to run, and goes on."""
+    outcomes = iter([Unavailable("away")] * 3)
+
+    def prepare(daemon: Daemon) -> None:
+        raise next(outcomes, ValueError("no"))
+
+    monkeypatch.setattr("fedbadges.daemon.Daemon._prepare_databases", prepare)
+    daemon = start()
+    eventually(lambda: "Cannot start: ValueError('no')" in log.messages, "a line")
+
+    daemon.handle(sent("alice"))
+
+    assert list((tmp_path / "state" / "failed").iterdir()) == []
+    assert [each.levelname for each in log.records].count("ERROR") == 0
+
+
+def fail(*arguments: object) -> None:
+    raise ValueError("no")
+
+
+def rename(database: Databases, old: str, new: str) -> None:
+    with engine(database.tahrir_url).begin() as connection:
+        connection.execute(sa.text(f"ALTER TABLE {old} RENAME TO {new}"))

@@ -230,3 +230,10 @@ def test_what_was_left_to_somebody_who_has_ended_is_said_at_the_stop(
         "What it tells of is done all the same"
     ]
     assert log.records[0].levelname == "WARNING"
+
+
+def test_a_pause_that_is_no_number_does_not_keep_notices_back(bus: Bus) -> None:
+    """fedmsg does not mind."""
+    with running(config_of(bus.endpoints, zmq_reconnect_ivl_max="soon")) as publisher:
+        publisher.publish(award(1))
+        eventually(lambda: numbers(bus) == [1], "the notice")

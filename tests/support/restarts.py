@@ -9,6 +9,7 @@ from typing import Any
 
 import fedmsg.config
 import pytest
+import sqlalchemy as sa
 
 from fedbadges.daemon import Daemon
 from fedbadges.databases import create_history, engine
@@ -43,7 +44,9 @@ recipient: "%(msg.user)s"
 def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
     """Starts daemons that keep their state in the same directory, one after the other."""
     write_rules(tmp_path / "rules", {"first": FIRST})
-    create_history(engine(database.datanommer_url))
+    history = engine(database.datanommer_url)
+    if not sa.inspect(history).has_table("messages"):
+        create_history(history)
     running: list[Daemon] = []
 
     def start_(
