@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from support.databases import Databases
+from support.databases import Databases, spoil, unspoil
 from support.restarts import (
     FIRST,
     HOUR,
@@ -21,7 +21,7 @@ from support.restarts import (
 from support.rules import write_rules
 from support.waiting import eventually
 
-from fedbadges.daemon import Daemon, NotHandled
+from fedbadges.daemon import CannotStart, Daemon, NotHandled
 from fedbadges.databases import engine
 from fedbadges.rules.criteria import Unavailable
 
@@ -328,13 +328,7 @@ def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     daemon = start()
-    with engine(database.tahrir_url).begin() as connection:
-        connection.execute(sa.text("ALTER TABLE assertions RENAME TO elsewhere"))
-        connection.execute(sa.text("CREATE VIEW assertions AS SELECT * FROM elsewhere"))
-        if database.kind == "postgresql":
-            connection.execute(
-                sa.text("CREATE RULE never AS ON INSERT TO assertions DO INSTEAD SELECT 1/0")
-            )
+    spoil(database.tahrir_url, "assertions")
     bad = sent("alice")
 
     store_message(database, bad)
@@ -346,9 +340,7 @@ def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
     assert line.endswith(f"It is set aside in {path}")
 
     assert [again for again, _ in start(retry=True).retry_failed()] == [path]
-    with engine(database.tahrir_url).begin() as connection:
-        connection.execute(sa.text("DROP VIEW assertions"))
-        connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO assertions"))
+    unspoil(database.tahrir_url, "assertions")
     assert start(retry=True).retry_failed() == []
     assert held(database, "alice") == [True]
     assert not path.exists()
@@ -415,6 +407,17 @@ def test_where_the_daemon_cannot_start_messages_are_not_set_aside(
 
     assert list((tmp_path / "state" / "failed").iterdir()) == []
     assert [each.levelname for each in log.records].count("ERROR") == 0
+
+
+def test_where_the_daemon_cannot_start_nothing_is_handed_in_again(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    daemon = start(retry=True, state_directory=str(tmp_path / "file" / "state"))
+
+    with pytest.raises(CannotStart, match="Not a directory"):
+        daemon.retry_failed()
+    daemon.stop()
 
 
 def fail(*arguments: object) -> None:

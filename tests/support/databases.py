@@ -162,6 +162,26 @@ def store_message(databases: Databases, message: dict, usernames: Iterable[str] 
             )
 
 
+def spoil(url: str, table: str) -> None:
+    """Puts something in the place of a table that can be read and takes no rows."""
+    spoiled = sa.create_engine(with_driver(url), poolclass=sa.NullPool)
+    with spoiled.begin() as connection:
+        connection.execute(sa.text(f"ALTER TABLE {table} RENAME TO elsewhere"))
+        connection.execute(sa.text(f"CREATE VIEW {table} AS SELECT * FROM elsewhere"))  # noqa: S608
+        if spoiled.dialect.name == "postgresql":
+            connection.execute(
+                sa.text(f"CREATE RULE never AS ON INSERT TO {table} DO INSTEAD SELECT 1/0")
+            )
+
+
+def unspoil(url: str, table: str) -> None:
+    """Puts the table back."""
+    spoiled = sa.create_engine(with_driver(url), poolclass=sa.NullPool)
+    with spoiled.begin() as connection:
+        connection.execute(sa.text(f"DROP VIEW {table}"))
+        connection.execute(sa.text(f"ALTER TABLE elsewhere RENAME TO {table}"))
+
+
 def _signed(message: dict) -> dict:
     """Returns the columns that only signed messages fill: who sent it, by its word, and proof."""
     names = ("crypto", "certificate", "signature")
