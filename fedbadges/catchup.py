@@ -144,6 +144,7 @@ class CatchUp:
         start = self._start()
         self._earliest = self._until - self._distance if start is None else start
         self._before = self._archive.last_number()
+        self._marks = _Marks()
         self._marks.add(self._before - _NUMBERS_IN_FLIGHT)
         if start is None:
             self._note(now=True)
@@ -192,7 +193,8 @@ class CatchUp:
     def _sweep(self) -> None:
         """Handle what was stored since the last times and did not come."""
         begun = time.time()
-        new, last = 0, self._marks.safe()
+        new, mark = 0, self._marks.safe()
+        last = mark
         held: list[int] = []
         while not self._stopping:
             rows = self._archive.after(last, _PORTION)
@@ -201,6 +203,10 @@ class CatchUp:
             taken, in_hand = self._take(rows)
             new, held, last = new + taken, held or in_hand, rows[-1].number
         if self._stopping:
+            return
+        if last == mark and self._archive.last_number() < mark:
+            log.warning("datanommer has gone back in time: looking again from the checkpoint on")
+            self._begin()
             return
         # What is in hand may be given up yet, and is then to be found here.
         self._marks.add(held[0] - 1 if held else last)

@@ -324,6 +324,33 @@ def test_what_was_decided_before_it_was_stored_is_handled_again(
     eventually(lambda: held(database, "alice") == [True], "the badge")
 
 
+def test_a_history_that_goes_back_is_looked_at_again(
+    start: Start,
+    database: Databases,
+    monkeypatch: pytest.MonkeyPatch,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    """As after a backup was restored: what comes then has numbers that were there before."""
+    monkeypatch.setattr("fedbadges.catchup._IN_FLIGHT", 0.0)
+    monkeypatch.setattr("fedbadges.catchup._NUMBERS_IN_FLIGHT", 0)
+    for number in range(5):
+        store_message(database, sent(f"user{number}", HOUR))
+    start()
+    store_message(database, sent("alice"))
+    eventually(lambda: held(database, "alice") == [True], "a sweep")
+    time.sleep(0.2)
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("DELETE FROM users_messages"))
+        connection.execute(sa.text("DELETE FROM messages"))
+        if database.kind == "postgresql":
+            connection.execute(sa.text("ALTER SEQUENCE messages_id_seq RESTART"))
+
+    store_message(database, sent("bob"))
+
+    eventually(lambda: held(database, "bob") == [True], "the badge")
+    assert log.text.count("datanommer has gone back in time") == 1
+
+
 def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
