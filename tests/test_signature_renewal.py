@@ -338,7 +338,7 @@ def test_each_reason_is_said_once(
 
 
 def test_a_password_in_an_address_is_not_shown() -> None:
-    with pytest.raises(Unreadable, match="^https://127.0.0.1:1/ca.crt: ") as caught:
+    with pytest.raises(Unreadable, match=r"^https://127\.0\.0\.1:1/ca\.crt: ") as caught:
         source("https://me:secret@127.0.0.1:1/ca.crt", 0).read(insist=True)
 
     assert "secret" not in str(caught.value)
