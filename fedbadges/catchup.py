@@ -211,7 +211,8 @@ class CatchUp:
         # What is in hand may be given up yet, and is then to be found here.
         self._marks.add(held[0] - 1 if held else last)
         self._until = begun
-        self._ledger.write_off(begun - self._distance)
+        if not held:
+            self._ledger.write_off(begun - self._distance)
         self._note()
         if new:
             log.info("Handled %d messages that the bus did not bring, or that were put off", new)

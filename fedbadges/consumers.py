@@ -101,8 +101,10 @@ class FedoraBadgesConsumer(FedmsgConsumer):
 
     def stop(self) -> None:
         """Take no more messages; called by the hub when it stops."""
-        super().stop()
-        self._hurry()
+        try:
+            super().stop()
+        finally:  # where others in the hub stumble, too
+            self._hurry()
 
     def _consume(self, message: Any) -> Any:
         if self._overflows():
