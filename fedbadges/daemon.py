@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import logging
-import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
@@ -16,14 +15,6 @@ from typing import Any
 from fedbadges.accounts import make_accounts
 from fedbadges.archive import Archive, Archived
 from fedbadges.catchup import CatchUp
-from fedbadges.databases import (
-    Broken,
-    asking,
-    create_history,
-    create_tahrir,
-    despite_races,
-    engine,
-)
 from fedbadges.desk import Desk
 from fedbadges.engine import Case, Engine, Named
 from fedbadges.history import History
@@ -31,10 +22,11 @@ from fedbadges.ledger import Ledger
 from fedbadges.messages import Message, parse_message
 from fedbadges.once import PERIOD, Throttle
 from fedbadges.patience import Patience, Stopped, thrice
+from fedbadges.preparing import mistake_of, prepare_databases
 from fedbadges.publisher import Publisher
 from fedbadges.ranks import Ranks
 from fedbadges.rulebook import RuleBook, Watcher
-from fedbadges.rules.criteria import Backend, Backends, Unavailable
+from fedbadges.rules.criteria import Backend, Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
@@ -50,15 +42,6 @@ log = logging.getLogger(__name__)
 
 _SAID_ONCE = f"The same of other messages is not said for {PERIOD / 60:g} minutes"
 _STOPPING = "Stopping before %r could be handled"
-
-#: What a database says, where it is there and still will not be asked, however long one waits.
-#: psycopg2 gives no code for what goes wrong while connecting, so a server that speaks another
-#: language is waited for.
-_HOPELESS = re.compile(
-    r"(database|role) \".*\" does not exist|authentication failed|no pg_hba.conf entry"
-    r"|no password supplied|unable to open database file|readonly database"
-)
-_UNDEFINED_TABLE = "42P01"
 
 #: Seconds between two looks whether something hangs.
 _PAUSE = 0.1
@@ -167,17 +150,14 @@ class Daemon:
         """
         try:
             self._state.prepare()
-            self._prepare_databases()
+            prepare_databases(self._settings, self._history)
             rules = self._rulebook.load()
-        except Broken as broken:
-            raise CannotStart(str(broken) + self._hint(broken)) from broken
-        except Unavailable as unavailable:
-            if _HOPELESS.search(str(unavailable)):
-                raise CannotStart(str(unavailable)) from unavailable
-            raise
         except Exception as error:  # a mistake in the schema, a directory that cannot be made, …
+            mistake = mistake_of(error, self._settings)
+            if mistake is None:
+                raise
             _trace(error)
-            raise CannotStart(words_of(error)) from error
+            raise CannotStart(mistake) from error
         self._engine.rules = rules
         self._warn_of_nameless(rules)
         self._settle(None)
@@ -315,14 +295,6 @@ class Daemon:
         self._catchup.leave()
         return False
 
-    def _prepare_databases(self) -> None:
-        if self._settings.create_tables:
-            with asking("tahrir"):
-                despite_races(lambda: create_tahrir(self._settings.tahrir_url))
-            with asking("datanommer"):
-                despite_races(lambda: create_history(engine(self._settings.history_url)))
-        self._history.check()
-
     def _prepare_patiently(self) -> None:
         try:
             self._patience.insist(self.prepare)
@@ -345,14 +317,6 @@ class Daemon:
         self._catchup.start()
         if self._settings.reload:
             self._watcher.start()
-
-    def _hint(self, broken: Broken) -> str:
-        origin = getattr(broken.__cause__, "orig", None)
-        missing = getattr(origin, "pgcode", None) == _UNDEFINED_TABLE
-        missing = missing or str(origin).startswith("no such table")
-        if not missing or self._settings.create_tables:
-            return ""
-        return "; 'badges.create_tables': True makes the tables"
 
     def _await_start(self, wait: bool) -> None:
         if wait and not self.prepared.done():

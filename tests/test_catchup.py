@@ -21,7 +21,7 @@ from support.restarts import (
 from support.rules import write_rules
 from support.waiting import eventually
 
-from fedbadges.daemon import CannotStart, Daemon, NotHandled
+from fedbadges.daemon import CannotStart, NotHandled
 from fedbadges.databases import engine
 from fedbadges.rules.criteria import Unavailable
 
@@ -423,10 +423,10 @@ def test_where_the_daemon_cannot_start_messages_are_not_set_aside(
     """As in a hub that has others to run, and goes on."""
     outcomes = iter([Unavailable("away")] * 3)
 
-    def prepare(daemon: Daemon) -> None:
+    def prepare(*arguments: object) -> None:
         raise next(outcomes, ValueError("no"))
 
-    monkeypatch.setattr("fedbadges.daemon.Daemon._prepare_databases", prepare)
+    monkeypatch.setattr("fedbadges.daemon.prepare_databases", prepare)
     daemon = start()
     eventually(lambda: "Cannot start: ValueError('no')" in log.messages, "a line")
 
