@@ -253,7 +253,8 @@ class CatchUp:
     def _note(self, now: bool = False) -> None:
         oldest = self._ledger.oldest()
         until = self._until if oldest is None else min(self._until, oldest)
-        self._state.note(until, now=now)
+        # Senders may say anything.
+        self._state.note(max(until, 0.0), now=now)
 
 
 class _Marks:

@@ -166,6 +166,20 @@ def test_a_message_from_the_future_does_not_take_the_checkpoint_there(
     assert (checkpoint(tmp_path) or 0) <= time.time()
 
 
+def test_a_message_from_before_all_time_does_not_spoil_the_checkpoint(
+    start: Start, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    daemon = start(consume_delay=3600)
+    daemon.handle(sent("alice") | {"timestamp": -1e9})
+    eventually(lambda: checkpoint(tmp_path) == 0, "a checkpoint that waits for it")
+    daemon.stop()
+
+    start()
+
+    eventually(lambda: (checkpoint(tmp_path) or 0) > 1e9, "another")
+    assert not [each for each in log.records if each.levelno >= logging.ERROR]
+
+
 def test_what_is_too_long_ago_is_said_and_left(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
