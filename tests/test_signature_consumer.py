@@ -141,13 +141,11 @@ def test_what_comes_from_the_backlog_is_checked_too(site: Site) -> None:
 
 def test_what_datanommer_has_is_checked_too(tmp_path: Path) -> None:
     site = Site(tmp_path, **{"badges.record_messages": False, "badges.sweep_interval": 0.05})
-    good = {"timestamp": int(time.time()), "username": "ann"}
-    body = site.app.signed(fedmsg_body("logger.first", {}) | good)
+    forger = authority("Forged CA", 1).issue("app01")
     try:
-        store_message(
-            site.databases, fedmsg_body("logger.first", {}, "mallory"), usernames=["mallory"]
-        )
-        store_message(site.databases, body, usernames=["ann"])
+        for name, sender in (("mallory", forger), ("ann", site.app)):
+            body = fedmsg_body("logger.first", {}, name) | {"timestamp": int(time.time())}
+            store_message(site.databases, sender.signed(body), [name])
 
         eventually(lambda: site.has_badge("ann"), "the badge")
         assert not site.has_badge("mallory")
