@@ -26,7 +26,7 @@ from fedbadges.preparing import mistake_of, prepare_databases
 from fedbadges.publisher import Publisher
 from fedbadges.ranks import Ranks
 from fedbadges.rulebook import RuleBook, Watcher
-from fedbadges.rules.criteria import Backend, Backends
+from fedbadges.rules.criteria import Backend, Backends, Unavailable
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
@@ -458,7 +458,7 @@ def load_backends(settings: Settings) -> Backends:
 
 def _trace(error: Exception) -> None:
     """Log where an error came from, unless a database has said all there is to say."""
-    if getattr(error, "orig", None) is None and not isinstance(error, CannotStart):
+    if getattr(error, "orig", None) is None and not isinstance(error, (CannotStart, Unavailable)):
         log.debug("The error came from here", exc_info=error)
 
 
