@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.databases import Postgresql
 from support.ordeal import Ordeal, ordeal
-from support.sizes import size
+from support.sizes import FULL, size
 
 OUTAGES = 3
 MESSAGES = size(2_000, 20_000)
@@ -90,7 +90,8 @@ def test_a_server_that_is_down_when_the_daemon_starts_is_waited_for(
         running.hub.check_log()
 
 
-@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"][: size(1, 2)])
+@pytest.mark.skipif(not FULL, reason="a part of the full form")
+@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])
 def test_a_server_that_is_silent_does_not_keep_the_daemon_from_stopping(
     server: Postgresql, tmp_path: Path, command: str
 ) -> None:
