@@ -26,7 +26,7 @@ test: .tox/launcher/installed  ## run all tests, on every Python found; TOX_ARGS
 FAULTS_ENV = -e $$(.tox/launcher/bin/python -c 'import sys; print("py%d%d" % sys.version_info[:2])')
 
 .PHONY: test-faults
-test-faults: .tox/launcher/installed  ## kill, starve and flood the daemon, in six minutes
+test-faults: .tox/launcher/installed  ## kill, starve and flood the daemon, in ten minutes
 	@FEDBADGES_FAULTS=full .tox/launcher/bin/python -m tox $(or $(TOX_ARGS),$(FAULTS_ENV)) -- tests/faults
 
 .PHONY: bench

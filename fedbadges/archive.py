@@ -12,12 +12,16 @@ from datanommer.models import User, users_assoc_table
 from sqlalchemy import Connection, and_, bindparam, func, select, tuple_
 
 from fedbadges.databases import asking, reader
+from fedbadges.history import CHECKED
 from fedbadges.prepared import listed, one_of
 from fedbadges.settings import Settings
 
 _ROWS = Row.__table__
 _USERS = User.__table__
 _NAME = "datanommer"
+
+#: The columns that have a message's signature, each of the name that it has in a message.
+_PROOF = ("crypto", "certificate", "signature")
 
 _STORED = select(
     _ROWS.c.id,
@@ -73,10 +77,17 @@ class Stored(NamedTuple):
 
 
 class Archived(NamedTuple):
-    """A message as it was sent, as far as datanommer knows, and the users it has for it."""
+    """A message as it was sent, as far as datanommer knows, and the users it has for it.
 
+    ``proof`` is what datanommer has of its signature; ``checked`` says that the daemon itself
+    stored it, when it had checked that.
+    """
+
+    number: int
     body: dict[str, Any]
     users: frozenset[str]
+    proof: dict[str, str]
+    checked: bool
 
 
 class Archive:
@@ -128,9 +139,15 @@ class Archive:
             for number, name in connection.execute(_NAMES, asked):
                 users[number].add(name)
         return [
-            Archived(body_of(rows[number], rows[number].msg), frozenset(users[number]))
+            Archived(
+                number,
+                body_of(row, row.msg),
+                frozenset(users[number]),
+                {field: text for field in _PROOF if (text := getattr(row, field))},
+                row.source_name == CHECKED,
+            )
             for number in numbers
-            if number in rows
+            if (row := rows.get(number)) is not None
         ]
 
     def message(self, msg_id: str) -> Archived | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from fedbadges.archive import Archive, Archived, Stored
+from fedbadges.bounded import Bounded
 from fedbadges.ledger import Ledger
 from fedbadges.once import Throttle
 from fedbadges.patience import Patience, Stopped
@@ -23,13 +24,20 @@ from fedbadges.words import kind_of, moment, words_of
 
 log = logging.getLogger(__name__)
 
-#: How many messages are read at once.
+#: How many messages are looked at at once, and how many are read: each may be large.
 _PORTION = 500
+_BODIES = 100
+
+#: How many messages are remembered that were passed over; looking at one again changes nothing.
+_MOST_PASSED_OVER = 100_000
 
 #: Seconds within which whoever stores a message commits it. Messages are numbered before they are
 #: committed, so what has a lower number than another may still come later.
 _IN_FLIGHT = 60.0
 _NUMBERS_IN_FLIGHT = 1000
+
+#: Seconds that a clock may be set back without making the checkpoint a wrong one.
+_FAST = 60.0
 
 #: Seconds between two lines on how far it got.
 _REPORT = 10.0
@@ -58,7 +66,8 @@ class Position:
 class CatchUp:
     """Reads what datanommer has stored since the checkpoint, in a thread of its own.
 
-    ``handle`` is given messages that did not come, and returns when they are done.
+    ``handle`` is given messages that did not come, and returns when they are done; ``heed`` gives a
+    message as it is to be handled, or None where it is not to be, and may raise Stopped.
     ``interval`` is the time between two looks, ``distance`` how late datanommer may store a
     message, ``limit`` how far back to go at most, all in seconds. ``backlog`` tells how many
     messages wait in memory: what is there is not missing.
@@ -68,6 +77,7 @@ class CatchUp:
         self,
         archive: Archive,
         handle: Callable[[Sequence[Archived]], None],
+        heed: Callable[[Archived], Archived | None],
         ledger: Ledger,
         state: State,
         patience: Patience,
@@ -79,6 +89,9 @@ class CatchUp:
     ) -> None:
         self._archive = archive
         self._handle = handle
+        self._heed = heed
+        # By their numbers: anybody can give a message the id of another.
+        self._passed_over: Bounded[int, None] = Bounded(_MOST_PASSED_OVER)
         self._ledger = ledger
         self._state = state
         self._patience = patience
@@ -126,6 +139,11 @@ class CatchUp:
         self.hurry()
         if self._thread.is_alive():
             self._thread.join()
+            self.leave()
+
+    def leave(self) -> None:
+        """Write the checkpoint, where it has begun, without waiting for anything."""
+        if self._thread.ident is not None:
             self._note(now=True)
 
     def soon(self) -> None:
@@ -161,6 +179,7 @@ class CatchUp:
         self._begun = True
         self._earliest = self._until - self._distance if start is None else start
         self._before = self._archive.last_number()
+        self._marks = _Marks()
         self._marks.add(self._before - _NUMBERS_IN_FLIGHT)
         if start is None:
             self._note(now=True)
@@ -177,10 +196,12 @@ class CatchUp:
         for rows in self._since(start):
             if self._stopping:
                 return
-            progress.add(len(rows), self._take(rows))
-            self._until = max(rows[-1].sent - self._distance, start)
+            new, _ = self._take(rows)
+            progress.add(len(rows), new)
+            # Some senders' clocks are fast.
+            self._until = max(min(rows[-1].sent, time.time()) - self._distance, start)
             self._note()
-        self._until = time.time()
+        # No further: what was stored meanwhile and sent before is found by the next look.
         self._note(now=True)
         log.info("Caught up: %d messages were new of %d", progress.new, progress.done)
 
@@ -189,16 +210,20 @@ class CatchUp:
         until = self._state.checkpoint()
         if until is None:
             return None
-        earliest = time.time() - self._limit
-        if until < earliest:
+        now = time.time()
+        earliest = now - self._limit
+        if until > now + _FAST:
+            log.warning("The checkpoint is in the future, so all is caught up: a clock was wrong")
+            until = earliest
+        elif 0 < until < earliest:
             log.warning(
                 "Messages from %s to %s are not caught up: 'badges.catchup_limit' is %g seconds",
                 moment(until),
                 moment(earliest),
                 self._limit,
             )
-        self._until = until
-        return max(until, earliest) - self._distance
+        self._until = min(max(until, earliest), now)
+        return self._until - self._distance
 
     def _since(self, start: float) -> Iterator[list[Stored]]:
         sent, number = start, 0
@@ -209,41 +234,71 @@ class CatchUp:
     def _sweep(self) -> None:
         """Handle what was stored since the last times and did not come."""
         begun = time.time()
-        new, last = 0, self._marks.safe()
+        new, mark = 0, self._marks.safe()
+        last = mark
+        held: list[int] = []
         while not self._stopping:
             rows = self._archive.after(last, _PORTION)
             if not rows:
                 break
-            new += self._take(rows)
-            last = rows[-1].number
+            taken, in_hand = self._take(rows)
+            new, held, last = new + taken, held or in_hand, rows[-1].number
         if self._stopping:
             return
-        self._marks.add(last)
+        if last == mark and self._archive.last_number() < mark:
+            log.warning("datanommer has gone back in time: looking again from the checkpoint on")
+            self._begin()
+            return
+        # What is in hand may be given up yet, and is then to be found here.
+        self._marks.add(held[0] - 1 if held else last)
         self._until = begun
+        if not held:
+            self._ledger.write_off(begun - self._distance)
         self._note()
         if new:
             log.info("Handled %d messages that the bus did not bring, or that were put off", new)
 
-    def _take(self, rows: Iterable[Stored]) -> int:
-        """Handle those that did not come; tells how many."""
-        missing = [
-            row
-            for row in rows
-            if (row.number > self._before or row.sent >= self._earliest)
-            and not self._ledger.has(row.msg_id, row.topic)
-        ]
-        if missing:
-            numbers = [row.number for row in missing]
-            messages = self._patience.insist(lambda: self._archive.messages(numbers))
-            self._handle(messages)
-        return len(missing)
+    def _take(self, rows: Iterable[Stored]) -> tuple[int, list[int]]:
+        """Handle those that did not come; tells how many, and the numbers of those in hand."""
+        missing: list[int] = []
+        in_hand: list[int] = []
+        taken = 0
+        for row in rows:
+            if row.number <= self._before and row.sent < self._earliest:
+                continue
+            if row.number in self._passed_over:
+                continue
+            known, held = self._ledger.look(row.msg_id, row.topic)
+            if held:
+                in_hand.append(row.number)
+            elif not known:
+                missing.append(row.number)
+        for start in range(0, len(missing), _BODIES):
+            numbers = missing[start : start + _BODIES]
+            found = self._patience.insist(partial(self._archive.messages, numbers))
+            taken += self._hand_in(found)
+        return taken, in_hand
+
+    def _hand_in(self, found: Sequence[Archived]) -> int:
+        """Handle those of them that are to be heeded; tells how many."""
+        heeded = []
+        for each in found:
+            message = self._heed(each)
+            if message is None:
+                self._passed_over[each.number] = None
+            else:
+                heeded.append(message)
+        self._handle(heeded)
+        return len(heeded)
 
     def _note(self, now: bool = False) -> None:
         self._state.note(self._done_until(), now=now)
 
     def _done_until(self) -> float:
         oldest = self._ledger.oldest()
-        return self._until if oldest is None else min(self._until, oldest)
+        until = self._until if oldest is None else min(self._until, oldest)
+        # Senders may say anything.
+        return max(until, 0.0)
 
 
 class _Marks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from concurrent.futures import Future
 from typing import Any
 
@@ -22,6 +23,9 @@ from fedbadges.signatures.options import dangers
 from fedbadges.words import shown
 
 log = logging.getLogger(__name__)
+
+#: Seconds until a stop does not wait any longer for a server that accepts questions and is silent.
+_MOST_SECONDS = 8.0
 
 
 class _Checked(dict[str, Any]):
@@ -61,8 +65,8 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         # The hub's worker threads end during the shutdown, so after it nothing more is handed over.
         reactor.addSystemEventTrigger("after", "shutdown", daemon.stop)
         # At once, and once more when the reactor has put its own handlers in place.
-        heed_signals(self._hurry)
-        reactor.callWhenRunning(heed_signals, self._hurry)
+        heed_signals(self._end)
+        reactor.callWhenRunning(heed_signals, self._end)
 
     @property
     def prepared(self) -> Future[None] | None:
@@ -109,8 +113,10 @@ class FedoraBadgesConsumer(FedmsgConsumer):
 
     def stop(self) -> None:
         """Take no more messages; called by the hub when it stops."""
-        super().stop()
-        self._hurry()
+        try:
+            super().stop()
+        finally:  # where others in the hub stumble, too
+            self._hurry()
 
     def _consume(self, message: Any) -> Any:
         if self._overflows():
@@ -147,6 +153,13 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         if self._daemon is not None:
             self._daemon.hurry()
 
+    def _end(self) -> None:
+        """Stop in time, whatever hangs: nothing in hand is lost by it. Called after a signal."""
+        self._hurry()
+        if self._daemon is not None and not self._daemon.leave(_MOST_SECONDS):
+            logging.shutdown()
+            os._exit(os.EX_OK)
+
     def _make_gate(self, config: dict[str, Any]) -> bool:
         """Tell whether signatures can be checked, if they are to be."""
         try:
@@ -173,6 +186,7 @@ class FedoraBadgesConsumer(FedmsgConsumer):
                 backlog=lambda: 0 if blocking else int(self.incoming.qsize()),
                 workers=1 if blocking else settings.workers,
                 run=_run_here if config.get("zmq_enabled", True) else _run_in_reactor,
+                gate=self._gate,
             )
             # Not with the first message: a mistake is to be seen at once.
             with contextlib.suppress(Unavailable):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import logging
-import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
@@ -16,7 +15,6 @@ from typing import Any
 from fedbadges.accounts import make_accounts
 from fedbadges.archive import Archive, Archived
 from fedbadges.catchup import CatchUp
-from fedbadges.databases import asking, create_history, create_tahrir, despite_races, engine
 from fedbadges.desk import Desk
 from fedbadges.engine import Case, Engine, Named
 from fedbadges.history import history_behind
@@ -24,6 +22,7 @@ from fedbadges.ledger import Ledger
 from fedbadges.messages import Message, parse_message
 from fedbadges.once import PERIOD, Throttle
 from fedbadges.patience import Patience, Stopped, thrice
+from fedbadges.preparing import mistake_of, prepare_databases
 from fedbadges.publisher import Publisher
 from fedbadges.pulse import pulse_of
 from fedbadges.ranks import Ranks
@@ -34,6 +33,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
 from fedbadges.settings import Settings
+from fedbadges.signatures.gate import Gate
 from fedbadges.state import State
 from fedbadges.tahrir import Given, Tahrir
 from fedbadges.tallies import Tallies
@@ -46,14 +46,8 @@ log = logging.getLogger(__name__)
 _SAID_ONCE = f"The same of other messages is not said for {PERIOD / 60:g} minutes"
 _STOPPING = "Stopping before %r could be handled"
 
-#: What a database says, where it is there and still will not be asked, however long one waits.
-#: psycopg2 gives no code for what goes wrong while connecting, so a server that speaks another
-#: language is waited for.
-_HOPELESS = re.compile(
-    r"(database|role) \".*\" does not exist|authentication failed|no pg_hba.conf entry"
-    r"|no password supplied|unable to open database file|readonly database"
-)
-_UNDEFINED_TABLE = "42P01"
+#: Seconds between two looks whether something hangs.
+_PAUSE = 0.1
 
 
 class CannotStart(Exception):
@@ -68,7 +62,8 @@ class Daemon:
     """Takes messages and awards badges.
 
     ``backlog`` tells how many messages wait before it, ``workers`` how many threads hand it
-    messages; ``run`` is given to the Publisher. Making one asks nobody anything; after ``prepare``,
+    messages; ``run`` is given to the Publisher; ``gate`` checks the signatures of what is read back
+    from datanommer, unless that is trusted. Making one asks nobody anything; after ``prepare``,
     or a try, comes ``start``.
 
     ``prepared`` becomes done when the databases have answered and the rules are loaded; it has an
@@ -82,14 +77,17 @@ class Daemon:
         backlog: Callable[[], int] = lambda: 0,
         workers: int = 1,
         run: Callable[[Callable[[], None]], object] = lambda function: function(),
+        gate: Gate | None = None,
     ) -> None:
+        self._gate = None if settings.trust_history else gate
         self.prepared: Future[None] = Future()
         self._settings = settings
         self._patience = Patience()
         self._failures = Throttle()
         self._ledger = Ledger()
         self._state = State(settings.state_directory)
-        self._stopping = False
+        self._stopping = self._ending = False
+        self._ended = threading.Event()
         self._overflown = False
         backends = load_backends(settings)
         self._history = history_behind(backends, settings)
@@ -125,7 +123,7 @@ class Daemon:
             backlog=backlog,
             workers=workers,
             # Counts were short of it: once it is stored, it is handled again.
-            unstored=lambda case: self._ledger.give_up(case.message),
+            unstored=lambda case: self._ledger.forget(case.message),
         )
         self._waiting = waiting
         self._desk = Desk(
@@ -141,6 +139,7 @@ class Daemon:
         self._catchup = CatchUp(
             Archive(settings),
             self._catch_up,
+            self._heeded,
             self._ledger,
             self._state,
             self._patience,
@@ -171,15 +170,14 @@ class Daemon:
         """
         try:
             self._state.prepare()
-            self._prepare_databases()
+            prepare_databases(self._settings, self._history)
             rules = self._rulebook.load()
-        except Unavailable as unavailable:
-            if _HOPELESS.search(str(unavailable)):
-                raise CannotStart(str(unavailable)) from unavailable
-            raise
         except Exception as error:  # a mistake in the schema, a directory that cannot be made, …
+            mistake = mistake_of(error, self._settings)
+            if mistake is None:
+                raise
             _trace(error)
-            raise CannotStart(words_of(error) + self._hint(error)) from error
+            raise CannotStart(mistake) from error
         self._engine.rules = rules
         self._warn_of_nameless(rules)
         self._settle(None)
@@ -225,7 +223,8 @@ class Daemon:
                 self._desk.finish(named)
                 self._ledger.done(message)
         except NotHandled:
-            self._ledger.give_up(message)
+            # Whoever handed it over still has it.
+            self._ledger.forget(message)
             raise
         except Exception as error:  # whatever it is, the next message may be luckier
             failure = self._fail(message, error)
@@ -239,9 +238,13 @@ class Daemon:
     def overflows(self, waiting: int) -> bool:
         """Tell whether a message is not to wait in memory, where so many do, but caught up later.
 
+        Those are added that wait for datanommer.
         Where nobody else stores messages, all of them wait in memory.
         """
-        if waiting < self._settings.backlog_limit or self._settings.record_messages:
+        if self._settings.record_messages:
+            return False
+        waiting += self._waiting.undecided()
+        if waiting < self._settings.backlog_limit:
             return False
         if not self._overflown:
             self._overflown = True
@@ -291,6 +294,7 @@ class Daemon:
 
     def stop(self) -> None:
         """Decide what waits, tell the bus what was awarded, and end."""
+        self._ending = True
         self.hurry()
         self._watcher.stop()
         self._desk.clear()
@@ -298,14 +302,22 @@ class Daemon:
         self._catchup.stop()
         self._ranks.stop()
         self._publisher.stop()
+        self._ended.set()
 
-    def _prepare_databases(self) -> None:
-        if self._settings.create_tables:
-            with asking("tahrir"):
-                despite_races(lambda: create_tahrir(self._settings.tahrir_url))
-            with asking("datanommer"):
-                despite_races(lambda: create_history(engine(self._settings.history_url)))
-        self._history.check()
+    def leave(self, seconds: float) -> bool:
+        """Return True when it has ended, or False if it cannot in so many seconds.
+
+        Then a server hangs, and what is in hand is left to the next start. While nothing is in
+        hand, it is others who take their time, and it waits for them.
+        """
+        if self._ended.wait(seconds):
+            return True
+        while not (self._ending or len(self._ledger)):
+            if self._ended.wait(_PAUSE):
+                return True
+        log.warning("Stopping although a question is not answered: what is in hand is put off")
+        self._catchup.leave()
+        return False
 
     def _prepare_patiently(self) -> None:
         try:
@@ -330,14 +342,6 @@ class Daemon:
         if self._settings.reload:
             self._watcher.start()
 
-    def _hint(self, error: Exception) -> str:
-        origin = getattr(error, "orig", None)
-        missing = getattr(origin, "pgcode", None) == _UNDEFINED_TABLE
-        missing = missing or str(origin).startswith("no such table")
-        if not missing or self._settings.create_tables:
-            return ""
-        return "; 'badges.create_tables': True makes the tables"
-
     def _await_start(self, wait: bool) -> None:
         if wait and not self.prepared.done():
             raise NotHandled("not started yet")
@@ -348,13 +352,19 @@ class Daemon:
 
         None, where it was set aside: then it is done with.
         """
+        if isinstance(error, CannotStart):  # which was said
+            self._ledger.forget(message)
+            return NotHandled("not started")
         if isinstance(error, Stopped):
             self._ledger.give_up(message)
             if not self._state.kept:
                 log.warning(_STOPPING, message.msg_id)
             return NotHandled("stopping")
         path = self._state.set_aside(message, error)
-        self._ledger.done(message)
+        if path is None:
+            self._ledger.keep(message)
+        else:
+            self._ledger.done(message)
         if path is not None or self._failures.first(("handle", *kind_of(error))):
             _trace(error)
             log.error(
@@ -401,8 +411,8 @@ class Daemon:
     def _catch_up(self, archived: Sequence[Archived]) -> None:
         """Handle messages that the bus did not bring."""
         batch = []
-        for body, users in archived:
-            message = parse_message(body, users)
+        for each in archived:
+            message = parse_message(each.body, each.users)
             if message is None:
                 continue
             self._ledger.begin(message)
@@ -417,6 +427,13 @@ class Daemon:
                 batch.append(named)
         self._desk.work(batch)
         self._overflown = False
+
+    def _heeded(self, archived: Archived) -> Archived | None:
+        """Give what datanommer has as it was signed; None where nobody signed it who may."""
+        if self._gate is None or archived.checked:
+            return archived
+        body = self._gate.find_signed(archived.body, archived.proof)
+        return None if body is None else archived._replace(body=dict(body))
 
     def _left_to_the_next(self, message: Message) -> bool:
         """Tell whether the next process will catch a message up, now that this one stops."""
@@ -465,7 +482,7 @@ def load_backends(settings: Settings) -> Backends:
 
 def _trace(error: Exception) -> None:
     """Log where an error came from, unless a database has said all there is to say."""
-    if getattr(error, "orig", None) is None and not isinstance(error, CannotStart):
+    if getattr(error, "orig", None) is None and not isinstance(error, (CannotStart, Unavailable)):
         log.debug("The error came from here", exc_info=error)
 
 

@@ -63,9 +63,14 @@ _PAUSE = 0.2
 
 #: What PostgreSQL's error codes begin with where the same may succeed later: the connection, a
 #: conflict with another transaction, resources, locks, shutdown, the system, a read-only standby.
-_OUTAGES = ("08", "40", "53", "55", "57", "58", "25006")
+_READ_ONLY = "25006"
+_OUTAGES = ("08", "40", "53", "55", "57", "58", _READ_ONLY)
 #: A statement that took too long will do so again.
 _CANCELED = "57014"
+
+#: Where it refuses as a whole, until somebody mends that: a table, column or schema is missing, or
+#: a right.
+_BROKEN = ("42P01", "42703", "3F000", "42501")
 
 #: The same for SQLite's messages.
 _SQLITE_OUTAGES = (
@@ -77,6 +82,11 @@ _SQLITE_OUTAGES = (
     "attempt to write a readonly database",
     "locking protocol",
 )
+_SQLITE_BROKEN = ("no such table", "no such column")
+
+
+class Broken(Unavailable):
+    """A database answers, but it lacks what every question needs: the schema, or the rights."""
 
 
 def parse_url(text: str) -> URL:
@@ -119,7 +129,9 @@ def reader(url: URL | str, prepare: bool = True) -> Engine:
 @functools.cache
 def _engine(url: URL, **options: Any) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        made = create_engine(url, pool_pre_ping=True)
+        event.listen(made, "handle_error", _leave_if_read_only)
+        return made
     if url.query.get("mode") == "memory":
         options["poolclass"] = SingletonThreadPool
     made = create_engine(url, connect_args={"timeout": _SQLITE_PATIENCE}, **options)
@@ -147,17 +159,21 @@ def reading_all(made: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def asking(name: str) -> Iterator[None]:
+def asking(name: str, *, foreign: bool = False) -> Iterator[None]:
     """Turn what means that the database ``name`` is away, or too busy, into Unavailable.
 
-    What the database will never do, such as answer a question that is too large, is no outage.
+    Where it lacks what is asked for, that is Broken, unless the question is ``foreign``: a rule's
+    own, which may ask for anything. What the database will never do, such as answer a question that
+    is too large, is neither.
     """
     try:
         yield
     except (exc.DBAPIError, exc.TimeoutError) as error:
-        if not _is_outage(error):
-            raise
-        raise Unavailable(f"{name}: {_reason(error)}") from error
+        if _is_outage(error):
+            raise Unavailable(f"{name}: {_reason(error)}") from error
+        if not foreign and is_broken(error):
+            raise Broken(f"{name}: {_reason(error)}") from error
+        raise
 
 
 def despite_races(do: Callable[[], T]) -> T:
@@ -207,6 +223,12 @@ def _jsonb_on_sqlite(element: Any, compiler: Any, **options: Any) -> str:
     return "JSON"
 
 
+def _leave_if_read_only(context: Any) -> None:
+    """Have the next question connect anew: the server may be a standby by now, and another not."""
+    if getattr(context.original_exception, "pgcode", None) == _READ_ONLY:
+        context.is_disconnect = True
+
+
 def _note_use(connection: Any, record: Any) -> None:
     record.info["used"] = time.monotonic()
 
@@ -245,6 +267,14 @@ def _is_outage(error: exc.DBAPIError | exc.TimeoutError) -> bool:
     return str(code).startswith(_OUTAGES) and code != _CANCELED
 
 
+def is_broken(error: BaseException) -> bool:
+    """Tell whether an error says that a table, a column or a right is missing."""
+    origin = getattr(error, "orig", None)
+    if isinstance(origin, sqlite3.Error):
+        return str(origin).startswith(_SQLITE_BROKEN)
+    return getattr(origin, "pgcode", None) in _BROKEN
+
+
 def _without_open_password(url: URL) -> URL:
     """Put a password among the parameters, which is shown, where it is not."""
     password = url.query.get("password")
@@ -255,5 +285,5 @@ def _without_open_password(url: URL) -> URL:
 
 def _reason(error: BaseException) -> str:
     """Give the driver's own words, on one line."""
-    words = str(getattr(error, "orig", None) or error)
-    return " ".join(words.split())
+    words = " ".join(str(getattr(error, "orig", None) or error).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in words)

@@ -58,7 +58,7 @@ def evaluate(
     It raises whatever the expression raises, too. ``until`` is where the past ends.
     """
     values = expression.fill(message.body)
-    with asking("datanommer"), Session(made) as session:
+    with asking("datanommer", foreign=True), Session(made) as session:
         asked = prepare(session.connection(), numbers, filled, until=until)
         result = expression(Query.of(session, asked, filled.pages), values)
         # What would be read later would find the session closed.

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import Connection, Engine, Table, exc, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fedbadges.bounded import Bounded
@@ -35,6 +35,9 @@ from fedbadges.settings import Settings
 
 _NAME = "datanommer"
 _KEYS = ("filter", "operation", "condition")
+
+#: Who stored a message, where that is the daemon itself, after its signature was checked.
+CHECKED = "fedbadges"
 
 #: What the daemon looks into.
 _TABLES: tuple[Any, ...] = (
@@ -96,6 +99,7 @@ class History:
         self._engine = engine(settings.history_url)
         self._database = repr(settings.history_url)
         self._reader = reader(settings.history_url, settings.prepare_statements)
+        self._checked = bool(settings.fedmsg.get("validate_signatures"))
         self._numbers = Numbers()
         self._stumbles = Throttle()
         self._passed: Bounded[tuple[bytes, int], bool] = Bounded(_MOST_PASSED)
@@ -178,7 +182,11 @@ class History:
 
         It raises whatever the expression raises, too.
         """
-        return evaluate(self._engine, self._numbers, expression, filled, message)
+        try:
+            return evaluate(self._engine, self._numbers, expression, filled, message)
+        except exc.DBAPIError:
+            self.check()
+            raise
 
     def record(
         self,
@@ -193,6 +201,8 @@ class History:
         """
         columns = _columns(message)
         columns["agent_name"] = agent if agent and fits_databases(agent) else None
+        if self._checked:
+            columns["source_name"] = CHECKED
         with asking(_NAME), self._engine.begin() as connection:
             number = _insert(connection, Row.__table__, columns, Row.id)
             if number is None:

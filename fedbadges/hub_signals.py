@@ -6,15 +6,22 @@ wakes it; SIGTERM kills it in the middle of a message.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import moksha.hub
 from moksha.hub.reactor import reactor
 from twisted.internet.error import ReactorNotRunning
+
+from fedbadges.words import shown
+
+log = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -49,8 +56,17 @@ def stop_hub() -> None:
     """End the hub that runs in this process; to be called in the reactor's thread."""
     hub = getattr(moksha.hub, "_hub", None)
     if hub is not None:
-        hub.stop()
-    try:
+        _stop_parts(hub)
+    with contextlib.suppress(ReactorNotRunning):
         reactor.stop()
-    except ReactorNotRunning:
-        return
+
+
+def _stop_parts(hub: Any) -> None:
+    """Have all consumers and producers stop, also where one of them stumbles over it."""
+    for _ in range(len(hub.consumers or ()) + len(hub.producers or ()) + 1):
+        try:
+            # It takes each off its list before.
+            hub.stop()
+            return
+        except Exception as error:  # whatever others do at their end
+            log.error("A part of the hub did not stop well: %s", shown(error))

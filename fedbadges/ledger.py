@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 
 from fedbadges.bounded import Bounded
 from fedbadges.messages import Message
@@ -22,41 +23,82 @@ class Ledger:
         self.handled = 0
         self._lock = threading.Lock()
         self._in_hand: dict[Message, None] = {}
+        self._pending: Counter[int] = Counter()
         self._seen: Bounded[int, None] = Bounded(_MOST)
+        # Given up, with when each was sent, until it comes again.
+        self._owed: Bounded[int, float] = Bounded(_MOST)
+        self._kept: float | None = None
 
     def begin(self, message: Message) -> None:
         """Take note that a message is in hand."""
+        key = _key_of(message)
         with self._lock:
             self._in_hand[message] = None
-        if message.msg_id is not None:
-            self._seen[_key(message.msg_id, message.topic)] = None
+            self._pending[key] += 1
+            self._seen[key] = None
+            self._owed.pop(key, None)
 
     def done(self, message: Message) -> None:
         """Take note that a message is done with."""
         with self._lock:
             if message in self._in_hand:
-                del self._in_hand[message]
+                self._release(message)
                 self.handled += 1
 
-    def give_up(self, message: Message) -> None:
-        """Take note that a message is not in hand any more, and not done with either."""
+    def forget(self, message: Message) -> None:
+        """Take note that a message is in hand no more, and may come again."""
         with self._lock:
-            self._in_hand.pop(message, None)
-        if message.msg_id is not None:
-            self._seen.pop(_key(message.msg_id, message.topic), None)
+            self._release(message)
+            self._seen.pop(_key_of(message), None)
+
+    def give_up(self, message: Message) -> None:
+        """Take note that a message is in hand no more, and yet owed: it is to come again."""
+        key = _key_of(message)
+        with self._lock:
+            self._release(message)
+            self._seen.pop(key, None)
+            self._owed[key] = message.sent_seconds
+
+    def keep(self, message: Message) -> None:
+        """Take note that a message cannot be done with until the next start."""
+        sent = message.sent_seconds
+        with self._lock:
+            self._release(message)
+            self._kept = sent if self._kept is None else min(self._kept, sent)
+
+    def write_off(self, before: float) -> None:
+        """Take note that what was given up and sent before a moment does not come any more."""
+        with self._lock:
+            for key in [key for key, sent in self._owed.items() if sent < before]:
+                del self._owed[key]
 
     def __len__(self) -> int:
         return len(self._in_hand)
 
-    def has(self, msg_id: str, topic: str) -> bool:
-        """Tell whether a message is in hand or came lately."""
-        return _key(msg_id, topic) in self._seen
+    def look(self, msg_id: str, topic: str) -> tuple[bool, bool]:
+        """Tell whether a message is in hand or came lately, and whether it still is in hand."""
+        key = hash((msg_id, topic))
+        with self._lock:
+            held = key in self._pending
+            return held or key in self._seen, held
 
     def oldest(self) -> float | None:
-        """Tell when the oldest of the messages in hand was sent, in seconds since 1970."""
+        """Tell when the oldest message that is not done with was sent, in seconds since 1970."""
         with self._lock:
-            return min((message.sent_seconds for message in self._in_hand), default=None)
+            sent = [message.sent_seconds for message in self._in_hand]
+            sent += self._owed.values()
+            return min(sent if self._kept is None else [*sent, self._kept], default=None)
+
+    def _release(self, message: Message) -> None:
+        if message not in self._in_hand:
+            return
+        del self._in_hand[message]
+        key = _key_of(message)
+        self._pending[key] -= 1
+        if not self._pending[key]:
+            del self._pending[key]
 
 
-def _key(msg_id: str, topic: str) -> int:
-    return hash((msg_id, topic))
+def _key_of(message: Message) -> int:
+    # datanommer makes up an id where there is none, by which nobody can know the message again.
+    return hash((id(message) if message.msg_id is None else message.msg_id, message.topic))

@@ -87,7 +87,8 @@ class Publisher:
         Tells whether all of it was sent. Nothing can be published afterwards.
         """
         self._queue.put(None)
-        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
         return not (self._unsent or self._handed or self._thread.is_alive())
 
     def _work(self) -> None:
@@ -122,7 +123,9 @@ class Publisher:
         """Seconds in which a subscriber that keeps trying will have connected."""
         if not self._config.get("zmq_enabled", True):
             return 0.0
-        return 0.2 + float(self._config.get("zmq_reconnect_ivl_max") or 1000) / 1000
+        longest = self._config.get("zmq_reconnect_ivl_max")
+        # fedmsg takes anything for it.
+        return 0.2 + (longest if isinstance(longest, (int, float)) and longest else 1000) / 1000
 
     def _send(self, context: fedmsg.core.FedMsgContext | None, notice: Notice) -> None:
         if context is None:

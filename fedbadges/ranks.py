@@ -51,7 +51,8 @@ class Ranks:
         self._stopping.set()
         with self._changed:
             self._changed.notify()
-        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
 
     def _work(self) -> None:
         while not self._stopping.is_set():

@@ -126,6 +126,8 @@ class RecentMessages:
     def __init__(self, distance: float) -> None:
         self._distance = distance
         self._lock = threading.Lock()
+        # Where a connection of SQLAlchemy's keeps that it was there when everything was read.
+        self._known = f"fedbadges_recent_{id(self)}"
         # With no floor, nothing is here; and not before a time, in seconds of ``time.monotonic``.
         self._floor: datetime.datetime | None = None
         self._safe = datetime.datetime.min
@@ -151,7 +153,7 @@ class RecentMessages:
         matches = _matcher(filled)
         if matches is None:
             return None
-        with self._held():
+        with self._held(connection):
             self._safe = safe
             if self._floor is None:
                 self._load(connection, safe - _REACH)
@@ -166,15 +168,23 @@ class RecentMessages:
 
     def stored(self, connection: Connection, msg_ids: Iterable[str]) -> set[str]:
         """Tell which of these messages are here."""
-        with self._held():
+        with self._held(connection):
             if self._floor is not None:
                 self._refresh(connection)
             return {msg_id for msg_id in msg_ids if msg_id in self._ids}
 
     @contextmanager
-    def _held(self) -> Iterator[None]:
-        """Keep other threads out; after an error, nothing that is here can be relied on."""
+    def _held(self, connection: Connection) -> Iterator[None]:
+        """Keep other threads out, and nothing that cannot be relied on.
+
+        That is so after an error, and on a new connection, which may lead to another server than
+        before, or to one that was restored from a backup.
+        """
         with self._lock:
+            if self._floor is not None and not connection.info.get(self._known):
+                self._floor = None
+                self._put([])
+            connection.info[self._known] = True
             try:
                 yield
             except BaseException:

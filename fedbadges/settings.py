@@ -56,6 +56,7 @@ class Settings:
     state_directory: Path | None
     catchup_limit: float
     sweep_interval: float
+    trust_history: bool
     backlog_limit: int
     cache: tuple[str, Mapping[str, Any]] = field(repr=False)
     accounts: str | None
@@ -152,6 +153,7 @@ KEYS: dict[str, Key] = {
         "badges.catchup_limit", "a number of seconds", values.any_seconds, 7 * 86_400.0
     ),
     "sweep_interval": Key("badges.sweep_interval", _TIME_LIMIT, values.time_limit, 30.0),
+    "trust_history": Key("badges.trust_history", _FLAG, values.flag, False),
     "backlog_limit": Key("badges.backlog_limit", "a number of messages", values.count, 10_000),
     "cache": Key(
         "badges.cache",

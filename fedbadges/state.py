@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,10 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two writings of the checkpoint.
 _INTERVAL = 1.0
+
+#: How many messages are set aside at most, and how large they are together at most.
+MOST_FAILED = 1_000
+MOST_BYTES = 256 * 1024**2
 
 _CHECKPOINT = "checkpoint"
 _FAILED = "failed"
@@ -62,18 +68,23 @@ class State:
             pass
 
     def checkpoint(self) -> float | None:
-        """Tell up to when everything is done, in seconds since 1970; None if nobody knows."""
+        """Tell up to when everything is done, in seconds since 1970; None where none was written.
+
+        Where it cannot be read, that is 0: so nothing is known to be done.
+        """
         if self._directory is None:
             return None
         path = self._directory / _CHECKPOINT
         try:
-            until = json.loads(path.read_text(encoding="utf-8"))["until"]
-            return float(until)
+            until = float(json.loads(path.read_text(encoding="utf-8"))["until"])
+            if not math.isfinite(until) or until < 0:
+                raise ValueError(until)
+            return until
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            log.error("%s cannot be read, so nothing is caught up: %s", path, words_of(error))
-            return None
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            log.error("%s cannot be read, so all is caught up: %s", path, words_of(error))
+            return 0.0
 
     def note(self, until: float, *, now: bool = False) -> None:
         """Write that everything up to ``until`` is done; at most once a second, unless ``now``."""
@@ -85,11 +96,21 @@ class State:
             self._written, self._until = time.monotonic(), until
 
     def set_aside(self, message: Message, error: Exception) -> Path | None:
-        """Keep a message that fails, with what it fails with; gives the file, if there is one."""
+        """Keep a message that fails, with what it fails with; gives the file, if there is one.
+
+        There is none where too many have failed before.
+        """
         if self._directory is None:
             return None
-        name = hashlib.sha256(repr((message.topic, message.msg_id)).encode()).hexdigest()[:32]
-        path = self._directory / _FAILED / f"{name}.json"
+        path = self._directory / _FAILED / f"{_name_of(message)}.json"
+        if not path.exists() and _is_full(path.parent):
+            if self._failures.first(path.parent):
+                log.error(
+                    "%s is full: what fails from now on is left to the next start. It is no use to "
+                    "go on like this",
+                    path.parent,
+                )
+            return None
         content = {"error": words_of(error), "failed": time.time(), "message": message.body}
         return path if self._write(path, content) else None
 
@@ -133,6 +154,22 @@ class State:
                 log.error("%s cannot be written: %s", path, words_of(error))
             return False
         return True
+
+
+def _name_of(message: Message) -> str:
+    """Name a file after a message, the same each time, if it can be known again."""
+    if message.msg_id is None:
+        return uuid.uuid4().hex
+    return hashlib.sha256(repr((message.topic, message.msg_id)).encode()).hexdigest()[:32]
+
+
+def _is_full(directory: Path) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            sizes = [entry.stat().st_size for entry in entries]
+    except OSError:  # said by whoever writes there
+        return False
+    return len(sizes) >= MOST_FAILED or sum(sizes) >= MOST_BYTES
 
 
 def _age(path: Path) -> float:

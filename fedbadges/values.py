@@ -151,9 +151,12 @@ def database_url(value: Any) -> URL:
 
 
 def web_address(value: Any) -> str:
-    """Take an address of the web, without the slashes at its end."""
+    """Take an address of the web, without the slashes at its end.
+
+    Not with a password in it: addresses are shown to anybody.
+    """
     address = text(value).rstrip("/")
-    if not re.fullmatch(r"https?://[^\s]+", address):
+    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", address):
         raise ValueError
     return address
 

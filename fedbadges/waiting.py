@@ -61,6 +61,7 @@ class WaitingRoom:
         self._limit = limit
         self._backlog = backlog
         self._guests: list[_Guest] = []
+        self._undecided = 0
         self._changed = threading.Condition()
         self._stopping = False
         self._late = False
@@ -77,14 +78,18 @@ class WaitingRoom:
         with self._changed:
             return len(self._guests)
 
+    def undecided(self) -> int:
+        """Tell how many are here, or have waited and are yet to be decided."""
+        with self._changed:
+            return self._undecided
+
     def admit(self, case: Case) -> Future[object]:
         """Take a case, and give what becomes done when it is decided."""
         guest = _Guest(case)
         with self._changed:
+            self._undecided += 1
             late = self._stopping
-            if late:
-                self._hasty.append(case.message.msg_id)
-            else:
+            if not late:
                 self._guests.append(guest)
                 self._changed.notify()
         if late:
@@ -128,8 +133,7 @@ class WaitingRoom:
 
     def _release(self, guests: list[_Guest]) -> list[_Guest]:
         """Have those decided whose time has come; gives the others."""
-        stopping = self._stopping
-        crowded = stopping or len(guests) + self._backlog() > self._limit
+        crowded = self._stopping or len(guests) + self._backlog() > self._limit
         stored = self._ask(guests)
         now = time.monotonic()
         found = {guest for guest in guests if guest.case.message.msg_id in stored}
@@ -143,8 +147,6 @@ class WaitingRoom:
         released = found.union(overdue)
         with self._changed:
             self._guests = [guest for guest in self._guests if guest not in released]
-            if stopping:
-                self._hasty += [guest.case.message.msg_id for guest in overdue]
         for guest in guests:
             if guest in released:
                 self._pool.submit(self._finish, guest, guest in found)
@@ -181,9 +183,14 @@ class WaitingRoom:
             result = self._decide(guest.case)
             if not stored:
                 self._unstored(guest.case)
+                if self._stopping:
+                    self._hasty.append(guest.case.message.msg_id)
             guest.decided.set_result(result)
         except Exception as error:  # for who waits for it
             guest.decided.set_exception(error)
+        finally:
+            with self._changed:
+                self._undecided -= 1
 
 
 def _some(msg_ids: list[str | None]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import requests
@@ -25,9 +26,14 @@ def limit(session: requests.Session, seconds: float) -> requests.Session:
 
 
 def reason(error: BaseException) -> str:
-    """Give an error's own words, as far as they are on their first line."""
+    """Give an error's own words, as far as they are on their first line, without passwords."""
     words = str(error) or str(error.__context__ or "") or type(error).__name__
-    return words.strip().splitlines()[0]
+    return without_password(words.strip().splitlines()[0])
+
+
+def without_password(text: str) -> str:
+    """Leave out who asks, with what password, of the addresses in a text."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 class _Limited(HTTPAdapter):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.databases import KINDS, Databases, Postgresql
+from support.restarts import start  # noqa: F401  a fixture
 
 
 @pytest.fixture(autouse=True)

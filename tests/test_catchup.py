@@ -1,44 +1,30 @@
 """What datanommer has and the bus did not bring is handled all the same."""
 
-import contextlib
-import json
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import fedmsg.config
 import pytest
 import sqlalchemy as sa
-from support.builders import make_config
-from support.bus import fedmsg_body
-from support.databases import Databases, badges
-from support.databases import store_message as store_for
-from support.rules import rule, write_rules
+from support.databases import Databases, spoil, unspoil
+from support.restarts import (
+    FIRST,
+    HOUR,
+    Start,
+    checkpoint,
+    held,
+    sent,
+    store_message,
+    write_checkpoint,
+)
+from support.rules import write_rules
 from support.waiting import eventually
 
-from fedbadges.daemon import Daemon, NotHandled
-from fedbadges.databases import create_history, engine
+from fedbadges.daemon import CannotStart, NotHandled
+from fedbadges.databases import engine
 from fedbadges.rules.criteria import Unavailable
-from fedbadges.settings import read_settings
-
-Start = Callable[..., Daemon]
-
-HOUR = 3600.0
-
-FIRST = rule(
-    "First",
-    """
-trigger: {topic: logger.first}
-criteria:
-  datanommer:
-    filter: {topics: ["%(topic)s"], users: ["%(msg.user)s"]}
-    operation: count
-    condition: {greater than or equal to: 1}
-recipient: "%(msg.user)s"
-""",
-)
 
 pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
 
@@ -47,70 +33,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     caplog.set_level(logging.INFO, "fedbadges")
     return caplog
-
-
-@pytest.fixture
-def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
-    """Starts daemons that keep their state in the same directory, one after the other."""
-    write_rules(tmp_path / "rules", {"first": FIRST})
-    create_history(engine(database.datanommer_url))
-    running: list[Daemon] = []
-
-    def start_(*, retry: bool = False, **keys: Any) -> Daemon:
-        for daemon in running:
-            daemon.stop()
-        running.clear()
-        config = fedmsg.config.defaults | {"endpoints": {}, "post_init_sleep": 0.0}
-        config |= make_config(database, tmp_path / "rules")
-        defaults = {
-            "create_tables": True,
-            "reload": False,
-            "state_directory": str(tmp_path / "state"),
-            "sweep_interval": 0.05,
-            "keep_counts_distance": 5,
-            "consume_delay": 0,
-        }
-        config |= {f"badges.{name}": value for name, value in (defaults | keys).items()}
-        settings, warnings = read_settings(config)
-        assert not warnings
-        daemon = Daemon(settings)
-        running.append(daemon)
-        if retry:
-            return daemon
-        with contextlib.suppress(Unavailable):
-            daemon.prepare()
-        daemon.start()
-        return daemon
-
-    yield start_
-    for daemon in running:
-        daemon.stop()
-
-
-def sent(username: str, age: float = 0.0) -> dict[str, Any]:
-    """Returns a message that was sent so many seconds ago."""
-    return fedmsg_body("logger.first", {"user": username}, username) | {
-        "timestamp": time.time() - age
-    }
-
-
-def store_message(database: Databases, message: dict[str, Any]) -> None:
-    """Stores a message as datanommer does, with whom it concerns."""
-    store_for(database, message, [message["msg"]["user"]])
-
-
-def checkpoint(directory: Path) -> float | None:
-    path = directory / "state" / "checkpoint"
-    return float(json.loads(path.read_text())["until"]) if path.exists() else None
-
-
-def write_checkpoint(directory: Path, age: float) -> None:
-    (directory / "state").mkdir(exist_ok=True)
-    (directory / "state" / "checkpoint").write_text(json.dumps({"until": time.time() - age}))
-
-
-def held(database: Databases, *names: str) -> list[bool]:
-    return [bool(badges(database, name)) for name in names]
 
 
 def test_what_the_bus_did_not_bring_is_handled(start: Start, database: Databases) -> None:
@@ -208,6 +130,57 @@ def test_many_messages_are_caught_up(
     assert any("datanommer has 1200 messages since" in line for line in log.messages)
 
 
+@pytest.mark.parametrize("content", ["", '{"until": 9e99}', '{"until": 99999999999}'])
+def test_where_the_checkpoint_is_damaged_all_is_caught_up(
+    start: Start,
+    database: Databases,
+    tmp_path: Path,
+    content: str,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    """In the future it is where a clock was wrong; then it says nothing of the past."""
+    write_checkpoint(tmp_path, 0)
+    (tmp_path / "state" / "checkpoint").write_text(content)
+    store_message(database, sent("alice", 2 * HOUR))
+    store_message(database, sent("bob", HOUR / 2))
+
+    start(catchup_limit=HOUR)
+
+    eventually(lambda: held(database, "bob") == [True], "the badge")
+    assert held(database, "alice") == [False]
+    (line,) = [each for each in log.messages if "all is caught up" in each]
+    assert "checkpoint" in line
+    eventually(lambda: (checkpoint(tmp_path) or 0) < time.time(), "a right checkpoint")
+
+
+def test_a_message_from_the_future_does_not_take_the_checkpoint_there(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    write_checkpoint(tmp_path, HOUR)
+    store_message(database, sent("alice", -HOUR))
+
+    # No look comes after the first one.
+    daemon = start(sweep_interval=HOUR)
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+    daemon.stop()
+
+    assert (checkpoint(tmp_path) or 0) <= time.time()
+
+
+def test_a_message_from_before_all_time_does_not_spoil_the_checkpoint(
+    start: Start, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    daemon = start(consume_delay=3600)
+    daemon.handle(sent("alice") | {"timestamp": -1e9})
+    eventually(lambda: checkpoint(tmp_path) == 0, "a checkpoint that waits for it")
+    daemon.stop()
+
+    start()
+
+    eventually(lambda: (checkpoint(tmp_path) or 0) > 1e9, "another")
+    assert not [each for each in log.records if each.levelno >= logging.ERROR]
+
+
 def test_what_is_too_long_ago_is_said_and_left(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
@@ -248,6 +221,22 @@ def test_the_checkpoint_does_not_pass_what_is_in_hand(
     assert (checkpoint(tmp_path) or 0) <= message["timestamp"] + 0.001
     store_message(database, message)
     eventually(lambda: (checkpoint(tmp_path) or 0) > message["timestamp"], "it to move on")
+
+
+def test_what_waits_for_datanommer_is_in_memory_too(start: Start, database: Databases) -> None:
+    daemon = start(backlog_limit=10, delay_limit=100, consume_delay=3600)
+    messages = [sent(f"user{number}") for number in range(10)]
+
+    for message in messages[:9]:
+        daemon.handle(message)
+    assert not daemon.overflows(0)
+    assert daemon.overflows(1)
+    daemon.handle(messages[9])
+    assert daemon.overflows(0)
+
+    for message in messages:
+        store_message(database, message)
+    eventually(lambda: not daemon.overflows(0), "all to be decided")
 
 
 def test_what_does_not_fit_into_memory_is_caught_up(
@@ -295,14 +284,14 @@ def test_where_nobody_else_stores_messages_all_of_them_wait_in_memory(start: Sta
     assert not daemon.overflows(1_000_000)
 
 
-def test_what_goes_wrong_while_it_looks_is_said_once_and_tried_again(
+def test_a_table_that_is_gone_for_a_while_is_waited_for(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     start()
     eventually(lambda: checkpoint(tmp_path), "the first look")
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE messages RENAME TO elsewhere"))
-    eventually(lambda: "Cannot catch up" in log.text, "the error")
+    eventually(lambda: "Waiting, and trying again: datanommer" in log.text, "a warning")
     time.sleep(0.3)
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO messages"))
@@ -310,6 +299,28 @@ def test_what_goes_wrong_while_it_looks_is_said_once_and_tried_again(
     store_message(database, sent("alice"))
 
     eventually(lambda: held(database, "alice") == [True], "the badge")
+    assert log.text.count("Waiting, and trying again") == 1
+    eventually(lambda: "Everything answers again" in log.text, "its end")
+
+
+def test_what_goes_wrong_while_it_looks_is_said_once_and_tried_again(
+    start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    start()
+    eventually(lambda: checkpoint(tmp_path), "the first look")
+    bad, good = sent("alice"), sent("bob")
+    store_message(database, bad)
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("UPDATE messages SET msg = '{'"))
+    eventually(lambda: "Cannot catch up" in log.text, "the error")
+    time.sleep(0.3)
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("DELETE FROM users_messages"))
+        connection.execute(sa.text("DELETE FROM messages"))
+
+    store_message(database, good)
+
+    eventually(lambda: held(database, "bob") == [True], "the badge")
     assert log.text.count("Cannot catch up") == 1
 
 
@@ -328,17 +339,38 @@ def test_what_was_decided_before_it_was_stored_is_handled_again(
     eventually(lambda: held(database, "alice") == [True], "the badge")
 
 
+def test_a_history_that_goes_back_is_looked_at_again(
+    start: Start,
+    database: Databases,
+    monkeypatch: pytest.MonkeyPatch,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    """As after a backup was restored: what comes then has numbers that were there before."""
+    monkeypatch.setattr("fedbadges.catchup._IN_FLIGHT", 0.0)
+    monkeypatch.setattr("fedbadges.catchup._NUMBERS_IN_FLIGHT", 0)
+    for number in range(5):
+        store_message(database, sent(f"user{number}", HOUR))
+    start()
+    store_message(database, sent("alice"))
+    eventually(lambda: held(database, "alice") == [True], "a sweep")
+    time.sleep(0.2)
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("DELETE FROM users_messages"))
+        connection.execute(sa.text("DELETE FROM messages"))
+        if database.kind == "postgresql":
+            connection.execute(sa.text("ALTER SEQUENCE messages_id_seq RESTART"))
+
+    store_message(database, sent("bob"))
+
+    eventually(lambda: held(database, "bob") == [True], "the badge")
+    assert log.text.count("datanommer has gone back in time") == 1
+
+
 def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     daemon = start()
-    with engine(database.tahrir_url).begin() as connection:
-        connection.execute(sa.text("ALTER TABLE assertions RENAME TO elsewhere"))
-        connection.execute(sa.text("CREATE VIEW assertions AS SELECT * FROM elsewhere"))
-        if database.kind == "postgresql":
-            connection.execute(
-                sa.text("CREATE RULE never AS ON INSERT TO assertions DO INSTEAD SELECT 1/0")
-            )
+    spoil(database.tahrir_url, "assertions")
     bad = sent("alice")
 
     store_message(database, bad)
@@ -350,9 +382,7 @@ def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
     assert line.endswith(f"It is set aside in {path}")
 
     assert [again for again, _ in start(retry=True).retry_failed()] == [path]
-    with engine(database.tahrir_url).begin() as connection:
-        connection.execute(sa.text("DROP VIEW assertions"))
-        connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO assertions"))
+    unspoil(database.tahrir_url, "assertions")
     assert start(retry=True).retry_failed() == []
     assert held(database, "alice") == [True]
     assert not path.exists()
@@ -395,3 +425,86 @@ def test_why_it_cannot_catch_up_is_told_until_it_can(
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO messages"))
     eventually(lambda: daemon.report()["catch_up"]["trouble"] is None, "no trouble")
+
+
+def test_the_checkpoint_does_not_pass_what_an_outage_keeps_from_being_done(
+    start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """Even where the daemon stops long after others were looked at."""
+    daemon = start(keep_counts_distance=0)
+    eventually(lambda: checkpoint(tmp_path), "the first look")
+    message = sent("alice")
+    rename(database, "assertions", "elsewhere")
+    store_message(database, message)
+    worker = threading.Thread(target=daemon.handle, args=(message,))
+    worker.start()
+    eventually(lambda: "Waiting, and trying again: tahrir" in log.text, "a warning")
+    time.sleep(1.5)
+
+    daemon.stop()
+    worker.join()
+    assert (checkpoint(tmp_path) or 0) <= message["timestamp"] + 0.001
+    rename(database, "elsewhere", "assertions")
+    start(keep_counts_distance=0)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_what_cannot_be_set_aside_is_left_to_the_next_start(
+    start: Start, database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = start(keep_counts_distance=0)
+    eventually(lambda: checkpoint(tmp_path), "the first look")
+    monkeypatch.setattr("fedbadges.state.MOST_FAILED", 0)
+    message = sent("alice")
+    store_message(database, message)
+    with monkeypatch.context() as broken:
+        broken.setattr("fedbadges.tahrir.Tahrir.award", fail)
+        daemon.handle(message)
+    time.sleep(1.5)
+    daemon.stop()
+    assert (checkpoint(tmp_path) or 0) <= message["timestamp"] + 0.001
+    assert held(database, "alice") == [False]
+
+    start(keep_counts_distance=0)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_where_the_daemon_cannot_start_messages_are_not_set_aside(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    """As in a hub that has others to run, and goes on."""
+    outcomes = iter([Unavailable("away")] * 3)
+
+    def prepare(*arguments: object) -> None:
+        raise next(outcomes, ValueError("no"))
+
+    monkeypatch.setattr("fedbadges.daemon.prepare_databases", prepare)
+    daemon = start()
+    eventually(lambda: "Cannot start: ValueError('no')" in log.messages, "a line")
+
+    daemon.handle(sent("alice"))
+
+    assert list((tmp_path / "state" / "failed").iterdir()) == []
+    assert [each.levelname for each in log.records].count("ERROR") == 0
+
+
+def test_where_the_daemon_cannot_start_nothing_is_handed_in_again(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    daemon = start(retry=True, state_directory=str(tmp_path / "file" / "state"))
+
+    with pytest.raises(CannotStart, match="Not a directory"):
+        daemon.retry_failed()
+    daemon.stop()
+
+
+def fail(*arguments: object) -> None:
+    raise ValueError("no")
+
+
+def rename(database: Databases, old: str, new: str) -> None:
+    with engine(database.tahrir_url).begin() as connection:
+        connection.execute(sa.text(f"ALTER TABLE {old} RENAME TO {new}"))

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from support.builders import make_config
 from support.bus import fedmsg_body
-from support.databases import Databases, Postgresql, badges, store_message
+from support.databases import Databases, Postgresql, badges, spoil, store_message
 from support.outage import Outage
 from support.rules import counting_rule, rule, write_rules
 from support.waiting import eventually
@@ -284,19 +284,17 @@ def test_a_message_that_is_to_be_handed_over_again_is_not_taken_for_handled(
 def test_what_waiting_does_not_mend_is_one_line(
     start: Start, database: Databases, log: pytest.LogCaptureFixture
 ) -> None:
-    daemon = start(database)
-    with engine(database.tahrir_url).begin() as connection:
-        connection.execute(sa.text("ALTER TABLE assertions RENAME TO elsewhere"))
+    daemon = start(database, record_messages=True)
+    spoil(database.tahrir_url, "assertions")
 
     for number in (1, 2):
         daemon.handle(fedmsg_body("logger.first", {}, "alice") | {"msg_id": f"2026-{number}"})
-    with pytest.raises(NotHandled, match="assertions") as caught:
+    with pytest.raises(NotHandled, match=r"a view|division") as caught:
         daemon.handle(fedmsg_body("logger.first", {}, "alice"), wait=True)
 
     assert caught.value.__cause__ is None
     (line,) = said(log, "ERROR")
     assert line.startswith("Could not handle '2026-1': ")
-    assert "assertions" in line
     assert len(line) < 400
 
 
@@ -329,8 +327,7 @@ def test_what_datanommer_cannot_hold_is_said_once(
     start: Start, database: Databases, log: pytest.LogCaptureFixture
 ) -> None:
     daemon = start(database, record_messages=True)
-    with engine(database.datanommer_url).begin() as connection:
-        connection.execute(sa.text("ALTER TABLE messages RENAME TO elsewhere"))
+    spoil(database.datanommer_url, "messages")
 
     for _ in range(3):
         daemon.handle(fedmsg_body("other.topic", {}))

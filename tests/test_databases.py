@@ -10,7 +10,15 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from support.databases import Databases, Postgresql, create_schemas
 
-from fedbadges.databases import asking, create_history, despite_races, engine, parse_url, reader
+from fedbadges.databases import (
+    Broken,
+    asking,
+    create_history,
+    despite_races,
+    engine,
+    parse_url,
+    reader,
+)
 from fedbadges.rules.criteria import Unavailable
 
 
@@ -201,8 +209,19 @@ def test_a_question_that_takes_too_long_is_not_asked_again_and_again(
             connection.execute(sa.text("SELECT pg_sleep(20)"))
 
 
-def test_a_missing_table_is_no_outage(connection: sa.Connection) -> None:
-    with pytest.raises((exc.ProgrammingError, exc.OperationalError)), asking("tahrir"):
+@pytest.mark.parametrize("question", ["SELECT 1 FROM nowhere", "SELECT absent"])
+def test_a_missing_table_or_column_is_one_until_somebody_mends_it(
+    connection: sa.Connection, question: str
+) -> None:
+    with pytest.raises(Broken, match=r"^tahrir: .*(nowhere|absent)"), asking("tahrir"):
+        connection.execute(sa.text(question))
+
+
+def test_what_a_rule_asks_for_and_is_not_there_is_no_outage(connection: sa.Connection) -> None:
+    with (
+        pytest.raises((exc.ProgrammingError, exc.OperationalError)),
+        asking("tahrir", foreign=True),
+    ):
         connection.execute(sa.text("SELECT 1 FROM nowhere"))
 
 

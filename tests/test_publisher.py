@@ -265,3 +265,10 @@ def test_why_nothing_can_be_sent_is_told() -> None:
     publisher.publish(award(1))
     assert not publisher.finish()
     assert publisher.unsent == 1
+
+
+def test_a_pause_that_is_no_number_does_not_keep_notices_back(bus: Bus) -> None:
+    """fedmsg does not mind."""
+    with running(config_of(bus.endpoints, zmq_reconnect_ivl_max="soon")) as publisher:
+        publisher.publish(award(1))
+        eventually(lambda: numbers(bus) == [1], "the notice")

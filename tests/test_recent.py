@@ -271,3 +271,17 @@ def test_after_an_error_it_is_read_afresh(lately: Lately) -> None:
         connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO messages"))
 
     assert len(lately.since(EVERYTHING, 10)) == 1
+
+
+def test_on_a_new_connection_it_is_read_afresh(lately: Lately) -> None:
+    """It may lead to a server that was restored from a backup, and gives numbers once more."""
+    for _ in range(3):
+        lately.store()
+    lately.since(EVERYTHING, 10)
+    made = engine(lately.settings.history_url)
+    with made.begin() as connection:
+        connection.execute(sa.text("DELETE FROM users_messages"))
+        connection.execute(sa.text("DELETE FROM messages"))
+    reader(lately.settings.history_url).dispose()
+
+    assert lately.since(EVERYTHING, 10) == []

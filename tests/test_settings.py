@@ -131,6 +131,11 @@ def test_a_key_that_is_set_is_read(
         ("badges.email_domain", "me@example.org", "a domain, such as 'fedoraproject.org'"),
         ("badges.email_domain", "", "a domain, such as 'fedoraproject.org'"),
         ("fedbadges.datagrepper_url", "example.org", "the address of datagrepper, such as "),
+        (
+            "fedbadges.datagrepper_url",
+            "https://me:secret@d.example",
+            "the address of datagrepper, ",
+        ),
         ("badges.yaml.directory", 5, "the directory that has the rule files"),
         ("badges.yaml.directory", "nowhere", "the directory that has the rule files"),
         ("badges.yaml.directory", "~nobody-of-that-name/rules", "the directory that has the rule"),
@@ -159,6 +164,7 @@ def test_a_malformed_key_is_one_line_that_says_what_is_expected(
     line = only_mistake(config | {key: value})
 
     assert f"malformed key '{key}'; expected {expected}" in line
+    assert "secret" not in line
 
 
 @pytest.mark.parametrize(

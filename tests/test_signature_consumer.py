@@ -3,6 +3,7 @@
 import datetime
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from support.builders import make_config
 from support.bus import fedmsg_body
 from support.certificates import DAY, NOW, authority, replaced
-from support.databases import Databases, badges
+from support.databases import Databases, badges, store_message
 from support.rules import counting_rule, write_rules
 from support.waiting import eventually
 
@@ -136,6 +137,22 @@ def test_what_comes_from_the_backlog_is_checked_too(site: Site) -> None:
     site.consumer._do_work(site.consumer.incoming.get_nowait())
 
     assert not site.has_badge("mallory")
+
+
+def test_what_datanommer_has_is_checked_too(tmp_path: Path) -> None:
+    site = Site(tmp_path, **{"badges.record_messages": False, "badges.sweep_interval": 0.05})
+    forger = authority("Forged CA", 1).issue("app01")
+    try:
+        for name, sender in (("mallory", forger), ("ann", site.app)):
+            body = fedmsg_body("logger.first", {}, name) | {"timestamp": int(time.time())}
+            store_message(site.databases, sender.signed(body), [name])
+
+        eventually(lambda: site.has_badge("ann"), "the badge")
+        assert not site.has_badge("mallory")
+    finally:
+        site.consumer.stop()
+        assert site.consumer._daemon is not None
+        site.consumer._daemon.stop()
 
 
 def test_validate_tells_bad_from_good(site: Site) -> None:

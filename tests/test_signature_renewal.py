@@ -19,7 +19,7 @@ from fedbadges.signatures.checks import Checks, Rejected, make_checks
 from fedbadges.signatures.gate import Gate
 from fedbadges.signatures.keeper import Keeper
 from fedbadges.signatures.options import read_options
-from fedbadges.signatures.sources import source
+from fedbadges.signatures.sources import Unreadable, source
 
 
 class Clocks:
@@ -335,3 +335,10 @@ def test_each_reason_is_said_once(
     assert "its signature does not fit what it says" in second
     assert "\n" not in second
     assert len(second) < 300
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    with pytest.raises(Unreadable, match=r"^https://127\.0\.0\.1:1/ca\.crt: ") as caught:
+        source("https://me:secret@127.0.0.1:1/ca.crt", 0).read(insist=True)
+
+    assert "secret" not in str(caught.value)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.builders import make_message
 
+from fedbadges.messages import Message
 from fedbadges.state import State
 
 
@@ -70,13 +71,28 @@ def test_a_crash_while_writing_leaves_what_was_there(
     assert sorted(path.name for path in directory.iterdir()) == ["checkpoint", "failed"]
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"until": "soon"}', "\udcff", "{" * 99_999])
-def test_a_checkpoint_that_cannot_be_read_is_said(
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"until": "soon"}',
+        '{"until": NaN}',
+        '{"until": -1}',
+        '{"until": 1e999}',
+        '{"until": 1' + "0" * 400 + "}",
+        "\udcff",
+        "{" * 99_999,
+        "[" * 99_999,
+    ],
+)
+def test_of_a_checkpoint_that_cannot_be_read_nothing_is_known_to_be_done(
     state: State, directory: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     (directory / "checkpoint").write_text(content, encoding="utf-8", errors="surrogateescape")
 
-    assert state.checkpoint() is None
+    assert state.checkpoint() == 0
 
     (line,) = caplog.messages
     assert line.startswith(f"{directory / 'checkpoint'} cannot be read")
@@ -114,6 +130,36 @@ def test_a_message_that_fails_again_is_kept_once(state: State) -> None:
     assert state.set_aside(message, ValueError("a")) == state.set_aside(message, ValueError("b"))
 
     assert len(list(state.failed())) == 1
+
+
+def test_messages_without_an_id_are_all_kept(state: State) -> None:
+    bodies = [make_message(msg={"n": number}, msg_id=None).body for number in range(3)]
+
+    for body in bodies:
+        state.set_aside(Message("a.topic", body, 0.0), ValueError("bad"))
+
+    assert [failed.body["msg"]["n"] for failed in state.failed()] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("limit", ["MOST_FAILED", "MOST_BYTES"])
+def test_not_too_much_is_set_aside(
+    state: State,
+    directory: Path,
+    limit: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(f"fedbadges.state.{limit}", 3 if limit == "MOST_FAILED" else 1_500)
+    messages = [make_message(msg={"text": "x" * 500}) for _ in range(6)]
+
+    kept = [state.set_aside(message, ValueError("bad")) for message in messages]
+
+    assert [path is not None for path in kept] == [True] * 3 + [False] * 3
+    # What is there already may fail with something else.
+    assert state.set_aside(messages[0], ValueError("worse")) == kept[0]
+    (line,) = caplog.messages
+    assert line.startswith(f"{directory / 'failed'} is full: ")
+    assert mode(directory / "failed") == 0o700
 
 
 @pytest.mark.parametrize("msg_id", ["../../escaped", "a/b", "\x00", "\ud800", "x" * 10_000, None])

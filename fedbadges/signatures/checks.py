@@ -45,6 +45,10 @@ class Rejected(RuntimeWarning):
         super().__init__(reason if signer is None else f"{reason} (signed by {signer!r})")
 
 
+class Unfitting(Rejected):
+    """A message says something else than what was signed."""
+
+
 @dataclass(frozen=True)
 class _Signer:
     """Whose certificate was found valid, by which authority."""
@@ -106,14 +110,14 @@ class Checks:
             raise Rejected(f"signatures by {method} are not allowed")
         if method == "gpg":
             if not fedmsg.crypto.validate(dict(body), **self._config):
-                raise Rejected("GnuPG does not verify its signature")
+                raise Unfitting("GnuPG does not verify its signature")
             return
         signature = base64.b64decode(_text(body, "signature"))
         signer = self._signer(_text(body, "certificate"))
         try:
             signer.key.verify(signature, signed_text(body), padding.PKCS1v15(), hashes.SHA1())
         except InvalidSignature:
-            raise Rejected("its signature does not fit what it says") from None
+            raise Unfitting("its signature does not fit what it says") from None
         self._see_allowed(body["topic"], signer.name)
 
     def _signer(self, text: str) -> _Signer:

@@ -10,8 +10,9 @@ from typing import Any
 from fedbadges.once import PERIOD, Throttle
 from fedbadges.patience import Outage, Patience, Stopped
 from fedbadges.rules.criteria import Unavailable
-from fedbadges.signatures.checks import Checks, Rejected, make_checks
+from fedbadges.signatures.checks import Checks, Rejected, Unfitting, make_checks
 from fedbadges.signatures.options import read_options
+from fedbadges.signatures.stored import forms
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Gate:
         self._before_waiting = before_waiting
         self._patience = Patience()
         self._rejections = Throttle()
+        self._stored_rejections = Throttle()
 
     @property
     def outage(self) -> Outage | None:
@@ -64,6 +66,40 @@ class Gate:
         except Stopped:
             log.warning("Stopping before the signature of %s could be checked", _id_of(body))
             raise
+
+    def find_signed(
+        self, body: Mapping[str, Any], proof: Mapping[str, str]
+    ) -> Mapping[str, Any] | None:
+        """Give a message that was stored in the form in which it was signed; None if in no form.
+
+        ``proof`` is what was stored of its signature. Raises Stopped.
+        """
+        try:
+            if not proof:
+                raise Rejected("no signature was stored with it")
+            return self._patience.insist(lambda: self._choose(body, proof))
+        except Rejected as rejected:
+            if self._stored_rejections.first((rejected.reason, rejected.signer)):
+                log.warning(
+                    "Not caught up, as datanommer has it: %s: %s. The same of other messages is "
+                    "not said for %g minutes",
+                    _id_of(body),
+                    rejected,
+                    PERIOD / 60,
+                )
+            return None
+
+    def _choose(self, body: Mapping[str, Any], proof: Mapping[str, str]) -> Mapping[str, Any]:
+        unfitting: Unfitting | None = None
+        for form in forms(body, proof):
+            try:
+                self._checks.check(form, form["topic"])
+            except Unfitting as error:
+                unfitting = error
+            else:
+                return form
+        assert unfitting is not None
+        raise unfitting
 
     def _insist(self, body: Any, envelope: Any) -> None:
         try:

@@ -91,7 +91,8 @@ class _Address:
         try:
             text = self._fetch()
         except Exception as error:  # of requests, and of what it stands on
-            raise Unreadable(f"{self._address}: {web.reason(error)}") from None
+            shown = web.without_password(self._address)
+            raise Unreadable(f"{shown}: {web.reason(error)}") from None
         self._failed = False
         return text
 

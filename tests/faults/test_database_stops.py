@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.databases import Postgresql
 from support.ordeal import Ordeal, ordeal
-from support.sizes import size
+from support.sizes import FULL, size
 
 OUTAGES = 3
 MESSAGES = size(2_000, 20_000)
@@ -86,5 +86,31 @@ def test_a_server_that_is_down_when_the_daemon_starts_is_waited_for(
         running.wait_until_paid()
         running.stop()
 
+        running.check()
+        running.hub.check_log()
+
+
+@pytest.mark.skipif(not FULL, reason="a part of the full form")
+@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])
+def test_a_server_that_is_silent_does_not_keep_the_daemon_from_stopping(
+    server: Postgresql, tmp_path: Path, command: str
+) -> None:
+    with ordeal(tmp_path, server, command=command) as running:
+        running.start()
+        running.tell(100)
+        running.wait_until_paid()
+        server.freeze()
+        try:
+            running.tell(200)
+            time.sleep(1)
+            # Within 10 seconds, with 0.
+            running.stop()
+        finally:
+            server.thaw()
+        assert running.hub.logged("WARNING", "Stopping although")
+
+        running.start()
+        running.wait_until_paid()
+        running.stop()
         running.check()
         running.hub.check_log()

