@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from fedbadges.engine import Earned
 from fedbadges.links import link_to
-from fedbadges.replay import Earned
+from fedbadges.rules.criteria import Unavailable
 from fedbadges.settings import Settings
 from fedbadges.tahrir import Award, Notice, Tahrir
 from fedbadges.words import words_of
@@ -59,7 +60,10 @@ class Giving:
         self._people: set[int] = set()
 
     def give(self, dues: Iterable[Due]) -> None:
-        """Give these, and note what became of each; raises Unavailable, with none of them given."""
+        """Give these, and note what became of each.
+
+        Raises Unavailable; those that were given by then are noted.
+        """
         by_award = {due.award: due for due in not_held(dues, self._tahrir)}
         if not by_award:
             return
@@ -69,6 +73,8 @@ class Giving:
             self._people.add(given.person_id)
             self._say(given.notices)
         for award, error in handout.refused:
+            if isinstance(error, Unavailable):
+                raise error
             self._outcome.refused.append((by_award[award], words_of(error)))
 
     def adjust_ranks(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
-from fedbadges.engine import Case, Engine, Named, Shared
+from fedbadges.engine import Case, Earned, Engine, Named, Shared
 from fedbadges.messages import Message
 from fedbadges.patience import Patience, Stopped, thrice
 from fedbadges.waiting import WaitingRoom
@@ -86,14 +88,36 @@ class Desk:
             for named in batch:
                 self._failed(named.message, error)
             return
-        shared = self._engine.foresee([case for case, ready in found if ready])
-        for case, ready in found:
-            self._begin(case, shared if ready else None)
+        ready = [case for case, is_ready in found if is_ready]
+        for case, is_ready in found:
+            if not is_ready:
+                self._waiting.admit(case)
+        self._settle(ready, self._engine.foresee(ready))
 
-    def _begin(self, case: Case, shared: Shared | None) -> None:
-        if shared is None:
-            self._waiting.admit(case)
-            return
+    def _settle(self, cases: Sequence[Case], shared: Shared) -> None:
+        """Decide cases together, and by themselves those with which something goes wrong."""
+        done = self._award_together(cases, shared) if len(cases) > 1 else set()
+        for case in cases:
+            if case.message in done:
+                self._done(case.message)
+            else:
+                self._settle_alone(case, shared)
+
+    def _award_together(self, cases: Sequence[Case], shared: Shared) -> set[Message]:
+        """Give what was earned because of all these messages; tells with which all went well."""
+        earned: dict[Message, list[Earned]] = {}
+        for case in cases:
+            with contextlib.suppress(Exception):  # it will be met again, and told
+                judge = partial(self._engine.judge, case, shared)
+                earned[case.message] = self._patience.insist(judge)
+        every = [each for some in earned.values() for each in some]
+        try:
+            _, failures = self._patience.insist(partial(self._engine.award, every))
+        except Exception:  # this as well
+            return {message for message, some in earned.items() if not some}
+        return earned.keys() - failures.keys()
+
+    def _settle_alone(self, case: Case, shared: Shared) -> None:
         try:
             self._decide(case, shared)
         except Exception as error:  # whatever it is, the next message may be luckier

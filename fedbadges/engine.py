@@ -24,7 +24,7 @@ from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import Missing
 from fedbadges.rules.triggers import Trigger
 from fedbadges.settings import Settings
-from fedbadges.tahrir import Given, Standing
+from fedbadges.tahrir import Award, Given, Handout, Standing
 from fedbadges.tallies import Tallies
 from fedbadges.usernames import Usernames
 from fedbadges.words import shown
@@ -51,8 +51,8 @@ class Roll(Protocol):
     def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
         """Tell of these people and badges who holds what, and who opted out."""
 
-    def award(self, badge_id: str, username: str, link: str | None) -> Given | None:
-        """Give a badge; None where there is nothing to tell of it."""
+    def award_all(self, awards: Iterable[Award]) -> Handout:
+        """Give badges; those of which nothing is to be told are not in what it gives."""
 
 
 class Witness(Protocol):
@@ -83,6 +83,15 @@ class Named:
 
     message: Message
     people: People
+
+
+@dataclass(frozen=True)
+class Earned:
+    """A badge that somebody has earned, and the message that did it."""
+
+    rule: Rule
+    username: str
+    message: Message
 
 
 @dataclass(frozen=True)
@@ -193,22 +202,38 @@ class Engine:
         ``shared`` is what ``foresee`` gave for this case with others, if it is one of several.
         """
         shared = self.foresee([case]) if shared is None else shared
+        count, failures = self.award(self.judge(case, shared))
+        for failure in failures.values():
+            raise failure
+        return count
+
+    def judge(self, case: Case, shared: Shared) -> list[Earned]:
+        """Tell who of the candidates has earned their badge."""
         memo: Shared = {}
-        awards = 0
-        failures: list[Exception] = []
-        for rule, names in case.candidates:
-            for name in self._earned(rule, names, case.message, (memo, shared)):
-                if not self._exists(rule, name):
-                    continue
-                try:
-                    awards += self._award(rule, name, case.message)
-                except Unavailable:
-                    raise
-                except Exception as error:  # a database may refuse for any reason
-                    failures.append(error)
-        if failures:
-            raise failures[0]
-        return awards
+        return [
+            Earned(rule, name, case.message)
+            for rule, names in case.candidates
+            for name in self._earned(rule, names, case.message, (memo, shared))
+            if self._exists(rule, name)
+        ]
+
+    def award(self, earned: Sequence[Earned]) -> tuple[int, dict[Message, Exception]]:
+        """Award what was earned, together where it is much.
+
+        Gives the number of awards, and because of which messages something could not be given,
+        with what went wrong.
+        """
+        if not earned:
+            return 0, {}
+        awards = {self._award(each): each for each in earned}
+        handout = self._tahrir.award_all(awards)
+        for award, given in handout.given:
+            self._announce(awards[award], given)
+        for _, error in handout.refused:
+            if isinstance(error, Unavailable):
+                raise error
+        failures = {awards[award].message: error for award, error in handout.refused}
+        return len(handout.given), failures
 
     def _not_too_many(
         self, named: list[tuple[Rule, tuple[str, ...]]], message: Message
@@ -311,24 +336,27 @@ class Engine:
                 shown(error),
             )
 
-    def _award(self, rule: Rule, name: str, message: Message) -> int:
-        given = self._tahrir.award(rule.badge.id, name, link_to(message, self._settings))
-        if given is None:
-            log.debug("%s has %s by now, or has opted out", name, rule.badge.id)
-            return 0
-        now = datetime.now(timezone.utc).replace(tzinfo=None)
+    def _award(self, earned: Earned) -> Award:
+        link = link_to(earned.message, self._settings)
+        return Award(earned.rule.badge.id, earned.username, link, _now())
+
+    def _announce(self, earned: Earned, given: Given) -> None:
+        badge_id, message = earned.rule.badge.id, earned.message
         log.info(
             "Awarded %s to %s because of %r (%r), %d ms after it was sent, %d ms after it came",
-            rule.badge.id,
-            name,
+            badge_id,
+            earned.username,
             message.msg_id,
             message.topic,
-            (now - message.sent).total_seconds() * 1000,
+            (_now() - message.sent).total_seconds() * 1000,
             (time.monotonic() - message.received) * 1000,
         )
-        self._tallies.awarded(rule.badge.id, name, message.msg_id)
+        self._tallies.awarded(badge_id, earned.username, message.msg_id)
         self._on_award(given)
-        return 1
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
 def _case(named: Named, standing: Standing) -> Case | None:

@@ -22,7 +22,7 @@ from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Trigger
 from fedbadges.rules.watching import Watched, watch
 from fedbadges.settings import Settings
-from fedbadges.tahrir import Given, Standing, Tahrir
+from fedbadges.tahrir import Award, Handout, Standing, Tahrir
 from fedbadges.usernames import Usernames
 
 Held = dict[tuple[str, str], datetime.datetime]
@@ -160,10 +160,10 @@ class Notes:
         self.held |= standing.held
         return standing
 
-    def award(self, badge_id: str, username: str, link: str | None) -> Given | None:
+    def award_all(self, awards: Iterable[Award]) -> Handout:
         """Note that the daemon would award here."""
-        self.awarded.add((username, badge_id))
-        return None
+        self.awarded |= {(award.username, award.badge_id) for award in awards}
+        return Handout()
 
     def criteria_for(self, rule: Rule, name: str) -> Watched | None:
         """Give the criteria as they were judged for somebody, maybe with all others at once."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from fedbadges.accounts import make_accounts
@@ -18,7 +17,7 @@ from fedbadges.archive import body_of
 from fedbadges.bounded import Bounded
 from fedbadges.chronicle import Chronicle, Entry, Head
 from fedbadges.daemon import load_backends
-from fedbadges.engine import Engine, Named, Shared
+from fedbadges.engine import Earned, Engine, Named, Shared
 from fedbadges.hindsight import Hindsight
 from fedbadges.history import Datanommer, PastMessages
 from fedbadges.messages import Message, parse_message
@@ -27,7 +26,7 @@ from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question, Unavai
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.settings import Settings
-from fedbadges.tahrir import Given, Standing
+from fedbadges.tahrir import Award, Handout, Standing
 from fedbadges.usernames import Usernames
 from fedbadges.words import shown
 
@@ -35,15 +34,6 @@ log = logging.getLogger(__name__)
 
 #: Of how many topics it is remembered who is interested in them.
 _MOST_TOPICS = 10_000
-
-
-@dataclass(frozen=True)
-class Earned:
-    """Somebody earned a badge, and the message that did it."""
-
-    rule: Rule
-    username: str
-    message: Message
 
 
 class Standings(Protocol):
@@ -169,11 +159,12 @@ class _Roll:
         """Tell who holds what by now, and who opted out: of everybody."""
         return self._standing
 
-    def award(self, badge_id: str, username: str, link: str | None) -> Given | None:
+    def award_all(self, awards: Iterable[Award]) -> Handout:
         """Take note; there is nothing to tell anybody."""
-        self._held.add((username, badge_id))
-        self._new.append((badge_id, username))
-        return None
+        for award in awards:
+            self._held.add((award.username, award.badge_id))
+            self._new.append((award.badge_id, award.username))
+        return Handout()
 
 
 class _Interested:

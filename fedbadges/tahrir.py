@@ -140,7 +140,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Award:
-    """A badge that somebody is to get: because of what, and when they earned it, naive UTC."""
+    """A badge that somebody is to get: because of what, and as of when, naive UTC."""
 
     badge_id: str
     username: str
@@ -273,19 +273,32 @@ class Tahrir:
         """Give many badges in one transaction, with a few statements for all of them.
 
         Where one is refused, each is given by itself. Those who hold the badge by now, or have
-        opted out, are passed over.
+        opted out, are passed over. If the database goes away after some were given, the rest is
+        refused as Unavailable.
         """
         wanted = list(awards)
-        try:
-            return Handout(given=tuple(self._award_all(wanted)))
-        except (exc.DBAPIError, RuntimeError) as error:
-            log.debug("One by one: %s", words_of(error))
-        given, refused = [], []
+        if len(wanted) > 1:
+            try:
+                return Handout(given=tuple(self._award_all(wanted)))
+            except (exc.DBAPIError, RuntimeError) as error:
+                log.debug("One by one: %s", words_of(error))
+        return self._award_each(wanted)
+
+    def _award_each(self, wanted: list[Award]) -> Handout:
+        given: list[tuple[Award, Given]] = []
+        refused: list[tuple[Award, Exception]] = []
+        away: Unavailable | None = None
         for award in wanted:
+            if away is not None:
+                refused.append((award, away))
+                continue
             try:
                 done = self.award(award.badge_id, award.username, award.link, award.issued_on)
-            except Unavailable:
-                raise
+            except Unavailable as unavailable:
+                if not given:
+                    raise
+                away = unavailable
+                refused.append((award, away))
             except Exception as error:  # what one award stumbles over must not cost the others
                 refused.append((award, error))
             else:

@@ -342,6 +342,7 @@ def test_what_was_decided_before_it_was_stored_is_handled_again(
 def test_a_history_that_goes_back_is_looked_at_again(
     start: Start,
     database: Databases,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     log: pytest.LogCaptureFixture,
 ) -> None:
@@ -351,6 +352,7 @@ def test_a_history_that_goes_back_is_looked_at_again(
     for number in range(5):
         store_message(database, sent(f"user{number}", HOUR))
     start()
+    eventually(lambda: checkpoint(tmp_path), "the first look")
     store_message(database, sent("alice"))
     eventually(lambda: held(database, "alice") == [True], "a sweep")
     time.sleep(0.2)
@@ -413,18 +415,28 @@ def test_how_far_it_got_is_told_while_it_catches_up(
 
 
 def test_why_it_cannot_catch_up_is_told_until_it_can(
-    start: Start, database: Databases, tmp_path: Path
+    start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    daemon = start()
+    with monkeypatch.context() as broken:
+        broken.setattr("fedbadges.archive.Archive.after", fail)
+        trouble = eventually(lambda: daemon.report()["catch_up"]["trouble"], "the trouble")
+        assert trouble == "ValueError('no')"
+
+    eventually(lambda: daemon.report()["catch_up"]["trouble"] is None, "no trouble")
+
+
+def test_what_it_waits_for_is_told_until_it_answers(start: Start, database: Databases) -> None:
     daemon = start()
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE messages RENAME TO elsewhere"))
 
-    trouble = eventually(lambda: daemon.report()["catch_up"]["trouble"], "the trouble")
-    assert "messages" in trouble
+    told = eventually(lambda: daemon.report()["waiting_for"], "what it waits for")
+    assert "messages" in told["reason"]
 
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO messages"))
-    eventually(lambda: daemon.report()["catch_up"]["trouble"] is None, "no trouble")
+    eventually(lambda: daemon.report()["waiting_for"] is None, "an answer")
 
 
 def test_the_checkpoint_does_not_pass_what_an_outage_keeps_from_being_done(

@@ -20,7 +20,7 @@ from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_text
 from fedbadges.settings import Settings
-from fedbadges.tahrir import Tahrir
+from fedbadges.tahrir import Given, Tahrir
 from fedbadges.usernames import Usernames
 from fedbadges.waiting import WaitingRoom
 
@@ -192,6 +192,72 @@ def test_together_they_ask_each_database_as_much_as_one_does(office: Office) -> 
         return len(tahrir), len(history)
 
     assert asked(*messages[2:11]) == asked(messages[11]) == (1, 1)
+
+
+def test_what_they_earned_is_awarded_together(office: Office) -> None:
+    names = [f"user{number}" for number in range(30)]
+    office.store(*(messages := [push(name) for name in names]))
+
+    with statements(office.settings.tahrir_url) as sent:
+        office.receive(*messages)
+
+    assert office.holders(*names) == {name: {"count-1"} for name in names}
+    assert len(sent) < len(names) / 2
+
+
+def test_an_award_that_is_refused_costs_the_others_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = [push("ann"), push("bad"), push("bob")]
+    office.store(*messages)
+    award = Tahrir.award
+
+    def refuse(tahrir: Tahrir, badge_id: str, username: str, *others: Any) -> Any:
+        if username == "bad":
+            raise ValueError("refused")
+        return award(tahrir, badge_id, username, *others)
+
+    monkeypatch.setattr(Tahrir, "award", refuse)
+    monkeypatch.setattr(Tahrir, "_award_all", refuse_all)
+    monkeypatch.setattr("fedbadges.patience._PAUSE", 0)
+    office.receive(*messages)
+
+    held = office.holders("ann", "bad", "bob")
+    assert held == {"ann": {"count-1"}, "bad": set(), "bob": {"count-1"}}
+    assert [(number, str(error)) for number, error in office.failures] == [
+        (messages[1].msg_id, "refused")
+    ]
+    assert office.done == [messages[0].msg_id, messages[2].msg_id]
+
+
+def test_what_was_given_before_an_outage_is_told_and_the_rest_is_given_after_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = [push("ann"), push("bob"), push("cid")]
+    office.store(*messages)
+    told: list[Given] = []
+    monkeypatch.setattr(office.engine, "_on_award", told.append)
+    monkeypatch.setattr(Tahrir, "_award_all", refuse_all)
+    award, outages = Tahrir.award, iter([Unavailable("away")])
+
+    def interrupted(tahrir: Tahrir, badge_id: str, username: str, *others: Any) -> Any:
+        if username == "bob":
+            for outage in outages:
+                raise outage
+        return award(tahrir, badge_id, username, *others)
+
+    monkeypatch.setattr(Tahrir, "award", interrupted)
+
+    office.receive(*messages)
+
+    names = ("ann", "bob", "cid")
+    assert office.holders(*names) == {name: {"count-1"} for name in names}
+    assert len(told) == 3
+    assert office.failures == []
+
+
+def refuse_all(*wanted: Any) -> Any:
+    raise RuntimeError("one by one")
 
 
 @pytest.mark.parametrize("seed", range(5))

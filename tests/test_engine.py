@@ -545,7 +545,11 @@ def test_an_outage_is_no_judgement(daemon: Daemon, monkeypatch: pytest.MonkeyPat
             raise Unavailable("tahrir: away")
         return now(*arguments)
 
+    def one_by_one(*arguments: Any) -> Any:
+        raise RuntimeError
+
     monkeypatch.setattr(daemon.tahrir, "award", sometimes)
+    monkeypatch.setattr(daemon.tahrir, "_award_all", one_by_one)
 
     with pytest.raises(Unavailable):
         daemon.engine.decide(case)

@@ -22,9 +22,10 @@ from tahrir_api.model import Person
 
 from fedbadges.daemon import load_backends
 from fedbadges.databases import engine, parse_url
+from fedbadges.engine import Earned
 from fedbadges.history import PastMessages
 from fedbadges.messages import Message
-from fedbadges.replay import Earned, Replay
+from fedbadges.replay import Replay
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Backends, Question, Unavailable
 from fedbadges.rules.loader import load_text

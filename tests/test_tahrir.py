@@ -515,7 +515,7 @@ def test_the_bus_is_told_what_tahrir_announces_of_single_awards(tahrir: Tahrir) 
     single = tahrir.award("editor", "alice", None)
     assert single is not None
 
-    ((_, bulk),) = tahrir.award_all([due("alice", "tagger")]).given
+    (_, bulk), _ = tahrir.award_all([due("alice", "tagger"), due("zoe", "tagger")]).given
 
     assert bulk.person_id == single.person_id
     (expected,), (notice,) = single.notices, bulk.notices

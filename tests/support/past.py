@@ -12,10 +12,9 @@ from tahrir_api.model import Assertion, Person
 
 from fedbadges.archive import Archive
 from fedbadges.databases import engine as database_engine
-from fedbadges.engine import Engine
+from fedbadges.engine import Earned, Engine
 from fedbadges.links import link_to
 from fedbadges.messages import Message, category_of, parse_message
-from fedbadges.replay import Earned
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.settings import Settings
@@ -109,8 +108,8 @@ def live(
     engine = Engine(settings, tahrir, usernames, RuleSet(rules), lambda given: None)
     for told in in_order(messages):
         storage.store([told])
-        ((body, users),) = archive.messages([told.number])
-        message = parse_message(body, users)
+        (stored,) = archive.messages([told.number])
+        message = parse_message(stored.body, stored.users)
         assert message is not None
         see(message)
         case = engine.consider(message)
