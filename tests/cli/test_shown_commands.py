@@ -53,16 +53,16 @@ def authors(tmp_path: Path) -> Path:
 
 
 def store_edits(databases: Databases, edit: dict) -> None:
-    """Stores an edit of the wiki that alice made, and those before; the first gave her a badge."""
+    """Stores an edit of the wiki that nora made, and those before; the first gave her a badge."""
     for hours in range(36):
         earlier = {"msg_id": f"2014-{hours}", "timestamp": edit["timestamp"] - 3600 * (hours + 1)}
-        store_message(databases, edit | earlier, ["alice"])
-    store_message(databases, edit, ["alice"])
+        store_message(databases, edit | earlier, ["nora"])
+    store_message(databases, edit, ["nora"])
     with tahrir(databases) as database:
         issuer = database.add_issuer("https://badges.example.org", "Example", "Example", "a@b.c")
         database.add_badge("First Edit", "i.png", "You edited the wiki.", "c", issuer)
-        email = "alice@fedoraproject.org"
-        database.add_person(email=email, nickname="alice")
+        email = "nora@fedoraproject.org"
+        database.add_person(email=email, nickname="nora")
         database.add_assertion("first-edit", email, datetime.datetime(2014, 9, 20), None)
 
 
