@@ -333,8 +333,7 @@ def test_what_datanommer_cannot_hold_is_said_once(
         daemon.handle(fedmsg_body("other.topic", {}))
 
     # Catching up has something to say of it, too, at a time of its own.
-    (line,) = (each for each in said(log, "ERROR") if each.startswith("Could not store "))
-    assert "elsewhere" in line or "messages" in line
+    assert len([each for each in said(log, "ERROR") if each.startswith("Could not store ")]) == 1
 
 
 # The start
