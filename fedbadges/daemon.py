@@ -15,9 +15,9 @@ from typing import Any
 from fedbadges.accounts import make_accounts
 from fedbadges.archive import Archive, Archived
 from fedbadges.catchup import CatchUp
+from fedbadges.datanommer import history_behind
 from fedbadges.desk import Desk
 from fedbadges.engine import Case, Engine, Named
-from fedbadges.history import history_behind
 from fedbadges.ledger import Ledger
 from fedbadges.messages import Message, parse_message
 from fedbadges.once import PERIOD, Throttle

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fedbadges.archive import Archive, Archived, Stored
+from fedbadges.datanommer import PastMessages
 from fedbadges.engine import Case
 from fedbadges.explanation import Counted, Inquiry, Notes, count_of
-from fedbadges.history import PastMessages
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.index import RuleSet

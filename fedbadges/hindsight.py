@@ -9,9 +9,9 @@ from typing import Any
 
 from fedbadges.chronicle import Chronicle, Entry
 from fedbadges.databases import asking, engine, reader, reading_all
+from fedbadges.datanommer import PastMessages
 from fedbadges.evaluation import Test, evaluate, passing
 from fedbadges.forms import Form, asks_for_own_topic, form_of
-from fedbadges.history import PastMessages
 from fedbadges.matching import Matcher
 from fedbadges.messages import Message
 from fedbadges.once import Throttle

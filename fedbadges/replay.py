@@ -18,9 +18,9 @@ from fedbadges.archive import body_of
 from fedbadges.bounded import Bounded
 from fedbadges.chronicle import Chronicle, Entry, Head
 from fedbadges.daemon import load_backends
+from fedbadges.datanommer import Datanommer, PastMessages
 from fedbadges.engine import Engine, Named, Shared
 from fedbadges.hindsight import Hindsight
-from fedbadges.history import Datanommer, PastMessages
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question, Unavailable

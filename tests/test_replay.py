@@ -22,7 +22,7 @@ from tahrir_api.model import Person
 
 from fedbadges.daemon import load_backends
 from fedbadges.databases import engine, parse_url
-from fedbadges.history import PastMessages
+from fedbadges.datanommer import PastMessages
 from fedbadges.messages import Message
 from fedbadges.replay import Earned, Replay
 from fedbadges.rules.conditions import Comparison

@@ -11,7 +11,7 @@ from fedbadges.cli.checks.tree import criteria_node
 
 # The daemon says the same of all its rules at its start.
 from fedbadges.daemon import has_no_candidates
-from fedbadges.history import PastMessages
+from fedbadges.datanommer import PastMessages
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Entry, templates_in
