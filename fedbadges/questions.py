@@ -42,6 +42,9 @@ _ROWS = Row.__table__
 #: How many numbers of names are remembered; they never change.
 _MOST = 100_000
 
+#: When a message was sent, naive UTC, and its number: the order of the history.
+Position = tuple[datetime.datetime, int]
+
 #: Stands before what has no meaning of its own in a pattern.
 _ESCAPE = "\\"
 

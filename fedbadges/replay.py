@@ -15,9 +15,9 @@ from typing import Protocol
 from fedbadges.accounts import make_accounts
 from fedbadges.ahead import ahead
 from fedbadges.archive import body_of
+from fedbadges.backends import load_backends
 from fedbadges.bounded import Bounded
 from fedbadges.chronicle import Chronicle, Entry, Head
-from fedbadges.daemon import load_backends
 from fedbadges.datanommer import Datanommer, PastMessages
 from fedbadges.engine import Engine, Named, Shared
 from fedbadges.hindsight import Hindsight

@@ -19,8 +19,9 @@ from support.rules import counting_rule, rule, write_rules
 from support.waiting import eventually
 
 from fedbadges.consumers import FedoraBadgesConsumer
-from fedbadges.daemon import Daemon, NotHandled
+from fedbadges.daemon import Daemon
 from fedbadges.databases import create_history, create_tahrir, engine
+from fedbadges.failures import NotHandled
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.settings import ENABLED, read_settings
 

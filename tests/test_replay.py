@@ -20,7 +20,7 @@ from support.past import Storage, Told, earned, live
 from support.rules import rule as rule_text
 from tahrir_api.model import Person
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.databases import engine, parse_url
 from fedbadges.datanommer import PastMessages
 from fedbadges.messages import Message

@@ -89,10 +89,10 @@ class _Deployment:
     def checks(self) -> Checks:
         """Make what to check rules with; raises CannotRun."""
         # Not at the top: these take a while to import, and completion and --help want to be fast.
+        from fedbadges.backends import load_backends
         from fedbadges.cli.checks.run import Checks
         from fedbadges.cli.checks.stale import Topics
         from fedbadges.cli.configuration import configured_settings, no_settings
-        from fedbadges.daemon import load_backends
 
         changes = {_URL: self._url()} if self.history_url else {}
         configured = self.config is not None or (self.history and not self.history_url)

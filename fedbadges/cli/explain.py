@@ -60,9 +60,9 @@ def explain(
     if (file is None) == (msg_id is None):
         raise click.UsageError("say which message: a FILE or --id MSG_ID")
     # Not at the top: these take a while to import, and completion and --help want to be fast.
+    from fedbadges.backends import load_backends
     from fedbadges.cli.explanations import data_of_explanation, trees_of
     from fedbadges.cli.trees import print_trees
-    from fedbadges.daemon import load_backends
     from fedbadges.explanation import Inquiry, without_keeping
 
     # What a rule stumbles over is in the explanation.

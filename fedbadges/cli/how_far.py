@@ -39,7 +39,7 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     written.
     """
     # Not at the top: these take a while to import, and completion and --help want to be fast.
-    from fedbadges.daemon import load_backends
+    from fedbadges.backends import load_backends
     from fedbadges.explanation import Inquiry, without_keeping
     from fedbadges.headway import Search
     from fedbadges.messages import fits_databases

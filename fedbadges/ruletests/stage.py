@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from tahrir_api.model import Person
 
 from fedbadges.accounts import Accounts
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.databases import create_history, create_tahrir, engine
 from fedbadges.datanommer import Datanommer
 from fedbadges.engine import Engine

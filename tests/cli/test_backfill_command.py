@@ -27,7 +27,7 @@ from tahrir_api.model import Badge as BadgeRow
 
 from fedbadges import backfill
 from fedbadges.accounts import Everybody
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.databases import engine
 from fedbadges.rules.loader import load_directory
 from fedbadges.settings import Settings

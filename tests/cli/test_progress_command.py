@@ -13,7 +13,7 @@ from support.databases import Databases
 from tahrir_api.model import Person
 
 from fedbadges import headway
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.databases import engine as database_engine
 from fedbadges.explanation import Inquiry, without_keeping
 from fedbadges.headway import Search
