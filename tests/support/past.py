@@ -109,8 +109,8 @@ def live(
     engine = Engine(settings, tahrir, usernames, RuleSet(rules), lambda given: None)
     for told in in_order(messages):
         storage.store([told])
-        ((body, users),) = archive.messages([told.number])
-        message = parse_message(body, users)
+        (archived,) = archive.messages([told.number])
+        message = parse_message(archived.body, archived.users)
         assert message is not None
         see(message)
         case = engine.consider(message)
