@@ -13,7 +13,7 @@ from fedbadges.cli.bus import publishing
 from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
 from fedbadges.cli.failures import CANNOT_RUN, FOUND, GOOD, CannotRun
 from fedbadges.cli.interrupts import undisturbed
-from fedbadges.cli.progress import following
+from fedbadges.cli.progress_bar import following
 
 if TYPE_CHECKING:
     from fedbadges.backfill import Due, Outcome
@@ -56,7 +56,7 @@ def backfill(
     earned, and link to the message that did it. Who holds the badge is skipped, so it can be
     stopped at any time and run again; and the daemon may run meanwhile.
     """
-    from fedbadges.cli.handouts import FORMATS, summary
+    from fedbadges.cli.backfill_output import FORMATS, summary
 
     with failing_clearly():
         outcome = _backfill(deployment, names, award, no_publish)

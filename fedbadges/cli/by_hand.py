@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fedbadges.cli.audit_log import operator, record
 from fedbadges.cli.bus import publishing
 from fedbadges.cli.deployment import HISTORY, RULES, Deployment, failing_clearly, with_deployment
 from fedbadges.cli.failures import FOUND, GOOD, CannotRun
-from fedbadges.cli.journal import operator, record
 
 if TYPE_CHECKING:
     from fedbadges.publisher import Publisher

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fedbadges.cli.check_output import FORMATS, Report, summary
 from fedbadges.cli.checks.findings import CODES
 from fedbadges.cli.failures import CANNOT_RUN, FOUND, GOOD, CannotRun
-from fedbadges.cli.progress import advancing
-from fedbadges.cli.reports import FORMATS, Report, summary
+from fedbadges.cli.progress_bar import advancing
 
 if TYPE_CHECKING:
     from fedbadges.cli.checks.run import Checks

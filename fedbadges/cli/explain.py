@@ -61,8 +61,8 @@ def explain(
         raise click.UsageError("say which message: a FILE or --id MSG_ID")
     # Not at the top: these take a while to import, and completion and --help want to be fast.
     from fedbadges.backends import load_backends
-    from fedbadges.cli.explanations import data_of_explanation, trees_of
-    from fedbadges.cli.trees import print_trees
+    from fedbadges.cli.explain_output import data_of_explanation, trees_of
+    from fedbadges.cli.text_trees import print_trees
     from fedbadges.explanation import Inquiry, without_keeping
 
     # What a rule stumbles over is in the explanation.

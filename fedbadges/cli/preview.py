@@ -11,7 +11,7 @@ import click
 
 from fedbadges.cli.deployment import RULES, TAHRIR, Deployment, failing_clearly, with_deployment
 from fedbadges.cli.failures import CANNOT_RUN, GOOD, CannotRun
-from fedbadges.cli.progress import following
+from fedbadges.cli.progress_bar import following
 
 if TYPE_CHECKING:
     from fedbadges.cli.previews.preview import Preview

@@ -61,7 +61,7 @@ def status(
     """
     # Not at the top: these take a while to import, and completion and --help want to be fast.
     from fedbadges.cli.monitoring import listening
-    from fedbadges.cli.progress import waiting
+    from fedbadges.cli.progress_bar import waiting
 
     found: bool | None = None
     try:
@@ -96,7 +96,7 @@ def _configured(filename: str | None) -> str:
 def _show(report: Mapping[str, Any], form: str, watch: bool) -> bool:
     """Show a report; tells whether something is wrong."""
     from fedbadges.cli.health import problems
-    from fedbadges.cli.status_text import as_text
+    from fedbadges.cli.status_output import as_text
     from fedbadges.rules.problems import printable
 
     try:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from fedbadges.cli.failures import CANNOT_RUN, FOUND, GOOD, CannotRun
-from fedbadges.cli.progress import advancing
-from fedbadges.cli.results import FORMS, Results, summary
+from fedbadges.cli.progress_bar import advancing
+from fedbadges.cli.test_output import FORMS, Results, summary
 
 if TYPE_CHECKING:
     from fedbadges.ruletests.stage import Stage

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 
 SCRIPT = r"""
-from fedbadges.cli.trees import Branch, print_trees
+from fedbadges.cli.text_trees import Branch, print_trees
 odd = Branch("[red]b[/red] \x1b[31m\n", (Branch("é"),), "green")
 print_trees([Branch("a", (odd, Branch("c")))])
 """

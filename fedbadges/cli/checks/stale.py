@@ -12,7 +12,7 @@ from datanommer.models import Message as Row
 from sqlalchemy import URL, func, select
 
 from fedbadges.cli.checks.findings import Finding
-from fedbadges.cli.checks.tree import (
+from fedbadges.cli.checks.rule_nodes import (
     below,
     criteria_node,
     placed_leaves,

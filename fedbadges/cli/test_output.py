@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fedbadges.cli.reports import counted
 from fedbadges.rules.problems import Place, Problem, printable
+from fedbadges.words import counted
 
 if TYPE_CHECKING:
     from fedbadges.ruletests.outcomes import Difference, Outcome
