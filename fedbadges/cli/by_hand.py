@@ -16,6 +16,7 @@ from fedbadges.cli.audit_log import operator, record
 from fedbadges.cli.bus import publishing
 from fedbadges.cli.deployment import HISTORY, RULES, Deployment, failing_clearly, with_deployment
 from fedbadges.cli.failures import FOUND, GOOD, CannotRun
+from fedbadges.cli.formats import with_format
 
 if TYPE_CHECKING:
     from fedbadges.publisher import Publisher
@@ -75,13 +76,7 @@ def _by_hand(command: Callable[..., None]) -> Callable[..., None]:
         click.argument("badge"),
         click.option("--reason", required=True, metavar="TEXT", help="Why; for the log."),
         click.option("--dry-run", is_flag=True, help="Say what would happen, and do nothing."),
-        click.option(
-            "--format",
-            "form",
-            type=click.Choice(["text", "json"]),
-            default="text",
-            help="How to say it.",
-        ),
+        with_format(),
     )
     return functools.reduce(lambda made, each: each(made), reversed(parameters), command)
 

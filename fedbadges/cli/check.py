@@ -12,6 +12,7 @@ import click
 from fedbadges.cli.check_output import FORMATS, Report, summary
 from fedbadges.cli.checks.findings import CODES
 from fedbadges.cli.failures import CANNOT_RUN, FOUND, GOOD, CannotRun
+from fedbadges.cli.formats import with_format
 from fedbadges.cli.progress_bar import advancing
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ What a line ends with is its code:
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH…"
 )
-@click.option(
-    "--format", "form", type=click.Choice(list(FORMATS)), default="text", help="How to say it."
-)
+@with_format(FORMATS)
 @click.option(
     "--ignore",
     multiple=True,

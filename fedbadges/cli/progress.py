@@ -12,6 +12,7 @@ import click
 
 from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
 from fedbadges.cli.failures import CANNOT_RUN, CannotRun
+from fedbadges.cli.formats import with_format
 from fedbadges.cli.progress_bar import advancing
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("user")
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to say it."
-)
+@with_format()
 @with_deployment()
 def progress(deployment: Deployment, user: str, form: str) -> None:
     """Say how far USER is with every badge.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from fedbadges.cli.failures import CANNOT_RUN, FOUND, GOOD, CannotRun
+from fedbadges.cli.formats import with_format
 from fedbadges.cli.progress_bar import advancing
-from fedbadges.cli.test_output import FORMS, Results, summary
+from fedbadges.cli.test_output import FORMATS, Results, summary
 
 if TYPE_CHECKING:
     from fedbadges.ruletests.stage import Stage
@@ -38,9 +39,7 @@ rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE…"
 )
-@click.option(
-    "--format", "form", type=click.Choice(list(FORMS)), default="text", help="How to say it."
-)
+@with_format(FORMATS)
 @click.option(
     "--filter",
     "text",
@@ -59,7 +58,7 @@ def test(paths: tuple[Path, ...], form: str, text: str) -> None:
         _test(results, paths, text)
     except KeyboardInterrupt:
         results.complete = False
-    FORMS[form](results)
+    FORMATS[form](results)
     click.echo(summary(results), err=True)
     if results.mistakes:
         raise SystemExit(CANNOT_RUN)

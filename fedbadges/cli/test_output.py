@@ -96,7 +96,7 @@ def as_json(results: Results) -> None:
 
 
 #: How results are shown, by what ``--format`` says.
-FORMS: Mapping[str, Callable[[Results], None]] = {"text": as_text, "json": as_json}
+FORMATS: Mapping[str, Callable[[Results], None]] = {"text": as_text, "json": as_json}
 
 
 def _lines(results: Results) -> Iterator[_Line]:

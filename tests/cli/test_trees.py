@@ -1,5 +1,6 @@
 """Trees of text: off a terminal, on one, and where there is no Unicode."""
 
+import contextlib
 import os
 import pty
 import subprocess
@@ -28,11 +29,9 @@ def run_on_terminal(**variables: str) -> str:
     ) as process:
         os.close(theirs)
         shown = b""
-        try:
+        with contextlib.suppress(OSError):  # the other side is closed
             while part := os.read(ours, 1000):
                 shown += part
-        except OSError:  # the other side is closed
-            pass
         assert process.wait() == 0
     os.close(ours)
     return shown.decode()
