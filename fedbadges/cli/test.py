@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,10 +56,7 @@ def test(paths: tuple[Path, ...], form: str, text: str) -> None:
     .yaml.test. This runs the code of the rules.
     """
     results = Results()
-    try:
-        _test(results, paths, text)
-    except KeyboardInterrupt:
-        results.complete = False
+    _test(results, paths, text)
     FORMATS[form](results)
     click.echo(summary(results), err=True)
     if results.mistakes:
@@ -82,12 +81,21 @@ def _test(results: Results, paths: tuple[Path, ...], text: str) -> None:
         raise CannotRun([f"{where}: no file there ends in .yml.test or .yaml.test"])
     results.mistakes += unreadable
     changes = {HISTORY: HISTORY_URL, "badges.keep_counts": False}
-    with failing_clearly(), advancing(files, "Testing") as each:
+    with failing_clearly(), _stoppable(results), advancing(files, "Testing") as each:
         stage = Stage(no_settings(changes, tahrir_url=TAHRIR_URL))
         for path in each:
             _run(path, text, stage, results)
-    if text and not results.outcomes and not results.mistakes:
+    if text and results.complete and not results.outcomes and not results.mistakes:
         raise CannotRun([f"no test there has {text!r} in its name"])
+
+
+@contextmanager
+def _stoppable(results: Results) -> Iterator[None]:
+    """End at Ctrl-C, with what has come out by then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        results.complete = False
 
 
 def _run(path: Path, text: str, stage: Stage, results: Results) -> None:

@@ -1,5 +1,6 @@
 """The command ``fedbadges``, called as from a shell but within the test's own process."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ recipient: "%(msg.user)s"
 
 def fedbadges(*arguments: str | Path, **options: Any) -> Result:
     """Calls the command; what it raises beyond an exit is a failure of the test."""
-    return CliRunner().invoke(
-        main, [str(argument) for argument in arguments], catch_exceptions=False, **options
-    )
+    # It has its process for itself, where some commands have the engine say less.
+    log = logging.getLogger("fedbadges.engine")
+    level = log.level
+    try:
+        return CliRunner().invoke(
+            main, [str(argument) for argument in arguments], catch_exceptions=False, **options
+        )
+    finally:
+        log.setLevel(level)
