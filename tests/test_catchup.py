@@ -419,12 +419,12 @@ def test_why_it_cannot_catch_up_is_told_until_it_can(
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE messages RENAME TO elsewhere"))
 
-    trouble = eventually(lambda: daemon.report()["catch_up"]["trouble"], "the trouble")
-    assert "messages" in trouble
+    outage = eventually(lambda: daemon.report()["waiting_for"], "the trouble")
+    assert "messages" in outage["reason"]
 
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO messages"))
-    eventually(lambda: daemon.report()["catch_up"]["trouble"] is None, "no trouble")
+    eventually(lambda: daemon.report()["waiting_for"] is None, "no trouble")
 
 
 def test_the_checkpoint_does_not_pass_what_an_outage_keeps_from_being_done(

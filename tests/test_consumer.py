@@ -227,19 +227,22 @@ def test_an_outage_costs_no_award(
 ) -> None:
     daemon = start(served, record_messages=True)
     outage = Outage(getattr(served, which))
+
+    def warnings() -> list[str]:
+        return [line for line in said(log, "WARNING") if line.startswith("Waiting, ")]
+
     outage.begin()
-    log.clear()
 
     thread = threading.Thread(
         target=lambda: daemon.handle(fedmsg_body("logger.first", {}, "alice"))
     )
     thread.start()
-    eventually(lambda: said(log, "WARNING"), "a warning")
+    eventually(warnings, "a warning")
     outage.end()
     thread.join(20)
 
     assert list(badges(served, "alice")) == ["first"]
-    assert len(said(log, "WARNING")) == 1
+    assert len(warnings()) == 1
     assert "Everything answers again; going on" in said(log, "INFO")
 
 
@@ -335,7 +338,7 @@ def test_what_datanommer_cannot_hold_is_said_once(
 
     # Catching up has something to say of it, too, at a time of its own.
     (line,) = (each for each in said(log, "ERROR") if each.startswith("Could not store "))
-    assert "elsewhere" in line or "messages" in line
+    assert "elsewhere" in line or "messages" in line or "a view" in line
 
 
 # The start
