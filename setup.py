@@ -67,7 +67,7 @@ setup(
         ],
         "moksha.consumer": ["fedmsg-badges = fedbadges.consumers:FedoraBadgesConsumer"],
         "fedbadges.criteria": [
-            "datanommer = fedbadges.history:Datanommer",
+            "datanommer = fedbadges.datanommer:Datanommer",
             "fasjson = fedbadges.fasjson:Groups",
             "libravatar = fedbadges.libravatar:Avatars",
         ],

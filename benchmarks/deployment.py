@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fedbadges.accounts import Accounts, Everybody
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
+from fedbadges.datanommer import history_behind
 from fedbadges.engine import Engine
-from fedbadges.history import history_behind
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory

@@ -14,7 +14,7 @@ from pathlib import Path
 from deployment import make_settings
 from memory import forget_peak, peak
 
-from fedbadges.history import PastMessages
+from fedbadges.datanommer import PastMessages
 from fedbadges.replay import Replay
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.operations import Count

@@ -19,6 +19,7 @@ from fedbadges.bounded import Bounded
 from fedbadges.ledger import Ledger
 from fedbadges.once import Throttle
 from fedbadges.patience import Patience, Stopped
+from fedbadges.signatures.gate import Gate
 from fedbadges.state import State
 from fedbadges.words import kind_of, moment, words_of
 
@@ -66,18 +67,17 @@ class Position:
 class CatchUp:
     """Reads what datanommer has stored since the checkpoint, in a thread of its own.
 
-    ``handle`` is given messages that did not come, and returns when they are done; ``heed`` gives a
-    message as it is to be handled, or None where it is not to be, and may raise Stopped.
-    ``interval`` is the time between two looks, ``distance`` how late datanommer may store a
-    message, ``limit`` how far back to go at most, all in seconds. ``backlog`` tells how many
-    messages wait in memory: what is there is not missing.
+    ``handle`` is given messages that did not come, and returns when they are done; ``gate`` finds
+    out who signed them, unless that does not matter. ``interval`` is the time between two looks,
+    ``distance`` how late datanommer may store a message, ``limit`` how far back to go at most, all
+    in seconds. ``backlog`` tells how many messages wait in memory: what is there is not missing.
     """
 
     def __init__(
         self,
         archive: Archive,
         handle: Callable[[Sequence[Archived]], None],
-        heed: Callable[[Archived], Archived | None],
+        gate: Gate | None,
         ledger: Ledger,
         state: State,
         patience: Patience,
@@ -89,7 +89,7 @@ class CatchUp:
     ) -> None:
         self._archive = archive
         self._handle = handle
-        self._heed = heed
+        self._gate = gate
         # By their numbers: anybody can give a message the id of another.
         self._passed_over: Bounded[int, None] = Bounded(_MOST_PASSED_OVER)
         self._ledger = ledger
@@ -283,13 +283,20 @@ class CatchUp:
         """Handle those of them that are to be heeded; tells how many."""
         heeded = []
         for each in found:
-            message = self._heed(each)
+            message = self._as_signed(each)
             if message is None:
                 self._passed_over[each.number] = None
             else:
                 heeded.append(message)
         self._handle(heeded)
         return len(heeded)
+
+    def _as_signed(self, archived: Archived) -> Archived | None:
+        """Give what datanommer has as it was signed; None where nobody signed it who may."""
+        if self._gate is None or archived.checked:
+            return archived
+        body = self._gate.find_signed(archived.body, archived.proof)
+        return None if body is None else archived._replace(body=dict(body))
 
     def _note(self, now: bool = False) -> None:
         self._state.note(self._done_until(), now=now)

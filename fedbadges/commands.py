@@ -78,7 +78,8 @@ def badges() -> None:
 
 def _retry_failed(settings: Settings) -> int:
     """Hand the failed messages in again; gives 1 if some failed again, or nothing could be done."""
-    from fedbadges.daemon import CannotStart, Daemon
+    from fedbadges.daemon import Daemon
+    from fedbadges.failures import CannotStart
 
     if settings.state_directory is None:
         sys.stderr.write("'badges.state_directory' is not set, so nothing was set aside anywhere\n")

@@ -12,7 +12,8 @@ from fedmsg.consumers import FedmsgConsumer
 from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
 
-from fedbadges.daemon import CannotStart, Daemon
+from fedbadges.daemon import Daemon
+from fedbadges.failures import CannotStart
 from fedbadges.hub_signals import heed_signals
 from fedbadges.patience import Stopped
 from fedbadges.rules.criteria import Unavailable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -14,48 +13,35 @@ from typing import Any
 
 from fedbadges.accounts import make_accounts
 from fedbadges.archive import Archive, Archived
+from fedbadges.backends import load_backends
 from fedbadges.catchup import CatchUp
+from fedbadges.datanommer import history_behind
 from fedbadges.desk import Desk
 from fedbadges.engine import Case, Engine, Named
-from fedbadges.history import history_behind
+from fedbadges.failures import CannotStart, Failures, NotHandled, trace
 from fedbadges.ledger import Ledger
 from fedbadges.messages import Message, parse_message
-from fedbadges.once import PERIOD, Throttle
 from fedbadges.patience import Patience, Stopped, thrice
 from fedbadges.preparing import mistake_of, prepare_databases
 from fedbadges.publisher import Publisher
 from fedbadges.pulse import pulse_of
 from fedbadges.ranks import Ranks
+from fedbadges.recorder import Recorder
 from fedbadges.report import Reporter
 from fedbadges.rulebook import RuleBook, Watcher
-from fedbadges.rules.criteria import Backend, Backends, Unavailable
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.rule import Rule
-from fedbadges.rules.triggers import concern_of
 from fedbadges.settings import Settings
 from fedbadges.signatures.gate import Gate
 from fedbadges.state import State
 from fedbadges.tahrir import Given, Tahrir
 from fedbadges.tallies import Tallies
-from fedbadges.usernames import BUILTIN_CATEGORIES, Usernames
+from fedbadges.usernames import Usernames
 from fedbadges.waiting import WaitingRoom
-from fedbadges.words import kind_of, words_of
 
 log = logging.getLogger(__name__)
 
-_SAID_ONCE = f"The same of other messages is not said for {PERIOD / 60:g} minutes"
-_STOPPING = "Stopping before %r could be handled"
-
 #: Seconds between two looks whether something hangs.
 _PAUSE = 0.1
-
-
-class CannotStart(Exception):
-    """Something is wrong that waiting does not mend; its text is one line."""
-
-
-class NotHandled(Exception):
-    """A message is not done with, and is to be handed over again, if whoever has it can."""
 
 
 class Daemon:
@@ -83,9 +69,9 @@ class Daemon:
         self.prepared: Future[None] = Future()
         self._settings = settings
         self._patience = Patience()
-        self._failures = Throttle()
         self._ledger = Ledger()
         self._state = State(settings.state_directory)
+        self._failures = Failures(self._ledger, self._state)
         self._stopping = self._ending = False
         self._ended = threading.Event()
         self._overflown = False
@@ -93,6 +79,7 @@ class Daemon:
         self._history = history_behind(backends, settings)
         self._tahrir = Tahrir(settings)
         self._usernames = Usernames(settings.fedmsg)
+        self._recorder = Recorder(self._history, self._usernames, self._patience)
         self._publisher = Publisher(settings.fedmsg, run)
         self._ranks = Ranks(
             self._tahrir.adjust_ranks, self._publisher.publish, settings.rank_interval
@@ -103,7 +90,6 @@ class Daemon:
             self._tahrir.publish_badges,
             insecure=settings.insecure_rules,
         )
-        self._nameless: list[str] = []
         tallies = Tallies()
         self._engine = Engine(
             settings,
@@ -115,53 +101,10 @@ class Daemon:
             tallies=tallies,
         )
         self._watcher = Watcher(settings.rules_directory, self._reload)
-        waiting = WaitingRoom(
-            self._history.stored,
-            self._decide_after_waiting,
-            delay=settings.consume_delay,
-            limit=settings.delay_limit,
-            backlog=backlog,
-            workers=workers,
-            # Counts were short of it: once it is stored, it is handled again.
-            unstored=lambda case: self._ledger.forget(case.message),
-        )
-        self._waiting = waiting
-        self._desk = Desk(
-            self._engine,
-            waiting,
-            self._patience,
-            # What the daemon has stored itself is there.
-            stored=None if settings.record_messages else self._history.stored,
-            backlog=backlog,
-            done=self._ledger.done,
-            failed=self._fail,
-        )
-        self._catchup = CatchUp(
-            Archive(settings),
-            self._catch_up,
-            self._heeded,
-            self._ledger,
-            self._state,
-            self._patience,
-            interval=settings.sweep_interval,
-            distance=settings.keep_counts_distance,
-            limit=settings.catchup_limit,
-            backlog=backlog,
-        )
-        self._reporter = Reporter(
-            tallies=tallies,
-            prepared=self.prepared,
-            patience=self._patience,
-            ledger=self._ledger,
-            waiting=waiting,
-            catchup=self._catchup,
-            rulebook=self._rulebook,
-            publisher=self._publisher,
-            state=self._state,
-            pulse=pulse_of(settings),
-            backlog=backlog,
-            overflown=lambda: self._overflown,
-        )
+        self._waiting = self._make_waiting_room(backlog, workers)
+        self._desk = self._make_desk(backlog)
+        self._catchup = self._make_catchup(backlog)
+        self._reporter = self._make_reporter(tallies, backlog)
 
     def prepare(self) -> None:
         """See that the databases are fit, and load the rules.
@@ -176,10 +119,10 @@ class Daemon:
             mistake = mistake_of(error, self._settings)
             if mistake is None:
                 raise
-            _trace(error)
+            trace(error)
             raise CannotStart(mistake) from error
         self._engine.rules = rules
-        self._warn_of_nameless(rules)
+        self._usernames.warn_of(rules)
         self._settle(None)
 
     def start(self) -> None:
@@ -227,7 +170,7 @@ class Daemon:
             self._ledger.forget(message)
             raise
         except Exception as error:  # whatever it is, the next message may be luckier
-            failure = self._fail(message, error)
+            failure = self._failures.note(message, error)
             if wait and failure is not None:
                 raise failure from None
 
@@ -263,16 +206,7 @@ class Daemon:
         self._publisher.start()
         self._ranks.start()
         self._waiting.start()
-        again: list[tuple[Path, str]] = []
-        for failed in self._state.failed():
-            try:
-                self._retry(failed.body)
-            except Exception as error:  # whatever it failed with before
-                again.append((failed.path, words_of(error)))
-            else:
-                failed.path.unlink(missing_ok=True)
-                log.info("Handled %r, which had failed", failed.body.get("msg_id"))
-        return again
+        return self._failures.retry(self._retry)
 
     def _retry(self, body: Any) -> None:
         message = parse_message(body)
@@ -347,52 +281,11 @@ class Daemon:
             raise NotHandled("not started yet")
         self.prepared.result()
 
-    def _fail(self, message: Message, error: Exception) -> NotHandled | None:
-        """Log why a message is not handled, and set it aside; gives what says so to its sender.
-
-        None, where it was set aside: then it is done with.
-        """
-        if isinstance(error, CannotStart):  # which was said
-            self._ledger.forget(message)
-            return NotHandled("not started")
-        if isinstance(error, Stopped):
-            self._ledger.give_up(message)
-            if not self._state.kept:
-                log.warning(_STOPPING, message.msg_id)
-            return NotHandled("stopping")
-        path = self._state.set_aside(message, error)
-        if path is None:
-            self._ledger.keep(message)
-        else:
-            self._ledger.done(message)
-        if path is not None or self._failures.first(("handle", *kind_of(error))):
-            _trace(error)
-            log.error(
-                "Could not handle %r: %s. %s",
-                message.msg_id,
-                words_of(error),
-                f"It is set aside in {path}" if path else _SAID_ONCE,
-            )
-        return NotHandled(words_of(error)) if path is None else None
-
     def _name(self, message: Message, wait: bool) -> Named | None:
         self._await_start(wait)
         if self._settings.record_messages:
-            self._record(message)
+            self._recorder.record(message)
         return self._patience.insist(lambda: self._engine.name(message))
-
-    def _store(self, message: Message) -> None:
-        users, packages = self._usernames.users(message), self._usernames.packages(message)
-        self._history.record(message, users, packages, self._usernames.agent(message))
-
-    def _record(self, message: Message) -> None:
-        try:
-            self._patience.insist(lambda: self._store(message))
-        except Stopped:
-            raise
-        except Exception as error:  # datanommer cannot hold it; rules may still be about it
-            if self._failures.first(("record", *kind_of(error))):
-                log.error("Could not store %r: %s", message.msg_id, words_of(error))
 
     def _decide_after_waiting(self, case: Case) -> None:
         if self._stopping and self._state.kept:
@@ -402,7 +295,7 @@ class Daemon:
         try:
             thrice(lambda: self._patience.insist(lambda: self._engine.decide(case)))
         except Exception as error:  # of a case that nobody waits for, nobody else would hear
-            failure = self._fail(case.message, error)
+            failure = self._failures.note(case.message, error)
             if failure is not None:
                 raise failure from None
         else:
@@ -419,7 +312,7 @@ class Daemon:
             try:
                 named = self._patience.insist(partial(self._engine.name, message))
             except Exception as error:  # the next message may be luckier
-                self._fail(message, error)
+                self._failures.note(message, error)
                 continue
             if named is None:
                 self._ledger.done(message)
@@ -428,19 +321,12 @@ class Daemon:
         self._desk.work(batch)
         self._overflown = False
 
-    def _heeded(self, archived: Archived) -> Archived | None:
-        """Give what datanommer has as it was signed; None where nobody signed it who may."""
-        if self._gate is None or archived.checked:
-            return archived
-        body = self._gate.find_signed(archived.body, archived.proof)
-        return None if body is None else archived._replace(body=dict(body))
-
     def _left_to_the_next(self, message: Message) -> bool:
         """Tell whether the next process will catch a message up, now that this one stops."""
         if not self._state.kept:
             return False
         if self._settings.record_messages:
-            self._record(message)
+            self._recorder.record(message)
         return True
 
     def _awarded(self, given: Given) -> None:
@@ -454,43 +340,58 @@ class Daemon:
         except Stopped:
             return
         self._engine.rules = rules
-        self._warn_of_nameless(rules)
+        self._usernames.warn_of(rules)
 
-    def _warn_of_nameless(self, rules: RuleSet) -> None:
-        if self._usernames.has_plugins:
-            return
-        nameless = [rule.badge.id for rule in rules if has_no_candidates(rule)]
-        if nameless and nameless != self._nameless:
-            log.warning(
-                "No fedmsg.meta plugin is installed, so these rules, which have no 'recipient', "
-                "can award nothing: %s",
-                ", ".join(nameless),
-            )
-        self._nameless = nameless
+    def _make_waiting_room(self, backlog: Callable[[], int], workers: int) -> WaitingRoom:
+        return WaitingRoom(
+            self._history.stored,
+            self._decide_after_waiting,
+            delay=self._settings.consume_delay,
+            limit=self._settings.delay_limit,
+            backlog=backlog,
+            workers=workers,
+            # Counts were short of it: once it is stored, it is handled again.
+            unstored=lambda case: self._ledger.forget(case.message),
+        )
 
+    def _make_desk(self, backlog: Callable[[], int]) -> Desk:
+        return Desk(
+            self._engine,
+            self._waiting,
+            self._patience,
+            # What the daemon has stored itself is there.
+            stored=None if self._settings.record_messages else self._history.stored,
+            backlog=backlog,
+            done=self._ledger.done,
+            failed=self._failures.note,
+        )
 
-def load_backends(settings: Settings) -> Backends:
-    """Make every criteria backend that is installed, by name; those that fail are logged."""
-    made: dict[str, Backend] = {}
-    for entry in importlib.metadata.entry_points(group="fedbadges.criteria"):
-        try:
-            made[entry.name] = entry.load()(settings)
-        except Exception as error:  # somebody else's code; rules without it are not to suffer
-            log.error("The criteria backend %r cannot be used: %s", entry.name, error)
-    return made
+    def _make_catchup(self, backlog: Callable[[], int]) -> CatchUp:
+        return CatchUp(
+            Archive(self._settings),
+            self._catch_up,
+            self._gate,
+            self._ledger,
+            self._state,
+            self._patience,
+            interval=self._settings.sweep_interval,
+            distance=self._settings.keep_counts_distance,
+            limit=self._settings.catchup_limit,
+            backlog=backlog,
+        )
 
-
-def _trace(error: Exception) -> None:
-    """Log where an error came from, unless a database has said all there is to say."""
-    if getattr(error, "orig", None) is None and not isinstance(error, (CannotStart, Unavailable)):
-        log.debug("The error came from here", exc_info=error)
-
-
-def has_no_candidates(rule: Rule) -> bool:
-    """Tell whether, with fedmsg's own processors alone, a rule has no candidates ever."""
-    if rule.recipient is not None:
-        return False
-    concern = concern_of(rule.trigger)
-    if concern.anything or concern.categories & BUILTIN_CATEGORIES:
-        return False
-    return not any(set(topic.split(".")) & BUILTIN_CATEGORIES for topic in concern.topics)
+    def _make_reporter(self, tallies: Tallies, backlog: Callable[[], int]) -> Reporter:
+        return Reporter(
+            tallies=tallies,
+            prepared=self.prepared,
+            patience=self._patience,
+            ledger=self._ledger,
+            waiting=self._waiting,
+            catchup=self._catchup,
+            rulebook=self._rulebook,
+            publisher=self._publisher,
+            state=self._state,
+            pulse=pulse_of(self._settings),
+            backlog=backlog,
+            overflown=lambda: self._overflown,
+        )

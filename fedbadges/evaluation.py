@@ -9,12 +9,11 @@ from typing import Any
 from sqlalchemy import Engine, exc
 from sqlalchemy.orm import Session
 
-from fedbadges.chronicle import Position
 from fedbadges.databases import asking
 from fedbadges.messages import Message
 from fedbadges.once import Throttle
 from fedbadges.query import Messages, Query
-from fedbadges.questions import Numbers, prepare
+from fedbadges.questions import Numbers, Position, prepare
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from fedbadges.accounts import Accounts, make_accounts
+from fedbadges.datanommer import AT_LEAST, VALUE, PastMessages
 from fedbadges.engine import Case, Engine, Named
-from fedbadges.history import AT_LEAST, VALUE, History, PastMessages
+from fedbadges.history import History
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import Criteria, Unavailable
 from fedbadges.rules.index import RuleSet

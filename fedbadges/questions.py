@@ -42,6 +42,9 @@ _ROWS = Row.__table__
 #: How many numbers of names are remembered; they never change.
 _MOST = 100_000
 
+#: When a message was sent, naive UTC, and its number: the order of the history.
+Position = tuple[datetime.datetime, int]
+
 #: Stands before what has no meaning of its own in a pattern.
 _ESCAPE = "\\"
 
@@ -133,12 +136,12 @@ def prepare(
     filled: FilledFilter,
     after: datetime.datetime | None = None,
     limit: int | None = None,
-    until: tuple[datetime.datetime, int] | None = None,
+    until: Position | None = None,
 ) -> Asked | None:
     """Make a filter ready to be asked; None where it gives nothing, because nobody knows a name.
 
     Only messages sent later than ``after``, naive UTC, are asked for, and at most ``limit``; and
-    only those up to ``until``, which are the time and the number of a message.
+    only those up to ``until``, which is the position of a message.
     """
     shape: list[tuple[str, int]] = []
     parameters: dict[str, Any] = {}

@@ -11,13 +11,15 @@ import fedmsg.meta
 
 from fedbadges.messages import Message
 from fedbadges.once import Throttle
+from fedbadges.rules.rule import Rule
+from fedbadges.rules.triggers import concern_of
 from fedbadges.words import shown
 
 log = logging.getLogger(__name__)
 
 #: What fedmsg itself brings; of these only logger and announce name anybody.
 _BUILTIN = frozenset(["announce", "logger", "unhandled"])
-BUILTIN_CATEGORIES = frozenset(["announce", "logger"])
+_NAMING_CATEGORIES = frozenset(["announce", "logger"])
 
 
 class Usernames:
@@ -27,6 +29,7 @@ class Usernames:
         self._config = dict(config)
         fedmsg.meta.make_processors(**self._config)
         self._failures = Throttle()
+        self._nameless: list[str] = []
         # What is known of the message that the thread handles: each rule asks the same.
         self._known = threading.local()
 
@@ -35,6 +38,19 @@ class Usernames:
         """Whether anything but fedmsg's own processors is installed."""
         names = {processor.__name__.lower() for processor in fedmsg.meta.processors}
         return bool(names - _BUILTIN)
+
+    def warn_of(self, rules: Iterable[Rule]) -> None:
+        """Warn of rules that can award nothing without a plugin, unless of the same as before."""
+        if self.has_plugins:
+            return
+        nameless = [rule.badge.id for rule in rules if has_no_candidates(rule)]
+        if nameless and nameless != self._nameless:
+            log.warning(
+                "No fedmsg.meta plugin is installed, so these rules, which have no 'recipient', "
+                "can award nothing: %s",
+                ", ".join(nameless),
+            )
+        self._nameless = nameless
 
     def users(self, message: Message) -> frozenset[str]:
         """Name the users that the message concerns, in lower case."""
@@ -73,6 +89,16 @@ class Usernames:
                     shown(error),
                 )
             return frozenset()
+
+
+def has_no_candidates(rule: Rule) -> bool:
+    """Tell whether, with fedmsg's own processors alone, a rule has no candidates ever."""
+    if rule.recipient is not None:
+        return False
+    concern = concern_of(rule.trigger)
+    if concern.anything or concern.categories & _NAMING_CATEGORIES:
+        return False
+    return not any(set(topic.split(".")) & _NAMING_CATEGORIES for topic in concern.topics)
 
 
 def _agent(body: Mapping[str, Any], **config: Any) -> list[Any]:

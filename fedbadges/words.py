@@ -1,4 +1,4 @@
-"""What errors and moments look like in one line of a log, whatever a message made them say."""
+"""What errors, moments and numbers look like in one line, whatever a message made them say."""
 
 from __future__ import annotations
 
@@ -35,3 +35,8 @@ def kind_of(error: BaseException) -> tuple[object, ...]:
 def moment(seconds: float) -> str:
     """Write a moment, in seconds since 1970, for people."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def counted(number: int, one: str, more: str | None = None) -> str:
+    """Say how many there are, of what is called ``one`` if it is one, and else ``more``."""
+    return f"{number} {one if number == 1 else more or one + 's'}"

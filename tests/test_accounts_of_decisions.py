@@ -16,6 +16,7 @@ from tahrir_api.model import Assertion, Person
 
 from fedbadges.accounts import Everybody
 from fedbadges.databases import engine as database_engine
+from fedbadges.datanommer import FILTER
 from fedbadges.engine import Engine
 from fedbadges.explanation import (
     Account,
@@ -26,7 +27,7 @@ from fedbadges.explanation import (
     count_of,
     without_keeping,
 )
-from fedbadges.history import FILTER, History
+from fedbadges.history import History
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.index import RuleSet

@@ -15,7 +15,7 @@ from support.databases import Databases
 from support.inline import assert_mistakes, complete, load
 from support.rules import rule
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.rules.criteria import Backends, Question, Unavailable
 from fedbadges.rules.document import Node
 from fedbadges.rules.loader import load_text

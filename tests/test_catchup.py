@@ -22,8 +22,8 @@ from support.restarts import (
 from support.rules import write_rules
 from support.waiting import eventually
 
-from fedbadges.daemon import CannotStart, NotHandled
 from fedbadges.databases import engine
+from fedbadges.failures import CannotStart, NotHandled
 from fedbadges.rules.criteria import Unavailable
 
 pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")

@@ -10,7 +10,7 @@ from support.builders import make_message, make_settings, statements, wipe
 from support.databases import Databases, badges, create_schemas
 from support.rules import rule
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.desk import MOST, Desk
 from fedbadges.engine import Engine
 from fedbadges.history import History

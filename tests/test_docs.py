@@ -14,7 +14,7 @@ from support.builders import make_settings
 from support.databases import Databases, create_schemas
 from support.rules import METADATA
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.databases import HISTORY_INDEXES, TAHRIR_INDEXES
 from fedbadges.engine import Engine
 from fedbadges.history import History

@@ -20,10 +20,10 @@ from support.past import Storage, Told, earned, live
 from support.rules import rule as rule_text
 from tahrir_api.model import Person
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.databases import engine, parse_url
+from fedbadges.datanommer import PastMessages
 from fedbadges.engine import Earned
-from fedbadges.history import PastMessages
 from fedbadges.messages import Message
 from fedbadges.replay import Replay
 from fedbadges.rules.conditions import Comparison

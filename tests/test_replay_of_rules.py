@@ -16,7 +16,7 @@ from support.builders import make_settings
 from support.databases import Databases, create_schemas
 from support.past import Awards, Told, earned, live
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.replay import Replay
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import each_once, load_file

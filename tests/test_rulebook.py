@@ -14,7 +14,7 @@ from support.rules import counting_rule, write_rules
 from support.waiting import eventually
 
 from fedbadges import rulebook
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.rulebook import RuleBook, Watcher
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet

@@ -11,7 +11,7 @@ from support.databases import Databases
 from support.inline import complete
 from test_docs import EXAMPLES, completed
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.document import Mapping, Node, Scalar, parse_document
 from fedbadges.rules.loader import load_text

@@ -14,7 +14,7 @@ from support.builders import make_config, make_settings
 from support.databases import Databases
 from support.rules import counting_rule, write_rules
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.rulebook import RuleBook
 from fedbadges.settings import SettingsError, read_settings
 from fedbadges.tahrir import Published

@@ -215,8 +215,12 @@ def test_messages_that_the_hub_still_has_count_too(
     assert decisions.made == ["a"]
 
 
-def test_a_limit_of_nothing_means_that_nobody_ever_waits(open_room: Open) -> None:
+def test_a_limit_of_nothing_means_that_nobody_ever_waits(
+    open_room: Open, decisions: Decisions
+) -> None:
     open_room(limit=0).admit(case("a")).result(20)
+
+    assert decisions.made == ["a"]
 
 
 @pytest.mark.parametrize("failure", [Unavailable("away"), ValueError("permission denied")])

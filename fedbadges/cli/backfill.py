@@ -12,8 +12,9 @@ import click
 from fedbadges.cli.bus import publishing
 from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
 from fedbadges.cli.failures import CANNOT_RUN, FOUND, GOOD, CannotRun
+from fedbadges.cli.formats import with_format
 from fedbadges.cli.interrupts import undisturbed
-from fedbadges.cli.progress import following
+from fedbadges.cli.progress_bar import following
 
 if TYPE_CHECKING:
     from fedbadges.backfill import Due, Outcome
@@ -42,9 +43,7 @@ _BUS_PATIENCE = 600.0
 @click.argument("names", nargs=-1, required=True, metavar="RULE…")
 @click.option("--award", is_flag=True, help="Give the badges, rather than say who would get them.")
 @click.option("--no-publish", is_flag=True, help="Say nothing on the bus.")
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to say it."
-)
+@with_format()
 @with_deployment()
 def backfill(
     deployment: Deployment, names: tuple[str, ...], award: bool, no_publish: bool, form: str
@@ -56,7 +55,7 @@ def backfill(
     earned, and link to the message that did it. Who holds the badge is skipped, so it can be
     stopped at any time and run again; and the daemon may run meanwhile.
     """
-    from fedbadges.cli.handouts import FORMATS, summary
+    from fedbadges.cli.backfill_output import FORMATS, summary
 
     with failing_clearly():
         outcome = _backfill(deployment, names, award, no_publish)
@@ -114,7 +113,7 @@ class _Backfill:
         self._publish_badges()
         publish = (lambda notice: None) if publisher is None else publisher.publish
         giving = Giving(self.tahrir, publish, self.outcome)
-        with self._stoppable(), self._noting_trouble():
+        with self._noting_trouble(), self._stoppable():
             for portion in portions(self._dues()):
                 with undisturbed():
                     giving.give(portion)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PATIENCE = 10.0
 
 _MEND = "Whatever publishes takes an address of its own under 'fedbadges.<host>' in 'endpoints'"
-_NOTHING = "Nothing is changed; with --no-publish the badges are given and the bus not told"
+_NOTHING = "Nothing is changed; with --no-publish awards are made and the bus not told"
 
 
 @contextmanager

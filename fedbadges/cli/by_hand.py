@@ -6,15 +6,17 @@ import difflib
 import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
+from fedbadges.cli.audit_log import operator, record
+from fedbadges.cli.bus import publishing
 from fedbadges.cli.deployment import HISTORY, RULES, Deployment, failing_clearly, with_deployment
 from fedbadges.cli.failures import FOUND, GOOD, CannotRun
-from fedbadges.cli.journal import operator, record
+from fedbadges.cli.formats import with_format
 
 if TYPE_CHECKING:
     from fedbadges.publisher import Publisher
@@ -44,9 +46,6 @@ Exit codes: 0 if it is gone, 1 if alice does not hold it, 2 if the command
 cannot run.
 """
 
-#: Seconds to find an address to publish from.
-_BUS_PATIENCE = 10.0
-
 #: What to say of an outcome, and of what it would be; with the user and the badge.
 _TEXTS = {
     "awarded": ("%s has %s now", "%s would get %s"),
@@ -55,8 +54,6 @@ _TEXTS = {
     "opted-out": ("%s has opted out, and gets neither %s nor any other badge",) * 2,
     "not-held": ("%s does not have %s",) * 2,
 }
-_NOTHING = "Nothing is changed; with --no-publish the badge is given and the bus not told"
-_MEND = "Whatever publishes takes an address of its own under 'fedbadges.<host>' in 'endpoints'"
 _DONE = frozenset(["awarded", "revoked"])
 
 
@@ -79,13 +76,7 @@ def _by_hand(command: Callable[..., None]) -> Callable[..., None]:
         click.argument("badge"),
         click.option("--reason", required=True, metavar="TEXT", help="Why; for the log."),
         click.option("--dry-run", is_flag=True, help="Say what would happen, and do nothing."),
-        click.option(
-            "--format",
-            "form",
-            type=click.Choice(["text", "json"]),
-            default="text",
-            help="How to say it.",
-        ),
+        with_format(),
     )
     return functools.reduce(lambda made, each: each(made), reversed(parameters), command)
 
@@ -115,7 +106,7 @@ def award(
         new = _see_awardable(order, link)
         deed = _refusal(order) or order.deed("awarded")
         if deed.outcome == "awarded" and not dry_run:
-            with _publisher(order.settings, no_publish) as publisher:
+            with nullcontext() if no_publish else publishing(order.settings) as publisher:
                 deed = _award(order, link, new, publisher)
     _report(deed, form)
 
@@ -266,26 +257,6 @@ def _adjust_ranks(tahrir: Tahrir, person: int) -> tuple[Notice, ...]:
     except (Unavailable, SQLAlchemyError) as error:
         click.echo(f"The ranks are adjusted with the next award only: {words_of(error)}", err=True)
         return ()
-
-
-@contextmanager
-def _publisher(settings: Settings, silent: bool) -> Iterator[Publisher | None]:
-    """Give what can publish, or None where nothing is to be; raises CannotRun where it cannot."""
-    if silent:
-        yield None
-        return
-    from fedbadges.publisher import Publisher
-
-    if not settings.fedmsg.get("zmq_enabled", True):
-        raise CannotRun(["'zmq_enabled' is False: only a hub can publish on such a bus", _NOTHING])
-    publisher = Publisher(settings.fedmsg)
-    publisher.start()
-    try:
-        if publisher.trouble(_BUS_PATIENCE) is not None:  # which it has said itself
-            raise CannotRun([_MEND, _NOTHING])
-        yield publisher
-    finally:
-        publisher.stop()
 
 
 def _say(notices: Iterable[Notice], publisher: Publisher | None) -> bool:

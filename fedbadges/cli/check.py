@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fedbadges.cli.check_output import FORMATS, Report, summary
 from fedbadges.cli.checks.findings import CODES
 from fedbadges.cli.failures import CANNOT_RUN, FOUND, GOOD, CannotRun
-from fedbadges.cli.progress import advancing
-from fedbadges.cli.reports import FORMATS, Report, summary
+from fedbadges.cli.formats import with_format
+from fedbadges.cli.progress_bar import advancing
 
 if TYPE_CHECKING:
     from fedbadges.cli.checks.run import Checks
@@ -35,9 +36,7 @@ What a line ends with is its code:
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH…"
 )
-@click.option(
-    "--format", "form", type=click.Choice(list(FORMATS)), default="text", help="How to say it."
-)
+@with_format(FORMATS)
 @click.option(
     "--ignore",
     multiple=True,
@@ -89,10 +88,10 @@ class _Deployment:
     def checks(self) -> Checks:
         """Make what to check rules with; raises CannotRun."""
         # Not at the top: these take a while to import, and completion and --help want to be fast.
+        from fedbadges.backends import load_backends
         from fedbadges.cli.checks.run import Checks
         from fedbadges.cli.checks.stale import Topics
         from fedbadges.cli.configuration import configured_settings, no_settings
-        from fedbadges.daemon import load_backends
 
         changes = {_URL: self._url()} if self.history_url else {}
         configured = self.config is not None or (self.history and not self.history_url)

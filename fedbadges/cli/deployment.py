@@ -93,7 +93,7 @@ class Deployment:
     @cached_property
     def backends(self) -> Backends:
         """Make the criteria backends that are installed."""
-        from fedbadges.daemon import load_backends
+        from fedbadges.backends import load_backends
 
         return load_backends(self.settings)
 

@@ -10,6 +10,7 @@ import click
 
 from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
 from fedbadges.cli.failures import FOUND, GOOD, CannotRun
+from fedbadges.cli.formats import with_format
 
 if TYPE_CHECKING:
     from fedbadges.messages import Message
@@ -39,9 +40,7 @@ nobody does, and 2 if that cannot be told.
     help="Ask about one rule only, in force or not: the id of its badge, or its file.",
 )
 @click.option("--user", metavar="NAME", help="Ask about one user only.")
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to say it."
-)
+@with_format()
 @with_deployment()
 def explain(
     deployment: Deployment,
@@ -60,9 +59,9 @@ def explain(
     if (file is None) == (msg_id is None):
         raise click.UsageError("say which message: a FILE or --id MSG_ID")
     # Not at the top: these take a while to import, and completion and --help want to be fast.
-    from fedbadges.cli.explanations import data_of_explanation, trees_of
-    from fedbadges.cli.trees import print_trees
-    from fedbadges.daemon import load_backends
+    from fedbadges.backends import load_backends
+    from fedbadges.cli.explain_output import data_of_explanation, trees_of
+    from fedbadges.cli.text_trees import print_trees
     from fedbadges.explanation import Inquiry, without_keeping
 
     # What a rule stumbles over is in the explanation.

@@ -12,8 +12,8 @@ from fedbadges.cli.backfill import backfill
 from fedbadges.cli.by_hand import award, revoke
 from fedbadges.cli.check import check
 from fedbadges.cli.explain import explain
-from fedbadges.cli.how_far import progress
 from fedbadges.cli.preview import preview
+from fedbadges.cli.progress import progress
 from fedbadges.cli.schema import schema
 from fedbadges.cli.status import status
 from fedbadges.cli.test import test

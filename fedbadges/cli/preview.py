@@ -11,7 +11,8 @@ import click
 
 from fedbadges.cli.deployment import RULES, TAHRIR, Deployment, failing_clearly, with_deployment
 from fedbadges.cli.failures import CANNOT_RUN, GOOD, CannotRun
-from fedbadges.cli.progress import following
+from fedbadges.cli.formats import with_format
+from fedbadges.cli.progress_bar import following
 
 if TYPE_CHECKING:
     from fedbadges.cli.previews.preview import Preview
@@ -38,9 +39,7 @@ Nothing is awarded, and nothing is written but the page.
     metavar="NUMBER",
     help="How many of the people text shows; JSON and the page have all.",
 )
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to say it."
-)
+@with_format()
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),

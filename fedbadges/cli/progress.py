@@ -1,63 +1,145 @@
-"""A bar that shows how far long work is, for somebody who watches a terminal."""
+"""``fedbadges progress``: how far somebody is with every badge."""
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
+from fedbadges.cli.failures import CANNOT_RUN, CannotRun
+from fedbadges.cli.formats import with_format
+from fedbadges.cli.progress_bar import advancing
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from fedbadges.progress import Progress, Search
 
-T = TypeVar("T")
+_EPILOG = """\b
+Examples:
+  fedbadges progress alice
+  fedbadges progress --format json alice
+  fedbadges progress --rules rules/git alice
+"""
 
 
-@contextmanager
-def advancing(items: Sequence[T], what: str) -> Iterator[Iterable[T]]:
-    """Give the items, and show on standard error how many of them are left."""
-    if not sys.stderr.isatty():
-        yield items
+@click.command(epilog=_EPILOG)
+@click.argument("user")
+@with_format()
+@with_deployment()
+def progress(deployment: Deployment, user: str, form: str) -> None:
+    """Say how far USER is with every badge.
+
+    Those that are closest to completion come first, those that USER holds last. The daemon's own
+    rules decide, for USER's latest messages in datanommer. Nothing is awarded, published or
+    written.
+    """
+    # Not at the top: these take a while to import, and completion and --help want to be fast.
+    from fedbadges.backends import load_backends
+    from fedbadges.explanation import Inquiry, without_keeping
+    from fedbadges.messages import fits_databases
+    from fedbadges.progress import Search
+
+    if not fits_databases(user):
+        raise CannotRun([f"nobody can have the name {user!r}"])
+    # What a rule stumbles over shows in its own line.
+    logging.getLogger("fedbadges.engine").setLevel(logging.ERROR)
+    with failing_clearly():
+        settings = without_keeping(deployment.settings)
+        inquiry = Inquiry(settings, deployment.rules(load_backends(settings)))
+        search = Search(settings, inquiry, user)
+        complete = _work(search)
+        found = search.progress()
+    if not search.concerns_somebody:
+        click.echo(f"datanommer and tahrir know nothing of {user!r}", err=True)
+    if form == "json":
+        data = {"user": user, "opted_out": search.opted_out, "complete": complete}
+        click.echo(json.dumps(data | {"badges": [_data(each) for each in found]}, indent=2))
+    else:
+        _print(found)
+    if search.interrupted:
+        raise CannotRun([search.interrupted])
+    if not complete:
+        click.echo("Stopped: not all was looked at", err=True)
+        raise SystemExit(CANNOT_RUN)
+
+
+def _work(search: Search) -> bool:
+    """Look and judge; gives whether nobody stopped it."""
+    try:
+        with advancing(search.portions, "Looking") as portions:
+            for portion in portions:
+                search.look(portion)
+        search.judge()
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _print(found: Iterable[Progress]) -> None:
+    rows = [(each.rule.badge.id, *_words(each)) for each in found]
+    if not sys.stdout.isatty():
+        width = max((len(badge) for badge, _, _ in rows), default=0)
+        for badge, text, _ in rows:
+            click.echo(f"{badge:{width}}  {text}")
         return
     # Not at the top: it is slow, and for people only.
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.table import Table
+    from rich.text import Text
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        yield progress.track(items, description=what)
-
-
-@contextmanager
-def following(what: str, reached: Callable[[], tuple[int, int]]) -> Iterator[None]:
-    """Show on standard error how far work is that goes on by itself.
-
-    ``reached`` gives how much is done and how much there is in all, 0 while nobody knows.
-    """
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    class Following(Progress):
-        def get_renderables(self) -> Iterable[RenderableType]:
-            done, total = reached()
-            for task in self.task_ids:
-                self.update(task, completed=done, total=total or None)
-            return super().get_renderables()
-
-    with Following(console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(what, total=None)
-        yield
+    table = Table("Badge", "Progress")
+    for badge, text, style in rows:
+        table.add_row(Text(badge), Text(text, style=style))
+    Console(highlight=False, emoji=False, markup=False).print(table)
 
 
-@contextmanager
-def waiting(what: str, shown: bool = True) -> Iterator[None]:
-    """Show on standard error what is waited for, of which nobody knows how much is left."""
-    if not shown or not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
+def _words(each: Progress) -> tuple[str, str]:
+    """Say how far it is, and give its colour."""
+    from fedbadges.cli.explain_output import day
+    from fedbadges.progress import State
+    from fedbadges.rules.problems import printable
 
-    with Console(stderr=True).status(what):
-        yield
+    since = "" if each.since is None else f" since {day(each.since)}"
+    counted = "" if each.counted is None else f"{each.counted}"
+    text, style = {
+        State.EARNED: (f"{counted or 'earned'}: the next such message gives it", "bold green"),
+        State.COUNTED: (counted, "yellow"),
+        State.UNCOUNTABLE: (f"not countable: {_why(each)}", "dim"),
+        State.NOTHING: ("nothing yet", "dim"),
+        State.OPTED_OUT: ("opted out", "dim"),
+        State.UNKNOWN: ("not looked at", "red"),
+        State.HELD: (f"held{since}", "green"),
+    }[each.state]
+    return printable(text), style
+
+
+def _why(each: Progress) -> str:
+    """Say why there is nothing to count, in a few words."""
+    from fedbadges.cli.judged_parts import parts_of_criteria, why_not
+
+    if each.criteria is None:
+        return ""
+    if each.criteria.answer:
+        return "there is no account of this name"
+    return why_not(parts_of_criteria(each.rule, each.criteria))
+
+
+def _data(each: Progress) -> dict[str, Any]:
+    from fedbadges.progress import State
+
+    counted, message = each.counted, each.message
+    return {
+        "badge": each.rule.badge.id,
+        "name": each.rule.badge.name,
+        "state": each.state.value,
+        "count": counted and counted.value,
+        "needed": counted and counted.needed,
+        "at_least": counted and counted.at_least,
+        "since": each.since and each.since.isoformat(),
+        "message": message and message.msg_id,
+        "why": _why(each) if each.state is State.UNCOUNTABLE else None,
+    }

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from fedbadges.cli.failures import FOUND, GOOD, CannotRun
+from fedbadges.cli.formats import with_format
 
 #: Seconds to wait for a report: two periods, and what asking the databases takes.
 _PATIENCE = 12.0
@@ -48,9 +49,7 @@ something is wrong, which the first lines say, 2 if no daemon answers.
     help="How long to wait for a report; a hub gives one every 5 seconds.",
 )
 @click.option("--watch", is_flag=True, help="Go on, report after report, until Ctrl-C.")
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to say it."
-)
+@with_format()
 def status(
     endpoint: str | None, config: str | None, timeout: float, watch: bool, form: str
 ) -> None:
@@ -61,7 +60,7 @@ def status(
     """
     # Not at the top: these take a while to import, and completion and --help want to be fast.
     from fedbadges.cli.monitoring import listening
-    from fedbadges.cli.progress import waiting
+    from fedbadges.cli.progress_bar import waiting
 
     found: bool | None = None
     try:
@@ -96,7 +95,7 @@ def _configured(filename: str | None) -> str:
 def _show(report: Mapping[str, Any], form: str, watch: bool) -> bool:
     """Show a report; tells whether something is wrong."""
     from fedbadges.cli.health import problems
-    from fedbadges.cli.status_text import as_text
+    from fedbadges.cli.status_output import as_text
     from fedbadges.rules.problems import printable
 
     try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from fedbadges.cli.failures import CANNOT_RUN, FOUND, GOOD, CannotRun
-from fedbadges.cli.progress import advancing
-from fedbadges.cli.results import FORMS, Results, summary
+from fedbadges.cli.formats import with_format
+from fedbadges.cli.progress_bar import advancing
+from fedbadges.cli.test_output import FORMATS, Results, summary
 
 if TYPE_CHECKING:
     from fedbadges.ruletests.stage import Stage
@@ -38,9 +41,7 @@ rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE…"
 )
-@click.option(
-    "--format", "form", type=click.Choice(list(FORMS)), default="text", help="How to say it."
-)
+@with_format(FORMATS)
 @click.option(
     "--filter",
     "text",
@@ -55,11 +56,8 @@ def test(paths: tuple[Path, ...], form: str, text: str) -> None:
     .yaml.test. This runs the code of the rules.
     """
     results = Results()
-    try:
-        _test(results, paths, text)
-    except KeyboardInterrupt:
-        results.complete = False
-    FORMS[form](results)
+    _test(results, paths, text)
+    FORMATS[form](results)
     click.echo(summary(results), err=True)
     if results.mistakes:
         raise SystemExit(CANNOT_RUN)
@@ -83,12 +81,21 @@ def _test(results: Results, paths: tuple[Path, ...], text: str) -> None:
         raise CannotRun([f"{where}: no file there ends in .yml.test or .yaml.test"])
     results.mistakes += unreadable
     changes = {HISTORY: HISTORY_URL, "badges.keep_counts": False}
-    with failing_clearly(), advancing(files, "Testing") as each:
+    with failing_clearly(), _stoppable(results), advancing(files, "Testing") as each:
         stage = Stage(no_settings(changes, tahrir_url=TAHRIR_URL))
         for path in each:
             _run(path, text, stage, results)
-    if text and not results.outcomes and not results.mistakes:
+    if text and results.complete and not results.outcomes and not results.mistakes:
         raise CannotRun([f"no test there has {text!r} in its name"])
+
+
+@contextmanager
+def _stoppable(results: Results) -> Iterator[None]:
+    """End at Ctrl-C, with what has come out by then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        results.complete = False
 
 
 def _run(path: Path, text: str, stage: Stage, results: Results) -> None:

@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 from tahrir_api.model import Person
 
 from fedbadges.accounts import Accounts
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.databases import create_history, create_tahrir, engine
+from fedbadges.datanommer import Datanommer
 from fedbadges.engine import Engine
 from fedbadges.fasjson import Groups
-from fedbadges.history import Datanommer, History
+from fedbadges.history import History
 from fedbadges.libravatar import Avatars
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.criteria import Backends

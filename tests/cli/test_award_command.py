@@ -21,7 +21,7 @@ from support.rules import counting_rule, write_rules
 from tahrir_api.model import Badge as BadgeRow
 from tahrir_api.model import Person
 
-from fedbadges.cli import journal
+from fedbadges.cli import audit_log
 from fedbadges.rules.rule import Badge
 from fedbadges.tahrir import Tahrir
 
@@ -83,7 +83,7 @@ def small(tmp_path: Path) -> Place:
 @pytest.fixture(autouse=True)
 def system_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """The system's log, as journald has it."""
-    monkeypatch.setattr(journal, "SYSTEM_LOG", tmp_path / "log")
+    monkeypatch.setattr(audit_log, "SYSTEM_LOG", tmp_path / "log")
     monkeypatch.setenv("LOGNAME", "root")
     monkeypatch.delenv("SUDO_USER", raising=False)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:

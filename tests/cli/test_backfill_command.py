@@ -27,7 +27,7 @@ from tahrir_api.model import Badge as BadgeRow
 
 from fedbadges import backfill
 from fedbadges.accounts import Everybody
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.databases import engine
 from fedbadges.rules.loader import load_directory
 from fedbadges.settings import Settings
@@ -253,7 +253,7 @@ def test_who_an_accounts_service_does_not_know_gets_nothing(
         def exists(self, username: str) -> bool:
             return username == "bob"
 
-    monkeypatch.setattr("fedbadges.replay.make_accounts", lambda settings: OnlyBob())
+    monkeypatch.setattr("fedbadges.replay.replay.make_accounts", lambda settings: OnlyBob())
     done = fedbadges("backfill", "--award", "--no-publish", "scribe-3")
 
     assert done.stderr == "1 badge given to 1 person\n"

@@ -175,21 +175,26 @@ criteria:
     assert found(tmp_path, body) == []
 
 
+class Processor:
+    """What fedmsg.meta has of a plugin, as far as its name goes."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+
 def test_a_rule_that_names_nobody_where_no_plugin_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.yml").write_text(complete(PERSONAL))
     (tmp_path / "b.yml").write_text(complete(PERSONAL + "name: B\ntrigger: {topic: logger.log}\n"))
 
+    monkeypatch.setattr("fedmsg.meta.processors", [Processor("Logger")])
     assert fedbadges("check", tmp_path).stdout.splitlines() == [
         f"{tmp_path}/a.yml:1:1: warning: without a 'recipient' a plugin for fedmsg.meta must say "
         "who gets the badge, and none is installed here [no-plugin]"
     ]
 
-    class Plugin:
-        __name__ = "Git"
-
-    monkeypatch.setattr("fedmsg.meta.processors", [Plugin()])
+    monkeypatch.setattr("fedmsg.meta.processors", [Processor("Git")])
     assert fedbadges("check", tmp_path).stdout == ""
 
 

@@ -292,7 +292,7 @@ def test_ctrl_c_before_anything_was_found_is_no_good_news(wiki: Databases) -> No
         (["rules/bad.yml"], "rules/bad.yml:1:1: the file is empty; a rule is a mapping\n"),
         (["--html", "no/page.html", "scribe"], "--html: there is no directory 'no'\n"),
         (["--html", "/dev/full", "scribe"], "--html: /dev/full cannot be written: No space "),
-        (["--history-url", "sqlite:///none.db", "scribe"], "the database says: no such table"),
+        (["--history-url", "sqlite:///none.db", "scribe"], "datanommer: no such table: messages\n"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

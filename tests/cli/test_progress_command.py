@@ -12,11 +12,11 @@ from support.commanded import Commanded, question
 from support.databases import Databases
 from tahrir_api.model import Person
 
-from fedbadges import headway
-from fedbadges.daemon import load_backends
+from fedbadges import progress
+from fedbadges.backends import load_backends
 from fedbadges.databases import engine as database_engine
 from fedbadges.explanation import Inquiry, without_keeping
-from fedbadges.headway import Search
+from fedbadges.progress import Search
 from fedbadges.rules.loader import load_directory
 
 NAMED = 'recipient: "%(msg.user)s"\n'
@@ -212,7 +212,7 @@ def test_it_is_one_pass_however_many_rules_there_are(desk: Commanded) -> None:
             search.look(portion)
         search.judge()
 
-    assert len(search.headways()) == 30
+    assert len(search.progress()) == 30
     # Which messages, their bodies, their users; the user's number, and one count for the series.
     assert len(sent) <= 5
 
@@ -256,7 +256,7 @@ def test_ctrl_c_leaves_what_was_found(quick: Commanded, monkeypatch: pytest.Monk
     def interrupted(self: Search, portion: object) -> Iterator[object]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(headway.Search, "look", interrupted)
+    monkeypatch.setattr(progress.Search, "look", interrupted)
 
     done = quick.call("progress", "alice")
 

@@ -22,7 +22,7 @@ from support.databases import Databases
 from support.monitoring import REPORT, hub_report, monitored
 
 from fedbadges.cli.health import problems
-from fedbadges.cli.status_text import as_text
+from fedbadges.cli.status_output import as_text
 from fedbadges.daemon import Daemon
 
 

@@ -1,5 +1,6 @@
 """Trees of text: off a terminal, on one, and where there is no Unicode."""
 
+import contextlib
 import os
 import pty
 import subprocess
@@ -7,7 +8,7 @@ import sys
 from collections.abc import Mapping
 
 SCRIPT = r"""
-from fedbadges.cli.trees import Branch, print_trees
+from fedbadges.cli.text_trees import Branch, print_trees
 odd = Branch("[red]b[/red] \x1b[31m\n", (Branch("é"),), "green")
 print_trees([Branch("a", (odd, Branch("c")))])
 """
@@ -28,11 +29,9 @@ def run_on_terminal(**variables: str) -> str:
     ) as process:
         os.close(theirs)
         shown = b""
-        try:
+        with contextlib.suppress(OSError):  # the other side is closed
             while part := os.read(ours, 1000):
                 shown += part
-        except OSError:  # the other side is closed
-            pass
         assert process.wait() == 0
     os.close(ours)
     return shown.decode()

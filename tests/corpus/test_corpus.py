@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.databases import create_tahrir
 from fedbadges.engine import Engine
 from fedbadges.messages import Message, parse_message

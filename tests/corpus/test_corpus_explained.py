@@ -12,7 +12,7 @@ from support.builders import make_settings
 from support.databases import Databases, create_schemas
 from tahrir_api.model import Assertion, Person
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.databases import engine as database_engine
 from fedbadges.engine import Engine
 from fedbadges.explanation import Inquiry, Verdict, without_keeping

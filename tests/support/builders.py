@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from datanommer.models import Message as Row
 from tahrir_api.model import Person
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.databases import engine, parse_url, reader
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.loader import load_text

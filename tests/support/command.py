@@ -1,8 +1,6 @@
 """The command ``fedbadges``, called as from a shell but within the test's own process."""
 
-import contextlib
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +20,12 @@ recipient: "%(msg.user)s"
 
 def fedbadges(*arguments: str | Path, **options: Any) -> Result:
     """Calls the command; what it raises beyond an exit is a failure of the test."""
-    with own_logging():
+    # It has its process for itself, where some commands have the engine say less.
+    log = logging.getLogger("fedbadges.engine")
+    level = log.level
+    try:
         return CliRunner().invoke(
             main, [str(argument) for argument in arguments], catch_exceptions=False, **options
         )
-
-
-@contextlib.contextmanager
-def own_logging() -> Iterator[None]:
-    """Lets a command say what is to be logged, as if its process were its own."""
-    names = [name for name in logging.root.manager.loggerDict if name.startswith("fed")]
-    levels = {name: logging.getLogger(name).level for name in names}
-    yield
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    finally:
+        log.setLevel(level)

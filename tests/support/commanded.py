@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from click.testing import Result
 
-from fedbadges.daemon import load_backends
+from fedbadges.backends import load_backends
 from fedbadges.history import History
 from fedbadges.rules.loader import load_directory
 from fedbadges.tahrir import Tahrir

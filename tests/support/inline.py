@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fedbadges.history import Datanommer
+from fedbadges.datanommer import Datanommer
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import load_text

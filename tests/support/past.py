@@ -108,8 +108,8 @@ def live(
     engine = Engine(settings, tahrir, usernames, RuleSet(rules), lambda given: None)
     for told in in_order(messages):
         storage.store([told])
-        (stored,) = archive.messages([told.number])
-        message = parse_message(stored.body, stored.users)
+        (archived,) = archive.messages([told.number])
+        message = parse_message(archived.body, archived.users)
         assert message is not None
         see(message)
         case = engine.consider(message)

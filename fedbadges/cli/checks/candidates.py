@@ -7,17 +7,17 @@ from operator import ge, gt
 from typing import Any
 
 from fedbadges.cli.checks.findings import Finding
-from fedbadges.cli.checks.tree import criteria_node
-
-# The daemon says the same of all its rules at its start.
-from fedbadges.daemon import has_no_candidates
-from fedbadges.history import PastMessages
+from fedbadges.cli.checks.rule_nodes import criteria_node
+from fedbadges.datanommer import PastMessages
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Entry, templates_in
 from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
+
+# The daemon says the same of all its rules at its start.
+from fedbadges.usernames import has_no_candidates
 
 #: Keys of filters whose values are nobody's, wherever they come from.
 _IMPERSONAL = frozenset(

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from fedbadges.cli.checks.findings import Finding
-from fedbadges.cli.checks.tree import criteria_node, lambdas, trigger_node
+from fedbadges.cli.checks.rule_nodes import criteria_node, lambdas, trigger_node
 from fedbadges.rules.document import Scalar
 from fedbadges.rules.expressions import syntax_of
 from fedbadges.rules.rule import Rule

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedbadges.cli.checks.findings import Finding
-from fedbadges.cli.checks.tree import below, trigger_node
+from fedbadges.cli.checks.rule_nodes import below, trigger_node
 from fedbadges.messages import category_of
 from fedbadges.rules.document import Node
 from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, leaves

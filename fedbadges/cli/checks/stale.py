@@ -12,7 +12,7 @@ from datanommer.models import Message as Row
 from sqlalchemy import URL, func, select
 
 from fedbadges.cli.checks.findings import Finding
-from fedbadges.cli.checks.tree import (
+from fedbadges.cli.checks.rule_nodes import (
     below,
     criteria_node,
     placed_leaves,
@@ -20,7 +20,7 @@ from fedbadges.cli.checks.tree import (
     trigger_node,
 )
 from fedbadges.databases import asking, reader
-from fedbadges.history import PastMessages
+from fedbadges.datanommer import PastMessages
 from fedbadges.messages import category_of
 from fedbadges.rules.document import Mapping, Node, Scalar, Sequence
 from fedbadges.rules.operators import AllOf, AnyOf, Check, Not

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fedbadges.cli.checks.findings import Finding
-from fedbadges.cli.checks.tree import criteria_node
-from fedbadges.history import PastMessages
+from fedbadges.cli.checks.rule_nodes import criteria_node
+from fedbadges.datanommer import PastMessages
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.operators import AllOf, AnyOf, Not
 from fedbadges.rules.rule import Rule

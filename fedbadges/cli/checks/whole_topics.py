@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from fedbadges.cli.checks.findings import Finding
-from fedbadges.cli.checks.tree import criteria_node, lambdas, placed_leaves, question_part
-from fedbadges.history import PastMessages
+from fedbadges.cli.checks.rule_nodes import criteria_node, lambdas, placed_leaves, question_part
+from fedbadges.datanommer import PastMessages
 from fedbadges.rules.document import Scalar
 from fedbadges.rules.expressions import syntax_of
 from fedbadges.rules.filters import Pages

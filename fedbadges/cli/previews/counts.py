@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 
-from fedbadges.history import PastMessages
+from fedbadges.datanommer import PastMessages
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Criteria
 

@@ -1,8 +1,7 @@
-"""The replay: who would have earned which badge, had the rules existed from the beginning.
+"""The replay itself: the whole history gone through once, and who earned what on the way.
 
-The history is gone through once, in the order of time. The engine decides on each message as if it
-had just been stored: behind the criteria, past messages are those up to it, and in place of tahrir
-stands a roll of who has earned what so far.
+The engine decides on each message as if it had just been stored: behind the criteria, past messages
+are those up to it, and in place of tahrir stands a roll of who has earned what so far.
 """
 
 from __future__ import annotations
@@ -12,15 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from fedbadges.accounts import make_accounts
-from fedbadges.ahead import ahead
 from fedbadges.archive import body_of
+from fedbadges.backends import load_backends
 from fedbadges.bounded import Bounded
-from fedbadges.chronicle import Chronicle, Entry, Head
-from fedbadges.daemon import load_backends
+from fedbadges.datanommer import Datanommer, PastMessages
 from fedbadges.engine import Earned, Engine, Named, Shared
-from fedbadges.hindsight import Hindsight
-from fedbadges.history import Datanommer, PastMessages
 from fedbadges.messages import Message, parse_message
+from fedbadges.replay.chronicle import Chronicle, Entry, Head
+from fedbadges.replay.history_as_of import HistoryAsOf
+from fedbadges.replay.prefetch import prefetched
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question, Unavailable
 from fedbadges.rules.index import RuleSet
@@ -59,7 +58,7 @@ class Replay:
         self._settings = settings
         self._people = people
         self._chronicle = Chronicle(settings)
-        self._past = Hindsight(settings, self._chronicle)
+        self._past = HistoryAsOf(settings, self._chronicle)
         self._usernames = Usernames(settings.fedmsg)
         self._accounts = make_accounts(settings)
         self._peaks: dict[str, dict[str, int]] = {}
@@ -90,7 +89,7 @@ class Replay:
         )
         self.done, self.total = 0, self._chronicle.begin()
         interested = _Interested(chosen, self._past)
-        for count, entries in ahead(self._portions(interested)):
+        for count, entries in prefetched(self._portions(interested)):
             yield from self._go_over(entries, engine, roll, interested)
             self.done += count
 
@@ -170,7 +169,7 @@ class _Roll:
 class _Interested:
     """Who wants to see a message, by its topic: the rules, or only the past."""
 
-    def __init__(self, rules: RuleSet, past: Hindsight) -> None:
+    def __init__(self, rules: RuleSet, past: HistoryAsOf) -> None:
         self._rules = rules
         self._past = past
         self._known: Bounded[tuple[str, str], tuple[bool, bool]] = Bounded(_MOST_TOPICS)

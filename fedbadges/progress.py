@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fedbadges.archive import Archive, Archived, Stored
+from fedbadges.datanommer import PastMessages
 from fedbadges.engine import Case
 from fedbadges.explanation import Counted, Inquiry, Notes, count_of
-from fedbadges.history import PastMessages
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.criteria import Unavailable
 from fedbadges.rules.index import RuleSet
@@ -45,7 +45,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
-class Headway:
+class Progress:
     """How far somebody is with one badge.
 
     ``since`` is when they got it. ``message`` is the latest that could have given it to them,
@@ -74,7 +74,7 @@ class Headway:
 class Search:
     """Looks for what one user's messages say of all badges; each method raises Unavailable.
 
-    First ``look`` at all ``portions``, or some of them, then ``judge``; ``headways`` has the rest.
+    First ``look`` at all ``portions``, or some of them, then ``judge``; ``progress`` has the rest.
     """
 
     def __init__(self, settings: Settings, inquiry: Inquiry, user: str) -> None:
@@ -114,9 +114,9 @@ class Search:
             except Unavailable as unavailable:
                 self.interrupted = str(unavailable)
 
-    def headways(self) -> list[Headway]:
+    def progress(self) -> list[Progress]:
         """Say how far the user is with every badge, closest to completion first."""
-        return sorted((self._headway(rule) for rule in self._rules), key=lambda each: each.order)
+        return sorted((self._progress(rule) for rule in self._rules), key=lambda each: each.order)
 
     def _has(self, rule: Rule) -> bool:
         return (self._user, rule.badge.id) in self._held
@@ -145,11 +145,11 @@ class Search:
             if self._user in names and rule.badge.id in self._open:
                 self._latest.setdefault(rule.badge.id, named.message)
 
-    def _headway(self, rule: Rule) -> Headway:
+    def _progress(self, rule: Rule) -> Progress:
         if self._has(rule):
-            return Headway(rule, State.HELD, since=self._held[self._user, rule.badge.id])
+            return Progress(rule, State.HELD, since=self._held[self._user, rule.badge.id])
         if self.opted_out:
-            return Headway(rule, State.OPTED_OUT)
+            return Progress(rule, State.OPTED_OUT)
         message = self._latest.get(rule.badge.id)
         if message is None:
             return self._without_message(rule)
@@ -162,16 +162,16 @@ class Search:
             state = State.UNCOUNTABLE
         elif criteria is None or isinstance(criteria.raised, Unavailable) or criteria.answer:
             state = State.UNKNOWN
-        return Headway(rule, state, None, message, criteria, counted)
+        return Progress(rule, state, None, message, criteria, counted)
 
-    def _without_message(self, rule: Rule) -> Headway:
+    def _without_message(self, rule: Rule) -> Progress:
         if sum(len(portion) for portion in self.portions) > len(self._looked_at):
-            return Headway(rule, State.UNKNOWN)
+            return Progress(rule, State.UNKNOWN)
         # Who has sent what the rule may be about has maybe more than nothing of what it counts.
         needed = None if rule.badge.id in self._touched else _needed(rule)
         if needed is None:
-            return Headway(rule, State.NOTHING)
-        return Headway(rule, State.COUNTED, counted=Counted(0, needed))
+            return Progress(rule, State.NOTHING)
+        return Progress(rule, State.COUNTED, counted=Counted(0, needed))
 
 
 def _nearest(criteria: Watched) -> Counted | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from fedbadges.chronicle import Entry
+from fedbadges.replay.chronicle import Entry
 from fedbadges.rules.filters import FilledFilter
 
 _NOT = "not_"

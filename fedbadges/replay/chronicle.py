@@ -15,6 +15,7 @@ from sqlalchemy import String, func, select, tuple_, type_coerce
 
 from fedbadges.databases import asking, reader
 from fedbadges.prepared import listed, one_of
+from fedbadges.questions import Position
 from fedbadges.settings import Settings
 
 _NAME = "datanommer"
@@ -22,9 +23,6 @@ _ROWS = Row.__table__
 
 #: How many messages are read at once.
 _PORTION = 4000
-
-#: When a message was sent, naive UTC, and its number: the order of the history.
-Position = tuple[datetime, int]
 
 _HEADS = select(
     _ROWS.c.id, _ROWS.c.timestamp, _ROWS.c.topic, _ROWS.c.category, _ROWS.c.agent_name

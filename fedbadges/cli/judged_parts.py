@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedbadges.cli.checks.tree import below, criteria_node, trigger_node
-from fedbadges.cli.trees import Branch
+from fedbadges.cli.checks.rule_nodes import below, criteria_node, trigger_node
+from fedbadges.cli.text_trees import Branch
+from fedbadges.datanommer import AT_LEAST, FILTER, VALUE, PastMessages
 from fedbadges.explanation import count_of
-from fedbadges.history import AT_LEAST, FILTER, VALUE, PastMessages
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import DEFAULT_BACKEND, QUESTION_KEYS, Unavailable
 from fedbadges.rules.document import Mapping as MappingNode

@@ -11,14 +11,15 @@ import click
 
 from fedbadges.backfill import Due, Outcome
 from fedbadges.rules.problems import printable
+from fedbadges.words import counted
 
 _HEADINGS = ("Badge", "User", "Earned (UTC)", "Because of")
 
 
 def summary(outcome: Outcome) -> str:
     """Say it all in one line."""
-    badges = _counted(len(outcome.dues), "badge")
-    people = _counted(len({due.award.username for due in outcome.dues}), "person", "people")
+    badges = counted(len(outcome.dues), "badge")
+    people = counted(len({due.award.username for due in outcome.dues}), "person", "people")
     if outcome.awarding:
         text = f"{badges} given to {people}"
     else:
@@ -93,7 +94,3 @@ def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
     for badge, user, earned, because in rows:
         table.add_row(Text(badge, "cyan"), Text(user, "bold"), Text(earned), Text(because, "dim"))
     Console(emoji=False, markup=False).print(table)
-
-
-def _counted(number: int, one: str, more: str | None = None) -> str:
-    return f"{number} {one if number == 1 else more or one + 's'}"

@@ -1,4 +1,4 @@
-"""Single questions that were asked once and may be asked again, for which no tally can tell.
+"""Counts that the database was asked for once, since no running count tells them.
 
 What a question gave the first time is kept, and every message that goes by is counted for it.
 """
@@ -10,8 +10,8 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fedbadges.chronicle import Entry
-from fedbadges.matching import Matcher, values_of
+from fedbadges.replay.chronicle import Entry
+from fedbadges.replay.matching import Matcher, values_of
 from fedbadges.rules.filters import FilledFilter
 
 #: The keys of filters, the more telling the earlier.
@@ -19,7 +19,7 @@ _TELLING = ("users", "packages", "agents", "topics", "categories")
 
 
 @dataclass(eq=False)
-class Watch:
+class AskedCount:
     """The count of one filled filter; ``passes`` tells whether a message counts at all."""
 
     matcher: Matcher
@@ -32,18 +32,18 @@ class Watch:
             self.count += 1
 
 
-class Watches:
-    """All that are watched, found by what a message has."""
+class AskedCounts:
+    """All that were asked for, found by what a message has."""
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, Watch] = {}
-        self._by_value: dict[tuple[str, str], list[Watch]] = defaultdict(list)
-        self._always: list[Watch] = []
+        self._known: dict[Hashable, AskedCount] = {}
+        self._by_value: dict[tuple[str, str], list[AskedCount]] = defaultdict(list)
+        self._always: list[AskedCount] = []
 
     def count(self, question: Hashable) -> int | None:
-        """Give the count of a question; None if it is not watched."""
-        watch = self._known.get(question)
-        return None if watch is None else watch.count
+        """Give the count of a question; None if nobody asked for it."""
+        asked = self._known.get(question)
+        return None if asked is None else asked.count
 
     def add(
         self,
@@ -52,23 +52,23 @@ class Watches:
         passes: Callable[[Any], bool] | None,
         count: int,
     ) -> None:
-        """Watch a question from now on, which is at this count."""
-        watch = self._known[question] = Watch(Matcher(filled), passes, count)
+        """Keep the count of a question from now on, which is at this one."""
+        asked = self._known[question] = AskedCount(Matcher(filled), passes, count)
         lists = dict(filled.lists)
         kind = next((kind for kind in _TELLING if kind in lists), None)
         if kind is None:
-            self._always.append(watch)
+            self._always.append(asked)
             return
         for value in lists[kind]:
-            self._by_value[kind, value].append(watch)
+            self._by_value[kind, value].append(asked)
 
     def see(self, entry: Entry) -> None:
         """Count a message for every question that it answers."""
         if self._known:
-            for watch in set(self._concerned(entry)):
-                watch.see(entry)
+            for asked in set(self._concerned(entry)):
+                asked.see(entry)
 
-    def _concerned(self, entry: Entry) -> Iterator[Watch]:
+    def _concerned(self, entry: Entry) -> Iterator[AskedCount]:
         yield from self._always
         for kind in _TELLING:
             for value in values_of(entry, kind):

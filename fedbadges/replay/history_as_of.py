@@ -7,29 +7,29 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from fedbadges.chronicle import Chronicle, Entry
 from fedbadges.databases import asking, engine, reader, reading_all
+from fedbadges.datanommer import PastMessages
 from fedbadges.evaluation import Test, evaluate, passing
-from fedbadges.forms import Form, asks_for_own_topic, form_of
-from fedbadges.history import PastMessages
-from fedbadges.matching import Matcher
 from fedbadges.messages import Message
 from fedbadges.once import Throttle
 from fedbadges.query import UnreadMessage
 from fedbadges.questions import Numbers, prepare
+from fedbadges.replay.asked_counts import AskedCounts
+from fedbadges.replay.chronicle import Chronicle, Entry
+from fedbadges.replay.filter_forms import Form, asks_for_own_topic, form_of
+from fedbadges.replay.matching import Matcher
+from fedbadges.replay.running_counts import Passes, RunningCount, RunningCounts, Scope
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
-from fedbadges.running import Passes, Scope, Tallies, Tally
 from fedbadges.settings import Settings
-from fedbadges.watches import Watches
 
 _NAME = "datanommer"
 
 
-class Hindsight:
+class HistoryAsOf:
     """Answers as the history did when the message that was seen last was stored.
 
     It takes the place of ``history.History`` behind criteria. Most counts are kept as messages go
@@ -48,22 +48,22 @@ class Hindsight:
     def begin(self, rules: Iterable[Rule]) -> None:
         """Forget all messages, and get ready for what these rules will ask."""
         self._now: Entry | None = None
-        self._tallies = Tallies()
-        self._watches = Watches()
+        self._running = RunningCounts()
+        self._asked_counts = AskedCounts()
         self._behind: dict[datetime.timedelta, _Behind] = {}
-        self._uncounted: list[Tally] = []
+        self._uncounted: list[RunningCount] = []
         self._repeated: set[str] = set()
         scopes: dict[Form, Scope] = defaultdict(Scope)
         for rule in rules:
             for criterion in leaves(rule.criteria):
                 if isinstance(criterion, PastMessages):
                     self._expect(criterion, rule, scopes)
-        self._by_own_id = any("msg_id" in tally.form.open for tally in self._uncounted)
+        self._by_own_id = any("msg_id" in each.form.open for each in self._uncounted)
 
     def is_interested(self, topic: str, category: str) -> bool:
         """Tell whether it must see the messages of this topic and category."""
-        return self._tallies.may_count(topic, category) or any(
-            tally.may_count(topic, category) for tally in self._uncounted
+        return self._running.may_count(topic, category) or any(
+            each.may_count(topic, category) for each in self._uncounted
         )
 
     def look_ahead(self, entries: Sequence[Entry]) -> None:
@@ -74,8 +74,8 @@ class Hindsight:
     def see(self, entry: Entry) -> None:
         """Take up the next message."""
         self._now = entry
-        self._tallies.see(entry)
-        self._watches.see(entry)
+        self._running.see(entry)
+        self._asked_counts.see(entry)
 
     def count(
         self, filled: FilledFilter, enough: int | None = None, message: Message | None = None
@@ -124,12 +124,12 @@ class Hindsight:
         scope = scopes[form]
         scope.add(rule, own_topic=asks_for_own_topic(criterion.filter))
         if not form.countable or (passes is None and test is not None):
-            self._uncounted.append(Tally(form, scope))
+            self._uncounted.append(RunningCount(form, scope))
             return
-        self._tallies.add(form, scope, passes)
+        self._running.add(form, scope, passes)
         if form.age is not None:
             behind = self._behind.setdefault(form.age, _Behind(self._chronicle, form.age))
-            behind.tallies.add(form, scope, passes)
+            behind.running.add(form, scope, passes)
 
     def _passes(self, expression: Expression) -> Passes | None:
         """Give an operation's test, if it is the same for all messages."""
@@ -141,7 +141,7 @@ class Hindsight:
     def _told(self, filled: FilledFilter, test: str | None) -> int | None:
         """Count by what has been seen; None where that does not tell."""
         now = self._present.timestamp
-        found = self._tallies.count(filled, now, test)
+        found = self._running.count(filled, now, test)
         if found is None:
             return None
         count, age = found
@@ -149,7 +149,7 @@ class Hindsight:
             return count
         behind = self._behind[age]
         behind.advance(now)
-        earlier = behind.tallies.count(filled, now, test)
+        earlier = behind.running.count(filled, now, test)
         return None if earlier is None else count - earlier[0]
 
     def _asked(self, filled: FilledFilter, passes: Passes | None, about: str | None) -> int:
@@ -160,12 +160,12 @@ class Hindsight:
             return int(counts and (passes is None or passes(present)))
         once = filled.sliding or filled.msg_id is not None
         question = (filled.lists, filled.start, filled.end, about)
-        known = None if once else self._watches.count(question)
+        known = None if once else self._asked_counts.count(question)
         if known is not None:
             return known
         count = self._count(filled, passes)
         if not once:
-            self._watches.add(question, filled, passes, count)
+            self._asked_counts.add(question, filled, passes, count)
         return count
 
     def _is_only(self, present: Entry, msg_id: str) -> bool:
@@ -188,7 +188,7 @@ class _Behind:
     """Goes over the history once more, an age behind: what it has seen is too long ago to count."""
 
     def __init__(self, chronicle: Chronicle, age: datetime.timedelta) -> None:
-        self.tallies = Tallies()
+        self.running = RunningCounts()
         self._chronicle = chronicle
         self._age = age
         self._portions = chronicle.heads()
@@ -203,12 +203,12 @@ class _Behind:
             return
         while self._read < start or self._entries:
             while self._entries and self._entries[0].timestamp < start:
-                self.tallies.see(self._entries.popleft())
+                self.running.see(self._entries.popleft())
             if self._entries or self._read >= start:
                 return
             heads = next(self._portions, [])
             if not heads:
                 return
             self._read = heads[-1].timestamp
-            wanted = [each for each in heads if self.tallies.may_count(each.topic, each.category)]
+            wanted = [each for each in heads if self.running.may_count(each.topic, each.category)]
             self._entries.extend(self._chronicle.entries(wanted))

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from fedbadges.cli.parts import (
+from fedbadges.cli.judged_parts import (
     NO,
     UNASKED,
     YES,
@@ -18,7 +18,7 @@ from fedbadges.cli.parts import (
     short,
     words_of_stumble,
 )
-from fedbadges.cli.trees import Branch
+from fedbadges.cli.text_trees import Branch
 from fedbadges.explanation import Account, Candidate, Explanation, Verdict
 from fedbadges.messages import Message
 from fedbadges.rules.recipients import MOST_CANDIDATES, Found

@@ -11,6 +11,7 @@ import click
 
 from fedbadges.cli.checks.findings import ERROR, WARNING, Finding
 from fedbadges.rules.problems import printable
+from fedbadges.words import counted
 
 
 @dataclass
@@ -129,8 +130,3 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def counted(number: int, what: str) -> str:
-    """Say how many there are."""
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fedbadges.cli.reports import counted
 from fedbadges.rules.problems import Place, Problem, printable
+from fedbadges.words import counted
 
 if TYPE_CHECKING:
     from fedbadges.ruletests.outcomes import Difference, Outcome
@@ -96,7 +96,7 @@ def as_json(results: Results) -> None:
 
 
 #: How results are shown, by what ``--format`` says.
-FORMS: Mapping[str, Callable[[Results], None]] = {"text": as_text, "json": as_json}
+FORMATS: Mapping[str, Callable[[Results], None]] = {"text": as_text, "json": as_json}
 
 
 def _lines(results: Results) -> Iterator[_Line]:

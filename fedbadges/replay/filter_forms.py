@@ -10,8 +10,8 @@ import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from fedbadges.matching import MANY, ONE_OF_EACH
 from fedbadges.messages import Message
+from fedbadges.replay.matching import MANY, ONE_OF_EACH
 from fedbadges.rules.filters import (
     TIME_KEYS,
     Entry,
@@ -44,7 +44,7 @@ class Form:
 
     @property
     def countable(self) -> bool:
-        """Whether a tally can count for it."""
+        """Whether a running count can tell what is asked."""
         return all(key in ONE_OF_EACH or key in MANY for key in self.open)
 
     def key(self) -> FormKey:

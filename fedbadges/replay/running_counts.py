@@ -1,6 +1,6 @@
 """Running counts of the messages that have gone by, for everybody whom a rule may ask about.
 
-A tally counts the messages that have the fixed values of a form, by what they have in place of its
+Each is of the messages that have the fixed values of a form, by what they have in place of its
 open ones. So it grows with the number of different people, packages and so on, not of messages.
 """
 
@@ -13,15 +13,15 @@ from collections.abc import Callable
 from typing import Any
 
 from fedbadges.bounded import Bounded
-from fedbadges.chronicle import Entry
-from fedbadges.forms import Form, FormKey, keys_of
-from fedbadges.matching import MANY, Matcher, values_of
 from fedbadges.messages import Message
+from fedbadges.replay.chronicle import Entry
+from fedbadges.replay.filter_forms import Form, FormKey, keys_of
+from fedbadges.replay.matching import MANY, Matcher, values_of
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 
-#: Of how many topics it is remembered which tallies they concern.
+#: Of how many topics it is remembered which counts they concern.
 _MOST_TOPICS = 10_000
 
 Passes = Callable[[Any], bool]
@@ -50,7 +50,7 @@ class Scope:
         return self._known[topic]
 
 
-class Tally:
+class RunningCount:
     """Counts for one form; ``passes`` tells whether a message counts at all."""
 
     def __init__(self, form: Form, scope: Scope, passes: Passes | None = None) -> None:
@@ -98,20 +98,20 @@ class Tally:
         return sum(found.values())
 
 
-class Tallies:
-    """The tallies of several forms, and which of them a message or a question is for."""
+class RunningCounts:
+    """The running counts of several forms, and which of them a message or a question is for."""
 
     def __init__(self) -> None:
-        self._tallies: dict[FormKey, Tally] = {}
+        self._running: dict[FormKey, RunningCount] = {}
         self._masks: dict[tuple[str, ...], dict[frozenset[str], None]] = defaultdict(dict)
-        self._concerned: Bounded[tuple[str, str], tuple[Tally, ...]] = Bounded(_MOST_TOPICS)
+        self._concerned: Bounded[tuple[str, str], tuple[RunningCount, ...]] = Bounded(_MOST_TOPICS)
 
     def add(self, form: Form, scope: Scope, passes: Passes | None) -> None:
         """Take up a form that is countable, unless it is there."""
         key = form.key()
-        if key in self._tallies:
+        if key in self._running:
             return
-        self._tallies[key] = Tally(form, scope, passes)
+        self._running[key] = RunningCount(form, scope, passes)
         keys = tuple(sorted((*dict(form.fixed.lists), *form.open)))
         self._masks[keys][frozenset(form.open)] = None
 
@@ -121,29 +121,29 @@ class Tallies:
 
     def see(self, entry: Entry) -> None:
         """Count a message."""
-        for tally in self._for(entry.topic, entry.category):
-            tally.add(entry)
+        for running in self._for(entry.topic, entry.category):
+            running.add(entry)
 
     def count(
         self, filled: FilledFilter, now: datetime.datetime, test: str | None
     ) -> tuple[int, datetime.timedelta | None] | None:
         """Count for a filled filter, and give how far it looks back from ``now``, if it does.
 
-        All that were seen are counted, however long ago. None where no tally can tell.
+        All that were seen are counted, however long ago. None where none can tell.
         """
         keys = tuple(key for key, _ in filled.lists)
         for key in keys_of(filled, self._masks.get(keys, ()), now, test):
-            tally = self._tallies.get(key)
-            count = None if tally is None else tally.count(filled)
-            if tally is not None and count is not None:
-                return count, tally.form.age
+            running = self._running.get(key)
+            count = None if running is None else running.count(filled)
+            if running is not None and count is not None:
+                return count, running.form.age
         return None
 
-    def _for(self, topic: str, category: str) -> tuple[Tally, ...]:
+    def _for(self, topic: str, category: str) -> tuple[RunningCount, ...]:
         known = self._concerned.get((topic, category))
         if known is None:
             known = tuple(
-                tally for tally in self._tallies.values() if tally.may_count(topic, category)
+                running for running in self._running.values() if running.may_count(topic, category)
             )
             self._concerned[topic, category] = known
         return known

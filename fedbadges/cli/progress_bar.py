@@ -1,0 +1,63 @@
+"""A bar that shows how far long work is, for somebody who watches a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+T = TypeVar("T")
+
+
+@contextmanager
+def advancing(items: Sequence[T], what: str) -> Iterator[Iterable[T]]:
+    """Give the items, and show on standard error how many of them are left."""
+    if not sys.stderr.isatty():
+        yield items
+        return
+    # Not at the top: it is slow, and for people only.
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        yield progress.track(items, description=what)
+
+
+@contextmanager
+def following(what: str, reached: Callable[[], tuple[int, int]]) -> Iterator[None]:
+    """Show on standard error how far work is that goes on by itself.
+
+    ``reached`` gives how much is done and how much there is in all, 0 while nobody knows.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    class Following(Progress):
+        def get_renderables(self) -> Iterable[RenderableType]:
+            done, total = reached()
+            for task in self.task_ids:
+                self.update(task, completed=done, total=total or None)
+            return super().get_renderables()
+
+    with Following(console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(what, total=None)
+        yield
+
+
+@contextmanager
+def waiting(what: str, shown: bool = True) -> Iterator[None]:
+    """Show on standard error what is waited for, of which nobody knows how much is left."""
+    if not shown or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
