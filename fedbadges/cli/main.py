@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import sys
 import warnings
@@ -71,6 +72,9 @@ def main() -> None:
     if not sys.warnoptions:
         # They are about the libraries' own code.
         warnings.simplefilter("ignore")
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # A terminal that is not of UTF-8 shows names as well as it can.
+        sys.stdout.reconfigure(errors="replace")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     # Its warnings are about its own defaults.
     logging.getLogger("fedmsg").setLevel(logging.CRITICAL)

@@ -55,6 +55,20 @@ def test_a_full_disk_below_standard_output_is_one_line() -> None:
     assert done.stderr == "Not all could be written: No space left on device\n"
 
 
+def test_names_that_the_terminal_cannot_show_do_not_end_a_command(tmp_path: Path) -> None:
+    (tmp_path / "日本.yml").touch()
+    done = subprocess.run(
+        [COMMAND, "check", "."],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout.split(":")[0]) == (1, "??.yml")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_are_told_how_to_complete(shell: str) -> None:
     words = {"COMP_WORDS": "fedbadges che", "COMP_CWORD": "1"}
