@@ -109,10 +109,22 @@ def not_held(dues: Iterable[Due], tahrir: Tahrir) -> list[Due]:
 
 
 def portions(items: Iterable[T]) -> Iterator[list[T]]:
-    """Give the items in lists of those that are worked on together, as they come."""
+    """Give the items in lists of those that are worked on together, as they come.
+
+    With Ctrl-C, those that have come are given first, and then it is raised.
+    """
     portion: list[T] = []
     begun = time.monotonic()
-    for item in items:
+    rest = iter(items)
+    while True:
+        try:
+            item = next(rest)
+        except StopIteration:
+            break
+        except KeyboardInterrupt:
+            if portion:
+                yield portion
+            raise
         portion.append(item)
         if len(portion) == _TOGETHER or time.monotonic() - begun > _LONGEST:
             yield portion

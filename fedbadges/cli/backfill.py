@@ -32,7 +32,8 @@ Examples:
 
 \b
 Exit codes: 0 if all went well, whoever gets something; 1 if tahrir refused
-some awards, or it was stopped; 2 if the command cannot run.
+some awards, or it was stopped; 2 if the command cannot run, or was stopped
+before anything was found.
 """
 
 #: Seconds to let the bus have what is to be said.

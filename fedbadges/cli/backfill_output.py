@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from fedbadges.backfill import Due, Outcome
+from fedbadges.cli.columns import padded, width_of
 from fedbadges.rules.problems import printable
 from fedbadges.words import counted
 
@@ -44,9 +45,9 @@ def as_text(outcome: Outcome) -> None:
     if sys.stdout.isatty():
         _print_table(rows)
         return
-    widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(_HEADINGS, *rows, strict=True)]
     for row in (_HEADINGS, *rows):
-        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        cells = (padded(text, width) for text, width in zip(row, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
 
 

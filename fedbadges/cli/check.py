@@ -91,23 +91,15 @@ class _Deployment:
         from fedbadges.backends import load_backends
         from fedbadges.cli.checks.run import Checks
         from fedbadges.cli.checks.stale import Topics
-        from fedbadges.cli.configuration import configured_settings, no_settings
+        from fedbadges.cli.configuration import checked_url, configured_settings, no_settings
 
-        changes = {_URL: self._url()} if self.history_url else {}
+        url = self.history_url
+        changes = {_URL: checked_url("--history-url", url)} if url else {}
         configured = self.config is not None or (self.history and not self.history_url)
         settings = configured_settings(self.config, changes) if configured else no_settings(changes)
         asked = self.history or self.history_url
         topics = Topics(settings.history_url) if asked else None
         return Checks(load_backends(settings), settings, configured, topics)
-
-    def _url(self) -> str | None:
-        from fedbadges.databases import parse_url
-
-        try:
-            parse_url(self.history_url or "")
-        except ValueError as error:
-            raise CannotRun([f"--history-url: {error}"]) from None
-        return self.history_url
 
 
 def _check(

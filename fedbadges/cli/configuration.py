@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import fedmsg.config
 
 from fedbadges.cli.failures import CannotRun
+from fedbadges.databases import parse_url
 from fedbadges.settings import Settings, SettingsError, read_settings
 
 _GLOBAL = "badges_global"
 _ISSUER = ("issuer_origin", "issuer_name", "issuer_org", "issuer_contact")
+
+_READ_FROM = (
+    "It is read from /etc/fedmsg.d, ~/.fedmsg.d and ./fedmsg.d; --config FILE reads one file only"
+)
 
 #: What must be set, and is not used where nothing is awarded.
 _NOBODYS: Mapping[str, Any] = {
@@ -35,7 +41,10 @@ def fedmsg_configuration(filename: str | None) -> dict[str, Any]:
                 filenames=[filename] if filename else None, invalidate_cache=True
             )
     except Exception as error:  # the files are programs
-        raise CannotRun([f"fedmsg cannot use its configuration: {_words(error)}"]) from error
+        lines = [f"fedmsg cannot use its configuration: {_words(error)}"]
+        if filename is None:
+            lines.append(_READ_FROM)
+        raise CannotRun(lines) from error
     return config
 
 
@@ -64,6 +73,22 @@ def no_settings(changes: Mapping[str, Any], *, tahrir_url: str | None = None) ->
     CannotRun, with everything that is wrong.
     """
     return _read({**_NOBODYS, **changes}, tahrir_url)
+
+
+def checked_url(option: str, text: str) -> str:
+    """Give the database URL that an option has; raises CannotRun where it is none.
+
+    Nor may it name a file that is not there yet, since SQLite would make it, empty.
+    """
+    try:
+        url = parse_url(text)
+    except ValueError as error:
+        raise CannotRun([f"{option}: {error}"]) from None
+    if url.get_backend_name() == "sqlite" and url.database and ":" not in url.database:
+        file = Path(url.database)
+        if file.parent.is_dir() and not file.exists():
+            raise CannotRun([f"{option}: there is no file {url.database!r}"])
+    return text
 
 
 def _read(config: dict[str, Any], tahrir_url: str | None) -> Settings:

@@ -80,13 +80,18 @@ class Deployment:
     @cached_property
     def settings(self) -> Settings:
         """Read and check the configuration; raises CannotRun, with everything that is wrong."""
-        from fedbadges.cli.configuration import configured_settings
+        from fedbadges.cli.configuration import checked_url, configured_settings
 
-        changes = {RULES: self.rules_directory, HISTORY: self.history_url}
+        history, tahrir = self.history_url, self.tahrir_url
+        if history is not None:
+            checked_url("--history-url", history)
+        if tahrir is not None:
+            checked_url("--tahrir-url", tahrir)
+        changes = {RULES: self.rules_directory, HISTORY: history}
         return configured_settings(
             self.config,
             {key: value for key, value in changes.items() if value is not None},
-            tahrir_url=self.tahrir_url,
+            tahrir_url=tahrir,
             unneeded=self.unneeded,
         )
 

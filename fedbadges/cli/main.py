@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import sys
 import warnings
+from typing import Any
 
 import click
 
@@ -12,6 +15,7 @@ from fedbadges.cli.backfill import backfill
 from fedbadges.cli.by_hand import award, revoke
 from fedbadges.cli.check import check
 from fedbadges.cli.explain import explain
+from fedbadges.cli.failures import CannotRun
 from fedbadges.cli.preview import preview
 from fedbadges.cli.progress import progress
 from fedbadges.cli.schema import schema
@@ -37,14 +41,40 @@ Results go to standard output, everything else to standard error. Exit codes:
 Completion, for bash: eval "$(_FEDBADGES_COMPLETE=bash_source fedbadges)"
 """
 
+#: What a system says where there is no room for more.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
-@click.group("fedbadges", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """Commands that end with a line, and not with a traceback, wherever they are interrupted."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; raises CannotRun for Ctrl-C before it had anything to show."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise CannotRun(["Stopped"]) from None
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise CannotRun([f"Not all could be written: {error.strerror}"]) from None
+
+
+@click.group(
+    "fedbadges",
+    cls=_Commands,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="fedbadges")
 def main() -> None:
     """Write the rules by which badges are awarded, and see what they do."""
     if not sys.warnoptions:
         # They are about the libraries' own code.
         warnings.simplefilter("ignore")
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # A terminal that is not of UTF-8 shows names as well as it can.
+        sys.stdout.reconfigure(errors="replace")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     # Its warnings are about its own defaults.
     logging.getLogger("fedmsg").setLevel(logging.CRITICAL)

@@ -351,6 +351,26 @@ def test_a_daemon_that_gives_the_same_meanwhile_is_no_trouble(
     assert len(done.stdout.splitlines()) == (ours + 1 if ours else 0)
 
 
+def test_ctrl_c_while_the_history_is_read_gives_what_was_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due_of, calls = backfill.due_of, []
+
+    def press(*arguments: Any) -> backfill.Due:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return due_of(*arguments)
+
+    monkeypatch.setattr(backfill, "due_of", press)
+
+    done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
+
+    assert done.exit_code == 1
+    assert done.stderr == "Stopped: 2 badges given to 1 person, and not all was looked at\n"
+    assert len(contents(settings)["awards"]) == 2
+
+
 def test_ctrl_c_before_anything_was_found(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from support.builders import make_config, statements
 from support.bus import fedmsg_body
 from support.command import fedbadges
@@ -157,12 +156,13 @@ def test_the_history_is_that_of_the_configuration(
         ("mysql://a/b", "--history-url: 'mysql' is neither postgresql nor sqlite"),
         ("postgresql://me:secret@127.0.0.1:1/d", "datanommer: connection to server at"),
         ("sqlite:///{directory}/empty.db", "datanommer: no such table: messages"),
+        ("sqlite:///{directory}/none.db", "--history-url: there is no file"),
         ("sqlite:///{directory}/nowhere/d.db", "datanommer: unable to open database file"),
     ],
 )
 def test_a_history_that_cannot_be_asked(tmp_path: Path, url: str, expected: str) -> None:
     (tmp_path / "rule.yml").write_text(complete(THIS_TOPIC))
-    sa.create_engine(f"sqlite:///{tmp_path}/empty.db").dispose()
+    (tmp_path / "empty.db").touch()
 
     done = fedbadges(
         "check", "--history-url", url.format(directory=tmp_path), tmp_path / "rule.yml"

@@ -33,6 +33,42 @@ def test_a_command_that_does_not_exist_cannot_run() -> None:
     assert (done.exit_code, done.stdout) == (2, "")
 
 
+def test_ctrl_c_before_there_is_anything_to_show_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def pressed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main.commands["preview"], "callback", pressed)
+    done = fedbadges("preview", "scribe")
+
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", "Stopped\n")
+
+
+def test_a_full_disk_below_standard_output_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [COMMAND, "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert done.returncode == 2
+    assert done.stderr == "Not all could be written: No space left on device\n"
+
+
+def test_names_that_the_terminal_cannot_show_do_not_end_a_command(tmp_path: Path) -> None:
+    (tmp_path / "日本.yml").touch()
+    done = subprocess.run(
+        [COMMAND, "check", "."],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout.split(":")[0]) == (1, "??.yml")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_are_told_how_to_complete(shell: str) -> None:
     words = {"COMP_WORDS": "fedbadges che", "COMP_CWORD": "1"}

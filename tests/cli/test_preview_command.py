@@ -285,6 +285,18 @@ def test_ctrl_c_before_anything_was_found_is_no_good_news(wiki: Databases) -> No
     assert "\nNobody would have it. Only " in done.stdout
 
 
+def test_where_nothing_is_configured_it_says_where_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    done = fedbadges("preview", "scribe")
+
+    assert done.exit_code == 2
+    assert "\nIt is read from /etc/fedmsg.d, ~/.fedmsg.d and ./fedmsg.d; " in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -292,7 +304,9 @@ def test_ctrl_c_before_anything_was_found_is_no_good_news(wiki: Databases) -> No
         (["rules/bad.yml"], "rules/bad.yml:1:1: the file is empty; a rule is a mapping\n"),
         (["--html", "no/page.html", "scribe"], "--html: there is no directory 'no'\n"),
         (["--html", "/dev/full", "scribe"], "--html: /dev/full cannot be written: No space "),
-        (["--history-url", "sqlite:///none.db", "scribe"], "datanommer: no such table: messages\n"),
+        (["--history-url", "sqlite:///no.db", "scribe"], "--history-url: there is no file 'no.db'"),
+        (["--tahrir-url", "sqlite:///no.db", "scribe"], "--tahrir-url: there is no file 'no.db'"),
+        (["--history-url", "nonsense", "scribe"], "--history-url: not a database URL\n"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
@@ -306,6 +320,7 @@ def test_what_cannot_be_done_is_one_line(
     assert done.exit_code == 2
     assert expected in done.stderr
     assert done.stderr.count("\n") == 1
+    assert not Path("no.db").exists()
 
 
 def test_terminals_get_colours_and_their_width(wiki: Databases) -> None:

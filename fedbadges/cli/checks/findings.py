@@ -13,7 +13,7 @@ WARNING = "warning"
 ERRORS = {
     "mistake": "the daemon does not load the rule",
     "duplicate": "another rule has the badge already",
-    "unreadable": "a file or a directory cannot be read",
+    "unreadable": "a directory cannot be read, or a link leads nowhere",
 }
 
 #: What may be meant so, and probably is not.

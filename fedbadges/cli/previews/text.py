@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
+from fedbadges.cli.columns import padded, width_of
 from fedbadges.cli.previews.counts import Bin, Counts, Threshold, span
 from fedbadges.cli.previews.preview import Earner, Preview
 from fedbadges.rules.problems import printable
@@ -64,11 +65,11 @@ def _titled(title: str, lines: Iterable[Line]) -> Iterator[Line]:
 
 def _earners(earners: Sequence[Earner], limit: int) -> Iterator[Line]:
     first = earners[:limit]
-    longest = max(len(printable(earner.user)) for earner in first)
+    longest = max(width_of(printable(earner.user)) for earner in first)
     for earner in first:
         yield [
             (f"{earner.when:%Y-%m-%d %H:%M}  ", _QUIET),
-            (f"{printable(earner.user):<{longest}}", ""),
+            (padded(printable(earner.user), longest), ""),
             (f"  {printable(earner.topic)}", _QUIET),
         ]
     if len(earners) > limit:
