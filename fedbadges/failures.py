@@ -69,6 +69,9 @@ class Failures:
         """Handle the messages that were set aside; gives those that fail again, with why."""
         again: list[tuple[Path, str]] = []
         for failed in self._state.failed():
+            if failed.body is None:
+                again.append((failed.path, failed.why))
+                continue
             try:
                 handle(failed.body)
             except Exception as error:  # whatever it failed with before

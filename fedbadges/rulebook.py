@@ -24,6 +24,7 @@ from fedbadges.rules.problems import Problem, printable
 from fedbadges.rules.rule import Badge, Rule
 from fedbadges.tahrir import Published
 from fedbadges.trust import Trust
+from fedbadges.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -127,13 +128,13 @@ class RuleBook:
         if self._loaded and not (new or gone or changed or problems != self._problems):
             return
         log.info(
-            "%d rules from %s: %d new, %d changed, %d gone; %d mistakes",
+            "%d rules from %s: %d new, %d changed, %d gone; %s",
             len(good),
             self._directory,
             len(new),
             len(changed),
             len(gone),
-            len(problems),
+            counted(len(problems), "mistake"),
         )
 
 

@@ -34,10 +34,14 @@ _FAILED = "failed"
 
 @dataclass(frozen=True)
 class Failed:
-    """A message that was set aside: its body, and the file that has it."""
+    """A message that was set aside: the file that has it, and its body.
+
+    Where it cannot be read there is no body, but why.
+    """
 
     path: Path
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | None
+    why: str = ""
 
 
 class State:
@@ -133,8 +137,9 @@ class State:
                 body = dict(json.loads(path.read_text(encoding="utf-8"))["message"])
             except (OSError, ValueError, TypeError, KeyError) as error:
                 log.error("%s cannot be read: %s", path, words_of(error))
-                continue
-            yield Failed(path, body)
+                yield Failed(path, None, words_of(error))
+            else:
+                yield Failed(path, body)
 
     def _write(self, path: Path, content: Any) -> bool:
         """Write as a whole or not at all: a crash leaves the file that was there before."""

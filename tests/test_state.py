@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from support.builders import make_message
 
+from fedbadges.failures import Failures
+from fedbadges.ledger import Ledger
 from fedbadges.messages import Message
 from fedbadges.state import State
 
@@ -138,7 +140,7 @@ def test_messages_without_an_id_are_all_kept(state: State) -> None:
     for body in bodies:
         state.set_aside(Message("a.topic", body, 0.0), ValueError("bad"))
 
-    assert [failed.body["msg"]["n"] for failed in state.failed()] == [0, 1, 2]
+    assert [failed.body["msg"]["n"] for failed in state.failed() if failed.body] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("limit", ["MOST_FAILED", "MOST_BYTES"])
@@ -173,9 +175,25 @@ def test_no_message_says_where_it_is_kept(state: State, directory: Path, msg_id:
 def test_a_file_that_is_no_message_does_not_hide_the_others(state: State, directory: Path) -> None:
     (directory / "failed" / "a.json").write_text("garbage")
     (directory / "failed" / "b.json").write_text('{"message": 5}')
-    state.set_aside(make_message(), ValueError("bad"))
+    path = state.set_aside(make_message(), ValueError("bad"))
 
-    assert len(list(state.failed())) == 1
+    found = {failed.path: failed for failed in state.failed()}
+    assert {each.name for each, failed in found.items() if failed.body is None} == {
+        "a.json",
+        "b.json",
+    }
+    assert path is not None
+    assert found[path].body is not None
+
+
+def test_a_file_that_is_no_message_fails_again(state: State, directory: Path) -> None:
+    path = directory / "failed" / "a.json"
+    path.write_text("garbage")
+
+    ((again, why),) = Failures(Ledger(), state).retry(pytest.fail)
+
+    assert (again, "Expecting value" in why) == (path, True)
+    assert path.exists()
 
 
 def test_without_a_directory_nothing_is_kept() -> None:

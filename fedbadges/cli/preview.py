@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fedbadges.cli.deployment import RULES, TAHRIR, Deployment, failing_clearly, with_deployment
-from fedbadges.cli.failures import CANNOT_RUN, GOOD, CannotRun
+from fedbadges.cli.failures import CANNOT_RUN, FOUND, GOOD, CannotRun
 from fedbadges.cli.formats import with_format
 from fedbadges.cli.progress_bar import following
 
@@ -67,9 +67,10 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
         print_preview(found, limit)
     if html is not None:
         _write(html, found)
-    if not found.complete:
-        click.echo("Stopped before the end of the history", err=True)
-    raise SystemExit(GOOD if found.complete or found.earners else CANNOT_RUN)
+    if found.complete:
+        raise SystemExit(GOOD)
+    click.echo("Stopped before the end of the history", err=True)
+    raise SystemExit(FOUND if found.earners else CANNOT_RUN)
 
 
 def _preview(deployment: Deployment, name: str) -> Preview:

@@ -267,7 +267,7 @@ def test_ctrl_c_stops_with_what_was_found_so_far(wiki: Databases) -> None:
 
     done = fedbadges("preview", "--html", "page.html", "scribe")
 
-    assert done.exit_code == 0
+    assert done.exit_code == 1
     assert "\n3 people would have it; the first was alice" in done.stdout
     assert re.search(r" Only \d+ of 16 messages were looked at\.\n", done.stdout)
     assert "were looked at" in Path("page.html").read_text()
