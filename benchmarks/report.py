@@ -120,9 +120,13 @@ def _grid(first: str, second: str, rows: list[tuple[str, str]]) -> str:
 
 
 def write(results: Results, path: Path) -> None:
-    """Write the numbers, without digits that mean nothing."""
-    rounded = {key: float(f"{value:.4g}") for key, value in results.items()}
-    path.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
+    """Write the numbers."""
+    path.write_text(json.dumps(dict(results), indent=2) + "\n", encoding="utf-8")
+
+
+def rounded(results: Results) -> Results:
+    """Leave out digits that mean nothing."""
+    return {key: float(f"{value:.4g}") for key, value in results.items()}
 
 
 def plot(results: Results, sizes: Mapping[str, int], path: Path) -> None:

@@ -98,6 +98,7 @@ def main() -> int:
     good = report.table(results)
     if options.output is not None or not options.quick:
         numbers, plot = _files(options.output)
+        results = dict(report.rounded(results))
         report.write(results, numbers)
         report.plot(results, plan.sizes, plot)
         if options.output is None:
