@@ -31,17 +31,13 @@ def test_a_signal_ends_it_well_and_the_next_start_goes_on_where_it_stopped(
         running.stop(number)
 
         running.start()
-        running.tell(MESSAGES)
-        time.sleep(running.chance.uniform(0.0, 0.5))
-        running.stop(number)
-        unpaid = running.unpaid()
+        running.stop_amid(MESSAGES, number)
+        # Otherwise it was not under load.
+        assert running.unpaid()
 
         running.start()
         running.wait_until_paid()
         running.stop()
-
-        # Otherwise it was not under load.
-        assert unpaid
         running.check()
         running.hub.check_log()
 

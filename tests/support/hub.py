@@ -111,16 +111,15 @@ class Hub:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def exit_code(self) -> int:
-        """Waits until it has ended by itself; returns its exit code."""
+    def exit_code(self, within: float = PATIENCE) -> int:
+        """Waits until it has ended, at most so many seconds; returns its exit code."""
         assert self._process is not None
-        return self._process.wait(PATIENCE)
+        return self._process.wait(within)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ends it by a signal; returns its exit code."""
-        assert self._process is not None
         self.tell(number)
-        return self._process.wait(ENDS_WITHIN)
+        return self.exit_code(ENDS_WITHIN)
 
     def tell(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -12,6 +12,7 @@ from support.bus import Bus
 from support.databases import Databases, Postgresql, awards, create_schemas
 from support.deployment import make_hub, start, started, stop
 from support.history import HistoryWriter
+from support.hub import ENDS_WITHIN
 from support.sizes import SEED
 from support.story import PEOPLE, Story, Told, owed, story_rules
 from support.waiting import eventually
@@ -69,12 +70,22 @@ class Ordeal:
         """Ends the daemon, which must end well and soon, and waits until the bus knows."""
         stop(self.bus, self.hub, number=number)
 
+    def stop_amid(self, count: int, number: signal.Signals) -> None:
+        """Ends the daemon while so many messages arrive: some before that, and most after."""
+        before = self.chance.randrange(count // 10, count // 2)
+        self.tell(before)
+        self.hub.tell(number)
+        deadline = time.monotonic() + ENDS_WITHIN
+        self.tell(count - before)
+        assert self.hub.exit_code(deadline - time.monotonic()) == 0
+        self._wait_until_gone()
+
     def stop_twice(self) -> None:
         """Tells the daemon to stop, and again while it does, and waits until the bus knows."""
         self.hub.tell(signal.SIGTERM)
         time.sleep(0.05)
         self.hub.stop(signal.SIGTERM)
-        eventually(lambda: not self.bus.hubs(), "the hub has left the bus")
+        self._wait_until_gone()
 
     def tell(self, count: int, within: float = 0.0, then: Callable[[], None] | None = None) -> None:
         """Publishes so many messages, evenly within so many seconds, and has them stored.
@@ -124,6 +135,9 @@ class Ordeal:
             for message in self.bus.heard("fedbadges.badge.award")
         )
         assert not [award for award, times in announced.items() if times > 1]
+
+    def _wait_until_gone(self) -> None:
+        eventually(lambda: not self.bus.hubs(), "the hub has left the bus")
 
     def _send(self, told: Told) -> None:
         self.told.append(told)
