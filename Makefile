@@ -22,12 +22,12 @@ demo: venv  ## watch a real fedmsg-hub award badges
 test: .tox/launcher/installed  ## run all tests, on every Python found; TOX_ARGS="-e py311" for one
 	@.tox/launcher/bin/python -m tox $(TOX_ARGS)
 
-# On one Python: what breaks here hardly depends on which.
+# On one Python: what breaks here hardly depends on which. One after the other: they measure.
 FAULTS_ENV = -e $$(.tox/launcher/bin/python -c 'import sys; print("py%d%d" % sys.version_info[:2])')
 
 .PHONY: test-faults
 test-faults: .tox/launcher/installed  ## kill, starve and flood the daemon, in ten minutes
-	@FEDBADGES_FAULTS=full .tox/launcher/bin/python -m tox $(or $(TOX_ARGS),$(FAULTS_ENV)) -- tests/faults
+	@FEDBADGES_FAULTS=full .tox/launcher/bin/python -m tox $(or $(TOX_ARGS),$(FAULTS_ENV)) -- -n 0 tests/faults
 
 .PHONY: bench
 bench: .venv/benchmark  ## measure what messages cost, in minutes and 4 GiB; BENCH_ARGS=--quick

@@ -40,6 +40,7 @@ EXTRAS = {
         "pre-commit >= 4.0",  # runs the hook for repositories of rules
         "pytest >= 9.0",
         "pytest-timeout >= 2.4",
+        "pytest-xdist >= 3.8",  # much of the suite waits for daemons
     ],
     "docs": ["docutils >= 0.22"],
     "bench": [

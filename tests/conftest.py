@@ -7,8 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.databases import KINDS, Databases, Postgresql
 from support.restarts import start  # noqa: F401  a fixture
+
+# The same examples each time, so that a failure is the change's own.
+settings.register_profile(
+    "fedbadges",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("fedbadges")
 
 
 @pytest.fixture(autouse=True)
