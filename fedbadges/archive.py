@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
 from datanommer.models import User, users_assoc_table
-from sqlalchemy import Connection, and_, bindparam, func, select, tuple_
+from sqlalchemy import Connection, Integer, and_, bindparam, func, select, tuple_
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from fedbadges.databases import asking, reader
 from fedbadges.history import CHECKED
@@ -23,13 +25,34 @@ _NAME = "datanommer"
 #: The columns that have a message's signature, each of the name that it has in a message.
 _PROOF = ("crypto", "certificate", "signature")
 
+
+class _Octets(FunctionElement[int]):
+    """``_Octets(column)``: how many bytes a text has."""
+
+    inherit_cache = True
+    type = Integer()
+
+
+@compiles(_Octets, "postgresql")
+def _on_postgresql(element: _Octets, compiler: Any, **options: Any) -> str:
+    # Knows it without reading the text.
+    return f"octet_length({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Octets, "sqlite")
+def _on_sqlite(element: _Octets, compiler: Any, **options: Any) -> str:
+    return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"
+
+
+_SIZE = _Octets(_ROWS.c.msg).label("size")
 _STORED = select(
     _ROWS.c.id,
     func.coalesce(_ROWS.c.msg_id, "").label("msg_id"),
     _ROWS.c.topic,
     _ROWS.c.timestamp,
+    _SIZE,
 )
-_BODIES = select(_ROWS).where(one_of(_ROWS.c.id, listed("numbers"))).order_by(_ROWS.c.id)
+_BODIES = select(_ROWS, _SIZE).where(one_of(_ROWS.c.id, listed("numbers"))).order_by(_ROWS.c.id)
 _NAMES = (
     select(users_assoc_table.c.msg_id, _USERS.c.name)
     .join(_USERS, _USERS.c.id == users_assoc_table.c[0])
@@ -68,17 +91,22 @@ _LATEST = (
 
 
 class Stored(NamedTuple):
-    """Which message a row has: its number there, and when it was sent, in seconds since 1970."""
+    """Which message a row has: its number there, and when it was sent, in seconds since 1970.
+
+    ``size`` is that of its content, in bytes of JSON.
+    """
 
     number: int
     msg_id: str
     topic: str
     sent: float
+    size: int
 
 
 class Archived(NamedTuple):
     """A message as it was sent, as far as datanommer knows, and the users it has for it.
 
+    ``size`` is that of its content, in bytes of JSON.
     ``proof`` is what datanommer has of its signature; ``checked`` says that the daemon itself
     stored it, when it had checked that.
     """
@@ -86,6 +114,7 @@ class Archived(NamedTuple):
     number: int
     body: dict[str, Any]
     users: frozenset[str]
+    size: int
     proof: dict[str, str]
     checked: bool
 
@@ -143,6 +172,7 @@ class Archive:
                 number,
                 body_of(row, row.msg),
                 frozenset(users[number]),
+                row.size,
                 {field: text for field in _PROOF if (text := getattr(row, field))},
                 row.source_name == CHECKED,
             )
@@ -171,7 +201,7 @@ def _stored(
     connection: Connection, asked: Any, parameters: Mapping[str, Any] | None = None
 ) -> list[Stored]:
     return [
-        Stored(row.id, row.msg_id, row.topic, _seconds(row.timestamp))
+        Stored(row.id, row.msg_id, row.topic, _seconds(row.timestamp), row.size)
         for row in connection.execute(asked, parameters)
     ]
 

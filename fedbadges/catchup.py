@@ -25,9 +25,11 @@ from fedbadges.words import kind_of, moment, words_of
 
 log = logging.getLogger(__name__)
 
-#: How many messages are looked at at once, and how many are read: each may be large.
+#: How many messages are looked at at once; how many are read at once, and how large these are
+#: together at most, in bytes of JSON, where it is more than one.
 _PORTION = 500
 _BODIES = 100
+_MOST_BYTES = 8_000_000
 
 #: How many messages are remembered that were passed over; looking at one again changes nothing.
 _MOST_PASSED_OVER = 100_000
@@ -260,7 +262,7 @@ class CatchUp:
 
     def _take(self, rows: Iterable[Stored]) -> tuple[int, list[int]]:
         """Handle those that did not come; tells how many, and the numbers of those in hand."""
-        missing: list[int] = []
+        missing: list[Stored] = []
         in_hand: list[int] = []
         taken = 0
         for row in rows:
@@ -272,9 +274,8 @@ class CatchUp:
             if held:
                 in_hand.append(row.number)
             elif not known:
-                missing.append(row.number)
-        for start in range(0, len(missing), _BODIES):
-            numbers = missing[start : start + _BODIES]
+                missing.append(row)
+        for numbers in _portions(missing):
             found = self._patience.insist(partial(self._archive.messages, numbers))
             taken += self._hand_in(found)
         return taken, in_hand
@@ -306,6 +307,20 @@ class CatchUp:
         until = self._until if oldest is None else min(self._until, oldest)
         # Senders may say anything.
         return max(until, 0.0)
+
+
+def _portions(rows: Iterable[Stored]) -> Iterator[list[int]]:
+    """Give the numbers of messages, so many at once as may be read at once."""
+    portion: list[int] = []
+    size = 0
+    for row in rows:
+        size += row.size
+        if portion and (len(portion) == _BODIES or size > _MOST_BYTES):
+            yield portion
+            portion, size = [], row.size
+        portion.append(row.number)
+    if portion:
+        yield portion
 
 
 class _Marks:

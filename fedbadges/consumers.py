@@ -12,6 +12,7 @@ from fedmsg.consumers import FedmsgConsumer
 from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
 
+from fedbadges.backlog import SIZE, Backlog, size_of
 from fedbadges.daemon import Daemon
 from fedbadges.failures import CannotStart
 from fedbadges.hub_signals import heed_signals
@@ -48,6 +49,8 @@ class FedoraBadgesConsumer(FedmsgConsumer):
     def __init__(self, hub: Any) -> None:
         self._daemon: Daemon | None = None
         self._gate: Gate | None = None
+        # Of the message that the reactor's thread is at.
+        self._size = 0
         if not hub.config.get(self.config_key, False):
             super().__init__(hub)
             return
@@ -70,6 +73,16 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         reactor.callWhenRunning(heed_signals, self._end)
 
     @property
+    def incoming(self) -> Backlog:
+        """The messages that wait for a worker."""
+        return self._incoming
+
+    @incoming.setter
+    def incoming(self, _: object) -> None:
+        # The hub's base class would have one that does not know how large it is.
+        self._incoming = Backlog()
+
+    @property
     def prepared(self) -> Future[None] | None:
         """Becomes done when awards can be given; None if that will never be."""
         return None if self._daemon is None else self._daemon.prepared
@@ -90,7 +103,7 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         In blocking mode, raises NotHandled where the message is to be handed over again.
         """
         if self._daemon is not None:
-            self._daemon.handle(message.get("body"), wait=self.blocking_mode)
+            self._daemon.handle(message.get("body"), size=size_of(message), wait=self.blocking_mode)
 
     def _do_work(self, message: Any) -> Any:
         """Handle one message, and what was put off where it was the last; called by the hub."""
@@ -119,9 +132,16 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         finally:  # where others in the hub stumble, too
             self._hurry()
 
+    def _consume_json(self, message: Any) -> Any:
+        self._size = len(message.body)
+        return super()._consume_json(message)
+
     def _consume(self, message: Any) -> Any:
+        size, self._size = self._size, 0
         if self._overflows():
             return None
+        if size:
+            message[SIZE] = size
         if self._gate is None:
             return super()._consume(message)
         # Past fedmsg, which would check a first time, in the reactor's thread.
@@ -130,7 +150,7 @@ class FedoraBadgesConsumer(FedmsgConsumer):
     def _overflows(self) -> bool:
         if self._daemon is None or self.blocking_mode:
             return False
-        return self._daemon.overflows(self.incoming.qsize())
+        return self._daemon.overflows(self.incoming.qsize(), self.incoming.size)
 
     def _heed(self, message: Any) -> Any:
         """Handle one message if it is to be heeded; gives whether that is done with."""

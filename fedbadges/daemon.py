@@ -43,6 +43,10 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks whether something hangs.
 _PAUSE = 0.1
 
+#: How large the messages in memory are together at most, in characters of JSON. Python needs a few
+#: times as much for what is in them.
+_MOST_CHARACTERS = 32_000_000
+
 
 class Daemon:
     """Takes messages and awards badges.
@@ -140,13 +144,13 @@ class Daemon:
             target=self._prepare_patiently, name="fedbadges-start", daemon=True
         ).start()
 
-    def handle(self, body: Any, *, wait: bool = False) -> None:
-        """Handle what came from the bus.
+    def handle(self, body: Any, *, size: int = 0, wait: bool = False) -> None:
+        """Handle what came from the bus; ``size`` is how large its JSON was, in characters.
 
         Gives back control while the message waits for datanommer, unless ``wait`` says otherwise.
         Raises NotHandled with ``wait`` only, and nothing without: what went wrong is logged.
         """
-        message = parse_message(body)
+        message = parse_message(body, size=size)
         if message is None:
             log.debug("Not a message with a topic: passed over")
             return
@@ -178,21 +182,25 @@ class Daemon:
         """Say what it is doing, as plain values; takes a second at most."""
         return self._reporter.report()
 
-    def overflows(self, waiting: int) -> bool:
-        """Tell whether a message is not to wait in memory, where so many do, but caught up later.
+    def overflows(self, waiting: int, size: int = 0) -> bool:
+        """Tell whether a message is not to wait in memory, but caught up later.
 
-        Those are added that wait for datanommer.
+        ``waiting`` messages do so already, and they have ``size`` characters of JSON together.
+        Those are added that wait for datanommer, and the size of all that are in hand.
         Where nobody else stores messages, all of them wait in memory.
         """
         if self._settings.record_messages:
             return False
         waiting += self._waiting.undecided()
-        if waiting < self._settings.backlog_limit:
+        size += self._ledger.size
+        if waiting < self._settings.backlog_limit and size < _MOST_CHARACTERS:
             return False
         if not self._overflown:
             self._overflown = True
             log.warning(
-                "%d messages wait; those that come now are caught up from datanommer", waiting
+                "%d messages of %d MB wait; those that come now are caught up from datanommer",
+                waiting,
+                size // 1_000_000,
             )
         self._catchup.soon()
         return True
@@ -305,7 +313,7 @@ class Daemon:
         """Handle messages that the bus did not bring."""
         batch = []
         for each in archived:
-            message = parse_message(each.body, each.users)
+            message = parse_message(each.body, each.users, each.size)
             if message is None:
                 continue
             self._ledger.begin(message)

@@ -21,6 +21,8 @@ class Ledger:
     def __init__(self) -> None:
         #: How many messages were done with, by now.
         self.handled = 0
+        #: How large the messages in hand are together, in characters of JSON.
+        self.size = 0
         self._lock = threading.Lock()
         self._in_hand: dict[Message, None] = {}
         self._pending: Counter[int] = Counter()
@@ -34,6 +36,7 @@ class Ledger:
         key = _key_of(message)
         with self._lock:
             self._in_hand[message] = None
+            self.size += message.size
             self._pending[key] += 1
             self._seen[key] = None
             self._owed.pop(key, None)
@@ -93,6 +96,7 @@ class Ledger:
         if message not in self._in_hand:
             return
         del self._in_hand[message]
+        self.size -= message.size
         key = _key_of(message)
         self._pending[key] -= 1
         if not self._pending[key]:

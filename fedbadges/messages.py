@@ -17,14 +17,16 @@ class Message:
 
     ``body`` is the whole message as sent, for rules to look into; nothing may change it.
     ``received`` is when it came here, in seconds of ``time.monotonic``, ``known_users`` are those
-    whom datanommer has for it, where it comes from there. The rest, which is asked of few messages,
-    is read when it is asked for.
+    whom datanommer has for it, where it comes from there. ``size`` is how large its JSON was, in
+    characters, as far as that is known. The rest, which is asked of few messages, is read when it
+    is asked for.
     """
 
     topic: str
     body: Mapping[str, Any]
     received: float
     known_users: frozenset[str] = frozenset()
+    size: int = 0
 
     @cached_property
     def msg_id(self) -> str | None:
@@ -58,14 +60,16 @@ def category_of(topic: str) -> str:
     return parts[index] if len(parts) > index else "Unclassified"
 
 
-def parse_message(body: Any, known_users: frozenset[str] = frozenset()) -> Message | None:
+def parse_message(
+    body: Any, known_users: frozenset[str] = frozenset(), size: int = 0
+) -> Message | None:
     """Read what came from the bus, or from datanommer; None where it is no message with a topic."""
     if not isinstance(body, Mapping):
         return None
     topic = body.get("topic")
     if not isinstance(topic, str) or not fits_databases(topic):
         return None
-    return Message(topic, body, time.monotonic(), known_users)
+    return Message(topic, body, time.monotonic(), known_users, size)
 
 
 def fits_databases(text: str) -> bool:

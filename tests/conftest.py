@@ -23,6 +23,10 @@ settings.register_profile(
 settings.load_profile("fedbadges")
 
 
+# A shell has what it starts in the background ignore Ctrl-C, and all that this starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
     """Ctrl-C ends the tests, also after a consumer was made in their process."""

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from support.restarts import (
 from support.rules import write_rules
 from support.waiting import eventually
 
+from fedbadges.archive import Archive, Archived
 from fedbadges.databases import engine
 from fedbadges.failures import CannotStart, NotHandled
 from fedbadges.rules.criteria import Unavailable
@@ -251,8 +253,47 @@ def test_what_does_not_fit_into_memory_is_caught_up(
     store_message(database, sent("alice"))
 
     eventually(lambda: held(database, "alice") == [True], "the badge")
-    warnings = [record for record in log.records if "messages wait;" in record.getMessage()]
+    warnings = [
+        record for record in log.records if "wait; those that come now" in record.getMessage()
+    ]
     assert len(warnings) == 1
+
+
+def test_what_is_too_large_to_wait_is_caught_up_too(start: Start, database: Databases) -> None:
+    daemon = start(consume_delay=3600)
+    message = sent("alice")
+
+    assert not daemon.overflows(1, 31_999_999)
+    assert daemon.overflows(1, 32_000_000)
+    daemon.handle(message, size=30_000_000)
+    assert daemon.overflows(1, 2_000_000)
+
+    store_message(database, message)
+    eventually(lambda: not daemon.overflows(1, 2_000_000), "it to be done")
+
+
+def test_large_messages_are_caught_up_a_few_at_once(
+    start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Archive.messages
+    read_at_once: list[int] = []
+
+    def messages(self: Archive, numbers: Sequence[int]) -> list[Archived]:
+        found = read(self, numbers)
+        read_at_once.append(len(found))
+        return found
+
+    monkeypatch.setattr(Archive, "messages", messages)
+    start().stop()
+    for name, size in (("alice", 5), ("bob", 4), ("carol", 3), ("dave", 20), ("erin", 1)):
+        message = sent(name)
+        message["msg"]["text"] = "x" * (size * 1_000_000 - 1_000)
+        store_message(database, message)
+
+    start()
+
+    eventually(lambda: all(held(database, "alice", "bob", "carol", "dave", "erin")), "the badges")
+    assert read_at_once == [1, 2, 1, 1]
 
 
 @pytest.mark.parametrize("record", [True, False])

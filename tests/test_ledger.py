@@ -1,6 +1,7 @@
 """What is in hand, what came, and what is owed."""
 
 import time
+from dataclasses import replace
 
 from support.builders import make_message
 
@@ -25,6 +26,21 @@ def test_what_came_is_known_and_in_hand_until_it_is_done() -> None:
 
     ledger.done(message)
     assert (look(ledger, message), ledger.oldest(), len(ledger)) == ((True, False), None, 0)
+
+
+def test_it_knows_how_large_what_is_in_hand_is() -> None:
+    ledger = Ledger()
+    one, two, three = (replace(sent_at(50, msg_id), size=10) for msg_id in ("one", "two", "three"))
+    for message in (one, two, three):
+        ledger.begin(message)
+    assert ledger.size == 30
+
+    ledger.done(one)
+    ledger.done(one)
+    ledger.give_up(two)
+    assert ledger.size == 10
+    ledger.keep(three)
+    assert ledger.size == 0
 
 
 def test_what_is_forgotten_may_come_again_and_is_not_owed() -> None:

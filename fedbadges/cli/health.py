@@ -37,7 +37,7 @@ def _hindered(report: Mapping[str, Any]) -> Iterator[str]:
     if report["catch_up"]["trouble"]:
         yield f"it cannot catch up: {report['catch_up']['trouble']}"
     if report["overflown"]:
-        yield "more messages wait than 'badges.backlog_limit'; others are put off"
+        yield "messages beyond 'badges.backlog_limit', or too large to wait, are put off"
     if report["bus"]["trouble"]:
         yield f"awards are not on the bus: {report['bus']['trouble']}"
 

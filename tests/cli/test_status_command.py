@@ -82,7 +82,10 @@ def test_json_is_the_report_with_its_problems(tmp_path: Path) -> None:
             "tahrir does not answer: away",
         ),
         ({"signatures": {"checked": True, "trouble": "expired"}}, "nothing is awarded: expired"),
-        ({"overflown": True}, "more messages wait than 'badges.backlog_limit'; others are put off"),
+        (
+            {"overflown": True},
+            "messages beyond 'badges.backlog_limit', or too large to wait, are put off",
+        ),
         ({"bus": {"trouble": "none free", "unsent": 3}}, "awards are not on the bus: none free"),
         (
             {"catch_up": REPORT["catch_up"] | {"trouble": "no table"}},

@@ -99,9 +99,14 @@ class Ordeal:
                 then()
             time.sleep(max(0.0, begin + within * number / count - time.monotonic()))
 
-    def tell_steps(self, name: str, count: int) -> list[dict]:
-        """Publishes what one person does, and has it stored; returns the messages."""
+    def tell_steps(self, name: str, count: int, **changed: object) -> list[dict]:
+        """Publishes what one person does, and has it stored; returns the messages.
+
+        :param changed: what is in the messages instead of what usually is.
+        """
         steps = [self._story.step(name) for _ in range(count)]
+        for each in steps:
+            each.body["msg"] |= changed
         for each in steps:
             self._send(each)
         return [each.body for each in steps]
