@@ -1,6 +1,7 @@
 """docs/operations.rst explains every line that the daemon logs at WARNING and above."""
 
 import ast
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,8 @@ MODULES = sorted((ROOT / "fedbadges").rglob("*.py"))
 LINES = [(module.name, line) for module in MODULES for line in logged(module)]
 ENTRIES = [Line(level, text) for text, level in re.findall(r"^``(.+)`` \((\w+)\)$", PAGE, re.M)]
 
+OTHERS = re.findall(r"^``(.+)`` \((\w+), of ``(.+)``\)$", PAGE, re.M)
+
 
 def bare(level: str) -> Line:
     """Returns a line of which nothing is known."""
@@ -83,3 +86,18 @@ def test_what_comes_from_elsewhere_is_explained_by_its_kinds() -> None:
 
     assert found == PASSED_ON.keys()
     assert [text for texts in PASSED_ON.values() for text in texts if text not in PAGE] == []
+
+
+@pytest.mark.parametrize(("text", "level", "logger"), OTHERS)
+def test_every_entry_of_another_logger_is_that_of_a_line(
+    text: str, level: str, logger: str
+) -> None:
+    module = importlib.util.find_spec(logger)
+    assert module is not None
+    assert module.origin is not None
+    sources = [path.read_text() for path in Path(module.origin).parent.rglob("*.py")]
+
+    def says_all(source: str) -> bool:
+        return all(part in source for part in re.split(r"\s*'?…'?\s*", text))
+
+    assert any(says_all(re.sub(r"'\s+u?'", "", source)) for source in sources)
