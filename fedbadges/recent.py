@@ -44,8 +44,8 @@ _MOST = 50_000
 _MANY = 40_000
 _PAUSE = 60.0
 
-#: How many are read at once.
-_PORTION = 5000
+#: How many are read at once. For more, PostgreSQL would not go by the numbers in a small table.
+_PORTION = 500
 
 #: Messages are numbered before they are committed: so many numbers before the last, and numbers
 #: that were left out since, may still come.
