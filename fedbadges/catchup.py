@@ -127,6 +127,11 @@ class CatchUp:
             trouble=self._trouble,
         )
 
+    def prepare(self) -> None:
+        """Note from when on messages are owed, where nothing is known of that yet."""
+        if self._state.checkpoint() is None:
+            self._state.note(self._until, now=True)
+
     def start(self) -> None:
         """Begin, once the databases have answered."""
         self._thread.start()
@@ -141,11 +146,11 @@ class CatchUp:
         self.hurry()
         if self._thread.is_alive():
             self._thread.join()
-            self.leave()
+        self.leave()
 
     def leave(self) -> None:
         """Write the checkpoint, where it has begun, without waiting for anything."""
-        if self._thread.ident is not None:
+        if self._begun:
             self._note(now=True)
 
     def soon(self) -> None:
@@ -179,13 +184,10 @@ class CatchUp:
         """Handle what came since the checkpoint, the oldest first, while new messages come."""
         start = self._start()
         self._begun = True
-        self._earliest = self._until - self._distance if start is None else start
+        self._earliest = start
         self._before = self._archive.last_number()
         self._marks = _Marks()
         self._marks.add(self._before - _NUMBERS_IN_FLIGHT)
-        if start is None:
-            self._note(now=True)
-            return
         count = self._archive.count_since(start)
         log.info("Catching up: datanommer has %d messages since %s", count, moment(start))
         progress = self._progress = _Progress(count)
@@ -207,11 +209,11 @@ class CatchUp:
         self._note(now=True)
         log.info("Caught up: %d messages were new of %d", progress.new, progress.done)
 
-    def _start(self) -> float | None:
-        """Tell from when on to read, or None where nothing is known to be owed."""
+    def _start(self) -> float:
+        """Tell from when on to read."""
         until = self._state.checkpoint()
         if until is None:
-            return None
+            until = self._until
         now = time.time()
         earliest = now - self._limit
         if until > now + _FAST:

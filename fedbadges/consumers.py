@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 from concurrent.futures import Future
@@ -140,8 +141,8 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         size, self._size = self._size, 0
         if self._overflows():
             return None
-        if size:
-            message[SIZE] = size
+        if not self.blocking_mode and isinstance(message, dict):
+            message[SIZE] = size or _length(message)
         if self._gate is None:
             return super()._consume(message)
         # Past fedmsg, which would check a first time, in the reactor's thread.
@@ -177,9 +178,12 @@ class FedoraBadgesConsumer(FedmsgConsumer):
     def _end(self) -> None:
         """Stop in time, whatever hangs: nothing in hand is lost by it. Called after a signal."""
         self._hurry()
-        if self._daemon is not None and not self._daemon.leave(_MOST_SECONDS):
+        if self._daemon is not None and not self._daemon.leave(_MOST_SECONDS, self._checks):
             logging.shutdown()
             os._exit(os.EX_OK)
+
+    def _checks(self) -> bool:
+        return self._gate is not None and self._gate.busy
 
     def _make_gate(self, config: dict[str, Any]) -> bool:
         """Tell whether signatures can be checked, if they are to be."""
@@ -216,6 +220,14 @@ class FedoraBadgesConsumer(FedmsgConsumer):
             log.critical("Cannot start: %s", error)
             return None
         return daemon
+
+
+def _length(message: Any) -> int:
+    """Tell how large the JSON of a message was that some brokers' clients have read already."""
+    try:
+        return len(json.dumps(message.get("body"), default=repr))
+    except (ValueError, RecursionError):
+        return 0
 
 
 def _settings(config: dict[str, Any]) -> Settings | None:

@@ -18,7 +18,7 @@ from fedbadges.catchup import CatchUp
 from fedbadges.datanommer import history_behind
 from fedbadges.desk import Desk
 from fedbadges.engine import Case, Engine, Named
-from fedbadges.failures import CannotStart, Failures, NotHandled, trace
+from fedbadges.failures import CannotStart, Failures, NotHandled, NotStored, trace
 from fedbadges.ledger import Ledger
 from fedbadges.messages import Message, parse_message
 from fedbadges.patience import Patience, Stopped, thrice
@@ -76,7 +76,7 @@ class Daemon:
         self._ledger = Ledger()
         self._state = State(settings.state_directory)
         self._failures = Failures(self._ledger, self._state)
-        self._stopping = self._ending = False
+        self._stopping = self._ending = self._retrying = False
         self._ended = threading.Event()
         self._overflown = False
         backends = load_backends(settings)
@@ -117,6 +117,7 @@ class Daemon:
         """
         try:
             self._state.prepare()
+            self._catchup.prepare()
             prepare_databases(self._settings, self._history)
             rules = self._rulebook.load()
         except Exception as error:  # a mistake in the schema, a directory that cannot be made, …
@@ -154,9 +155,10 @@ class Daemon:
         if message is None:
             log.debug("Not a message with a topic: passed over")
             return
-        if self._stopping and self._left_to_the_next(message):
+        if self._stopping and self._state.kept:
             if wait:
                 raise NotHandled("stopping")
+            self._leave_to_the_next(message)
             return
         self._ledger.begin(message)
         try:
@@ -210,21 +212,25 @@ class Daemon:
 
         Raises CannotStart.
         """
+        self._retrying = True
         self._patience.insist(self.prepare)
         self._publisher.start()
         self._ranks.start()
         self._waiting.start()
         return self._failures.retry(self._retry)
 
-    def _retry(self, body: Any) -> None:
-        message = parse_message(body)
-        named = None if message is None else self._engine.name(message)
+    def _retry(self, message: Message) -> None:
+        if self._settings.record_messages:
+            self._recorder.record(message)
+        named = self._engine.name(message)
         if named is not None:
             self._desk.finish(named)
 
     def pause(self) -> None:
         """Work on what was put off until more comes, since nothing does."""
         self._desk.clear()
+        if self._waiting.undecided() < self._settings.backlog_limit / 2:
+            self._overflown = False
 
     def hurry(self) -> None:
         """Wait no more for anything: the daemon is about to stop."""
@@ -246,15 +252,16 @@ class Daemon:
         self._publisher.stop()
         self._ended.set()
 
-    def leave(self, seconds: float) -> bool:
+    def leave(self, seconds: float, busy: Callable[[], bool] = lambda: False) -> bool:
         """Return True when it has ended, or False if it cannot in so many seconds.
 
         Then a server hangs, and what is in hand is left to the next start. While nothing is in
-        hand, it is others who take their time, and it waits for them.
+        hand, nor ``busy`` with what is before it, it is others who take their time, and it waits
+        for them.
         """
         if self._ended.wait(seconds):
             return True
-        while not (self._ending or len(self._ledger)):
+        while not (self._ending or len(self._ledger) or busy()):
             if self._ended.wait(_PAUSE):
                 return True
         log.warning("Stopping although a question is not answered: what is in hand is put off")
@@ -292,8 +299,16 @@ class Daemon:
     def _name(self, message: Message, wait: bool) -> Named | None:
         self._await_start(wait)
         if self._settings.record_messages:
-            self._recorder.record(message)
+            self._record(message, wait)
         return self._patience.insist(lambda: self._engine.name(message))
+
+    def _record(self, message: Message, wait: bool) -> None:
+        try:
+            self._recorder.record(message)
+        except Stopped as stopped:
+            if wait or not self._state.kept:
+                raise
+            raise NotStored from stopped
 
     def _decide_after_waiting(self, case: Case) -> None:
         if self._stopping and self._state.kept:
@@ -303,6 +318,8 @@ class Daemon:
         try:
             thrice(lambda: self._patience.insist(lambda: self._engine.decide(case)))
         except Exception as error:  # of a case that nobody waits for, nobody else would hear
+            if self._retrying:
+                raise
             failure = self._failures.note(case.message, error)
             if failure is not None:
                 raise failure from None
@@ -327,15 +344,17 @@ class Daemon:
             else:
                 batch.append(named)
         self._desk.work(batch)
-        self._overflown = False
 
-    def _left_to_the_next(self, message: Message) -> bool:
-        """Tell whether the next process will catch a message up, now that this one stops."""
-        if not self._state.kept:
-            return False
-        if self._settings.record_messages:
-            self._recorder.record(message)
-        return True
+    def _leave_to_the_next(self, message: Message) -> None:
+        """Have a message caught up by the next process, now that this one stops. Raises nothing."""
+        self._ledger.begin(message)
+        try:
+            if self._settings.record_messages:
+                self._record(message, wait=False)
+        except Exception as error:  # nobody else has it
+            self._failures.note(message, error)
+        else:
+            self._ledger.give_up(message)
 
     def _awarded(self, given: Given) -> None:
         for notice in given.notices:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from fedbadges.ledger import Ledger
-from fedbadges.messages import Message
+from fedbadges.messages import Message, parse_message
 from fedbadges.once import PERIOD, Throttle
 from fedbadges.patience import Stopped
 from fedbadges.rules.criteria import Unavailable
@@ -27,6 +26,13 @@ class CannotStart(Exception):
 
 class NotHandled(Exception):
     """A message is not done with, and is to be handed over again, if whoever has it can."""
+
+
+class NotStored(Exception):
+    """datanommer did not answer before the daemon stopped, and nobody else stores messages."""
+
+    def __init__(self) -> None:
+        super().__init__("it could not be stored before the daemon stopped")
 
 
 class Failures:
@@ -65,20 +71,21 @@ class Failures:
             )
         return NotHandled(words_of(error)) if path is None else None
 
-    def retry(self, handle: Callable[[Any], object]) -> list[tuple[Path, str]]:
+    def retry(self, handle: Callable[[Message], object]) -> list[tuple[Path, str]]:
         """Handle the messages that were set aside; gives those that fail again, with why."""
         again: list[tuple[Path, str]] = []
         for failed in self._state.failed():
-            if failed.body is None:
-                again.append((failed.path, failed.why))
+            message = parse_message(failed.body, failed.users)
+            if message is None:
+                again.append((failed.path, failed.why or "it is no message with a topic"))
                 continue
             try:
-                handle(failed.body)
+                handle(message)
             except Exception as error:  # whatever it failed with before
                 again.append((failed.path, words_of(error)))
             else:
                 failed.path.unlink(missing_ok=True)
-                log.info("Handled %r, which had failed", failed.body.get("msg_id"))
+                log.info("Handled %r, which had failed", message.body.get("msg_id"))
         return again
 
 

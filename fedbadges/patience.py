@@ -61,6 +61,8 @@ class Patience:
         try:
             return self._ask_twice(ask)
         except Unavailable as unavailable:
+            if self._stopping.is_set():
+                raise Stopped from unavailable
             self._begin_to_wait(unavailable)
         answered = False
         try:

@@ -47,9 +47,15 @@ _PAUSE = 60.0
 #: How many are read at once. For more, PostgreSQL would not go by the numbers in a small table.
 _PORTION = 500
 
+#: Seconds for which what was read stands for what there is.
+_FRESH = 5.0
+
 #: Messages are numbered before they are committed: so many numbers before the last, and numbers
 #: that were left out since, may still come.
 _IN_FLIGHT = 1000
+
+#: From how many numbers on that were left out it is worth asking what they are of.
+_MANY_GAPS = 20
 
 
 class _AllNames(FunctionElement[Any]):
@@ -101,6 +107,10 @@ _GAPS = Prepared(_READ.where(one_of(_ROWS.c.id, listed("numbers"))))
 _EARLIER = _READ.where(_ROWS.c.id <= _MARK).limit(_MOST + 1)
 _LAST = select(func.max(_ROWS.c.id))
 _NUMBERS = select(_ROWS.c.id).where(_ROWS.c.id > _MARK)
+_OLD = _NUMBERS.where(
+    _ROWS.c.id < bindparam("last", type_=Integer()),
+    _ROWS.c.timestamp <= bindparam("floor", type_=DateTime()),
+)
 
 
 class Recent(NamedTuple):
@@ -204,6 +214,8 @@ class RecentMessages:
         """
         if message is None or self._refreshed <= message.received:
             return False
+        if time.monotonic() - self._refreshed > _FRESH:
+            return False
         if message.msg_id is not None and message.msg_id in self._ids:
             return True
         return self._floor is not None and message.sent <= self._floor
@@ -238,10 +250,21 @@ class RecentMessages:
             more = len(rows) == _PORTION
             if rows:
                 last = rows[-1].id
-                self._note_gaps(range(max(self._mark + 1, last - _PORTION - _IN_FLIGHT), last))
+                self._note_gaps(self._missing(connection, last, {row.id for row in rows}))
                 self._mark = last
                 self._add(rows)
         self._refreshed = begun
+
+    def _missing(self, connection: Connection, last: int, read: set[int]) -> Iterable[int]:
+        """Tell which numbers before the last one that was read are those of no message yet."""
+        lowest = max(self._mark + 1, last - _PORTION - _IN_FLIGHT)
+        missing = [number for number in range(lowest, last) if number not in read]
+        if len(missing) <= _MANY_GAPS:
+            return missing
+        # Messages that were sent too early to be here are nothing to wait for.
+        asked = {"mark": lowest - 1, "last": last, "floor": self._floor}
+        old = set(connection.scalars(_OLD, asked))
+        return [number for number in missing if number not in old]
 
     def _note_gaps(self, numbers: Iterable[int]) -> None:
         self._gaps |= dict.fromkeys(numbers, time.monotonic() + self._distance)

@@ -34,13 +34,14 @@ _FAILED = "failed"
 
 @dataclass(frozen=True)
 class Failed:
-    """A message that was set aside: the file that has it, and its body.
+    """A message that was set aside: the file that has it, its body, and whom datanommer had for it.
 
     Where it cannot be read there is no body, but why.
     """
 
     path: Path
     body: Mapping[str, Any] | None
+    users: frozenset[str] = frozenset()
     why: str = ""
 
 
@@ -115,7 +116,12 @@ class State:
                     path.parent,
                 )
             return None
-        content = {"error": words_of(error), "failed": time.time(), "message": message.body}
+        content = {
+            "error": words_of(error),
+            "failed": time.time(),
+            "message": message.body,
+            "users": sorted(message.known_users),
+        }
         return path if self._write(path, content) else None
 
     def count_failed(self) -> int | None:
@@ -134,12 +140,14 @@ class State:
         paths = sorted((self._directory / _FAILED).glob("*.json"), key=lambda path: path.name)
         for path in sorted(paths, key=_age):
             try:
-                body = dict(json.loads(path.read_text(encoding="utf-8"))["message"])
+                content = json.loads(path.read_text(encoding="utf-8"))
+                body = dict(content["message"])
+                users = frozenset(map(str, content.get("users", ())))
             except (OSError, ValueError, TypeError, KeyError) as error:
                 log.error("%s cannot be read: %s", path, words_of(error))
-                yield Failed(path, None, words_of(error))
+                yield Failed(path, None, why=words_of(error))
             else:
-                yield Failed(path, body)
+                yield Failed(path, body, users)
 
     def _write(self, path: Path, content: Any) -> bool:
         """Write as a whole or not at all: a crash leaves the file that was there before."""

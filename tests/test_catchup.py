@@ -1,5 +1,6 @@
 """What datanommer has and the bus did not bring is handled all the same."""
 
+import json
 import logging
 import threading
 import time
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from support.bus import fedmsg_body
 from support.databases import Databases, spoil, unspoil
 from support.restarts import (
     FIRST,
@@ -24,7 +26,7 @@ from support.rules import write_rules
 from support.waiting import eventually
 
 from fedbadges.archive import Archive, Archived
-from fedbadges.databases import engine
+from fedbadges.databases import create_tahrir, engine
 from fedbadges.failures import CannotStart, NotHandled
 from fedbadges.rules.criteria import Unavailable
 
@@ -95,6 +97,41 @@ def test_what_was_sent_before_the_daemon_was_ever_there_is_not_owed(
 
     eventually(lambda: held(database, "bob") == [True], "a sweep")
     assert held(database, "alice") == [False]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_does_not_fit_while_the_first_start_waits_is_caught_up(
+    start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """Also what has long since been followed by others."""
+    monkeypatch.setattr("fedbadges.catchup._NUMBERS_IN_FLIGHT", 0)
+    create_tahrir(database.tahrir_url)
+    with monkeypatch.context() as away:
+        away.setattr("fedbadges.daemon.prepare_databases", unavailable)
+        start(**({} if kept else {"state_directory": None}))
+        store_message(database, sent("alice"))
+        time.sleep(0.1)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_what_comes_while_the_first_start_waits_is_left_to_the_next(
+    start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        away.setattr("fedbadges.daemon.prepare_databases", unavailable)
+        daemon = start(keep_counts_distance=0)
+        daemon.hurry()
+        message = sent("alice")
+        store_message(database, message)
+        daemon.handle(message)
+        time.sleep(0.1)
+        daemon.stop()
+    time.sleep(0.1)
+
+    start(keep_counts_distance=0)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
 
 
 def test_what_came_is_not_handled_again(
@@ -296,6 +333,23 @@ def test_large_messages_are_caught_up_a_few_at_once(
     assert read_at_once == [1, 2, 1, 1]
 
 
+def test_that_others_are_put_off_is_said_once_until_nothing_waits(
+    start: Start, database: Databases, log: pytest.LogCaptureFixture
+) -> None:
+    daemon = start(backlog_limit=10)
+    for name in ("alice", "bob"):
+        assert daemon.overflows(10)
+        store_message(database, sent(name))
+        eventually(lambda name=name: held(database, name) == [True], "the badge")
+    assert daemon.report()["overflown"]
+    assert log.text.count("wait; those that come now") == 1
+
+    daemon.pause()
+    assert not daemon.report()["overflown"]
+    assert daemon.overflows(10)
+    assert log.text.count("wait; those that come now") == 2
+
+
 @pytest.mark.parametrize("record", [True, False])
 def test_what_still_comes_at_the_stop_is_left_to_the_next_start(
     start: Start, database: Databases, record: bool
@@ -311,6 +365,58 @@ def test_what_still_comes_at_the_stop_is_left_to_the_next_start(
     start(record_messages=record)
 
     eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_what_still_comes_at_the_stop_is_owed_however_old_it_is(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    daemon = start(record_messages=True)
+    eventually(lambda: checkpoint(tmp_path), "the first look")
+    daemon.hurry()
+
+    daemon.handle(sent("alice", HOUR))
+    start(record_messages=True)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_what_nobody_stores_before_the_stop_is_set_aside(
+    start: Start,
+    database: Databases,
+    tmp_path: Path,
+    log: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    daemon = start(record_messages=True)
+    eventually(lambda: checkpoint(tmp_path), "the first look")
+    with monkeypatch.context() as away:
+        away.setattr("fedbadges.history.History.record", unavailable)
+        worker = threading.Thread(target=daemon.handle, args=(sent("alice"),))
+        worker.start()
+        eventually(lambda: "Waiting, and trying again" in log.text, "a warning")
+        daemon.hurry()
+        worker.join()
+        daemon.handle(sent("bob"))
+        daemon.stop()
+
+    assert log.text.count("Waiting, and trying again") == 1
+    assert log.text.count("could not be stored before the daemon stopped'). It is set aside") == 2
+    assert start(retry=True, record_messages=True).retry_failed() == []
+    assert held(database, "alice", "bob") == [True, True]
+
+
+def test_the_last_checkpoint_is_written_also_where_it_has_long_ended(
+    start: Start, tmp_path: Path
+) -> None:
+    daemon = start()
+    time.sleep(0.7)
+    ended = time.time()
+    daemon.hurry()
+    time.sleep(0.3)
+
+    daemon.stop()
+
+    assert (checkpoint(tmp_path) or 0) > ended - 0.3
 
 
 def test_a_broker_keeps_what_still_comes_at_the_stop(start: Start) -> None:
@@ -431,6 +537,52 @@ def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
     assert start(retry=True).retry_failed() == []
     assert held(database, "alice") == [True]
     assert not path.exists()
+
+
+def test_a_message_that_fails_again_is_kept_also_where_datanommer_does_not_have_it(
+    start: Start, database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = sent("alice")
+    with monkeypatch.context() as broken:
+        broken.setattr("fedbadges.engine.Engine.decide", fail)
+        daemon = start()
+        daemon.handle(message)
+        eventually(lambda: set_aside(tmp_path), "it to be set aside")
+        (path,) = set_aside(tmp_path)
+
+        assert start(retry=True).retry_failed() == [(path, "ValueError('no')")]
+        assert path.exists()
+
+    store_message(database, message)
+    assert start(retry=True).retry_failed() == []
+    assert held(database, "alice") == [True]
+    assert not path.exists()
+
+
+def test_whom_datanommer_had_for_a_message_that_failed_is_kept_with_it(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    unnamed = FIRST.partition("recipient")[0].replace("logger.first", "git.first")
+    write_rules(tmp_path / "rules", {"first": unnamed})
+    daemon = start()
+    spoil(database.tahrir_url, "assertions")
+    store_message(database, fedmsg_body("git.first", {"user": "alice"}))
+    eventually(lambda: set_aside(tmp_path), "it to be set aside")
+    daemon.stop()
+    unspoil(database.tahrir_url, "assertions")
+
+    assert start(retry=True).retry_failed() == []
+
+    assert held(database, "alice") == [True]
+
+
+def test_what_is_no_message_stays_set_aside(start: Start, tmp_path: Path) -> None:
+    start().stop()
+    path = tmp_path / "state" / "failed" / "odd.json"
+    path.write_text(json.dumps({"message": {"msg": {}}}))
+
+    assert start(retry=True).retry_failed() == [(path, "it is no message with a topic")]
+    assert path.exists()
 
 
 def test_how_far_it_got_is_told_while_it_catches_up(
@@ -556,8 +708,16 @@ def test_where_the_daemon_cannot_start_nothing_is_handed_in_again(
     daemon.stop()
 
 
+def set_aside(directory: Path) -> list[Path]:
+    return list((directory / "state" / "failed").glob("*.json"))
+
+
 def fail(*arguments: object) -> None:
     raise ValueError("no")
+
+
+def unavailable(*arguments: object) -> None:
+    raise Unavailable("away")
 
 
 def rename(database: Databases, old: str, new: str) -> None:

@@ -57,6 +57,17 @@ def test_it_asks_until_there_is_an_answer_with_growing_pauses(pauses: list[float
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
 
 
+def test_once_it_is_stopped_what_fails_is_given_up_without_a_word(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    patience = Patience()
+    patience.stop()
+
+    with pytest.raises(Stopped):
+        patience.insist(failing(1))
+    assert log.messages == []
+
+
 def test_an_outage_and_its_end_are_each_said_once(
     pauses: list[float], log: pytest.LogCaptureFixture
 ) -> None:
@@ -186,11 +197,15 @@ def test_after_the_stop_each_question_has_one_try() -> None:
         patience.insist(failing(1))
 
 
-def test_a_stop_is_no_end_of_the_outage(log: pytest.LogCaptureFixture) -> None:
+def test_a_stop_is_no_end_of_the_outage(pauses: list[float], log: pytest.LogCaptureFixture) -> None:
     patience = Patience()
-    patience.stop()
+
+    def ask() -> None:
+        if pauses:
+            patience.stop()
+        raise Unavailable("tahrir: the server is away")
 
     with pytest.raises(Stopped):
-        patience.insist(failing(1))
+        patience.insist(ask)
 
     assert [record.levelname for record in log.records] == ["WARNING"]

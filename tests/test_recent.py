@@ -167,6 +167,20 @@ def test_with_a_message_that_is_there_since_it_came_nothing_is_asked(lately: Lat
     assert sent == []
 
 
+def test_what_was_read_some_seconds_ago_is_read_again(
+    lately: Lately, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as where an outage came between two looks."""
+    lately.since(EVERYTHING, 10)
+    message = lately.store()
+    lately.since(EVERYTHING, 10)
+    lately.store()
+    now = time.monotonic()
+    monkeypatch.setattr("fedbadges.recent.time.monotonic", lambda: now + 6)
+
+    assert len(lately.since(EVERYTHING, 10, message)) == 2
+
+
 def test_a_message_of_long_ago_need_not_be_there(lately: Lately) -> None:
     lately.since(EVERYTHING, 10)
     old = lately.store(age=5000)
@@ -213,6 +227,36 @@ def test_what_was_numbered_earlier_and_committed_later_is_not_missed(
         assert len(lately.since(EVERYTHING, 10)) == 4
         second.commit()
         assert len(lately.since(EVERYTHING, 10)) == 5
+
+
+def test_many_old_messages_do_not_hide_one_that_is_committed_later(
+    postgresql: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as those of an import."""
+    monkeypatch.setattr("fedbadges.recent._MANY_GAPS", 5)
+    monkeypatch.setattr("fedbadges.recent._IN_FLIGHT", 10)
+    databases = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
+    create_schemas(databases)
+    settings = make_settings(databases, tmp_path)
+    lately = Lately(settings, History(settings), RecentMessages(DISTANCE))
+    lately.store()
+    with engine(settings.history_url).connect() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO messages (i, topic, timestamp, category, msg)"
+                " VALUES (1, :topic, :now, 'a', '{}')"
+            ),
+            {"topic": TOPICS[0], "now": NOW},
+        )
+        lately.store()
+        assert len(lately.since(EVERYTHING, 10)) == 2
+        for _ in range(12):
+            lately.store(age=50_000)
+        lately.store()
+        assert len(lately.since(EVERYTHING, 10)) == 3
+        connection.commit()
+
+    assert len(lately.since(EVERYTHING, 10)) == 4
 
 
 @pytest.mark.parametrize("first", [1, 6])

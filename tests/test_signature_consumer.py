@@ -4,6 +4,7 @@ import datetime
 import logging
 import threading
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,41 @@ def test_messages_wait_for_a_new_list_and_are_handled_then(
     assert site.has_badge("ann")
     told = site.consumer.__json__()["fedbadges"]["signatures"]
     assert told == {"checked": True, "trouble": None}
+
+
+@pytest.mark.parametrize("blocking", [False])
+def test_a_check_that_hangs_does_not_keep_the_hub_from_ending(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, ended = threading.Event(), threading.Event()
+    monkeypatch.setattr(Checks, "check", lambda *arguments: answer.wait(20))
+    monkeypatch.setattr("fedbadges.consumers._MOST_SECONDS", 0.1)
+    monkeypatch.setattr("fedbadges.consumers.os._exit", lambda code: ended.set())
+    site.consumer._consume(site.message("ann"))
+    worker = threading.Thread(
+        target=lambda: site.consumer._do_work(site.consumer.incoming.get_nowait())
+    )
+    worker.start()
+    eventually(lambda: site.consumer._checks(), "the check")
+
+    end = threading.Thread(target=site.consumer._end)
+    end.start()
+    assert ended.wait(5)
+
+    answer.set()
+    worker.join()
+    end.join()
+
+
+@pytest.mark.parametrize("blocking", [False])
+def test_how_large_a_message_is_is_known_however_it_comes(site: Site) -> None:
+    as_zeromq_has_it = types.SimpleNamespace(topic="a.b", body='{"topic": "a.b", "msg": {}}')
+    site.consumer._consume_json(as_zeromq_has_it)
+    assert site.consumer.incoming.size == 27
+
+    # As STOMP's client hands it over.
+    site.consumer._consume({"topic": "a.b", "body": {"msg": "x" * 100}, "headers": {}})
+    assert site.consumer.incoming.size == 27 + 111
 
 
 def test_where_signatures_are_not_wanted_none_is_looked_at(

@@ -151,7 +151,7 @@ def test_not_too_much_is_set_aside(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(f"fedbadges.state.{limit}", 3 if limit == "MOST_FAILED" else 1_500)
+    monkeypatch.setattr(f"fedbadges.state.{limit}", 3 if limit == "MOST_FAILED" else 1_600)
     messages = [make_message(msg={"text": "x" * 500}) for _ in range(6)]
 
     kept = [state.set_aside(message, ValueError("bad")) for message in messages]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import reprlib
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from fedbadges.once import PERIOD, Throttle
@@ -30,8 +32,15 @@ class Gate:
         self._checks = checks
         self._before_waiting = before_waiting
         self._patience = Patience()
+        self._lock = threading.Lock()
+        self._checking = 0
         self._rejections = Throttle()
         self._stored_rejections = Throttle()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a message is being checked, or waits for that."""
+        return bool(self._checking)
 
     @property
     def outage(self) -> Outage | None:
@@ -53,7 +62,8 @@ class Gate:
         Raises Rejected if not, and Stopped if the daemon stops before that can be known.
         """
         try:
-            self._insist(body, envelope)
+            with self._counted():
+                self._insist(body, envelope)
         except Rejected as rejected:
             if self._rejections.first((rejected.reason, rejected.signer)):
                 log.warning(
@@ -88,6 +98,16 @@ class Gate:
                     PERIOD / 60,
                 )
             return None
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self._checking += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._checking -= 1
 
     def _choose(self, body: Mapping[str, Any], proof: Mapping[str, str]) -> Mapping[str, Any]:
         unfitting: Unfitting | None = None

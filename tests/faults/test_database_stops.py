@@ -79,7 +79,7 @@ def test_a_server_that_is_down_when_the_daemon_starts_is_waited_for(
         server.halt()
         try:
             # It hears the bus, though it cannot award yet.
-            running.start(checkpoint=False)
+            running.start(first_look=False)
             running.tell(size(300, 2_000), 1.0)
         finally:
             server.resume()

@@ -56,11 +56,12 @@ class Ordeal:
         )
         started.append(self.hub)
 
-    def start(self, checkpoint: bool = True) -> None:
-        """Starts the daemon, and waits until it hears the bus, and from when on to catch up."""
+    def start(self, first_look: bool = True) -> None:
+        """Starts the daemon, and waits until it hears the bus, and has had its first look."""
         start(self.bus, self.hub, command=self._command)
-        if checkpoint:
-            eventually((self.state / "checkpoint").exists, "a checkpoint")
+        if first_look:
+            # What comes from then on is handled once.
+            self.hub.wait_for_log("INFO", "Caught up:")
 
     def restart_at_once(self) -> None:
         """Starts the daemon without waiting for anything."""
