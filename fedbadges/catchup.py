@@ -129,7 +129,7 @@ class CatchUp:
 
     def prepare(self) -> None:
         """Note from when on messages are owed, where nothing is known of that yet."""
-        if self._state.checkpoint() is None:
+        if not self._state.has_checkpoint():
             self._state.note(self._until, now=True)
 
     def start(self) -> None:
@@ -183,7 +183,6 @@ class CatchUp:
     def _begin(self) -> None:
         """Handle what came since the checkpoint, the oldest first, while new messages come."""
         start = self._start()
-        self._begun = True
         self._earliest = start
         self._before = self._archive.last_number()
         self._marks = _Marks()
@@ -191,6 +190,7 @@ class CatchUp:
         count = self._archive.count_since(start)
         log.info("Catching up: datanommer has %d messages since %s", count, moment(start))
         progress = self._progress = _Progress(count)
+        self._begun = True
         try:
             self._go_through(start, progress)
         finally:
@@ -203,7 +203,8 @@ class CatchUp:
             new, _ = self._take(rows)
             progress.add(len(rows), new)
             # Some senders' clocks are fast.
-            self._until = max(min(rows[-1].sent, time.time()) - self._distance, start)
+            until = min(rows[-1].sent, time.time()) - self._distance
+            self._until = max(until, start + self._distance)
             self._note()
         # No further: what was stored meanwhile and sent before is found by the next look.
         self._note(now=True)

@@ -178,12 +178,12 @@ class FedoraBadgesConsumer(FedmsgConsumer):
     def _end(self) -> None:
         """Stop in time, whatever hangs: nothing in hand is lost by it. Called after a signal."""
         self._hurry()
-        if self._daemon is not None and not self._daemon.leave(_MOST_SECONDS, self._checks):
+        if self._daemon is not None and not self._daemon.leave(_MOST_SECONDS, self._check_hangs):
             logging.shutdown()
             os._exit(os.EX_OK)
 
-    def _checks(self) -> bool:
-        return self._gate is not None and self._gate.busy
+    def _check_hangs(self, seconds: float) -> bool:
+        return self._gate is not None and self._gate.stuck(seconds)
 
     def _make_gate(self, config: dict[str, Any]) -> bool:
         """Tell whether signatures can be checked, if they are to be."""

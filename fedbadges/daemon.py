@@ -40,8 +40,9 @@ from fedbadges.waiting import WaitingRoom
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks whether something hangs.
+#: Seconds between two looks whether something hangs, and from how many on it does.
 _PAUSE = 0.1
+_LONG = 1.0
 
 #: How large the messages in memory are together at most, in characters of JSON. Python needs a few
 #: times as much for what is in them.
@@ -72,6 +73,7 @@ class Daemon:
         self._gate = None if settings.trust_history else gate
         self.prepared: Future[None] = Future()
         self._settings = settings
+        self._backlog = backlog
         self._patience = Patience()
         self._ledger = Ledger()
         self._state = State(settings.state_directory)
@@ -117,15 +119,16 @@ class Daemon:
         """
         try:
             self._state.prepare()
-            self._catchup.prepare()
             prepare_databases(self._settings, self._history)
             rules = self._rulebook.load()
         except Exception as error:  # a mistake in the schema, a directory that cannot be made, …
             mistake = mistake_of(error, self._settings)
             if mistake is None:
+                self._owe()
                 raise
             trace(error)
             raise CannotStart(mistake) from error
+        self._owe()
         self._engine.rules = rules
         self._usernames.warn_of(rules)
         self._settle(None)
@@ -219,6 +222,10 @@ class Daemon:
         self._waiting.start()
         return self._failures.retry(self._retry)
 
+    def _is_at_ease(self) -> bool:
+        """Tell whether few messages wait, if any do."""
+        return not self._backlog() and self._waiting.undecided() < self._settings.backlog_limit / 2
+
     def _retry(self, message: Message) -> None:
         if self._settings.record_messages:
             self._recorder.record(message)
@@ -229,7 +236,7 @@ class Daemon:
     def pause(self) -> None:
         """Work on what was put off until more comes, since nothing does."""
         self._desk.clear()
-        if self._waiting.undecided() < self._settings.backlog_limit / 2:
+        if self._is_at_ease():
             self._overflown = False
 
     def hurry(self) -> None:
@@ -252,16 +259,16 @@ class Daemon:
         self._publisher.stop()
         self._ended.set()
 
-    def leave(self, seconds: float, busy: Callable[[], bool] = lambda: False) -> bool:
+    def leave(self, seconds: float, hangs: Callable[[float], bool] = lambda seconds: False) -> bool:
         """Return True when it has ended, or False if it cannot in so many seconds.
 
-        Then a server hangs, and what is in hand is left to the next start. While nothing is in
-        hand, nor ``busy`` with what is before it, it is others who take their time, and it waits
-        for them.
+        Then a server hangs, and what is in hand is left to the next start; ``hangs`` tells whether
+        something before it does, for longer than some seconds. While nothing hangs, there is much
+        to do yet, or it is others who take their time, and it waits.
         """
         if self._ended.wait(seconds):
             return True
-        while not (self._ending or len(self._ledger) or busy()):
+        while not (self._ending or self._ledger.stuck(_LONG) or hangs(_LONG)):
             if self._ended.wait(_PAUSE):
                 return True
         log.warning("Stopping although a question is not answered: what is in hand is put off")
@@ -278,6 +285,11 @@ class Daemon:
             self._settle(error)
         else:
             self._watch()
+
+    def _owe(self) -> None:
+        """Note that what comes from now on is owed, now that it will be handled, if later."""
+        if not self._retrying:
+            self._catchup.prepare()
 
     def _settle(self, failure: Exception | None) -> None:
         with contextlib.suppress(InvalidStateError):  # the first word on it is the last
@@ -297,7 +309,12 @@ class Daemon:
         self.prepared.result()
 
     def _name(self, message: Message, wait: bool) -> Named | None:
-        self._await_start(wait)
+        try:
+            self._await_start(wait)
+        except Stopped:
+            if self._settings.record_messages and not wait:
+                self._record(message, wait)
+            raise
         if self._settings.record_messages:
             self._record(message, wait)
         return self._patience.insist(lambda: self._engine.name(message))
@@ -420,5 +437,5 @@ class Daemon:
             state=self._state,
             pulse=pulse_of(self._settings),
             backlog=backlog,
-            overflown=lambda: self._overflown,
+            overflown=lambda: self._overflown and not self._is_at_ease(),
         )

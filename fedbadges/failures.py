@@ -67,7 +67,7 @@ class Failures:
                 "Could not handle %r: %s. %s",
                 message.msg_id,
                 words_of(error),
-                f"It is set aside in {path}" if path else _SAID_ONCE,
+                f"It is set aside in {path}" if path else _fate(error),
             )
         return NotHandled(words_of(error)) if path is None else None
 
@@ -87,6 +87,12 @@ class Failures:
                 failed.path.unlink(missing_ok=True)
                 log.info("Handled %r, which had failed", message.body.get("msg_id"))
         return again
+
+
+def _fate(error: Exception) -> str:
+    """Say what becomes of a message that could not even be set aside."""
+    lost = "It is lost, since nobody else has it. " if isinstance(error, NotStored) else ""
+    return f"{lost}{_SAID_ONCE}"
 
 
 def trace(error: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 
 from fedbadges.bounded import Bounded
@@ -84,6 +85,12 @@ class Ledger:
         with self._lock:
             held = key in self._pending
             return held or key in self._seen, held
+
+    def stuck(self, seconds: float) -> bool:
+        """Tell whether a message is in hand for longer than that."""
+        before = time.monotonic() - seconds
+        with self._lock:
+            return any(message.received < before for message in self._in_hand)
 
     def oldest(self) -> float | None:
         """Tell when the oldest message that is not done with was sent, in seconds since 1970."""

@@ -72,6 +72,10 @@ class State:
         with tempfile.TemporaryFile(dir=self._directory):
             pass
 
+    def has_checkpoint(self) -> bool:
+        """Tell whether a checkpoint was written, readable or not."""
+        return self._directory is not None and (self._directory / _CHECKPOINT).exists()
+
     def checkpoint(self) -> float | None:
         """Tell up to when everything is done, in seconds since 1970; None where none was written.
 

@@ -26,8 +26,10 @@ from support.rules import write_rules
 from support.waiting import eventually
 
 from fedbadges.archive import Archive, Archived
+from fedbadges.daemon import Daemon
 from fedbadges.databases import create_tahrir, engine
 from fedbadges.failures import CannotStart, NotHandled
+from fedbadges.history import History
 from fedbadges.rules.criteria import Unavailable
 
 pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
@@ -113,6 +115,37 @@ def test_what_does_not_fit_while_the_first_start_waits_is_caught_up(
         time.sleep(0.1)
 
     eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_a_start_that_cannot_be_owes_nothing(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedbadges.daemon.prepare_databases", fail)
+
+    with pytest.raises(CannotStart):
+        start()
+
+    assert checkpoint(tmp_path) is None
+
+
+def test_to_hand_messages_in_again_owes_nothing(start: Start, tmp_path: Path) -> None:
+    assert start(retry=True).retry_failed() == []
+
+    assert checkpoint(tmp_path) is None
+
+
+def test_the_checkpoint_does_not_go_back_while_it_catches_up(
+    start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """Else it would go back further at each of several starts in a row."""
+    store_message(database, sent("alice", 40))
+    began = time.time()
+    daemon = start(keep_counts_distance=50, sweep_interval=60)
+    eventually(lambda: "Caught up:" in log.text, "the first look")
+
+    daemon.stop()
+
+    assert (checkpoint(tmp_path) or 0) >= began
 
 
 def test_what_comes_while_the_first_start_waits_is_left_to_the_next(
@@ -341,11 +374,11 @@ def test_that_others_are_put_off_is_said_once_until_nothing_waits(
         assert daemon.overflows(10)
         store_message(database, sent(name))
         eventually(lambda name=name: held(database, name) == [True], "the badge")
-    assert daemon.report()["overflown"]
     assert log.text.count("wait; those that come now") == 1
+    # Nothing waits any more.
+    assert not daemon.report()["overflown"]
 
     daemon.pause()
-    assert not daemon.report()["overflown"]
     assert daemon.overflows(10)
     assert log.text.count("wait; those that come now") == 2
 
@@ -370,14 +403,71 @@ def test_what_still_comes_at_the_stop_is_left_to_the_next_start(
 def test_what_still_comes_at_the_stop_is_owed_however_old_it_is(
     start: Start, database: Databases, tmp_path: Path
 ) -> None:
-    daemon = start(record_messages=True)
-    eventually(lambda: checkpoint(tmp_path), "the first look")
+    daemon = after_first_look(start(record_messages=True))
     daemon.hurry()
 
     daemon.handle(sent("alice", HOUR))
     start(record_messages=True)
 
     eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_what_is_in_hand_while_the_first_start_waits_is_stored_before_the_stop(
+    start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        away.setattr("fedbadges.daemon.prepare_databases", unavailable)
+        daemon = start(record_messages=True)
+        worker = threading.Thread(target=daemon.handle, args=(sent("alice"),))
+        worker.start()
+        time.sleep(0.1)
+        daemon.hurry()
+        worker.join()
+        daemon.stop()
+
+    start(record_messages=True)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_a_stop_takes_its_time_while_messages_are_stored(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedbadges.daemon._LONG", 0.3)
+    record = History.record
+
+    def slowly(*arguments: Any) -> None:
+        time.sleep(0.1)
+        record(*arguments)
+
+    monkeypatch.setattr(History, "record", slowly)
+    daemon = start(record_messages=True)
+    daemon.hurry()
+
+    def drain() -> None:
+        for number in range(12):
+            daemon.handle(sent(f"user{number}"))
+        daemon.stop()
+
+    worker = threading.Thread(target=drain)
+    worker.start()
+
+    assert daemon.leave(0.1)
+    worker.join()
+
+
+def test_what_can_neither_be_stored_nor_set_aside_is_said_to_be_lost(
+    start: Start, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = start(record_messages=True)
+    monkeypatch.setattr("fedbadges.state.MOST_FAILED", 0)
+    monkeypatch.setattr(History, "record", unavailable)
+    daemon.hurry()
+
+    for name in ("alice", "bob"):
+        daemon.handle(sent(name))
+
+    assert log.text.count("It is lost, since nobody else has it") == 1
 
 
 def test_what_nobody_stores_before_the_stop_is_set_aside(
@@ -387,8 +477,7 @@ def test_what_nobody_stores_before_the_stop_is_set_aside(
     log: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    daemon = start(record_messages=True)
-    eventually(lambda: checkpoint(tmp_path), "the first look")
+    daemon = after_first_look(start(record_messages=True))
     with monkeypatch.context() as away:
         away.setattr("fedbadges.history.History.record", unavailable)
         worker = threading.Thread(target=daemon.handle, args=(sent("alice"),))
@@ -436,8 +525,7 @@ def test_where_nobody_else_stores_messages_all_of_them_wait_in_memory(start: Sta
 def test_a_table_that_is_gone_for_a_while_is_waited_for(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    start()
-    eventually(lambda: checkpoint(tmp_path), "the first look")
+    after_first_look(start())
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE messages RENAME TO elsewhere"))
     eventually(lambda: "Waiting, and trying again: datanommer" in log.text, "a warning")
@@ -455,8 +543,7 @@ def test_a_table_that_is_gone_for_a_while_is_waited_for(
 def test_what_goes_wrong_while_it_looks_is_said_once_and_tried_again(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    start()
-    eventually(lambda: checkpoint(tmp_path), "the first look")
+    after_first_look(start())
     bad, good = sent("alice"), sent("bob")
     store_message(database, bad)
     with engine(database.datanommer_url).begin() as connection:
@@ -500,8 +587,7 @@ def test_a_history_that_goes_back_is_looked_at_again(
     monkeypatch.setattr("fedbadges.catchup._NUMBERS_IN_FLIGHT", 0)
     for number in range(5):
         store_message(database, sent(f"user{number}", HOUR))
-    start()
-    eventually(lambda: checkpoint(tmp_path), "the first look")
+    after_first_look(start())
     store_message(database, sent("alice"))
     eventually(lambda: held(database, "alice") == [True], "a sweep")
     time.sleep(0.2)
@@ -638,8 +724,7 @@ def test_the_checkpoint_does_not_pass_what_an_outage_keeps_from_being_done(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     """Even where the daemon stops long after others were looked at."""
-    daemon = start(keep_counts_distance=0)
-    eventually(lambda: checkpoint(tmp_path), "the first look")
+    daemon = after_first_look(start(keep_counts_distance=0))
     message = sent("alice")
     rename(database, "assertions", "elsewhere")
     store_message(database, message)
@@ -660,8 +745,7 @@ def test_the_checkpoint_does_not_pass_what_an_outage_keeps_from_being_done(
 def test_what_cannot_be_set_aside_is_left_to_the_next_start(
     start: Start, database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    daemon = start(keep_counts_distance=0)
-    eventually(lambda: checkpoint(tmp_path), "the first look")
+    daemon = after_first_look(start(keep_counts_distance=0))
     monkeypatch.setattr("fedbadges.state.MOST_FAILED", 0)
     message = sent("alice")
     store_message(database, message)
@@ -706,6 +790,17 @@ def test_where_the_daemon_cannot_start_nothing_is_handed_in_again(
     with pytest.raises(CannotStart, match="Not a directory"):
         daemon.retry_failed()
     daemon.stop()
+
+
+def after_first_look(daemon: Daemon) -> Daemon:
+    """Waits until what comes from now on is what the next looks are about."""
+
+    def looked() -> bool:
+        told = daemon.report()["catch_up"]
+        return told["until"] is not None and not told["running"]
+
+    eventually(looked, "the first look")
+    return daemon
 
 
 def set_aside(directory: Path) -> list[Path]:

@@ -43,6 +43,18 @@ def test_it_knows_how_large_what_is_in_hand_is() -> None:
     assert ledger.size == 0
 
 
+def test_what_is_in_hand_for_long_is_stuck() -> None:
+    ledger = Ledger()
+    message = replace(sent_at(50), received=time.monotonic() - 5)
+    ledger.begin(message)
+    ledger.begin(sent_at(50, "two"))
+    assert ledger.stuck(4)
+    assert not ledger.stuck(6)
+
+    ledger.done(message)
+    assert not ledger.stuck(4)
+
+
 def test_what_is_forgotten_may_come_again_and_is_not_owed() -> None:
     ledger, message = Ledger(), sent_at(50)
     ledger.begin(message)

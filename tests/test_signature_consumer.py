@@ -226,7 +226,7 @@ def test_a_check_that_hangs_does_not_keep_the_hub_from_ending(
         target=lambda: site.consumer._do_work(site.consumer.incoming.get_nowait())
     )
     worker.start()
-    eventually(lambda: site.consumer._checks(), "the check")
+    eventually(lambda: site.consumer._check_hangs(0), "the check")
 
     end = threading.Thread(target=site.consumer._end)
     end.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import reprlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -32,15 +33,10 @@ class Gate:
         self._checks = checks
         self._before_waiting = before_waiting
         self._patience = Patience()
-        self._lock = threading.Lock()
-        self._checking = 0
+        # Since when, in seconds of ``time.monotonic``, the threads that do so check a message.
+        self._checking: dict[int, float] = {}
         self._rejections = Throttle()
         self._stored_rejections = Throttle()
-
-    @property
-    def busy(self) -> bool:
-        """Whether a message is being checked, or waits for that."""
-        return bool(self._checking)
 
     @property
     def outage(self) -> Outage | None:
@@ -56,13 +52,18 @@ class Gate:
         self._patience.stop()
         self._checks.stop()
 
+    def stuck(self, seconds: float) -> bool:
+        """Tell whether a message is being checked, or waits for that, for longer than that."""
+        before = time.monotonic() - seconds
+        return any(begun < before for begun in list(self._checking.values()))
+
     def check(self, body: Any, envelope: Any) -> None:
         """Return if a message is to be heeded; ``envelope`` is the topic that it was sent under.
 
         Raises Rejected if not, and Stopped if the daemon stops before that can be known.
         """
         try:
-            with self._counted():
+            with self._timed():
                 self._insist(body, envelope)
         except Rejected as rejected:
             if self._rejections.first((rejected.reason, rejected.signer)):
@@ -100,14 +101,13 @@ class Gate:
             return None
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        with self._lock:
-            self._checking += 1
+    def _timed(self) -> Iterator[None]:
+        thread = threading.get_ident()
+        self._checking[thread] = time.monotonic()
         try:
             yield
         finally:
-            with self._lock:
-                self._checking -= 1
+            del self._checking[thread]
 
     def _choose(self, body: Mapping[str, Any], proof: Mapping[str, str]) -> Mapping[str, Any]:
         unfitting: Unfitting | None = None
