@@ -224,7 +224,8 @@ def test_where_the_checkpoint_is_damaged_all_is_caught_up(
     lines = {each for each in log.messages if "all is caught up" in each}
     assert len(lines) == 1
     assert "checkpoint" in lines.pop()
-    eventually(lambda: (checkpoint(tmp_path) or 0) < time.time(), "a right checkpoint")
+    eventually(lambda: "Caught up:" in log.text, "the end of it")
+    assert (checkpoint(tmp_path) or 0) < time.time()
 
 
 def test_a_message_from_the_future_does_not_take_the_checkpoint_there(
