@@ -168,10 +168,18 @@ def replaced(file: Path, text: bytes) -> Path:
 
 def server_context(directory: Path) -> tuple[ssl.SSLContext, Path]:
     """Returns what a server on loopback speaks https with, and the file of who vouches for it."""
-    ca = authority("Web CA", 2)
+    public = key(2).public_key()
+    # From 3.13 on Python asks for all that the standard does.
+    of_the_ca = [
+        *IS_CA,
+        (usage(key_cert_sign=True), True),
+        (x509.SubjectKeyIdentifier.from_public_key(public), False),
+    ]
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(public)
+    ca = authority("Web CA", 2, extensions=of_the_ca)
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     names = x509.SubjectAlternativeName([address])
-    ca.issue("127.0.0.1", extensions=[(names, False)]).stored(directory, "server")
+    ca.issue("127.0.0.1", extensions=[(names, False), (issuer, False)]).stored(directory, "server")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(directory / "server.crt", directory / "server.key")
     trusted = directory / "web-ca.pem"
