@@ -149,7 +149,15 @@ def files_that_are_wrong() -> Iterator[tuple[str, bytes | None, str]]:
     yield "badges.crt", b"nothing", "no certificate in PEM"
 
 
-@pytest.mark.parametrize(("name", "text", "reason"), files_that_are_wrong())
+WRONG = list(files_that_are_wrong())
+
+
+# The reasons tell the time, which is not the same in all processes that run tests.
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    WRONG,
+    ids=[f"{name}-{number}" for number, (name, *_) in enumerate(WRONG)],
+)
 def test_a_file_that_cannot_be_used_is_one_line(
     config: dict[str, Any], tmp_path: Path, name: str, text: bytes | None, reason: str
 ) -> None:
