@@ -222,10 +222,6 @@ class Daemon:
         self._waiting.start()
         return self._failures.retry(self._retry)
 
-    def _is_at_ease(self) -> bool:
-        """Tell whether few messages wait, if any do."""
-        return not self._backlog() and self._waiting.undecided() < self._settings.backlog_limit / 2
-
     def _retry(self, message: Message) -> None:
         if self._settings.record_messages:
             self._recorder.record(message)
@@ -274,6 +270,10 @@ class Daemon:
         log.warning("Stopping although a question is not answered: what is in hand is put off")
         self._catchup.leave()
         return False
+
+    def _is_at_ease(self) -> bool:
+        """Tell whether few messages wait, if any do."""
+        return not self._backlog() and self._waiting.undecided() < self._settings.backlog_limit / 2
 
     def _prepare_patiently(self) -> None:
         try:

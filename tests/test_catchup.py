@@ -474,7 +474,6 @@ def test_what_can_neither_be_stored_nor_set_aside_is_said_to_be_lost(
 def test_what_nobody_stores_before_the_stop_is_set_aside(
     start: Start,
     database: Databases,
-    tmp_path: Path,
     log: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
