@@ -58,7 +58,7 @@ setup(
     license="GPL-3.0-or-later",
     python_requires=">=3.10",
     packages=find_packages(include=["fedbadges", "fedbadges.*"]),
-    package_data={"fedbadges": ["py.typed", "cli/previews/page.css"]},
+    package_data={"fedbadges": ["py.typed", "cli/preview/page.css"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     entry_points={
@@ -68,9 +68,9 @@ setup(
         ],
         "moksha.consumer": ["fedmsg-badges = fedbadges.consumers:FedoraBadgesConsumer"],
         "fedbadges.criteria": [
-            "datanommer = fedbadges.datanommer:Datanommer",
-            "fasjson = fedbadges.fasjson:Groups",
-            "libravatar = fedbadges.libravatar:Avatars",
+            "datanommer = fedbadges.criteria.datanommer:Datanommer",
+            "fasjson = fedbadges.criteria.groups:Groups",
+            "libravatar = fedbadges.criteria.libravatar:Avatars",
         ],
     },
 )

@@ -10,8 +10,8 @@ from databases import History, statements
 from deployment import AWARD_BADGE, AWARD_TOPIC, Deployment, parsed
 from traffic import Draft, Traffic, send
 
-from fedbadges.accounts import EVERYBODY
-from fedbadges.tahrir import Award
+from fedbadges.rules.accounts import EVERYBODY
+from fedbadges.tahrir.awards import Award
 
 Results = dict[str, float]
 

@@ -23,8 +23,11 @@ import psycopg2
 import sqlalchemy as sa
 from traffic import Draft, Traffic, people
 
-from fedbadges.databases import create_history, create_tahrir, engine, parse_url, reader
+from fedbadges.databases.connections import engine, reader
+from fedbadges.databases.url import parse_url
+from fedbadges.history.schema import create_history
 from fedbadges.messages import category_of
+from fedbadges.tahrir.schema import create_tahrir
 
 #: Messages a second, as Fedora's bus had: a history of a million spans two and a half days.
 PACE = 5.0

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fedbadges.accounts import Accounts, Everybody
-from fedbadges.backends import load_backends
-from fedbadges.datanommer import history_behind
-from fedbadges.engine import Engine
+from fedbadges.accounts.usernames import Usernames
+from fedbadges.config.settings import Settings, read_settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.criteria.datanommer import history_behind
+from fedbadges.engine.engine import BadgeEngine
 from fedbadges.messages import Message, parse_message
+from fedbadges.rules.accounts import Accounts, Everybody
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.rule import Rule
-from fedbadges.settings import Settings, read_settings
-from fedbadges.tahrir import Given, Tahrir
-from fedbadges.usernames import Usernames
+from fedbadges.tahrir.awards import AwardResult, Tahrir
 
 ROOT = Path(__file__).resolve().parent.parent
 _CORPUS = ROOT.parent / "shared" / "corpus" / "rules"
@@ -75,11 +75,11 @@ class Deployment:
         self.usernames = Usernames(settings.fedmsg)
         if not self.usernames.has_plugins:
             raise SystemExit("fedmsg.meta has no plugins: run this by 'make bench'")
-        self.awards: list[Given] = []
+        self.awards: list[AwardResult] = []
         self.engine = self.make_engine(self.rules, accounts)
 
-    def make_engine(self, rules: RuleSet, accounts: Accounts) -> Engine:
-        return Engine(
+    def make_engine(self, rules: RuleSet, accounts: Accounts) -> BadgeEngine:
+        return BadgeEngine(
             self.settings, self.tahrir, self.usernames, rules, self.awards.append, accounts
         )
 

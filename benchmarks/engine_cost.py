@@ -15,8 +15,8 @@ from databases import History, statements
 from deployment import AWARD_TOPIC, NOBODY, Deployment, multiply, parsed
 from traffic import Draft, Traffic, send
 
-from fedbadges.databases import engine, reader
-from fedbadges.engine import Engine
+from fedbadges.databases.connections import engine, reader
+from fedbadges.engine.engine import BadgeEngine
 
 Results = dict[str, float]
 
@@ -43,7 +43,7 @@ def untriggered(deployment: Deployment, traffic: Traffic, rounds: int) -> Result
         for body in bodies:
             parsed(body)
 
-    def consider(engine: Engine) -> None:
+    def consider(engine: BadgeEngine) -> None:
         for body in bodies:
             engine.consider(parsed(body))
 
@@ -64,7 +64,7 @@ def untriggered(deployment: Deployment, traffic: Traffic, rounds: int) -> Result
     }
 
 
-def _untriggering(engine: Engine, traffic: Traffic, count: int) -> list[str]:
+def _untriggering(engine: BadgeEngine, traffic: Traffic, count: int) -> list[str]:
     texts: list[str] = []
     while len(texts) < count:
         for each in traffic.drafts(count):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deployment import make_settings, parsed
 
-from fedbadges.backends import load_backends
+from fedbadges.criteria.backends import load_backends
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule

@@ -14,13 +14,13 @@ from pathlib import Path
 from deployment import make_settings
 from memory import forget_peak, peak
 
-from fedbadges.datanommer import PastMessages
+from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.replay import Replay
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.operations import Count
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir import Tahrir
+from fedbadges.tahrir.awards import Tahrir
 
 #: How many earned badges go by between two looks at the clock.
 _LOOK = 50

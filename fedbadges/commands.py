@@ -9,8 +9,8 @@ from concurrent.futures import Future
 
 from fedmsg.commands.hub import HubCommand
 
-from fedbadges.patience import Stopped
-from fedbadges.settings import ENABLED, Settings, SettingsError, read_settings
+from fedbadges.config.settings import ENABLED, Settings, read_settings
+from fedbadges.errors import SettingsError, Stopped
 
 _CONSUMER = "fedbadges.consumers:FedoraBadgesConsumer"
 
@@ -53,7 +53,7 @@ class BadgesCommand(HubCommand):
         # Not at the top: importing it installs Twisted's reactor.
         from moksha.hub.reactor import reactor
 
-        from fedbadges.hub_signals import stop_hub
+        from fedbadges.buses.fedmsg.signals import stop_hub
 
         failed: list[object] = []
 
@@ -78,8 +78,8 @@ def badges() -> None:
 
 def _retry_failed(settings: Settings) -> int:
     """Hand the failed messages in again; gives 1 if some failed again, or nothing could be done."""
-    from fedbadges.daemon import Daemon
-    from fedbadges.failures import CannotStart
+    from fedbadges.errors import CannotStart
+    from fedbadges.service.daemon import Daemon
 
     if settings.state_directory is None:
         sys.stderr.write("'badges.state_directory' is not set, so nothing was set aside anywhere\n")

@@ -13,17 +13,14 @@ from fedmsg.consumers import FedmsgConsumer
 from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
 
-from fedbadges.backlog import SIZE, Backlog, size_of
-from fedbadges.daemon import Daemon
-from fedbadges.failures import CannotStart
-from fedbadges.hub_signals import heed_signals
-from fedbadges.patience import Stopped
-from fedbadges.rules.criteria import Unavailable
-from fedbadges.settings import ENABLED, Settings, SettingsError, read_settings
-from fedbadges.signatures.checks import Rejected
-from fedbadges.signatures.gate import Gate, make_gate
+from fedbadges.buses.fedmsg.queue import SIZE, SizedQueue, size_of
+from fedbadges.buses.fedmsg.signals import install_signal_handlers
+from fedbadges.config.settings import ENABLED, Settings, read_settings
+from fedbadges.errors import CannotStart, Rejected, SettingsError, Stopped, Unavailable
+from fedbadges.service.daemon import Daemon
 from fedbadges.signatures.options import dangers
-from fedbadges.words import shown
+from fedbadges.signatures.retrying_verifier import RetryingVerifier, make_retrying_verifier
+from fedbadges.util.text import short_repr
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +46,7 @@ class FedoraBadgesConsumer(FedmsgConsumer):
 
     def __init__(self, hub: Any) -> None:
         self._daemon: Daemon | None = None
-        self._gate: Gate | None = None
+        self._gate: RetryingVerifier | None = None
         # Of the message that the reactor's thread is at.
         self._size = 0
         if not hub.config.get(self.config_key, False):
@@ -70,18 +67,18 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         # The hub's worker threads end during the shutdown, so after it nothing more is handed over.
         reactor.addSystemEventTrigger("after", "shutdown", daemon.stop)
         # At once, and once more when the reactor has put its own handlers in place.
-        heed_signals(self._end)
-        reactor.callWhenRunning(heed_signals, self._end)
+        install_signal_handlers(self._end)
+        reactor.callWhenRunning(install_signal_handlers, self._end)
 
     @property
-    def incoming(self) -> Backlog:
+    def incoming(self) -> SizedQueue:
         """The messages that wait for a worker."""
         return self._incoming
 
     @incoming.setter
     def incoming(self, _: object) -> None:
         # The hub's base class would have one that does not know how large it is.
-        self._incoming = Backlog()
+        self._incoming = SizedQueue()
 
     @property
     def prepared(self) -> Future[None] | None:
@@ -188,7 +185,7 @@ class FedoraBadgesConsumer(FedmsgConsumer):
     def _make_gate(self, config: dict[str, Any]) -> bool:
         """Tell whether signatures can be checked, if they are to be."""
         try:
-            self._gate = make_gate(config, before_waiting=self._work_off)
+            self._gate = make_retrying_verifier(config, before_waiting=self._work_off)
         except Unavailable as error:
             log.critical("Cannot start: %s", error)
             return False
@@ -198,7 +195,7 @@ class FedoraBadgesConsumer(FedmsgConsumer):
         try:
             super().__init__(hub)
         except Exception as error:  # whatever moksha and fedmsg make of their configuration
-            log.critical("Cannot take part in the hub: %s", shown(error))
+            log.critical("Cannot take part in the hub: %s", short_repr(error))
             return False
         return True
 

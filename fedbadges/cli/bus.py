@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fedbadges.cli.failures import CannotRun
+from fedbadges.cli.errors import CannotRun
 
 if TYPE_CHECKING:
-    from fedbadges.publisher import Publisher
-    from fedbadges.settings import Settings
+    from fedbadges.buses.fedmsg.publisher import Publisher
+    from fedbadges.config.settings import Settings
 
 #: Seconds to find an address to publish from.
 _PATIENCE = 10.0
@@ -23,7 +23,7 @@ _NOTHING = "Nothing is changed; with --no-publish awards are made and the bus no
 def publishing(settings: Settings) -> Iterator[Publisher]:
     """Give what can publish; raises CannotRun where it cannot."""
     # Not at the top: completion and --help want to be fast.
-    from fedbadges.publisher import Publisher
+    from fedbadges.buses.fedmsg.publisher import Publisher
 
     if not settings.fedmsg.get("zmq_enabled", True):
         raise CannotRun(["'zmq_enabled' is False: only a hub can publish on such a bus", _NOTHING])

@@ -9,9 +9,10 @@ from typing import Any
 
 import fedmsg.config
 
-from fedbadges.cli.failures import CannotRun
-from fedbadges.databases import parse_url
-from fedbadges.settings import Settings, SettingsError, read_settings
+from fedbadges.cli.errors import CannotRun
+from fedbadges.config.settings import Settings, read_settings
+from fedbadges.databases.url import parse_url
+from fedbadges.errors import SettingsError
 
 _GLOBAL = "badges_global"
 _ISSUER = ("issuer_origin", "issuer_name", "issuer_org", "issuer_contact")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fedbadges.cli.failures import CannotRun
+from fedbadges.cli.errors import CannotRun
 
 if TYPE_CHECKING:
+    from fedbadges.config.settings import Settings
     from fedbadges.rules.criteria import Backends
     from fedbadges.rules.index import RuleSet
     from fedbadges.rules.rule import Rule
-    from fedbadges.settings import Settings
 
 #: Configuration keys, by what options override them.
 RULES, HISTORY, TAHRIR = "badges.yaml.directory", "datanommer.sqlalchemy.url", "badges_global"
@@ -98,17 +98,17 @@ class Deployment:
     @cached_property
     def backends(self) -> Backends:
         """Make the criteria backends that are installed."""
-        from fedbadges.backends import load_backends
+        from fedbadges.criteria.backends import load_backends
 
         return load_backends(self.settings)
 
     def rules(self, backends: Backends | None = None) -> RuleSet:
         """Load the rules as the daemon does; what is wrong with others goes to standard error."""
         from fedbadges.rules.loader import load_directory
-        from fedbadges.trust import Trust
+        from fedbadges.rules.permissions import PermissionChecker
 
         directory = self.settings.rules_directory
-        trust = Trust(directory)
+        trust = PermissionChecker(directory)
         vet = trust.note if self.settings.insecure_rules else trust.vet
         loaded = load_directory(directory, backends or self.backends, vet=vet)
         for problem in loaded.problems:
@@ -120,8 +120,8 @@ class Deployment:
 
         Raises CannotRun, with every mistake in every file, and every id that there is not.
         """
+        from fedbadges.errors import RuleError
         from fedbadges.rules.loader import each_once, load_file
-        from fedbadges.rules.problems import RuleError
 
         found: list[Rule] = []
         wrong: list[str] = []
@@ -154,8 +154,8 @@ def failing_clearly() -> Iterator[None]:
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    from fedbadges.rules.criteria import Unavailable
-    from fedbadges.words import words_of
+    from fedbadges.errors import Unavailable
+    from fedbadges.util.text import describe_error
 
     try:
         yield
@@ -164,4 +164,4 @@ def failing_clearly() -> Iterator[None]:
     except Unavailable as unavailable:
         raise CannotRun([str(unavailable)]) from unavailable
     except SQLAlchemyError as error:
-        raise CannotRun([f"the database says: {words_of(error)}"]) from error
+        raise CannotRun([f"the database says: {describe_error(error)}"]) from error

@@ -11,16 +11,16 @@ from typing import Any
 
 import click
 
-from fedbadges.cli.backfill import backfill
-from fedbadges.cli.by_hand import award, revoke
-from fedbadges.cli.check import check
-from fedbadges.cli.explain import explain
-from fedbadges.cli.failures import CannotRun
-from fedbadges.cli.preview import preview
+from fedbadges.cli.award.commands import award, revoke
+from fedbadges.cli.backfill.command import backfill
+from fedbadges.cli.check.command import check
+from fedbadges.cli.errors import CannotRun
+from fedbadges.cli.explain.command import explain
+from fedbadges.cli.preview.command import preview
 from fedbadges.cli.progress import progress
 from fedbadges.cli.schema import schema
-from fedbadges.cli.status import status
-from fedbadges.cli.test import test
+from fedbadges.cli.status.command import status
+from fedbadges.cli.test.command import test
 
 _EPILOG = """\b
 Examples:

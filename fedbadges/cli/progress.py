@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
-from fedbadges.cli.failures import CANNOT_RUN, CannotRun
-from fedbadges.cli.formats import with_format
-from fedbadges.cli.progress_bar import advancing
+from fedbadges.cli.errors import CANNOT_RUN, CannotRun
+from fedbadges.cli.terminal.formats import with_format
+from fedbadges.cli.terminal.progress_bar import advancing
 
 if TYPE_CHECKING:
-    from fedbadges.progress import Progress, Search
+    from fedbadges.engine.progress import Progress, Search
 
 _EPILOG = """\b
 Examples:
@@ -38,18 +38,18 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     written.
     """
     # Not at the top: these take a while to import, and completion and --help want to be fast.
-    from fedbadges.backends import load_backends
-    from fedbadges.explanation import Inquiry, without_keeping
+    from fedbadges.criteria.backends import load_backends
+    from fedbadges.engine.explanation import Explainer, without_keeping
+    from fedbadges.engine.progress import Search
     from fedbadges.messages import fits_databases
-    from fedbadges.progress import Search
 
     if not fits_databases(user):
         raise CannotRun([f"nobody can have the name {user!r}"])
     # What a rule stumbles over shows in its own line.
-    logging.getLogger("fedbadges.engine").setLevel(logging.ERROR)
+    logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
     with failing_clearly():
         settings = without_keeping(deployment.settings)
-        inquiry = Inquiry(settings, deployment.rules(load_backends(settings)))
+        inquiry = Explainer(settings, deployment.rules(load_backends(settings)))
         search = Search(settings, inquiry, user)
         complete = _work(search)
         found = search.progress()
@@ -99,27 +99,30 @@ def _print(found: Iterable[Progress]) -> None:
 
 def _words(each: Progress) -> tuple[str, str]:
     """Say how far it is, and give its colour."""
-    from fedbadges.cli.explain_output import day
-    from fedbadges.progress import State
-    from fedbadges.rules.problems import printable
+    from fedbadges.cli.explain.output import day
+    from fedbadges.engine.progress import ProgressState
+    from fedbadges.util.text import printable
 
     since = "" if each.since is None else f" since {day(each.since)}"
     counted = "" if each.counted is None else f"{each.counted}"
     text, style = {
-        State.EARNED: (f"{counted or 'earned'}: the next such message gives it", "bold green"),
-        State.COUNTED: (counted, "yellow"),
-        State.UNCOUNTABLE: (f"not countable: {_why(each)}", "dim"),
-        State.NOTHING: ("nothing yet", "dim"),
-        State.OPTED_OUT: ("opted out", "dim"),
-        State.UNKNOWN: ("not looked at", "red"),
-        State.HELD: (f"held{since}", "green"),
+        ProgressState.EARNED: (
+            f"{counted or 'earned'}: the next such message gives it",
+            "bold green",
+        ),
+        ProgressState.COUNTED: (counted, "yellow"),
+        ProgressState.UNCOUNTABLE: (f"not countable: {_why(each)}", "dim"),
+        ProgressState.NOTHING: ("nothing yet", "dim"),
+        ProgressState.OPTED_OUT: ("opted out", "dim"),
+        ProgressState.UNKNOWN: ("not looked at", "red"),
+        ProgressState.HELD: (f"held{since}", "green"),
     }[each.state]
     return printable(text), style
 
 
 def _why(each: Progress) -> str:
     """Say why there is nothing to count, in a few words."""
-    from fedbadges.cli.judged_parts import parts_of_criteria, why_not
+    from fedbadges.cli.explain.parts import parts_of_criteria, why_not
 
     if each.criteria is None:
         return ""
@@ -129,7 +132,7 @@ def _why(each: Progress) -> str:
 
 
 def _data(each: Progress) -> dict[str, Any]:
-    from fedbadges.progress import State
+    from fedbadges.engine.progress import ProgressState
 
     counted, message = each.counted, each.message
     return {
@@ -141,5 +144,5 @@ def _data(each: Progress) -> dict[str, Any]:
         "at_least": counted and counted.at_least,
         "since": each.since and each.since.isoformat(),
         "message": message and message.msg_id,
-        "why": _why(each) if each.state is State.UNCOUNTABLE else None,
+        "why": _why(each) if each.state is ProgressState.UNCOUNTABLE else None,
     }

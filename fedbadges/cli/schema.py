@@ -22,8 +22,8 @@ whose first line is:
 def schema(tests: bool) -> None:
     """Print a JSON Schema of rules, with the criteria of all backends that are installed."""
     # Not at the top: these take a while to import, and completion and --help want to be fast.
-    from fedbadges.backends import load_backends
     from fedbadges.cli.configuration import no_settings
+    from fedbadges.criteria.backends import load_backends
     from fedbadges.rules.schema import rule_schema
     from fedbadges.ruletests.format import suite_schema
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fedbadges.replay.chronicle import Entry
+from fedbadges.replay.chronicle import HistoryEntry
 from fedbadges.replay.matching import Matcher, values_of
 from fedbadges.rules.filters import FilledFilter
 
@@ -26,7 +26,7 @@ class AskedCount:
     passes: Callable[[Any], bool] | None
     count: int
 
-    def see(self, entry: Entry) -> None:
+    def see(self, entry: HistoryEntry) -> None:
         """Count a message."""
         if self.matcher.matches(entry) and (self.passes is None or self.passes(entry)):
             self.count += 1
@@ -62,13 +62,13 @@ class AskedCounts:
         for value in lists[kind]:
             self._by_value[kind, value].append(asked)
 
-    def see(self, entry: Entry) -> None:
+    def see(self, entry: HistoryEntry) -> None:
         """Count a message for every question that it answers."""
         if self._known:
             for asked in set(self._concerned(entry)):
                 asked.see(entry)
 
-    def _concerned(self, entry: Entry) -> Iterator[AskedCount]:
+    def _concerned(self, entry: HistoryEntry) -> Iterator[AskedCount]:
         yield from self._always
         for kind in _TELLING:
             for value in values_of(entry, kind):

@@ -13,10 +13,11 @@ from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
 from sqlalchemy import String, func, select, tuple_, type_coerce
 
-from fedbadges.databases import asking, reader
-from fedbadges.prepared import listed, one_of
-from fedbadges.questions import Position
-from fedbadges.settings import Settings
+from fedbadges.config.settings import Settings
+from fedbadges.databases.connections import reader
+from fedbadges.databases.outages import translate_errors
+from fedbadges.databases.prepared_statements import array_parameter, is_any_of
+from fedbadges.history.sql import Position
 
 _NAME = "datanommer"
 _ROWS = Row.__table__
@@ -36,10 +37,10 @@ _CONTENTS = select(
     _ROWS.c.i,
     _ROWS.c.headers,
     type_coerce(_ROWS.c.msg, String()).label("text"),
-).where(one_of(_ROWS.c.id, listed("numbers")))
+).where(is_any_of(_ROWS.c.id, array_parameter("numbers")))
 _REPEATED = (
     select(_ROWS.c.msg_id)
-    .where(one_of(_ROWS.c.msg_id, listed("wanted")))
+    .where(is_any_of(_ROWS.c.msg_id, array_parameter("wanted")))
     .group_by(_ROWS.c.msg_id)
     .having(func.count() > 1)
 )
@@ -49,7 +50,7 @@ def _names(kind: Any, table: Any) -> Any:
     return (
         select(table.c.msg_timestamp, table.c.msg_id, kind.name)
         .join(kind, kind.id == table.c[0])
-        .where(one_of(table.c.msg_id, listed("numbers")))
+        .where(is_any_of(table.c.msg_id, array_parameter("numbers")))
     )
 
 
@@ -72,7 +73,7 @@ class Head(NamedTuple):
         return self.timestamp, self.number
 
 
-class Entry:
+class HistoryEntry:
     """A message of the history that somebody is interested in.
 
     An operation's test sees it, so it has what ``query.PastMessage`` has.
@@ -123,7 +124,7 @@ class Chronicle:
 
     def begin(self) -> int:
         """Take what is there now for the whole history, and count its messages."""
-        with asking(_NAME), self._reader.connect() as connection:
+        with translate_errors(_NAME), self._reader.connect() as connection:
             row = connection.execute(select(func.max(_ROWS.c.id), func.count())).one()
         self._last = row[0] or 0
         return int(row[1])
@@ -135,26 +136,26 @@ class Chronicle:
             yield portion
             last = portion[-1].position
 
-    def repeated(self, entries: Sequence[Entry]) -> set[str]:
+    def repeated(self, entries: Sequence[HistoryEntry]) -> set[str]:
         """Tell which of these messages' ids other messages have as well."""
         wanted = {entry.msg_id for entry in entries}
         asked = {"wanted": [msg_id for msg_id in wanted if msg_id is not None]}
-        with asking(_NAME), self._reader.connect() as connection:
+        with translate_errors(_NAME), self._reader.connect() as connection:
             return set(connection.execute(_REPEATED, asked).scalars())
 
-    def entries(self, heads: Sequence[Head]) -> list[Entry]:
+    def entries(self, heads: Sequence[Head]) -> list[HistoryEntry]:
         """Read the rest of some messages, in their order."""
         if not heads:
             return []
         asked = {"numbers": [head.number for head in heads]}
-        with asking(_NAME), self._reader.connect() as connection:
+        with translate_errors(_NAME), self._reader.connect() as connection:
             rows = {(row.timestamp, row.id): row for row in connection.execute(_CONTENTS, asked)}
             users, packages = (
                 _by_position(connection.execute(names, asked)) for names in (_USERS, _PACKAGES)
             )
         nobody: frozenset[str] = frozenset()
         return [
-            Entry(
+            HistoryEntry(
                 head,
                 rows[head.position],
                 users.get(head.position, nobody),
@@ -170,7 +171,7 @@ class Chronicle:
             asked = asked.where(tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(*last))
             # The same again, in words that an index serves in any database.
             asked = asked.where(_ROWS.c.timestamp >= last[0])
-        with asking(_NAME), self._reader.connect() as connection:
+        with translate_errors(_NAME), self._reader.connect() as connection:
             return [Head(*row) for row in connection.execute(asked)]
 
 

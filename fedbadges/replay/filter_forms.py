@@ -10,23 +10,24 @@ import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from fedbadges.errors import Missing
 from fedbadges.messages import Message
 from fedbadges.replay.matching import MANY, ONE_OF_EACH
 from fedbadges.rules.filters import (
     TIME_KEYS,
-    Entry,
     FilledFilter,
     Filter,
+    FilterEntry,
     templates_in,
     to_moment,
 )
-from fedbadges.rules.templates import Missing, Path, Template
+from fedbadges.rules.templates import Template, TemplatePath
 
 _SOME_DAY = datetime.datetime(2000, 1, 1)
 #: The end of time, where a filter has a start only.
 _NEVER = datetime.datetime(9999, 1, 1)
 
-_TOPIC = (Path("topic"),)
+_TOPIC = (TemplatePath("topic"),)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ FormKey = tuple[object, ...]
 def form_of(chosen: Filter, test: str | None = None) -> Form | None:
     """Give the form of a filter; None where no message can fill it in."""
     age = _age(chosen)
-    fixed: list[tuple[str, Entry]] = []
+    fixed: list[tuple[str, FilterEntry]] = []
     open_keys: list[str] = []
     for key, entry in chosen.entries:
         if key == "start" and age is not None:
@@ -98,7 +99,7 @@ def asks_for_own_topic(chosen: Filter) -> bool:
     return len(templates) == 1 and templates[0].parts == _TOPIC
 
 
-def _is_fixed(key: str, entry: Entry) -> bool:
+def _is_fixed(key: str, entry: FilterEntry) -> bool:
     if key in TIME_KEYS:
         return isinstance(entry, datetime.datetime)
     templates = templates_in(entry)

@@ -7,15 +7,16 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from fedbadges.databases import asking, engine, reader, reading_all
-from fedbadges.datanommer import PastMessages
-from fedbadges.evaluation import Test, evaluate, passing
+from fedbadges.config.settings import Settings
+from fedbadges.criteria.datanommer import PastMessages
+from fedbadges.databases.connections import engine, reader, streaming
+from fedbadges.databases.outages import translate_errors
+from fedbadges.history.evaluation import Test, evaluate, passing
+from fedbadges.history.query import UnreadMessage
+from fedbadges.history.sql import Numbers, prepare
 from fedbadges.messages import Message
-from fedbadges.once import Throttle
-from fedbadges.query import UnreadMessage
-from fedbadges.questions import Numbers, prepare
 from fedbadges.replay.asked_counts import AskedCounts
-from fedbadges.replay.chronicle import Chronicle, Entry
+from fedbadges.replay.chronicle import Chronicle, HistoryEntry
 from fedbadges.replay.filter_forms import Form, asks_for_own_topic, form_of
 from fedbadges.replay.matching import Matcher
 from fedbadges.replay.running_counts import Passes, RunningCount, RunningCounts, Scope
@@ -24,7 +25,7 @@ from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
-from fedbadges.settings import Settings
+from fedbadges.util.throttle import Throttle
 
 _NAME = "datanommer"
 
@@ -47,7 +48,7 @@ class HistoryAsOf:
 
     def begin(self, rules: Iterable[Rule]) -> None:
         """Forget all messages, and get ready for what these rules will ask."""
-        self._now: Entry | None = None
+        self._now: HistoryEntry | None = None
         self._running = RunningCounts()
         self._asked_counts = AskedCounts()
         self._behind: dict[datetime.timedelta, _Behind] = {}
@@ -66,12 +67,12 @@ class HistoryAsOf:
             each.may_count(topic, category) for each in self._uncounted
         )
 
-    def look_ahead(self, entries: Sequence[Entry]) -> None:
+    def look_ahead(self, entries: Sequence[HistoryEntry]) -> None:
         """Take note of what is to be seen next, so that it is asked about at once."""
         if self._by_own_id:
             self._repeated = self._chronicle.repeated(entries)
 
-    def see(self, entry: Entry) -> None:
+    def see(self, entry: HistoryEntry) -> None:
         """Take up the next message."""
         self._now = entry
         self._running.see(entry)
@@ -107,7 +108,7 @@ class HistoryAsOf:
         return evaluate(self._engine, self._numbers, expression, filled, message, until)
 
     @property
-    def _present(self) -> Entry:
+    def _present(self) -> HistoryEntry:
         assert self._now is not None, "nothing was seen yet"
         return self._now
 
@@ -168,17 +169,17 @@ class HistoryAsOf:
             self._asked_counts.add(question, filled, passes, count)
         return count
 
-    def _is_only(self, present: Entry, msg_id: str) -> bool:
+    def _is_only(self, present: HistoryEntry, msg_id: str) -> bool:
         """Tell whether no message but the present one can have this id."""
         return self._by_own_id and msg_id == present.msg_id and msg_id not in self._repeated
 
     def _count(self, filled: FilledFilter, passes: Callable[[Any], bool] | None) -> int:
         until = self._present.position
         if passes is None:
-            with asking(_NAME), self._reader.connect() as connection:
+            with translate_errors(_NAME), self._reader.connect() as connection:
                 asked = prepare(connection, self._numbers, filled, until=until)
                 return 0 if asked is None else asked.count(connection, until[0])[1]
-        with asking(_NAME), reading_all(self._engine) as connection:
+        with translate_errors(_NAME), streaming(self._engine) as connection:
             asked = prepare(connection, self._numbers, filled, until=until)
             rows = () if asked is None else asked.messages(connection)
             return sum(passes(UnreadMessage(row, connection)) for row in rows)
@@ -192,7 +193,7 @@ class _Behind:
         self._chronicle = chronicle
         self._age = age
         self._portions = chronicle.heads()
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[HistoryEntry] = deque()
         self._read = datetime.datetime.min
 
     def advance(self, now: datetime.datetime) -> None:

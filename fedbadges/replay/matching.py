@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from fedbadges.replay.chronicle import Entry
+from fedbadges.replay.chronicle import HistoryEntry
 from fedbadges.rules.filters import FilledFilter
 
 _NOT = "not_"
@@ -17,7 +17,7 @@ ONE_OF_EACH = ("topics", "categories", "agents")
 MANY = ("users", "packages")
 
 
-def values_of(entry: Entry, kind: str) -> Collection[str]:
+def values_of(entry: HistoryEntry, kind: str) -> Collection[str]:
     """Give what a message has, of a kind that filters ask for."""
     if kind == "topics":
         return (entry.topic,)
@@ -43,7 +43,7 @@ class Matcher:
             if key != "contains"
         ]
 
-    def matches(self, entry: Entry) -> bool:
+    def matches(self, entry: HistoryEntry) -> bool:
         """Tell whether the filter gives this message."""
         if self._msg_id is not None and entry.msg_id != self._msg_id:
             return False

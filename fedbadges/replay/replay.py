@@ -10,24 +10,25 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from fedbadges.accounts import make_accounts
-from fedbadges.archive import body_of
-from fedbadges.backends import load_backends
-from fedbadges.bounded import Bounded
-from fedbadges.datanommer import Datanommer, PastMessages
-from fedbadges.engine import Earned, Engine, Named, Shared
+from fedbadges.accounts.service import make_accounts
+from fedbadges.accounts.usernames import Usernames
+from fedbadges.config.settings import Settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.criteria.datanommer import Datanommer, PastMessages
+from fedbadges.engine.engine import BadgeEngine, Earned, Shared, Triggered
+from fedbadges.errors import Unavailable
+from fedbadges.history.message_reader import body_of
 from fedbadges.messages import Message, parse_message
-from fedbadges.replay.chronicle import Chronicle, Entry, Head
+from fedbadges.replay.chronicle import Chronicle, Head, HistoryEntry
 from fedbadges.replay.history_as_of import HistoryAsOf
 from fedbadges.replay.prefetch import prefetched
 from fedbadges.rules.conditions import Comparison
-from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question, Unavailable
+from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
-from fedbadges.settings import Settings
-from fedbadges.tahrir import Award, Handout, Standing
-from fedbadges.usernames import Usernames
-from fedbadges.words import shown
+from fedbadges.tahrir.awards import Award, BulkAwardResult, Holdings
+from fedbadges.util.caching import BoundedDict
+from fedbadges.util.text import short_repr
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ _MOST_TOPICS = 10_000
 class Standings(Protocol):
     """Knows who opted out: tahrir."""
 
-    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
+    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Tell of these people and badges who holds what, and who opted out."""
 
 
@@ -84,7 +85,7 @@ class Replay:
         self._past.begin(chosen)
         roll = _Roll(self._people)
         self._peaks = {rule.badge.id: {} for rule in chosen if measure and _has_peaks(rule)}
-        engine = Engine(
+        engine = BadgeEngine(
             self._settings, roll, self._usernames, chosen, lambda given: None, self._accounts
         )
         self.done, self.total = 0, self._chronicle.begin()
@@ -93,14 +94,18 @@ class Replay:
             yield from self._go_over(entries, engine, roll, interested)
             self.done += count
 
-    def _portions(self, interested: _Interested) -> Iterator[tuple[int, list[Entry]]]:
+    def _portions(self, interested: _Interested) -> Iterator[tuple[int, list[HistoryEntry]]]:
         """Read the history: how many messages, and those of them that somebody wants to see."""
         for heads in self._chronicle.heads():
             wanted = [head for head in heads if interested.anybody(head)]
             yield len(heads), self._chronicle.entries(wanted)
 
     def _go_over(
-        self, entries: Sequence[Entry], engine: Engine, roll: _Roll, interested: _Interested
+        self,
+        entries: Sequence[HistoryEntry],
+        engine: BadgeEngine,
+        roll: _Roll,
+        interested: _Interested,
     ) -> Iterator[Earned]:
         named = [_named(entry, engine) if interested.rules(entry) else None for entry in entries]
         roll.meet(name for each in named if each for _, names in each.people for name in names)
@@ -110,7 +115,7 @@ class Replay:
             if each is not None:
                 yield from self._decide(each, engine, roll)
 
-    def _decide(self, named: Named, engine: Engine, roll: _Roll) -> Iterator[Earned]:
+    def _decide(self, named: Triggered, engine: BadgeEngine, roll: _Roll) -> Iterator[Earned]:
         shared: Shared = {}
         for rule, names in named.people:
             peaks = self._peaks.get(rule.badge.id)
@@ -134,7 +139,7 @@ class _Roll:
         self._held: set[tuple[str, str]] = set()
         self._opted_out: set[str] = set()
         self._new: list[tuple[str, str]] = []
-        self._standing = Standing(self._held, self._opted_out)
+        self._standing = Holdings(self._held, self._opted_out)
 
     def meet(self, names: Iterable[str]) -> None:
         """Ask who of those that were not met before has opted out."""
@@ -154,16 +159,16 @@ class _Roll:
         new, self._new = self._new, []
         return new
 
-    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Standing:
+    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Tell who holds what by now, and who opted out: of everybody."""
         return self._standing
 
-    def award_all(self, awards: Iterable[Award]) -> Handout:
+    def award_all(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Take note; there is nothing to tell anybody."""
         for award in awards:
             self._held.add((award.username, award.badge_id))
             self._new.append((award.badge_id, award.username))
-        return Handout()
+        return BulkAwardResult()
 
 
 class _Interested:
@@ -172,17 +177,17 @@ class _Interested:
     def __init__(self, rules: RuleSet, past: HistoryAsOf) -> None:
         self._rules = rules
         self._past = past
-        self._known: Bounded[tuple[str, str], tuple[bool, bool]] = Bounded(_MOST_TOPICS)
+        self._known: BoundedDict[tuple[str, str], tuple[bool, bool]] = BoundedDict(_MOST_TOPICS)
 
-    def anybody(self, message: Head | Entry) -> bool:
+    def anybody(self, message: Head | HistoryEntry) -> bool:
         """Tell whether anybody is interested."""
         return any(self._find(message))
 
-    def rules(self, message: Head | Entry) -> bool:
+    def rules(self, message: Head | HistoryEntry) -> bool:
         """Tell whether it can trigger a rule."""
         return self._find(message)[0]
 
-    def _find(self, message: Head | Entry) -> tuple[bool, bool]:
+    def _find(self, message: Head | HistoryEntry) -> tuple[bool, bool]:
         key = message.topic, message.category
         known = self._known.get(key)
         if known is None:
@@ -213,11 +218,13 @@ def _measure(
             peaks[name] = max(peaks.get(name, value), value)
 
 
-def _named(entry: Entry, engine: Engine) -> Named | None:
+def _named(entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
     try:
         content = entry.msg
     except (ValueError, RecursionError) as error:
-        log.warning("Passed over %r, whose content cannot be read: %s", entry.msg_id, shown(error))
+        log.warning(
+            "Passed over %r, whose content cannot be read: %s", entry.msg_id, short_repr(error)
+        )
         return None
     message = parse_message(body_of(entry.row, content), entry.known_users)
     return None if message is None else engine.name(message)

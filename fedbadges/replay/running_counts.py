@@ -12,14 +12,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from fedbadges.bounded import Bounded
 from fedbadges.messages import Message
-from fedbadges.replay.chronicle import Entry
+from fedbadges.replay.chronicle import HistoryEntry
 from fedbadges.replay.filter_forms import Form, FormKey, keys_of
 from fedbadges.replay.matching import MANY, Matcher, values_of
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
+from fedbadges.util.caching import BoundedDict
 
 #: Of how many topics it is remembered which counts they concern.
 _MOST_TOPICS = 10_000
@@ -64,7 +64,7 @@ class RunningCount:
         """Tell whether a message of this topic and category can count."""
         return self._scope.covers(topic) and self._matcher.may_match(topic, category)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: HistoryEntry) -> None:
         """Count a message, if it has what is fixed."""
         if not self._matcher.matches(entry):
             return
@@ -104,7 +104,9 @@ class RunningCounts:
     def __init__(self) -> None:
         self._running: dict[FormKey, RunningCount] = {}
         self._masks: dict[tuple[str, ...], dict[frozenset[str], None]] = defaultdict(dict)
-        self._concerned: Bounded[tuple[str, str], tuple[RunningCount, ...]] = Bounded(_MOST_TOPICS)
+        self._concerned: BoundedDict[tuple[str, str], tuple[RunningCount, ...]] = BoundedDict(
+            _MOST_TOPICS
+        )
 
     def add(self, form: Form, scope: Scope, passes: Passes | None) -> None:
         """Take up a form that is countable, unless it is there."""
@@ -119,7 +121,7 @@ class RunningCounts:
         """Tell whether a message of this topic and category can count."""
         return bool(self._for(topic, category))
 
-    def see(self, entry: Entry) -> None:
+    def see(self, entry: HistoryEntry) -> None:
         """Count a message."""
         for running in self._for(entry.topic, entry.category):
             running.add(entry)

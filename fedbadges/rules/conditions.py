@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedbadges.rules.document import Node, Scalar
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.parsing import only_entry
-from fedbadges.rules.problems import Problems, shown
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.yaml_document import Node, ScalarNode
+from fedbadges.util.text import quoted
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "greater than or equal to": operator.ge,
@@ -93,11 +94,11 @@ def parse_condition(node: Node, problems: Problems) -> Condition | None:
         expression = parse_expression(value, "value", problems)
         return None if expression is None else LambdaCondition(expression)
     if (
-        not isinstance(value, Scalar)
+        not isinstance(value, ScalarNode)
         or isinstance(value.value, bool)
         or not isinstance(value.value, (int, float))
     ):
-        found = shown(value.text) if isinstance(value, Scalar) else value.kind
+        found = quoted(value.text) if isinstance(value, ScalarNode) else value.kind
         advice = "; remove the quotes" if _is_quoted_number(value) else ""
         problems.add(
             value.place, f"'{key.text}' compares with a number, and this is {found}{advice}"
@@ -112,7 +113,7 @@ def parse_condition(node: Node, problems: Problems) -> Condition | None:
 def _is_quoted_number(node: Node) -> bool:
     """Tell whether text would be a number if it stood in the file without quotes."""
     return (
-        isinstance(node, Scalar)
+        isinstance(node, ScalarNode)
         and isinstance(node.value, str)
         and _NUMBER.fullmatch(node.text.strip()) is not None
     )

@@ -19,7 +19,7 @@ _UNSTEADY |= {"setattr", "vars"}
 _STEADY = frozenset(dir(builtins)) - _UNSTEADY | {"json", "re", "math"}
 
 
-def counted(body: ast.expr, query: str, values: str) -> tuple[str, ast.expr] | None:
+def parse_count(body: ast.expr, query: str, values: str) -> tuple[str, ast.expr] | None:
     """Find what a counting expression asks of each message.
 
     ``query`` and ``values`` are the names of the expression's arguments. Gives the name that a

@@ -10,21 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fedbadges.messages import Message
-from fedbadges.rules.document import Mapping as MappingNode
-from fedbadges.rules.document import Node
 from fedbadges.rules.operators import OPERATORS, Check, leaves, parse_operator
 from fedbadges.rules.parsing import as_mapping, only_entry
 from fedbadges.rules.problems import Problems
+from fedbadges.rules.yaml_document import MappingNode, Node
 
 T = TypeVar("T")
 
 #: The backend that ``filter``, ``operation`` and ``condition`` directly below criteria mean.
 DEFAULT_BACKEND = "datanommer"
 QUESTION_KEYS = ("filter", "operation", "condition")
-
-
-class Unavailable(Exception):
-    """A backend cannot answer now; the question stands, and is to be asked again."""
 
 
 @dataclass(frozen=True)

@@ -21,18 +21,19 @@ from typing import Any
 import fedmsg
 import fedmsg.meta
 
-from fedbadges.rules.counting import counted
-from fedbadges.rules.document import Node, Scalar
+from fedbadges.errors import Place
+from fedbadges.rules.counting import parse_count
 from fedbadges.rules.parsing import as_text
-from fedbadges.rules.problems import Place, Problems
-from fedbadges.rules.templates import Path, parse_template, place_within, unmarked
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.templates import TemplatePath, parse_template, place_within, unmarked
+from fedbadges.rules.yaml_document import Node, ScalarNode
 
 _VALUES = "_template_values"
 
 #: What is compiled: called with the argument and with the values of the templates.
 Function = Callable[[Any, tuple[Any, ...]], Any]
 
-_NO_PATHS: tuple[Path, ...] = ()
+_NO_PATHS: tuple[TemplatePath, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Expression:
 
     text: str
     argument: str
-    paths: tuple[Path, ...]
+    paths: tuple[TemplatePath, ...]
     function: Function = field(compare=False, repr=False)
     test: Function | None = field(default=None, compare=False, repr=False)
 
@@ -95,7 +96,7 @@ class Syntax:
     """What a lambda says, for those who look into it: ``body``, where a template is a name."""
 
     body: ast.expr
-    _node: Scalar
+    _node: ScalarNode
     _source: str
     _marker: str | None
 
@@ -109,7 +110,7 @@ class Syntax:
         return place_within(self._node, offset)
 
 
-def syntax_of(node: Scalar) -> Syntax | None:
+def syntax_of(node: ScalarNode) -> Syntax | None:
     """Read the expression of a lambda, with templates or without; None where it is none."""
     marker = _unused_name(node.text)
     template = parse_template(node, Problems())
@@ -137,7 +138,7 @@ def _compile(source: str, argument: str, marker: str | None) -> tuple[Function, 
         warnings.simplefilter("ignore")
         _refuse_outsiders(tree, argument)
         body = tree.body if marker is None else _fill(tree, marker)
-        each = counted(body, argument, _VALUES) if argument == "query" else None
+        each = parse_count(body, argument, _VALUES) if argument == "query" else None
         return _function(argument, body), None if each is None else _function(*each)
 
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedbadges.errors import Missing
 from fedbadges.messages import Message
-from fedbadges.rules.document import Mapping as MappingNode
-from fedbadges.rules.document import Node, Scalar, Sequence
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.parsing import as_mapping, as_text, check_keys, only_entry
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.templates import RECIPIENT, Missing, Template, parse_template
+from fedbadges.rules.templates import RECIPIENT, Template, parse_template
+from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
 _LISTS = ("topics", "users", "packages", "categories", "agents")
 LIST_KEYS = (*_LISTS, *(f"not_{key}" for key in _LISTS), "contains")
@@ -89,14 +89,14 @@ class FilledFilter:
 
 
 #: One value of a filter, as the rule has it.
-Entry = Template | Expression | tuple[Template, ...] | datetime.datetime
+FilterEntry = Template | Expression | tuple[Template, ...] | datetime.datetime
 
 
 @dataclass(frozen=True)
 class Filter:
     """The filter of a rule; its values are filled in for each message."""
 
-    entries: tuple[tuple[str, Entry], ...]
+    entries: tuple[tuple[str, FilterEntry], ...]
     pages: Pages = Pages()
 
     @property
@@ -144,7 +144,7 @@ def parse_filter(node: Node, problems: Problems) -> Filter | None:
     if not mapping.entries:
         problems.add(mapping.place, "a filter is empty; it would count every message there is")
     check_keys(mapping, FILTER_KEYS, "a filter", problems)
-    entries: dict[str, Entry] = {}
+    entries: dict[str, FilterEntry] = {}
     for key, value in mapping.entries:
         name = ALIASES.get(key.text, key.text)
         if name in entries:
@@ -159,7 +159,7 @@ def parse_filter(node: Node, problems: Problems) -> Filter | None:
     return Filter(tuple(entries.items()), pages)
 
 
-def templates_in(entry: Entry) -> tuple[Template, ...]:
+def templates_in(entry: FilterEntry) -> tuple[Template, ...]:
     """Give the templates of a value that has any."""
     if isinstance(entry, Template):
         return (entry,)
@@ -187,7 +187,7 @@ class _Source(Mapping[str, Any]):
         return len(self._body)
 
 
-def _filled(entry: Entry, source: _Source, message: Message) -> Any:
+def _filled(entry: FilterEntry, source: _Source, message: Message) -> Any:
     if isinstance(entry, Template):
         return entry.fill(source)
     if isinstance(entry, Expression):
@@ -272,7 +272,7 @@ def _naive(moment: datetime.datetime) -> datetime.datetime:
     return moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
 
 
-def _parse_entry(name: str, node: Node, problems: Problems) -> Entry | None:
+def _parse_entry(name: str, node: Node, problems: Problems) -> FilterEntry | None:
     if name in PAGE_KEYS or name not in FILTER_KEYS:
         return None
     if isinstance(node, MappingNode):
@@ -280,7 +280,7 @@ def _parse_entry(name: str, node: Node, problems: Problems) -> Entry | None:
         return None if entry is None else parse_expression(entry[1], "msg", problems)
     if name in TIME_KEYS:
         return _parse_moment(name, node, problems)
-    if isinstance(node, Sequence) and name in LIST_KEYS:
+    if isinstance(node, SequenceNode) and name in LIST_KEYS:
         return _parse_list(name, node, problems)
     text = as_text(node, f"'{name}'", problems)
     template = None if text is None else parse_template(text, problems)
@@ -291,13 +291,13 @@ def _parse_entry(name: str, node: Node, problems: Problems) -> Entry | None:
     return template
 
 
-def _parse_list(name: str, node: Sequence, problems: Problems) -> tuple[Template, ...]:
+def _parse_list(name: str, node: SequenceNode, problems: Problems) -> tuple[Template, ...]:
     if not node.items:
         problems.add(node.place, f"'{name}' is empty; it takes at least one")
     templates = []
     for item in node.items:
-        if isinstance(item, Scalar) and isinstance(item.value, int):
-            item = Scalar(item.place, item.text, item.text, item.literal)
+        if isinstance(item, ScalarNode) and isinstance(item.value, int):
+            item = ScalarNode(item.place, item.text, item.text, item.literal)
         text = as_text(item, f"an item of '{name}'", problems)
         template = None if text is None else parse_template(text, problems)
         if template is not None:
@@ -305,9 +305,9 @@ def _parse_list(name: str, node: Sequence, problems: Problems) -> tuple[Template
     return tuple(templates)
 
 
-def _parse_moment(name: str, node: Node, problems: Problems) -> Entry | None:
+def _parse_moment(name: str, node: Node, problems: Problems) -> FilterEntry | None:
     expected = f"'{name}' is a date, seconds since 1970, an age such as '30 days ago' or a template"
-    if not isinstance(node, Scalar) or node.value is None:
+    if not isinstance(node, ScalarNode) or node.value is None:
         problems.add(node.place, expected)
         return None
     template = parse_template(node, problems)
@@ -321,7 +321,9 @@ def _parse_moment(name: str, node: Node, problems: Problems) -> Entry | None:
     return template if _AGE.fullmatch(node.text) else moment
 
 
-def _check_times(mapping: MappingNode, entries: Mapping[str, Entry], problems: Problems) -> None:
+def _check_times(
+    mapping: MappingNode, entries: Mapping[str, FilterEntry], problems: Problems
+) -> None:
     """Report an end before the start, where both are dates or both are ages."""
     node = mapping.get("end")
     start, end = _known_moment(entries.get("start")), _known_moment(entries.get("end"))
@@ -331,7 +333,7 @@ def _check_times(mapping: MappingNode, entries: Mapping[str, Entry], problems: P
         problems.add(node.place, "'end' is before 'start'; no message was sent between them")
 
 
-def _known_moment(entry: Entry | None) -> tuple[str, datetime.datetime] | None:
+def _known_moment(entry: FilterEntry | None) -> tuple[str, datetime.datetime] | None:
     """Tell a date, or an age before some day, from what only a message tells."""
     if isinstance(entry, datetime.datetime):
         return "date", entry
@@ -354,7 +356,7 @@ def _parse_number(mapping: MappingNode, name: str, default: int, problems: Probl
     if node is None:
         return default
     if (
-        isinstance(node, Scalar)
+        isinstance(node, ScalarNode)
         and isinstance(node.value, int)
         and not isinstance(node.value, bool)
         and least <= node.value <= MOST
@@ -368,7 +370,7 @@ def _parse_order(mapping: MappingNode, problems: Problems) -> str:
     node = mapping.get("order")
     if node is None:
         return "asc"
-    if isinstance(node, Scalar) and node.value in ORDERS:
+    if isinstance(node, ScalarNode) and node.value in ORDERS:
         return str(node.value)
     problems.add(node.place, "'order' is 'asc' or 'desc'")
     return "asc"

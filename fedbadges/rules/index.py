@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from fedbadges.bounded import Bounded
 from fedbadges.messages import Message
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
+from fedbadges.util.caching import BoundedDict
 
 #: Of how many topics it is remembered which rules they concern.
 _MOST_TOPICS = 10_000
@@ -23,7 +23,7 @@ class RuleSet:
         self._by_category: dict[str, list[int]] = defaultdict(list)
         self._always: list[int] = []
         self._most_parts = 0
-        self._known: Bounded[str, tuple[Rule, ...]] = Bounded(_MOST_TOPICS)
+        self._known: BoundedDict[str, tuple[Rule, ...]] = BoundedDict(_MOST_TOPICS)
         for number, rule in enumerate(self.rules):
             self._file(number, rule)
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.rules.criteria import Backends
-from fedbadges.rules.document import MAX_BYTES, parse_document
 from fedbadges.rules.folders import OnError, rule_files
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.problems import Place, Problem, Problems, RuleError
+from fedbadges.rules.problems import Problems
 from fedbadges.rules.rule import Rule, parse_rule
+from fedbadges.rules.yaml_document import MAX_BYTES, parse_document
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedbadges.rules.document import Mapping, Node, Scalar
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.parsing import only_entry
-from fedbadges.rules.problems import Problems, shown
+from fedbadges.rules.problems import Problems
 from fedbadges.rules.templates import RECIPIENT
+from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode
+from fedbadges.util.text import quoted
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ Operation = Count | LambdaOperation
 
 def parse_operation(node: Node, problems: Problems) -> Operation | None:
     """Parse ``operation:``, which is ``count`` or a lambda over ``query``."""
-    if isinstance(node, Scalar) and node.value == "count":
+    if isinstance(node, ScalarNode) and node.value == "count":
         return Count()
-    if isinstance(node, Mapping):
+    if isinstance(node, MappingNode):
         entry = only_entry(node, ["lambda"], "an operation", problems)
         if entry is None:
             return None
@@ -47,6 +48,6 @@ def parse_operation(node: Node, problems: Problems) -> Operation | None:
             problems.add(entry[1].place, f"'%({RECIPIENT})s' stands in filters, not in operations")
             return None
         return LambdaOperation(expression)
-    found = shown(node.text) if isinstance(node, Scalar) else node.kind
+    found = quoted(node.text) if isinstance(node, ScalarNode) else node.kind
     problems.add(node.place, f"an operation is 'count' or 'lambda: …' over query, not {found}")
     return None

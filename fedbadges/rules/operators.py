@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from fedbadges.rules.document import Node
 from fedbadges.rules.parsing import each_item
 from fedbadges.rules.problems import Problems
+from fedbadges.rules.yaml_document import Node
 
 Subject_contra = TypeVar("Subject_contra", contravariant=True)
 Subject = TypeVar("Subject")

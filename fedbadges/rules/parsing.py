@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from fedbadges.rules.document import Mapping, Node, Scalar, Sequence
-from fedbadges.rules.problems import Problems, listed, shown, suggestion
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
+from fedbadges.util.text import join_quoted, quoted, suggestion
 
 T = TypeVar("T")
 
 
-def as_mapping(node: Node, what: str, problems: Problems) -> Mapping | None:
+def as_mapping(node: Node, what: str, problems: Problems) -> MappingNode | None:
     """Take ``node`` as a mapping, or report that ``what`` is one."""
-    if isinstance(node, Mapping):
+    if isinstance(node, MappingNode):
         return node
     problems.add(node.place, f"{what} is a mapping, and this is {_described(node)}")
     return None
 
 
-def as_text(node: Node, what: str, problems: Problems) -> Scalar | None:
+def as_text(node: Node, what: str, problems: Problems) -> ScalarNode | None:
     """Take ``node`` as text that is not blank, or report that ``what`` is text."""
-    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+    if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         problems.add(node.place, f"{what} is text, and this is {_described(node)}")
         return None
     if not node.value.strip():
@@ -31,7 +32,7 @@ def as_text(node: Node, what: str, problems: Problems) -> Scalar | None:
 
 
 def check_keys(
-    mapping: Mapping, known: Iterable[str], what: str, problems: Problems, *, full: bool = True
+    mapping: MappingNode, known: Iterable[str], what: str, problems: Problems, *, full: bool = True
 ) -> bool:
     """Report every key of ``mapping`` that is not among ``known``; True if there is none.
 
@@ -44,20 +45,22 @@ def check_keys(
             continue
         fine = False
         hint = suggestion(key.text, known, full=full)
-        problems.add(key.place, f"unknown key {shown(key.text)} in {what}{hint}")
+        problems.add(key.place, f"unknown key {quoted(key.text)} in {what}{hint}")
     return fine
 
 
 def only_entry(
     node: Node, known: Iterable[str], what: str, problems: Problems
-) -> tuple[Scalar, Node] | None:
+) -> tuple[ScalarNode, Node] | None:
     """Take the single entry of a mapping that has exactly one of the ``known`` keys."""
     known = list(known)
     mapping = as_mapping(node, what, problems)
     if mapping is None:
         return None
     if not mapping.entries:
-        problems.add(mapping.place, f"{what} is empty; expected exactly one of {listed(known)}")
+        problems.add(
+            mapping.place, f"{what} is empty; expected exactly one of {join_quoted(known)}"
+        )
         return None
     fine = check_keys(mapping, known, what, problems)
     if len(mapping.entries) > 1:
@@ -65,8 +68,8 @@ def only_entry(
         advice = "; combine several with 'all' or 'any'" if "all" in known else ""
         problems.add(
             second.place,
-            f"{what} has exactly one key, and {shown(second.text)} stands beside "
-            f"{shown(first.text)}{advice}",
+            f"{what} has exactly one key, and {quoted(second.text)} stands beside "
+            f"{quoted(first.text)}{advice}",
         )
         return None
     return mapping.entries[0] if fine else None
@@ -76,7 +79,7 @@ def each_item(
     node: Node, what: str, parse: Callable[[Node], T | None], problems: Problems
 ) -> tuple[T, ...] | None:
     """Parse every item of a list that has at least one; None if any of it is wrong."""
-    if not isinstance(node, Sequence):
+    if not isinstance(node, SequenceNode):
         problems.add(node.place, f"'{what}' takes a list, and this is {_described(node)}")
         return None
     if not node.items:
@@ -88,7 +91,7 @@ def each_item(
 
 
 def _described(node: Node) -> str:
-    if not isinstance(node, Scalar):
+    if not isinstance(node, ScalarNode):
         return node.kind
     if node.value is None:
         return "empty"
@@ -96,4 +99,4 @@ def _described(node: Node) -> str:
     kind = kinds.get(type(node.value), f"a {type(node.value).__name__}")
     if isinstance(node.value, str):
         return kind
-    return f"{kind}, {shown(node.text)} (quotes make it text)"
+    return f"{kind}, {quoted(node.text)} (quotes make it text)"

@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedbadges.accounts import EVERYBODY, Accounts
-from fedbadges.rules.document import Mapping as MappingNode
-from fedbadges.rules.document import Scalar
+from fedbadges.rules.accounts import EVERYBODY, Accounts
 from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.templates import RECIPIENT, Template, parse_template
+from fedbadges.rules.yaml_document import MappingNode, ScalarNode
 
 #: How many people one message can be about. No honest one names more, and each costs a question.
 MOST_CANDIDATES = 500
@@ -208,7 +207,7 @@ def _is_on(rule: MappingNode, key: str, problems: Problems) -> bool:
     node = rule.get(key)
     if node is None:
         return False
-    if isinstance(node, Scalar) and isinstance(node.value, bool):
+    if isinstance(node, ScalarNode) and isinstance(node.value, bool):
         return node.value
     problems.add(node.place, f"'{key}' is Yes or No")
     return False

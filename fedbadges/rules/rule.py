@@ -8,6 +8,7 @@ from functools import cached_property
 
 from tahrir_api.utils import convert_name_to_id
 
+from fedbadges.errors import Place
 from fedbadges.rules.criteria import (
     Backends,
     Criteria,
@@ -15,11 +16,11 @@ from fedbadges.rules.criteria import (
     needs_history,
     parse_criteria,
 )
-from fedbadges.rules.document import Mapping, Node, Scalar, Sequence
 from fedbadges.rules.parsing import as_text, check_keys
-from fedbadges.rules.problems import Place, Problems
+from fedbadges.rules.problems import Problems
 from fedbadges.rules.recipients import CONVERSIONS, Recipient, parse_recipient
 from fedbadges.rules.triggers import Trigger, parse_trigger
+from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
 #: What a rule says of its badge, and must say.
 REQUIRED_TEXTS = ("name", "description", "creator", "discussion", "image_url")
@@ -58,7 +59,7 @@ class Rule:
     trigger: Trigger
     criteria: Criteria
     recipient: Recipient | None
-    source: Mapping = field(compare=False, repr=False)
+    source: MappingNode = field(compare=False, repr=False)
 
     @cached_property
     def needs_history(self) -> bool:
@@ -71,7 +72,7 @@ class Rule:
         return names_recipient(self.criteria)
 
 
-def parse_rule(rule: Mapping, backends: Backends, problems: Problems) -> Rule | None:
+def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rule | None:
     """Parse a rule file's mapping; None after reporting everything that is wrong."""
     before = len(problems)
     check_keys(rule, RULE_KEYS, "a rule", problems, full=False)
@@ -88,7 +89,7 @@ def parse_rule(rule: Mapping, backends: Backends, problems: Problems) -> Rule | 
     return Rule(rule.place, badge, trigger, criteria, recipient, rule)
 
 
-def _parse_badge(rule: Mapping, problems: Problems) -> Badge | None:
+def _parse_badge(rule: MappingNode, problems: Problems) -> Badge | None:
     texts = {key: _parse_text(rule, key, problems) for key in REQUIRED_TEXTS}
     tags = _parse_tags(rule.get("tags"), problems)
     if any(text is None for text in texts.values()):
@@ -114,7 +115,7 @@ def _parse_badge(rule: Mapping, problems: Problems) -> Badge | None:
     )
 
 
-def _parse_text(rule: Mapping, key: str, problems: Problems) -> str | None:
+def _parse_text(rule: MappingNode, key: str, problems: Problems) -> str | None:
     node = rule.get(key)
     if node is None:
         return None
@@ -130,7 +131,7 @@ def _parse_text(rule: Mapping, key: str, problems: Problems) -> str | None:
     return value
 
 
-def _check_characters(text: Scalar, what: str, problems: Problems) -> None:
+def _check_characters(text: ScalarNode, what: str, problems: Problems) -> None:
     unfit = _UNFIT.search(text.text)
     if unfit:
         problems.add(text.place, f"{what} has U+{ord(unfit.group()):04X}, which no database holds")
@@ -139,9 +140,9 @@ def _check_characters(text: Scalar, what: str, problems: Problems) -> None:
 def _parse_tags(node: Node | None, problems: Problems) -> tuple[str, ...] | None:
     if node is None:
         return None
-    if isinstance(node, Scalar) and isinstance(node.value, str):
+    if isinstance(node, ScalarNode) and isinstance(node.value, str):
         words = [(node, word.strip()) for word in node.value.split(",")]
-    elif isinstance(node, Sequence):
+    elif isinstance(node, SequenceNode):
         items = [as_text(item, "a tag", problems) for item in node.items]
         words = [(item, item.text.strip()) for item in items if item is not None]
     else:

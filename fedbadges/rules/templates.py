@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fedbadges.rules.document import Scalar
-from fedbadges.rules.problems import Place, Problems, shown
+from fedbadges.errors import Missing, Place
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.yaml_document import ScalarNode
+from fedbadges.util.text import quoted
 
 #: A path has at most this many parts.
 MAX_PARTS = 50
@@ -26,12 +28,8 @@ _TOKEN = re.compile(r"%\((?P<path>[^()]*)\)s|%%")
 _BROKEN = re.compile(r"%\(")
 
 
-class Missing(LookupError):
-    """The message lacks what a template names, or has nothing usable there."""
-
-
 @dataclass(frozen=True)
-class Path:
+class TemplatePath:
     """A dotted path into the message."""
 
     dotted: str
@@ -50,12 +48,12 @@ class Template:
     """Text with paths in it, parsed once."""
 
     text: str
-    parts: tuple[str | Path, ...]
+    parts: tuple[str | TemplatePath, ...]
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[TemplatePath, ...]:
         """The paths that the template reads."""
-        return tuple(part for part in self.parts if isinstance(part, Path))
+        return tuple(part for part in self.parts if isinstance(part, TemplatePath))
 
     def names(self, dotted: str) -> bool:
         """Tell whether the template reads exactly this path."""
@@ -66,17 +64,19 @@ class Template:
 
         Gives the value with its type where the template stands alone, else text. Raises Missing.
         """
-        if len(self.parts) == 1 and isinstance(self.parts[0], Path):
+        if len(self.parts) == 1 and isinstance(self.parts[0], TemplatePath):
             return self.parts[0].resolve(message)
         return "".join(
-            _as_text(part, message) if isinstance(part, Path) else part for part in self.parts
+            _as_text(part, message) if isinstance(part, TemplatePath) else part
+            for part in self.parts
         )
 
     def marked(self, marker: str) -> str:
         """Give the text with each path replaced by the marker, its number and ``_``."""
         numbers = itertools.count()
         return "".join(
-            f"{marker}{next(numbers)}_" if isinstance(part, Path) else part for part in self.parts
+            f"{marker}{next(numbers)}_" if isinstance(part, TemplatePath) else part
+            for part in self.parts
         )
 
 
@@ -95,11 +95,11 @@ def unmarked(text: str, marker: str, offset: int) -> int:
     return offset
 
 
-def parse_template(node: Scalar, problems: Problems) -> Template | None:
+def parse_template(node: ScalarNode, problems: Problems) -> Template | None:
     """Parse the text of ``node``; reports broken parentheses and empty paths."""
     text = node.text
     before = len(problems)
-    parts: list[str | Path] = []
+    parts: list[str | TemplatePath] = []
     position = 0
     for token in _TOKEN.finditer(text):
         _check_plain(node, position, token.start(), problems)
@@ -113,26 +113,26 @@ def parse_template(node: Scalar, problems: Problems) -> Template | None:
     return Template(text, tuple(part for part in parts if part != ""))
 
 
-def place_within(node: Scalar, offset: int) -> Place:
+def place_within(node: ScalarNode, offset: int) -> Place:
     """Give the place of a character of ``node``'s text, or the node's where text was folded."""
     if not node.literal:
         return node.place
     return Place(node.place.path, node.place.line, node.place.column + offset)
 
 
-def _part(node: Scalar, token: re.Match[str], problems: Problems) -> str | Path:
+def _part(node: ScalarNode, token: re.Match[str], problems: Problems) -> str | TemplatePath:
     if token["path"] is None:
         return "%"
     dotted = token["path"].strip()
     place = place_within(node, token.start())
     if not all(dotted.split(".")):
-        problems.add(place, f"{shown(token.group())} names no path; write it as %(msg.user)s")
+        problems.add(place, f"{quoted(token.group())} names no path; write it as %(msg.user)s")
     if dotted.count(".") >= MAX_PARTS:
         problems.add(place, f"a path of more than {MAX_PARTS} parts")
-    return Path(dotted)
+    return TemplatePath(dotted)
 
 
-def _check_plain(node: Scalar, start: int, end: int, problems: Problems) -> None:
+def _check_plain(node: ScalarNode, start: int, end: int, problems: Problems) -> None:
     broken = _BROKEN.search(node.text, start, end)
     if broken:
         problems.add(
@@ -141,7 +141,7 @@ def _check_plain(node: Scalar, start: int, end: int, problems: Problems) -> None
         )
 
 
-def _as_text(path: Path, message: Mapping[str, Any]) -> str:
+def _as_text(path: TemplatePath, message: Mapping[str, Any]) -> str:
     try:
         return str(path.resolve(message))
     except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits

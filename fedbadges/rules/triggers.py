@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 
 from fedbadges.messages import Message
-from fedbadges.rules.document import Mapping, Node
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.operators import OPERATORS, AllOf, AnyOf, Check, parse_operator
 from fedbadges.rules.parsing import as_text, only_entry
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.templates import place_within
+from fedbadges.rules.yaml_document import MappingNode, Node
 
 Trigger = Check[Message]
 
@@ -112,7 +112,7 @@ def _breadth(concern: Concern) -> tuple[bool, int, int]:
 
 def _parse_name(kind: str, node: Node, problems: Problems) -> Trigger | None:
     """Parse a topic or a category: its name, or operators over several."""
-    if isinstance(node, Mapping):
+    if isinstance(node, MappingNode):
         entry = only_entry(node, OPERATORS, f"a '{kind}'", problems)
         if entry is None:
             return None

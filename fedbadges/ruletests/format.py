@@ -13,7 +13,7 @@ from fedbadges.ruletests.grammar import (
     TEXTUAL,
     YES_NO,
     Fields,
-    Key,
+    FieldSpec,
     Kind,
     account_name,
     any_name,
@@ -21,7 +21,7 @@ from fedbadges.ruletests.grammar import (
     number,
     one_or_several,
     or_empty,
-    record,
+    record_of,
     several,
 )
 from fedbadges.ruletests.messages import MOST_MESSAGES
@@ -32,76 +32,78 @@ _BADGES = one_or_several(TEXTUAL, "a badge")
 
 #: What may be said of a message itself.
 MESSAGE_KEYS = {
-    "topic": Key(TEMPLATE, "The whole topic, such as org.fedoraproject.prod.git.receive."),
-    "msg": Key(OBJECT, "What the message says."),
-    "usernames": Key(
+    "topic": FieldSpec(TEMPLATE, "The whole topic, such as org.fedoraproject.prod.git.receive."),
+    "msg": FieldSpec(OBJECT, "What the message says."),
+    "usernames": FieldSpec(
         _NAMES, "Whom it concerns; without, whom it is from, or else whom fedmsg.meta names."
     ),
-    "packages": Key(
+    "packages": FieldSpec(
         _NAMES, "The packages that it concerns; without, those that fedmsg.meta names."
     ),
-    "agent": Key(TEMPLATE, "Who did it; without, whom fedmsg.meta names."),
-    "timestamp": Key(
+    "agent": FieldSpec(TEMPLATE, "Who did it; without, whom fedmsg.meta names."),
+    "timestamp": FieldSpec(
         MOMENT,
         "When it was sent, or the first of several: a date, seconds or an age such as 3 days ago.",
     ),
-    "msg_id": Key(TEMPLATE, "Its id; without, one of its own."),
-    "username": Key(TEMPLATE, "The envelope's own: the account that ran what sent it."),
-    "i": Key(number(0, 2**31 - 1), "The envelope's own: the sender's count."),
-    "headers": Key(OBJECT, "The envelope's own."),
+    "msg_id": FieldSpec(TEMPLATE, "Its id; without, one of its own."),
+    "username": FieldSpec(TEMPLATE, "The envelope's own: the account that ran what sent it."),
+    "i": FieldSpec(number(0, 2**31 - 1), "The envelope's own: the sender's count."),
+    "headers": FieldSpec(OBJECT, "The envelope's own."),
     **{
-        name: Key(DATA, "The envelope's own; takes part in nothing.")
+        name: FieldSpec(DATA, "The envelope's own; takes part in nothing.")
         for name in ("source_name", "source_version", "crypto", "certificate", "signature")
     },
 }
 _SEVERAL = {
-    "like": Key(TEXTUAL, "The message under 'messages' that says what this one does not."),
-    "from": Key(_TEXTS, "Whom it is from: one message from each; fills in %(from)s."),
-    "count": Key(
+    "like": FieldSpec(TEXTUAL, "The message under 'messages' that says what this one does not."),
+    "from": FieldSpec(_TEXTS, "Whom it is from: one message from each; fills in %(from)s."),
+    "count": FieldSpec(
         number(1, MOST_MESSAGES), "How many there are, of each sender; they fill in %(number)s."
     ),
-    "every": Key(INTERVAL, "How long after one the next is sent, such as 1 day; a minute."),
+    "every": FieldSpec(INTERVAL, "How long after one the next is sent, such as 1 day; a minute."),
 }
 #: What may be expected.
 EXPECTED_KEYS = {
-    "awards": Key(
+    "awards": FieldSpec(
         by_name(_BADGES, account_name),
         "Who gets which badges, by their ids; and nobody anything else. {} for nobody.",
     ),
-    "no_awards": Key(
+    "no_awards": FieldSpec(
         by_name(_BADGES, account_name, least=1), "Who does not get which badges, by their ids."
     ),
 }
-_ACCOUNT = record(
+_ACCOUNT = record_of(
     "an account",
     {
-        "nicks": Key(_TEXTS, "IRC nicks."),
-        "emails": Key(_TEXTS, "E-mail addresses."),
-        "github": Key(_TEXTS, "Names on GitHub."),
-        "groups": Key(_TEXTS, "Groups that the account is in, for criteria that ask."),
-        "avatar": Key(YES_NO, "Yes, if Libravatar has one, for criteria that ask."),
+        "nicks": FieldSpec(_TEXTS, "IRC nicks."),
+        "emails": FieldSpec(_TEXTS, "E-mail addresses."),
+        "github": FieldSpec(_TEXTS, "Names on GitHub."),
+        "groups": FieldSpec(_TEXTS, "Groups that the account is in, for criteria that ask."),
+        "avatar": FieldSpec(YES_NO, "Yes, if Libravatar has one, for criteria that ask."),
     },
 )
 _WORLD = {
-    "accounts": Key(
+    "accounts": FieldSpec(
         by_name(or_empty(_ACCOUNT), account_name),
         "Who has an account, and what else the accounts service says; without, everybody has.",
     ),
-    "opted_out": Key(one_or_several(ACCOUNT, "a name", least=0), "Who wants no badges."),
-    "holds": Key(by_name(_BADGES, account_name), "Who has which badges already, by their ids."),
-    "now": Key(MOMENT, "When the first incoming message is sent; 2024-01-01 12:00:00 else."),
+    "opted_out": FieldSpec(one_or_several(ACCOUNT, "a name", least=0), "Who wants no badges."),
+    "holds": FieldSpec(
+        by_name(_BADGES, account_name), "Who has which badges already, by their ids."
+    ),
+    "now": FieldSpec(MOMENT, "When the first incoming message is sent; 2024-01-01 12:00:00 else."),
 }
-_TEST = record(
+_TEST = record_of(
     "a test",
     {
-        "name": Key(TEXTUAL, "What it shows.", required=True),
-        "past": Key(
-            several(record("a past message", {**_SEVERAL, **MESSAGE_KEYS}), "a past message"),
+        "name": FieldSpec(TEXTUAL, "What it shows.", required=True),
+        "past": FieldSpec(
+            several(record_of("a past message", {**_SEVERAL, **MESSAGE_KEYS}), "a past message"),
             "Messages of before, which datanommer has.",
         ),
-        "incoming": Key(
+        "incoming": FieldSpec(
             several(
-                record("an incoming message", {**_SEVERAL, **MESSAGE_KEYS, **EXPECTED_KEYS}),
+                record_of("an incoming message", {**_SEVERAL, **MESSAGE_KEYS, **EXPECTED_KEYS}),
                 "an incoming message",
             ),
             "Messages that come in, one after the other, with what is expected of each.",
@@ -112,14 +114,15 @@ _TEST = record(
     },
 )
 #: A whole test file.
-FILE: Kind[Fields] = record(
+FILE: Kind[Fields] = record_of(
     "a test file",
     {
-        "rules": Key(_TEXTS, "The rule files, as seen from here; without, the one beside."),
-        "messages": Key(
-            by_name(record("a message", MESSAGE_KEYS), any_name), "Messages to be 'like', by names."
+        "rules": FieldSpec(_TEXTS, "The rule files, as seen from here; without, the one beside."),
+        "messages": FieldSpec(
+            by_name(record_of("a message", MESSAGE_KEYS), any_name),
+            "Messages to be 'like', by names.",
         ),
-        "tests": Key(several(_TEST, "a test"), "The tests.", required=True),
+        "tests": FieldSpec(several(_TEST, "a test"), "The tests.", required=True),
         **_WORLD,
     },
 )

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from fedbadges.rules.document import Mapping as MappingNode
-from fedbadges.rules.document import Node, Scalar, Sequence
+from fedbadges.errors import Place
 from fedbadges.rules.filters import AGE_UNITS, to_moment
 from fedbadges.rules.parsing import as_mapping, as_text, check_keys, each_item
-from fedbadges.rules.problems import Place, Problems, shown, suggestion
+from fedbadges.rules.problems import Problems
 from fedbadges.rules.recipients import account
 from fedbadges.rules.schema import TEXT, YES_OR_NO, Schema
 from fedbadges.rules.templates import Template, parse_template
+from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
+from fedbadges.util.text import quoted, suggestion
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class Kind(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Key:
+class FieldSpec:
     """A key of a mapping, with what it means."""
 
     kind: Kind[Any]
@@ -52,7 +53,7 @@ class Fields:
     places: Mapping[str, Place]
 
 
-def record(what: str, keys: Mapping[str, Key]) -> Kind[Fields]:
+def record_of(what: str, keys: Mapping[str, FieldSpec]) -> Kind[Fields]:
     """Make the kind of a mapping that has some of these keys; ``what`` is its name."""
     required = [name for name, key in keys.items() if key.required]
 
@@ -84,7 +85,7 @@ def several(kind: Kind[T], what: str) -> Kind[tuple[T, ...]]:
     """Make the kind of a list that has at least one; ``what`` is the name of each."""
 
     def read(node: Node, name: str, problems: Problems) -> tuple[T, ...] | None:
-        if isinstance(node, Sequence) and node.items:
+        if isinstance(node, SequenceNode) and node.items:
             items = [kind.read(item, what, problems) for item in node.items]
             return tuple(item for item in items if item is not None)
         # This says what is wrong.
@@ -98,7 +99,7 @@ def one_or_several(kind: Kind[T], what: str, *, least: int = 1) -> Kind[tuple[T,
     many = several(kind, what)
 
     def read(node: Node, name: str, problems: Problems) -> tuple[T, ...] | None:
-        if isinstance(node, Sequence):
+        if isinstance(node, SequenceNode):
             return many.read(node, name, problems) if node.items or least else ()
         found = kind.read(node, name, problems)
         return None if found is None else (found,)
@@ -107,7 +108,7 @@ def one_or_several(kind: Kind[T], what: str, *, least: int = 1) -> Kind[tuple[T,
 
 
 def by_name(
-    kind: Kind[T], check: Callable[[Scalar, Problems], str | None], *, least: int = 0
+    kind: Kind[T], check: Callable[[ScalarNode, Problems], str | None], *, least: int = 0
 ) -> Kind[tuple[tuple[str, T], ...]]:
     """Make the kind of a mapping from names: gives each name with what it has.
 
@@ -123,7 +124,7 @@ def by_name(
         found = []
         for key, value in mapping.entries:
             name = check(key, problems)
-            one = kind.read(value, shown(key.text), problems)
+            one = kind.read(value, quoted(key.text), problems)
             if name is not None and one is not None:
                 found.append((name, one))
         return tuple(found)
@@ -136,23 +137,23 @@ def or_empty(kind: Kind[Fields]) -> Kind[Fields]:
     """Make the kind of a mapping that may be left out behind its name."""
 
     def read(node: Node, what: str, problems: Problems) -> Fields | None:
-        if isinstance(node, Scalar) and node.value is None:
+        if isinstance(node, ScalarNode) and node.value is None:
             return Fields(node.place, {}, {})
         return kind.read(node, what, problems)
 
     return Kind(read, {"anyOf": [{"type": "null"}, kind.schema]})
 
 
-def any_name(key: Scalar, problems: Problems) -> str | None:
+def any_name(key: ScalarNode, problems: Problems) -> str | None:
     """Take any text for a name."""
     return key.text
 
 
-def account_name(node: Scalar, problems: Problems) -> str | None:
+def account_name(node: ScalarNode, problems: Problems) -> str | None:
     """Take what can be an account for one, in lower case."""
     found = account(node.text)
     if found.name is None:
-        problems.add(node.place, f"{shown(node.text)} can be no account: it {found.dropped}")
+        problems.add(node.place, f"{quoted(node.text)} can be no account: it {found.dropped}")
     return found.name
 
 
@@ -160,7 +161,7 @@ def number(least: int, most: int) -> Kind[int]:
     """Make the kind of a whole number."""
 
     def read(node: Node, what: str, problems: Problems) -> int | None:
-        if isinstance(node, Scalar) and type(node.value) is int and least <= node.value <= most:
+        if isinstance(node, ScalarNode) and type(node.value) is int and least <= node.value <= most:
             return node.value
         problems.add(node.place, f"{what} is a whole number, {least} to {most}")
         return None
@@ -168,7 +169,7 @@ def number(least: int, most: int) -> Kind[int]:
     return Kind(read, {"type": "integer", "minimum": least, "maximum": most})
 
 
-def _read_text(node: Node, what: str, problems: Problems) -> Scalar | None:
+def _read_text(node: Node, what: str, problems: Problems) -> ScalarNode | None:
     return as_text(node, what, problems)
 
 
@@ -183,21 +184,21 @@ def _read_account(node: Node, what: str, problems: Problems) -> str | None:
 
 
 def _read_yes_or_no(node: Node, what: str, problems: Problems) -> bool | None:
-    if isinstance(node, Scalar) and isinstance(node.value, bool):
+    if isinstance(node, ScalarNode) and isinstance(node.value, bool):
         return node.value
     problems.add(node.place, f"{what} is Yes or No")
     return None
 
 
-def _read_moment(node: Node, what: str, problems: Problems) -> Scalar | None:
-    if isinstance(node, Scalar) and to_moment(node.value, NOW) is not None:
+def _read_moment(node: Node, what: str, problems: Problems) -> ScalarNode | None:
+    if isinstance(node, ScalarNode) and to_moment(node.value, NOW) is not None:
         return node
     problems.add(node.place, f"{what} is a date, seconds since 1970 or an age such as '3 days ago'")
     return None
 
 
 def _read_interval(node: Node, what: str, problems: Problems) -> datetime.timedelta | None:
-    moment = to_moment(f"{node.text} ago", NOW) if isinstance(node, Scalar) else None
+    moment = to_moment(f"{node.text} ago", NOW) if isinstance(node, ScalarNode) else None
     if moment is None:
         problems.add(node.place, f"{what} is a length of time, such as '1 day' or '90 minutes'")
         return None
@@ -206,13 +207,13 @@ def _read_interval(node: Node, what: str, problems: Problems) -> datetime.timede
 
 def _read_data(node: Node, what: str, problems: Problems) -> Any:
     """Read what JSON can hold; texts become templates."""
-    if isinstance(node, Sequence):
+    if isinstance(node, SequenceNode):
         return [_read_data(item, what, problems) for item in node.items]
     if isinstance(node, MappingNode):
         return {key.text: _read_data(value, what, problems) for key, value in node.entries}
     value = node.value
     if isinstance(value, float) and value - value != 0:
-        problems.add(node.place, f"{shown(node.text)} is no number that a message can have")
+        problems.add(node.place, f"{quoted(node.text)} is no number that a message can have")
     if value is None or isinstance(value, (bool, int, float)):
         return value
     return _template(node, problems)
@@ -223,7 +224,7 @@ def _read_object(node: Node, what: str, problems: Problems) -> Any:
     return None if mapping is None else _read_data(mapping, what, problems)
 
 
-def _template(node: Scalar, problems: Problems) -> Template | None:
+def _template(node: ScalarNode, problems: Problems) -> Template | None:
     """Parse text in which the sender and the number of a message may stand, and nothing else."""
     before = len(problems)
     template = parse_template(node, problems)

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedbadges.errors import Missing, Place
 from fedbadges.messages import fits_databases
 from fedbadges.rules.filters import to_moment
-from fedbadges.rules.problems import Place, Problems, shown
-from fedbadges.rules.templates import Missing, Template
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.templates import Template
 from fedbadges.ruletests.grammar import FROM, NUMBER
+from fedbadges.util.text import quoted
 
 #: A test has at most this many messages.
 MOST_MESSAGES = 10_000
@@ -146,9 +148,9 @@ class Writer:
         if not isinstance(topic, str):
             self._problems.add(place, "missing key 'topic' in a message")
         elif not fits_databases(topic):
-            self._problems.add(place, f"{shown(topic)} can be no topic")
+            self._problems.add(place, f"{quoted(topic)} can be no topic")
         if msg_id in self._ids:
-            self._problems.add(place, f"another message has the msg_id {shown(str(msg_id))}")
+            self._problems.add(place, f"another message has the msg_id {quoted(str(msg_id))}")
         self._ids.add(msg_id)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from fedbadges.rules.problems import Place
-from fedbadges.ruletests.suite import Award, Expectation, Incoming, RuleTest
+from fedbadges.errors import Place
+from fedbadges.ruletests.suite import Expectation, ExpectedAward, Incoming, RuleTest
 
 #: Somebody and a badge.
 Pair = tuple[str, str]
@@ -26,7 +26,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TestResult:
     """A test that was run; it passed where nothing differs."""
 
     test: RuleTest
@@ -43,7 +43,7 @@ class Happened:
     """What came of some messages: who got what, and how to find out why somebody did not."""
 
     awards: frozenset[Pair]
-    why_not: Callable[[Award], str]
+    why_not: Callable[[ExpectedAward], str]
 
 
 def differences(
@@ -79,11 +79,11 @@ def _when(number: int | None, item: Incoming | None) -> str:
     return f"with the {len(item.messages)} messages of incoming {number}"
 
 
-def _gets(award: Award) -> str:
+def _gets(award: ExpectedAward) -> str:
     return f"{award.username} gets {award.badge}"
 
 
-def _got(award: Award, happened: Happened) -> str:
+def _got(award: ExpectedAward, happened: Happened) -> str:
     others = sorted(name for name, badge in happened.awards if badge == award.badge)
     who = f"{_joined(others)} only" if others else "nobody"
     return f"{who}: {happened.why_not(award)}"

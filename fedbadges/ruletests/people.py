@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fedbadges.accounts import EVERYBODY, Accounts
+from fedbadges.accounts.usernames import Usernames
 from fedbadges.messages import Message
+from fedbadges.rules.accounts import EVERYBODY, Accounts
 from fedbadges.ruletests.messages import Sent
-from fedbadges.ruletests.suite import Account, World
-from fedbadges.usernames import Usernames
+from fedbadges.ruletests.suite import TestAccount, World
 
 
 class People:
     """Answers in place of the accounts service, of FASJSON's groups and of Libravatar."""
 
-    def __init__(self, accounts: Mapping[str, Account]) -> None:
+    def __init__(self, accounts: Mapping[str, TestAccount]) -> None:
         self._accounts = accounts
 
     def exists(self, username: str) -> bool:
@@ -44,7 +44,7 @@ class People:
         account = self._accounts.get(username)
         return account is not None and account.avatar
 
-    def _only(self, has: Callable[[Account], bool]) -> str | None:
+    def _only(self, has: Callable[[TestAccount], bool]) -> str | None:
         names = [name for name, account in self._accounts.items() if has(account)]
         return names[0] if len(names) == 1 else None
 

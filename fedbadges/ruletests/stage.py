@@ -12,26 +12,30 @@ from sqlalchemy import MetaData
 from sqlalchemy.orm import Session
 from tahrir_api.model import Person
 
-from fedbadges.accounts import Accounts
-from fedbadges.backends import load_backends
-from fedbadges.databases import create_history, create_tahrir, engine
-from fedbadges.datanommer import Datanommer
-from fedbadges.engine import Engine
-from fedbadges.fasjson import Groups
-from fedbadges.history import History
-from fedbadges.libravatar import Avatars
+from fedbadges.config.settings import Settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.criteria.datanommer import Datanommer
+from fedbadges.criteria.groups import Groups
+from fedbadges.criteria.libravatar import Avatars
+from fedbadges.databases.connections import engine
+from fedbadges.engine.engine import BadgeEngine
+from fedbadges.errors import Problem, RuleError
+from fedbadges.history.history import History
+from fedbadges.history.schema import create_history
 from fedbadges.messages import Message, parse_message
+from fedbadges.rules.accounts import Accounts
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import each_once, load_file, read_file
-from fedbadges.rules.problems import Problem, Problems, RuleError, printable
+from fedbadges.rules.problems import Problems
 from fedbadges.rules.rule import Rule
 from fedbadges.ruletests.messages import Sent
-from fedbadges.ruletests.outcomes import Difference, Happened, Outcome, Pair, differences
+from fedbadges.ruletests.outcomes import Difference, Happened, Pair, TestResult, differences
 from fedbadges.ruletests.people import People, ToldUsernames, people_of
-from fedbadges.ruletests.suite import Award, RuleTest, Suite, check_badges, parse_suite
-from fedbadges.settings import Settings
-from fedbadges.tahrir import Given, Tahrir
+from fedbadges.ruletests.suite import ExpectedAward, RuleTest, Suite, check_badges, parse_suite
+from fedbadges.tahrir.awards import AwardResult, Tahrir
+from fedbadges.tahrir.schema import create_tahrir
+from fedbadges.util.text import printable
 
 #: Databases in memory, which all connections of this process share.
 HISTORY_URL = "sqlite:///file:fedbadges-tests-history?mode=memory&cache=shared&uri=true"
@@ -62,7 +66,7 @@ class Stage:
             raise RuleError([*problems, *mistakes])
         return suite
 
-    def run(self, suite: Suite, test: RuleTest) -> Outcome:
+    def run(self, suite: Suite, test: RuleTest) -> TestResult:
         """Run one test of a file that was loaded; raises Unavailable where a backend is away."""
         for database, metadata in self._databases:
             _empty(database, metadata)
@@ -70,7 +74,7 @@ class Stage:
         # New ones each time: they remember what they were told.
         rules, _ = self._rules(suite, self._backends(people))
         performance = _Performance(self._settings, test, rules, accounts, self._usernames)
-        return Outcome(test, tuple(performance.differences()))
+        return TestResult(test, tuple(performance.differences()))
 
     def _backends(self, people: People) -> Backends:
         return {
@@ -113,7 +117,7 @@ class _Performance:
         self._usernames = usernames
         self._history = History(settings)
         self._tahrir = Tahrir(settings)
-        self._engine = Engine(
+        self._engine = BadgeEngine(
             settings, self._tahrir, usernames, RuleSet(rules), self._awarded, accounts
         )
         self._held: set[Pair] = set()
@@ -164,7 +168,7 @@ class _Performance:
         return {(name, rule.badge.id) for rule, names in named.people for name in names}
 
     def _happened(self, awards: Set[Pair], people: Set[Pair], before: frozenset[Pair]) -> Happened:
-        def why_not(award: Award) -> str:
+        def why_not(award: ExpectedAward) -> str:
             username = award.username
             pair = username, award.badge
             if pair in before:
@@ -179,7 +183,7 @@ class _Performance:
 
         return Happened(frozenset(awards), why_not)
 
-    def _awarded(self, given: Given) -> None:
+    def _awarded(self, given: AwardResult) -> None:
         body = given.notices[0].body
         self._held.add((body["user"]["username"], body["badge"]["badge_id"]))
 

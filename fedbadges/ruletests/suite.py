@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedbadges.rules.document import parse_document
+from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.rules.filters import to_moment
 from fedbadges.rules.folders import TEST
-from fedbadges.rules.problems import Place, Problem, Problems, RuleError, shown, suggestion
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.yaml_document import parse_document
 from fedbadges.ruletests.format import EXPECTED_KEYS, FILE, MESSAGE_KEYS
 from fedbadges.ruletests.grammar import NOW, Fields
 from fedbadges.ruletests.messages import Sent, Sketch, Writer, merged
+from fedbadges.util.text import quoted, suggestion
 
 #: In place of a topic about which something was reported already.
 _MISTAKEN = "mistaken"
 
 
 @dataclass(frozen=True)
-class Award:
+class ExpectedAward:
     """A badge of somebody, as a test says at some place."""
 
     place: Place
@@ -38,11 +40,11 @@ class Expectation:
     """
 
     place: Place
-    awards: tuple[Award, ...] | None
-    no_awards: tuple[Award, ...]
+    awards: tuple[ExpectedAward, ...] | None
+    no_awards: tuple[ExpectedAward, ...]
 
     @property
-    def named(self) -> tuple[Award, ...]:
+    def named(self) -> tuple[ExpectedAward, ...]:
         """Every badge that it speaks of."""
         return (*(self.awards or ()), *self.no_awards)
 
@@ -56,7 +58,7 @@ class Incoming:
 
 
 @dataclass(frozen=True)
-class Account:
+class TestAccount:
     """What the accounts service, and Libravatar, say of somebody."""
 
     nicks: frozenset[str]
@@ -70,9 +72,9 @@ class Account:
 class World:
     """What holds before a test; without ``accounts``, everybody has one."""
 
-    accounts: Mapping[str, Account] | None
+    accounts: Mapping[str, TestAccount] | None
     opted_out: frozenset[str]
-    holds: tuple[Award, ...]
+    holds: tuple[ExpectedAward, ...]
     now: datetime.datetime
 
 
@@ -119,7 +121,7 @@ def parse_suite(data: bytes, path: Path, problems: Problems) -> Suite:
     document = parse_document(data, str(path), "test")
     if document.get("trigger") and not document.get("tests"):
         tests = f"{path.name}{TEST}"
-        text = f"this is a rule; its tests would be in {shown(tests)}"
+        text = f"this is a rule; its tests would be in {quoted(tests)}"
         raise RuleError([Problem(document.place, text)])
     whole = FILE.read(document, "", problems)
     assert whole is not None  # it is a mapping
@@ -144,7 +146,7 @@ def check_badges(suite: Suite, badges: Collection[str], problems: Problems) -> N
     for award in dict.fromkeys(spoken):
         if award.badge not in badges:
             hint = suggestion(award.badge, badges)
-            text = f"no rule that is tested here gives {shown(award.badge)}{hint}"
+            text = f"no rule that is tested here gives {quoted(award.badge)}{hint}"
             problems.add(award.place, text)
 
 
@@ -198,12 +200,12 @@ def _world(values: Mapping[str, Any]) -> World:
     )
 
 
-def _account(values: Mapping[str, Any]) -> Account:
+def _account(values: Mapping[str, Any]) -> TestAccount:
     texts = {
         key: frozenset(node.text.strip() for node in values.get(key, ()))
         for key in ("nicks", "emails", "github", "groups")
     }
-    return Account(**texts, avatar=values.get("avatar", False))
+    return TestAccount(**texts, avatar=values.get("avatar", False))
 
 
 def _sketch(item: Fields, sketches: Mapping[str, Mapping[str, Any]], problems: Problems) -> Sketch:
@@ -214,7 +216,7 @@ def _sketch(item: Fields, sketches: Mapping[str, Mapping[str, Any]], problems: P
         fields = merged(sketches[like.text], fields)
     elif like is not None:
         hint = suggestion(like.text, sketches) if sketches else "; there is none at all"
-        problems.add(like.place, f"no message {shown(like.text)} under 'messages'{hint}")
+        problems.add(like.place, f"no message {quoted(like.text)} under 'messages'{hint}")
         fields.setdefault("topic", _MISTAKEN)
     return Sketch(
         item.place,
@@ -241,9 +243,9 @@ def _expectation(item: Fields) -> Expectation | None:
     return Expectation(place, awards, _awards(values.get("no_awards", ())))
 
 
-def _awards(read: Any) -> tuple[Award, ...]:
+def _awards(read: Any) -> tuple[ExpectedAward, ...]:
     return tuple(
-        Award(node.place, username, node.text.strip())
+        ExpectedAward(node.place, username, node.text.strip())
         for username, badges in read
         for node in badges
     )

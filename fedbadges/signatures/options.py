@@ -13,14 +13,8 @@ from typing import Any
 
 from cryptography import x509
 
-from fedbadges.places import config_files, place_of
-from fedbadges.signatures.authority import (
-    now,
-    problem_of_ca,
-    problem_of_crl,
-    read_ca,
-    read_crl,
-)
+from fedbadges.config.locations import config_files, locate_key
+from fedbadges.signatures.authority import now, problem_of_ca, problem_of_crl, read_ca, read_crl
 from fedbadges.signatures.signing import certificate_of, signer_of
 from fedbadges.signatures.sources import Unreadable, is_address, source
 
@@ -87,7 +81,7 @@ def mistakes(config: Mapping[str, Any]) -> list[str]:
     for key, reason in (*_mistakes_in_checking(config), *_mistakes_in_signing(config)):
         state = "missing" if config.get(key) is None else "malformed"
         explained = f" ({reason})" if reason else ""
-        place = place_of(key, None, files)
+        place = locate_key(key, None, files)
         lines.append(f"{place}: {state} key '{key}'; expected {_EXPECTED[key]}{explained}")
     return lines
 

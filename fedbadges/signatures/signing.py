@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from fedbadges.signatures.authority import ODD
+from fedbadges.signatures.canonical_text import signed_text
 from fedbadges.signatures.sources import Unreadable
-from fedbadges.signatures.text import signed_text
 
 MODNAME = "fedbadges"
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import requests
 
-from fedbadges import web
+from fedbadges.util import http as web
 
 #: Seconds between two requests that are not the usual ones.
 _REQUEST_INTERVAL = 120.0

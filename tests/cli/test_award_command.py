@@ -21,9 +21,9 @@ from support.rules import counting_rule, write_rules
 from tahrir_api.model import Badge as BadgeRow
 from tahrir_api.model import Person
 
-from fedbadges.cli import audit_log
+from fedbadges.cli.award import audit_log
 from fedbadges.rules.rule import Badge
-from fedbadges.tahrir import Tahrir
+from fedbadges.tahrir.awards import Tahrir
 
 SPEAKER = Badge(
     id="speaker",

@@ -25,13 +25,13 @@ from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Person
 from tahrir_api.model import Badge as BadgeRow
 
-from fedbadges import backfill
-from fedbadges.accounts import Everybody
-from fedbadges.backends import load_backends
-from fedbadges.databases import engine
+from fedbadges.config.settings import Settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.databases.connections import engine
+from fedbadges.replay import backfill
+from fedbadges.rules.accounts import Everybody
 from fedbadges.rules.loader import load_directory
-from fedbadges.settings import Settings
-from fedbadges.tahrir import Tahrir
+from fedbadges.tahrir.awards import Tahrir
 
 START = datetime(2014, 1, 1, 12, 30)
 COMMAND = Path(sys.executable).with_name("fedbadges")

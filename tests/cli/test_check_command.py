@@ -14,7 +14,7 @@ from support.databases import Databases
 from support.inline import complete
 from support.terminal import on_terminal
 
-from fedbadges.cli.checks import run
+from fedbadges.lint import linter as run
 from fedbadges.rules.loader import load_file
 
 COMMAND = Path(sys.executable).with_name("fedbadges")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedbadges.cli.columns import padded, width_of
+from fedbadges.cli.terminal.columns import padded, width_of
 
 
 @pytest.mark.parametrize(

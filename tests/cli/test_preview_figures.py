@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.inline import load
 
-from fedbadges.cli.previews.counts import LIMIT, Counts, counts_of, span
-from fedbadges.cli.previews.periods import periods
+from fedbadges.cli.preview.distribution import LIMIT, Distribution, counts_of, span
+from fedbadges.cli.preview.periods import periods
 
 NUMBERS = st.integers(-3, 40) | st.integers(-(10**6), 10**6) | st.integers()
 OWN = st.integers(-3, 40) | st.integers(-(10**6), 10**6) | st.integers(-LIMIT + 1, LIMIT)
 COUNTS = st.builds(
-    Counts,
+    Distribution,
     st.lists(NUMBERS.filter(lambda number: abs(number) <= LIMIT)).map(
         lambda numbers: {f"user{place}": number for place, number in enumerate(numbers)}
     ),
@@ -30,12 +30,12 @@ criteria:
 """
 
 
-def counted(condition: str, peaks: dict[str, int], earners: set[str]) -> Counts | None:
+def counted(condition: str, peaks: dict[str, int], earners: set[str]) -> Distribution | None:
     return counts_of(load(QUESTION % condition).criteria, peaks, earners)
 
 
 @given(COUNTS)
-def test_everybody_is_in_one_bin(counts: Counts) -> None:
+def test_everybody_is_in_one_bin(counts: Distribution) -> None:
     assert sum(each.people for each in counts.bins) == len(counts.peaks)
     for each in counts.bins:
         inside = [
@@ -47,14 +47,14 @@ def test_everybody_is_in_one_bin(counts: Counts) -> None:
 
 
 @given(COUNTS)
-def test_bins_follow_one_another_and_are_few(counts: Counts) -> None:
+def test_bins_follow_one_another_and_are_few(counts: Distribution) -> None:
     assert all(before.high == after.low for before, after in pairwise(counts.bins))
     assert all(each.high is None or each.low < each.high for each in counts.bins)
     assert len(counts.bins) < 60
 
 
 @given(COUNTS)
-def test_no_bin_lies_on_both_sides_of_the_threshold(counts: Counts) -> None:
+def test_no_bin_lies_on_both_sides_of_the_threshold(counts: Distribution) -> None:
     if counts.own is None:
         assert {each.awarded for each in counts.bins} <= {None}
         return
@@ -64,7 +64,7 @@ def test_no_bin_lies_on_both_sides_of_the_threshold(counts: Counts) -> None:
 
 
 @given(COUNTS)
-def test_fewer_get_there_the_higher_the_threshold(counts: Counts) -> None:
+def test_fewer_get_there_the_higher_the_threshold(counts: Distribution) -> None:
     awards = [each.awards for each in counts.thresholds]
 
     assert awards == sorted(awards, reverse=True)
@@ -127,7 +127,7 @@ def test_criteria_of_several_parts_are_no_count() -> None:
 
 
 def spans(numbers: list[int], own: int | None) -> dict[str, int]:
-    counts = Counts({str(place): number for place, number in enumerate(numbers)}, own)
+    counts = Distribution({str(place): number for place, number in enumerate(numbers)}, own)
     return {span(each): each.people for each in counts.bins}
 
 

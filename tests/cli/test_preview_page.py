@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from support.chromium import CHROMIUM, Chromium, chromium
 
-from fedbadges.cli.previews.counts import LIMIT, Counts
-from fedbadges.cli.previews.page import page
-from fedbadges.cli.previews.preview import Earner, Preview
+from fedbadges.cli.preview.distribution import LIMIT, Distribution
+from fedbadges.cli.preview.page import page
+from fedbadges.cli.preview.preview import Earner, Preview
 from fedbadges.rules.rule import Badge
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
@@ -87,7 +87,7 @@ def made(peaks: dict[str, int], own: int, *, topic: str = TOPIC, text: str = TEX
         for day, name in enumerate(reached)
     )
     badge = Badge("scribe", "Scribe", "You edited fifty pages.", "", "", "alice")
-    return Preview(badge, "scribe.yml", text, earners, Counts(peaks, own), 900, 1000, False)
+    return Preview(badge, "scribe.yml", text, earners, Distribution(peaks, own), 900, 1000, False)
 
 
 PEOPLE = {f"user{number}": number * number // 3 for number in range(1, 60)}

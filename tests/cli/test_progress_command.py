@@ -12,11 +12,11 @@ from support.commanded import Commanded, question
 from support.databases import Databases
 from tahrir_api.model import Person
 
-from fedbadges import progress
-from fedbadges.backends import load_backends
-from fedbadges.databases import engine as database_engine
-from fedbadges.explanation import Inquiry, without_keeping
-from fedbadges.progress import Search
+from fedbadges.criteria.backends import load_backends
+from fedbadges.databases.connections import engine as database_engine
+from fedbadges.engine import progress
+from fedbadges.engine.explanation import Explainer, without_keeping
+from fedbadges.engine.progress import Search
 from fedbadges.rules.loader import load_directory
 
 NAMED = 'recipient: "%(msg.user)s"\n'
@@ -204,7 +204,7 @@ def test_it_is_one_pass_however_many_rules_there_are(desk: Commanded) -> None:
         desk.write(f"rule-{number}", counting("git.receive", number))
     push(desk, 10)
     settings = without_keeping(desk.settings)
-    inquiry = Inquiry(settings, load_directory(desk.rules, load_backends(settings)).rules)
+    inquiry = Explainer(settings, load_directory(desk.rules, load_backends(settings)).rules)
 
     with statements(settings.history_url) as sent:
         search = Search(settings, inquiry, "alice")

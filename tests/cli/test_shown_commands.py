@@ -16,9 +16,9 @@ from support.bus import Bus, fedmsg_body
 from support.databases import Databases, create_schemas, store_message, tahrir
 from support.monitoring import REPORT, hub_report, monitored
 
-from fedbadges.cli.checks.findings import CODES
+from fedbadges.lint.findings import CODES
 from fedbadges.rules.rule import Badge
-from fedbadges.tahrir import Tahrir
+from fedbadges.tahrir.awards import Tahrir
 
 ROOT = Path(__file__).parents[2]
 FOR_AUTHORS = ROOT / "docs/rule-authors.rst"

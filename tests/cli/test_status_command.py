@@ -21,9 +21,9 @@ from support.command import fedbadges
 from support.databases import Databases
 from support.monitoring import REPORT, hub_report, monitored
 
-from fedbadges.cli.health import problems
-from fedbadges.cli.status_output import as_text
-from fedbadges.daemon import Daemon
+from fedbadges.cli.status.health import problems
+from fedbadges.cli.status.output import as_text
+from fedbadges.service.daemon import Daemon
 
 
 def keys(value: Any) -> Any:

@@ -11,15 +11,15 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from fedbadges.backends import load_backends
-from fedbadges.databases import create_tahrir
-from fedbadges.engine import Engine
+from fedbadges.config.settings import Settings, read_settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.engine.engine import BadgeEngine
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.rule import Rule
-from fedbadges.settings import Settings, read_settings
-from fedbadges.tahrir import Tahrir
+from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.schema import create_tahrir
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 RULES = CORPUS / "rules"
@@ -119,7 +119,7 @@ def candidates(
     messages: Mapping[str, Message],
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """Whom the engine names, of all rules and all messages; without the pairs that name nobody."""
-    engine = Engine(
+    engine = BadgeEngine(
         settings, Tahrir(settings), ListedUsernames(entries), RuleSet(rules.values()), pytest.fail
     )
     files = {rule.badge.id: file for file, rule in rules.items()}

@@ -12,15 +12,15 @@ from support.builders import make_settings
 from support.databases import Databases, create_schemas
 from tahrir_api.model import Assertion, Person
 
-from fedbadges.backends import load_backends
-from fedbadges.databases import engine as database_engine
-from fedbadges.engine import Engine
-from fedbadges.explanation import Inquiry, Verdict, without_keeping
-from fedbadges.history import History
+from fedbadges.config.settings import Settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.databases.connections import engine as database_engine
+from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.explanation import Explainer, Verdict, without_keeping
+from fedbadges.history.history import History
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.loader import load_directory
-from fedbadges.settings import Settings
-from fedbadges.tahrir import Tahrir
+from fedbadges.tahrir.awards import Tahrir
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 
@@ -50,9 +50,9 @@ def test_every_message_gives_the_badges_that_its_explanation_says(database: Data
     usernames, tahrir, history = Listed(entries), Tahrir(settings), History(settings)
     loaded = load_directory(CORPUS / "rules", load_backends(settings))
     tahrir.publish_badges(rule.badge for rule in loaded.rules)
-    engine = Engine(settings, tahrir, usernames, loaded.rules, lambda given: None)
+    engine = BadgeEngine(settings, tahrir, usernames, loaded.rules, lambda given: None)
     looking = without_keeping(settings)
-    inquiry = Inquiry(
+    inquiry = Explainer(
         looking, load_directory(CORPUS / "rules", load_backends(looking)).rules, usernames
     )
     seen: Counter[Verdict] = Counter()

@@ -128,4 +128,4 @@ def test_it_is_said_once_that_messages_are_not_stored(impatient: Deployment) -> 
 
 
 def not_stored_in_time(deployment: Deployment) -> list[str]:
-    return deployment.hub.logged("WARNING", "fedbadges.waiting")
+    return deployment.hub.logged("WARNING", "fedbadges.service.delay_queue")

@@ -13,8 +13,8 @@ from support.databases import Databases, with_driver
 from support.deployment import Deployment, make_hub, run_deployment
 from support.rules import counting_rule
 
-from fedbadges.signatures.checks import make_checks
 from fedbadges.signatures.options import read_options
+from fedbadges.signatures.verifier import make_verifier
 
 RULES = {
     "first": counting_rule("First Step", "logger.first", 1),
@@ -182,7 +182,7 @@ def test_what_the_daemon_says_is_signed(deployment: Deployment, signers: Signers
     config = signers.settings(routing_policy={award["topic"]: ["badges"]}, routing_nitpicky=True)
     options = read_options(config)
     assert options is not None
-    make_checks(options, config).check(award, award["topic"])
+    make_verifier(options, config).check(award, award["topic"])
 
 
 @on_postgresql

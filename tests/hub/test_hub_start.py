@@ -13,7 +13,8 @@ from support.outage import Outage
 from support.rules import counting_rule, rule, write_rules
 from support.waiting import eventually
 
-from fedbadges.databases import create_history, engine
+from fedbadges.databases.connections import engine
+from fedbadges.history.schema import create_history
 
 FIRST = {"first": counting_rule("First Step", "logger.first", 1)}
 

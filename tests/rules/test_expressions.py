@@ -8,8 +8,8 @@ import pytest
 from support.inline import assert_mistakes, complete, load, message, mistakes
 
 import fedbadges.rules.expressions
+from fedbadges.errors import Missing
 from fedbadges.rules.expressions import Expression
-from fedbadges.rules.templates import Missing
 
 NASTY = [
     "\" or __import__('os').system('x') or \"",

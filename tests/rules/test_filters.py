@@ -5,8 +5,8 @@ import datetime
 import pytest
 from support.inline import load, message
 
+from fedbadges.errors import Missing
 from fedbadges.rules.filters import FilledFilter, Filter, Pages
-from fedbadges.rules.templates import Missing
 
 NOW = datetime.datetime(2023, 11, 14, 22, 13, 20)
 BEGINNING, END = datetime.datetime(1970, 1, 1), datetime.datetime(9999, 1, 1)

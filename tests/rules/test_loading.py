@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from support.inline import PARSING, complete
 
-from fedbadges.rules.document import MAX_BYTES
+from fedbadges.errors import RuleError
 from fedbadges.rules.loader import Loaded, load_directory, load_file
-from fedbadges.rules.problems import RuleError
 from fedbadges.rules.rule import Rule
+from fedbadges.rules.yaml_document import MAX_BYTES
 
 
 def write(path: Path, name: str | None = None) -> Path:

@@ -18,9 +18,9 @@ from support.inline import (
     mistakes,
 )
 
-from fedbadges.rules import document
-from fedbadges.rules.document import MAX_BYTES, MAX_CHARACTERS, MAX_DEPTH, MAX_NODES
+from fedbadges.rules import yaml_document as document
 from fedbadges.rules.problems import MAX_PROBLEMS
+from fedbadges.rules.yaml_document import MAX_BYTES, MAX_CHARACTERS, MAX_DEPTH, MAX_NODES
 
 RULE_KEYS = (
     "'name', 'description', 'creator', 'discussion', 'image_url', 'trigger', 'criteria', "

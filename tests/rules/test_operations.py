@@ -6,10 +6,10 @@ import pytest
 from support.databases import create_schemas, store_message
 from support.inline import backends, load, message
 
+from fedbadges.errors import Missing
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.templates import Missing
 
 TOPIC = "org.fedoraproject.prod.git.receive"
 ODD = "\" or __import__('os').system('x') or \"'; DROP TABLE messages; --%(topic)s"

@@ -11,13 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.inline import PARSING, PATH, complete, load, message
 
+from fedbadges.errors import Missing, RuleError
 from fedbadges.messages import parse_message
 from fedbadges.rules.filters import FILTER_KEYS, PAGE_KEYS
 from fedbadges.rules.loader import load_text
-from fedbadges.rules.problems import RuleError
 from fedbadges.rules.recipients import CONVERSIONS, account
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.templates import Missing
 
 EXAMPLES = [path.read_text() for path in sorted(Path(__file__).parents[2].glob("rules/*/*.yml"))]
 

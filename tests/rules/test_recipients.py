@@ -3,9 +3,9 @@
 import pytest
 from support.inline import load, message
 
-from fedbadges.accounts import Everybody
+from fedbadges.errors import Missing
+from fedbadges.rules.accounts import Everybody
 from fedbadges.rules.recipients import account
-from fedbadges.rules.templates import Missing
 
 DOMAIN = "fedoraproject.org"
 

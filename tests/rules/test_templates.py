@@ -3,9 +3,10 @@
 import pytest
 from support.inline import message
 
-from fedbadges.rules.document import Scalar
-from fedbadges.rules.problems import Place, Problems
-from fedbadges.rules.templates import Missing, parse_template
+from fedbadges.errors import Missing, Place
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.templates import parse_template
+from fedbadges.rules.yaml_document import ScalarNode
 
 BODY = message(
     msg={
@@ -24,7 +25,7 @@ BODY = message(
 
 def fill(text: str) -> object:
     problems = Problems()
-    template = parse_template(Scalar(Place("x", 1, 1), text, text, literal=True), problems)
+    template = parse_template(ScalarNode(Place("x", 1, 1), text, text, literal=True), problems)
     assert template is not None, list(problems)
     return template.fill(BODY)
 
@@ -116,7 +117,7 @@ def test_text_that_cannot_be_made_is_missing():
         nested = [nested]
     problems = Problems()
     text = "in text: %(msg)s"
-    template = parse_template(Scalar(Place("x", 1, 1), text, text, literal=True), problems)
+    template = parse_template(ScalarNode(Place("x", 1, 1), text, text, literal=True), problems)
     assert template is not None
     with pytest.raises(Missing):
         template.fill({"msg": nested})

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.inline import load, message
 
+from fedbadges.engine.tracing import GAVE, Traced, trace
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.operators import AllOf, AnyOf, Not
 from fedbadges.rules.triggers import Topic
-from fedbadges.rules.watching import GAVE, Watched, watch
 
 
-def trigger(text: str) -> Watched:
-    return watch(load(f"trigger: {text}\n").trigger)
+def trigger(text: str) -> Traced:
+    return trace(load(f"trigger: {text}\n").trigger)
 
 
 def test_what_is_settled_is_not_asked() -> None:
@@ -63,7 +63,7 @@ class Telling:
 
 def test_what_a_criterion_tells_is_heard_by_whoever_watches() -> None:
     memo: dict[Any, Any] = {}
-    watched = watch(Not(Telling()))
+    watched = trace(Not(Telling()))
     question = Question(message(), "alice", memo)
 
     assert not watched.holds(question)
@@ -87,7 +87,7 @@ CHECKS = st.recursive(
 
 @given(CHECKS, st.sampled_from(["a", "b", "x"]))
 def test_the_answer_is_the_same(check: Any, topic: str) -> None:
-    watched = watch(check)
+    watched = trace(check)
 
     assert watched.holds(message(topic)) == check.holds(message(topic)) == watched.answer
     for part in every(watched):
@@ -95,5 +95,5 @@ def test_the_answer_is_the_same(check: Any, topic: str) -> None:
             assert part.answer == part.check.holds(message(topic))
 
 
-def every(watched: Watched) -> list[Watched]:
+def every(watched: Traced) -> list[Traced]:
     return [watched, *(each for part in watched.parts for each in every(part))]

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from datanommer.models import Message as Row
 from tahrir_api.model import Person
 
-from fedbadges.backends import load_backends
-from fedbadges.databases import engine, parse_url, reader
+from fedbadges.config.settings import Settings, read_settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.databases.connections import engine, reader
+from fedbadges.databases.url import parse_url
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
-from fedbadges.settings import Settings, read_settings
 from support.bus import fedmsg_body
 from support.databases import Databases
 from support.rules import rule

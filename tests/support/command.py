@@ -21,7 +21,7 @@ recipient: "%(msg.user)s"
 def fedbadges(*arguments: str | Path, **options: Any) -> Result:
     """Calls the command; what it raises beyond an exit is a failure of the test."""
     # It has its process for itself, where some commands have the engine say less.
-    log = logging.getLogger("fedbadges.engine")
+    log = logging.getLogger("fedbadges.engine.engine")
     level = log.level
     try:
         return CliRunner().invoke(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fedbadges.daemon import Daemon
+from fedbadges.service.daemon import Daemon
 from support.builders import make_settings
 from support.databases import Databases, badges
 from support.rules import write_rules

@@ -122,7 +122,9 @@ def with_driver(url: str | sa.URL) -> str:
 
 def create_schemas(databases: Databases) -> None:
     """Creates the tables of both databases, as whoever runs tahrir and datanommer did."""
-    from fedbadges.databases import create_history, create_tahrir, engine
+    from fedbadges.databases.connections import engine
+    from fedbadges.history.schema import create_history
+    from fedbadges.tahrir.schema import create_tahrir
 
     create_tahrir(databases.tahrir_url)
     history = engine(databases.datanommer_url)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from fedbadges.datanommer import Datanommer
+from fedbadges.config.settings import read_settings
+from fedbadges.criteria.datanommer import Datanommer
+from fedbadges.errors import RuleError
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import load_text
-from fedbadges.rules.problems import RuleError
 from fedbadges.rules.rule import Rule
-from fedbadges.settings import read_settings
 
 PATH = "rule.yml"
 

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from fedbadges.databases import engine
+from fedbadges.databases.connections import engine
 
 
 class Outage:

@@ -10,16 +10,16 @@ from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
 from tahrir_api.model import Assertion, Person
 
-from fedbadges.archive import Archive
-from fedbadges.databases import engine as database_engine
-from fedbadges.engine import Earned, Engine
-from fedbadges.links import link_to
+from fedbadges.accounts.usernames import Usernames
+from fedbadges.config.settings import Settings
+from fedbadges.databases.connections import engine as database_engine
+from fedbadges.engine.engine import BadgeEngine, Earned
+from fedbadges.engine.links import link_to
+from fedbadges.history.message_reader import MessageReader
 from fedbadges.messages import Message, category_of, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
-from fedbadges.settings import Settings
-from fedbadges.tahrir import Tahrir
-from fedbadges.usernames import Usernames
+from fedbadges.tahrir.awards import Tahrir
 
 PREFIX = "org.fedoraproject.prod."
 
@@ -102,10 +102,10 @@ def live(
 
     :param see: is called with each before it is decided.
     """
-    tahrir, storage, archive = Tahrir(settings), Storage(settings), Archive(settings)
+    tahrir, storage, archive = Tahrir(settings), Storage(settings), MessageReader(settings)
     tahrir.publish_badges([rule.badge for rule in rules])
     usernames = Usernames(settings.fedmsg)
-    engine = Engine(settings, tahrir, usernames, RuleSet(rules), lambda given: None)
+    engine = BadgeEngine(settings, tahrir, usernames, RuleSet(rules), lambda given: None)
     for told in in_order(messages):
         storage.store([told])
         (archived,) = archive.messages([told.number])

@@ -11,11 +11,12 @@ import fedmsg.config
 import pytest
 import sqlalchemy as sa
 
-from fedbadges.daemon import Daemon
-from fedbadges.databases import create_history, engine
-from fedbadges.rules.criteria import Unavailable
-from fedbadges.settings import read_settings
-from fedbadges.signatures.gate import make_gate
+from fedbadges.config.settings import read_settings
+from fedbadges.databases.connections import engine
+from fedbadges.errors import Unavailable
+from fedbadges.history.schema import create_history
+from fedbadges.service.daemon import Daemon
+from fedbadges.signatures.retrying_verifier import make_retrying_verifier
 from support.builders import make_config
 from support.bus import fedmsg_body
 from support.databases import Databases, badges
@@ -68,7 +69,7 @@ def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
         whole |= {f"badges.{name}": value for name, value in (defaults | keys).items()}
         settings, warnings = read_settings(whole)
         assert not warnings
-        daemon = Daemon(settings, gate=make_gate(whole))
+        daemon = Daemon(settings, gate=make_retrying_verifier(whole))
         running.append(daemon)
         if retry:
             return daemon

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fedbadges.cli.configuration import no_settings
-from fedbadges.rules.problems import RuleError
+from fedbadges.errors import RuleError
 from fedbadges.ruletests.outcomes import Difference
 from fedbadges.ruletests.stage import HISTORY_URL, TAHRIR_URL, Stage
 from support.inline import complete

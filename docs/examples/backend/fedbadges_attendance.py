@@ -10,11 +10,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedbadges.rules.criteria import Question, Unavailable
-from fedbadges.rules.document import Node
+from fedbadges.config.settings import Settings
+from fedbadges.errors import Unavailable
+from fedbadges.rules.criteria import Question
 from fedbadges.rules.parsing import as_text, only_entry
 from fedbadges.rules.problems import Problems
-from fedbadges.settings import Settings
+from fedbadges.rules.yaml_document import Node
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Who has an account, and whom a message concerns."""

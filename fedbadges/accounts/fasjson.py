@@ -1,0 +1,81 @@
+"""FASJSON, Fedora's accounts service: who exists, and who is in which group."""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from fedbadges.config.settings import Settings
+from fedbadges.util.throttle import Throttle
+
+if TYPE_CHECKING:
+    from fedbadges.accounts.fasjson_http import Service
+
+log = logging.getLogger(__name__)
+
+#: What FASJSON takes for the name of an account or a group. It answers others with an error, which
+#: would look like an outage.
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
+# Nicks, addresses and names on GitHub: printable ASCII.
+_TERM = re.compile(r"[!-~]{1,254}")
+#: What FASJSON takes for anything at all.
+_ANYTHING = "*"
+
+
+class Fasjson:
+    """Questions to FASJSON, as Accounts and for groups; each raises Unavailable while it is away.
+
+    fasjson-client must be installed, and ``badges.fasjson.url`` set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._missing_groups = Throttle()
+
+    @cached_property
+    def _service(self) -> Service:
+        # Not at the top: without the extra, this cannot be imported.
+        from fedbadges.accounts.fasjson_http import Service
+
+        return Service(self._settings)
+
+    def exists(self, username: str) -> bool:
+        """Tell whether there is an account of this name that is not locked."""
+        if not NAME.fullmatch(username):
+            return False
+        return self._service.ask("get_user", username=username) is not None
+
+    def by_nick(self, nick: str) -> str | None:
+        """Give the one account that has this IRC nick, or None."""
+        return _only(self._search("ircnick__exact", nick, f"irc:/{nick}"))
+
+    def by_email(self, address: str) -> str | None:
+        """Give the one account that has this e-mail address, or None."""
+        return _only(self._search("email", address))
+
+    def by_github(self, name: str) -> str | None:
+        """Give the one account that has this name on GitHub, or None."""
+        return _only(self._search("github_username", name))
+
+    def is_member(self, group: str, username: str) -> bool:
+        """Tell whether an account is in a group; it is not where either does not exist."""
+        if not NAME.fullmatch(username):
+            return False
+        found = self._service.ask("check_membership", groupname=group, username=username)
+        if found is None and self._missing_groups.first(group):
+            log.warning("FASJSON has no group %r, so nobody is in it", group)
+        return found is True
+
+    def _search(self, field: str, *terms: str) -> set[str]:
+        found: list[dict[str, Any]] = []
+        for term in terms:
+            if term != _ANYTHING and _TERM.fullmatch(term):
+                found += self._service.ask("search", **{field: term}) or []
+        return {user["username"] for user in found}
+
+
+def _only(names: set[str]) -> str | None:
+    """Give the only name; where several share something, it is told of none."""
+    return next(iter(names)) if len(names) == 1 else None

@@ -1,0 +1,92 @@
+"""FASJSON by way of fasjson-client, which is imported here and nowhere else.
+
+It is an extra, ``fasjson``, since GSSAPI needs a C compiler to install.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from bravado.client import SwaggerClient
+from bravado_core.exception import SwaggerError
+from fasjson_client import Client
+from fasjson_client.client import RequestsClientFollowingRedirects
+from fasjson_client.errors import APIError, ClientError
+from fasjson_client.gss_http import GssapiAuthenticator
+
+from fedbadges.config.settings import Settings
+from fedbadges.errors import Unavailable
+from fedbadges.util.http import limit, reason
+
+_NOT_FOUND = 404
+#: The question itself is at fault, so asking later would not help.
+_REFUSED = (400, 414, 422)
+
+
+class Service:
+    """Asks FASJSON; connects, and reads what it offers, with the first question."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._client: _LimitedClient | None = None
+
+    def ask(self, operation: str, **arguments: Any) -> Any:
+        """Call an operation and give its result; None where FASJSON has no such thing.
+
+        Raises Unavailable for everything that is no answer.
+        """
+        client = self._connected()
+        try:
+            return getattr(client, operation)(**arguments).result
+        except APIError as error:
+            if error.code in _REFUSED or _has_no_such_thing(error):
+                return None
+            raise self._unavailable(f"{error.code} {reason(error)}") from error
+        # An answer that is something else than FASJSON's gives the last three.
+        except (OSError, ClientError, SwaggerError, ValueError, KeyError, TypeError) as error:
+            raise self._unavailable(reason(error)) from error
+
+    def _connected(self) -> _LimitedClient:
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
+
+    def _connect(self) -> _LimitedClient:
+        try:
+            return _LimitedClient(self._settings)
+        except Exception as error:  # what is no specification may fail anywhere in its reading
+            raise self._unavailable(reason(error)) from error
+
+    def _unavailable(self, why: str) -> Unavailable:
+        return Unavailable(f"FASJSON at {self._settings.fasjson_url}: {why}")
+
+
+class _LimitedClient(Client):
+    """The client, with time limits also for its first request, which reads the specification."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._seconds = settings.fasjson_timeout
+        super().__init__(
+            settings.fasjson_url,
+            principal=settings.fasjson_principal,
+            auth=settings.fasjson_auth,
+            bravado_config={"use_models": False, "validate_responses": False},
+        )
+
+    def _make_bravado_client(self) -> SwaggerClient:
+        http = RequestsClientFollowingRedirects()
+        limit(http.session, self._seconds)
+        if self._auth:
+            host = urlsplit(self._base_url).netloc
+            http.authenticator = GssapiAuthenticator(host, principal=self._principal)
+        return SwaggerClient.from_url(self._spec_url, http_client=http, config=self._bravado_config)
+
+
+def _has_no_such_thing(error: APIError) -> bool:
+    # FASJSON says so in JSON; what stands before it and has lost it does not.
+    return error.code == _NOT_FOUND and isinstance(error.data["body"], Mapping)

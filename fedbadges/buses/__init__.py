@@ -1,0 +1,1 @@
+"""The message buses that the daemon can listen to."""

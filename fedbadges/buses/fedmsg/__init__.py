@@ -1,0 +1,1 @@
+"""fedmsg: the consumer in its hub, signals and the publisher."""

@@ -1,0 +1,1 @@
+"""``fedbadges award`` and ``fedbadges revoke``: badges given and taken by hand."""

@@ -1,0 +1,1 @@
+"""``fedbadges backfill``: badges for all who have earned them by now."""

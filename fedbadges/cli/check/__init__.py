@@ -1,0 +1,1 @@
+"""``fedbadges check``: what is wrong with rules."""

@@ -1,0 +1,133 @@
+"""``fedbadges check``: what is wrong with rules, and what is odd about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fedbadges.cli.check.output import FORMATS, Report, summary
+from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
+from fedbadges.cli.terminal.formats import with_format
+from fedbadges.cli.terminal.progress_bar import advancing
+from fedbadges.lint.findings import CODES
+
+if TYPE_CHECKING:
+    from fedbadges.lint.linter import Linter
+
+_URL = "datanommer.sqlalchemy.url"
+
+_EPILOG = """\b
+Examples:
+  fedbadges check rules
+  fedbadges check --format json rules/git/gardener-i.yml
+  fedbadges check --ignore same-for-all --ignore no-plugin rules
+  fedbadges check --history-url postgresql://localhost/datanommer rules
+
+\b
+What a line ends with is its code:
+""" + "".join(f"  {code:<15}{meaning}\n" for code, meaning in CODES.items())
+
+
+@click.command(epilog=_EPILOG)
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH…"
+)
+@with_format(FORMATS)
+@click.option(
+    "--ignore",
+    multiple=True,
+    type=click.Choice(list(CODES)),
+    metavar="CODE",
+    help="Say nothing of this kind; may be given several times.",
+)
+@click.option("--history", is_flag=True, help="Ask datanommer which topics are still sent.")
+@click.option("--history-url", metavar="URL", help="Ask the datanommer at this URL.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Check for the deployment that this configuration of fedmsg describes.",
+)
+def check(
+    paths: tuple[Path, ...],
+    form: str,
+    ignore: tuple[str, ...],
+    history: bool,
+    history_url: str | None,
+    config: str | None,
+) -> None:
+    """Say every mistake in the rules at PATH, and what in them is probably not meant so.
+
+    A PATH is a rule file, or a directory with rule files anywhere below. An error is what the
+    daemon says, which does not load such a rule. A warning is about a rule that it does load.
+    """
+    report = Report()
+    try:
+        _check(report, paths, frozenset(ignore), _Deployment(history, history_url, config))
+    except KeyboardInterrupt:
+        report.complete = False
+    FORMATS[form](report)
+    click.echo(summary(report), err=True)
+    if report.findings:
+        raise SystemExit(FOUND)
+    raise SystemExit(GOOD if report.complete else CANNOT_RUN)
+
+
+@dataclass(frozen=True)
+class _Deployment:
+    """What the options say of a deployment to check the rules for, which may be nothing."""
+
+    history: bool
+    history_url: str | None
+    config: str | None
+
+    def checks(self) -> Linter:
+        """Make what to check rules with; raises CannotRun."""
+        # Not at the top: these take a while to import, and completion and --help want to be fast.
+        from fedbadges.cli.configuration import checked_url, configured_settings, no_settings
+        from fedbadges.criteria.backends import load_backends
+        from fedbadges.lint.linter import Linter
+        from fedbadges.lint.stale_topics import Topics
+
+        url = self.history_url
+        changes = {_URL: checked_url("--history-url", url)} if url else {}
+        configured = self.config is not None or (self.history and not self.history_url)
+        settings = configured_settings(self.config, changes) if configured else no_settings(changes)
+        asked = self.history or self.history_url
+        topics = Topics(settings.history_url) if asked else None
+        return Linter(load_backends(settings), settings, configured, topics)
+
+
+def _check(
+    report: Report, paths: tuple[Path, ...], ignore: frozenset[str], deployment: _Deployment
+) -> None:
+    """Check, and add to the report what is found as soon as it is."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from fedbadges.errors import Unavailable
+    from fedbadges.lint.linter import files_of
+    from fedbadges.util.text import describe_error
+
+    files, unreadable = files_of(paths)
+    if not files and not unreadable:
+        where = ", ".join(str(path) for path in paths)
+        raise CannotRun([f"{where}: no file there ends in .yml or .yaml"])
+    report.add(unreadable, ignore)
+    checks = deployment.checks()
+    try:
+        with advancing(files, "Checking") as each:
+            report.add(checks.run(_counted(each, report)), ignore)
+    except Unavailable as unavailable:
+        raise CannotRun([str(unavailable)]) from unavailable
+    except SQLAlchemyError as error:
+        raise CannotRun([f"datanommer: {describe_error(error)}"]) from error
+
+
+def _counted(files: Iterable[Path], report: Report) -> Iterator[Path]:
+    for file in files:
+        report.files += 1
+        yield file

@@ -1,0 +1,131 @@
+"""Findings as text, as JSON and as annotations of GitHub."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import click
+
+from fedbadges.lint.findings import ERROR, WARNING, Finding
+from fedbadges.util.text import pluralize, printable
+
+
+@dataclass
+class Report:
+    """What was found in how many files; not ``complete`` where somebody stopped it."""
+
+    files: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    complete: bool = True
+
+    def add(self, found: Iterable[Finding], ignored: frozenset[str] = frozenset()) -> None:
+        """Take up what is found, as long as it comes; findings of ``ignored`` codes are not."""
+        for finding in found:
+            if finding.code not in ignored:
+                self.findings.append(finding)
+
+    def number(self, severity: str) -> int:
+        """Count the errors, or the warnings."""
+        return sum(finding.severity == severity for finding in set(self.findings))
+
+    def in_order(self) -> list[Finding]:
+        """Give the findings in the order of the files, each once."""
+        return sorted(set(self.findings))
+
+
+def summary(report: Report) -> str:
+    """Say it all in one line."""
+    files = pluralize(report.files, "file")
+    findings = [
+        pluralize(report.number(severity), severity)
+        for severity in (ERROR, WARNING)
+        if report.number(severity)
+    ]
+    found = f"{' and '.join(findings) or 'nothing'} found in {files}"
+    return found if report.complete else f"Stopped: {found}, and not all was looked at"
+
+
+def as_text(report: Report) -> None:
+    """Print a line for each finding, as compilers do; in colour where somebody looks at it."""
+    if not sys.stdout.isatty():
+        for finding in report.in_order():
+            click.echo(f"{finding.place}: {finding.severity}: {_rest(finding)}")
+        return
+    # Not at the top: it is slow, and for people only.
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=True, highlight=False, emoji=False, markup=False)
+    for finding in report.in_order():
+        colour = "red" if finding.severity == ERROR else "yellow"
+        console.print(
+            Text.assemble(
+                (f"{finding.place}: ", "bold"),
+                (f"{finding.severity}: ", f"bold {colour}"),
+                f"{finding.text} ",
+                (f"[{finding.code}]", "dim"),
+            )
+        )
+
+
+def as_json(report: Report) -> None:
+    """Print one object with all that is known."""
+    findings = [
+        {
+            "path": finding.place.path,
+            "line": finding.place.line,
+            "column": finding.place.column,
+            "severity": finding.severity,
+            "code": finding.code,
+            "message": finding.text,
+        }
+        for finding in report.in_order()
+    ]
+    whole = {
+        "files": report.files,
+        "errors": report.number(ERROR),
+        "warnings": report.number(WARNING),
+        "complete": report.complete,
+        "findings": findings,
+    }
+    click.echo(json.dumps(whole, indent=2))
+
+
+def as_github(report: Report) -> None:
+    """Print commands by which a workflow on GitHub annotates the lines of a change.
+
+    https://docs.github.com/actions/reference/workflow-commands-for-github-actions says how.
+    """
+    for finding in report.in_order():
+        place = finding.place
+        properties = {
+            "file": printable(place.path),
+            "line": str(place.line),
+            "col": str(place.column),
+            "title": f"fedbadges {finding.code}",
+        }
+        shown = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+        click.echo(f"::{finding.severity} {shown}::{_data(finding.text)}")
+
+
+#: How a report is shown, by what ``--format`` says.
+FORMATS: Mapping[str, Callable[[Report], None]] = {
+    "text": as_text,
+    "json": as_json,
+    "github": as_github,
+}
+
+
+def _rest(finding: Finding) -> str:
+    return f"{finding.text} [{finding.code}]"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,1 @@
+"""``fedbadges explain``: why a message does, or does not, give a badge."""

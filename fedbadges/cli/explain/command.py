@@ -1,0 +1,107 @@
+"""``fedbadges explain``: why a message does, or does not, give a badge to somebody."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
+from fedbadges.cli.errors import FOUND, GOOD, CannotRun
+from fedbadges.cli.terminal.formats import with_format
+
+if TYPE_CHECKING:
+    from fedbadges.config.settings import Settings
+    from fedbadges.messages import Message
+
+_EPILOG = """\b
+Examples:
+  fedbadges explain message.json
+  fedbadges explain --badge gardener-i --user alice message.json
+  fedbadges explain --badge rules/new.yml --id 2014-96f4b8a7-fc7f-4c0b-9e6c-0d1b7a0f3f52
+  curl "$DATAGREPPER/id?id=…" | fedbadges explain --format json -
+
+\b
+The exit code is 0 if somebody gets a badge (with --user: that user does), 1 if
+nobody does, and 2 if that cannot be told.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("file", type=click.File("rb"), required=False)
+@click.option("--id", "msg_id", metavar="MSG_ID", help="Take the message from datanommer.")
+@click.option(
+    "--badge",
+    "badges",
+    multiple=True,
+    metavar="BADGE",
+    help="Ask about one rule only, in force or not: the id of its badge, or its file.",
+)
+@click.option("--user", metavar="NAME", help="Ask about one user only.")
+@with_format()
+@with_deployment()
+def explain(
+    deployment: Deployment,
+    file: BinaryIO | None,
+    msg_id: str | None,
+    badges: tuple[str, ...],
+    user: str | None,
+    form: str,
+) -> None:
+    """Say why a message does, or does not, give a badge to somebody.
+
+    FILE has the message as it came over the bus, in JSON; - is standard input. Everything is
+    decided as the daemon does, with the rules and databases of its configuration, as they are now.
+    But nothing is awarded, published or written.
+    """
+    if (file is None) == (msg_id is None):
+        raise click.UsageError("say which message: a FILE or --id MSG_ID")
+    # Not at the top: these take a while to import, and completion and --help want to be fast.
+    from fedbadges.cli.explain.output import data_of_explanation, trees_of
+    from fedbadges.cli.terminal.trees import print_trees
+    from fedbadges.criteria.backends import load_backends
+    from fedbadges.engine.explanation import Explainer, without_keeping
+
+    # What a rule stumbles over is in the explanation.
+    logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
+    user = None if user is None else user.lower()
+    with failing_clearly():
+        settings = without_keeping(deployment.settings)
+        message = _from_file(file) if file is not None else _from_datanommer(msg_id, settings)
+        backends = load_backends(settings)
+        chosen = deployment.chosen(badges, backends) if badges else None
+        inquiry = Explainer(settings, deployment.rules(backends) if chosen is None else chosen)
+        found = inquiry.explain(message, user, full=chosen is not None)
+    if form == "json":
+        click.echo(json.dumps(data_of_explanation(found, user), indent=2))
+    else:
+        print_trees(trees_of(found, user, settings.consume_delay))
+    if found.interrupted:
+        raise CannotRun([found.interrupted])
+    raise SystemExit(GOOD if found.awards else FOUND)
+
+
+def _from_file(file: BinaryIO) -> Message:
+    from fedbadges.messages import parse_message
+
+    try:
+        body = json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise CannotRun([f"{file.name}: no JSON: {error}"]) from None
+    message = parse_message(body)
+    if message is None:
+        raise CannotRun([f"{file.name}: no message: that is an object with a 'topic', and more"])
+    return message
+
+
+def _from_datanommer(msg_id: str | None, settings: Settings) -> Message:
+    from fedbadges.history.message_reader import MessageReader
+    from fedbadges.messages import fits_databases, parse_message
+
+    found = MessageReader(settings).message(msg_id) if msg_id and fits_databases(msg_id) else None
+    message = None if found is None else parse_message(found.body, found.users)
+    if message is None:
+        raise CannotRun([f"datanommer has no message {msg_id!r}"])
+    return message

@@ -1,0 +1,61 @@
+"""A preview for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from fedbadges.cli.preview.distribution import Distribution
+from fedbadges.cli.preview.preview import Earner, Preview
+
+
+def print_json(preview: Preview) -> None:
+    """Print one object with all that is known."""
+    unit, periods = preview.over_time
+    whole = {
+        "badge": preview.badge.id,
+        "name": preview.badge.name,
+        "path": preview.path,
+        "messages": preview.total,
+        "read": preview.read,
+        "complete": preview.complete,
+        "awards": len(preview.earners),
+        "earners": [_earner(each) for each in preview.earners],
+        "over_time": {
+            "unit": unit,
+            "periods": [
+                {"period": each.name, "awards": each.awards, "total": each.total}
+                for each in periods
+            ],
+        },
+        "counts": None if preview.counts is None else _counts(preview.counts),
+    }
+    click.echo(json.dumps(whole, indent=2))
+
+
+def _earner(earner: Earner) -> dict[str, Any]:
+    return {
+        "username": earner.user,
+        "when": f"{earner.when.isoformat()}Z",
+        "topic": earner.topic,
+        "msg_id": earner.msg_id,
+        "link": earner.link,
+    }
+
+
+def _counts(counts: Distribution) -> dict[str, Any]:
+    return {
+        "people": len(counts.peaks),
+        "at_least": counts.own,
+        "bins": [
+            {"from": each.low, "below": each.high, "people": each.people, "awarded": each.awarded}
+            for each in counts.bins
+        ],
+        "thresholds": [
+            {"at_least": each.at_least, "awards": each.awards, "own": each.own}
+            for each in counts.thresholds
+        ],
+        "highest": dict(sorted(counts.peaks.items(), key=lambda item: (-item[1], item[0]))),
+    }

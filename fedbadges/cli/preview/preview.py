@@ -1,0 +1,68 @@
+"""What a rule would have done: all that is shown of it, whichever the form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from fedbadges.cli.preview.distribution import Distribution
+from fedbadges.cli.preview.periods import Period, periods
+from fedbadges.rules.rule import Badge
+from fedbadges.util.text import printable
+
+
+@dataclass(frozen=True)
+class Earner:
+    """Who would have earned the badge, and the message that did it; ``when`` is naive UTC."""
+
+    user: str
+    when: datetime
+    topic: str
+    msg_id: str | None
+    link: str | None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a rule, whose file has this ``text``, would have done; the earners oldest first.
+
+    ``counts`` is None for criteria that are no one count. Of ``total`` messages of the history,
+    ``read`` were looked at; not ``complete`` where somebody stopped it.
+    """
+
+    badge: Badge
+    path: str
+    text: str
+    earners: tuple[Earner, ...]
+    counts: Distribution | None
+    read: int
+    total: int
+    complete: bool
+
+    @cached_property
+    def over_time(self) -> tuple[str, tuple[Period, ...]]:
+        """The awards of each period, and the unit of these."""
+        return periods(earner.when for earner in self.earners)
+
+    @property
+    def summary(self) -> str:
+        """Say the most of it in one line."""
+        if self.complete:
+            return self._people()
+        return f"{self._people()} Only {self.read} of {self.total} messages were looked at."
+
+    def _people(self) -> str:
+        if not self.earners:
+            return "Nobody would have it."
+        first, last = self.earners[0], self.earners[-1]
+        if len(self.earners) == 1:
+            return f"1 person would have it: {_earned(first)}."
+        return (
+            f"{len(self.earners)} people would have it; "
+            f"the first was {_earned(first)}, the last {_earned(last)}."
+        )
+
+
+def _earned(earner: Earner) -> str:
+    return f"{printable(earner.user)} on {earner.when.date()}"

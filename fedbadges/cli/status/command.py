@@ -1,0 +1,117 @@
+"""``fedbadges status``: what the running daemon is doing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from fedbadges.cli.errors import FOUND, GOOD, CannotRun
+from fedbadges.cli.terminal.formats import with_format
+
+#: Seconds to wait for a report: two periods, and what asking the databases takes.
+_PATIENCE = 12.0
+
+_EPILOG = """\b
+Examples:
+  fedbadges status
+  fedbadges status --watch
+  fedbadges status --socket ipc:///run/fedbadges/monitoring.sock --format json
+
+\b
+Exit codes, which are those of a Nagios plugin: 0 if all is well, 1 if
+something is wrong, which the first lines say, 2 if no daemon answers.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--socket",
+    "endpoint",
+    metavar="ADDRESS",
+    help="Where the hub publishes what it does, rather than 'moksha.monitoring.socket'.",
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Read this configuration of fedmsg rather than /etc/fedmsg.d, ~/.fedmsg.d and so on.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_PATIENCE,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a report; a hub gives one every 5 seconds.",
+)
+@click.option("--watch", is_flag=True, help="Go on, report after report, until Ctrl-C.")
+@with_format()
+def status(
+    endpoint: str | None, config: str | None, timeout: float, watch: bool, form: str
+) -> None:
+    """Say what the running daemon is doing, and what is wrong with it.
+
+    It is asked by way of moksha's monitoring, which must be configured. The next report of the hub
+    may take 5 seconds to come.
+    """
+    # Not at the top: these take a while to import, and completion and --help want to be fast.
+    from fedbadges.cli.status.monitoring import listening
+    from fedbadges.cli.terminal.progress_bar import waiting
+
+    found: bool | None = None
+    try:
+        with listening(endpoint or _configured(config)) as next_report:
+            while found is None or watch:
+                # Who watches sees what came last meanwhile.
+                with waiting(f"The hub reports every 5 s; at most {timeout:g} s", found is None):
+                    report = next_report(timeout)
+                found = _show(report, form, watch)
+    except KeyboardInterrupt:
+        if found is None:
+            raise CannotRun(["Stopped before the hub had reported"]) from None
+    raise SystemExit(FOUND if found else GOOD)
+
+
+def _configured(filename: str | None) -> str:
+    from fedbadges.cli.configuration import fedmsg_configuration
+    from fedbadges.cli.status.monitoring import MODE, SOCKET
+
+    endpoint = fedmsg_configuration(filename).get(SOCKET)
+    if not endpoint:
+        raise CannotRun(
+            [
+                f"The hub's monitoring is not configured: set '{SOCKET}' to an address such as "
+                f"'ipc:///run/fedbadges/monitoring.sock', and '{MODE}' to who may use it, such as "
+                "'0600', and restart the hub"
+            ]
+        )
+    return str(endpoint)
+
+
+def _show(report: Mapping[str, Any], form: str, watch: bool) -> bool:
+    """Show a report; tells whether something is wrong."""
+    from fedbadges.cli.status.health import problems
+    from fedbadges.cli.status.output import as_text
+    from fedbadges.util.text import printable
+
+    try:
+        wrong = problems(report)
+        text = as_text(report)
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError, OSError):
+        raise CannotRun(["The daemon is of another version, whose report is not known"]) from None
+    if form == "json":
+        # For a program that reads one report after the other, each is a line.
+        click.echo(json.dumps({"problems": wrong, **report}, indent=None if watch else 2))
+        return bool(wrong)
+    if watch and sys.stdout.isatty():
+        click.clear()
+    for problem in wrong:
+        click.secho(f"wrong: {printable(problem)}", fg="red")
+    if not wrong:
+        click.secho("all is well", fg="green")
+    click.echo(f"\n{text}" + ("\n" if watch else ""))
+    return bool(wrong)

@@ -1,0 +1,56 @@
+"""What is wrong with a daemon, by its own report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fedbadges.util.text import format_time
+
+#: What a daemon that cannot award says of its state.
+_STATES = {
+    "starting": "it has not started yet",
+    "stopping": "it is stopping",
+    "cannot start": "it cannot start; its log has the reason at CRITICAL",
+}
+
+
+def problems(report: Mapping[str, Any]) -> list[str]:
+    """Say everything that is wrong, the worst first; nothing, where all is well."""
+    return [*_stopped(report), *_hindered(report), *_left(report), *_rules(report)]
+
+
+def _stopped(report: Mapping[str, Any]) -> Iterator[str]:
+    if report["state"] in _STATES:
+        yield _STATES[report["state"]]
+    if report["signatures"]["trouble"]:
+        yield f"nothing is awarded: {report['signatures']['trouble']}"
+    outage = report["waiting_for"]
+    if outage is not None:
+        yield f"it waits since {format_time(outage['since'])}: {outage['reason']}"
+    for name, reason in report["databases"].items():
+        if reason is not None:
+            yield f"{name} does not answer: {reason}"
+
+
+def _hindered(report: Mapping[str, Any]) -> Iterator[str]:
+    if report["catch_up"]["trouble"]:
+        yield f"it cannot catch up: {report['catch_up']['trouble']}"
+    if report["overflown"]:
+        yield "messages beyond 'badges.backlog_limit', or too large to wait, are put off"
+    if report["bus"]["trouble"]:
+        yield f"awards are not on the bus: {report['bus']['trouble']}"
+
+
+def _left(report: Mapping[str, Any]) -> Iterator[str]:
+    if report["set_aside"]:
+        yield f"failed messages are set aside: {report['set_aside']}"
+
+
+def _rules(report: Mapping[str, Any]) -> Iterator[str]:
+    rules = report["rules"]
+    if report["state"] == "running" and not rules["in_force"]:
+        yield "no rules are in force"
+    if rules["broken"]:
+        yield f"rule files with mistakes: {rules['broken']}"
+    yield from rules["mistakes"]

@@ -1,0 +1,89 @@
+"""Listening to the monitoring of a hub: what moksha publishes of its consumers."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from fedbadges.cli.errors import CannotRun
+
+#: The keys of moksha's configuration.
+SOCKET = "moksha.monitoring.socket"
+MODE = "moksha.monitoring.socket.mode"
+
+#: How often a hub publishes, in seconds; moksha has no key for it.
+PERIOD = 5.0
+
+_CONSUMER = {"module": "fedbadges.consumers", "name": "FedoraBadgesConsumer"}
+
+
+@contextmanager
+def listening(endpoint: str) -> Iterator[Callable[[float], Mapping[str, Any]]]:
+    """Connect, and give what waits at most so many seconds for the next report of the daemon.
+
+    That raises CannotRun, as this does, where there is nobody who gives one.
+    """
+    # What is bound to every address is reached at one.
+    address = endpoint.replace("://*:", "://127.0.0.1:")
+    _see_reachable(address)
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SUBSCRIBE, b"")
+        try:
+            socket.connect(address)
+        except zmq.ZMQError as error:
+            raise CannotRun([f"'{endpoint}' is no address of ZeroMQ: {error}"]) from None
+
+        def report(patience: float) -> Mapping[str, Any]:
+            if not socket.poll(int(patience * 1000)):
+                said = f"No hub has said anything at {endpoint} for {patience:g} s"
+                raise CannotRun([f"{said}, where one does every {PERIOD:g} s"])
+            return _of_daemon(socket.recv_multipart()[-1], endpoint)
+
+        yield report
+
+
+def _see_reachable(address: str) -> None:
+    """ZeroMQ keeps trying, and says nothing; what is wrong with a file can be seen."""
+    scheme, _, name = address.partition("://")
+    if scheme != "ipc" or name.startswith("@"):
+        return
+    path = Path(name)
+    try:
+        path.stat()
+        if os.access(path, os.W_OK):
+            return
+        reason = "Permission denied"
+    except OSError as error:
+        reason = str(error.strerror)
+    hint = f"is a hub running that has it as its '{SOCKET}'?"
+    if reason == "Permission denied":
+        hint = f"'{MODE}' says who may use it"
+    raise CannotRun([f"{path}: {reason}; {hint}"])
+
+
+def _of_daemon(text: bytes, endpoint: str) -> Mapping[str, Any]:
+    """Find what the badges consumer says of itself."""
+    try:
+        consumers = json.loads(text)["consumers"]
+        found = [each for each in consumers if _CONSUMER.items() <= each.items()]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CannotRun([f"What answers at {endpoint} is no hub"]) from None
+    if not found:
+        raise CannotRun(
+            [
+                f"The hub at {endpoint} runs no badges consumer: it is not enabled, or could not "
+                "start, and then the log has lines at CRITICAL; or it is a fedmsg-relay, which "
+                f"takes '{SOCKET}' over where it reads the same configuration"
+            ]
+        )
+    report = found[0].get("fedbadges")
+    if not isinstance(report, Mapping):
+        raise CannotRun([f"The hub at {endpoint} runs a fedbadges that says nothing of itself"])
+    return report

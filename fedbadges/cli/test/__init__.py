@@ -1,0 +1,1 @@
+"""``fedbadges test``: run the tests of rules."""

@@ -1,0 +1,112 @@
+"""``fedbadges test``: whether rules do what their tests say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
+from fedbadges.cli.terminal.formats import with_format
+from fedbadges.cli.terminal.progress_bar import advancing
+from fedbadges.cli.test.output import FORMATS, Results, summary
+
+if TYPE_CHECKING:
+    from fedbadges.ruletests.stage import Stage
+
+_EPILOG = """\b
+Examples:
+  fedbadges test rules
+  fedbadges test rules/git/gardener-i.yml.test
+  fedbadges test --filter 'second push' rules
+  fedbadges test --format json rules
+
+\b
+rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
+  tests:
+  - name: the second push brings it
+    incoming:
+    - topic: org.fedoraproject.prod.git.receive
+      from: alice
+      count: 2
+      msg: {commit: {username: alice}}
+      awards: {alice: gardener-commits-i}
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE…"
+)
+@with_format(FORMATS)
+@click.option(
+    "--filter",
+    "text",
+    metavar="TEXT",
+    default="",
+    help="Run those tests only that have this in their name.",
+)
+def test(paths: tuple[Path, ...], form: str, text: str) -> None:
+    """Run the tests of rules in each FILE, on the daemon's own engine and without its databases.
+
+    A FILE is a test file, or a directory with files anywhere below that end in .yml.test or
+    .yaml.test. This runs the code of the rules.
+    """
+    results = Results()
+    _test(results, paths, text)
+    FORMATS[form](results)
+    click.echo(summary(results), err=True)
+    if results.mistakes:
+        raise SystemExit(CANNOT_RUN)
+    if results.failed:
+        raise SystemExit(FOUND)
+    raise SystemExit(GOOD if results.complete else CANNOT_RUN)
+
+
+def _test(results: Results, paths: tuple[Path, ...], text: str) -> None:
+    """Run, and add to the results what comes out as soon as it does."""
+    # Not at the top: these take a while to import, and completion and --help want to be fast.
+    from fedbadges.cli.configuration import no_settings
+    from fedbadges.cli.deployment import HISTORY, failing_clearly
+    from fedbadges.rules.folders import files_of_tests
+    from fedbadges.rules.loader import files_at
+    from fedbadges.ruletests.stage import HISTORY_URL, TAHRIR_URL, Stage
+
+    files, unreadable = files_at(paths, files_of_tests)
+    if not files and not unreadable:
+        where = ", ".join(str(path) for path in paths)
+        raise CannotRun([f"{where}: no file there ends in .yml.test or .yaml.test"])
+    results.mistakes += unreadable
+    changes = {HISTORY: HISTORY_URL, "badges.keep_counts": False}
+    with failing_clearly(), _stoppable(results), advancing(files, "Testing") as each:
+        stage = Stage(no_settings(changes, tahrir_url=TAHRIR_URL))
+        for path in each:
+            _run(path, text, stage, results)
+    if text and results.complete and not results.outcomes and not results.mistakes:
+        raise CannotRun([f"no test there has {text!r} in its name"])
+
+
+@contextmanager
+def _stoppable(results: Results) -> Iterator[None]:
+    """End at Ctrl-C, with what has come out by then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        results.complete = False
+
+
+def _run(path: Path, text: str, stage: Stage, results: Results) -> None:
+    """Run the tests of one file; what is wrong with it is a mistake among the results."""
+    from fedbadges.errors import RuleError
+
+    try:
+        suite = stage.load(path)
+    except RuleError as error:
+        results.mistakes += error.problems
+        return
+    for each in suite.tests:
+        if text in each.name:
+            results.outcomes.append(stage.run(suite, each))

@@ -1,0 +1,1 @@
+"""The configuration: every key, read and checked once."""

@@ -1,0 +1,1 @@
+"""The criteria backends that come with fedbadges."""

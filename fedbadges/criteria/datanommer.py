@@ -1,0 +1,178 @@
+"""The criteria backend ``datanommer``: what a rule asks of the past messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fedbadges.config.settings import Settings
+from fedbadges.history.evaluation import Test
+from fedbadges.history.history import History
+from fedbadges.messages import Message
+from fedbadges.rules.conditions import Condition, parse_condition
+from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
+from fedbadges.rules.expressions import Expression
+from fedbadges.rules.filters import FilledFilter, Filter, parse_filter
+from fedbadges.rules.operations import LambdaOperation, Operation, parse_operation
+from fedbadges.rules.parsing import as_mapping, check_keys
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.yaml_document import Node
+from fedbadges.util.caching import BoundedDict
+
+_KEYS = ("filter", "operation", "condition")
+
+#: What a criterion tells of its answer: the filled-in filter, what the operation gave for it, and
+#: whether that is a count that went no further than it had to.
+FILTER, VALUE, AT_LEAST = "filter", "value", "at least"
+
+#: How many filters of rules are remembered.
+_MOST_FILTERS = 10_000
+
+
+class Past(Protocol):
+    """What criteria ask of the past messages; each method raises Unavailable.
+
+    ``message`` is the one that is decided on, which is among them.
+    """
+
+    def count(
+        self, filled: FilledFilter, enough: int | None = None, message: Message | None = None
+    ) -> int:
+        """Count the past messages that a filter gives, or ``enough`` where there are that many."""
+
+    def count_where(
+        self,
+        filled: FilledFilter,
+        test: Test,
+        about: tuple[Any, ...],
+        enough: int | None = None,
+        message: Message | None = None,
+        shared: dict[Any, Any] | None = None,
+    ) -> int:
+        """Count those past messages that pass a test, which ``about`` distinguishes from others."""
+
+    def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
+        """Evaluate an expression over the past messages; raises what that raises."""
+
+
+@dataclass(frozen=True)
+class PastMessages:
+    """A criterion over the history: a filter, an operation over it, and a condition."""
+
+    filter: Filter
+    operation: Operation
+    condition: Condition
+    history: Past
+
+    needs_history = True
+
+    @property
+    def names_recipient(self) -> bool:
+        """Whether the filter names the candidate."""
+        return self.filter.names_recipient
+
+    def holds(self, subject: Question) -> bool:
+        """Fill in the filter, compute the operation and compare."""
+        value = self.value(subject)
+        subject.tell(VALUE, value)
+        return self.condition.holds(value)
+
+    def value(self, subject: Question) -> Any:
+        """Compute the operation; once for all rules and messages that ask the same."""
+        filled = self._fill(subject)
+        subject.tell(FILTER, filled)
+        if self._counts(filled):
+            return self._count(subject, filled)
+        assert isinstance(self.operation, LambdaOperation)
+        expression = self.operation.expression
+        return subject.once_for_all(
+            self._key(subject, filled),
+            lambda: self.history.compute(expression, filled, subject.message),
+        )
+
+    def foresee(self, subject: Question) -> None:
+        """Take note of how many messages will have to be counted, for all rules together."""
+        filled = self._fill(subject)
+        if not self._counts(filled):
+            return
+        key = ("enough", *self._key(subject, filled))
+        enough, known = self.condition.enough, subject.shared.get(key, 0)
+        subject.shared[key] = None if enough is None or known is None else max(enough, known)
+
+    def _fill(self, subject: Question) -> FilledFilter:
+        return subject.once_for_all(
+            (id(self.filter), id(subject.message), subject.recipient),
+            lambda: self.filter.fill(subject.message, subject.recipient),
+        )
+
+    def _counts(self, filled: FilledFilter) -> bool:
+        """Tell whether the operation counts messages one by one."""
+        if not isinstance(self.operation, LambdaOperation):
+            return True
+        return self.operation.expression.test is not None and filled.pages.everything
+
+    def _key(self, subject: Question, filled: FilledFilter) -> tuple[Any, ...]:
+        """Distinguish what is asked: an operation with templates depends on the message, too."""
+        templates = isinstance(self.operation, LambdaOperation) and self.operation.expression.paths
+        return (filled, self.operation, id(subject.message) if templates else None)
+
+    def _count(self, subject: Question, filled: FilledFilter) -> int:
+        """Count no more than the conditions need, and what another rule has counted not again."""
+        key = self._key(subject, filled)
+        enough = subject.shared.get(("enough", *key), self.condition.enough)
+        found = subject.once_for_all(key, lambda: self._ask(subject, filled, enough))
+        subject.tell(AT_LEAST, enough is not None and found >= enough)
+        return found
+
+    def _ask(self, subject: Question, filled: FilledFilter, enough: int | None) -> int:
+        if not isinstance(self.operation, LambdaOperation):
+            return self.history.count(filled, enough, subject.message)
+        expression = self.operation.expression
+        test, values = expression.test, expression.fill(subject.message.body)
+        assert test is not None
+        return self.history.count_where(
+            filled,
+            lambda message: test(message, values),
+            (expression.text, values),
+            enough,
+            subject.message,
+            subject.shared,
+        )
+
+
+class Datanommer:
+    """The criteria backend ``datanommer``; ``past`` answers for it, if that is not the history."""
+
+    def __init__(self, settings: Settings, past: Past | None = None) -> None:
+        self.history = History(settings) if past is None else past
+        # Rules of a series have equal filters; as one, it is filled in once for all of them.
+        self._filters: BoundedDict[Filter, Filter] = BoundedDict(_MOST_FILTERS)
+
+    def parse(self, node: Node, problems: Problems) -> PastMessages | None:
+        """Parse filter, operation and condition; None after reporting what is wrong."""
+        mapping = as_mapping(node, "criteria", problems)
+        if mapping is None:
+            return None
+        check_keys(mapping, _KEYS, "datanommer criteria", problems)
+        missing = [key for key in _KEYS if mapping.get(key) is None]
+        for key in missing:
+            problems.add(mapping.place, f"missing key '{key}' in datanommer criteria")
+        nodes = {key: mapping.get(key) for key in _KEYS}
+        chosen = None if nodes["filter"] is None else parse_filter(nodes["filter"], problems)
+        operation = (
+            None if nodes["operation"] is None else parse_operation(nodes["operation"], problems)
+        )
+        condition = (
+            None if nodes["condition"] is None else parse_condition(nodes["condition"], problems)
+        )
+        if chosen is None or operation is None or condition is None:
+            return None
+        self._filters[chosen] = known = self._filters.get(chosen, chosen)
+        return PastMessages(known, operation, condition, self.history)
+
+
+def history_behind(backends: Backends, settings: Settings) -> History:
+    """Give the history that the criteria ask, so that what it knows is found out once."""
+    backend = backends.get(DEFAULT_BACKEND)
+    history = backend.history if isinstance(backend, Datanommer) else None
+    return history if isinstance(history, History) else History(settings)

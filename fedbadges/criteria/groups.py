@@ -1,0 +1,104 @@
+"""The criteria backend ``fasjson``: who is in which group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from fedbadges.accounts.fasjson import NAME, Fasjson
+from fedbadges.config.settings import Settings
+from fedbadges.config.values import FASJSON_MISSING, has_fasjson_client
+from fedbadges.rules.criteria import Question
+from fedbadges.rules.operators import OPERATORS, Check, parse_operator
+from fedbadges.rules.parsing import as_text, only_entry
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.schema import Schema, combined, mapping_of
+from fedbadges.rules.yaml_document import MappingNode, Node
+
+
+class Directory(Protocol):
+    """Who is in which group."""
+
+    def is_member(self, group: str, username: str) -> bool:
+        """Tell whether an account is in a group; raises Unavailable while nobody answers."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """Holds of a candidate who is in a group."""
+
+    group: str
+    directory: Directory
+
+    def holds(self, subject: Question) -> bool:
+        """Ask, once for all rules that ask the same of the same message."""
+        name = subject.recipient
+        if name is None:
+            return False
+        found = subject.once(
+            ("fasjson", self.group, name), lambda: self.directory.is_member(self.group, name)
+        )
+        subject.tell(f"{name} in {self.group}", found)
+        return found
+
+
+@dataclass(frozen=True)
+class Membership:
+    """A criterion over the groups of the candidate: one, or operators over several."""
+
+    groups: Check[Question]
+
+    needs_history = False
+    names_recipient = True
+
+    def holds(self, subject: Question) -> bool:
+        """Tell whether the candidate is in the groups."""
+        return self.groups.holds(subject)
+
+
+class Groups:
+    """The criteria backend ``fasjson``; without a ``directory``, FASJSON is asked."""
+
+    #: What a rule may say, for editors.
+    schema: ClassVar[Schema] = {
+        **mapping_of({"group": {"$ref": "#/$defs/group"}}),
+        "$defs": {
+            "group": combined({"type": "string", "pattern": rf"^\s*{NAME.pattern}\s*$"}, "group")
+        },
+    }
+
+    def __init__(self, settings: Settings, directory: Directory | None = None) -> None:
+        self._settings = settings
+        self._directory = directory or Fasjson(settings)
+
+    def parse(self, node: Node, problems: Problems) -> Membership | None:
+        """Parse ``group``; None after reporting what is wrong, or that it is not configured."""
+        before = len(problems)
+        if self._settings.fasjson_url is None:
+            problems.lack(node.place, "'fasjson' needs the setting 'badges.fasjson.url'")
+        elif not has_fasjson_client():
+            problems.lack(node.place, f"'fasjson' cannot be asked: {FASJSON_MISSING}")
+        entry = only_entry(node, ["group"], "fasjson criteria", problems)
+        groups = None if entry is None else self._parse_groups(entry[1], problems)
+        if groups is None or len(problems) > before:
+            return None
+        return Membership(groups)
+
+    def _parse_groups(self, node: Node, problems: Problems) -> Check[Question] | None:
+        """Parse the name of a group, or operators over several."""
+        if isinstance(node, MappingNode):
+            entry = only_entry(node, OPERATORS, "a 'group'", problems)
+            if entry is None:
+                return None
+            key, value = entry
+            return parse_operator(
+                key.text, value, lambda part: self._parse_groups(part, problems), problems
+            )
+        name = as_text(node, "a group", problems)
+        if name is None:
+            return None
+        group = name.text.strip()
+        if not NAME.fullmatch(group):
+            problems.add(node.place, f"'{group}' cannot be the name of a group")
+            return None
+        return Member(group, self._directory)

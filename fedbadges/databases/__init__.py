@@ -1,0 +1,1 @@
+"""What both databases have in common: connections, errors and prepared statements."""

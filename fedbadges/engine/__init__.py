@@ -1,0 +1,1 @@
+"""A message in, verdicts and awards out; and the explanation of both."""

@@ -1,0 +1,1 @@
+"""The history: every past message, in datanommer's database."""

@@ -1,0 +1,272 @@
+"""The rules in force: loaded from their directory, and kept up to date while the daemon runs."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.polling import PollingObserverVFS
+
+from fedbadges.errors import Problem
+from fedbadges.rules.criteria import Backends
+from fedbadges.rules.folders import linked_folders
+from fedbadges.rules.index import RuleSet
+from fedbadges.rules.loader import load_directory
+from fedbadges.rules.permissions import PermissionChecker
+from fedbadges.rules.rule import Badge, Rule
+from fedbadges.tahrir.awards import Unawardable
+from fedbadges.util.text import pluralize, printable
+from fedbadges.util.throttle import Throttle
+
+log = logging.getLogger(__name__)
+
+#: What watchdog says at the level of errors where it is stopped while it looks; nothing is wrong.
+_STOPPED = "called when the thread is inactive"
+logging.getLogger("watchdog.observers.inotify").addFilter(
+    lambda record: _STOPPED not in record.getMessage()
+)
+
+#: Seconds without a further change before the rules are read again, so that an editor's several
+#: writes, or a checkout of many files, are one change.
+_CALM = 0.3
+
+#: Seconds between two looks at a directory that the system cannot watch.
+_POLLING = 5.0
+
+#: Seconds between two looks whether the directory is still the one that is watched.
+_LOOKING = 2.0
+
+#: How many paths are named in one line.
+_SHOWN = 5
+
+#: What the daemon's own reading causes is not among these. With new permissions, others may no
+#: longer be able to write a file, or now be.
+_CHANGES = frozenset(["created", "modified", "attrib", "moved", "deleted", "closed"])
+
+
+class RuleBook:
+    """Loads rules, makes tahrir show their badges, and says what is wrong with the others.
+
+    ``publish`` makes tahrir show some badges, and gives those that it cannot award; it may raise
+    Unavailable, and then nothing has changed here. What others can write is refused, or with
+    ``insecure`` a warning.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        backends: Backends,
+        publish: Callable[[Iterable[Badge]], Unawardable],
+        *,
+        insecure: bool = False,
+    ) -> None:
+        self._directory = directory
+        self._backends = backends
+        self._publish = publish
+        self._insecure = insecure
+        self._noted: frozenset[Problem] = frozenset()
+        self._good: dict[str, Rule] = {}
+        self._problems: frozenset[Problem] = frozenset()
+        self._loaded = False
+        self.rules = RuleSet()
+
+    @property
+    def problems(self) -> frozenset[Problem]:
+        """What was wrong with rules when they were read last."""
+        return self._problems
+
+    def load(self) -> RuleSet:
+        """Read the directory; the last good version of a file that became bad stays in force."""
+        trust = PermissionChecker(self._directory)
+        vet = trust.note if self._insecure else trust.vet
+        loaded = load_directory(self._directory, self._backends, self._good, vet)
+        published = self._publish(rule.badge for rule in loaded.rules)
+        refused = [
+            Problem(rule.place, published.refused[rule.badge.id])
+            for rule in loaded.rules
+            if rule.badge.id in published.refused
+        ]
+        rules = [rule for rule in loaded.rules if rule.badge.id not in published.refused]
+        problems = (*loaded.problems, *refused)
+        for problem in problems:
+            if problem not in self._problems:
+                log.error("%s", problem)
+        for rule in rules:
+            if rule.badge.id in published.legacy and rule != self._good.get(rule.place.path):
+                log.warning("%s: '%s' is a legacy badge: not awarded", rule.place, rule.badge.id)
+        good = {rule.place.path: rule for rule in rules}
+        self._warn(trust.noted)
+        self._report(good, frozenset(problems))
+        self._good, self._problems, self._loaded = good, frozenset(problems), True
+        self.rules = RuleSet(rule for rule in rules if rule.badge.id not in published.legacy)
+        return self.rules
+
+    def _warn(self, noted: frozenset[Problem]) -> None:
+        """Say, once, that the daemon runs what others can write."""
+        if noted and noted != self._noted:
+            paths = [printable(problem.place.path) for problem in sorted(noted)]
+            more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+            log.warning(
+                "'badges.insecure_rules' is True: whoever can write %s can have the daemon run "
+                "anything",
+                ", ".join(paths[:_SHOWN]) + more,
+            )
+        self._noted = noted
+
+    def _report(self, good: dict[str, Rule], problems: frozenset[Problem]) -> None:
+        old = self._good
+        new, gone = good.keys() - old.keys(), old.keys() - good.keys()
+        changed = [path for path in good.keys() & old.keys() if good[path] != old[path]]
+        if self._loaded and not (new or gone or changed or problems != self._problems):
+            return
+        log.info(
+            "%d rules from %s: %d new, %d changed, %d gone; %s",
+            len(good),
+            self._directory,
+            len(new),
+            len(changed),
+            len(gone),
+            pluralize(len(problems), "mistake"),
+        )
+
+
+class Watcher(FileSystemEventHandler):
+    """Calls ``changed`` in a thread of its own, when files below ``directory`` have changed.
+
+    Below it is also what links there lead to. Every ``looking`` seconds it looks whether another
+    directory has taken the place of one that is watched.
+    """
+
+    def __init__(
+        self, directory: Path, changed: Callable[[], None], looking: float = _LOOKING
+    ) -> None:
+        self._directory = directory
+        self._changed = changed
+        self._looking = looking
+        self._noticed = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="fedbadges-rules", daemon=True)
+        self._observer: BaseObserver | None = None
+        self._watched: _Roots | None = None
+        self._warnings = Throttle()
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._observe()
+        # What changed between loading and watching would go unnoticed.
+        self._noticed.set()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stopping.set()
+        self._noticed.set()
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Take note of a change; called by watchdog."""
+        if event.event_type in _CHANGES:
+            self._noticed.set()
+
+    def _observe(self) -> None:
+        """Watch the directories that are there now; the next look may find others."""
+        if self._observer is not None:
+            self._observer.stop()
+        self._watched = _roots(self._directory)
+        try:
+            self._observer = self._make_observer(_outermost(self._watched))
+        except OSError:
+            self._observer = self._watched = None
+
+    def _make_observer(self, paths: list[Path]) -> BaseObserver | None:
+        if not paths:
+            return None
+        observer: BaseObserver = Observer()
+        try:
+            self._begin(observer, paths)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if self._warnings.first(reason):
+                log.warning(
+                    "Cannot watch %s (%s): looking every %g s instead",
+                    self._directory,
+                    reason,
+                    _POLLING,
+                )
+            observer = PollingObserverVFS(_stat, os.scandir, polling_interval=_POLLING)
+            self._begin(observer, paths)
+        return observer
+
+    def _begin(self, observer: BaseObserver, paths: list[Path]) -> None:
+        for path in paths:
+            observer.schedule(self, str(path), recursive=True)
+        observer.start()
+
+    def _is_replaced(self) -> bool:
+        """Tell whether what is watched is not what has those names, or not all of it."""
+        if _roots(self._directory) != self._watched:
+            return True
+        # A new directory may get the number of the removed one, but with that its emitter ended.
+        observer = self._observer
+        return observer is not None and not all(each.is_alive() for each in observer.emitters)
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            self._noticed.wait(self._looking)
+            self._keep_up()
+            if self._noticed.is_set():
+                self._read()
+        if self._observer is not None:
+            self._observer.stop()
+
+    def _keep_up(self) -> None:
+        if self._is_replaced():
+            self._observe()
+            self._noticed.set()
+
+    def _read(self) -> None:
+        while self._noticed.is_set() and not self._stopping.is_set():
+            self._noticed.clear()
+            self._stopping.wait(_CALM)
+            # What is read must be watched before, or nobody would notice when it goes.
+            self._keep_up()
+        if self._stopping.is_set():
+            return
+        try:
+            self._changed()
+        except Exception:  # the rules in force stay, and the next change is read
+            log.exception("Could not read the rules again")
+
+
+#: Directories by their paths without links, each with what tells it from its successor.
+_Roots = dict[Path, tuple[int, int]]
+
+
+def _roots(directory: Path) -> _Roots:
+    """Find what is to be watched by itself, because watchdog does not follow a link."""
+    found: _Roots = {}
+    for folder in (directory, *linked_folders(directory)):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            actual = Path(os.path.realpath(folder))
+            identity = actual.stat()
+            found[actual] = (identity.st_dev, identity.st_ino)
+    return found
+
+
+def _outermost(roots: Iterable[Path]) -> list[Path]:
+    """Leave out what is watched as a part of another."""
+    roots = set(roots)
+    return [root for root in roots if roots.isdisjoint(root.parents)]
+
+
+def _stat(path: str) -> os.stat_result:
+    """Look at what a link leads to, unless that is a directory: a link back would never end."""
+    found = Path(path).stat()
+    return Path(path).lstat() if stat.S_ISDIR(found.st_mode) else found

@@ -1,0 +1,1 @@
+"""Tahrir's database: who holds which badge, and awarding."""

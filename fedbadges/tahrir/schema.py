@@ -1,0 +1,25 @@
+"""Tahrir's schema, for deployments that have none yet."""
+
+from __future__ import annotations
+
+import tahrir_api.utils
+from sqlalchemy import URL
+
+from fedbadges.databases.connections import engine
+from fedbadges.databases.schema import create_indexes, make_directory
+from fedbadges.databases.url import parse_url
+
+#: Indexes that the daemon's questions want, and that the schemas do not bring.
+TAHRIR_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS fedbadges_persons_email ON persons (lower(email))",
+    "CREATE INDEX IF NOT EXISTS fedbadges_persons_nickname ON persons (lower(nickname))",
+)
+
+
+def create_tahrir(url: URL | str) -> None:
+    """Create tahrir's schema, or bring it up to date."""
+    url = parse_url(url) if isinstance(url, str) else url
+    make_directory(url)
+    spelled = url.render_as_string(hide_password=False)
+    tahrir_api.utils.get_db_manager_from_uri(spelled).sync()
+    create_indexes(engine(url), TAHRIR_INDEXES)

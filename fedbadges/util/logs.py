@@ -1,0 +1,81 @@
+"""Log lines that begin with a stable event and end with ``key=value`` pairs.
+
+An event is a few words that never change, so that a line can be searched for and alerted on. What
+differs from line to line stands behind it, in the form that is known as logfmt::
+
+    Awarded badge badge=gardener-i user=alice msg_id=2026-0f3c ms=12
+
+Every value goes through one function that escapes it: nothing in a message can end a line, begin
+another or pass for a field.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import reprlib
+from collections.abc import MutableMapping
+from typing import Any
+
+from fedbadges.util.text import describe_error, printable
+
+#: How many characters of a value are logged.
+_MAX_CHARACTERS = 500
+
+#: What ``logging`` itself takes beside the message.
+_OF_LOGGING = ("exc_info", "stack_info", "stacklevel", "extra")
+
+#: How many items of a list are logged.
+_MAX_ITEMS = 20
+
+#: What must be in quotes, and what must be escaped in these.
+_QUOTED = frozenset(' ="\\')
+_ESCAPES = str.maketrans({'"': r"\"", "\\": r"\\"})
+
+_SHORT = reprlib.Repr()
+_SHORT.maxother = _MAX_CHARACTERS
+
+
+class EventLogger(logging.LoggerAdapter[logging.Logger]):
+    """Logs events, each with the fields that are given by keyword."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[str, MutableMapping[str, Any]]:
+        """Return the whole line, and what ``logging`` takes beside it."""
+        rest = {name: kwargs[name] for name in _OF_LOGGING if name in kwargs}
+        fields = [
+            f"{name}={format_value(value)}" for name, value in kwargs.items() if name not in rest
+        ]
+        return " ".join([str(msg), *fields]), rest
+
+
+def get_logger(name: str) -> EventLogger:
+    """Return the logger of a module, by the module's name."""
+    return EventLogger(logging.getLogger(name), None)
+
+
+def format_value(value: object) -> str:
+    """Return a value as logfmt has it: on one line, in quotes where it is not one plain word.
+
+    Errors are described in the words of ``describe_error``, floats have three decimals at most, and
+    the items of a list, tuple or set are joined by commas.
+    """
+    text = _text_of(value)
+    if len(text) > _MAX_CHARACTERS:
+        text = text[: _MAX_CHARACTERS - 1] + "…"
+    if text and text.isprintable() and not any(letter in _QUOTED for letter in text):
+        return text
+    return f'"{printable(text.translate(_ESCAPES))}"'
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, BaseException):
+        return describe_error(value)
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ",".join(map(str, itertools.islice(value, _MAX_ITEMS)))
+    return _SHORT.repr(value)

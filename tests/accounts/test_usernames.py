@@ -1,0 +1,132 @@
+"""Who a message concerns, by what is installed for ``fedmsg.meta``."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import fedmsg.meta
+import pytest
+from fedmsg.meta.base import BaseProcessor
+from support.builders import make_message
+
+from fedbadges.accounts.usernames import Usernames
+
+
+class GitProcessor(BaseProcessor):
+    """A plugin that believes what messages say."""
+
+    __name__ = "git"
+    __description__ = __link__ = __docs__ = __obj__ = "git"
+    topic_prefix_re = r"org\.fedoraproject\.(dev|stg|prod)"
+
+    def usernames(self, msg: Any, **config: Any) -> Any:
+        return msg["msg"]["users"]
+
+    def packages(self, msg: Any, **config: Any) -> Any:
+        return msg["msg"]["packages"]
+
+
+@pytest.fixture
+def usernames() -> Usernames:
+    """With fedmsg's own processors alone."""
+    return Usernames({"topic_prefix_re": r"org\.fedoraproject\.(dev|stg|prod)"})
+
+
+@pytest.fixture
+def with_git(usernames: Usernames) -> Iterator[Usernames]:
+    """With a plugin for git messages, as an installed package brings it."""
+    config = {"topic_prefix_re": r"org\.fedoraproject\.(dev|stg|prod)"}
+    plugin = GitProcessor(lambda text: text, **config)
+    before = list(fedmsg.meta.processors)
+    fedmsg.meta.processors[:] = [plugin, *before]
+    yield usernames
+    fedmsg.meta.processors[:] = before
+
+
+def test_the_user_of_a_log_message_is_named_in_lower_case(usernames: Usernames) -> None:
+    message = make_message("logger.log", username="Alice")
+
+    assert usernames.users(message) == {"alice"}
+    assert usernames.agent(message) == "alice"
+
+
+def test_a_message_of_an_unknown_kind_names_nobody(usernames: Usernames) -> None:
+    message = make_message("git.receive", {"user": "alice"})
+
+    assert usernames.users(message) == set()
+    assert usernames.packages(message) == set()
+    assert usernames.agent(message) is None
+
+
+@pytest.mark.parametrize("odd", [None, 5, ["alice"], {"name": "alice"}, True])
+def test_what_is_no_text_is_no_name(usernames: Usernames, odd: Any) -> None:
+    message = make_message("logger.log", username=odd)
+
+    assert usernames.users(message) == set()
+    assert usernames.agent(message) is None
+
+
+def test_a_plugin_names_users_and_packages(with_git: Usernames) -> None:
+    message = make_message("git.receive", {"users": {"Alice", "bob"}, "packages": {"Guake"}})
+
+    assert with_git.users(message) == {"alice", "bob"}
+    assert with_git.packages(message) == {"Guake"}
+    assert with_git.agent(message) in {"alice", "bob"}
+
+
+def test_a_plugin_is_known_to_be_there(usernames: Usernames) -> None:
+    fedmsg.meta.processors.insert(0, GitProcessor(lambda text: text, topic_prefix_re="x"))
+    try:
+        assert usernames.has_plugins
+    finally:
+        del fedmsg.meta.processors[0]
+
+
+@pytest.mark.parametrize("msg", [{"users": 5}, {}, "text", []])
+def test_a_plugin_that_stumbles_names_nobody_and_is_told_of_once(
+    with_git: Usernames, msg: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "fedbadges")
+
+    for _ in range(3):
+        assert with_git.users(make_message("git.receive", msg, msg_id="a\nb")) == set()
+
+    lines = [record.message for record in caplog.records if record.name.startswith("fedbadges")]
+    assert len(lines) <= 1
+    assert not any("\n" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ["users", "packages", "agent"])
+def test_the_warning_says_what_could_not_be_named(
+    with_git: Usernames, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "fedbadges")
+    message = make_message("git.receive", {"users": 5, "packages": 5}, msg_id="2026-1")
+
+    getattr(with_git, name)(message)
+
+    (line,) = caplog.messages
+    assert line.startswith(f"The fedmsg.meta plugin for 'git' could not name the {name} of '2026-1")
+
+
+def test_of_one_message_a_plugin_is_asked_each_thing_once(
+    with_git: Usernames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    usernames = GitProcessor.usernames
+
+    def note(self: GitProcessor, msg: Any, **config: Any) -> Any:
+        asked.append(msg["msg_id"])
+        return usernames(self, msg, **config)
+
+    monkeypatch.setattr(GitProcessor, "usernames", note)
+    first = make_message("git.receive", {"users": ["alice"]}, msg_id="1")
+    second = make_message("git.receive", {"users": ["bob"]}, msg_id="2")
+
+    assert [with_git.users(message) for message in (first, first, second, second)] == [
+        {"alice"},
+        {"alice"},
+        {"bob"},
+        {"bob"},
+    ]
+    assert asked == ["1", "2"]

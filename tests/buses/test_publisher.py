@@ -1,0 +1,276 @@
+"""What the daemon says on a real bus, and what happens where there is none."""
+
+import contextlib
+import copy
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import fedmsg.config
+import pytest
+import zmq
+from support.bus import HOST, Bus, Subscriber
+from support.waiting import eventually
+
+from fedbadges.buses.fedmsg.publisher import Publisher
+from fedbadges.tahrir.awards import Notice
+
+
+@pytest.fixture
+def bus() -> Iterator[Bus]:
+    """With a listener, which has been trying to connect for a while."""
+    made = Bus()
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "fedbadges")
+    return caplog
+
+
+# The listener here is quicker than others.
+QUICK = {"post_init_sleep": 0.0, "zmq_reconnect_ivl_max": 50}
+
+
+def config_of(endpoints: dict[str, list[str]], **others: Any) -> dict[str, Any]:
+    return copy.deepcopy(fedmsg.config.defaults) | {"endpoints": endpoints} | QUICK | others
+
+
+@contextlib.contextmanager
+def running(config: dict[str, Any]) -> Iterator[Publisher]:
+    publisher = Publisher(config)
+    publisher.start()
+    yield publisher
+    publisher.stop()
+
+
+def award(number: int) -> Notice:
+    return Notice("badge.award", {"number": number})
+
+
+def numbers(bus: Bus) -> list[int]:
+    return [message["msg"]["number"] for message in bus.heard("fedbadges.badge.award")]
+
+
+def test_a_notice_goes_out_as_it_is(bus: Bus) -> None:
+    with running(config_of(bus.endpoints)) as publisher:
+        publisher.publish(Notice("person.rank.advance", {"person": {"id": 1}, "old_rank": None}))
+        eventually(lambda: bus.heard("fedbadges.person.rank.advance"), "the notice")
+
+    (message,) = bus.heard("fedbadges.person.rank.advance")
+    assert message["msg"] == {"person": {"id": 1}, "old_rank": None}
+    assert message["msg_id"]
+
+
+def test_who_was_listening_before_hears_the_first_notice() -> None:
+    """Though ZeroMQ drops what it sends before they have connected again."""
+    bus = Bus()
+    context = zmq.Context()
+    slow = Subscriber(context, bus.endpoints[f"fedbadges.{HOST}"])
+    slow._socket.setsockopt(zmq.RECONNECT_IVL, 900)
+    for endpoint in bus.endpoints[f"fedbadges.{HOST}"]:
+        slow._socket.disconnect(endpoint)
+        slow._socket.connect(endpoint)
+    try:
+        config = copy.deepcopy(fedmsg.config.defaults) | {"endpoints": bus.endpoints}
+        with running(config) as publisher:
+            publisher.publish(award(1))
+            eventually(lambda: slow.messages(), "the notice")
+        assert [message["msg"] for message in slow.messages()] == [{"number": 1}]
+    finally:
+        context.destroy(linger=0)
+        bus.close()
+
+
+def test_notices_of_all_threads_go_out_from_one_place(bus: Bus) -> None:
+    with running(config_of(bus.endpoints)) as publisher:
+        threads = [
+            threading.Thread(target=lambda: [publisher.publish(award(n)) for n in range(50)])
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        eventually(lambda: len(numbers(bus)) == 200, "all notices")
+
+    counted = [message["i"] for message in bus.heard("fedbadges.badge.award")]
+    assert counted == list(range(1, 201))
+
+
+def test_notices_keep_their_order(bus: Bus) -> None:
+    with running(config_of(bus.endpoints)) as publisher:
+        for number in range(100):
+            publisher.publish(award(number))
+        eventually(lambda: len(numbers(bus)) == 100, "all notices")
+
+    assert numbers(bus) == list(range(100))
+
+
+def test_publishing_takes_no_time(bus: Bus) -> None:
+    with running(config_of(bus.endpoints)) as publisher:
+        before = time.monotonic()
+        publisher.publish(award(1))
+        assert time.monotonic() - before < 0.5
+
+
+def test_the_stop_sends_what_was_taken_and_frees_the_endpoint(bus: Bus) -> None:
+    one = {f"fedbadges.{HOST}": bus.endpoints[f"fedbadges.{HOST}"][:1]}
+    with running(config_of(one)) as publisher:
+        publisher.publish(award(1))
+        eventually(lambda: numbers(bus), "the first notice")
+        for number in range(2, 50):
+            publisher.publish(award(number))
+
+    with running(config_of(one)) as publisher:
+        publisher.publish(award(50))
+        eventually(lambda: len(numbers(bus)) == 50, "the notices of both")
+
+    assert numbers(bus) == list(range(1, 51))
+
+
+def test_a_second_hub_takes_the_next_endpoint(bus: Bus) -> None:
+    with running(config_of(bus.endpoints)) as first, running(config_of(bus.endpoints)) as second:
+        first.publish(award(1))
+        second.publish(award(2))
+        eventually(lambda: len(numbers(bus)) == 2, "both notices")
+
+    assert sorted(numbers(bus)) == [1, 2]
+
+
+def test_what_cannot_be_sent_is_logged_and_costs_no_other(
+    bus: Bus, log: pytest.LogCaptureFixture
+) -> None:
+    with running(config_of(bus.endpoints)) as publisher:
+        publisher.publish(Notice("badge.award", {"number": object()}))
+        publisher.publish(award(2))
+        eventually(lambda: numbers(bus), "the other notice")
+
+    assert numbers(bus) == [2]
+    (line,) = [r.getMessage() for r in log.records if r.name == "fedbadges.buses.fedmsg.publisher"]
+    assert line.startswith("Could not publish badge.award {'number': <object object")
+
+
+@pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
+def test_without_an_endpoint_that_is_said_and_every_notice_is_logged(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    with running(config_of({"relay_outbound": ["tcp://127.0.0.1:4001"]})) as publisher:
+        publisher.publish(award(1))
+        publisher.publish(award(2))
+        eventually(lambda: len(log.records) >= 3, "three lines")
+
+    assert log.messages == [
+        f"Awards will not be on the bus: 'endpoints' has no 'fedbadges.{HOST}'",
+        "Not on the bus: badge.award {'number': 1}",
+        "Not on the bus: badge.award {'number': 2}",
+    ]
+    assert log.records[0].levelname == "WARNING"
+
+
+def test_where_others_have_every_endpoint_that_is_said(
+    bus: Bus, log: pytest.LogCaptureFixture
+) -> None:
+    one = {f"fedbadges.{HOST}": bus.endpoints[f"fedbadges.{HOST}"][:1]}
+    with running(config_of(one)) as first:
+        first.publish(award(1))
+        eventually(lambda: numbers(bus), "the notice of the first")
+        with running(config_of(one)) as second:
+            second.publish(award(2))
+            eventually(lambda: len(log.messages) == 2, "two lines")
+
+    assert log.records[0].levelname == "ERROR"
+    assert log.messages[0].startswith("Awards will not be on the bus: Couldn't find an available")
+    assert log.messages[1] == "Not on the bus: badge.award {'number': 2}"
+
+
+def test_the_configuration_stays_as_it_was(bus: Bus) -> None:
+    config = config_of(bus.endpoints)
+    before = copy.deepcopy(config)
+
+    with running(config) as publisher:
+        publisher.publish(award(1))
+        eventually(lambda: numbers(bus), "the notice")
+
+    assert config == before
+
+
+def test_where_the_bus_is_not_zeromq_it_is_left_to_whoever_runs_the_hub(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    handed: list[Any] = []
+    publisher = Publisher(config_of({}, zmq_enabled=False), run=handed.append)
+    publisher.start()
+    publisher.publish(award(1))
+    eventually(lambda: handed, "something to run")
+    # Here is no hub that it could be sent through.
+    handed[0]()
+    publisher.stop()
+
+    assert len(handed) == 1
+    (record,) = [
+        record for record in log.records if record.name == "fedbadges.buses.fedmsg.publisher"
+    ]
+    assert record.getMessage().startswith("Could not publish badge.award {'number': 1}: ")
+    assert record.levelname == "ERROR"
+
+
+def test_what_was_left_to_somebody_who_has_ended_is_said_at_the_stop(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    publisher = Publisher(config_of({}, zmq_enabled=False), run=lambda function: None)
+    publisher.start()
+    publisher.publish(award(1))
+    publisher.stop()
+
+    assert log.messages == [
+        "Could not publish badge.award {'number': 1}: stopping. "
+        "What it tells of is done all the same"
+    ]
+    assert log.records[0].levelname == "WARNING"
+
+
+def test_what_finishes_has_told_even_those_who_connect_late(bus: Bus) -> None:
+    publisher = Publisher(config_of(bus.endpoints, zmq_reconnect_ivl_max=1000))
+    publisher.start()
+    publisher.publish(award(1))
+
+    assert publisher.trouble(5) is None
+    assert publisher.finish()
+
+    assert numbers(bus) == [1]
+    assert publisher.unsent == 0
+
+
+def test_what_could_not_be_sent_is_counted(bus: Bus) -> None:
+    publisher = Publisher(config_of(bus.endpoints))
+    publisher.start()
+    publisher.publish(Notice("badge.award", {"number": object()}))
+    publisher.publish(award(2))
+
+    assert not publisher.finish()
+
+    assert publisher.unsent == 1
+
+
+@pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
+def test_why_nothing_can_be_sent_is_told() -> None:
+    publisher = Publisher(config_of({}))
+    assert publisher.trouble() is None
+    publisher.start()
+
+    assert publisher.trouble(5) == f"'endpoints' has no 'fedbadges.{HOST}'"
+    publisher.publish(award(1))
+    assert not publisher.finish()
+    assert publisher.unsent == 1
+
+
+def test_a_pause_that_is_no_number_does_not_keep_notices_back(bus: Bus) -> None:
+    """fedmsg does not mind."""
+    with running(config_of(bus.endpoints, zmq_reconnect_ivl_max="soon")) as publisher:
+        publisher.publish(award(1))
+        eventually(lambda: numbers(bus) == [1], "the notice")

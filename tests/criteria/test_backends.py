@@ -1,0 +1,210 @@
+"""Criteria backends: the example of how to write one, and what happens with those that fail."""
+
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.builders import make_message, make_settings
+from support.bus import fedmsg_body
+from support.daemon import THIS_MESSAGE, running
+from support.databases import Databases
+from support.inline import assert_mistakes, complete, load
+from support.rules import rule
+
+from fedbadges.criteria.backends import load_backends
+from fedbadges.engine.tracing import trace
+from fedbadges.errors import RuleError, Unavailable
+from fedbadges.rules.criteria import Backends, Question
+from fedbadges.rules.loader import load_text
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.yaml_document import Node
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "docs/examples/backend"
+
+GIVEN = 'trigger: {topic: git.receive}\nrecipient: "%(msg.user)s"\n'
+
+
+def backends(directory: Path, **config: Any) -> Backends:
+    databases = Databases("sqlite", "sqlite://", "sqlite://")
+    return load_backends(make_settings(databases, directory, config=config))
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the example is installed."""
+    directory = tmp_path_factory.mktemp("example")
+    # An installation leaves files beside the sources.
+    source = shutil.copytree(EXAMPLE, directory / "source")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--no-index", "--target", directory / "target", source]
+    subprocess.run(command, check=True)
+    return directory / "target"
+
+
+@pytest.fixture
+def installed(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "fedbadges_attendance", raising=False)
+    monkeypatch.syspath_prepend(package)
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    directory = tmp_path / "lists"
+    directory.mkdir()
+    (directory / "flock-2014.txt").write_text("Alice\ncarol\n")
+    return directory
+
+
+def example_in_docs() -> str:
+    """Returns the criteria that the documentation shows for the example."""
+    text = (ROOT / "docs/backends.rst").read_text()
+    block = text.split("this rule's criteria hold of those whom the file lists::\n\n")[1]
+    return textwrap.dedent(block.split("\n\n")[0]) + "\n"
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_example_tells_what_its_answer_comes_from(tmp_path: Path, lists: Path) -> None:
+    made = backends(tmp_path, **{"attendance.directory": str(lists)})
+    text = rule("Flock", GIVEN + example_in_docs())
+    watched = trace(load_text(text.encode(), "flock.yml", made).criteria)
+
+    assert watched.holds(Question(make_message(), "alice"))
+
+    assert watched.told == {"people on the list": 2}
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_example_awards_to_those_who_are_on_its_list(tmp_path: Path, lists: Path) -> None:
+    rules = {"flock": rule("Flock", GIVEN + example_in_docs())}
+    config = {"attendance.directory": str(lists)}
+    with running(tmp_path, rules, config=config) as daemon:
+        for name in ("alice", "bob"):
+            daemon.handle(fedmsg_body("git.receive", {"user": name}))
+
+        assert daemon.badges("alice") == {"flock"}
+        assert daemon.badges("bob") == set()
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_example_is_asked_again_when_its_list_is_there(tmp_path: Path, lists: Path) -> None:
+    using = backends(tmp_path, **{"attendance.directory": str(lists)})
+    criteria = load("criteria: {attended: {event: devconf}}\n", using).criteria
+
+    with pytest.raises(Unavailable, match=r"attendance: .*devconf\.txt"):
+        criteria.holds(Question(make_message(), recipient="alice"))
+
+    (lists / "devconf.txt").write_text("alice\n")
+    assert criteria.holds(Question(make_message(), recipient="alice"))
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("criteria", "message"),
+    [
+        (
+            "{→evnet: flock-2014}",
+            "unknown key 'evnet' in attended criteria; did you mean 'event'? There are 'event'",
+        ),
+        (
+            "{event: →../passwd}",
+            "'../passwd' is no event; it has letters, digits and -",
+        ),
+    ],
+)
+def test_the_example_tells_mistakes(
+    tmp_path: Path, lists: Path, criteria: str, message: str
+) -> None:
+    using = backends(tmp_path, **{"attendance.directory": str(lists)})
+
+    assert_mistakes(f"criteria:\n  attended: {criteria}\n", message, using=using)
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_example_tells_that_it_is_not_configured(tmp_path: Path) -> None:
+    assert_mistakes(
+        "criteria:\n  attended: →{event: flock-2014}\n",
+        "'attended' needs the setting 'attendance.directory'",
+        using=backends(tmp_path),
+    )
+
+
+@pytest.mark.usefixtures("installed")
+def test_where_nothing_is_configured_what_is_in_the_rule_matters_alone(tmp_path: Path) -> None:
+    using = backends(tmp_path)
+    good = complete(
+        "criteria: {all: [{attended: {event: flock-2014}}, {fasjson: {group: packager}}]}\n"
+    )
+    bad = complete("criteria: {all: [{attended: {evnet: a}}, {fasjson: {group: 'a b'}}]}\n")
+
+    assert load_text(good.encode(), "rule.yml", using, configured=False).badge.id == "test-badge"
+    with pytest.raises(RuleError) as raised:
+        load_text(bad.encode(), "rule.yml", using, configured=False)
+
+    assert [problem.text for problem in raised.value.problems] == [
+        "unknown key 'evnet' in attended criteria; did you mean 'event'? There are 'event'",
+        "'a b' cannot be the name of a group",
+    ]
+
+
+def test_a_backend_that_refuses_a_rule_without_a_reason_is_named() -> None:
+    class Silent:
+        def parse(self, node: Node, problems: Problems) -> None:
+            return None
+
+    assert_mistakes(
+        "criteria:\n  silent: →{}\n",
+        "'silent' refuses this, and does not say why",
+        using={"silent": Silent()},
+    )
+
+
+def test_a_backend_that_cannot_be_loaded_costs_the_others_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    metadata = tmp_path / "broken-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[fedbadges.criteria]\nodd = nowhere:Backend\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    rules = {
+        "odd": rule("Odd", GIVEN + "criteria: {odd: {}}\n"),
+        "good": rule("Good", GIVEN + THIS_MESSAGE),
+    }
+
+    with running(tmp_path, rules) as daemon:
+        daemon.handle(fedmsg_body("git.receive", {"user": "alice"}))
+
+        assert daemon.badges("alice") == {"good"}
+    (line,) = [message for message in caplog.messages if message.startswith("The criteria backend")]
+    assert line == "The criteria backend 'odd' cannot be used: No module named 'nowhere'"
+    assert "unknown key 'odd'" in caplog.text
+
+
+# Those that come with it, where they are not ready
+
+
+def test_a_rule_about_groups_needs_an_address(tmp_path: Path) -> None:
+    assert_mistakes(
+        "criteria:\n  fasjson: →{group: packager}\n",
+        "'fasjson' needs the setting 'badges.fasjson.url'",
+        using=backends(tmp_path),
+    )
+
+
+def test_a_rule_about_groups_needs_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fasjson_client", None)
+
+    assert_mistakes(
+        "criteria:\n  fasjson: →{→grup: packager}\n",
+        "'fasjson' cannot be asked: fasjson-client is not installed; "
+        "pip install '.[fasjson]' in a clone of fedbadges",
+        "unknown key 'grup' in fasjson criteria; did you mean 'group'? There are 'group'",
+        using=backends(tmp_path, **{"badges.fasjson.url": "https://fasjson.example.org"}),
+    )

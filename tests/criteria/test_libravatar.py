@@ -1,0 +1,165 @@
+"""Libravatar: who has an avatar."""
+
+import threading
+import time
+from collections.abc import Iterator
+from hashlib import md5, sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.builders import make_message, make_settings
+from support.bus import fedmsg_body
+from support.daemon import running
+from support.databases import Databases
+from support.inline import assert_mistakes, load
+from support.rules import rule
+from support.waiting import eventually
+from support.web import Answer, Server
+
+from fedbadges.criteria.libravatar import Avatars
+from fedbadges.errors import Unavailable
+from fedbadges.rules.criteria import Question
+
+
+def openid(name: str) -> str:
+    return sha256(f"http://{name}.id.example.org/".encode()).hexdigest()
+
+
+def email(name: str) -> str:
+    return md5(f"{name}@example.org".encode()).hexdigest()
+
+
+PICTURES = {openid("alice"), email("bob")}
+
+
+def answer(path: str, query: dict[str, str]) -> Answer:
+    """Answers as Libravatar does, which without ``d=404`` always has some picture."""
+    found = path.removeprefix("/avatar/") in PICTURES or query.get("d") != "404"
+    return Answer(200, b"\x89PNG", "image/png") if found else Answer(404)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server(answer)
+    yield made
+    made.stop()
+
+
+def backend_for(server: Server, directory: Path, **keys: Any) -> Avatars:
+    databases = Databases("sqlite", "sqlite://", "sqlite://")
+    keys = {"libravatar.url": f"{server.url}/avatar/"} | keys
+    return Avatars(make_settings(databases, directory, **keys))
+
+
+@pytest.fixture
+def backend(server: Server, tmp_path: Path) -> Avatars:
+    return backend_for(server, tmp_path)
+
+
+def holds(backend: Avatars, name: str, exists: str = "Yes", memo: dict | None = None) -> bool:
+    body = f"criteria: {{libravatar: {{exists: {exists}}}}}\n"
+    criteria = load(body, {"libravatar": backend}).criteria
+    return criteria.holds(
+        Question(make_message(), recipient=name, memo={} if memo is None else memo)
+    )
+
+
+def test_an_avatar_is_found_by_openid_or_by_address(backend: Avatars) -> None:
+    assert [holds(backend, name) for name in ("alice", "bob", "carol")] == [True, True, False]
+
+
+def test_who_has_none_may_be_meant_as_well(backend: Avatars) -> None:
+    assert [holds(backend, name, "No") for name in ("alice", "carol")] == [False, True]
+
+
+def test_each_candidate_is_asked_about_once_a_message(server: Server, backend: Avatars) -> None:
+    memo: dict[Any, Any] = {}
+    for exists in ("Yes", "No"):
+        holds(backend, "carol", exists, memo)
+    both = [f"/avatar/{openid('carol')}?d=404&s=1", f"/avatar/{email('carol')}?d=404&s=1"]
+    assert server.asked == both
+
+    holds(backend, "carol")
+
+    assert server.asked == both * 2
+
+
+def test_a_rule_about_avatars_is_judged_by_candidate_and_needs_no_history(
+    backend: Avatars,
+) -> None:
+    made = load("criteria: {libravatar: {exists: Yes}}\n", {"libravatar": backend})
+
+    assert made.names_recipient
+    assert not made.needs_history
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 500, 503])
+def test_any_other_answer_is_unavailable(server: Server, backend: Avatars, status: int) -> None:
+    server.instead = Answer(status)
+
+    with pytest.raises(Unavailable, match=f"^Libravatar at {server.url}/avatar: {status} "):
+        holds(backend, "alice")
+
+
+def test_a_server_that_is_down_is_unavailable(server: Server, backend: Avatars) -> None:
+    server.stop()
+
+    with pytest.raises(Unavailable, match="Connection refused"):
+        holds(backend, "alice")
+
+
+def test_a_server_that_hangs_is_unavailable_when_the_time_is_up(
+    server: Server, tmp_path: Path
+) -> None:
+    backend = backend_for(server, tmp_path, **{"libravatar.timeout": 0.1})
+    server.hangs = True
+    began = time.monotonic()
+
+    with pytest.raises(Unavailable, match="timed out"):
+        holds(backend, "alice")
+
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("criteria", "message"),
+    [
+        ("→{}", "libravatar criteria is empty; expected exactly one of 'exists'"),
+        (
+            "→Yes",
+            "'libravatar' is a mapping, and this is a truth value, 'Yes' (quotes make it text)",
+        ),
+        ("{exists: →1}", "'exists' is Yes or No"),
+        ('{exists: "→Yes"}', "'exists' is Yes or No"),
+        ("{exists: →[Yes]}", "'exists' is Yes or No"),
+        (
+            "{→exist: Yes}",
+            "unknown key 'exist' in libravatar criteria; did you mean 'exists'? There are 'exists'",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(backend: Avatars, criteria: str, message: str) -> None:
+    body = f"criteria:\n  libravatar: {criteria}\n"
+    assert_mistakes(body, message, using={"libravatar": backend})
+
+
+def test_a_daemon_waits_while_it_is_away_and_forgets_nothing(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = 'trigger: {topic: fas.user.update}\nrecipient: "%(msg.user)s"\n'
+    rules = {"mugshot": rule("Mugshot", body + "criteria: {libravatar: {exists: Yes}}\n")}
+    server.stop()
+    with running(tmp_path, rules, **{"libravatar.url": f"{server.url}/avatar"}) as daemon:
+        message = fedmsg_body("fas.user.update", {"user": "alice"})
+        handling = threading.Thread(target=daemon.handle, args=(message,))
+        handling.start()
+        eventually(lambda: "Waiting, and trying again: Libravatar" in caplog.text, "a warning")
+        assert daemon.badges("alice") == set()
+
+        server.restart()
+
+        handling.join()
+        assert daemon.badges("alice") == {"mugshot"}
+        daemon.handle(fedmsg_body("fas.user.update", {"user": "carol"}))
+        assert daemon.badges("carol") == set()

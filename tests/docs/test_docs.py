@@ -1,0 +1,184 @@
+"""What the documentation shows is true."""
+
+import json
+import logging
+import re
+import runpy
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from docutils.core import publish_doctree
+from docutils.utils import Reporter
+from support.builders import make_settings
+from support.databases import Databases, create_schemas
+from support.rules import METADATA
+
+from fedbadges.accounts.usernames import Usernames
+from fedbadges.config.settings import ENABLED, ISSUER_KEYS, KEYS, Settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.engine.engine import BadgeEngine
+from fedbadges.history.history import History
+from fedbadges.history.schema import HISTORY_INDEXES
+from fedbadges.messages import parse_message
+from fedbadges.rules.index import RuleSet
+from fedbadges.rules.loader import load_text
+from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.schema import TAHRIR_INDEXES
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.rst", ROOT / "CHANGELOG.rst", *(ROOT / "docs").glob("*.rst")])
+
+# What a fragment of a rule leaves out.
+DEFAULTS = {
+    "name": METADATA.format(
+        name="Fragment", description="Of the docs", image_url="https://badges.example.org/f.png"
+    ),
+    "trigger": "trigger:\n  topic: git.receive\n",
+    "criteria": """\
+criteria:
+  filter: {topics: ["%(topic)s"]}
+  operation: count
+  condition: {greater than or equal to: 1}
+""",
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A rule that a page shows, with the message and the candidates beside it, if any."""
+
+    page: Path
+    line: int
+    text: str
+    message: dict | None
+    candidates: tuple[str, ...] | None
+
+
+def blocks(page: Path) -> list[tuple[int, str, str]]:
+    """Returns line, language and text of the page's code blocks."""
+    found = []
+    for match in re.finditer(
+        r"^\.\. code-block:: (\w+)\n\n((?:    .*\n|\n)+)", page.read_text() + "\n", re.MULTILINE
+    ):
+        text = re.sub(r"^    ", "", match[2], flags=re.MULTILINE).rstrip() + "\n"
+        found.append((page.read_text().count("\n", 0, match.start()) + 1, match[1], text))
+    return found
+
+
+def examples() -> list[Example]:
+    found = []
+    for page in PAGES:
+        lines = page.read_text().splitlines()
+        parts = blocks(page)
+        for number, (line, language, text) in enumerate(parts):
+            if language != "yaml":
+                continue
+            following = parts[number + 1] if number + 1 < len(parts) else (0, "", "")
+            message = json.loads(following[2]) if following[1] == "json" else None
+            told = None
+            if message is not None:
+                after = lines[following[0] + following[2].count("\n") + 1 :][:2]
+                said = re.match(r"Candidates: (.*)", " ".join(after).strip())
+                told = tuple(said[1].split(", ")) if said else None
+            found.append(Example(page, line, text, message, told))
+    return found
+
+
+EXAMPLES = examples()
+
+
+def completed(text: str) -> bytes:
+    for key, default in DEFAULTS.items():
+        if not re.search(rf"^{key}:", text, re.MULTILINE):
+            text = default + text
+    return text.encode()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    create_schemas(databases)
+    return make_settings(databases, tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_is_well_formed(page: Path) -> None:
+    publish_doctree(
+        page.read_text(),
+        settings_overrides={"halt_level": Reporter.WARNING_LEVEL, "report_level": 5},
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_links_to_exists(page: Path) -> None:
+    links = re.findall(r"<([^>:]+)>`_", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: f"{e.page.name}:{e.line}")
+def test_every_rule_that_is_shown_loads_and_judges_its_message(
+    example: Example, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    rule = load_text(completed(example.text), example.page.name, load_backends(settings))
+    if example.message is None:
+        return
+    message = parse_message({"msg_id": f"docs-{example.line}"} | example.message)
+    assert message is not None
+    History(settings).record(message, [], [])
+    usernames = Usernames(settings.fedmsg | {"topic_prefix_re": "org.fedoraproject.[a-z]+"})
+    tahrir = Tahrir(settings)
+    tahrir.publish_badges([rule.badge])
+    engine = BadgeEngine(settings, tahrir, usernames, RuleSet([rule]), lambda given: None)
+
+    assert rule.trigger.holds(message)
+    case = engine.consider(message)
+    if case is not None:
+        engine.decide(case)
+    if example.candidates is not None:
+        assert case is not None
+        assert case.candidates == ((rule, example.candidates),)
+    # A lambda that stumbles over its message would have been a warning.
+    assert [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and record.name.startswith("fedbadges")
+    ] == []
+
+
+def test_the_readme_shows_the_rule_that_it_names() -> None:
+    (shown,) = [text for _, language, text in blocks(ROOT / "README.rst") if language == "yaml"]
+    text = (ROOT / "rules/git/gardener-i.yml").read_text()
+    assert shown == re.sub(r"\A(#.*\n|\n)+", "", text)
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    text = (ROOT / "docs/configuration.rst").read_text()
+    names = [ENABLED, "badges_global", "badge_issuer", *(key.name for key in KEYS.values())]
+    names += [key.name for keys in ISSUER_KEYS.values() for key in keys]
+    assert [name for name in names if f"``{name}``" not in text] == []
+    for key in KEYS.values():
+        if not isinstance(key.default, (bool, int, float)):
+            continue
+        entry = text.split(f"\n``{key.name}``\n")[1].split("\n``")[0]
+        shown = f"{key.default:g}" if isinstance(key.default, float) else str(key.default)
+        assert f"Default: ``{shown}``" in " ".join(entry.split()), key.name
+
+
+def test_the_indexes_that_are_recommended_are_those_that_are_made() -> None:
+    shown = {
+        " ".join(statement.split())
+        for _, language, text in blocks(ROOT / "docs/performance.rst")
+        if language == "sql"
+        for statement in re.sub("--.*", "", text).split(";")
+        if statement.strip()
+    }
+    assert shown == {*TAHRIR_INDEXES, *HISTORY_INDEXES}
+
+
+def test_the_figures_are_those_of_the_benchmark() -> None:
+    report = runpy.run_path(str(ROOT / "benchmarks/report.py"))
+    results = json.loads((ROOT / "benchmarks/results.json").read_text())
+    text = (ROOT / "docs/performance.rst").read_text()
+
+    assert report["_BEGIN"] + report["figures"](results) + report["_END"] in text

@@ -1,0 +1,64 @@
+"""docs/rule-tests.rst: its examples pass, and it leaves out no key."""
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command import fedbadges
+from support.stage import make_stage, run, write_suite
+
+from fedbadges.ruletests.format import suite_schema
+from fedbadges.ruletests.grammar import NOW
+from fedbadges.ruletests.messages import MOST_MESSAGES
+from fedbadges.ruletests.stage import Stage
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/rule-tests.rst").read_text()
+EXAMPLES = [
+    re.sub("^    ", "", block[1], flags=re.MULTILINE)
+    for block in re.finditer(r"::\n\n((?:    .*\n|\n)+)", PAGE)
+]
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    return make_stage()
+
+
+@pytest.mark.parametrize("text", [each for each in EXAMPLES if "tests:" in each])
+def test_its_examples_pass(stage: Stage, tmp_path: Path, text: str) -> None:
+    path = write_suite(tmp_path, text, (ROOT / "rules/git/gardener-i.yml").read_text())
+
+    assert run(stage, path) == []
+
+
+def test_the_example_of_the_help_passes(stage: Stage, tmp_path: Path) -> None:
+    example = fedbadges("test", "--help").stdout.partition("gardener-i.yml:\n")[2]
+    path = write_suite(
+        tmp_path, textwrap.dedent(example), (ROOT / "rules/git/gardener-i.yml").read_text()
+    )
+
+    assert run(stage, path) == []
+
+
+def test_it_has_examples() -> None:
+    assert len([each for each in EXAMPLES if "tests:" in each]) >= 4
+
+
+def test_it_explains_every_key() -> None:
+    def keys(schema: Any) -> set[str]:
+        if not isinstance(schema, dict | list):
+            return set()
+        inner = schema.values() if isinstance(schema, dict) else schema
+        found = set(schema["properties"]) if "properties" in schema else set()
+        return found.union(*map(keys, inner))
+
+    assert {key for key in keys(suite_schema()) if f"``{key}``" not in PAGE} == set()
+
+
+def test_it_says_the_numbers_that_count() -> None:
+    assert f"{MOST_MESSAGES:,} messages" in PAGE
+    assert NOW.isoformat() == "2024-01-01T12:00:00"
+    assert "noon of the first of January 2024" in PAGE

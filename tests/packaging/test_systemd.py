@@ -1,0 +1,112 @@
+"""The systemd units: understood by systemd, hardened, and in accord with what the daemon does."""
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.hub import ENDS_WITHIN
+
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+ALONE = SYSTEMD / "fedmsg-badges.service"
+IN_HUB = SYSTEMD / "fedmsg-hub.service.d/fedbadges.conf"
+USER = SYSTEMD / "sysusers.d/fedbadges.conf"
+
+
+def run(*command: str | Path) -> str:
+    """Runs a tool of systemd, which must succeed; returns what it printed."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def complaints(unit: Path) -> list[str]:
+    """Returns what systemd says of a unit, and nothing of others that it looked at with it."""
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", unit],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{unit.parent}:"},
+    )
+    return [line for line in done.stderr.splitlines() if unit.name in line]
+
+
+def needs(tool: str, *words: str) -> pytest.MarkDecorator:
+    """Marks what runs a tool, with a help text that has these words."""
+    there = shutil.which(tool) is not None
+    known = there and all(word in run(tool, "--help") for word in words)
+    return pytest.mark.skipif(not known, reason=f"no {' '.join((tool, *words))}")
+
+
+def service(path: Path) -> configparser.SectionProxy:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.read_string(path.read_text())
+    return parser["Service"]
+
+
+@needs("systemd-analyze", "--offline")
+def test_little_is_open_to_somebody_who_takes_the_daemon_over() -> None:
+    printed = run("systemd-analyze", "security", "--offline=true", "--no-pager", ALONE)
+
+    found = re.search(r"Overall exposure level for \S+: \S+ (\w+)", printed)
+    assert found is not None
+    assert found[1] in ("OK", "SAFE", "PERFECT")
+
+
+@needs("systemd-analyze")
+def test_systemd_understands_all_of_a_unit(tmp_path: Path) -> None:
+    """A key that it does not know would be a warning, and be left out."""
+    unit = tmp_path / ALONE.name
+    unit.write_text(ALONE.read_text().replace("/usr/bin/fedmsg-badges", sys.executable))
+
+    assert complaints(unit) == []
+
+
+@needs("systemd-analyze")
+def test_systemd_understands_all_that_is_added_to_the_hubs_unit(tmp_path: Path) -> None:
+    unit = tmp_path / "fedmsg-hub.service"
+    unit.write_text(f"[Service]\nExecStart={sys.executable}\n")
+    (tmp_path / IN_HUB.parent.name).mkdir()
+    shutil.copy(IN_HUB, tmp_path / IN_HUB.parent.name)
+
+    assert complaints(unit) == []
+
+
+@needs("systemd-sysusers", "--root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make users")
+def test_the_user_of_the_service_is_made(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+
+    run("systemd-sysusers", f"--root={tmp_path}", USER)
+
+    accounts = [line.split(":") for line in (tmp_path / "etc/passwd").read_text().splitlines()]
+    (account,) = [account for account in accounts if account[0] == service(ALONE)["User"]]
+    assert account[5] == service(ALONE)["WorkingDirectory"]
+    assert account[6].endswith("nologin")
+
+
+def test_a_mistake_in_the_configuration_is_not_tried_again() -> None:
+    assert service(ALONE)["Restart"] == "on-failure"
+    assert service(ALONE)["RestartPreventExitStatus"] == str(os.EX_CONFIG)
+
+
+@pytest.mark.parametrize("path", [ALONE, IN_HUB], ids=["alone", "in the hub"])
+def test_the_daemon_is_given_the_time_to_stop_and_a_directory_of_its_own(path: Path) -> None:
+    assert float(service(path)["TimeoutStopSec"].removesuffix("s")) > ENDS_WITHIN
+    assert service(path)["StateDirectory"] == "fedbadges"
+    assert service(path)["StateDirectoryMode"] == "0700"
+
+
+@pytest.mark.parametrize("path", [ALONE, IN_HUB], ids=["alone", "in the hub"])
+def test_the_documented_place_of_the_monitoring_socket_is_there_and_not_for_everybody(
+    path: Path,
+) -> None:
+    directory = f"/run/{service(path)['RuntimeDirectory']}/"
+    page = (SYSTEMD.parent / "docs/operations.rst").read_text()
+
+    assert f'"moksha.monitoring.socket": "ipc://{directory}' in page
+    assert service(path)["RuntimeDirectoryMode"] == "0750"

@@ -1,0 +1,275 @@
+"""A replay finds what a daemon would have awarded that was there from the beginning."""
+
+import contextlib
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+from support.builders import make_settings, statements, wipe
+from support.databases import Databases, create_schemas
+from support.made_up import START, histories, rule_texts
+from support.past import Storage, Told, earned, live
+from support.rules import rule as rule_text
+from tahrir_api.model import Person
+
+from fedbadges.accounts.usernames import Usernames
+from fedbadges.config.settings import Settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.criteria.datanommer import PastMessages
+from fedbadges.databases.connections import engine
+from fedbadges.databases.url import parse_url
+from fedbadges.engine.engine import Earned
+from fedbadges.errors import RuleError, Unavailable
+from fedbadges.messages import Message
+from fedbadges.replay import Replay
+from fedbadges.rules.conditions import Comparison
+from fedbadges.rules.criteria import Backends, Question
+from fedbadges.rules.loader import load_text
+from fedbadges.rules.rule import Rule
+from fedbadges.tahrir.awards import Tahrir
+
+Peaks = dict[str, dict[str, int]]
+
+
+@pytest.fixture(scope="module")
+def settings(shared_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    create_schemas(shared_database)
+    # The messages are of long ago, and stored only now.
+    return make_settings(shared_database, tmp_path_factory.mktemp("rules"), keep_counts=False)
+
+
+@pytest.fixture
+def databases(shared_database: Databases) -> Databases:
+    wipe(shared_database)
+    return shared_database
+
+
+def load(texts: list[str], backends: Backends) -> list[Rule]:
+    """Loads rules; one that has a mistake is left out."""
+    rules = []
+    for number, text in enumerate(texts):
+        try:
+            rules.append(load_text(text.format(number=number).encode(), f"{number}.yml", backends))
+        except RuleError:
+            continue
+    return rules
+
+
+@given(messages=histories(), texts=st.lists(rule_texts(), min_size=1, max_size=6))
+@examples(
+    max_examples=50,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+def test_it_finds_what_would_have_been_awarded(
+    shared_database: Databases, settings: Settings, messages: list[Told], texts: list[str]
+) -> None:
+    wipe(shared_database)
+    expected = live(settings, load(texts, load_backends(settings)), messages)
+
+    replay = Replay(settings, Tahrir(settings))
+    found = earned(settings, replay.run(load(texts, replay.backends)))
+
+    assert found == expected
+    assert replay.done == replay.total == len(messages)
+
+
+def counted(rules: list[Rule], usernames: Usernames) -> tuple[Callable[[Message], None], Peaks]:
+    """Returns what finds the highest counts of candidates as messages come, and these.
+
+    A daemon counts no further than a condition needs.
+    """
+    peaks: Peaks = defaultdict(dict)
+
+    def see(message: Message) -> None:
+        for rule in rules:
+            criteria = rule.criteria
+            if not isinstance(criteria, PastMessages) or not isinstance(
+                criteria.condition, Comparison
+            ):
+                continue
+            for name in named(rule, message, usernames):
+                question = Question(message, name if rule.names_recipient else None)
+                with contextlib.suppress(Exception):
+                    value = criteria.value(question)
+                    if isinstance(value, int):
+                        known = peaks[rule.badge.id].get(name, value)
+                        peaks[rule.badge.id][name] = max(known, value)
+
+    return see, peaks
+
+
+def named(rule: Rule, message: Message, usernames: Usernames) -> list[str]:
+    """Returns whom a message names for a rule, if it triggers it."""
+    with contextlib.suppress(Exception):
+        if rule.trigger.holds(message):
+            if rule.recipient is None:
+                return list(usernames.users(message))
+            found = rule.recipient.find(message.body, "example.org")
+            return [each.name for each in found if each.name is not None]
+    return []
+
+
+@given(messages=histories(), texts=st.lists(rule_texts(), min_size=1, max_size=4))
+@examples(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_the_peaks_are_the_highest_counts_that_candidates_had(
+    shared_database: Databases, settings: Settings, messages: list[Told], texts: list[str]
+) -> None:
+    wipe(shared_database)
+    rules = load(texts, load_backends(settings))
+    see, expected = counted(rules, Usernames(settings.fedmsg))
+    live(settings, rules, messages, see)
+
+    replay = Replay(settings, Tahrir(settings))
+    for _ in replay.run(load(texts, replay.backends)):
+        pass
+
+    enough = {
+        rule.badge.id: rule.criteria.condition.enough
+        for rule in rules
+        if isinstance(rule.criteria, PastMessages)
+    }
+    found = {
+        badge: {
+            name: shortened(peak, enough[badge], expected[badge][name])
+            for name, peak in people.items()
+        }
+        for badge, people in replay.peaks.items()
+        if people
+    }
+    assert found == expected
+
+
+def shortened(peak: int, enough: int | None, counted: int) -> int:
+    """Returns what a daemon says of a count, which it may have made in full."""
+    return peak if enough is None or counted > enough else min(peak, max(enough, 0))
+
+
+FIVE = """
+trigger: {topic: wiki.edit}
+criteria:
+  filter: {topics: ["%(topic)s"], users: ["%(recipient)s"]}
+  operation: count
+  condition: {greater than or equal to: 5}
+recipient: "%(msg.user)s"
+"""
+
+
+def badge(body: str) -> str:
+    """Returns the text of a rule, as ``load`` takes it."""
+    return rule_text("Badge {number}", body.replace("{", "{{").replace("}", "}}"))
+
+
+@pytest.fixture
+def edits(databases: Databases, settings: Settings) -> list[Told]:
+    """Twelve edits, in turn by alice and bob."""
+    told = [
+        Told(n, START + timedelta(days=n), "wiki.edit", {"user": name}, (name,))
+        for n, name in enumerate(["alice", "bob"] * 6, 1)
+    ]
+    Storage(settings).store(told)
+    return told
+
+
+def run(settings: Settings, body: str = FIVE, **options: bool) -> tuple[Replay, list[Earned]]:
+    replay = Replay(settings, Tahrir(settings))
+    rules = load([badge(body)], replay.backends)
+    return replay, list(replay.run(rules, **options))
+
+
+def test_what_is_earned_has_its_message(edits: list[Told], settings: Settings) -> None:
+    _, found = run(settings)
+
+    assert [(each.username, each.message.msg_id, each.message.sent) for each in found] == [
+        ("alice", "2024-9", START + timedelta(days=9)),
+        ("bob", "2024-10", START + timedelta(days=10)),
+    ]
+
+
+def test_peaks_go_on_after_the_badge_was_earned(edits: list[Told], settings: Settings) -> None:
+    replay, _ = run(settings)
+
+    assert replay.peaks == {"badge-0": {"alice": 6, "bob": 6}}
+
+
+def test_without_measuring_there_are_no_peaks(edits: list[Told], settings: Settings) -> None:
+    replay, found = run(settings, measure=False)
+
+    assert len(found) == 2
+    assert replay.peaks == {}
+
+
+def test_who_opted_out_is_left_out(edits: list[Told], settings: Settings) -> None:
+    with Session(engine(settings.tahrir_url)) as session:
+        session.add(Person(email="Alice@example.org", nickname="al", opt_out=True))
+        session.commit()
+
+    replay, found = run(settings)
+
+    assert [each.username for each in found] == ["bob"]
+    assert replay.peaks == {"badge-0": {"bob": 6}}
+
+
+def test_the_past_is_counted_without_asking_for_each_message(
+    edits: list[Told], settings: Settings
+) -> None:
+    with statements(settings.history_url) as sent:
+        run(settings)
+
+    assert len(sent) <= 6
+
+
+def test_what_goes_wrong_while_messages_are_read_is_raised(
+    edits: list[Told], settings: Settings
+) -> None:
+    away = replace(settings, history_url=parse_url("sqlite:////nowhere/datanommer.db"))
+
+    with pytest.raises(Unavailable):
+        run(away)
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000 + "]" * 100_000])
+def test_a_message_that_cannot_be_read_does_not_stop_it(
+    edits: list[Told], settings: Settings, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    with engine(settings.history_url).begin() as connection:
+        changed = {"content": content}
+        connection.execute(sa.text("UPDATE messages SET msg = :content WHERE id = 1"), changed)
+
+    _, found = run(settings)
+
+    assert [each.username for each in found] == ["alice", "bob"]
+    assert [record.message.partition(",")[0] for record in caplog.records] == [
+        "Passed over '2024-1'"
+    ]
+
+
+def test_a_replay_can_be_run_again(edits: list[Told], settings: Settings) -> None:
+    replay = Replay(settings, Tahrir(settings))
+    rules = load([badge(FIVE)], replay.backends)
+
+    first, second = ([each.username for each in replay.run(rules)] for _ in range(2))
+
+    assert first == second == ["alice", "bob"]
+
+
+def test_it_can_be_left_in_the_middle(edits: list[Told], settings: Settings) -> None:
+    replay = Replay(settings, Tahrir(settings))
+    rules = load([badge(FIVE)], replay.backends)
+
+    found = replay.run(rules)
+    assert next(found).username == "alice"
+    found.close()
+
+    assert "fedbadges-ahead" not in {
+        thread.name.rpartition("_")[0] for thread in threading.enumerate()
+    }

@@ -1,0 +1,96 @@
+"""A replay finds, rule by rule, what a daemon awards that was there from the beginning.
+
+The rules are the examples, and real ones where the corpus is there; the messages are those of the
+benchmark, which are of the kinds that these rules are about.
+"""
+
+import importlib.util
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from support.builders import make_settings
+from support.databases import Databases, create_schemas
+from support.past import Awards, Told, earned, live
+
+from fedbadges.criteria.backends import load_backends
+from fedbadges.replay import Replay
+from fedbadges.rules.criteria import Backends
+from fedbadges.rules.loader import each_once, load_file
+from fedbadges.rules.rule import Rule
+from fedbadges.tahrir.awards import Tahrir
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPUS = ROOT.parent / "shared" / "corpus" / "rules"
+FILES = [*sorted((ROOT / "rules").rglob("*.yml")), *sorted(CORPUS.rglob("*.y*ml"))]
+
+PEOPLE = 4
+OF_EACH_KIND = 25
+START = datetime(2014, 1, 1)
+
+Found = tuple[dict[str, Rule], Awards, Awards]
+
+
+def traffic() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("traffic", ROOT / "benchmarks" / "traffic.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def messages() -> Iterator[Told]:
+    """Gives messages of every kind by a few people, out of the order of their numbers."""
+    made, chance = traffic(), random.Random(1)
+    kinds = [kind for kind in made.KINDS for _ in range(OF_EACH_KIND)]
+    chance.shuffle(kinds)
+    for number, kind in enumerate(kinds, 1):
+        person = made.Person(*(f"user{chance.randrange(PEOPLE)}" for _ in range(2)))
+        draft = made.draft(kind, chance, person)
+        yield Told(
+            number,
+            START + timedelta(minutes=10 * number + chance.choice((0, 0, 0, 35))),
+            draft.topic,
+            draft.msg,
+            tuple(draft.users),
+            agent=draft.users[0] if draft.users else None,
+        )
+
+
+def load(backends: Backends) -> list[Rule]:
+    rules, _ = each_once([load_file(path, backends) for path in FILES])
+    return rules
+
+
+@pytest.fixture(scope="module")
+def found(shared_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """The rules, what a daemon has awarded, and what a replay finds."""
+    create_schemas(shared_database)
+    settings = make_settings(shared_database, tmp_path_factory.mktemp("rules"), keep_counts=False)
+    rules = load(load_backends(settings))
+    awarded = live(settings, rules, messages())
+    replay = Replay(settings, Tahrir(settings))
+    replayed = earned(settings, replay.run(load(replay.backends)))
+    return {rule.place.path: rule for rule in rules}, awarded, replayed
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_rule_gives_the_same_to_the_same_people_for_the_same(path: Path, found: Found) -> None:
+    rules, awarded, replayed = found
+    if str(path) not in rules:
+        pytest.skip("another rule has its badge")
+    badge = rules[str(path)].badge.id
+
+    assert {each for each in replayed if each[0] == badge} == {
+        each for each in awarded if each[0] == badge
+    }
+
+
+def test_most_rules_have_given_something(found: Found) -> None:
+    rules, awarded, _ = found
+
+    assert len({badge for badge, _, _ in awarded}) > len(rules) / 2

@@ -1,0 +1,236 @@
+"""The JSON Schema of rules: it takes what the daemon takes, and sees what a schema can see."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from support.builders import make_settings
+from support.databases import Databases
+from support.inline import complete
+from test_docs import EXAMPLES, completed
+
+from fedbadges.criteria.backends import load_backends
+from fedbadges.errors import RuleError
+from fedbadges.rules.criteria import Backends
+from fedbadges.rules.loader import load_text
+from fedbadges.rules.rule import RULE_KEYS
+from fedbadges.rules.schema import rule_schema
+from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, parse_document
+
+ROOT = Path(__file__).parents[2]
+CORPUS = ROOT.parent / "shared" / "corpus" / "rules"
+FILES = [*ROOT.glob("rules/**/*.yml"), *CORPUS.glob("*.yml")]
+
+
+@pytest.fixture(scope="module")
+def backends() -> Backends:
+    return load_backends(make_settings(Databases("sqlite", "sqlite://", "sqlite://"), ROOT))
+
+
+@pytest.fixture(scope="module")
+def validator(backends: Backends) -> Draft202012Validator:
+    schema = rule_schema(backends)
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def as_json(node: Node) -> Any:
+    """Returns what an editor sees of a rule; JSON has no dates."""
+    if isinstance(node, ScalarNode):
+        dates = (datetime.date, datetime.datetime)
+        return node.text if isinstance(node.value, dates) else node.value
+    if isinstance(node, MappingNode):
+        return {key.value: as_json(value) for key, value in node.entries}
+    return [as_json(item) for item in node.items]
+
+
+def errors(validator: Draft202012Validator, text: bytes) -> list[str]:
+    found = validator.iter_errors(as_json(parse_document(text, "rule.yml")))
+    return [f"{error.json_path}: {error.message}" for error in found]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_it_takes_every_real_rule(validator: Draft202012Validator, path: Path) -> None:
+    assert errors(validator, path.read_bytes()) == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: f"{e.page.name}:{e.line}")
+def test_it_takes_every_rule_of_the_documentation(
+    validator: Draft202012Validator, example: Any
+) -> None:
+    assert errors(validator, completed(example.text)) == []
+
+
+QUESTION = "operation: count, condition: {equal to: 1}}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"name: '  {'a' * 114}  '\n",
+        f"description: |\n  {'é' * 128}\n",
+        f"creator: {'a' * 500}\n",
+        "issuer_id:\n",
+        "tags: []\n",
+        "tags: ''\n",
+        "recipient: '%% %( msg.a b )s 100% %%(x'\n",
+        "recipient: '%(msg.0)s'\nrecipient_nick2fas: No\n",
+        "trigger: {topic: ' git.receive '}\n",
+        "trigger: {not: {topic: {not: {any: [a, {all: [b]}]}}}}\n",
+        "trigger: {category: {any: [git, wiki]}}\n",
+        "criteria: {not: {any: [{datanommer: {filter: {users: [a]}, " + QUESTION + "}]}}\n",
+        "criteria: {filter: {users: [7, yes, a], start: 2014-01-01}, " + QUESTION + "\n",
+        "criteria: {filter: {end: 1500000000, page: 1, rows_per_page: 0}, " + QUESTION + "\n",
+        "criteria: {filter: {msg_id: {lambda: a}, start: 3 days ago, order: desc}, "
+        + QUESTION
+        + "\n",
+        "criteria: {filter: {users: 'x%(a)s', not_users: {lambda: a}}, " + QUESTION + "\n",
+        "criteria: {filter: {users: [a]}, operation: {lambda: query}, condition: {is not: -1.5}}\n",
+        "criteria: {filter: {users: [a]}, operation: count, condition: {lambda: value}}\n",
+        "criteria: {libravatar: {exists: No}}\n",
+    ],
+)
+def test_it_takes_what_the_daemon_takes(
+    validator: Draft202012Validator, backends: Backends, body: str
+) -> None:
+    text = complete(body).encode()
+
+    assert load_text(text, "rule.yml", backends)
+    assert errors(validator, text) == []
+
+
+@pytest.mark.parametrize(
+    "group", ["' packager '", "{any: [packager, docs]}", "{not: {all: [packager]}}"]
+)
+def test_it_takes_groups(validator: Draft202012Validator, backends: Backends, group: str) -> None:
+    text = complete(f"criteria: {{fasjson: {{group: {group}}}}}\n").encode()
+
+    assert load_text(text, "rule.yml", backends, configured=False)
+    assert errors(validator, text) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # Of the whole
+        "critera: 1\n",
+        "name: 7\n",
+        "name: ' '\n",
+        "creator:\n",
+        f"discussion: {'a' * 129}\n",
+        "tags: {a: b}\n",
+        "tags: [a, 7]\n",
+        "tags: ['']\n",
+        "recipient: alice\n",
+        "recipient: [a]\n",
+        "recipient: '%(recipient)s'\n",
+        "recipient: '%(msg.user'\n",
+        "recipient: '%(msg.user)s %(msg..b)s'\n",
+        "recipient: '%()s'\n",
+        "recipient: '%%(msg.user)s'\n",
+        "recipient: '%(msg.user)s'\nrecipient_nick2fas: 1\n",
+        "recipient_nick2fas: Yes\n",
+        # Triggers
+        "trigger: git.receive\n",
+        "trigger: {}\n",
+        "trigger: {topc: a}\n",
+        "trigger: {topic: a, category: b}\n",
+        "trigger: {topic: [a]}\n",
+        "trigger: {topic: ''}\n",
+        "trigger: {topic: git.*}\n",
+        "trigger: {topic: '%(topic)s'}\n",
+        "trigger: {topic: a b}\n",
+        "trigger: {topic: {any: []}}\n",
+        "trigger: {topic: {some: [a]}}\n",
+        "trigger: {category: git.receive}\n",
+        "trigger: {category: {any: [git, 7]}}\n",
+        "trigger: {lambda: ' '}\n",
+        "trigger: {lambda: 1}\n",
+        "trigger: {all: []}\n",
+        "trigger: {any: {topic: a}}\n",
+        "trigger: {not: [{topic: a}]}\n",
+        "trigger: {any: [{not: {all: [{topc: a}]}}]}\n",
+        # Criteria
+        "criteria: []\n",
+        "criteria: {}\n",
+        "criteria: {datanomer: {}}\n",
+        "criteria: {all: [], any: []}\n",
+        "criteria: {all: []}\n",
+        "criteria: {not: count}\n",
+        "criteria: {datanommer: {filter: {users: [a]}, operation: count}}\n",
+        "criteria: {filter: {users: [a]}, operation: count}\n",
+        "criteria: {filter: {users: [a]}, all: [], " + QUESTION + "\n",
+        "criteria: {libravatar: {exists: 1}}\n",
+        "criteria: {libravatar: {}}\n",
+        "criteria: {libravatar: [a]}\n",
+        "criteria: {fasjson: {group: a b}}\n",
+        "criteria: {fasjson: {group: {any: []}}}\n",
+        "criteria: {fasjson: {grup: a}}\n",
+        # Filters
+        "criteria: {filter: {}, " + QUESTION + "\n",
+        "criteria: {filter: {user: [a]}, " + QUESTION + "\n",
+        "criteria: {filter: {users: [a], usernames: [a]}, " + QUESTION + "\n",
+        "criteria: {filter: {users: []}, " + QUESTION + "\n",
+        "criteria: {filter: {users: a}, " + QUESTION + "\n",
+        "criteria: {filter: {users: ['']}, " + QUESTION + "\n",
+        "criteria: {filter: {users: [1.5]}, " + QUESTION + "\n",
+        "criteria: {filter: {users: ['%(a']}, " + QUESTION + "\n",
+        "criteria: {filter: {users: {lambda: 7}}, " + QUESTION + "\n",
+        "criteria: {filter: {users: {lmbda: a}}, " + QUESTION + "\n",
+        "criteria: {filter: {msg_id: [a]}, " + QUESTION + "\n",
+        "criteria: {filter: {start: yes}, " + QUESTION + "\n",
+        "criteria: {filter: {users: [a], page: 0}, " + QUESTION + "\n",
+        "criteria: {filter: {users: [a], rows_per_page: many}, " + QUESTION + "\n",
+        "criteria: {filter: {users: [a], rows_per_page: 2147483648}, " + QUESTION + "\n",
+        "criteria: {filter: {users: [a], order: up}, " + QUESTION + "\n",
+        # Operations and conditions
+        "criteria: {filter: {users: [a]}, operation: cont, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {lambda: 1}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: count, condition: {equals: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: count, condition: {equal to: '1'}}\n",
+        "criteria: {filter: {users: [a]}, operation: count, condition: {equal to: yes}}\n",
+        "criteria: {filter: {users: [a]}, operation: count, condition: {}}\n",
+        "criteria: {filter: {users: [a]}, operation: count, condition: {lambda: 1}}\n",
+    ],
+)
+def test_it_sees_mistakes(validator: Draft202012Validator, backends: Backends, body: str) -> None:
+    text = complete(body).encode()
+
+    with pytest.raises(RuleError):
+        load_text(text, "rule.yml", backends, configured=False)
+    assert errors(validator, text) != []
+
+
+@pytest.mark.parametrize("key", ["name", "description", "trigger", "criteria"])
+def test_it_misses_what_a_rule_must_have(validator: Draft202012Validator, key: str) -> None:
+    rule = as_json(parse_document(complete("").encode(), "rule.yml"))
+    del rule[key]
+
+    (error,) = validator.iter_errors(rule)
+
+    assert error.message == f"'{key}' is a required property"
+
+
+def test_it_explains_every_key_of_a_rule(validator: Draft202012Validator) -> None:
+    properties = validator.schema["properties"]
+    assert {key for key in RULE_KEYS if properties[key]["description"]} == set(properties)
+
+
+def test_yes_and_no_are_good_for_editors_of_newer_yaml_too(
+    validator: Draft202012Validator,
+) -> None:
+    text = "recipient: '%(msg.a)s'\nrecipient_nick2fas: 'Yes'\n"
+    assert errors(validator, complete(text).encode()) == []
+
+
+def test_a_backend_that_does_not_describe_itself_takes_any_mapping(backends: Backends) -> None:
+    class Odd:
+        def parse(self, node: Node, problems: object) -> None:
+            return None
+
+    validator = Draft202012Validator(rule_schema({**backends, "odd": Odd()}))
+
+    assert errors(validator, complete("criteria: {odd: {a: b}}\n").encode()) == []
+    assert errors(validator, complete("criteria: {odd: [a]}\n").encode()) != []

@@ -1,0 +1,115 @@
+"""The example rules have tests that pass, and that fail when a rule no longer does its part."""
+
+import copy
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.command import fedbadges
+from support.stage import make_stage
+from tahrir_api.utils import convert_name_to_id
+
+from fedbadges.rules.folders import TEST
+from fedbadges.rules.problems import Problems
+from fedbadges.ruletests.stage import Stage
+from fedbadges.ruletests.suite import Suite, parse_suite
+
+ROOT = Path(__file__).parents[2]
+RULES = sorted((ROOT / "rules").rglob("*.yml"))
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    return make_stage()
+
+
+def suite_of(rule: Path) -> Suite:
+    path = rule.with_name(rule.name + TEST)
+    return parse_suite(path.read_bytes(), path, Problems())
+
+
+def test_all_of_them_pass_within_seconds() -> None:
+    begin = time.monotonic()
+    done = fedbadges("test", "--format", "json", ROOT / "rules")
+
+    assert done.exit_code == 0
+    assert time.monotonic() - begin < 20
+    found = json.loads(done.stdout)
+    assert found["failed"] == 0
+    assert {Path(test["path"]) for test in found["tests"]} == {
+        rule.with_name(rule.name + TEST) for rule in RULES
+    }
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.stem)
+def test_each_shows_who_gets_the_badge_and_who_does_not(rule: Path) -> None:
+    badge = convert_name_to_id(yaml.safe_load(rule.read_text())["name"])
+    expected = [each for test in suite_of(rule).tests for each in test.expectations]
+
+    assert [each for each in expected for award in each.awards or () if award.badge == badge]
+    assert [each for each in expected for award in each.no_awards if award.badge == badge] or [
+        each for each in expected if each.awards == ()
+    ]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.stem)
+def test_each_notices_another_threshold_or_trigger(
+    rule: Path, tmp_path: Path, stage: Stage
+) -> None:
+    for each in (*rule.parent.glob("*.yml"), rule.with_name(rule.name + TEST)):
+        (tmp_path / each.name).write_bytes(each.read_bytes())
+    path = tmp_path / f"{rule.name}{TEST}"
+    assert fails(stage, path) is False
+
+    variants = list(mutants(yaml.safe_load(rule.read_text())))
+    assert len(variants) >= 2
+    unnoticed = []
+    for what, variant in variants:
+        (tmp_path / rule.name).write_text(yaml.safe_dump(variant))
+        if not fails(stage, path):
+            unnoticed.append(what)
+
+    assert unnoticed == []
+
+
+def fails(stage: Stage, path: Path) -> bool:
+    suite = stage.load(path)
+    return any(not stage.run(suite, test).passed for test in suite.tests)
+
+
+def mutants(rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Gives a rule with each part of its trigger and each threshold changed, one at a time."""
+    for path, value in leaves(rule):
+        if path[0] == "trigger":
+            yield changed(rule, path, f"not ({value})" if path[-1] == "lambda" else f"{value}x")
+        if "condition" in path and isinstance(value, str):
+            for number in re.finditer(r"\d+", value):
+                more = f"{value[: number.start()]}{int(number[0]) + 1}{value[number.end() :]}"
+                yield changed(rule, path, more)
+        elif "condition" in path:
+            yield changed(rule, path, value + 1)
+            # There is always one: the message itself.
+            if value != 1 or "equal to" not in path[-1]:
+                yield changed(rule, path, value - 1)
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    if isinstance(value, dict | list):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(each, (*path, key))
+    else:
+        yield path, value
+
+
+def changed(rule: dict[str, Any], path: tuple[Any, ...], value: Any) -> tuple[str, dict[str, Any]]:
+    variant = copy.deepcopy(rule)
+    inner: Any = variant
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return f"{'.'.join(map(str, path))}: {value}", variant

@@ -1,0 +1,210 @@
+"""What the daemon reports of itself: true, bounded, and JSON whatever names there are."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.builders import make_message, make_settings
+from support.bus import fedmsg_body
+from support.databases import Databases
+from support.rules import counting_rule, rule, write_rules
+from support.waiting import eventually
+
+from fedbadges.engine.statistics import RuleCounters, RuleStatistics
+from fedbadges.errors import Stopped, Unavailable
+from fedbadges.retry import OutageRetry
+from fedbadges.service.daemon import Daemon
+from fedbadges.service.database_health import DatabaseHealth
+from fedbadges.service.in_flight import InFlight
+
+RULES = {
+    "first": counting_rule("First Step", "logger.first", 1),
+    "named": rule(
+        "Named",
+        """
+trigger: {topic: wiki.edit}
+criteria:
+  filter: {topics: ["%(topic)s"]}
+  operation: count
+  condition: {greater than: 0}
+recipient: "%(msg.user)s"
+""",
+    ),
+}
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    write_rules(tmp_path / "rules", RULES)
+    made = Daemon(
+        make_settings(
+            databases,
+            tmp_path / "rules",
+            create_tables=True,
+            record_messages=True,
+            state_directory=str(tmp_path / "state"),
+        )
+    )
+    yield made
+    made.hurry()
+
+
+def test_before_the_start_little_is_known(daemon: Daemon) -> None:
+    report = daemon.report()
+
+    assert report["state"] == "starting"
+    assert report["last_award"] is None
+    assert report["catch_up"]["until"] is None
+    assert report["rules"]["in_force"] == 0
+
+
+def test_what_was_done_is_counted(daemon: Daemon) -> None:
+    daemon.prepare()
+    daemon.start()
+    daemon.handle(fedmsg_body("logger.first", {}, "alice"), wait=True)
+    daemon.handle(fedmsg_body("logger.first", {}, "alice"), wait=True)
+    daemon.handle(fedmsg_body("logger.other", {}, "alice"), wait=True)
+
+    report = daemon.report()
+
+    assert (report["state"], report["handled"], report["in_hand"]) == ("running", 3, 0)
+    assert report["awarded"] == 1
+    assert report["rules"]["tallies"]["first-step"] == {"triggers": 2, "awards": 1}
+    assert report["rules"]["tallies"]["named"] == {"triggers": 0, "awards": 0}
+    assert (report["last_award"]["user"], report["last_award"]["badge"]) == ("alice", "first-step")
+    assert report["since"] <= report["last_award"]["at"] <= report["at"]
+    assert report["databases"] == {"tahrir": None, "datanommer": None}
+    assert report["set_aside"] == 0
+    daemon.stop()
+
+
+def test_broken_rules_are_counted_and_said(daemon: Daemon, tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"rules/{number}.yml").write_text(f"name: {'long ' * 300}\n")
+    daemon.prepare()
+
+    rules = daemon.report()["rules"]
+
+    assert (rules["in_force"], rules["broken"], len(rules["mistakes"])) == (2, 30, 20)
+    assert max(map(len, rules["mistakes"])) <= 500
+
+
+@given(
+    user=st.text(min_size=1, max_size=64), msg_id=st.one_of(st.text(max_size=300), st.integers())
+)
+def test_whatever_a_message_says_it_is_valid_json(user: str, msg_id: object) -> None:
+    message = make_message("wiki.edit", {"user": user}, msg_id=msg_id)
+    tallies = RuleStatistics()
+    tallies.awarded("named", user, message.msg_id)
+    award = tallies.last_award
+
+    assert award is not None
+    text = json.dumps(vars(award), allow_nan=False)
+    assert text.isascii()
+    assert len(text) < 12 * (256 + 64 + 100)
+
+
+def test_tallies_of_several_threads_add_up() -> None:
+    tallies = RuleStatistics()
+
+    def work() -> None:
+        for _ in range(2000):
+            tallies.triggered("a")
+            tallies.awarded("a", "alice", None)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert tallies.of("a") == RuleCounters(8000, 8000)
+    assert tallies.awards == 8000
+
+
+def test_badges_that_come_and_go_do_not_fill_the_memory() -> None:
+    tallies = RuleStatistics()
+    for number in range(10_500):
+        tallies.triggered(str(number))
+
+    assert tallies.of("0") == RuleCounters()
+    assert tallies.of("10499") == RuleCounters(1, 0)
+
+
+def test_a_message_counts_as_handled_once_and_not_when_it_was_given_up() -> None:
+    ledger = InFlight()
+    message, other = make_message(), make_message()
+    ledger.begin(message)
+    ledger.begin(other)
+    assert (ledger.handled, len(ledger)) == (0, 2)
+
+    ledger.done(message)
+    ledger.done(message)
+    ledger.give_up(other)
+
+    assert (ledger.handled, len(ledger)) == (1, 0)
+
+
+def test_what_is_waited_for_is_told_as_long_as_it_is() -> None:
+    patience = OutageRetry()
+    answers = threading.Event()
+
+    def ask() -> None:
+        if not answers.is_set():
+            raise Unavailable("tahrir: away")
+
+    assert patience.outage is None
+    thread = threading.Thread(target=patience.call, args=[ask])
+    thread.start()
+    outage = eventually(lambda: patience.outage, "an outage")
+    assert outage is not None
+    assert outage.reason == "tahrir: away"
+    assert abs(outage.since - time.time()) < 30
+    answers.set()
+    thread.join()
+    assert patience.outage is None
+
+
+def test_a_stop_ends_an_outage() -> None:
+    patience = OutageRetry()
+
+    def ask() -> None:
+        patience.stop()
+        raise Unavailable("tahrir: away")
+
+    with pytest.raises((Stopped, Unavailable)):
+        patience.call(ask)
+    assert patience.outage is None
+
+
+def test_a_database_that_hangs_holds_up_nobody() -> None:
+    release = threading.Event()
+    asked = []
+
+    def hang() -> None:
+        asked.append(1)
+        release.wait(20)
+
+    pulse = DatabaseHealth({"tahrir": hang, "datanommer": lambda: None})
+    before = time.monotonic()
+
+    assert pulse.check() == {"tahrir": "no answer for 1 s", "datanommer": None}
+    assert pulse.check() == {"tahrir": "no answer for 2 s", "datanommer": None}
+
+    assert time.monotonic() - before < 4
+    assert len(asked) == 1
+    release.set()
+    eventually(lambda: pulse.check()["tahrir"] is None, "an answer")
+
+
+def test_why_a_database_does_not_answer_is_told() -> None:
+    def refuse() -> None:
+        raise Unavailable("tahrir: connection refused")
+
+    assert DatabaseHealth({"tahrir": refuse}).check() == {"tahrir": "connection refused"}

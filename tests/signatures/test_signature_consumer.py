@@ -1,0 +1,265 @@
+"""How the hub's consumer checks: each message once, before anything is made of it."""
+
+import datetime
+import logging
+import threading
+import time
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.builders import make_config
+from support.bus import fedmsg_body
+from support.certificates import DAY, NOW, authority, replaced
+from support.databases import Databases, badges, store_message
+from support.rules import counting_rule, write_rules
+from support.waiting import eventually
+
+from fedbadges.config.settings import ENABLED
+from fedbadges.consumers import FedoraBadgesConsumer
+from fedbadges.errors import Rejected
+from fedbadges.signatures.verifier import Verifier
+
+
+class Hub:
+    """As much of a hub as a consumer sees that is called by hand."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def subscribe(self, topic: str, callback: Any) -> None:
+        """Subscribe to nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+class Site:
+    """A consumer whose worker threads do not run, with the CA that it knows."""
+
+    def __init__(self, directory: Path, **config: Any) -> None:
+        self.ca = authority()
+        self.app = self.ca.issue("app01")
+        self.crl_file = directory / "crl.pem"
+        self.crl_file.write_bytes(self.ca.revoking())
+        (directory / "ca.crt").write_bytes(self.ca.pem)
+        self.databases = Databases(
+            "sqlite", f"sqlite:///{directory}/tahrir.db", f"sqlite:///{directory}/history.db"
+        )
+        write_rules(directory / "rules", {"first": counting_rule("First", "logger.first", 1)})
+        keys = {"create_tables": True, "record_messages": True, "reload": False}
+        self.config = make_config(self.databases, directory / "rules") | {
+            ENABLED: True,
+            "zmq_enabled": True,
+            "endpoints": {},
+            "validate_signatures": True,
+            "ca_cert_location": str(directory / "ca.crt"),
+            "crl_location": str(self.crl_file),
+            **{f"badges.{name}": value for name, value in keys.items()},
+        }
+        self.consumer = FedoraBadgesConsumer(Hub(self.config | config))
+
+    def message(self, username: str) -> dict[str, Any]:
+        """Returns a message as the hub has it."""
+        body = self.app.signed(fedmsg_body("logger.first", {}, username))
+        return {"topic": body["topic"], "body": body}
+
+    def has_badge(self, username: str) -> bool:
+        return bool(badges(self.databases, username))
+
+
+@pytest.fixture(params=["queued", "blocking"])
+def blocking(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param == "blocking")
+
+
+@pytest.fixture
+def site(tmp_path: Path, blocking: bool) -> Iterator[Site]:
+    site = Site(tmp_path, **{"moksha.blocking_mode": blocking})
+    yield site
+    site.consumer.stop()
+    assert site.consumer._daemon is not None
+    site.consumer._daemon.stop()
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
+
+
+def hand_over(site: Site, message: dict[str, Any]) -> Any:
+    """Hands a message to the consumer, as the hub and its worker threads do."""
+    handled = site.consumer._consume(message)
+    if site.consumer.blocking_mode:
+        return handled
+    return site.consumer._do_work(site.consumer.incoming.get_nowait())
+
+
+def test_a_message_is_checked_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[Any] = []
+    check = Verifier.check
+
+    def count(self: Verifier, body: Any, envelope: Any) -> None:
+        checked.append(body["msg_id"])
+        check(self, body, envelope)
+
+    monkeypatch.setattr(Verifier, "check", count)
+    message = site.message("ann")
+
+    assert hand_over(site, message) is True
+
+    assert checked == [message["body"]["msg_id"]]
+    assert site.has_badge("ann")
+
+
+def test_a_bad_one_is_done_with(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    message = site.message("mallory")
+    message["body"]["msg"] = {"n": 1}
+
+    assert hand_over(site, message) is True
+
+    assert not site.has_badge("mallory")
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING][-1:]
+    assert message["body"]["msg_id"] in line
+    assert "its signature does not fit what it says" in line
+
+
+def test_what_has_no_form_is_done_with(site: Site) -> None:
+    for body in (None, "text", 5, [], {}, {"topic": None}):
+        for topic in ("a.b", None):
+            assert hand_over(site, {"topic": topic, "body": body}) is True
+
+
+def test_what_comes_from_the_backlog_is_checked_too(site: Site) -> None:
+    """fedmsg puts it into the queue past what comes from the bus."""
+    message = site.message("mallory")
+    message["body"]["msg"] = {"n": 1}
+
+    site.consumer.incoming.put(message)
+    site.consumer._do_work(site.consumer.incoming.get_nowait())
+
+    assert not site.has_badge("mallory")
+
+
+def test_what_datanommer_has_is_checked_too(tmp_path: Path) -> None:
+    site = Site(tmp_path, **{"badges.record_messages": False, "badges.sweep_interval": 0.05})
+    forger = authority("Forged CA", 1).issue("app01")
+    try:
+        for name, sender in (("mallory", forger), ("ann", site.app)):
+            body = fedmsg_body("logger.first", {}, name) | {"timestamp": int(time.time())}
+            store_message(site.databases, sender.signed(body), [name])
+
+        eventually(lambda: site.has_badge("ann"), "the badge")
+        assert not site.has_badge("mallory")
+    finally:
+        site.consumer.stop()
+        assert site.consumer._daemon is not None
+        site.consumer._daemon.stop()
+
+
+def test_validate_tells_bad_from_good(site: Site) -> None:
+    """It is what other code calls that has a consumer of fedmsg's."""
+    message = site.message("ann")
+    site.consumer.validate(message)
+
+    message["body"]["msg"] = {"n": 1}
+
+    with pytest.raises(Rejected):
+        site.consumer.validate(message)
+
+
+def at_a_time(site: Site, moment: datetime.datetime) -> None:
+    """Makes the consumer judge by another time than now."""
+    gate = site.consumer._gate
+    assert gate is not None
+    assert gate._checks._keeper is not None
+    gate._checks._keeper._clock = lambda: moment
+
+
+def test_where_nothing_can_be_checked_a_stop_leaves_the_message_unhandled(site: Site) -> None:
+    at_a_time(site, NOW + 6 * DAY)
+    site.consumer._hurry()
+
+    assert hand_over(site, site.message("ann")) is False
+
+    assert not site.has_badge("ann")
+
+
+@pytest.mark.parametrize("blocking", [False])
+def test_messages_wait_for_a_new_list_and_are_handled_then(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.consumer._consume(site.message("bob"))
+    site.consumer._consume(site.message("ann"))
+    # It is put off, since another comes right after it.
+    site.consumer._do_work(site.consumer.incoming.get_nowait())
+    at_a_time(site, NOW + 6 * DAY)
+
+    worker = threading.Thread(
+        target=lambda: site.consumer._do_work(site.consumer.incoming.get_nowait())
+    )
+    worker.start()
+    eventually(lambda: "Waiting, and trying again" in caplog.text, "a warning")
+    assert not site.has_badge("ann")
+    eventually(lambda: site.has_badge("bob"), "the badge for the message before")
+    told = site.consumer.__json__()["fedbadges"]["signatures"]
+    assert told["checked"]
+    assert told["trouble"].startswith("signatures cannot be checked: ")
+
+    replaced(site.crl_file, site.ca.revoking(end=NOW + 8 * DAY))
+    worker.join(20)
+
+    assert site.has_badge("ann")
+    told = site.consumer.__json__()["fedbadges"]["signatures"]
+    assert told == {"checked": True, "trouble": None}
+
+
+@pytest.mark.parametrize("blocking", [False])
+def test_a_check_that_hangs_does_not_keep_the_hub_from_ending(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, ended = threading.Event(), threading.Event()
+    monkeypatch.setattr(Verifier, "check", lambda *arguments: answer.wait(20))
+    monkeypatch.setattr("fedbadges.consumers._MOST_SECONDS", 0.1)
+    monkeypatch.setattr("fedbadges.consumers.os._exit", lambda code: ended.set())
+    site.consumer._consume(site.message("ann"))
+    worker = threading.Thread(
+        target=lambda: site.consumer._do_work(site.consumer.incoming.get_nowait())
+    )
+    worker.start()
+    eventually(lambda: site.consumer._check_hangs(0), "the check")
+
+    end = threading.Thread(target=site.consumer._end)
+    end.start()
+    assert ended.wait(5)
+
+    answer.set()
+    worker.join()
+    end.join()
+
+
+@pytest.mark.parametrize("blocking", [False])
+def test_how_large_a_message_is_is_known_however_it_comes(site: Site) -> None:
+    as_zeromq_has_it = types.SimpleNamespace(topic="a.b", body='{"topic": "a.b", "msg": {}}')
+    site.consumer._consume_json(as_zeromq_has_it)
+    assert site.consumer.incoming.size == 27
+
+    # As STOMP's client hands it over.
+    site.consumer._consume({"topic": "a.b", "body": {"msg": "x" * 100}, "headers": {}})
+    assert site.consumer.incoming.size == 27 + 111
+
+
+def test_where_signatures_are_not_wanted_none_is_looked_at(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site(tmp_path, validate_signatures=False, ca_cert_location=None)
+    body = fedmsg_body("logger.first", {}, "ann")
+    try:
+        hand_over(site, {"topic": body["topic"], "body": body})
+        assert site.has_badge("ann")
+    finally:
+        site.consumer.stop()
+        assert site.consumer._daemon is not None
+        site.consumer._daemon.stop()
+
+    assert caplog.text.count("whoever can reach the bus can forge messages") == 1
