@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import URL
 
 from fedbadges.config import values
-from fedbadges.config.locations import config_files, locate_key
+from fedbadges.config.line_numbers import config_files, locate_key
 from fedbadges.errors import SettingsError
-from fedbadges.rules import permissions as trust
+from fedbadges.rules import file_permissions as trust
 from fedbadges.signatures import options as signatures
 
 #: Switches the consumer on in a hub.

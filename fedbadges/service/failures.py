@@ -45,7 +45,7 @@ class Failures:
             self._ledger.keep(message)
         else:
             self._ledger.done(message)
-        if path is not None or self._said.first(error_kind(error)):
+        if path is not None or self._said.allows(error_kind(error)):
             trace(error)
             log.error(
                 "Could not handle %r: %s. %s",

@@ -7,7 +7,7 @@ import re
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import retry_races, translate_errors
-from fedbadges.errors import Broken, Unavailable
+from fedbadges.errors import DatabaseUnusable, Unavailable
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
 from fedbadges.tahrir.schema import create_tahrir
@@ -38,15 +38,15 @@ def prepare_databases(settings: Settings, history: History) -> None:
 
 def mistake_of(error: Exception, settings: Settings) -> str | None:
     """Tell what is wrong, in one line, where waiting does not mend it; None where it may."""
-    if isinstance(error, Broken):
+    if isinstance(error, DatabaseUnusable):
         return f"{error}{_hint(error, settings)}"
     if isinstance(error, Unavailable):
         return str(error) if _HOPELESS.search(str(error)) else None
     return describe_error(error)
 
 
-def _hint(broken: Broken, settings: Settings) -> str:
-    origin = getattr(broken.__cause__, "orig", None)
+def _hint(unusable: DatabaseUnusable, settings: Settings) -> str:
+    origin = getattr(unusable.__cause__, "orig", None)
     missing = getattr(origin, "pgcode", None) == _UNDEFINED_TABLE
     missing = missing or str(origin).startswith("no such table")
     if not missing or settings.create_tables:

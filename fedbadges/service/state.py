@@ -113,7 +113,7 @@ class StateDirectory:
             return None
         path = self._directory / _FAILED / f"{_name_of(message)}.json"
         if not path.exists() and _is_full(path.parent):
-            if self._failures.first(path.parent):
+            if self._failures.allows(path.parent):
                 log.error(
                     "%s is full: what fails from now on is left to the next start. It is no use to "
                     "go on like this",
@@ -167,7 +167,7 @@ class StateDirectory:
                 Path(name).unlink(missing_ok=True)
                 raise
         except (OSError, ValueError, RecursionError) as error:
-            if self._failures.first((path.parent, type(error))):
+            if self._failures.allows((path.parent, type(error))):
                 log.error("%s cannot be written: %s", path, describe_error(error))
             return False
         return True
