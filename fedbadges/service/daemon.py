@@ -13,7 +13,6 @@ from typing import Any
 
 from fedbadges.accounts.service import make_accounts
 from fedbadges.accounts.usernames import Usernames
-from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import history_behind
@@ -30,10 +29,11 @@ from fedbadges.service.database_health import database_health
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.failures import Failures, trace
 from fedbadges.service.in_flight import InFlight
+from fedbadges.service.publisher import Publisher
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.recorder import Recorder
 from fedbadges.service.rulebook import RuleBook, Watcher
-from fedbadges.service.startup import mistake_of, prepare_databases
+from fedbadges.service.startup import mistake_of, prepare_databases, start_mistakes
 from fedbadges.service.state import StateDirectory
 from fedbadges.service.status import Reporter
 from fedbadges.signatures.retrying_verifier import RetryingVerifier
@@ -54,7 +54,7 @@ class Daemon:
     """Takes messages and awards badges.
 
     ``backlog`` tells how many messages wait before it, ``workers`` how many threads hand it
-    messages; ``run`` is given to the Publisher; ``gate`` checks the signatures of what is read back
+    messages; ``gate`` checks the signatures of what is read back
     from datanommer, unless that is trusted. Making one asks nobody anything; after ``prepare``,
     or a try, comes ``start``.
 
@@ -65,11 +65,11 @@ class Daemon:
     def __init__(
         self,
         settings: Settings,
+        publisher: Publisher,
+        gate: RetryingVerifier | None = None,
         *,
         backlog: Callable[[], int] = lambda: 0,
         workers: int = 1,
-        run: Callable[[Callable[[], None]], object] = lambda function: function(),
-        gate: RetryingVerifier | None = None,
     ) -> None:
         self._gate = None if settings.trust_history else gate
         self.prepared: Future[None] = Future()
@@ -87,7 +87,7 @@ class Daemon:
         self._tahrir = Tahrir(settings)
         self._usernames = Usernames(settings.fedmsg)
         self._recorder = Recorder(self._history, self._usernames, self._patience)
-        self._publisher = Publisher(settings.fedmsg, run)
+        self._publisher = publisher
         self._ranks = Ranks(
             self._tahrir.adjust_ranks, self._publisher.publish, settings.rank_interval
         )
@@ -118,6 +118,9 @@ class Daemon:
 
         Raises Unavailable where that may be so later, else CannotStart.
         """
+        mistakes = start_mistakes(self._settings.fedmsg)
+        if mistakes:
+            raise CannotStart("; ".join(mistakes))
         try:
             self._state.prepare()
             prepare_databases(self._settings, self._history)
@@ -226,7 +229,7 @@ class Daemon:
     def _retry(self, message: Message) -> None:
         if self._settings.record_messages:
             self._recorder.record(message)
-        named = self._engine.name(message)
+        named = self._engine.match(message)
         if named is not None:
             self._desk.finish(named)
 
@@ -318,7 +321,7 @@ class Daemon:
             raise
         if self._settings.record_messages:
             self._record(message, wait)
-        return self._patience.call(lambda: self._engine.name(message))
+        return self._patience.call(lambda: self._engine.match(message))
 
     def _record(self, message: Message, wait: bool) -> None:
         try:
@@ -353,7 +356,7 @@ class Daemon:
                 continue
             self._ledger.begin(message)
             try:
-                named = self._patience.call(partial(self._engine.name, message))
+                named = self._patience.call(partial(self._engine.match, message))
             except Exception as error:  # the next message may be luckier
                 self._failures.note(message, error)
                 continue
