@@ -15,6 +15,7 @@ import itertools
 import logging
 import reprlib
 from collections.abc import MutableMapping
+from pathlib import PurePath
 from typing import Any
 
 from fedbadges.util.text import describe_error, printable
@@ -70,8 +71,8 @@ def format_value(value: object) -> str:
 
 
 def _text_of(value: object) -> str:
-    if isinstance(value, str):
-        return value
+    if isinstance(value, (str, PurePath)):
+        return str(value)
     if isinstance(value, BaseException):
         return describe_error(value)
     if isinstance(value, float):
