@@ -13,7 +13,6 @@ from typing import Any
 
 from fedbadges.accounts.service import make_accounts
 from fedbadges.accounts.usernames import Usernames
-from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import history_behind
@@ -32,10 +31,11 @@ from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.failures import Failures, trace
 from fedbadges.service.in_flight import InFlight
+from fedbadges.service.publisher import Publisher
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.recorder import Recorder
 from fedbadges.service.rulebook import RuleBook, Watcher
-from fedbadges.service.startup import mistake_of, prepare_databases
+from fedbadges.service.startup import mistake_of, prepare_databases, start_mistakes
 from fedbadges.service.status import Reporter
 from fedbadges.signatures.retrying_verifier import RetryingVerifier
 from fedbadges.tahrir.awards import AwardResult, Tahrir
@@ -55,7 +55,7 @@ class Daemon:
     """Takes messages and awards badges.
 
     ``backlog`` tells how many messages wait before it, ``workers`` how many threads hand it
-    messages; ``run`` is given to the Publisher; ``gate`` checks the signatures of what is read back
+    messages; ``gate`` checks the signatures of what is read back
     from datanommer, unless that is trusted. Making one asks nobody anything; after ``prepare``,
     or a try, comes ``start``.
 
@@ -66,11 +66,11 @@ class Daemon:
     def __init__(
         self,
         settings: Settings,
+        publisher: Publisher,
+        gate: RetryingVerifier | None = None,
         *,
         backlog: Callable[[], int] = lambda: 0,
         workers: int = 1,
-        run: Callable[[Callable[[], None]], object] = lambda function: function(),
-        gate: RetryingVerifier | None = None,
     ) -> None:
         self._gate = None if settings.trust_history else gate
         self.prepared: Future[None] = Future()
@@ -89,7 +89,7 @@ class Daemon:
         self._tahrir = Tahrir(settings)
         self._usernames = Usernames(settings.fedmsg)
         self._recorder = Recorder(self._history, self._usernames, self._patience)
-        self._publisher = Publisher(settings.fedmsg, run)
+        self._publisher = publisher
         self._ranks = Ranks(
             self._tahrir.adjust_ranks, self._publisher.publish, settings.rank_interval
         )
@@ -120,6 +120,9 @@ class Daemon:
 
         Raises Unavailable where that may be so later, else CannotStart.
         """
+        mistakes = start_mistakes(self._settings.fedmsg)
+        if mistakes:
+            raise CannotStart("; ".join(mistakes))
         try:
             self._checkpoint.prepare()
             self._dead_letters.prepare()

@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.errors import Problem, Stopped
 from fedbadges.retry import OutageRetry
@@ -18,6 +17,7 @@ from fedbadges.service.database_health import DatabaseHealth
 from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.in_flight import InFlight
+from fedbadges.service.publisher import Publisher
 from fedbadges.service.rulebook import RuleBook
 from fedbadges.util.text import printable
 

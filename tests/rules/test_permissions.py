@@ -14,11 +14,11 @@ from support.builders import make_config, make_settings
 from support.databases import Databases
 from support.rules import counting_rule, write_rules
 
-from fedbadges.config.settings import read_settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.errors import SettingsError
 from fedbadges.rules.permissions import PermissionChecker, mistakes
 from fedbadges.service.rulebook import RuleBook
+from fedbadges.service.startup import read_start_settings
 from fedbadges.tahrir.awards import Unawardable
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -348,7 +348,7 @@ def test_a_rule_directory_that_others_can_write_is_a_mistake_in_the_configuratio
         path.chmod(0o757)
 
     with pytest.raises(SettingsError) as caught:
-        read_settings(hub_config(rules, insecure=False), in_hub=True)
+        read_start_settings(hub_config(rules, insecure=False))
 
     assert [line.partition(": ")[2] for line in caught.value.lines] == [
         f"'badges.yaml.directory' cannot be trusted: {others_can_write(path)}"
@@ -359,6 +359,6 @@ def test_a_rule_directory_that_others_can_write_is_a_mistake_in_the_configuratio
 def test_with_insecure_rules_it_is_none(rules: Path) -> None:
     rules.chmod(0o757)
 
-    settings, _ = read_settings(hub_config(rules, insecure=True), in_hub=True)
+    settings, _ = read_start_settings(hub_config(rules, insecure=True))
 
     assert settings.insecure_rules
