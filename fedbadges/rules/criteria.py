@@ -71,10 +71,10 @@ class Criterion(Protocol):
 
 
 @runtime_checkable
-class Foreseeing(Protocol):
+class PlanningCriterion(Protocol):
     """A criterion that answers several questions with less work than one after the other."""
 
-    def foresee(self, subject: Question) -> None:
+    def plan(self, subject: Question) -> None:
         """Take note, in ``shared``, of what it may be asked; raises as ``holds`` does."""
 
 

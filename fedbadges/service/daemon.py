@@ -232,7 +232,7 @@ class Daemon:
     def _retry(self, message: Message) -> None:
         if self._settings.record_messages:
             self._recorder.record(message)
-        named = self._engine.name(message)
+        named = self._engine.match(message)
         if named is not None:
             self._desk.finish(named)
 
@@ -324,7 +324,7 @@ class Daemon:
             raise
         if self._settings.record_messages:
             self._record(message, wait)
-        return self._patience.call(lambda: self._engine.name(message))
+        return self._patience.call(lambda: self._engine.match(message))
 
     def _record(self, message: Message, wait: bool) -> None:
         try:
@@ -359,7 +359,7 @@ class Daemon:
                 continue
             self._ledger.begin(message)
             try:
-                named = self._patience.call(partial(self._engine.name, message))
+                named = self._patience.call(partial(self._engine.match, message))
             except Exception as error:  # the next message may be luckier
                 self._failures.note(message, error)
                 continue

@@ -197,6 +197,6 @@ def test_no_rule_file_stops_the_loader_and_those_that_load_stand_any_message(
     for body in [*real, *(hostile.changed(chance.choice(real), chance) for _ in range(len(real)))]:
         message = parse_message(body)
         if message is not None:
-            engine.name(message)
+            engine.match(message)
 
     log.check()
