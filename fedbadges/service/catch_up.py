@@ -169,7 +169,7 @@ class CatchUp:
                 return
             except Exception as error:  # whatever it is, next time it may be over
                 self._trouble = describe_error(error)
-                if self._failures.first(error_kind(error)):
+                if self._failures.allows(error_kind(error)):
                     log.error("Cannot catch up, and will try again: %s", describe_error(error))
             self._wait()
 

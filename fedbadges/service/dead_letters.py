@@ -46,7 +46,7 @@ class DeadLetters:
             return None
         path = self._directory / f"{_file_stem(message)}.json"
         if not path.exists() and _is_full(self._directory):
-            if self._failures.first("full"):
+            if self._failures.allows("full"):
                 log.error("No room for more dead letters", path=self._directory)
             return None
         content = {

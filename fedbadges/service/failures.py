@@ -43,7 +43,7 @@ class Failures:
             self._in_flight.leave_for_restart(message)
         else:
             self._in_flight.done(message)
-        if path is not None or self._said.first(error_kind(error)):
+        if path is not None or self._said.allows(error_kind(error)):
             trace(error)
             log.error(
                 "Could not handle %r: %s. %s",

@@ -41,7 +41,7 @@ def write_json(path: Path, content: Any) -> bool:
             Path(name).unlink(missing_ok=True)
             raise
     except (OSError, ValueError, RecursionError) as error:
-        if _failures.first((path.parent, type(error))):
+        if _failures.allows((path.parent, type(error))):
             log.error("Cannot write to the state directory", path=path, error=error)
         return False
     return True
