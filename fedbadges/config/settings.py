@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import URL
 
 from fedbadges.config import values
-from fedbadges.config.locations import config_files, locate_key
+from fedbadges.config.line_numbers import config_files, locate_key
 from fedbadges.errors import SettingsError
 
 #: Switches the consumer on in a hub.
