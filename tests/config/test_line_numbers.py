@@ -117,7 +117,9 @@ def test_a_missing_key_is_located_in_the_directory_of_the_last_file(folder: Path
 
 
 @pytest.mark.parametrize("content", [b"config = {", b"\xff\xfe", b"x = '\x00'"])
-def test_configuration_files_that_cannot_be_parsed_are_skipped(folder: Path, content: bytes) -> None:
+def test_configuration_files_that_cannot_be_parsed_are_skipped(
+    folder: Path, content: bytes
+) -> None:
     (folder / "b.py").write_bytes(content)
     good = write(folder / "a.py", LITERAL)
 

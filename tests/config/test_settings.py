@@ -302,7 +302,9 @@ def test_keys_of_other_programs_are_ignored(config: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_a_postgresql_url_without_a_driver_uses_psycopg2(config: dict[str, Any], scheme: str) -> None:
+def test_a_postgresql_url_without_a_driver_uses_psycopg2(
+    config: dict[str, Any], scheme: str
+) -> None:
     config["badges_global"]["database_uri"] = f"{scheme}://user:pass@host:5433/name"
 
     url = settings_of(config).tahrir_url
@@ -364,7 +366,9 @@ HUB = {"zmq_enabled": True, "endpoints": {}, "validate_signatures": False}
 
 
 @pytest.mark.parametrize("key", HUB)
-def test_a_key_that_a_hub_requires_is_reported_if_missing(config: dict[str, Any], tmp_path: Path, key: str) -> None:
+def test_a_key_that_a_hub_requires_is_reported_if_missing(
+    config: dict[str, Any], tmp_path: Path, key: str
+) -> None:
     rest = {name: value for name, value in HUB.items() if name != key}
     folder = tmp_path / "fedmsg.d"
     folder.mkdir()
@@ -378,7 +382,9 @@ def test_a_key_that_a_hub_requires_is_reported_if_missing(config: dict[str, Any]
 
 
 @pytest.mark.parametrize(("key", "value"), [("zmq_enabled", False), ("endpoints", ["tcp://a"])])
-def test_a_hub_without_a_usable_bus_is_reported(config: dict[str, Any], key: str, value: Any) -> None:
+def test_a_hub_without_a_usable_bus_is_reported(
+    config: dict[str, Any], key: str, value: Any
+) -> None:
     with pytest.raises(SettingsError, match=f"malformed key '{key}'"):
         read_settings(config | HUB | {key: value}, in_hub=True)
 
