@@ -1,38 +1,41 @@
-"""Messages into datanommer, where the daemon itself is to store them."""
+"""Storing messages in datanommer, where that is the daemon's job."""
 
 from __future__ import annotations
-
-import logging
 
 from fedbadges.accounts.usernames import Usernames
 from fedbadges.errors import Stopped
 from fedbadges.history.history import History
 from fedbadges.messages import Message
 from fedbadges.retry import OutageRetry
-from fedbadges.util.text import describe_error, error_kind
+from fedbadges.util.logs import get_logger
+from fedbadges.util.text import error_kind
 from fedbadges.util.throttle import Throttle
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Recorder:
-    """Stores messages with the names that they concern, and waits while the database is away."""
+    """Stores messages with the names that they concern, and waits during an outage."""
 
-    def __init__(self, history: History, usernames: Usernames, patience: OutageRetry) -> None:
+    def __init__(self, history: History, usernames: Usernames, outages: OutageRetry) -> None:
         self._history = history
         self._usernames = usernames
-        self._patience = patience
-        self._failures = Throttle()
+        self._outages = outages
+        self._throttle = Throttle()
 
     def record(self, message: Message) -> None:
-        """Store a message; raises Stopped. One that datanommer cannot hold is logged."""
+        """Store a message; log it if datanommer cannot hold it, as rules may still be about it.
+
+        Raises:
+            Stopped: The daemon stopped during an outage.
+        """
         try:
-            self._patience.call(lambda: self._store(message))
+            self._outages.call(lambda: self._store(message))
         except Stopped:
             raise
-        except Exception as error:  # datanommer cannot hold it; rules may still be about it
-            if self._failures.allows(error_kind(error)):
-                log.error("Could not store %r: %s", message.msg_id, describe_error(error))
+        except Exception as error:
+            if self._throttle.allows(error_kind(error)):
+                log.error("Could not store a message", msg_id=message.msg_id, error=error)
 
     def _store(self, message: Message) -> None:
         users, packages = self._usernames.users(message), self._usernames.packages(message)

@@ -381,7 +381,9 @@ def test_a_daemon_waits_while_it_is_away_and_forgets_nothing(
     with running(tmp_path, RULES, **daemon_keys(fasjson)) as daemon:
         handling = threading.Thread(target=daemon.handle, args=(received("alice"),))
         handling.start()
-        eventually(lambda: "Waiting, and trying again: FASJSON" in caplog.text, "a warning")
+        eventually(
+            lambda: 'Waiting for an outage to end error="FASJSON' in caplog.text, "a warning"
+        )
         assert daemon.badges("alice") == set()
 
         fasjson.server.restart()

@@ -1,6 +1,5 @@
 """The daemon without its hub, and what the consumer does before it takes part."""
 
-import contextlib
 import logging
 import math
 import threading
@@ -22,7 +21,7 @@ from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.config.settings import ENABLED, read_settings
 from fedbadges.consumers import FedoraBadgesConsumer
 from fedbadges.databases.connections import engine
-from fedbadges.errors import NotHandled, Unavailable
+from fedbadges.errors import NotHandled
 from fedbadges.history.schema import create_history
 from fedbadges.service.daemon import Daemon
 from fedbadges.tahrir.schema import create_tahrir
@@ -78,8 +77,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
         config |= {f"badges.{name}": value for name, value in keys.items()}
         settings, _ = read_settings(config)
         daemon = Daemon(settings, Publisher(config))
-        with contextlib.suppress(Unavailable):
-            daemon.prepare()
         daemon.start()
         started.append(daemon)
         return daemon
@@ -134,7 +131,7 @@ def test_where_the_hub_wants_it_a_message_is_decided_before_the_next_is_taken(
 ) -> None:
     daemon = start(database, consume_delay=3600)
     message = fedmsg_body("git.receive", {"user": "alice"})
-    thread = threading.Thread(target=lambda: daemon.handle(message, wait=True))
+    thread = threading.Thread(target=lambda: daemon.handle_acknowledged(message))
     thread.start()
     thread.join(0.1)
     assert thread.is_alive()
@@ -208,7 +205,7 @@ def test_no_message_makes_it_raise_or_stop(
     daemon.handle(fedmsg_body("logger.first", {}, "zoe"))
 
     assert list(badges(database, "zoe")) == ["first"]
-    assert not any("Waiting, and trying again" in line for line in said(log, "WARNING"))
+    assert not any("Waiting for an outage to end" in line for line in said(log, "WARNING"))
     assert all("\n" not in line for line in said(log, "DEBUG", "INFO", "WARNING", "ERROR"))
 
 
@@ -246,7 +243,7 @@ def test_an_outage_costs_no_award(
     assert list(badges(served, "alice")) == ["first"]
     assert len(warnings()) == 1
     # Catching up may wait for the same, and find out a little later.
-    eventually(lambda: "Everything answers again; going on" in said(log, "INFO"), "the end of it")
+    eventually(lambda: "The outage has ended" in said(log, "INFO"), "the end of it")
 
 
 def test_a_stop_in_an_outage_is_said_without_a_traceback(
@@ -257,7 +254,7 @@ def test_a_stop_in_an_outage_is_said_without_a_traceback(
     body = fedmsg_body("logger.first", {}, "alice") | {"msg_id": "2026-1"}
     worker = threading.Thread(target=daemon.handle, args=[body])
     worker.start()
-    eventually(lambda: [w for w in said(log, "WARNING") if "trying again" in w], "a warning")
+    eventually(lambda: [w for w in said(log, "WARNING") if "an outage" in w], "a warning")
 
     daemon.stop()
     worker.join()
@@ -275,14 +272,14 @@ def test_a_message_that_is_to_be_handed_over_again_is_not_taken_for_handled(
 
     def work() -> None:
         try:
-            daemon.handle(fedmsg_body("logger.first", {}, "alice"), wait=True)
+            daemon.handle_acknowledged(fedmsg_body("logger.first", {}, "alice"))
         except NotHandled as error:
             raised.append(error)
 
     worker = threading.Thread(target=work)
     worker.start()
-    eventually(lambda: [w for w in said(log, "WARNING") if "trying again" in w], "a warning")
-    daemon.hurry()
+    eventually(lambda: [w for w in said(log, "WARNING") if "an outage" in w], "a warning")
+    daemon.drain()
     worker.join(20)
 
     assert [str(error) for error in raised] == ["stopping"]
@@ -297,7 +294,7 @@ def test_what_waiting_does_not_mend_is_one_line(
     for number in (1, 2):
         daemon.handle(fedmsg_body("logger.first", {}, "alice") | {"msg_id": f"2026-{number}"})
     with pytest.raises(NotHandled, match=r"a view|division") as caught:
-        daemon.handle(fedmsg_body("logger.first", {}, "alice"), wait=True)
+        daemon.handle_acknowledged(fedmsg_body("logger.first", {}, "alice"))
 
     assert caught.value.__cause__ is None
     (line,) = said(log, "ERROR")
@@ -314,14 +311,14 @@ def test_what_cannot_be_decided_after_waiting_is_not_handled_either(
 
     def work() -> None:
         try:
-            daemon.handle(message, wait=True)
+            daemon.handle_acknowledged(message)
         except NotHandled as error:
             raised.append(error)
 
     daemon._engine.decide = lambda case: 1 // 0
     worker = threading.Thread(target=work)
     worker.start()
-    eventually(lambda: len(daemon._waiting), "somebody waits")
+    eventually(lambda: len(daemon._parts.delay_queue), "somebody waits")
     store_message(database, message)
     worker.join(20)
 
@@ -357,16 +354,16 @@ def test_what_comes_while_a_database_is_away_at_the_start_is_handled_when_it_ans
         target=lambda: daemon.handle(fedmsg_body("logger.first", {}, "alice"))
     )
     worker.start()
-    eventually(lambda: [w for w in said(log, "WARNING") if "trying again" in w], "a warning")
+    eventually(lambda: [w for w in said(log, "WARNING") if "an outage" in w], "a warning")
     with pytest.raises(NotHandled, match="not started yet"):
-        daemon.handle(fedmsg_body("logger.first", {}, "bob"), wait=True)
+        daemon.handle_acknowledged(fedmsg_body("logger.first", {}, "bob"))
     assert worker.is_alive()
 
     outage.end()
     worker.join(20)
 
     assert list(badges(served, "alice")) == ["first"]
-    assert len([w for w in said(log, "WARNING") if "trying again" in w]) == 1
+    assert len([w for w in said(log, "WARNING") if "an outage" in w]) == 1
     assert said(log, "CRITICAL", "ERROR") == []
 
 
@@ -511,7 +508,7 @@ def test_in_blocking_mode_the_hub_is_told_what_was_handled(
         Outage(served.tahrir_url).begin()
         reactor_thread = threading.Thread(target=take)
         reactor_thread.start()
-        eventually(lambda: [w for w in said(log, "WARNING") if "trying again" in w], "a warning")
+        eventually(lambda: [w for w in said(log, "WARNING") if "an outage" in w], "a warning")
         consumer.stop()
         reactor_thread.join(20)
     finally:

@@ -39,7 +39,7 @@ def test_the_report_of_these_tests_is_like_a_daemon_s(tmp_path: Path) -> None:
     databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
     daemon = make_daemon(make_settings(databases, tmp_path))
     real, ours = daemon.report(), copy.deepcopy(REPORT)
-    daemon.hurry()
+    daemon.drain()
 
     # The consumer adds it.
     del ours["signatures"]

@@ -70,7 +70,7 @@ def test_whom_it_concerns_is_what_datanommer_says(
     text = FIRST.replace('recipient: "%(msg.user)s"', "")
     daemon = start()
     write_rules(tmp_path / "rules", {"first": text})
-    daemon._reload()
+    daemon.reload_rules()
 
     store_message(database, sent("alice"))
 
@@ -129,7 +129,7 @@ def test_a_start_that_cannot_be_owes_nothing(
 
 
 def test_to_hand_messages_in_again_owes_nothing(start: Start, tmp_path: Path) -> None:
-    assert start(retry=True).retry_failed() == []
+    assert start(retry=True).retry_dead_letters() == []
 
     assert checkpoint(tmp_path) is None
 
@@ -154,7 +154,7 @@ def test_what_comes_while_the_first_start_waits_is_left_to_the_next(
     with monkeypatch.context() as away:
         away.setattr("fedbadges.service.daemon.prepare_databases", unavailable)
         daemon = start(keep_counts_distance=0)
-        daemon.hurry()
+        daemon.drain()
         message = sent("alice")
         store_message(database, message)
         daemon.handle(message)
@@ -304,14 +304,14 @@ def test_what_waits_for_datanommer_is_in_memory_too(start: Start, database: Data
 
     for message in messages[:9]:
         daemon.handle(message)
-    assert not daemon.overflows(0)
-    assert daemon.overflows(1)
+    assert not daemon.must_shed(0)
+    assert daemon.must_shed(1)
     daemon.handle(messages[9])
-    assert daemon.overflows(0)
+    assert daemon.must_shed(0)
 
     for message in messages:
         store_message(database, message)
-    eventually(lambda: not daemon.overflows(0), "all to be decided")
+    eventually(lambda: not daemon.must_shed(0), "all to be decided")
 
 
 def test_what_does_not_fit_into_memory_is_caught_up(
@@ -319,8 +319,8 @@ def test_what_does_not_fit_into_memory_is_caught_up(
 ) -> None:
     daemon = start(backlog_limit=10)
 
-    assert not daemon.overflows(9)
-    assert all(daemon.overflows(10) for _ in range(3))
+    assert not daemon.must_shed(9)
+    assert all(daemon.must_shed(10) for _ in range(3))
     store_message(database, sent("alice"))
 
     eventually(lambda: held(database, "alice") == [True], "the badge")
@@ -334,13 +334,13 @@ def test_what_is_too_large_to_wait_is_caught_up_too(start: Start, database: Data
     daemon = start(consume_delay=3600)
     message = sent("alice")
 
-    assert not daemon.overflows(1, 31_999_999)
-    assert daemon.overflows(1, 32_000_000)
+    assert not daemon.must_shed(1, 31_999_999)
+    assert daemon.must_shed(1, 32_000_000)
     daemon.handle(message, size=30_000_000)
-    assert daemon.overflows(1, 2_000_000)
+    assert daemon.must_shed(1, 2_000_000)
 
     store_message(database, message)
-    eventually(lambda: not daemon.overflows(1, 2_000_000), "it to be done")
+    eventually(lambda: not daemon.must_shed(1, 2_000_000), "it to be done")
 
 
 def test_large_messages_are_caught_up_a_few_at_once(
@@ -372,15 +372,15 @@ def test_that_others_are_put_off_is_said_once_until_nothing_waits(
 ) -> None:
     daemon = start(backlog_limit=10)
     for name in ("alice", "bob"):
-        assert daemon.overflows(10)
+        assert daemon.must_shed(10)
         store_message(database, sent(name))
         eventually(lambda name=name: held(database, name) == [True], "the badge")
     assert log.text.count("wait; those that come now") == 1
     # Nothing waits any more.
     assert not daemon.report()["overflown"]
 
-    daemon.pause()
-    assert daemon.overflows(10)
+    daemon.flush()
+    assert daemon.must_shed(10)
     assert log.text.count("wait; those that come now") == 2
 
 
@@ -389,7 +389,7 @@ def test_what_still_comes_at_the_stop_is_left_to_the_next_start(
     start: Start, database: Databases, record: bool
 ) -> None:
     daemon = start(record_messages=record)
-    daemon.hurry()
+    daemon.drain()
     message = sent("alice")
     if not record:
         store_message(database, message)
@@ -405,7 +405,7 @@ def test_what_still_comes_at_the_stop_is_owed_however_old_it_is(
     start: Start, database: Databases, tmp_path: Path
 ) -> None:
     daemon = after_first_look(start(record_messages=True))
-    daemon.hurry()
+    daemon.drain()
 
     daemon.handle(sent("alice", HOUR))
     start(record_messages=True)
@@ -422,7 +422,7 @@ def test_what_is_in_hand_while_the_first_start_waits_is_stored_before_the_stop(
         worker = threading.Thread(target=daemon.handle, args=(sent("alice"),))
         worker.start()
         time.sleep(0.1)
-        daemon.hurry()
+        daemon.drain()
         worker.join()
         daemon.stop()
 
@@ -443,7 +443,7 @@ def test_a_stop_takes_its_time_while_messages_are_stored(
 
     monkeypatch.setattr(History, "record", slowly)
     daemon = start(record_messages=True)
-    daemon.hurry()
+    daemon.drain()
 
     def drain() -> None:
         for number in range(12):
@@ -453,7 +453,7 @@ def test_a_stop_takes_its_time_while_messages_are_stored(
     worker = threading.Thread(target=drain)
     worker.start()
 
-    assert daemon.leave(0.1)
+    assert daemon.wait_until_stopped(0.1)
     worker.join()
 
 
@@ -463,7 +463,7 @@ def test_what_can_neither_be_stored_nor_set_aside_is_said_to_be_lost(
     daemon = start(record_messages=True)
     monkeypatch.setattr("fedbadges.service.dead_letters.MAX_COUNT", 0)
     monkeypatch.setattr(History, "record", unavailable)
-    daemon.hurry()
+    daemon.drain()
 
     for name in ("alice", "bob"):
         daemon.handle(sent(name))
@@ -482,15 +482,15 @@ def test_what_nobody_stores_before_the_stop_is_set_aside(
         away.setattr("fedbadges.history.history.History.record", unavailable)
         worker = threading.Thread(target=daemon.handle, args=(sent("alice"),))
         worker.start()
-        eventually(lambda: "Waiting, and trying again" in log.text, "a warning")
-        daemon.hurry()
+        eventually(lambda: "Waiting for an outage to end" in log.text, "a warning")
+        daemon.drain()
         worker.join()
         daemon.handle(sent("bob"))
         daemon.stop()
 
-    assert log.text.count("Waiting, and trying again") == 1
+    assert log.text.count("Waiting for an outage to end") == 1
     assert log.text.count("could not be stored before the daemon stopped'). It is set aside") == 2
-    assert start(retry=True, record_messages=True).retry_failed() == []
+    assert start(retry=True, record_messages=True).retry_dead_letters() == []
     assert held(database, "alice", "bob") == [True, True]
 
 
@@ -500,7 +500,7 @@ def test_the_last_checkpoint_is_written_also_where_it_has_long_ended(
     daemon = start()
     time.sleep(0.7)
     ended = time.time()
-    daemon.hurry()
+    daemon.drain()
     time.sleep(0.3)
 
     daemon.stop()
@@ -510,16 +510,16 @@ def test_the_last_checkpoint_is_written_also_where_it_has_long_ended(
 
 def test_a_broker_keeps_what_still_comes_at_the_stop(start: Start) -> None:
     daemon = start()
-    daemon.hurry()
+    daemon.drain()
 
     with pytest.raises(NotHandled, match="stopping"):
-        daemon.handle(sent("alice"), wait=True)
+        daemon.handle_acknowledged(sent("alice"))
 
 
 def test_where_nobody_else_stores_messages_all_of_them_wait_in_memory(start: Start) -> None:
     daemon = start(backlog_limit=10, record_messages=True)
 
-    assert not daemon.overflows(1_000_000)
+    assert not daemon.must_shed(1_000_000)
 
 
 def test_a_table_that_is_gone_for_a_while_is_waited_for(
@@ -528,7 +528,7 @@ def test_a_table_that_is_gone_for_a_while_is_waited_for(
     after_first_look(start())
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE messages RENAME TO elsewhere"))
-    eventually(lambda: "Waiting, and trying again: datanommer" in log.text, "a warning")
+    eventually(lambda: 'Waiting for an outage to end error="datanommer' in log.text, "a warning")
     time.sleep(0.3)
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO messages"))
@@ -536,8 +536,8 @@ def test_a_table_that_is_gone_for_a_while_is_waited_for(
     store_message(database, sent("alice"))
 
     eventually(lambda: held(database, "alice") == [True], "the badge")
-    assert log.text.count("Waiting, and trying again") == 1
-    eventually(lambda: "Everything answers again" in log.text, "its end")
+    assert log.text.count("Waiting for an outage to end") == 1
+    eventually(lambda: "The outage has ended" in log.text, "its end")
 
 
 def test_what_goes_wrong_while_it_looks_is_said_once_and_tried_again(
@@ -566,7 +566,7 @@ def test_what_was_decided_before_it_was_stored_is_handled_again(
     daemon = start(consume_delay=0)
     late = sent("alice")
     daemon.handle(late)
-    eventually(lambda: not len(daemon._waiting), "a decision without the message")
+    eventually(lambda: not len(daemon._parts.delay_queue), "a decision without the message")
     time.sleep(0.2)
     assert held(database, "alice") == [False]
 
@@ -618,9 +618,9 @@ def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
     assert line.startswith(f"Could not handle '{bad['msg_id']}': ")
     assert line.endswith(f"It is set aside in {path}")
 
-    assert [again for again, _ in start(retry=True).retry_failed()] == [path]
+    assert [again for again, _ in start(retry=True).retry_dead_letters()] == [path]
     unspoil(database.tahrir_url, "assertions")
-    assert start(retry=True).retry_failed() == []
+    assert start(retry=True).retry_dead_letters() == []
     assert held(database, "alice") == [True]
     assert not path.exists()
 
@@ -636,11 +636,11 @@ def test_a_message_that_fails_again_is_kept_also_where_datanommer_does_not_have_
         eventually(lambda: set_aside(tmp_path), "it to be set aside")
         (path,) = set_aside(tmp_path)
 
-        assert start(retry=True).retry_failed() == [(path, "ValueError('no')")]
+        assert start(retry=True).retry_dead_letters() == [(path, "ValueError('no')")]
         assert path.exists()
 
     store_message(database, message)
-    assert start(retry=True).retry_failed() == []
+    assert start(retry=True).retry_dead_letters() == []
     assert held(database, "alice") == [True]
     assert not path.exists()
 
@@ -657,7 +657,7 @@ def test_whom_datanommer_had_for_a_message_that_failed_is_kept_with_it(
     daemon.stop()
     unspoil(database.tahrir_url, "assertions")
 
-    assert start(retry=True).retry_failed() == []
+    assert start(retry=True).retry_dead_letters() == []
 
     assert held(database, "alice") == [True]
 
@@ -667,7 +667,7 @@ def test_what_is_no_message_stays_set_aside(start: Start, tmp_path: Path) -> Non
     path = tmp_path / "state" / "failed" / "odd.json"
     path.write_text(json.dumps({"message": {"msg": {}}}))
 
-    assert start(retry=True).retry_failed() == [(path, "it is no message with a topic")]
+    assert start(retry=True).retry_dead_letters() == [(path, "it is no message with a topic")]
     assert path.exists()
 
 
@@ -730,7 +730,7 @@ def test_the_checkpoint_does_not_pass_what_an_outage_keeps_from_being_done(
     store_message(database, message)
     worker = threading.Thread(target=daemon.handle, args=(message,))
     worker.start()
-    eventually(lambda: "Waiting, and trying again: tahrir" in log.text, "a warning")
+    eventually(lambda: 'Waiting for an outage to end error="tahrir' in log.text, "a warning")
     time.sleep(1.5)
 
     daemon.stop()
@@ -788,7 +788,7 @@ def test_where_the_daemon_cannot_start_nothing_is_handed_in_again(
     daemon = start(retry=True, state_directory=str(tmp_path / "file" / "state"))
 
     with pytest.raises(CannotStart, match="Not a directory"):
-        daemon.retry_failed()
+        daemon.retry_dead_letters()
     daemon.stop()
 
 

@@ -133,7 +133,7 @@ def test_what_the_daemon_stored_itself_was_checked_before(
     start: Start, database: Databases, required: dict[str, Any], ca: Authority
 ) -> None:
     daemon = start(config=required, record_messages=True)
-    daemon.hurry()
+    daemon.drain()
 
     daemon.handle(ca.issue("app01").signed(step("alice")))
     assert held(database, "alice") == [False]
@@ -147,7 +147,7 @@ def test_what_was_stored_while_signatures_were_not_wanted_was_not(
 ) -> None:
     caplog.set_level(logging.WARNING)
     daemon = start(record_messages=True)
-    daemon.hurry()
+    daemon.drain()
 
     daemon.handle(step("mallory"))
     start(config=required, record_messages=True)

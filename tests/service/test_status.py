@@ -53,7 +53,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         )
     )
     yield made
-    made.hurry()
+    made.drain()
 
 
 def test_before_the_start_little_is_known(daemon: Daemon) -> None:
@@ -66,11 +66,10 @@ def test_before_the_start_little_is_known(daemon: Daemon) -> None:
 
 
 def test_what_was_done_is_counted(daemon: Daemon) -> None:
-    daemon.prepare()
     daemon.start()
-    daemon.handle(fedmsg_body("logger.first", {}, "alice"), wait=True)
-    daemon.handle(fedmsg_body("logger.first", {}, "alice"), wait=True)
-    daemon.handle(fedmsg_body("logger.other", {}, "alice"), wait=True)
+    daemon.handle_acknowledged(fedmsg_body("logger.first", {}, "alice"))
+    daemon.handle_acknowledged(fedmsg_body("logger.first", {}, "alice"))
+    daemon.handle_acknowledged(fedmsg_body("logger.other", {}, "alice"))
 
     report = daemon.report()
 

@@ -170,7 +170,7 @@ def test_validate_tells_bad_from_good(site: Site) -> None:
 
 def at_a_time(site: Site, moment: datetime.datetime) -> None:
     """Makes the consumer judge by another time than now."""
-    gate = site.consumer._gate
+    gate = site.consumer._verifier
     assert gate is not None
     assert gate._checks._keeper is not None
     gate._checks._keeper._clock = lambda: moment
@@ -178,7 +178,7 @@ def at_a_time(site: Site, moment: datetime.datetime) -> None:
 
 def test_where_nothing_can_be_checked_a_stop_leaves_the_message_unhandled(site: Site) -> None:
     at_a_time(site, NOW + 6 * DAY)
-    site.consumer._hurry()
+    site.consumer._drain()
 
     assert hand_over(site, site.message("ann")) is False
 
@@ -199,7 +199,7 @@ def test_messages_wait_for_a_new_list_and_are_handled_then(
         target=lambda: site.consumer._do_work(site.consumer.incoming.get_nowait())
     )
     worker.start()
-    eventually(lambda: "Waiting, and trying again" in caplog.text, "a warning")
+    eventually(lambda: "Waiting for an outage to end" in caplog.text, "a warning")
     assert not site.has_badge("ann")
     eventually(lambda: site.has_badge("bob"), "the badge for the message before")
     told = site.consumer.__json__()["fedbadges"]["signatures"]
@@ -220,14 +220,14 @@ def test_a_check_that_hangs_does_not_keep_the_hub_from_ending(
 ) -> None:
     answer, ended = threading.Event(), threading.Event()
     monkeypatch.setattr(Verifier, "check", lambda *arguments: answer.wait(20))
-    monkeypatch.setattr("fedbadges.buses.fedmsg.consumer._MOST_SECONDS", 0.1)
+    monkeypatch.setattr("fedbadges.buses.fedmsg.consumer._STOP_TIMEOUT", 0.1)
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer.os._exit", lambda code: ended.set())
     site.consumer._consume(site.message("ann"))
     worker = threading.Thread(
         target=lambda: site.consumer._do_work(site.consumer.incoming.get_nowait())
     )
     worker.start()
-    eventually(lambda: site.consumer._check_hangs(0), "the check")
+    eventually(lambda: site.consumer._verification_hangs(0), "the check")
 
     end = threading.Thread(target=site.consumer._end)
     end.start()

@@ -1,6 +1,5 @@
 """Daemons that are started one after the other with the same state, and what datanommer has."""
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +12,6 @@ import sqlalchemy as sa
 
 from fedbadges.config.settings import read_settings
 from fedbadges.databases.connections import engine
-from fedbadges.errors import Unavailable
 from fedbadges.history.schema import create_history
 from fedbadges.service.daemon import Daemon
 from fedbadges.signatures.retrying_verifier import make_retrying_verifier
@@ -74,8 +72,6 @@ def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
         running.append(daemon)
         if retry:
             return daemon
-        with contextlib.suppress(Unavailable):
-            daemon.prepare()
         daemon.start()
         return daemon
 
