@@ -16,7 +16,7 @@ from fedbadges.accounts.usernames import Usernames
 from fedbadges.config.settings import Settings
 from fedbadges.engine.links import link_to
 from fedbadges.engine.statistics import RuleStatistics
-from fedbadges.errors import Missing, Unavailable
+from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
 from fedbadges.rules.accounts import EVERYBODY, Accounts
 from fedbadges.rules.criteria import Criteria, PlanningCriterion, Question
@@ -238,7 +238,7 @@ class BadgeEngine:
 
     def _pass_over(self, people: int, message: Message) -> None:
         # Several rules may name them.
-        if self._failures.first((message.msg_id, MOST_CANDIDATES)):
+        if self._failures.allows((message.msg_id, MOST_CANDIDATES)):
             log.warning(
                 "The message %r names %d people: all but the first %d are passed over",
                 message.msg_id,
@@ -311,7 +311,7 @@ class BadgeEngine:
             return find()
         except Unavailable:
             raise
-        except Missing as missing:
+        except MissingValue as missing:
             log.debug("%s: %s", rule.badge.id, missing)
             stumble: BaseException = missing
         except _RULES_OWN as error:  # also text that is nested too deeply to be written
@@ -322,7 +322,7 @@ class BadgeEngine:
         return otherwise
 
     def _warn(self, rule: Rule, message: Message, error: BaseException) -> None:
-        if self._failures.first((rule.badge.id, type(error))):
+        if self._failures.allows((rule.badge.id, type(error))):
             log.warning(
                 "%s: cannot judge the message %r, so it does not match: %s",
                 rule.place,
