@@ -100,7 +100,7 @@ class BadgesConsumer(FedmsgConsumer):
         """
         super().validate(message)
         if self._verifier is not None and not isinstance(message, _Verified):
-            self._verifier.check(message["body"], message.get("topic"))
+            self._verifier.verify(message["body"], message.get("topic"))
 
     def consume(self, message: dict[str, Any]) -> None:
         """Handle one message; called by the hub's worker threads.
@@ -192,7 +192,7 @@ class BadgesConsumer(FedmsgConsumer):
             os._exit(os.EX_OK)
 
     def _verification_hangs(self, seconds: float) -> bool:
-        return self._verifier is not None and self._verifier.stuck(seconds)
+        return self._verifier is not None and self._verifier.is_stuck(seconds)
 
     def _join(self, hub: Any) -> bool:
         try:
