@@ -68,7 +68,7 @@ def test_a_server_that_stops_and_starts_costs_nobody_a_badge(
         running.check()
         running.hub.check_log()
         # Once for each outage, not for each message.
-        assert 1 <= len(running.hub.logged("WARNING", "trying again")) <= 3 * OUTAGES
+        assert 1 <= len(running.hub.logged("WARNING", "Waiting for an outage")) <= 3 * OUTAGES
 
 
 @pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"][: size(1, 2)])
@@ -107,7 +107,7 @@ def test_a_server_that_is_silent_does_not_keep_the_daemon_from_stopping(
             running.stop()
         finally:
             server.thaw()
-        assert running.hub.logged("WARNING", "Stopping although")
+        assert running.hub.logged("WARNING", "Stopping without an answer")
 
         running.start()
         running.wait_until_paid()

@@ -47,7 +47,7 @@ def test_a_stop_while_thousands_wait_for_datanommer_takes_no_longer_and_loses_no
 
         # Within 10 seconds, with 0.
         running.stop()
-        assert not running.hub.logged("WARNING", "did not wait")
+        assert not running.hub.logged("WARNING", "Not waiting for datanommer")
         assert running.awards() == []
 
         running.history.late = 0.0

@@ -181,7 +181,7 @@ def test_a_password_is_not_logged_when_the_database_cannot_be_used(
     eventually(
         lambda: (
             not hub.running()
-            or hub.logged("WARNING", "trying again")
+            or hub.logged("WARNING", "Waiting for an outage")
             or hub.logged("ERROR")
             or hub.logged("CRITICAL")
         ),
@@ -236,7 +236,7 @@ def test_a_database_that_is_away_at_the_start_is_waited_for(
     try:
         with run_hubs(bus, hub, command=command):
             bus.publish("logger.first", username="ann")
-            hub.wait_for_log("WARNING", "tahrir", "trying again")
+            hub.wait_for_log("WARNING", "tahrir", "Waiting for an outage")
             outage.end()
             bus.wait_for_award("ann", "first-step")
     finally:
@@ -256,11 +256,13 @@ def test_an_outage_does_not_keep_it_from_stopping(
         start(bus, hub)
         Outage(databases.datanommer_url).begin()
         message = bus.publish("logger.first", username="ann")
-        hub.wait_for_log("WARNING", "datanommer", "trying again")
+        hub.wait_for_log("WARNING", "datanommer", "Waiting for an outage")
 
         assert hub.stop() == 0
 
-        assert hub.logged("WARNING", f"Stopping before '{message['msg_id']}' could be handled")
+        assert hub.logged(
+            "WARNING", f"Stopping before a message was handled msg_id={message['msg_id']}"
+        )
     finally:
         hub.kill()
         bus.close()
@@ -285,7 +287,7 @@ def test_the_command_ends_when_what_it_waited_for_cannot_be_used(
     create_history(engine(f"sqlite:///{tmp_path}/d"))
     try:
         start(bus, hub, command="fedmsg-badges")
-        hub.wait_for_log("WARNING", "tahrir", "trying again")
+        hub.wait_for_log("WARNING", "tahrir", "Waiting for an outage")
         outage.end()
 
         assert hub.exit_code() == 1

@@ -324,9 +324,7 @@ def test_what_does_not_fit_into_memory_is_caught_up(
     store_message(database, sent("alice"))
 
     eventually(lambda: held(database, "alice") == [True], "the badge")
-    warnings = [
-        record for record in log.records if "wait; those that come now" in record.getMessage()
-    ]
+    warnings = [record for record in log.records if "Shedding messages" in record.getMessage()]
     assert len(warnings) == 1
 
 
@@ -375,13 +373,13 @@ def test_that_others_are_put_off_is_said_once_until_nothing_waits(
         assert daemon.must_shed(10)
         store_message(database, sent(name))
         eventually(lambda name=name: held(database, name) == [True], "the badge")
-    assert log.text.count("wait; those that come now") == 1
+    assert log.text.count("Shedding messages") == 1
     # Nothing waits any more.
     assert not daemon.report()["overflown"]
 
     daemon.flush()
     assert daemon.must_shed(10)
-    assert log.text.count("wait; those that come now") == 2
+    assert log.text.count("Shedding messages") == 2
 
 
 @pytest.mark.parametrize("record", [True, False])
@@ -434,7 +432,7 @@ def test_what_is_in_hand_while_the_first_start_waits_is_stored_before_the_stop(
 def test_a_stop_takes_its_time_while_messages_are_stored(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedbadges.service.daemon._LONG", 0.3)
+    monkeypatch.setattr("fedbadges.service.daemon._HANGING", 0.3)
     record = History.record
 
     def slowly(*arguments: Any) -> None:
@@ -468,7 +466,7 @@ def test_what_can_neither_be_stored_nor_set_aside_is_said_to_be_lost(
     for name in ("alice", "bob"):
         daemon.handle(sent(name))
 
-    assert log.text.count("It is lost, since nobody else has it") == 1
+    assert log.text.count("lost=True") == 1
 
 
 def test_what_nobody_stores_before_the_stop_is_set_aside(
@@ -489,7 +487,7 @@ def test_what_nobody_stores_before_the_stop_is_set_aside(
         daemon.stop()
 
     assert log.text.count("Waiting for an outage to end") == 1
-    assert log.text.count("could not be stored before the daemon stopped'). It is set aside") == 2
+    assert log.text.count("could not be stored before the daemon stopped") == 2
     assert start(retry=True, record_messages=True).retry_dead_letters() == []
     assert held(database, "alice", "bob") == [True, True]
 
@@ -615,8 +613,8 @@ def test_a_message_that_fails_is_set_aside_and_can_be_handed_in_again(
 
     (path,) = (tmp_path / "state" / "failed").iterdir()
     (line,) = [record.getMessage() for record in log.records if record.levelname == "ERROR"]
-    assert line.startswith(f"Could not handle '{bad['msg_id']}': ")
-    assert line.endswith(f"It is set aside in {path}")
+    assert line.startswith(f"Message failed msg_id={bad['msg_id']} error=")
+    assert line.endswith(f"path={path}")
 
     assert [again for again, _ in start(retry=True).retry_dead_letters()] == [path]
     unspoil(database.tahrir_url, "assertions")
@@ -773,7 +771,7 @@ def test_where_the_daemon_cannot_start_messages_are_not_set_aside(
 
     monkeypatch.setattr("fedbadges.service.daemon.prepare_databases", prepare)
     daemon = start()
-    eventually(lambda: "Cannot start: ValueError('no')" in log.messages, "a line")
+    eventually(lambda: "Cannot start error=ValueError('no')" in log.messages, "a line")
 
     daemon.handle(sent("alice"))
 

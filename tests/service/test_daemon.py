@@ -320,7 +320,7 @@ def test_acknowledged_message_that_fails_after_its_delay_is_not_handled(
 
     assert "ZeroDivisionError" in str(raised[0])
     (line,) = said(log, "ERROR")
-    assert line.startswith(f"Message failed msg_id={message['msg_id']} error=ZeroDivisionError")
+    assert line.startswith(f'Message failed msg_id={message["msg_id"]} error="ZeroDivisionError')
 
 
 def test_message_that_cannot_be_stored_is_logged_once(
