@@ -38,7 +38,7 @@ class Verifier:
         self._users = users
         self.asked: list[str] = []
 
-    def find_signed(
+    def verify_stored(
         self, body: Mapping[str, Any], proof: Mapping[str, str]
     ) -> Mapping[str, Any] | None:
         self.asked.append(body["msg"]["user"])
