@@ -24,7 +24,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine
 from fedbadges.errors import Place, Unavailable
 from fedbadges.history.history import History
-from fedbadges.history.query import Query
+from fedbadges.history.past_messages import Query
 from fedbadges.history.schema import create_history
 from fedbadges.history.sql import Asked
 from fedbadges.rules.expressions import parse_expression
