@@ -90,7 +90,7 @@ class PastMessages:
             lambda: self.history.compute(expression, filled, subject.message),
         )
 
-    def foresee(self, subject: Question) -> None:
+    def plan(self, subject: Question) -> None:
         """Take note of how many messages will have to be counted, for all rules together."""
         filled = self._fill(subject)
         if not self._counts(filled):

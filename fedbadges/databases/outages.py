@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy import exc
 
-from fedbadges.errors import Broken, Unavailable
+from fedbadges.errors import DatabaseUnusable, Unavailable
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -54,7 +54,7 @@ def translate_errors(name: str, *, foreign: bool = False) -> Iterator[None]:
 
     Raises:
         Unavailable: The database is away, or too busy.
-        Broken: The database lacks a table, a column or a right.
+        DatabaseUnusable: The database lacks a table, a column or a right.
     """
     try:
         yield
@@ -62,7 +62,7 @@ def translate_errors(name: str, *, foreign: bool = False) -> Iterator[None]:
         if _is_outage(error):
             raise Unavailable(f"{name}: {_reason(error)}") from error
         if not foreign and is_broken(error):
-            raise Broken(f"{name}: {_reason(error)}") from error
+            raise DatabaseUnusable(f"{name}: {_reason(error)}") from error
         raise
 
 

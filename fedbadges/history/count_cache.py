@@ -106,7 +106,7 @@ class CountCache:
         try:
             return act(self._region)
         except Exception as error:  # whatever the cache's backend raises
-            if self._log_throttle.first(type(error).__name__):
+            if self._log_throttle.allows(type(error).__name__):
                 log.warning("Could not use the cache, counting without it is slower", error=error)
             return None
 

@@ -38,7 +38,7 @@ def tolerant(
         except exc.SQLAlchemyError:
             raise
         except Exception as error:  # a rule's own code may raise anything
-            if log_throttle.first((test_key, type(error).__name__)):
+            if log_throttle.allows((test_key, type(error).__name__)):
                 log.warning(
                     "Could not test a past message, it does not count",
                     operation=test_key[0],
@@ -61,7 +61,7 @@ def evaluate(
 
     Raises:
         Unavailable: The database is away.
-        Missing: The message lacks what a template of the expression names.
+        MissingValue: The message lacks what a template of the expression names.
         Exception: Whatever the expression raises.
     """
     values = expression.fill(message.body)

@@ -121,7 +121,7 @@ class History:
         """Evaluate an expression over the past messages.
 
         Raises:
-            Missing: The message lacks what a template of the expression names.
+            MissingValue: The message lacks what a template of the expression names.
             Exception: Whatever the expression raises.
         """
         try:

@@ -67,14 +67,14 @@ class Criterion(Protocol):
         """Whether the answer can differ from candidate to candidate."""
 
     def holds(self, subject: Question) -> bool:
-        """Ask; raises Unavailable, templates.Missing, or what the rule's own lambdas raise."""
+        """Ask; raises Unavailable, MissingValue, or what the rule's own lambdas raise."""
 
 
 @runtime_checkable
-class Foreseeing(Protocol):
+class PlanningCriterion(Protocol):
     """A criterion that answers several questions with less work than one after the other."""
 
-    def foresee(self, subject: Question) -> None:
+    def plan(self, subject: Question) -> None:
         """Take note, in ``shared``, of what it may be asked; raises as ``holds`` does."""
 
 
