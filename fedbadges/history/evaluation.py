@@ -1,4 +1,4 @@
-"""Evaluation of a rule's own code over past messages: tests of one message, expressions over all."""
+"""Evaluation of a rule's own code over past messages: tests of one, expressions over all."""
 
 from __future__ import annotations
 

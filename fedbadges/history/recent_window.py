@@ -233,7 +233,7 @@ class RecentWindow:
         return [row for row in rows if row.timestamp > after and matcher.matches(row)]
 
     def _candidates(self, filled: FilledFilter) -> Iterable[RecentMessage]:
-        """Return, each once, as few messages as an index allows; those that match are among them."""
+        """Return as few messages as an index allows, each once, with all that match."""
         lists = dict(filled.lists)
         found = [
             [index[value] for value in lists[key] if value in index]
