@@ -189,7 +189,7 @@ def test_merge_keys_work_and_what_stands_beside_them_wins():
         "  - datanommer: {<<: [{condition: {is not: 7}}, *first]}\n"
     )
     assert [topic.suffix for topic in rule.trigger.parts] == ["a.b", "a.b", "c.d"]
-    assert [part.condition.threshold for part in rule.criteria.parts] == [5, 6, 7]
+    assert [part.criterion.condition.threshold for part in rule.criteria.parts] == [5, 6, 7]
 
 
 def test_an_alias_stands_for_what_it_names():
