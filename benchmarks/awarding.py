@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from databases import History, statements
-from deployment import AWARD_BADGE, AWARD_TOPIC, Deployment, parsed
+from deployment import AWARD_BADGE, AWARD_TOPIC, Deployment, candidates_of, parsed
 from traffic import Draft, Traffic, send
 
 from fedbadges.rules.recipients import EVERYBODY
@@ -33,7 +33,7 @@ def awarding(
             draft = Draft(AWARD_TOPIC, {"user": name}, [name])
             body = send(draft, traffic.new_id())
             history.store([(draft, body)])
-            case = engine.consider(parsed(body))
+            case = candidates_of(engine, parsed(body))
             assert case is not None
             with statements(deployment.settings.tahrir_url) as sent:
                 given = engine.decide(case)

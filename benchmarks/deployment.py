@@ -12,7 +12,7 @@ from fedbadges.accounts.usernames import Usernames
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import history_behind
-from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.engine import BadgeEngine, Candidates
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
@@ -85,13 +85,18 @@ class Deployment:
 
     def handle(self, body: dict[str, Any]) -> bool:
         """Do with a message what the daemon does; tell whether anything was to be decided."""
-        case = self.engine.consider(parsed(body))
+        case = candidates_of(self.engine, parsed(body))
         if case is None:
             return False
         if case.needs_history:
             self.history.stored([body["msg_id"]])
         self.engine.decide(case)
         return True
+
+
+def candidates_of(engine: BadgeEngine, message: Message) -> Candidates | None:
+    triggered = engine.match(message)
+    return None if triggered is None else engine.find_candidates([triggered])[0]
 
 
 def parsed(body: dict[str, Any]) -> Message:

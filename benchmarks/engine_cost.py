@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from databases import History, statements
-from deployment import AWARD_TOPIC, NOBODY, Deployment, multiply, parsed
+from deployment import AWARD_TOPIC, NOBODY, Deployment, candidates_of, multiply, parsed
 from traffic import Draft, Traffic, send
 
 from fedbadges.databases.connections import engine, reader
@@ -45,7 +45,7 @@ def untriggered(deployment: Deployment, traffic: Traffic, rounds: int) -> Result
 
     def consider(engine: BadgeEngine) -> None:
         for body in bodies:
-            engine.consider(parsed(body))
+            candidates_of(engine, parsed(body))
 
     decoding, reading, considering, considering_many = [], [], [], []
     for _ in range(rounds):
@@ -91,7 +91,7 @@ def triggering(deployment: Deployment, traffic: Traffic, count: int) -> list[Dra
     while len(found) < count:
         for each in traffic.drafts(10 * count):
             message = parsed(send(each, "none"))
-            if deployment.rules.concerned(message) and deployment.engine.consider(message):
+            if deployment.rules.concerned(message) and candidates_of(deployment.engine, message):
                 found.append(each)
     return found[:count]
 
@@ -228,9 +228,10 @@ class _Clocks:
     def running(self) -> Iterator[None]:
         deployment = self._deployment
         places = (
-            ("standing", deployment.tahrir, "standing"),
+            ("holdings", deployment.tahrir, "holdings"),
             ("stored", deployment.history, "stored"),
-            ("consider", deployment.engine, "consider"),
+            ("triggers", deployment.engine, "match"),
+            ("triggers", deployment.engine, "find_candidates"),
             ("decide", deployment.engine, "decide"),
         )
         for name, place, method in places:
@@ -266,8 +267,8 @@ class _Clocks:
         """Give each part's share of the whole, and how much of all that is waiting for answers."""
         whole = sum(self._spent.values())
         parts = {
-            "triggers": "consider",
-            "standing": "standing",
+            "triggers": "triggers",
+            "holdings": "holdings",
             "stored": "stored",
             "history": "decide",
             "rest": "handle",

@@ -70,7 +70,7 @@ _BEGIN, _END = ".. The benchmark writes what follows.\n\n", ".. So far what the 
 
 _SHARES = {
     "triggers": "the triggers, and whom the message names",
-    "standing": "tahrir: who holds the badges, who opted out",
+    "holdings": "tahrir: who holds the badges, who opted out",
     "stored": "datanommer: whether the message is stored, and what else was lately",
     "history": "the criteria",
     "rest": "everything else",

@@ -80,7 +80,7 @@ class Usernames:
             names = _QUESTIONS[what](message.body, **self._config) or ()
             return frozenset(name for name in names if isinstance(name, str))
         except Exception as error:  # a plugin may stumble over anything in a message
-            if self._failures.first((message.category, what, type(error))):
+            if self._failures.allows((message.category, what, type(error))):
                 log.warning(
                     "The fedmsg.meta plugin for %r could not name the %s of %r: %s",
                     message.category,

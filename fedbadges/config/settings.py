@@ -15,10 +15,8 @@ from typing import Any
 from sqlalchemy import URL
 
 from fedbadges.config import values
-from fedbadges.config.locations import config_files, locate_key
+from fedbadges.config.line_numbers import config_files, locate_key
 from fedbadges.errors import SettingsError
-from fedbadges.rules import permissions as trust
-from fedbadges.signatures import options as signatures
 
 #: Switches the consumer on in a hub.
 ENABLED = "fedmsg.consumers.badges.enabled"
@@ -216,7 +214,7 @@ ISSUER_KEYS: dict[str, tuple[ConfigKey, ...]] = {
 def read_settings(
     config: Mapping[str, Any], *, in_hub: bool = False
 ) -> tuple[Settings, tuple[str, ...]]:
-    """Read fedmsg's configuration; with ``in_hub`` what a hub needs must be there, too.
+    """Read fedmsg's configuration; with ``in_hub`` what a hub needs must be there as well.
 
     Gives the settings, and a warning for each key that means nothing to the daemon though it looks
     as if it should. Raises SettingsError, with everything that is wrong.
@@ -227,13 +225,16 @@ def read_settings(
         reader.need(KEYS["fasjson_url"])
     if in_hub:
         reader.need_of_hub()
-        reader.errors += signatures.mistakes(config)
-        reader.check_rules(read["rules_directory"], insecure=read["insecure_rules"])
     issuer = {name: reader.read_issuer(keys) for name, keys in ISSUER_KEYS.items()}
     if reader.errors:
         raise SettingsError(reader.errors)
     settings = Settings(**read, issuer=Issuer(**issuer), fedmsg=config)
     return settings, tuple(reader.unknown_keys())
+
+
+def read_value(config: Mapping[str, Any], field: str) -> Any:
+    """Return the value of one field of Settings; None if its key is missing or malformed."""
+    return _Reader(config).read(KEYS[field])
 
 
 class _Reader:
@@ -259,17 +260,6 @@ class _Reader:
         if not any(self._config.get(name) for name in _OTHER_BUSES):
             for key in _OF_ZEROMQ:
                 self.read(key)
-
-    def check_rules(self, directory: Path | None, *, insecure: bool) -> None:
-        """Report a rule directory that others can write, unless that is meant."""
-        if directory is None or insecure:
-            return
-        key = KEYS["rules_directory"]
-        place = locate_key(key.name, None, self._files)
-        self.errors += [
-            f"{place}: {key.shown} cannot be trusted: {mistake}"
-            for mistake in trust.mistakes(directory)
-        ]
 
     def read_issuer(self, keys: tuple[ConfigKey, ...]) -> Any:
         if self._issuer is None:

@@ -16,7 +16,7 @@ from fedbadges.accounts.usernames import Usernames
 from fedbadges.config.settings import Settings
 from fedbadges.engine.links import link_to
 from fedbadges.engine.statistics import RuleStatistics
-from fedbadges.errors import Missing, Unavailable
+from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import Criteria, PlanningCriterion, Question, backend_criteria
 from fedbadges.rules.index import RuleSet
@@ -54,7 +54,7 @@ People = tuple[tuple[Rule, tuple[str, ...]], ...]
 class BadgeStore(Protocol):
     """Who holds what: tahrir, or what stands for it."""
 
-    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
+    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Tell of these people and badges who holds what, and who opted out."""
 
     def award_all(self, awards: Iterable[Award]) -> BulkAwardResult:
@@ -143,15 +143,7 @@ class BadgeEngine:
         self._tallies = tallies or RuleStatistics()
         self._failures = Throttle()
 
-    def consider(self, message: Message) -> Candidates | None:
-        """Name the candidates of every rule that the message triggers; None if nobody is left.
-
-        Costs nothing but triggers for most messages, and one question to tahrir for the others.
-        """
-        named = self.name(message)
-        return None if named is None else self.cases([named])[0]
-
-    def name(self, message: Message) -> Triggered | None:
+    def match(self, message: Message) -> Triggered | None:
         """Run the triggers, and say whom the message names for each that holds; None for nobody.
 
         Of more than MOST_CANDIDATES people, only the first so many are named.
@@ -177,17 +169,17 @@ class BadgeEngine:
         trigger = rule.trigger if self._witness is None else self._witness.trigger(rule)
         return self._attempt(rule, message, lambda: trigger.holds(message), False)
 
-    def cases(self, many: Sequence[Triggered]) -> list[Candidates | None]:
+    def find_candidates(self, many: Sequence[Triggered]) -> list[Candidates | None]:
         """Keep those who could still get a badge, with one question to tahrir for all messages.
 
         Gives a case for each message, in their order; None where nobody is left.
         """
         pairs = [pair for named in many for pair in named.people]
         names = {name for _, names in pairs for name in names}
-        standing = self._tahrir.standing(names, {rule.badge.id for rule, _ in pairs})
-        return [_case(named, standing) for named in many]
+        holdings = self._tahrir.holdings(names, {rule.badge.id for rule, _ in pairs})
+        return [_case(named, holdings) for named in many]
 
-    def foresee(self, cases: Sequence[Candidates]) -> Shared:
+    def plan(self, cases: Sequence[Candidates]) -> Shared:
         """Tell the criteria what they are about to be asked, so that they can ask it at once.
 
         Gives what the decisions on these cases are to share.
@@ -197,7 +189,7 @@ class BadgeEngine:
         # A single criterion shares its answer with no other.
         if len(rules) > 1 or any(_combines(rule) for rule in rules):
             for case in cases:
-                self._foresee(case, shared)
+                self._plan(case, shared)
         return shared
 
     def decide(self, case: Candidates, shared: Shared | None = None) -> int:
@@ -205,9 +197,9 @@ class BadgeEngine:
 
         What one award stumbles over does not cost the others; it is raised after them.
 
-        ``shared`` is what ``foresee`` gave for this case with others, if it is one of several.
+        ``shared`` is what ``plan`` gave for this case with others, if it is one of several.
         """
-        shared = self.foresee([case]) if shared is None else shared
+        shared = self.plan([case]) if shared is None else shared
         count, failures = self.award(self.judge(case, shared))
         for failure in failures.values():
             raise failure
@@ -252,7 +244,7 @@ class BadgeEngine:
 
     def _pass_over(self, people: int, message: Message) -> None:
         # Several rules may name them.
-        if self._failures.first((message.msg_id, MOST_CANDIDATES)):
+        if self._failures.allows((message.msg_id, MOST_CANDIDATES)):
             log.warning(
                 "The message %r names %d people: all but the first %d are passed over",
                 message.msg_id,
@@ -294,7 +286,7 @@ class BadgeEngine:
             for name in concerned
         ]
 
-    def _foresee(self, case: Candidates, shared: Shared) -> None:
+    def _plan(self, case: Candidates, shared: Shared) -> None:
         for rule, names in case.candidates:
             planning = [
                 each
@@ -327,7 +319,7 @@ class BadgeEngine:
             return find()
         except Unavailable:
             raise
-        except Missing as missing:
+        except MissingValue as missing:
             log.debug("%s: %s", rule.badge.id, missing)
             stumble: BaseException = missing
         except _RULES_OWN as error:  # also text that is nested too deeply to be written
@@ -338,7 +330,7 @@ class BadgeEngine:
         return otherwise
 
     def _warn(self, rule: Rule, message: Message, error: BaseException) -> None:
-        if self._failures.first((rule.badge.id, type(error))):
+        if self._failures.allows((rule.badge.id, type(error))):
             log.warning(
                 "%s: cannot judge the message %r, so it does not match: %s",
                 rule.place,
@@ -369,9 +361,9 @@ def _now() -> datetime:
     return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
-def _case(named: Triggered, standing: Holdings) -> Candidates | None:
+def _case(named: Triggered, holdings: Holdings) -> Candidates | None:
     left = tuple(
-        (rule, tuple(name for name in names if standing.allows(name, rule.badge.id)))
+        (rule, tuple(name for name in names if holdings.allows(name, rule.badge.id)))
         for rule, names in named.people
     )
     left = tuple((rule, names) for rule, names in left if names)

@@ -155,12 +155,12 @@ class ExplanationTracer:
         """Note whether somebody has an account."""
         self.accounts[rule.badge.id, name] = exists
 
-    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
+    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Ask tahrir."""
-        standing = self.tahrir.standing(usernames, badge_ids)
-        self.opted_out |= standing.opted_out
-        self.held |= standing.held
-        return standing
+        holdings = self.tahrir.holdings(usernames, badge_ids)
+        self.opted_out |= holdings.opted_out
+        self.held |= holdings.held
+        return holdings
 
     def award_all(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Note that the daemon would award here."""
@@ -219,8 +219,8 @@ class Explainer:
         stored: bool | None = None
         interrupted = ""
         try:
-            named = engine.name(message)
-            case = None if named is None else engine.cases([named])[0]
+            named = engine.match(message)
+            case = None if named is None else engine.find_candidates([named])[0]
             case = case if case is None or user is None else _only(case, user)
             stored = self._stored(case)
             if case is not None:

@@ -85,7 +85,7 @@ class Search:
         self._user = user.lower()
         ids = [rule.badge.id for rule in self._rules]
         self._held = inquiry.tahrir.held_since([self._user], ids)
-        self.opted_out = bool(inquiry.tahrir.standing([self._user], ids).opted_out)
+        self.opted_out = bool(inquiry.tahrir.holdings([self._user], ids).opted_out)
         self._open = {rule.badge.id: rule for rule in self._rules if not self._has(rule)}
         self._latest: dict[str, Message] = {}
         self._looked_at: set[int] = set()
@@ -107,7 +107,7 @@ class Search:
         for badge_id, message in self._latest.items():
             people[message].append((self._open[badge_id], (self._user,)))
         cases = [Candidates(message, tuple(each)) for message, each in people.items()]
-        shared = self._engine.foresee(cases)
+        shared = self._engine.plan(cases)
         for case in cases:
             try:
                 self._engine.decide(case, shared)
@@ -138,7 +138,7 @@ class Search:
 
     def _name(self, archived: StoredMessage) -> None:
         message = parse_message(archived.body, archived.users)
-        named = None if message is None else self._engine.name(message)
+        named = None if message is None else self._engine.match(message)
         if named is None:
             return
         for rule, names in named.people:

@@ -101,10 +101,10 @@ def not_held(dues: Iterable[Due], tahrir: Tahrir) -> list[Due]:
     left: list[Due] = []
     for portion in portions(dues):
         awards = [due.award for due in portion]
-        standing = tahrir.standing(
+        holdings = tahrir.holdings(
             (award.username for award in awards), (award.badge_id for award in awards)
         )
-        left += [due for due in portion if standing.allows(due.award.username, due.award.badge_id)]
+        left += [due for due in portion if holdings.allows(due.award.username, due.award.badge_id)]
     return left
 
 

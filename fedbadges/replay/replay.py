@@ -39,7 +39,7 @@ _MOST_TOPICS = 10_000
 class Standings(Protocol):
     """Knows who opted out: tahrir."""
 
-    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
+    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Tell of these people and badges who holds what, and who opted out."""
 
 
@@ -121,7 +121,7 @@ class Replay:
             peaks = self._peaks.get(rule.badge.id)
             if peaks is not None:
                 _measure(peaks, rule, roll.without_opted_out(names), named.message, shared)
-        (case,) = engine.cases([named])
+        (case,) = engine.find_candidates([named])
         if case is None:
             return
         engine.decide(case, shared)
@@ -148,7 +148,7 @@ class _Roll:
         new = set(names) - self._met
         if new:
             self._met |= new
-            self._opted_out |= self._people.standing(new, ()).opted_out
+            self._opted_out |= self._people.holdings(new, ()).opted_out
 
     def without_opted_out(self, names: Iterable[str]) -> list[str]:
         """Give those who have not opted out, of people who were met."""
@@ -159,7 +159,7 @@ class _Roll:
         new, self._new = self._new, []
         return new
 
-    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
+    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Tell who holds what by now, and who opted out: of everybody."""
         return self._standing
 
@@ -228,4 +228,4 @@ def _named(entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
         )
         return None
     message = parse_message(body_of(entry.row, content), entry.known_users)
-    return None if message is None else engine.name(message)
+    return None if message is None else engine.match(message)

@@ -68,7 +68,7 @@ class Criterion(Protocol):
         """Return True if the answer can differ from candidate to candidate."""
 
     def holds(self, subject: Question) -> bool:
-        """Return the answer; raise Unavailable, Missing, or what the rule's own lambdas raise."""
+        """Return the answer; raise Unavailable, MissingValue or what the rule's lambdas raise."""
 
 
 @runtime_checkable

@@ -92,7 +92,7 @@ class Expression:
         return self.function(value, filled)
 
     def fill(self, message: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return the values of the templates in it for a message; raise Missing."""
+        """Return the values of the templates in it for a message; raise MissingValue."""
         return tuple(path.resolve(message) for path in self.paths)
 
 

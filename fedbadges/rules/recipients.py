@@ -116,7 +116,7 @@ class Recipient:
                 MOST_CANDIDATES names at most; the others are dropped as PASSED_OVER.
 
         Raises:
-            Missing: The message has nothing at the template's path.
+            MissingValue: The message has nothing at the template's path.
             Unavailable: The accounts service does not answer.
         """
         raw = names_in(self.template.fill(message))

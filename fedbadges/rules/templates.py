@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fedbadges.errors import Missing, Place
+from fedbadges.errors import MissingValue, Place
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.yaml_document import ScalarNode
 from fedbadges.util.text import quoted
@@ -32,7 +32,7 @@ class TemplatePath:
     dotted: str
 
     def resolve(self, message: Mapping[str, Any]) -> Any:
-        """Return what the message has at this path; raise Missing if there is nothing."""
+        """Return what the message has at this path; raise MissingValue if there is nothing."""
         return _resolve(message, self._parts, self.dotted)
 
     @cached_property
@@ -58,7 +58,7 @@ class Template:
         return any(path.dotted == dotted for path in self.paths)
 
     def fill(self, message: Mapping[str, Any]) -> Any:
-        """Return the text with the values of ``message`` in it; raise Missing if one is missing.
+        """Return the text with the values of ``message`` in it; raise MissingValue.
 
         A template that is a single path and nothing else returns the value with its type.
         """
@@ -136,7 +136,7 @@ def _as_text(path: TemplatePath, message: Mapping[str, Any]) -> str:
     try:
         return str(path.resolve(message))
     except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
-        raise Missing(f"the message has no text as {path.dotted}") from None
+        raise MissingValue(f"the message has no text as {path.dotted}") from None
 
 
 def _resolve(value: Any, parts: Sequence[str], dotted: str) -> Any:
@@ -161,4 +161,4 @@ def _step(value: Any, parts: Sequence[str], start: int, dotted: str) -> tuple[An
         index = int(parts[start])
         if index < len(value):
             return value[index], start + 1
-    raise Missing(f"the message has no {dotted}")
+    raise MissingValue(f"the message has no {dotted}")

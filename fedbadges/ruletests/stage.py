@@ -159,10 +159,10 @@ class _Performance:
     def _send(self, sent: Sent) -> set[Pair]:
         """Handle a message as the daemon does; gives whom it names for which badges."""
         message = self._record(sent)
-        named = self._engine.name(message)
+        named = self._engine.match(message)
         if named is None:
             return set()
-        (case,) = self._engine.cases([named])
+        (case,) = self._engine.find_candidates([named])
         if case is not None:
             self._engine.decide(case)
         return {(name, rule.badge.id) for rule, names in named.people for name in names}

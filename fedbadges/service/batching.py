@@ -95,7 +95,7 @@ class Batcher:
         for case, is_ready in found:
             if not is_ready:
                 self._waiting.admit(case)
-        self._settle(ready, self._engine.foresee(ready))
+        self._settle(ready, self._engine.plan(ready))
 
     def _settle(self, cases: Sequence[Candidates], shared: Shared) -> None:
         """Decide cases together, and by themselves those with which something goes wrong."""
@@ -130,7 +130,7 @@ class Batcher:
 
     def _look(self, batch: Sequence[Triggered]) -> list[tuple[Candidates, bool]]:
         """Give the cases that are left, and whether each can be decided at once."""
-        made = self._patience.call(lambda: self._engine.cases(batch))
+        made = self._patience.call(lambda: self._engine.find_candidates(batch))
         for named, each in zip(batch, made, strict=True):
             if each is None:
                 self._done(named.message)

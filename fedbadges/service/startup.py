@@ -1,15 +1,20 @@
-"""What must be so before the first message: databases that are there and fit."""
+"""What every start checks: the configuration, the rule directory, signatures, the databases."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from fedbadges.config.settings import Settings
+from fedbadges.config.line_numbers import config_files, locate_key
+from fedbadges.config.settings import KEYS, Settings, read_settings, read_value
 from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import retry_races, translate_errors
-from fedbadges.errors import Broken, Unavailable
+from fedbadges.errors import DatabaseUnusable, SettingsError, Unavailable
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
+from fedbadges.rules import file_permissions
+from fedbadges.signatures import options as signatures
 from fedbadges.tahrir.schema import create_tahrir
 from fedbadges.util.text import describe_error
 
@@ -21,6 +26,39 @@ _HOPELESS = re.compile(
     r"|no password supplied|unable to open database file|readonly database"
 )
 _UNDEFINED_TABLE = "42P01"
+
+
+def read_start_settings(config: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+    """Read the settings of a daemon on a bus; return them with warnings.
+
+    Raises:
+        SettingsError: With every mistake in the settings, and all of ``start_mistakes``.
+    """
+    try:
+        settings, warnings = read_settings(config, in_hub=True)
+    except SettingsError as error:
+        raise SettingsError([*error.lines, *start_mistakes(config)]) from None
+    mistakes = start_mistakes(config)
+    if mistakes:
+        raise SettingsError(mistakes)
+    return settings, [*warnings, *signatures.dangers(config)]
+
+
+def start_mistakes(config: Mapping[str, Any]) -> list[str]:
+    """Return a line for each thing that a start finds wrong behind well-formed settings.
+
+    These are certificates that cannot be used, and a rule directory that others can write.
+    """
+    lines = signatures.mistakes(config)
+    directory = read_value(config, "rules_directory")
+    if directory is not None and not read_value(config, "insecure_rules"):
+        key = KEYS["rules_directory"]
+        place = locate_key(key.name, None, config_files(config))
+        lines += [
+            f"{place}: {key.shown} cannot be trusted: {mistake}"
+            for mistake in file_permissions.mistakes(directory)
+        ]
+    return lines
 
 
 def prepare_databases(settings: Settings, history: History) -> None:
@@ -38,15 +76,15 @@ def prepare_databases(settings: Settings, history: History) -> None:
 
 def mistake_of(error: Exception, settings: Settings) -> str | None:
     """Tell what is wrong, in one line, where waiting does not mend it; None where it may."""
-    if isinstance(error, Broken):
+    if isinstance(error, DatabaseUnusable):
         return f"{error}{_hint(error, settings)}"
     if isinstance(error, Unavailable):
         return str(error) if _HOPELESS.search(str(error)) else None
     return describe_error(error)
 
 
-def _hint(broken: Broken, settings: Settings) -> str:
-    origin = getattr(broken.__cause__, "orig", None)
+def _hint(unusable: DatabaseUnusable, settings: Settings) -> str:
+    origin = getattr(unusable.__cause__, "orig", None)
     missing = getattr(origin, "pgcode", None) == _UNDEFINED_TABLE
     missing = missing or str(origin).startswith("no such table")
     if not missing or settings.create_tables:

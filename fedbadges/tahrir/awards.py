@@ -196,7 +196,7 @@ class Tahrir:
             rows = connection.execute(select(BadgeRow.id, BadgeRow.legacy))
             return {row.id: not row.legacy for row in rows}
 
-    def standing(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
+    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Ask for all these people and badges at once: who holds what, and who opted out."""
         held: set[tuple[str, str]] = set()
         opted_out: set[str] = set()
@@ -271,7 +271,7 @@ class Tahrir:
                 return self._award(badge_id, username, link, issued_on or _now())
             except exc.IntegrityError:
                 # Another worker or hub was faster, with the person or with the very award.
-                if not self.standing([username], [badge_id]).allows(username, badge_id):
+                if not self.holdings([username], [badge_id]).allows(username, badge_id):
                     return None
         raise RuntimeError(f"tahrir refused {badge_id} for {username} {_TRIES} times")
 

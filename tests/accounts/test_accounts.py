@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.builders import make_message, make_rule, make_settings
+from support.builders import candidates_of, make_message, make_rule, make_settings
 from support.databases import Databases, badges, create_schemas
 from support.inline import load, message
 
@@ -86,7 +86,7 @@ class Desk:
             self.given.append,
             accounts,
         )
-        case = engine.consider(make_message("git.receive", {"users": users}))
+        case = candidates_of(engine, make_message("git.receive", {"users": users}))
         return 0 if case is None else engine.decide(case)
 
 

@@ -18,6 +18,7 @@ from support.outage import Outage
 from support.rules import counting_rule, rule, write_rules
 from support.waiting import eventually
 
+from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.config.settings import ENABLED, read_settings
 from fedbadges.consumers import FedoraBadgesConsumer
 from fedbadges.databases.connections import engine
@@ -76,7 +77,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         config |= {"badges.create_tables": True, "badges.reload": False}
         config |= {f"badges.{name}": value for name, value in keys.items()}
         settings, _ = read_settings(config)
-        daemon = Daemon(settings)
+        daemon = Daemon(settings, Publisher(config))
         with contextlib.suppress(Unavailable):
             daemon.prepare()
         daemon.start()

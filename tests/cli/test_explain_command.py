@@ -306,7 +306,7 @@ def test_ctrl_c_is_one_line(quick: Commanded, monkeypatch: pytest.MonkeyPatch) -
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fedbadges.engine.engine.Engine.name", interrupted)
+    monkeypatch.setattr("fedbadges.engine.engine.BadgeEngine.match", interrupted)
 
     done = quick.call("explain", message(quick, "alice"))
 

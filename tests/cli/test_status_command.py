@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.builders import make_settings
 from support.command import fedbadges
+from support.daemon import make_daemon
 from support.databases import Databases
 from support.monitoring import REPORT, hub_report, monitored
 
 from fedbadges.cli.status.health import problems
 from fedbadges.cli.status.output import as_text
-from fedbadges.service.daemon import Daemon
 
 
 def keys(value: Any) -> Any:
@@ -37,7 +37,7 @@ def changed(**values: Any) -> dict[str, Any]:
 
 def test_the_report_of_these_tests_is_like_a_daemon_s(tmp_path: Path) -> None:
     databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
-    daemon = Daemon(make_settings(databases, tmp_path))
+    daemon = make_daemon(make_settings(databases, tmp_path))
     real, ours = daemon.report(), copy.deepcopy(REPORT)
     daemon.hurry()
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from support.builders import candidates_of
 
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.criteria.backends import load_backends
@@ -123,7 +124,7 @@ def candidates(
         settings, Tahrir(settings), ListedUsernames(entries), RuleSet(rules.values()), pytest.fail
     )
     files = {rule.badge.id: file for file, rule in rules.items()}
-    cases = {name: engine.consider(message) for name, message in messages.items()}
+    cases = {name: candidates_of(engine, message) for name, message in messages.items()}
     return {
         (files[rule.badge.id], name): names
         for name, case in cases.items()

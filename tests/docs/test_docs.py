@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from docutils.core import publish_doctree
 from docutils.utils import Reporter
-from support.builders import make_settings
+from support.builders import candidates_of, make_settings
 from support.databases import Databases, create_schemas
 from support.rules import METADATA
 
@@ -132,7 +132,7 @@ def test_every_rule_that_is_shown_loads_and_judges_its_message(
     engine = BadgeEngine(settings, tahrir, usernames, RuleSet([rule]), lambda given: None)
 
     assert rule.trigger.holds(message)
-    case = engine.consider(message)
+    case = candidates_of(engine, message)
     if case is not None:
         engine.decide(case)
     if example.candidates is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from support.builders import make_message, make_rule, make_settings, statements, wipe
+from support.builders import candidates_of, make_message, make_rule, make_settings, statements, wipe
 from support.databases import Databases, badges, create_schemas
 from tahrir_api.model import Assertion, Person
 
@@ -89,7 +89,7 @@ class Daemon:
     def handle(self, message: Message) -> int:
         """Handles a message that is stored already; returns the number of awards."""
         self.history.record(message, [], [])
-        case = self.engine.consider(message)
+        case = candidates_of(self.engine, message)
         return 0 if case is None else self.engine.decide(case)
 
     def holders(self) -> set[tuple[str, str]]:
@@ -147,7 +147,7 @@ def test_a_message_that_triggers_no_rule_asks_no_database(daemon: Daemon) -> Non
         statements(daemon.settings.tahrir_url) as tahrir,
         statements(daemon.settings.history_url) as history,
     ):
-        assert daemon.engine.consider(received(["alice"])) is None
+        assert candidates_of(daemon.engine, received(["alice"])) is None
 
     assert (tahrir, history) == ([], [])
 
@@ -156,8 +156,8 @@ def test_a_message_that_names_nobody_asks_no_database(daemon: Daemon) -> None:
     daemon.load(first=FIRST, named=NAMED)
 
     with statements(daemon.settings.tahrir_url) as tahrir:
-        assert daemon.engine.consider(make_message("logger.log", username=None)) is None
-        assert daemon.engine.consider(received([])) is None
+        assert candidates_of(daemon.engine, make_message("logger.log", username=None)) is None
+        assert candidates_of(daemon.engine, received([])) is None
 
     assert tahrir == []
 
@@ -167,7 +167,7 @@ def test_everybody_and_every_badge_are_asked_for_at_once(daemon: Daemon) -> None
     daemon.handle(received(["alice", "bob"]))
 
     with statements(daemon.settings.tahrir_url) as tahrir:
-        assert daemon.engine.consider(received(["alice", "bob"])) is None
+        assert candidates_of(daemon.engine, received(["alice", "bob"])) is None
 
     assert len(tahrir) == 1
 
@@ -175,7 +175,7 @@ def test_everybody_and_every_badge_are_asked_for_at_once(daemon: Daemon) -> None
 def test_candidates_are_whom_the_recipient_names(daemon: Daemon) -> None:
     daemon.load(named=NAMED)
 
-    case = daemon.engine.consider(received(["Bob", "alice", "bob"], username="carol"))
+    case = candidates_of(daemon.engine, received(["Bob", "alice", "bob"], username="carol"))
 
     assert names_in(case) == [("bob", "alice")]
 
@@ -183,21 +183,21 @@ def test_candidates_are_whom_the_recipient_names(daemon: Daemon) -> None:
 def test_without_a_recipient_candidates_are_the_users_of_the_message(daemon: Daemon) -> None:
     daemon.load(first=FIRST)
 
-    assert names_in(daemon.engine.consider(logged("Alice"))) == [("alice",)]
+    assert names_in(candidates_of(daemon.engine, logged("Alice"))) == [("alice",)]
 
 
 @pytest.mark.parametrize("name", ["robot", "Robot", "127.0.0.1", "::1", "a b", "a@b", "a/b", 5])
 def test_programs_and_what_is_no_account_are_no_candidates(daemon: Daemon, name: Any) -> None:
     daemon.load(first=FIRST, named=NAMED)
 
-    assert daemon.engine.consider(logged(name)) is None
-    assert names_in(daemon.engine.consider(received([name, "alice"]))) == [("alice",)]
+    assert candidates_of(daemon.engine, logged(name)) is None
+    assert names_in(candidates_of(daemon.engine, received([name, "alice"]))) == [("alice",)]
 
 
 def test_what_is_no_account_is_said_at_debug(daemon: Daemon, log: pytest.LogCaptureFixture) -> None:
     daemon.load(named=NAMED)
 
-    daemon.engine.consider(received(["127.0.0.1", "a\nb"]))
+    candidates_of(daemon.engine, received(["127.0.0.1", "a\nb"]))
 
     assert said(log, "DEBUG") == [
         "named: '127.0.0.1' is no account: is an IP address",
@@ -209,7 +209,7 @@ def test_who_holds_the_badge_is_no_candidate_for_it(daemon: Daemon) -> None:
     daemon.load(first=FIRST, second=AT_LEAST.format(1))
     daemon.tahrir.award("first", "alice", None)
 
-    case = daemon.engine.consider(logged())
+    case = candidates_of(daemon.engine, logged())
 
     assert case is not None
     assert [rule.badge.id for rule, _ in case.candidates] == ["second"]
@@ -220,13 +220,13 @@ def test_who_opted_out_is_no_candidate(daemon: Daemon) -> None:
     daemon.tahrir.award("first", "alice", None)
     daemon.opt_out("alice")
 
-    assert daemon.engine.consider(logged()) is None
+    assert candidates_of(daemon.engine, logged()) is None
 
 
 def test_a_case_knows_whether_it_is_about_the_past(daemon: Daemon) -> None:
     daemon.load(first=FIRST)
 
-    case = daemon.engine.consider(logged())
+    case = candidates_of(daemon.engine, logged())
 
     assert case is not None
     assert case.needs_history
@@ -285,7 +285,7 @@ def test_a_recipient_that_cannot_be_written_as_text_is_nobody(
         deep = [deep]
     daemon.load(text=NAMED.replace("%(msg.users)s", "x%(msg.users)s"))
 
-    assert daemon.engine.consider(received(deep)) is None
+    assert candidates_of(daemon.engine, received(deep)) is None
 
     assert said(log, "DEBUG")
     assert said(log, "WARNING") == []
@@ -297,7 +297,7 @@ def test_of_very_many_people_only_the_first_are_candidates(
     daemon.load(one=NAMED, two=NAMED)
     people = [f"user{number}" for number in range(5_000)]
 
-    case = daemon.engine.consider(received(people, msg_id="2026-1"))
+    case = candidates_of(daemon.engine, received(people, msg_id="2026-1"))
 
     assert names_in(case) == [tuple(people[:MOST_CANDIDATES])] * 2
     assert said(log, "WARNING") == [
@@ -323,7 +323,7 @@ def test_the_message_that_completes_the_number_gives_the_badge(daemon: Daemon) -
 def test_what_several_rules_ask_of_the_same_message_is_asked_once(daemon: Daemon) -> None:
     daemon.load(**{f"series-{number}": AT_LEAST.format(number) for number in range(1, 8)})
     daemon.store(times=4)
-    case = daemon.engine.consider(logged())
+    case = candidates_of(daemon.engine, logged())
     assert case is not None
 
     with statements(daemon.settings.history_url) as history:
@@ -342,7 +342,7 @@ def test_one_rule_may_ask_for_few_and_for_more_of_the_same(daemon: Daemon) -> No
 
     for awards in (0, 0, 1):
         daemon.store()
-        case = daemon.engine.consider(logged())
+        case = candidates_of(daemon.engine, logged())
         assert case is not None
         assert daemon.engine.decide(case) == awards
 
@@ -352,7 +352,7 @@ def test_another_message_is_asked_anew(daemon: Daemon) -> None:
 
     for awards in (0, 0, 1):
         daemon.store()
-        case = daemon.engine.consider(logged())
+        case = candidates_of(daemon.engine, logged())
         assert case is not None
         assert daemon.engine.decide(case) == awards
 
@@ -372,7 +372,7 @@ def test_criteria_that_do_not_are_judged_once_for_all(daemon: Daemon) -> None:
     daemon.load(named=NAMED)
     message = received(["alice", "bob"])
     daemon.history.record(message, [], [])
-    case = daemon.engine.consider(message)
+    case = candidates_of(daemon.engine, message)
     assert case is not None
 
     with statements(daemon.settings.history_url) as history:
@@ -519,7 +519,7 @@ def test_who_got_the_badge_meanwhile_is_no_award(
     daemon.load(first=FIRST)
     message = logged()
     daemon.history.record(message, [], [])
-    case = daemon.engine.consider(message)
+    case = candidates_of(daemon.engine, message)
     assert case is not None
     daemon.tahrir.award("first", "alice", None)
 
@@ -532,7 +532,7 @@ def test_who_got_the_badge_meanwhile_is_no_award(
 def test_an_outage_is_no_judgement(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """The question stands, and what was awarded before is not awarded again."""
     daemon.load(one=FIRST, two=FIRST)
-    case = daemon.engine.consider(logged())
+    case = candidates_of(daemon.engine, logged())
     assert case is not None
     message = logged()
     daemon.history.record(message, [], [])

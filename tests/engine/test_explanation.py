@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from support.builders import make_message, make_rule, make_settings, statements, wipe
+from support.builders import candidates_of, make_message, make_rule, make_settings, statements, wipe
 from support.databases import Databases, create_schemas
 from tahrir_api.model import Assertion, Person
 
@@ -106,7 +106,7 @@ class Desk:
             self.accounts,
         )
         before = self.holders()
-        case = engine.consider(message)
+        case = candidates_of(engine, message)
         if case is not None:
             engine.decide(case)
         return self.holders() - before

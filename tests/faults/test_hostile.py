@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from support import hostile
 from support.builders import make_settings
+from support.daemon import make_daemon
 from support.databases import Databases, Postgresql, awards
 from support.inline import PARSING, PATH
 from support.rules import rule, write_rules
@@ -109,7 +110,7 @@ def daemon(databases: Databases, tmp_path: Path) -> Iterator[Daemon]:
     write_rules(
         tmp_path / "rules", hostile.real_rules() | hostile.eager_rules() | {"hostile-fit": FIT}
     )
-    daemon = Daemon(
+    daemon = make_daemon(
         make_settings(
             databases,
             tmp_path / "rules",
@@ -196,6 +197,6 @@ def test_no_rule_file_stops_the_loader_and_those_that_load_stand_any_message(
     for body in [*real, *(hostile.changed(chance.choice(real), chance) for _ in range(len(real)))]:
         message = parse_message(body)
         if message is not None:
-            engine.name(message)
+            engine.match(message)
 
     log.check()

@@ -1,6 +1,5 @@
 """The JSON Schema of rules: it takes what the daemon takes, and sees what a schema can see."""
 
-import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from jsonschema import Draft202012Validator
 from support.builders import make_settings
 from support.databases import Databases
 from support.inline import complete
+from support.schemas import as_json
 from test_docs import EXAMPLES, completed
 
 from fedbadges.criteria.backends import load_backends
@@ -17,7 +17,7 @@ from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import RULE_KEYS
 from fedbadges.rules.schema import rule_schema
-from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, parse_document
+from fedbadges.rules.yaml_document import Node, parse_document
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus" / "rules"
@@ -34,16 +34,6 @@ def validator(backends: Backends) -> Draft202012Validator:
     schema = rule_schema(backends)
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)
-
-
-def as_json(node: Node) -> Any:
-    """Returns what an editor sees of a rule; JSON has no dates."""
-    if isinstance(node, ScalarNode):
-        dates = (datetime.date, datetime.datetime)
-        return node.text if isinstance(node.value, dates) else node.value
-    if isinstance(node, MappingNode):
-        return {key.value: as_json(value) for key, value in node.entries}
-    return [as_json(item) for item in node.items]
 
 
 def errors(validator: Draft202012Validator, text: bytes) -> list[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 from support.command import fedbadges
+from support.schemas import as_json
 from test_rule_test_files import EVERYTHING, MISTAKES, TESTS
-from test_schema import as_json
 
 from fedbadges.errors import RuleError
 from fedbadges.rules.problems import Problems

@@ -93,7 +93,7 @@ class Office:
         """Hands over messages of which each but the last has others right behind it."""
         for number, message in enumerate(messages, 1):
             self.backlog = len(messages) - number
-            self.desk.add(self.engine.name(message))
+            self.desk.add(self.engine.match(message))
 
     def holders(self, *names: str) -> dict[str, set[str]]:
         return {name: set(badges(self.databases, name)) for name in names}
@@ -144,10 +144,10 @@ def test_messages_with_others_behind_them_are_decided_with_the_last(office: Offi
     office.store(first, second)
 
     office.backlog = 1
-    office.desk.add(office.engine.name(first))
+    office.desk.add(office.engine.match(first))
     assert office.holders("ann") == {"ann": set()}
     office.backlog = 0
-    office.desk.add(office.engine.name(second))
+    office.desk.add(office.engine.match(second))
 
     assert office.holders("ann", "bob") == {"ann": {"count-1"}, "bob": {"count-1"}}
 
@@ -167,7 +167,7 @@ def test_however_many_are_behind_them_so_many_messages_are_decided(office: Offic
     office.backlog = 10_000
 
     for message in messages:
-        office.desk.add(office.engine.name(message))
+        office.desk.add(office.engine.match(message))
 
     assert office.holders("user0", f"user{MOST - 1}") == {
         "user0": {"count-1"},
@@ -291,14 +291,14 @@ def test_what_one_message_fails_with_costs_the_others_nothing(
 ) -> None:
     messages = [push(), push("bad"), push("bob")]
     office.store(*messages)
-    standing = office.engine._tahrir.standing
+    holdings = office.engine._tahrir.holdings
 
     def fail(names: Any, ids: Any) -> Any:
         if "bad" in names:
             raise ValueError("bad")
-        return standing(names, ids)
+        return holdings(names, ids)
 
-    monkeypatch.setattr(office.engine._tahrir, "standing", fail)
+    monkeypatch.setattr(office.engine._tahrir, "holdings", fail)
 
     office.receive(*messages)
 
@@ -317,7 +317,7 @@ def test_stopping_in_an_outage_tells_of_every_message(
         asked.append(question)
         raise Unavailable("away")
 
-    monkeypatch.setattr(office.engine._tahrir, "standing", away)
+    monkeypatch.setattr(office.engine._tahrir, "holdings", away)
     office.patience.stop()
     messages = [push(), push("bob")]
 

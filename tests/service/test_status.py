@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.builders import make_message, make_settings
 from support.bus import fedmsg_body
+from support.daemon import make_daemon
 from support.databases import Databases
 from support.rules import counting_rule, rule, write_rules
 from support.waiting import eventually
@@ -42,7 +43,7 @@ recipient: "%(msg.user)s"
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
     write_rules(tmp_path / "rules", RULES)
-    made = Daemon(
+    made = make_daemon(
         make_settings(
             databases,
             tmp_path / "rules",
@@ -146,7 +147,7 @@ def test_a_message_counts_as_handled_once_and_not_when_it_was_given_up() -> None
 
     ledger.done(message)
     ledger.done(message)
-    ledger.give_up(other)
+    ledger.requeue(other)
 
     assert (ledger.handled, len(ledger)) == (1, 0)
 

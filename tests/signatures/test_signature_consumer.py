@@ -220,8 +220,8 @@ def test_a_check_that_hangs_does_not_keep_the_hub_from_ending(
 ) -> None:
     answer, ended = threading.Event(), threading.Event()
     monkeypatch.setattr(Verifier, "check", lambda *arguments: answer.wait(20))
-    monkeypatch.setattr("fedbadges.consumers._MOST_SECONDS", 0.1)
-    monkeypatch.setattr("fedbadges.consumers.os._exit", lambda code: ended.set())
+    monkeypatch.setattr("fedbadges.buses.fedmsg.consumer._MOST_SECONDS", 0.1)
+    monkeypatch.setattr("fedbadges.buses.fedmsg.consumer.os._exit", lambda code: ended.set())
     site.consumer._consume(site.message("ann"))
     worker = threading.Thread(
         target=lambda: site.consumer._do_work(site.consumer.incoming.get_nowait())

@@ -13,6 +13,7 @@ from fedbadges.config.settings import Settings, read_settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.url import parse_url
+from fedbadges.engine.engine import BadgeEngine, Candidates
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
@@ -69,6 +70,12 @@ def make_rule(settings: Settings, name: str, body: str, **metadata: str) -> Rule
     """Returns a rule, from its name and the YAML of its trigger, criteria and recipient."""
     text = rule(name, body, **metadata)
     return load_text(text.encode(), f"{name}.yml", load_backends(settings))
+
+
+def candidates_of(engine: BadgeEngine, message: Message) -> Candidates | None:
+    """Returns whoever could get a badge because of a message; None if that is nobody."""
+    triggered = engine.match(message)
+    return None if triggered is None else engine.find_candidates([triggered])[0]
 
 
 def wipe(databases: Databases) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fedbadges.buses.fedmsg.publisher import Publisher
+from fedbadges.config.settings import Settings
 from fedbadges.service.daemon import Daemon
 from support.builders import make_settings
 from support.databases import Databases, badges
@@ -17,6 +19,11 @@ criteria:
   operation: count
   condition: {equal to: 1}
 """
+
+
+def make_daemon(settings: Settings, *others: Any) -> Daemon:
+    """Returns a daemon that publishes on the bus of the settings; ``others`` as Daemon has them."""
+    return Daemon(settings, Publisher(settings.fedmsg), *others)
 
 
 class Running:
@@ -35,7 +42,7 @@ class Running:
             reload=False,
             **keys,
         )
-        self._daemon = Daemon(settings)
+        self._daemon = make_daemon(settings)
         self._daemon.prepare()
 
     def handle(self, body: dict[str, Any]) -> None:

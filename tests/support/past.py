@@ -20,6 +20,7 @@ from fedbadges.messages import Message, category_of, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awards import Tahrir
+from support.builders import candidates_of
 
 PREFIX = "org.fedoraproject.prod."
 
@@ -112,7 +113,7 @@ def live(
         message = parse_message(archived.body, archived.users)
         assert message is not None
         see(message)
-        case = engine.consider(message)
+        case = candidates_of(engine, message)
         if case is not None:
             engine.decide(case)
     return awarded(settings)

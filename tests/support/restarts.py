@@ -19,6 +19,7 @@ from fedbadges.service.daemon import Daemon
 from fedbadges.signatures.retrying_verifier import make_retrying_verifier
 from support.builders import make_config
 from support.bus import fedmsg_body
+from support.daemon import make_daemon
 from support.databases import Databases, badges
 from support.databases import store_message as store_for
 from support.rules import rule, write_rules
@@ -69,7 +70,7 @@ def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
         whole |= {f"badges.{name}": value for name, value in (defaults | keys).items()}
         settings, warnings = read_settings(whole)
         assert not warnings
-        daemon = Daemon(settings, gate=make_retrying_verifier(whole))
+        daemon = make_daemon(settings, make_retrying_verifier(whole))
         running.append(daemon)
         if retry:
             return daemon

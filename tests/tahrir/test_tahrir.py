@@ -225,7 +225,7 @@ def test_a_name_that_is_taken_while_badges_are_published_is_refused_too(
 
 
 def test_nothing_stands_in_the_way_of_people_that_tahrir_does_not_know(tahrir: Tahrir) -> None:
-    assert tahrir.standing(["alice"], BOTH) == Holdings(frozenset(), frozenset())
+    assert tahrir.holdings(["alice"], BOTH) == Holdings(frozenset(), frozenset())
 
 
 def test_a_standing_is_about_the_people_and_badges_that_were_asked_for(tahrir: Tahrir) -> None:
@@ -233,7 +233,7 @@ def test_a_standing_is_about_the_people_and_badges_that_were_asked_for(tahrir: T
     tahrir.award("tagger", "alice", None)
     tahrir.award("editor", "bob", None)
 
-    standing = tahrir.standing(["alice", "carol"], ["editor"])
+    standing = tahrir.holdings(["alice", "carol"], ["editor"])
 
     assert standing.held == {("alice", "editor")}
     assert not standing.allows("alice", "editor")
@@ -244,7 +244,7 @@ def test_who_opted_out_is_allowed_nothing(tahrir: Tahrir, api: TahrirDatabase) -
     tahrir.award("editor", "alice", None)
     opt_out(api, "alice@example.org")
 
-    standing = tahrir.standing(["alice"], ["tagger"])
+    standing = tahrir.holdings(["alice"], ["tagger"])
 
     assert standing.opted_out == {"alice"}
     assert not standing.allows("alice", "tagger")
@@ -255,7 +255,7 @@ def test_people_that_tahrir_knows_cost_one_statement(tahrir: Tahrir, settings: S
         tahrir.award("editor", name, None)
 
     with statements(settings.tahrir_url) as sent:
-        tahrir.standing(["alice", "bob"], BOTH)
+        tahrir.holdings(["alice", "bob"], BOTH)
 
     assert len(sent) == 1
 
@@ -264,7 +264,7 @@ def test_people_that_it_does_not_know_cost_a_second_one(tahrir: Tahrir, settings
     tahrir.award("editor", "alice", None)
 
     with statements(settings.tahrir_url) as sent:
-        tahrir.standing(["alice", *(f"user{number}" for number in range(100))], BOTH)
+        tahrir.holdings(["alice", *(f"user{number}" for number in range(100))], BOTH)
 
     assert len(sent) == 2
 
@@ -273,7 +273,7 @@ def test_an_address_in_upper_case_is_found(tahrir: Tahrir, api: TahrirDatabase) 
     api.add_person("Alice@Example.org", nickname="somebody")
     api.add_assertion("editor", "alice@example.org", None)
 
-    assert tahrir.standing(["alice"], BOTH).held == {("alice", "editor")}
+    assert tahrir.holdings(["alice"], BOTH).held == {("alice", "editor")}
     assert tahrir.award("editor", "alice", None) is None
 
 
@@ -285,7 +285,7 @@ def test_a_person_with_another_address_is_found_by_the_nickname(
     api.add_person("bob@elsewhere.example", nickname="bob")
     opt_out(api, "bob@elsewhere.example")
 
-    standing = tahrir.standing(["alice", "bob"], BOTH)
+    standing = tahrir.holdings(["alice", "bob"], BOTH)
 
     assert standing == Holdings(frozenset([("alice", "editor")]), frozenset(["bob"]))
 
@@ -324,17 +324,17 @@ def test_the_address_counts_before_the_nickname(tahrir: Tahrir, api: TahrirDatab
     api.add_person("carol@example.org", nickname="alice")
     api.add_assertion("editor", "carol@example.org", None)
 
-    assert tahrir.standing(["alice"], BOTH).held == set()
+    assert tahrir.holdings(["alice"], BOTH).held == set()
     tahrir.award("tagger", "alice", None)
     assert badges_of(api, "alice@example.org") == ["tagger"]
-    assert tahrir.standing(["alice", "bob"], BOTH).held == {("alice", "tagger"), ("bob", "tagger")}
+    assert tahrir.holdings(["alice", "bob"], BOTH).held == {("alice", "tagger"), ("bob", "tagger")}
 
 
 def test_more_people_than_a_statement_can_hold_are_asked_for(tahrir: Tahrir) -> None:
     names = [f"user{number}" for number in range(40_000)]
     tahrir.award("editor", names[-1], None)
 
-    assert tahrir.standing(names, BOTH).held == {(names[-1], "editor")}
+    assert tahrir.holdings(names, BOTH).held == {(names[-1], "editor")}
 
 
 # Awards
@@ -697,7 +697,7 @@ def test_a_database_that_is_away_is_unavailable(tmp_path: Path) -> None:
     tahrir = Tahrir(make_settings(away, tmp_path))
 
     for ask in (
-        lambda: tahrir.standing(["alice"], ["editor"]),
+        lambda: tahrir.holdings(["alice"], ["editor"]),
         lambda: tahrir.award("editor", "alice", None),
         lambda: tahrir.award_all([due("alice")]),
         lambda: tahrir.adjust_ranks([1]),

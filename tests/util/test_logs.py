@@ -1,6 +1,7 @@
 """Log lines: a stable event, then fields that nothing in a message can break."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,7 @@ def test_a_level_that_is_off_formats_nothing() -> None:
         (0.12345, "0.123"),
         (2.0, "2"),
         (["a", "b"], "a,b"),
+        (Path("/etc/a b"), '"/etc/a b"'),
         (["a b"], '"a b"'),
         (ValueError("no"), "ValueError('no')"),
     ],

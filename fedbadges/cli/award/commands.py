@@ -216,10 +216,10 @@ def _unknown(badge: str, known: Iterable[str], others: str = "") -> CannotRun:
 
 def _refusal(order: _Order) -> Deed | None:
     """Tell why the person can get nothing; None if they can."""
-    standing = order.tahrir.standing([order.user], [order.badge])
-    if order.user in standing.opted_out:
+    holdings = order.tahrir.holdings([order.user], [order.badge])
+    if order.user in holdings.opted_out:
         return order.deed("opted-out")
-    return order.deed("held") if standing.held else None
+    return order.deed("held") if holdings.held else None
 
 
 def _award(order: _Order, link: str | None, new: Badge | None, publisher: Publisher | None) -> Deed:
@@ -237,7 +237,7 @@ def _award(order: _Order, link: str | None, new: Badge | None, publisher: Publis
 
 def _revoke(order: _Order) -> Deed:
     if order.dry_run:
-        held = order.tahrir.standing([order.user], [order.badge]).held
+        held = order.tahrir.holdings([order.user], [order.badge]).held
         return order.deed("revoked" if held else "not-held")
     person = order.tahrir.revoke(order.badge, order.user)
     if person is None:

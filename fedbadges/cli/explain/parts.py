@@ -11,7 +11,7 @@ from fedbadges.cli.terminal.trees import Branch
 from fedbadges.criteria.datanommer import AT_LEAST, FILTER, VALUE, past_messages
 from fedbadges.engine.explanation import count_of
 from fedbadges.engine.tracing import GAVE, Traced
-from fedbadges.errors import Missing, Unavailable
+from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import DEFAULT_BACKEND, PlacedCriterion
 from fedbadges.rules.filters import FilledFilter
@@ -78,7 +78,7 @@ def short(value: Any) -> str:
 
 def describe_failure(error: BaseException) -> str:
     """Return the text of an error."""
-    return str(error) if isinstance(error, (Missing, Unavailable)) else short_repr(error)
+    return str(error) if isinstance(error, (MissingValue, Unavailable)) else short_repr(error)
 
 
 def why_not(part: Part) -> str:

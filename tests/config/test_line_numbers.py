@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fedbadges.config.locations import config_files, locate_key
+from fedbadges.config.line_numbers import config_files, locate_key
 
 LITERAL = """\
 config = {

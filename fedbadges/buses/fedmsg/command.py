@@ -1,0 +1,115 @@
+"""``fedmsg-badges``: a hub with nothing in it but the badges consumer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from fedmsg.commands.hub import HubCommand
+
+from fedbadges.config.settings import ENABLED, Settings
+from fedbadges.errors import CannotStart, SettingsError, Stopped
+from fedbadges.service.startup import read_start_settings
+
+_CONSUMER = "fedbadges.consumers:FedoraBadgesConsumer"
+
+
+class BadgesCommand(HubCommand):
+    """Award badges for the messages on the bus.
+
+    Runs a hub with nothing in it but the badges consumer, whether or not the configuration
+    enables it. Configuration is read from /etc/fedmsg.d, ~/.fedmsg.d and ./fedmsg.d.
+    """
+
+    name = "fedmsg-badges"
+    extra_args = (
+        *HubCommand.extra_args,
+        (
+            ["--retry-failed"],
+            {
+                "dest": "retry_failed",
+                "action": "store_true",
+                "default": False,
+                "help": "Handle the messages in badges.state_directory/failed again, and exit.",
+            },
+        ),
+    )
+
+    def run(self) -> int:
+        """Run until stopped; gives the exit code, which is not 0 if the daemon could not start.
+
+        A configuration that cannot be used gives ``os.EX_CONFIG``: no restart mends that.
+        """
+        self.config[ENABLED] = True
+        self.config["explicit_hub_consumers"] = _CONSUMER
+        try:
+            settings, _ = read_start_settings(self.config)
+        except SettingsError as error:
+            sys.stderr.writelines(f"{line}\n" for line in error.lines)
+            return os.EX_CONFIG
+        if self.config.get("retry_failed"):
+            return _retry_failed(settings)
+        # Not at the top: importing it installs Twisted's reactor.
+        from moksha.hub.reactor import reactor
+
+        from fedbadges.buses.fedmsg.signals import stop_hub
+
+        failed: list[object] = []
+
+        def give_up(reason: object) -> None:
+            failed.append(reason)
+            reactor.callFromThread(stop_hub)
+
+        reactor.callWhenRunning(_watch_consumer, give_up)
+        super().run()
+        return 1 if failed else 0
+
+
+def run_command() -> None:
+    """Run ``fedmsg-badges`` and exit with its exit code."""
+    try:
+        command = BadgesCommand()
+    except ValueError as error:  # fedmsg's own way to say that a key is missing or malformed
+        sys.stderr.write(f"fedmsg cannot use its configuration: {error}\n")
+        sys.exit(os.EX_CONFIG)
+    sys.exit(command.execute())
+
+
+def _retry_failed(settings: Settings) -> int:
+    """Hand the failed messages in again; gives 1 if some failed again, or nothing could be done."""
+    from fedbadges.buses.fedmsg.publisher import Publisher
+    from fedbadges.service.daemon import Daemon
+
+    if settings.state_directory is None:
+        sys.stderr.write("'badges.state_directory' is not set, so nothing was set aside anywhere\n")
+        return os.EX_CONFIG
+    daemon = Daemon(settings, Publisher(settings.fedmsg))
+    try:
+        again = daemon.retry_failed()
+    except CannotStart as error:
+        sys.stderr.write(f"Cannot start: {error}\n")
+        return 1
+    finally:
+        daemon.stop()
+    for path, reason in again:
+        sys.stderr.write(f"{path}: failed again: {reason}\n")
+    return 1 if again else 0
+
+
+def _watch_consumer(give_up: Callable[[object], None]) -> None:
+    """Call ``give_up`` as soon as it is clear that nothing will ever be awarded."""
+    import moksha.hub
+
+    consumers = moksha.hub._hub.consumers
+    prepared = getattr(consumers[0], "prepared", None) if consumers else None
+    if prepared is None:
+        give_up("no consumer")
+        return
+
+    def judge(done: Future[None]) -> None:
+        if done.exception() is not None and not isinstance(done.exception(), Stopped):
+            give_up(done.exception())
+
+    prepared.add_done_callback(judge)
