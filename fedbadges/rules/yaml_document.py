@@ -17,7 +17,7 @@ from fedbadges.rules.problems import Problems
 from fedbadges.util.text import quoted
 
 #: The limits of a file: bytes, nodes (those of an alias count each time), and levels of nesting.
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 128 * 1024
 MAX_NODES = 10_000
 MAX_DEPTH = 50
 
