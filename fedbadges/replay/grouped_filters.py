@@ -45,7 +45,7 @@ def group(chosen: Filter, test: str | None = None) -> GroupedFilter | None:
     fixed = [(key, entry) for key, entry in chosen.entries if _is_fixed(key, entry)]
     group_by = sorted({key for key, _ in chosen.entries} - {key for key, _ in fixed})
     try:
-        filled = Filter(tuple(fixed), chosen.pages).fill(Message("", {}, 0.0), None)
+        filled = Filter(tuple(fixed), chosen.place, chosen.pages).fill(Message("", {}, 0.0), None)
     except MissingValue:
         return None
     return GroupedFilter(filled, tuple(group_by), test)

@@ -19,10 +19,10 @@ from fedbadges.replay.grouped_filters import GroupedFilter, asks_for_own_topic, 
 from fedbadges.replay.history_stream import HistoryEntry, HistoryStream
 from fedbadges.replay.running_counts import Passes, RunningCount, RunningCounts, TopicScope
 from fedbadges.replay.seeded_counts import SeededCounts
+from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.operations import LambdaOperation
-from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
 from fedbadges.util.throttle import Throttle
 
@@ -56,7 +56,7 @@ class HistoryAsOf:
         self._duplicated_ids: set[str] = set()
         scopes: dict[GroupedFilter, TopicScope] = defaultdict(TopicScope)
         for rule in rules:
-            for criterion in leaves(rule.criteria):
+            for criterion in backend_criteria(rule.criteria):
                 if isinstance(criterion, PastMessages):
                     self._expect(criterion, rule, scopes)
 
