@@ -17,7 +17,7 @@ from fedbadges.databases.connections import reader
 from fedbadges.databases.functions import dialect_function
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
-from fedbadges.history.history import CHECKED
+from fedbadges.history.storing import CHECKED
 
 _ROWS = Row.__table__
 _USERS = User.__table__
