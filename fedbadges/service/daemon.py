@@ -62,7 +62,7 @@ class Daemon:
         self._status = StatusReporter(settings, parts)
         lifecycle.on(State.RUNNING, publisher.start, parts.ranks.start, parts.delay_queue.start)
         lifecycle.on(
-            State.DRAINING, parts.catch_up.hurry, parts.outages.stop, parts.delay_queue.drain
+            State.DRAINING, parts.catch_up.request_stop, parts.outages.stop, parts.delay_queue.drain
         )
         lifecycle.on(
             State.STOPPED,
@@ -89,7 +89,7 @@ class Daemon:
         try:
             self._prepare()
         except Unavailable:
-            self._parts.catch_up.prepare()
+            self._parts.tracker.create()
             thread = threading.Thread(target=self._start_later, name="fedbadges-start", daemon=True)
             thread.start()
         else:
@@ -138,7 +138,7 @@ class Daemon:
         """
         shed = self._parts.back_pressure.must_shed(count, size)
         if shed:
-            self._parts.catch_up.soon()
+            self._parts.catch_up.wake()
         return shed
 
     def flush(self) -> None:
@@ -182,7 +182,7 @@ class Daemon:
             if self._lifecycle.wait_until_stopped(_PAUSE):
                 return True
         log.warning("Stopping without an answer, leaving what is in flight to the next start")
-        self._parts.catch_up.leave()
+        self._parts.tracker.write(now=True)
         return False
 
     def _prepare(self) -> None:
@@ -221,7 +221,7 @@ class Daemon:
             self._run()
 
     def _run(self) -> None:
-        self._parts.catch_up.prepare()
+        self._parts.tracker.create()
         if self._lifecycle.enter(State.RUNNING):
             self._parts.catch_up.start()
             if self._settings.reload:

@@ -12,13 +12,15 @@ from fedbadges.criteria.datanommer import history_behind
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.history.message_reader import MessageReader, StoredMessage
+from fedbadges.history.recorder import Recorder
 from fedbadges.messages import parse_message
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.index import RuleSet
 from fedbadges.service.back_pressure import BackPressure
 from fedbadges.service.batching import Batcher
 from fedbadges.service.catch_up import CatchUp
-from fedbadges.service.checkpoint import Checkpoint
+from fedbadges.service.catch_up_reader import CatchUpReader
+from fedbadges.service.checkpoint import Checkpoint, CheckpointTracker
 from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import CaughtUpDelivery, Tracking
@@ -27,7 +29,6 @@ from fedbadges.service.lifecycle import Lifecycle
 from fedbadges.service.pipeline import Pipeline
 from fedbadges.service.publisher import Publisher
 from fedbadges.service.ranks import Ranks
-from fedbadges.service.recorder import Recorder
 from fedbadges.service.rulebook import RuleBook
 from fedbadges.signatures.retrying_verifier import RetryingVerifier
 from fedbadges.tahrir.awards import Tahrir
@@ -51,6 +52,12 @@ class Parts:
         self.in_flight = InFlight()
         self.checkpoint = Checkpoint(settings.state_directory)
         self.dead_letters = DeadLetters(settings.state_directory)
+        self.tracker = CheckpointTracker(
+            self.checkpoint,
+            self.in_flight,
+            margin=settings.keep_counts_distance,
+            limit=settings.catchup_limit,
+        )
         self.tracking = Tracking(self.in_flight, self.dead_letters)
         self.usernames = Usernames(settings.fedmsg)
         backends = load_backends(settings)
@@ -112,14 +119,14 @@ class Parts:
             )
 
         return CatchUp(
-            MessageReader(settings),
+            CatchUpReader(
+                MessageReader(settings),
+                self.in_flight,
+                None if settings.trust_history else verifier,
+            ),
+            self.tracker,
             handle,
-            None if settings.trust_history else verifier,
-            self.in_flight,
-            self.checkpoint,
             self.outages,
             interval=settings.sweep_interval,
-            distance=settings.keep_counts_distance,
-            limit=settings.catchup_limit,
             backlog=self.backlog,
         )

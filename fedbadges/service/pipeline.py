@@ -13,12 +13,12 @@ from functools import partial
 
 from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
 from fedbadges.errors import CannotStart, NotStored, Stopped
+from fedbadges.history.recorder import Recorder
 from fedbadges.retry import OutageRetry, retry_failures
 from fedbadges.service.batching import Batcher, in_batches
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
 from fedbadges.service.lifecycle import Lifecycle
-from fedbadges.service.recorder import Recorder
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)

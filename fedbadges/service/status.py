@@ -53,7 +53,7 @@ class StatusReporter:
             "backlog": parts.backlog(),
             "overflown": parts.back_pressure.is_shedding,
             "set_aside": parts.dead_letters.count(),
-            "catch_up": asdict(parts.catch_up.position),
+            "catch_up": asdict(parts.catch_up.status),
             "bus": {"trouble": parts.publisher.trouble(), "unsent": parts.publisher.unsent},
             "awarded": parts.statistics.awards,
             "last_award": None if last is None else asdict(last),

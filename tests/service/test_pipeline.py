@@ -18,6 +18,7 @@ from fedbadges.criteria.backends import load_backends
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.errors import CannotStart, Unavailable
 from fedbadges.history.history import History
+from fedbadges.history.recorder import Recorder
 from fedbadges.messages import Message
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.index import RuleSet
@@ -26,7 +27,6 @@ from fedbadges.service.batching import MAX_SIZE, Batcher
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.lifecycle import Lifecycle, State
 from fedbadges.service.pipeline import Pipeline
-from fedbadges.service.recorder import Recorder
 from fedbadges.tahrir.awards import AwardResult, Tahrir
 
 COUNTING = """
