@@ -66,7 +66,7 @@ def test_message_that_datanommer_does_not_have_stays_set_aside_while_it_fails(
 ) -> None:
     message = sent("alice")
     with monkeypatch.context() as broken:
-        broken.setattr("fedbadges.engine.engine.BadgeEngine.decide", fail)
+        broken.setattr("fedbadges.engine.engine.BadgeEngine.judge", fail)
         daemon = start()
         daemon.handle(message)
         eventually(lambda: set_aside(tmp_path), "a dead letter")
@@ -138,7 +138,7 @@ def test_messages_are_not_set_aside_if_the_daemon_cannot_start(
 
     monkeypatch.setattr("fedbadges.service.daemon.prepare_databases", prepare)
     daemon = start()
-    eventually(lambda: daemon.prepared.done(), "the start to fail")
+    eventually(lambda: daemon.started.done(), "the start to fail")
 
     daemon.handle(sent("alice"))
 
