@@ -1,7 +1,6 @@
 """How the hub's consumer verifier: each message once, before anything is made of it."""
 
 import datetime
-import logging
 import threading
 import time
 import types
