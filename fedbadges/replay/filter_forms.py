@@ -19,8 +19,8 @@ from fedbadges.rules.filters import (
     Filter,
     FilterEntry,
     templates_in,
-    to_moment,
 )
+from fedbadges.rules.moments import to_moment
 from fedbadges.rules.templates import Template, TemplatePath
 
 _SOME_DAY = datetime.datetime(2000, 1, 1)
