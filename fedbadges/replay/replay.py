@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from fedbadges.accounts.service import make_accounts
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import Datanommer, PastMessages
 from fedbadges.engine.engine import BadgeEngine, Earned, Shared, Triggered
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import Unavailable
 from fedbadges.history.message_reader import body_of
 from fedbadges.messages import Message, parse_message
@@ -26,7 +27,8 @@ from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import Award, BulkAwardResult, Holdings
+from fedbadges.tahrir.awarding import Award, BulkAwardResult
+from fedbadges.tahrir.holdings import Holdings
 from fedbadges.util.caching import BoundedDict
 from fedbadges.util.text import short_repr
 
@@ -60,8 +62,9 @@ class Replay:
         self._people = people
         self._chronicle = Chronicle(settings)
         self._past = HistoryAsOf(settings, self._chronicle)
-        self._usernames = Usernames(settings.fedmsg)
-        self._accounts = make_accounts(settings)
+        self._recipients = RecipientFinder(
+            settings, FedmsgUsernames(settings.fedmsg), make_accounts(settings)
+        )
         self._peaks: dict[str, dict[str, int]] = {}
         self.backends: Backends = {
             **load_backends(settings),
@@ -85,9 +88,7 @@ class Replay:
         self._past.begin(chosen)
         roll = _Roll(self._people)
         self._peaks = {rule.badge.id: {} for rule in chosen if measure and _has_peaks(rule)}
-        engine = BadgeEngine(
-            self._settings, roll, self._usernames, chosen, lambda given: None, self._accounts
-        )
+        engine = BadgeEngine(self._settings, roll, self._recipients, chosen)
         self.done, self.total = 0, self._chronicle.begin()
         interested = _Interested(chosen, self._past)
         for count, entries in prefetched(self._portions(interested)):
@@ -163,7 +164,7 @@ class _Roll:
         """Tell who holds what by now, and who opted out: of everybody."""
         return self._standing
 
-    def award_all(self, awards: Iterable[Award]) -> BulkAwardResult:
+    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Take note; there is nothing to tell anybody."""
         for award in awards:
             self._held.add((award.username, award.badge_id))

@@ -10,15 +10,17 @@ from support.databases import Databases, badges, create_schemas
 from support.inline import load, message
 
 from fedbadges.accounts.service import CachedAccounts, make_accounts
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import Unavailable
 from fedbadges.rules.accounts import EVERYBODY, Accounts
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.recipients import MAX_NAME, MOST_CANDIDATES
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import AwardResult, Tahrir
+from fedbadges.tahrir.awarding import AwardResult
+from fedbadges.tahrir.database import Tahrir
 
 
 class Listed:
@@ -82,10 +84,9 @@ class Desk:
         engine = BadgeEngine(
             self.settings,
             tahrir,
-            Usernames(self.settings.fedmsg),
+            RecipientFinder(self.settings, FedmsgUsernames(self.settings.fedmsg), accounts),
             RuleSet(rules),
             self.given.append,
-            accounts,
         )
         case = candidates_of(engine, make_message("git.receive", {"users": users}))
         return 0 if case is None else engine.decide(case)
@@ -305,7 +306,7 @@ def test_that_nobody_answered_is_not_remembered() -> None:
 
 
 def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fedbadges.accounts.service._MOST", 2)
+    monkeypatch.setattr("fedbadges.accounts.service._MAX_ANSWERS", 2)
     accounts = Listed()
     remembered = CachedAccounts(accounts, 60)
 

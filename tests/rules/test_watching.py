@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.inline import load, message
 
-from fedbadges.engine.tracing import GAVE, Traced, trace
+from fedbadges.engine.tracing import LAMBDA_VALUE, Traced, trace
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.operators import AllOf, AnyOf, Not
 from fedbadges.rules.triggers import Topic
@@ -36,7 +36,7 @@ def test_what_a_lambda_gave_is_known(text: str) -> None:
     assert not watched.holds(sent)
 
     (part,) = watched.parts
-    assert part.told == {GAVE: eval(text, {"msg": sent.body})}  # noqa: S307
+    assert part.details == {LAMBDA_VALUE: eval(text, {"msg": sent.body})}  # noqa: S307
 
 
 def test_what_is_raised_goes_on_as_ever_and_is_known() -> None:
@@ -69,8 +69,8 @@ def test_what_a_criterion_tells_is_heard_by_whoever_watches() -> None:
     assert not watched.holds(question)
     assert not Not(Telling()).holds(question)
 
-    assert watched.parts[0].told == {"seen": "alice"}
-    assert watched.told == {}
+    assert watched.parts[0].details == {"seen": "alice"}
+    assert watched.details == {}
     assert memo == {"key": True}
 
 

@@ -10,10 +10,11 @@ from support.builders import make_message, make_settings, statements, wipe
 from support.databases import Databases, badges, create_schemas
 from support.rules import rule
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import Stopped, Unavailable
 from fedbadges.history.history import History
 from fedbadges.messages import Message
@@ -22,7 +23,8 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_text
 from fedbadges.service.batching import MOST, Batcher
 from fedbadges.service.delay_queue import DelayQueue
-from fedbadges.tahrir.awards import AwardResult, Tahrir
+from fedbadges.tahrir.awarding import AwardResult
+from fedbadges.tahrir.database import Tahrir
 
 COUNTING = """
 trigger:
@@ -64,7 +66,10 @@ class Office:
         self.patience = OutageRetry()
         tahrir = Tahrir(settings)
         self.engine = BadgeEngine(
-            settings, tahrir, Usernames(settings.fedmsg), RuleSet(), lambda given: None
+            settings,
+            tahrir,
+            RecipientFinder(settings, FedmsgUsernames(settings.fedmsg)),
+            RuleSet(),
         )
         self.waiting = DelayQueue(self.history.stored, self.engine.decide, delay=3600, limit=10_000)
         self.waiting.start()
@@ -291,14 +296,14 @@ def test_what_one_message_fails_with_costs_the_others_nothing(
 ) -> None:
     messages = [push(), push("bad"), push("bob")]
     office.store(*messages)
-    holdings = office.engine._tahrir.holdings
+    holdings = office.engine._store.holdings
 
     def fail(names: Any, ids: Any) -> Any:
         if "bad" in names:
             raise ValueError("bad")
         return holdings(names, ids)
 
-    monkeypatch.setattr(office.engine._tahrir, "holdings", fail)
+    monkeypatch.setattr(office.engine._store, "holdings", fail)
 
     office.receive(*messages)
 
@@ -317,7 +322,7 @@ def test_stopping_in_an_outage_tells_of_every_message(
         asked.append(question)
         raise Unavailable("away")
 
-    monkeypatch.setattr(office.engine._tahrir, "holdings", away)
+    monkeypatch.setattr(office.engine._store, "holdings", away)
     office.patience.stop()
     messages = [push(), push("bob")]
 

@@ -750,7 +750,7 @@ def test_what_cannot_be_set_aside_is_left_to_the_next_start(
     message = sent("alice")
     store_message(database, message)
     with monkeypatch.context() as broken:
-        broken.setattr("fedbadges.tahrir.awards.Tahrir.award", fail)
+        broken.setattr("fedbadges.tahrir.database.Tahrir.award", fail)
         daemon.handle(message)
     time.sleep(1.5)
     daemon.stop()

@@ -10,7 +10,7 @@ from typing import Any
 from fedbadges.cli.terminal.trees import Branch
 from fedbadges.criteria.datanommer import AT_LEAST, FILTER, VALUE, PastMessages
 from fedbadges.engine.explanation import count_of
-from fedbadges.engine.tracing import GAVE, Traced
+from fedbadges.engine.tracing import LAMBDA_VALUE, Traced
 from fedbadges.errors import Missing, Unavailable
 from fedbadges.lint.rule_nodes import below, criteria_node, trigger_node
 from fedbadges.messages import Message
@@ -84,7 +84,7 @@ def why_not(part: Part) -> str:
         return why_not(decisive[0])
     if watched.raised is not None:
         return words_of_stumble(watched.raised)
-    value = f"; {_value(watched)}" if VALUE in watched.told else ""
+    value = f"; {_value(watched)}" if VALUE in watched.details else ""
     return f"it depends on {name_of(part)}{value}"
 
 
@@ -114,7 +114,7 @@ def data_of(part: Part, message: Message) -> dict[str, Any]:
     compared = _compared(watched, message)
     if compared is not None:
         data["compared_to"] = compared
-    data |= {_key(what): _plain(found) for what, found in watched.told.items()}
+    data |= {_key(what): _plain(found) for what, found in watched.details.items()}
     counted = count_of(watched)
     if counted is not None:
         data["needed"] = counted.needed
@@ -177,17 +177,17 @@ def _why(part: Part, message: Message) -> str:
     compared = _compared(watched, message)
     if compared is not None:
         return f"the message has {compared}"
-    if GAVE in watched.told:
-        return f"it gives {short(watched.told[GAVE])}"
+    if LAMBDA_VALUE in watched.details:
+        return f"it gives {short(watched.details[LAMBDA_VALUE])}"
     counted = count_of(watched)
     if counted is not None:
         return str(counted)
-    return _value(watched) if VALUE in watched.told else ""
+    return _value(watched) if VALUE in watched.details else ""
 
 
 def _value(watched: Traced) -> str:
-    least = "at least " if watched.told.get(AT_LEAST) else ""
-    return f"the value is {least}{short(watched.told[VALUE])}"
+    least = "at least " if watched.details.get(AT_LEAST) else ""
+    return f"the value is {least}{short(watched.details[VALUE])}"
 
 
 def _compared(watched: Traced, message: Message) -> str | None:
@@ -198,11 +198,11 @@ def _compared(watched: Traced, message: Message) -> str | None:
 
 def _told(watched: Traced) -> Iterator[Branch]:
     """Say what a criterion told, but for what stands in its own line."""
-    for what, found in watched.told.items():
+    for what, found in watched.details.items():
         if isinstance(found, FilledFilter):
             for key, value in _filter(found).items():
                 yield Branch(f"{key}: {_listed(value) if isinstance(value, list) else value}")
-        elif what not in (VALUE, AT_LEAST, GAVE):
+        elif what not in (VALUE, AT_LEAST, LAMBDA_VALUE):
             words = ("no", "yes")[found] if isinstance(found, bool) else None
             text = found if isinstance(found, str) else short(found)
             yield Branch(f"{what}: {words or text}")
@@ -224,7 +224,9 @@ def _filter(filled: FilledFilter) -> dict[str, Any]:
 
 
 def _key(what: str) -> str:
-    return {FILTER: "filter", VALUE: "value", AT_LEAST: "at_least", GAVE: "gave"}.get(what, what)
+    return {FILTER: "filter", VALUE: "value", AT_LEAST: "at_least", LAMBDA_VALUE: "gave"}.get(
+        what, what
+    )
 
 
 def _plain(found: Any) -> Any:
