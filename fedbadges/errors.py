@@ -1,4 +1,4 @@
-"""Every exception that crosses a package, and the places that they name."""
+"""Every exception that crosses a package, and the place in a file that a mistake has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fedbadges.util.text import printable
+
+# Mistakes of whoever writes rules or the configuration.
 
 
 @dataclass(frozen=True, order=True)
@@ -32,7 +34,7 @@ class Problem:
 
 
 class RuleError(Exception):
-    """A rule file has mistakes; ``problems`` has them, in the order of the file."""
+    """A rule file has mistakes; ``problems`` lists them in the order of the file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
@@ -40,49 +42,55 @@ class RuleError(Exception):
 
 
 class SettingsError(Exception):
-    """The configuration cannot be used; ``lines`` has one line for each thing that is wrong."""
+    """The configuration cannot be used; ``lines`` has one line for each mistake."""
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = tuple(lines)
         super().__init__("\n".join(lines))
 
 
-class CannotStart(Exception):
-    """Something is wrong that waiting does not mend; its text is one line."""
+# Outages, and the start and stop of the daemon.
 
 
 class Unavailable(Exception):
-    """A backend cannot answer now; the question stands, and is to be asked again."""
+    """A backend cannot answer now; ask again later."""
 
 
-class Broken(Unavailable):
-    """A database answers, but it lacks what every question needs: the schema, or the rights."""
+class DatabaseUnusable(Unavailable):
+    """A database answers, but lacks the schema or the rights that every query needs."""
+
+
+class CannotStart(Exception):
+    """The daemon cannot start, and waiting does not help; the text is one line."""
 
 
 class Stopped(Exception):
-    """The daemon stops, and what was asked was not answered before."""
+    """The daemon stopped before there was an answer."""
+
+
+# What becomes of a message.
 
 
 class NotHandled(Exception):
-    """A message is not done with, and is to be handed over again, if whoever has it can."""
+    """A message is not handled; the bus must deliver it again, if it can."""
 
 
 class NotStored(Exception):
-    """datanommer did not answer before the daemon stopped, and nobody else stores messages."""
+    """The daemon stopped before it could store a message, and nobody else stores messages."""
 
     def __init__(self) -> None:
         super().__init__("it could not be stored before the daemon stopped")
 
 
-class Missing(LookupError):
-    """The message lacks what a template names, or has nothing usable there."""
+class MissingValue(LookupError):
+    """The message lacks the value that a template names, or the value cannot be used."""
 
 
 class Rejected(RuntimeWarning):
-    """A message is not to be heeded: what the hub takes as an invalid one.
+    """A message's signature is not valid. fedmsg's hub expects a RuntimeWarning for that.
 
-    ``reason`` says why, in words that are ours; ``signer`` is the certificate's name, where it is
-    the CA's certificate and the signature is true.
+    ``reason`` has no text of the message. ``signer`` is the name in the certificate, where the CA
+    issued the certificate and the signature matches.
     """
 
     def __init__(self, reason: str, signer: str | None = None) -> None:
@@ -91,5 +99,5 @@ class Rejected(RuntimeWarning):
         super().__init__(reason if signer is None else f"{reason} (signed by {signer!r})")
 
 
-class Unfitting(Rejected):
-    """A message says something else than what was signed."""
+class SignatureMismatch(Rejected):
+    """The content of a message is not what was signed."""

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a real PostgreSQL, and fresh databases on it and on SQLite."""
+"""Fixtures for all tests: fresh databases, on SQLite and on a PostgreSQL server of their own."""
 
 import signal
 import subprocess
@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
-from support.databases import KINDS, Databases, Postgresql
+from support.databases import KINDS, Databases, Postgresql, sqlite_databases
 from support.restarts import start  # noqa: F401  a fixture
+from support.sizes import FULL, SEED
 
-# The same examples each time, so that a failure is the change's own.
+# The same examples in every run, so that a failure is caused by the change under test.
 settings.register_profile(
     "fedbadges",
     deadline=None,
@@ -23,13 +25,50 @@ settings.register_profile(
 settings.load_profile("fedbadges")
 
 
-# A shell has what it starts in the background ignore Ctrl-C, and all that this starts.
+# A shell makes background processes ignore Ctrl-C, and their children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@sa.event.listens_for(sa.Engine, "connect")
+def _do_not_sync(connection: object, record: object) -> None:
+    """Do not wait for the disk: no database of a test has to survive a power cut."""
+    if type(connection).__module__.startswith("sqlite3"):
+        connection.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
+
+
+# Files that take longest come first, so that no process is left with one of them at the end.
+LONG = ("packaging", "faults", "hub", "replay", "service")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests by the folders that take longest."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(here).parts[0]
+        return LONG.index(folder) if folder in LONG else len(LONG)
+
+    items.sort(key=rank)
+
+
+def pytest_report_header() -> str | None:
+    """Print how to repeat a run with the same random choices."""
+    return f"repeat with FEDBADGES_FAULTS_SEED={SEED}" if FULL else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests with the marker ``sqlite`` on SQLite only."""
+    if metafunc.definition.get_closest_marker("sqlite") is None:
+        return
+    for name in ("database", "shared_database"):
+        if name in metafunc.fixturenames:
+            scope = "module" if name == "shared_database" else "function"
+            metafunc.parametrize(name, ["sqlite"], indirect=True, scope=scope)
 
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
-    """Ctrl-C ends the tests, also after a consumer was made in their process."""
+    """Restore the signal handlers, which a consumer replaces, so that Ctrl-C ends the tests."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
@@ -38,15 +77,30 @@ def _signals() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Postgresql]:
-    """A PostgreSQL server, for as long as the tests run."""
+    """Start a PostgreSQL server that all tests of this process share."""
     server = Postgresql()
     yield server
     server.stop()
 
 
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> Databases:
+    """Return two empty databases on SQLite, for tests whose answers do not depend on SQL."""
+    return sqlite_databases(tmp_path)
+
+
+@pytest.fixture
+def postgresql_database(postgresql: Postgresql) -> Iterator[Databases]:
+    """Create two empty databases on PostgreSQL, for tests of what SQLite does not have."""
+    yield from _on_postgresql(postgresql)
+
+
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
-    """Two empty databases, for tahrir and for datanommer; once on each kind."""
+    """Create two empty databases, for tahrir and for datanommer, on each kind of server.
+
+    For tests of SQL. A test or a module with the marker ``sqlite`` runs on SQLite only.
+    """
     yield from _fresh(request, tmp_path)
 
 
@@ -54,13 +108,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 def shared_database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Databases]:
-    """The same, for all tests of a module together."""
+    """Create the same, to be shared by all tests of a module."""
     yield from _fresh(request, tmp_path_factory.mktemp("databases"))
 
 
 @pytest.fixture(scope="session")
 def pypi(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A package index that pip reaches; without, the test is skipped."""
+    """Skip the test if pip cannot reach a package index."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries=0", "setuptools"]
     done = subprocess.run(command, cwd=tmp_path_factory.mktemp("pypi"), capture_output=True)
     if done.returncode:
@@ -69,14 +123,12 @@ def pypi(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def _fresh(request: pytest.FixtureRequest, directory: Path) -> Iterator[Databases]:
     if request.param == "sqlite":
-        yield Databases(
-            "sqlite",
-            f"sqlite:///{directory / 'tahrir.db'}",
-            f"sqlite:///{directory / 'datanommer.db'}",
-        )
-        return
-    server = request.getfixturevalue("postgresql")
-    databases = Databases("postgresql", server.create_database(), server.create_database())
+        yield sqlite_databases(directory)
+    else:
+        yield from _on_postgresql(request.getfixturevalue("postgresql"))
+
+
+def _on_postgresql(server: Postgresql) -> Iterator[Databases]:
+    databases = server.create_databases()
     yield databases
-    server.drop_database(databases.tahrir_url)
-    server.drop_database(databases.datanommer_url)
+    server.drop_databases(databases)

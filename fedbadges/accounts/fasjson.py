@@ -64,7 +64,7 @@ class Fasjson:
         if not NAME.fullmatch(username):
             return False
         found = self._service.ask("check_membership", groupname=group, username=username)
-        if found is None and self._missing_groups.first(group):
+        if found is None and self._missing_groups.allows(group):
             log.warning("FASJSON has no such group, so nobody is in it", group=group)
         return found is True
 

@@ -19,7 +19,7 @@ from fasjson_client.gss_http import GssapiAuthenticator
 
 from fedbadges.config.settings import Settings
 from fedbadges.errors import Unavailable
-from fedbadges.util.http import limit, reason
+from fedbadges.util.http import configure_session, error_reason
 
 _NOT_FOUND = 404
 #: The request itself is wrong, so that a retry would not help.
@@ -45,10 +45,10 @@ class Service:
         except APIError as error:
             if error.code in _REFUSED or _has_no_such_thing(error):
                 return None
-            raise self._unavailable(f"{error.code} {reason(error)}") from error
+            raise self._unavailable(f"{error.code} {error_reason(error)}") from error
         # An answer that does not come from FASJSON raises the last three.
         except (OSError, ClientError, SwaggerError, ValueError, KeyError, TypeError) as error:
-            raise self._unavailable(reason(error)) from error
+            raise self._unavailable(error_reason(error)) from error
 
     def _connected(self) -> _LimitedClient:
         with self._lock:
@@ -60,7 +60,7 @@ class Service:
         try:
             return _LimitedClient(self._settings)
         except Exception as error:  # what is no specification may fail anywhere in its reading
-            raise self._unavailable(reason(error)) from error
+            raise self._unavailable(error_reason(error)) from error
 
     def _unavailable(self, why: str) -> Unavailable:
         return Unavailable(f"FASJSON at {self._settings.fasjson_url}: {why}")
@@ -80,7 +80,7 @@ class _LimitedClient(Client):
 
     def _make_bravado_client(self) -> SwaggerClient:
         http = RequestsClientFollowingRedirects()
-        limit(http.session, self._seconds)
+        configure_session(http.session, self._seconds)
         if self._auth:
             host = urlsplit(self._base_url).netloc
             http.authenticator = GssapiAuthenticator(host, principal=self._principal)

@@ -78,7 +78,7 @@ class FedmsgUsernames:
             names = _QUESTIONS[what](message.body, **self._config) or ()
             return frozenset(name for name in names if isinstance(name, str))
         except Exception as error:  # a plugin may fail on anything in a message
-            if self._throttle.first((message.category, what, type(error))):
+            if self._throttle.allows((message.category, what, type(error))):
                 log.warning(
                     "Plugin for fedmsg.meta failed",
                     category=message.category,

@@ -104,12 +104,12 @@ class Deployment:
 
     def rules(self, backends: Backends | None = None) -> RuleSet:
         """Load the rules as the daemon does; what is wrong with others goes to standard error."""
+        from fedbadges.rules.file_permissions import PermissionChecker
         from fedbadges.rules.loader import load_directory
-        from fedbadges.rules.permissions import PermissionChecker
 
         directory = self.settings.rules_directory
-        trust = PermissionChecker(directory)
-        vet = trust.note if self.settings.insecure_rules else trust.vet
+        permissions = PermissionChecker(directory)
+        vet = permissions.record if self.settings.insecure_rules else permissions.check
         loaded = load_directory(directory, backends or self.backends, vet=vet)
         for problem in loaded.problems:
             click.echo(f"{problem}", err=True)

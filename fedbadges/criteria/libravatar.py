@@ -16,7 +16,7 @@ from fedbadges.rules.parsing import only_entry
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.schema import YES_OR_NO, Schema, mapping_of
 from fedbadges.rules.yaml_document import Node, ScalarNode
-from fedbadges.util.http import limit, reason
+from fedbadges.util.http import configure_session, error_reason
 
 _FOUND = 200
 _NOT_FOUND = 404
@@ -27,7 +27,7 @@ class Libravatar:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._session = limit(requests.Session(), settings.libravatar_timeout)
+        self._session = configure_session(requests.Session(), settings.libravatar_timeout)
 
     def has_avatar(self, username: str) -> bool:
         """Tell whether there is an avatar for an account's OpenID, or for its e-mail address."""
@@ -46,7 +46,7 @@ class Libravatar:
             with self._session.get(url, params={"d": "404", "s": "1"}) as response:
                 status = response.status_code
         except requests.RequestException as error:
-            raise self._unavailable(reason(error)) from error
+            raise self._unavailable(error_reason(error)) from error
         if status not in (_FOUND, _NOT_FOUND):
             raise self._unavailable(f"{status} {response.reason}")
         return status == _FOUND

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import exc
 
-from fedbadges.errors import Broken, Unavailable
+from fedbadges.errors import DatabaseUnusable, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +53,9 @@ _SQLITE_BROKEN = ("no such table", "no such column")
 def translate_errors(name: str, *, foreign: bool = False) -> Iterator[None]:
     """Turn what means that the database ``name`` is away, or too busy, into Unavailable.
 
-    Where it lacks what is asked for, that is Broken, unless the question is ``foreign``: a rule's
-    own, which may ask for anything. What the database will never do, such as answer a question that
-    is too large, is neither.
+    Where it lacks what is asked for, that is DatabaseUnusable, unless the question is ``foreign``:
+    a rule's own, which may ask for anything. What the database will never do, such as answer a
+    question that is too large, is neither.
     """
     try:
         yield
@@ -63,7 +63,7 @@ def translate_errors(name: str, *, foreign: bool = False) -> Iterator[None]:
         if _is_outage(error):
             raise Unavailable(f"{name}: {_reason(error)}") from error
         if not foreign and is_broken(error):
-            raise Broken(f"{name}: {_reason(error)}") from error
+            raise DatabaseUnusable(f"{name}: {_reason(error)}") from error
         raise
 
 

@@ -13,7 +13,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.engine.links import link_to
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.statistics import RuleStatistics
-from fedbadges.errors import Missing, Unavailable
+from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import Criteria, PlanningCriterion, Question
 from fedbadges.rules.index import RuleSet
@@ -196,11 +196,15 @@ class BadgeEngine:
 
     def judge(self, candidates: Candidates, shared: Shared) -> list[Earned]:
         """Return which candidates have earned their badge."""
-        return [
-            Earned(rule, name, candidates.message)
+        meeting = [
+            (rule, name)
             for rule, question, names in _questions(candidates, shared)
             if self._holds(rule, question)
             for name in names
+        ]
+        return [
+            Earned(rule, name, candidates.message)
+            for rule, name in meeting
             if self._exists(rule, name)
         ]
 
@@ -241,7 +245,7 @@ class BadgeEngine:
 
     def _warn_of_many(self, count: int, message: Message) -> None:
         # Several rules may name them.
-        if self._throttle.first((message.msg_id, MOST_CANDIDATES)):
+        if self._throttle.allows((message.msg_id, MOST_CANDIDATES)):
             log.warning(
                 "Too many recipients, ignoring those after the first",
                 msg_id=message.msg_id,
@@ -269,12 +273,12 @@ class BadgeEngine:
             return find()
         except Unavailable:
             raise
-        except Missing as missing:
+        except MissingValue as missing:
             log.debug("Message lacks what the rule needs", badge=rule.badge.id, reason=str(missing))
             error: BaseException = missing
         except _RULE_ERRORS as raised:  # also text that is nested too deeply to be written
             error = raised
-            if self._throttle.first((rule.badge.id, type(error))):
+            if self._throttle.allows((rule.badge.id, type(error))):
                 log.warning(
                     "Rule failed, so the message does not match",
                     rule=str(rule.place),

@@ -110,7 +110,7 @@ class CountCache:
         try:
             return act(self._region)
         except Exception as error:  # whatever the backend raises
-            if self._failures.first(type(error).__name__):
+            if self._failures.allows(type(error).__name__):
                 log.warning("Counts are not kept, so they are slower: %r", error)
             return None
 

@@ -37,7 +37,7 @@ def passing(test: Test, about: tuple[Any, ...], stumbles: Throttle) -> Callable[
         except exc.SQLAlchemyError:
             raise
         except Exception as error:  # a rule's own code may raise anything
-            if stumbles.first((about, type(error).__name__)):
+            if stumbles.allows((about, type(error).__name__)):
                 log.warning("In %s a message does not count: %r", about[0], error)
             return False
 
@@ -52,7 +52,7 @@ def evaluate(
     message: Message,
     until: Position | None = None,
 ) -> Any:
-    """Evaluate an expression over the past messages; raises Unavailable and templates.Missing.
+    """Evaluate an expression over the past messages; raises Unavailable and MissingValue.
 
     It raises whatever the expression raises, too. ``until`` is where the past ends.
     """

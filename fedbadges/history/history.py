@@ -141,7 +141,7 @@ class History:
         return near
 
     def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
-        """Evaluate an expression over the past messages; raises templates.Missing.
+        """Evaluate an expression over the past messages; raises MissingValue.
 
         It raises whatever the expression raises, too.
         """

@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from fedbadges.errors import Missing
+from fedbadges.errors import MissingValue
 from fedbadges.messages import Message
 from fedbadges.replay.matching import MANY, ONE_OF_EACH
 from fedbadges.rules.filters import (
@@ -73,7 +73,7 @@ def form_of(chosen: Filter, test: str | None = None) -> Form | None:
             open_keys.append(key)
     try:
         filled = Filter(tuple(fixed)).fill(Message("", {}, 0.0), None)
-    except Missing:
+    except MissingValue:
         return None
     return Form(replace(filled, sliding=False), tuple(sorted(open_keys)), age, test)
 

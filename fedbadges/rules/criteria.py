@@ -67,7 +67,7 @@ class Criterion(Protocol):
         """Whether the answer can differ from candidate to candidate."""
 
     def holds(self, subject: Question) -> bool:
-        """Ask; raises Unavailable, templates.Missing, or what the rule's own lambdas raise."""
+        """Ask; raises Unavailable, MissingValue, or what the rule's own lambdas raise."""
 
 
 @runtime_checkable

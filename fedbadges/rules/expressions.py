@@ -56,7 +56,7 @@ class Expression:
         return self.function(value, filled)
 
     def fill(self, message: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Give the values of the templates in it for a message; raises templates.Missing."""
+        """Give the values of the templates in it for a message; raises MissingValue."""
         return tuple(path.resolve(message) for path in self.paths)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedbadges.errors import Missing
+from fedbadges.errors import MissingValue
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.parsing import as_mapping, as_text, check_keys, only_entry
@@ -115,7 +115,7 @@ class Filter:
     def fill(self, message: Message, recipient: str | None) -> FilledFilter:
         """Fill in the values of ``message``, and the candidate where it is asked for.
 
-        Raises Missing where the message lacks a value, or where no past message can have it.
+        Raises MissingValue where the message lacks a value, or where no past message can have it.
         """
         source = _Source(message.body, recipient)
         lists: dict[str, tuple[str, ...]] = {}
@@ -207,7 +207,7 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
             texts.add(_text(key, item))
     if not texts:
         # datanommer takes an empty list to mean "no such filter": every message.
-        raise Missing(f"nothing to filter {key} by")
+        raise MissingValue(f"nothing to filter {key} by")
     if key in _NAMED:
         # Usernames are compared in lower case; datanommer has them as their senders wrote them,
         # or in lower case where the plugin that named them knows better.
@@ -217,15 +217,15 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
 
 def _text(key: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise Missing(f"{key} is filtered by text, and the message has {type(value).__name__}")
+        raise MissingValue(f"{key} is filtered by text, and the message has {type(value).__name__}")
     text = str(value)
     if len(text) > MAX_TEXT:
-        raise Missing(f"{key} is filtered by at most {MAX_TEXT} characters")
+        raise MissingValue(f"{key} is filtered by at most {MAX_TEXT} characters")
     if key in _NEVER_EMPTY and not text:
-        raise Missing(f"nothing to filter {key} by")
+        raise MissingValue(f"nothing to filter {key} by")
     # No row can have these, and PostgreSQL refuses to be asked.
     if "\x00" in text or not _encodable(text):
-        raise Missing(f"no past message can have such {key}")
+        raise MissingValue(f"no past message can have such {key}")
     return text
 
 
@@ -240,7 +240,7 @@ def _encodable(text: str) -> bool:
 def _moment(key: str, value: Any, message: Message) -> datetime.datetime:
     moment = to_moment(value, message.sent)
     if moment is None:
-        raise Missing(f"{key} is no point in time")
+        raise MissingValue(f"{key} is no point in time")
     return moment
 
 

@@ -69,7 +69,7 @@ class Recipient:
         email_domain: str,
         accounts: Accounts = EVERYBODY,
     ) -> tuple[Found, ...]:
-        """Name the people in a message; raises templates.Missing where it lacks the path.
+        """Name the people in a message; raises MissingValue where it lacks the path.
 
         ``email_domain`` is the part behind the ``@`` of the accounts' own addresses. ``accounts``
         tells whose the nicks, addresses and names on GitHub are; raises Unavailable if it cannot.

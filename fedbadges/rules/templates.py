@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fedbadges.errors import Missing, Place
+from fedbadges.errors import MissingValue, Place
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.yaml_document import ScalarNode
 from fedbadges.util.text import quoted
@@ -35,7 +35,7 @@ class TemplatePath:
     dotted: str
 
     def resolve(self, message: Mapping[str, Any]) -> Any:
-        """Give what the message has at this path; raises Missing."""
+        """Give what the message has at this path; raises MissingValue."""
         return _resolve(message, self._parts, self.dotted)
 
     @cached_property
@@ -62,7 +62,9 @@ class Template:
     def fill(self, message: Mapping[str, Any]) -> Any:
         """Fill in values from ``message``.
 
-        Gives the value with its type where the template stands alone, else text. Raises Missing.
+        Gives the value with its type where the template stands alone, else text.
+
+        Raises MissingValue.
         """
         if len(self.parts) == 1 and isinstance(self.parts[0], TemplatePath):
             return self.parts[0].resolve(message)
@@ -145,7 +147,7 @@ def _as_text(path: TemplatePath, message: Mapping[str, Any]) -> str:
     try:
         return str(path.resolve(message))
     except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
-        raise Missing(f"the message has no text as {path.dotted}") from None
+        raise MissingValue(f"the message has no text as {path.dotted}") from None
 
 
 def _resolve(value: Any, parts: Sequence[str], dotted: str) -> Any:
@@ -170,4 +172,4 @@ def _step(value: Any, parts: Sequence[str], start: int, dotted: str) -> tuple[An
         index = int(parts[start])
         if index < len(value):
             return value[index], start + 1
-    raise Missing(f"the message has no {dotted}")
+    raise MissingValue(f"the message has no {dotted}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedbadges.errors import Missing, Place
+from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import fits_databases
 from fedbadges.rules.filters import to_moment
 from fedbadges.rules.problems import Problems
@@ -114,7 +114,7 @@ class Writer:
                 for number in range(sketch.count)
                 for sender in sketch.senders or (None,)
             )
-        except Missing:
+        except MissingValue:
             text = f"a text has %({FROM})s, and no '{FROM}' says whom the message is from"
             self._problems.add(sketch.place, text)
             return ()

@@ -17,8 +17,8 @@ from functools import partial
 from fedbadges.errors import Stopped
 from fedbadges.history.message_reader import MessageHeader, MessageReader, StoredMessage
 from fedbadges.retry import OutageRetry
-from fedbadges.service.in_flight import InFlight
-from fedbadges.service.state import StateDirectory
+from fedbadges.service.checkpoint import Checkpoint
+from fedbadges.service.in_flight import InFlight, Seen
 from fedbadges.signatures.retrying_verifier import RetryingVerifier
 from fedbadges.util.caching import BoundedDict
 from fedbadges.util.text import describe_error, error_kind, format_time
@@ -82,7 +82,7 @@ class CatchUp:
         handle: Callable[[Sequence[StoredMessage]], None],
         gate: RetryingVerifier | None,
         ledger: InFlight,
-        state: StateDirectory,
+        checkpoint: Checkpoint,
         patience: OutageRetry,
         *,
         interval: float,
@@ -96,7 +96,7 @@ class CatchUp:
         # By their numbers: anybody can give a message the id of another.
         self._passed_over: BoundedDict[int, None] = BoundedDict(_MOST_PASSED_OVER)
         self._ledger = ledger
-        self._state = state
+        self._checkpoint = checkpoint
         self._patience = patience
         self._interval = interval
         self._distance = distance
@@ -130,8 +130,8 @@ class CatchUp:
 
     def prepare(self) -> None:
         """Note from when on messages are owed, where nothing is known of that yet."""
-        if not self._state.has_checkpoint():
-            self._state.note(self._until, now=True)
+        if not self._checkpoint.exists():
+            self._checkpoint.write(self._until, now=True)
 
     def start(self) -> None:
         """Begin, once the databases have answered."""
@@ -169,7 +169,7 @@ class CatchUp:
                 return
             except Exception as error:  # whatever it is, next time it may be over
                 self._trouble = describe_error(error)
-                if self._failures.first(error_kind(error)):
+                if self._failures.allows(error_kind(error)):
                     log.error("Cannot catch up, and will try again: %s", describe_error(error))
             self._wait()
 
@@ -213,13 +213,13 @@ class CatchUp:
 
     def _start(self) -> float:
         """Tell from when on to read."""
-        until = self._state.checkpoint()
+        until = self._checkpoint.read()
         if until is None:
             until = self._until
         now = time.time()
         earliest = now - self._limit
         if until > now + _FAST:
-            log.warning("The checkpoint is in the future, so all is caught up: a clock was wrong")
+            log.warning("The checkpoint is in the future, catching up everything")
             until = earliest
         elif 0 < until < earliest:
             log.warning(
@@ -259,7 +259,7 @@ class CatchUp:
         self._marks.add(held[0] - 1 if held else last)
         self._until = begun
         if not held:
-            self._ledger.write_off(begun - self._distance)
+            self._ledger.expire_requeued(begun - self._distance)
         self._note()
         if new:
             log.info("Handled %d messages that the bus did not bring, or that were put off", new)
@@ -274,10 +274,10 @@ class CatchUp:
                 continue
             if row.number in self._passed_over:
                 continue
-            known, held = self._ledger.look(row.msg_id, row.topic)
-            if held:
+            seen = self._ledger.lookup(row.msg_id, row.topic)
+            if seen is Seen.IN_FLIGHT:
                 in_hand.append(row.number)
-            elif not known:
+            elif seen is Seen.NEVER:
                 missing.append(row)
         for numbers in _portions(missing):
             found = self._patience.call(partial(self._archive.messages, numbers))
@@ -304,10 +304,10 @@ class CatchUp:
         return None if body is None else archived._replace(body=dict(body))
 
     def _note(self, now: bool = False) -> None:
-        self._state.note(self._done_until(), now=now)
+        self._checkpoint.write(self._done_until(), now=now)
 
     def _done_until(self) -> float:
-        oldest = self._ledger.oldest()
+        oldest = self._ledger.oldest_sent()
         until = self._until if oldest is None else min(self._until, oldest)
         # Senders may say anything.
         return max(until, 0.0)

@@ -25,7 +25,9 @@ from fedbadges.retry import OutageRetry, retry_failures
 from fedbadges.rules.index import RuleSet
 from fedbadges.service.batching import Batcher
 from fedbadges.service.catch_up import CatchUp
+from fedbadges.service.checkpoint import Checkpoint
 from fedbadges.service.database_health import database_health
+from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.failures import Failures, trace
 from fedbadges.service.in_flight import InFlight
@@ -34,7 +36,6 @@ from fedbadges.service.ranks import Ranks
 from fedbadges.service.recorder import Recorder
 from fedbadges.service.rulebook import RuleBook, Watcher
 from fedbadges.service.startup import mistake_of, prepare_databases, start_mistakes
-from fedbadges.service.state import StateDirectory
 from fedbadges.service.status import Reporter
 from fedbadges.signatures.retrying_verifier import RetryingVerifier
 from fedbadges.tahrir.awarding import AwardResult
@@ -78,8 +79,9 @@ class Daemon:
         self._backlog = backlog
         self._patience = OutageRetry()
         self._ledger = InFlight()
-        self._state = StateDirectory(settings.state_directory)
-        self._failures = Failures(self._ledger, self._state)
+        self._checkpoint = Checkpoint(settings.state_directory)
+        self._dead_letters = DeadLetters(settings.state_directory)
+        self._failures = Failures(self._ledger, self._dead_letters)
         self._stopping = self._ending = self._retrying = False
         self._ended = threading.Event()
         self._overflown = False
@@ -120,7 +122,8 @@ class Daemon:
         if mistakes:
             raise CannotStart("; ".join(mistakes))
         try:
-            self._state.prepare()
+            self._checkpoint.prepare()
+            self._dead_letters.prepare()
             prepare_databases(self._settings, self._history)
             rules = self._rulebook.load()
         except Exception as error:  # a mistake in the schema, a directory that cannot be made, …
@@ -160,7 +163,7 @@ class Daemon:
         if message is None:
             log.debug("Not a message with a topic: passed over")
             return
-        if self._stopping and self._state.kept:
+        if self._stopping and self._checkpoint.enabled:
             if wait:
                 raise NotHandled("stopping")
             self._leave_to_the_next(message)
@@ -178,7 +181,7 @@ class Daemon:
                 self._ledger.done(message)
         except NotHandled:
             # Whoever handed it over still has it.
-            self._ledger.forget(message)
+            self._ledger.release(message)
             raise
         except Exception as error:  # whatever it is, the next message may be luckier
             failure = self._failures.note(message, error)
@@ -222,7 +225,7 @@ class Daemon:
         self._publisher.start()
         self._ranks.start()
         self._waiting.start()
-        return self._failures.retry(self._retry)
+        return self._dead_letters.retry(self._retry)
 
     def _retry(self, message: Message) -> None:
         if self._settings.record_messages:
@@ -266,7 +269,7 @@ class Daemon:
         """
         if self._ended.wait(seconds):
             return True
-        while not (self._ending or self._ledger.stuck(_LONG) or hangs(_LONG)):
+        while not (self._ending or self._ledger.is_stuck(_LONG) or hangs(_LONG)):
             if self._ended.wait(_PAUSE):
                 return True
         log.warning("Stopping although a question is not answered: what is in hand is put off")
@@ -325,14 +328,14 @@ class Daemon:
         try:
             self._recorder.record(message)
         except Stopped as stopped:
-            if wait or not self._state.kept:
+            if wait or not self._checkpoint.enabled:
                 raise
             raise NotStored from stopped
 
     def _decide_after_waiting(self, case: Candidates) -> None:
-        if self._stopping and self._state.kept:
+        if self._stopping and self._checkpoint.enabled:
             # There may be thousands; the next start catches them up.
-            self._ledger.give_up(case.message)
+            self._ledger.requeue(case.message)
             raise NotHandled("stopping")
         try:
             retry_failures(lambda: self._patience.call(lambda: self._engine.decide(case)))
@@ -373,7 +376,7 @@ class Daemon:
         except Exception as error:  # nobody else has it
             self._failures.note(message, error)
         else:
-            self._ledger.give_up(message)
+            self._ledger.requeue(message)
 
     def _awarded(self, given: AwardResult) -> None:
         self._publisher.publish(given.notice)
@@ -396,7 +399,7 @@ class Daemon:
             backlog=backlog,
             workers=workers,
             # Counts were short of it: once it is stored, it is handled again.
-            unstored=lambda case: self._ledger.forget(case.message),
+            unstored=lambda case: self._ledger.release(case.message),
         )
 
     def _make_desk(self, backlog: Callable[[], int]) -> Batcher:
@@ -417,7 +420,7 @@ class Daemon:
             self._catch_up,
             self._gate,
             self._ledger,
-            self._state,
+            self._checkpoint,
             self._patience,
             interval=self._settings.sweep_interval,
             distance=self._settings.keep_counts_distance,
@@ -435,7 +438,7 @@ class Daemon:
             catchup=self._catchup,
             rulebook=self._rulebook,
             publisher=self._publisher,
-            state=self._state,
+            dead_letters=self._dead_letters,
             pulse=database_health(self._settings),
             backlog=backlog,
             overflown=lambda: self._overflown and not self._is_at_ease(),

@@ -160,7 +160,7 @@ class DelayQueue:
             # Deciding asks the same database, and says what is the matter.
             return set()
         except Exception as error:  # nobody is to wait for ever
-            if self._failures.first(type(error).__name__):
+            if self._failures.allows(type(error).__name__):
                 log.error("Cannot see what datanommer has stored: %s", describe_error(error))
             return set()
 

@@ -1,15 +1,13 @@
-"""What becomes of messages that cannot be handled: set aside, or left to who has them."""
+"""What becomes of messages that cannot be handled."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from pathlib import Path
 
 from fedbadges.errors import CannotStart, NotHandled, NotStored, Stopped, Unavailable
-from fedbadges.messages import Message, parse_message
+from fedbadges.messages import Message
+from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.in_flight import InFlight
-from fedbadges.service.state import StateDirectory
 from fedbadges.util.text import describe_error, error_kind
 from fedbadges.util.throttle import PERIOD, Throttle
 
@@ -20,11 +18,11 @@ _STOPPING = "Stopping before %r could be handled"
 
 
 class Failures:
-    """Logs why messages are not handled, and sets them aside in ``state`` where that is kept."""
+    """Logs why messages are not handled, and sets them aside as dead letters."""
 
-    def __init__(self, ledger: InFlight, state: StateDirectory) -> None:
-        self._ledger = ledger
-        self._state = state
+    def __init__(self, in_flight: InFlight, dead_letters: DeadLetters) -> None:
+        self._in_flight = in_flight
+        self._dead_letters = dead_letters
         self._said = Throttle()
 
     def note(self, message: Message, error: Exception) -> NotHandled | None:
@@ -33,19 +31,19 @@ class Failures:
         None, where it was set aside: then it is done with.
         """
         if isinstance(error, CannotStart):  # which was said
-            self._ledger.forget(message)
+            self._in_flight.release(message)
             return NotHandled("not started")
         if isinstance(error, Stopped):
-            self._ledger.give_up(message)
-            if not self._state.kept:
+            self._in_flight.requeue(message)
+            if not self._dead_letters.enabled:
                 log.warning(_STOPPING, message.msg_id)
             return NotHandled("stopping")
-        path = self._state.set_aside(message, error)
+        path = self._dead_letters.add(message, error)
         if path is None:
-            self._ledger.keep(message)
+            self._in_flight.leave_for_restart(message)
         else:
-            self._ledger.done(message)
-        if path is not None or self._said.first(error_kind(error)):
+            self._in_flight.done(message)
+        if path is not None or self._said.allows(error_kind(error)):
             trace(error)
             log.error(
                 "Could not handle %r: %s. %s",
@@ -54,23 +52,6 @@ class Failures:
                 f"It is set aside in {path}" if path else _fate(error),
             )
         return NotHandled(describe_error(error)) if path is None else None
-
-    def retry(self, handle: Callable[[Message], object]) -> list[tuple[Path, str]]:
-        """Handle the messages that were set aside; gives those that fail again, with why."""
-        again: list[tuple[Path, str]] = []
-        for failed in self._state.failed():
-            message = parse_message(failed.body, failed.users)
-            if message is None:
-                again.append((failed.path, failed.why or "it is no message with a topic"))
-                continue
-            try:
-                handle(message)
-            except Exception as error:  # whatever it failed with before
-                again.append((failed.path, describe_error(error)))
-            else:
-                failed.path.unlink(missing_ok=True)
-                log.info("Handled %r, which had failed", message.body.get("msg_id"))
-        return again
 
 
 def _fate(error: Exception) -> str:

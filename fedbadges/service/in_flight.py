@@ -1,115 +1,131 @@
-"""Which messages are in hand, and which came lately, so that none is caught up without need."""
+"""The messages that are in flight, and those that came lately."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
+from enum import Enum
 
 from fedbadges.messages import Message
 from fedbadges.util.caching import BoundedDict
 
 #: How many messages are remembered; one that is forgotten may be handled twice, no more.
-_MOST = 100_000
+_MAX_REMEMBERED = 100_000
+
+
+class Seen(Enum):
+    """Whether a message has come to this process."""
+
+    NEVER = "never"
+    IN_FLIGHT = "in flight"
+    LATELY = "lately"
 
 
 class InFlight:
-    """Knows the messages that are being handled, or were lately; for several threads.
+    """Tracks messages from when they come until they are done; thread-safe.
 
-    Its length is the number of messages in hand.
+    Its length is the number of messages in flight. A message ends in one of four ways: it is done;
+    released, as whoever delivered it delivers it again; requeued, as this process or the next one
+    reads it back from datanommer; or stuck until the next start, as it can neither be handled nor
+    set aside. The checkpoint must not pass any but the first two.
     """
 
     def __init__(self) -> None:
-        #: How many messages were done with, by now.
+        #: How many messages were done, by now.
         self.handled = 0
-        #: How large the messages in hand are together, in characters of JSON.
+        #: How large the messages in flight are together, in characters of JSON.
         self.size = 0
         self._lock = threading.Lock()
-        self._in_hand: dict[Message, None] = {}
-        self._pending: Counter[int] = Counter()
-        self._seen: BoundedDict[int, None] = BoundedDict(_MOST)
-        # Given up, with when each was sent, until it comes again.
-        self._owed: BoundedDict[int, float] = BoundedDict(_MOST)
-        self._kept: float | None = None
-
-    def begin(self, message: Message) -> None:
-        """Take note that a message is in hand."""
-        key = _key_of(message)
-        with self._lock:
-            self._in_hand[message] = None
-            self.size += message.size
-            self._pending[key] += 1
-            self._seen[key] = None
-            self._owed.pop(key, None)
-
-    def done(self, message: Message) -> None:
-        """Take note that a message is done with."""
-        with self._lock:
-            if message in self._in_hand:
-                self._release(message)
-                self.handled += 1
-
-    def forget(self, message: Message) -> None:
-        """Take note that a message is in hand no more, and may come again."""
-        with self._lock:
-            self._release(message)
-            self._seen.pop(_key_of(message), None)
-
-    def give_up(self, message: Message) -> None:
-        """Take note that a message is in hand no more, and yet owed: it is to come again."""
-        key = _key_of(message)
-        with self._lock:
-            self._release(message)
-            self._seen.pop(key, None)
-            self._owed[key] = message.sent_seconds
-
-    def keep(self, message: Message) -> None:
-        """Take note that a message cannot be done with until the next start."""
-        sent = message.sent_seconds
-        with self._lock:
-            self._release(message)
-            self._kept = sent if self._kept is None else min(self._kept, sent)
-
-    def write_off(self, before: float) -> None:
-        """Take note that what was given up and sent before a moment does not come any more."""
-        with self._lock:
-            for key in [key for key, sent in self._owed.items() if sent < before]:
-                del self._owed[key]
+        self._in_flight: dict[Message, None] = {}
+        self._keys_in_flight: Counter[int] = Counter()
+        self._seen: BoundedDict[int, None] = BoundedDict(_MAX_REMEMBERED)
+        # When each was sent; until it comes again.
+        self._requeued: BoundedDict[int, float] = BoundedDict(_MAX_REMEMBERED)
+        self._oldest_for_restart: float | None = None
 
     def __len__(self) -> int:
-        return len(self._in_hand)
+        return len(self._in_flight)
 
-    def look(self, msg_id: str, topic: str) -> tuple[bool, bool]:
-        """Tell whether a message is in hand or came lately, and whether it still is in hand."""
+    def begin(self, message: Message) -> None:
+        """Track a message from now on."""
+        key = _key(message)
+        with self._lock:
+            self._in_flight[message] = None
+            self.size += message.size
+            self._keys_in_flight[key] += 1
+            self._seen[key] = None
+            self._requeued.pop(key, None)
+
+    def done(self, message: Message) -> None:
+        """End a message that was handled or set aside."""
+        with self._lock:
+            if message in self._in_flight:
+                self._end(message)
+                self.handled += 1
+
+    def release(self, message: Message) -> None:
+        """End a message that whoever delivered it is going to deliver again."""
+        with self._lock:
+            self._end(message)
+            self._seen.pop(_key(message), None)
+
+    def requeue(self, message: Message) -> None:
+        """End a message that must be read back from datanommer; the checkpoint waits for it."""
+        key = _key(message)
+        with self._lock:
+            self._end(message)
+            self._seen.pop(key, None)
+            self._requeued[key] = message.sent_seconds
+
+    def leave_for_restart(self, message: Message) -> None:
+        """End a message that only the next process can handle; the checkpoint waits for it."""
+        sent = message.sent_seconds
+        with self._lock:
+            self._end(message)
+            oldest = self._oldest_for_restart
+            self._oldest_for_restart = sent if oldest is None else min(oldest, sent)
+
+    def expire_requeued(self, before: float) -> None:
+        """Forget requeued messages that were sent before a moment, as datanommer has none."""
+        with self._lock:
+            for key in [key for key, sent in self._requeued.items() if sent < before]:
+                del self._requeued[key]
+
+    def lookup(self, msg_id: str, topic: str) -> Seen:
+        """Return whether a message is in flight, or came lately."""
         key = hash((msg_id, topic))
         with self._lock:
-            held = key in self._pending
-            return held or key in self._seen, held
+            if key in self._keys_in_flight:
+                return Seen.IN_FLIGHT
+            return Seen.LATELY if key in self._seen else Seen.NEVER
 
-    def stuck(self, seconds: float) -> bool:
-        """Tell whether a message is in hand for longer than that."""
+    def is_stuck(self, seconds: float) -> bool:
+        """Return True if a message is in flight for longer than that."""
         before = time.monotonic() - seconds
         with self._lock:
-            return any(message.received < before for message in self._in_hand)
+            return any(message.received < before for message in self._in_flight)
 
-    def oldest(self) -> float | None:
-        """Tell when the oldest message that is not done with was sent, in seconds since 1970."""
+    def oldest_sent(self) -> float | None:
+        """Return when the oldest message that is not done was sent, in seconds since 1970."""
         with self._lock:
-            sent = [message.sent_seconds for message in self._in_hand]
-            sent += self._owed.values()
-            return min(sent if self._kept is None else [*sent, self._kept], default=None)
+            sent = [message.sent_seconds for message in self._in_flight]
+            sent += self._requeued.values()
+            if self._oldest_for_restart is not None:
+                sent.append(self._oldest_for_restart)
+        return min(sent, default=None)
 
-    def _release(self, message: Message) -> None:
-        if message not in self._in_hand:
+    def _end(self, message: Message) -> None:
+        if message not in self._in_flight:
             return
-        del self._in_hand[message]
+        del self._in_flight[message]
         self.size -= message.size
-        key = _key_of(message)
-        self._pending[key] -= 1
-        if not self._pending[key]:
-            del self._pending[key]
+        key = _key(message)
+        self._keys_in_flight[key] -= 1
+        if not self._keys_in_flight[key]:
+            del self._keys_in_flight[key]
 
 
-def _key_of(message: Message) -> int:
+def _key(message: Message) -> int:
     # datanommer makes up an id where there is none, by which nobody can know the message again.
     return hash((id(message) if message.msg_id is None else message.msg_id, message.topic))

@@ -31,7 +31,7 @@ class Recorder:
         except Stopped:
             raise
         except Exception as error:  # datanommer cannot hold it; rules may still be about it
-            if self._failures.first(error_kind(error)):
+            if self._failures.allows(error_kind(error)):
                 log.error("Could not store %r: %s", message.msg_id, describe_error(error))
 
     def _store(self, message: Message) -> None:

@@ -17,10 +17,10 @@ from watchdog.observers.polling import PollingObserverVFS
 
 from fedbadges.errors import Problem
 from fedbadges.rules.criteria import Backends
+from fedbadges.rules.file_permissions import PermissionChecker
 from fedbadges.rules.folders import linked_folders
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
-from fedbadges.rules.permissions import PermissionChecker
 from fedbadges.rules.rule import Badge, Rule
 from fedbadges.tahrir.badges import Unawardable
 from fedbadges.util.text import pluralize, printable
@@ -85,8 +85,8 @@ class RuleBook:
 
     def load(self) -> RuleSet:
         """Read the directory; the last good version of a file that became bad stays in force."""
-        trust = PermissionChecker(self._directory)
-        vet = trust.note if self._insecure else trust.vet
+        permissions = PermissionChecker(self._directory)
+        vet = permissions.record if self._insecure else permissions.check
         loaded = load_directory(self._directory, self._backends, self._good, vet)
         published = self._publish(rule.badge for rule in loaded.rules)
         refused = [
@@ -103,7 +103,7 @@ class RuleBook:
             if rule.badge.id in published.legacy and rule != self._good.get(rule.place.path):
                 log.warning("%s: '%s' is a legacy badge: not awarded", rule.place, rule.badge.id)
         good = {rule.place.path: rule for rule in rules}
-        self._warn(trust.noted)
+        self._warn(permissions.recorded)
         self._report(good, frozenset(problems))
         self._good, self._problems, self._loaded = good, frozenset(problems), True
         self.rules = RuleSet(rule for rule in rules if rule.badge.id not in published.legacy)
@@ -193,7 +193,7 @@ class Watcher(FileSystemEventHandler):
             self._begin(observer, paths)
         except OSError as error:
             reason = error.strerror or str(error)
-            if self._warnings.first(reason):
+            if self._warnings.allows(reason):
                 log.warning(
                     "Cannot watch %s (%s): looking every %g s instead",
                     self._directory,

@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fedbadges.config.locations import config_files, locate_key
+from fedbadges.config.line_numbers import config_files, locate_key
 from fedbadges.config.settings import KEYS, Settings, read_settings, read_value
 from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import retry_races, translate_errors
-from fedbadges.errors import Broken, SettingsError, Unavailable
+from fedbadges.errors import DatabaseUnusable, SettingsError, Unavailable
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
-from fedbadges.rules import permissions
+from fedbadges.rules import file_permissions
 from fedbadges.signatures import options as signatures
 from fedbadges.tahrir.schema import create_tahrir
 from fedbadges.util.text import describe_error
@@ -55,8 +55,8 @@ def start_mistakes(config: Mapping[str, Any]) -> list[str]:
         key = KEYS["rules_directory"]
         place = locate_key(key.name, None, config_files(config))
         lines += [
-            f"{place}: {key.shown} cannot be trusted: {mistake}"
-            for mistake in permissions.mistakes(directory)
+            f"{place}: {key} cannot be trusted: {mistake}"
+            for mistake in file_permissions.mistakes(directory)
         ]
     return lines
 
@@ -76,15 +76,15 @@ def prepare_databases(settings: Settings, history: History) -> None:
 
 def mistake_of(error: Exception, settings: Settings) -> str | None:
     """Tell what is wrong, in one line, where waiting does not mend it; None where it may."""
-    if isinstance(error, Broken):
+    if isinstance(error, DatabaseUnusable):
         return f"{error}{_hint(error, settings)}"
     if isinstance(error, Unavailable):
         return str(error) if _HOPELESS.search(str(error)) else None
     return describe_error(error)
 
 
-def _hint(broken: Broken, settings: Settings) -> str:
-    origin = getattr(broken.__cause__, "orig", None)
+def _hint(unusable: DatabaseUnusable, settings: Settings) -> str:
+    origin = getattr(unusable.__cause__, "orig", None)
     missing = getattr(origin, "pgcode", None) == _UNDEFINED_TABLE
     missing = missing or str(origin).startswith("no such table")
     if not missing or settings.create_tables:

@@ -14,11 +14,11 @@ from fedbadges.errors import Problem, Stopped
 from fedbadges.retry import OutageRetry
 from fedbadges.service.catch_up import CatchUp
 from fedbadges.service.database_health import DatabaseHealth
+from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.in_flight import InFlight
 from fedbadges.service.publisher import Publisher
 from fedbadges.service.rulebook import RuleBook
-from fedbadges.service.state import StateDirectory
 from fedbadges.util.text import printable
 
 #: How many mistakes in rules are told; all are counted. How long each may be, in characters.
@@ -45,7 +45,7 @@ class Reporter:
     catchup: CatchUp
     rulebook: RuleBook
     publisher: Publisher
-    state: StateDirectory
+    dead_letters: DeadLetters
     pulse: DatabaseHealth
     backlog: Callable[[], int]
     overflown: Callable[[], bool]
@@ -66,7 +66,7 @@ class Reporter:
             "waiting_room": len(self.waiting),
             "backlog": self.backlog(),
             "overflown": self.overflown(),
-            "set_aside": self.state.count_failed(),
+            "set_aside": self.dead_letters.count(),
             "catch_up": asdict(self.catchup.position),
             "bus": {"trouble": self.publisher.trouble(), "unsent": self.publisher.unsent},
             "awarded": self.tallies.awards,

@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography import x509
 
-from fedbadges.config.locations import config_files, locate_key
+from fedbadges.config.line_numbers import config_files, locate_key
 from fedbadges.signatures.authority import now, problem_of_ca, problem_of_crl, read_ca, read_crl
 from fedbadges.signatures.signing import certificate_of, signer_of
 from fedbadges.signatures.sources import Unreadable, is_address, source

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from fedbadges.errors import Rejected, Stopped, Unavailable, Unfitting
+from fedbadges.errors import Rejected, SignatureMismatch, Stopped, Unavailable
 from fedbadges.retry import Outage, OutageRetry
 from fedbadges.signatures.options import read_options
 from fedbadges.signatures.stored_forms import forms
@@ -68,7 +68,7 @@ class RetryingVerifier:
             with self._timed():
                 self._insist(body, envelope)
         except Rejected as rejected:
-            if self._rejections.first((rejected.reason, rejected.signer)):
+            if self._rejections.allows((rejected.reason, rejected.signer)):
                 log.warning(
                     "Passed over %s: %s. The same of other messages is not said for %g minutes",
                     _id_of(body),
@@ -92,7 +92,7 @@ class RetryingVerifier:
                 raise Rejected("no signature was stored with it")
             return self._patience.call(lambda: self._choose(body, proof))
         except Rejected as rejected:
-            if self._stored_rejections.first((rejected.reason, rejected.signer)):
+            if self._stored_rejections.allows((rejected.reason, rejected.signer)):
                 log.warning(
                     "Not caught up, as datanommer has it: %s: %s. The same of other messages is "
                     "not said for %g minutes",
@@ -112,11 +112,11 @@ class RetryingVerifier:
             del self._checking[thread]
 
     def _choose(self, body: Mapping[str, Any], proof: Mapping[str, str]) -> Mapping[str, Any]:
-        unfitting: Unfitting | None = None
+        unfitting: SignatureMismatch | None = None
         for form in forms(body, proof):
             try:
                 self._checks.check(form, form["topic"])
-            except Unfitting as error:
+            except SignatureMismatch as error:
                 unfitting = error
             else:
                 return form

@@ -91,13 +91,13 @@ class _Address:
         try:
             text = self._fetch()
         except Exception as error:  # of requests, and of what it stands on
-            shown = web.without_password(self._address)
-            raise Unreadable(f"{shown}: {web.reason(error)}") from None
+            shown = web.strip_credentials(self._address)
+            raise Unreadable(f"{shown}: {web.error_reason(error)}") from None
         self._failed = False
         return text
 
     def _fetch(self) -> bytes:
-        with web.limit(requests.Session(), _TIME_LIMIT) as session:
+        with web.configure_session(requests.Session(), _TIME_LIMIT) as session:
             response = session.get(self._address)
             response.raise_for_status()
             return response.content

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from fedbadges.errors import Rejected, Unavailable, Unfitting
+from fedbadges.errors import Rejected, SignatureMismatch, Unavailable
 from fedbadges.signatures.authority import ODD, Authority, Invalid, NotIssued, now
 from fedbadges.signatures.authority_cache import AuthorityCache
 from fedbadges.signatures.canonical_text import signed_text
@@ -93,14 +93,14 @@ class Verifier:
             raise Rejected(f"signatures by {method} are not allowed")
         if method == "gpg":
             if not fedmsg.crypto.validate(dict(body), **self._config):
-                raise Unfitting("GnuPG does not verify its signature")
+                raise SignatureMismatch("GnuPG does not verify its signature")
             return
         signature = base64.b64decode(_text(body, "signature"))
         signer = self._signer(_text(body, "certificate"))
         try:
             signer.key.verify(signature, signed_text(body), padding.PKCS1v15(), hashes.SHA1())
         except InvalidSignature:
-            raise Unfitting("its signature does not fit what it says") from None
+            raise SignatureMismatch("its signature does not fit what it says") from None
         self._see_allowed(body["topic"], signer.name)
 
     def _signer(self, text: str) -> _Signer:

@@ -11,30 +11,30 @@ from dogpile.cache import CacheRegion, make_region
 K = TypeVar("K")
 V = TypeVar("V")
 
-#: How many entries a cache in memory holds at most.
-_MOST = 200_000
+#: How many entries a cache in memory can hold.
+_MAX_ENTRIES = 200_000
 
 
 class BoundedDict(dict[K, V]):
-    """Holds ``most`` entries at most, and forgets the oldest; safe to use from several threads."""
+    """A dictionary that drops its oldest entry beyond ``size`` entries; thread-safe."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self._most = most
+        self._size = size
         self._lock = threading.Lock()
 
     def __setitem__(self, key: K, value: V) -> None:
         with self._lock:
             super().__setitem__(key, value)
-            if len(self) > self._most:
+            if len(self) > self._size:
                 del self[next(iter(self))]
 
 
 def make_cache_region(backend: str, arguments: Mapping[str, Any]) -> CacheRegion:
-    """Make the region that keeps counts; memory is bounded, others are their own concern.
+    """Create a cache region of dogpile.cache; one in memory is bounded.
 
     Raises what dogpile.cache raises for a backend that does not exist.
     """
     if backend == "dogpile.cache.memory":
-        arguments = {"cache_dict": BoundedDict(_MOST), **arguments}
+        arguments = {"cache_dict": BoundedDict(_MAX_ENTRIES), **arguments}
     return make_region().configure(backend, arguments=dict(arguments))

@@ -1,4 +1,4 @@
-"""HTTP to other services: with time limits, and tried again where something failed in passing."""
+"""HTTP sessions with time limits and a few quick retries, and what may be said of their errors."""
 
 from __future__ import annotations
 
@@ -9,41 +9,43 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-#: How often more, and after about how many seconds, doubled each time. Whoever waits for a
-#: service that stays away does so elsewhere.
+from fedbadges.util.text import printable
+
+#: How many times to retry, and the first back-off in seconds. Longer outages are the caller's.
 _RETRIES = 2
-_PAUSE = 0.1
+_BACKOFF = 0.1
 
-_PASSING = (502, 503, 504)
+#: A gateway whose server restarts.
+_RETRY_STATUS = (502, 503, 504)
 
 
-def limit(session: requests.Session, seconds: float) -> requests.Session:
-    """Give every request of a session ``seconds`` to connect, and as many for each next byte."""
-    adapter = _Limited(seconds)
+def configure_session(session: requests.Session, timeout: float) -> requests.Session:
+    """Return the session, with retries, and ``timeout`` seconds to connect and for each read."""
+    adapter = _Adapter(timeout)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
 
 
-def reason(error: BaseException) -> str:
-    """Give an error's own words, as far as they are on their first line, without passwords."""
-    words = str(error) or str(error.__context__ or "") or type(error).__name__
-    return without_password(words.strip().splitlines()[0])
+def error_reason(error: BaseException) -> str:
+    """Return the first line of an error's own text, without credentials."""
+    text = str(error) or str(error.__context__ or "") or type(error).__name__
+    return strip_credentials(printable(text.strip().splitlines()[0]))
 
 
-def without_password(text: str) -> str:
-    """Leave out who asks, with what password, of the addresses in a text."""
+def strip_credentials(text: str) -> str:
+    """Return a text without the user names and passwords of the URLs in it."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
-class _Limited(HTTPAdapter):
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+class _Adapter(HTTPAdapter):
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
         super().__init__(
             max_retries=Retry(
                 total=_RETRIES,
-                backoff_factor=_PAUSE,
-                status_forcelist=_PASSING,
+                backoff_factor=_BACKOFF,
+                status_forcelist=_RETRY_STATUS,
                 raise_on_status=False,
                 respect_retry_after_header=False,
             )
@@ -51,5 +53,5 @@ class _Limited(HTTPAdapter):
 
     def send(self, request: Any, **options: Any) -> requests.Response:  # type: ignore[override]
         if options.get("timeout") is None:
-            options["timeout"] = self._seconds
+            options["timeout"] = self._timeout
         return super().send(request, **options)

@@ -1,7 +1,7 @@
 """Log lines that begin with a stable event and end with ``key=value`` pairs.
 
 An event is a few words that never change, so that a line can be searched for and alerted on. What
-differs from line to line stands behind it, in the form that is known as logfmt::
+differs from line to line follows it, in the form known as logfmt::
 
     Awarded badge badge=gardener-i user=alice msg_id=2026-0f3c ms=12
 
@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import reprlib
 from collections.abc import MutableMapping
+from pathlib import PurePath
 from typing import Any
 
 from fedbadges.util.text import describe_error, printable
@@ -22,13 +24,13 @@ from fedbadges.util.text import describe_error, printable
 #: How many characters of a value are logged.
 _MAX_CHARACTERS = 500
 
-#: What ``logging`` itself takes beside the message.
+#: Keyword arguments of ``logging`` itself.
 _OF_LOGGING = ("exc_info", "stack_info", "stacklevel", "extra")
 
 #: How many items of a list are logged.
 _MAX_ITEMS = 20
 
-#: What must be in quotes, and what must be escaped in these.
+#: Characters that must be in quotes, and those that are escaped in quotes.
 _QUOTED = frozenset(' ="\\')
 _ESCAPES = str.maketrans({'"': r"\"", "\\": r"\\"})
 
@@ -42,7 +44,7 @@ class EventLogger(logging.LoggerAdapter[logging.Logger]):
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[str, MutableMapping[str, Any]]:
-        """Return the whole line, and what ``logging`` takes beside it."""
+        """Return the whole line, and the arguments of ``logging`` itself."""
         rest = {name: kwargs[name] for name in _OF_LOGGING if name in kwargs}
         fields = [
             f"{name}={format_value(value)}" for name, value in kwargs.items() if name not in rest
@@ -51,15 +53,15 @@ class EventLogger(logging.LoggerAdapter[logging.Logger]):
 
 
 def get_logger(name: str) -> EventLogger:
-    """Return the logger of a module, by the module's name."""
+    """Return the logger of the module with this name."""
     return EventLogger(logging.getLogger(name), None)
 
 
 def format_value(value: object) -> str:
-    """Return a value as logfmt has it: on one line, in quotes where it is not one plain word.
+    """Return a value in logfmt: on one line, and in quotes unless it is one plain word.
 
-    Errors are described in the words of ``describe_error``, floats have three decimals at most, and
-    the items of a list, tuple or set are joined by commas.
+    Errors are formatted by ``describe_error``, floats with three decimals at most, and the items of
+    a list, tuple or set are joined by commas.
     """
     text = _text_of(value)
     if len(text) > _MAX_CHARACTERS:
@@ -70,10 +72,12 @@ def format_value(value: object) -> str:
 
 
 def _text_of(value: object) -> str:
-    if isinstance(value, str):
-        return value
+    if isinstance(value, (str, PurePath)):
+        return str(value)
     if isinstance(value, BaseException):
         return describe_error(value)
+    if isinstance(value, os.PathLike):
+        return str(value)
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     if isinstance(value, (list, tuple, set, frozenset)):

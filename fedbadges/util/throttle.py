@@ -1,4 +1,4 @@
-"""Saying a thing once: per change of state, or per stretch of time."""
+"""Log throttling: log the same thing once in a while instead of each time it happens."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import threading
 import time
 from collections.abc import Hashable
 
-#: Seconds in which the same thing is not said again.
+#: Seconds in which the same thing is not logged again.
 PERIOD = 600.0
 
-#: How many different things are remembered at most.
-_MOST = 10_000
+#: How many different things are remembered.
+_MAX_KEYS = 10_000
 
 
 class Throttle:
-    """Lets each thing through once in a period; safe to use from several threads."""
+    """Allows each key once in a period; thread-safe."""
 
     def __init__(self, period: float = PERIOD) -> None:
         self._period = period
-        self._said: dict[Hashable, float] = {}
+        self._allowed: dict[Hashable, float] = {}
         self._lock = threading.Lock()
 
-    def first(self, thing: Hashable) -> bool:
-        """Tell whether ``thing`` was not said within the period, and take it as said now."""
+    def allows(self, key: Hashable) -> bool:
+        """Return True if ``key`` was not allowed within the period yet; it then counts as such."""
         now = time.monotonic()
         with self._lock:
-            last = self._said.get(thing)
+            last = self._allowed.get(key)
             if last is not None and now - last < self._period:
                 return False
-            if len(self._said) >= _MOST:
-                self._said.clear()
-            self._said[thing] = now
+            if len(self._allowed) >= _MAX_KEYS:
+                self._allowed.clear()
+            self._allowed[key] = now
             return True

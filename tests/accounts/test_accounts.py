@@ -110,7 +110,7 @@ def test_who_does_not_exist_gets_nothing(desk: Desk, caplog: pytest.LogCaptureFi
 
     assert set(badges(desk.databases, "alice")) == {"rule-0"}
     assert badges(desk.databases, "some-nick") == {}
-    assert "rule-0: there is no account 'some-nick'" in caplog.messages
+    assert "Candidate has no account badge=rule-0 user=some-nick" in caplog.messages
 
 
 def test_it_is_not_asked_about_those_who_would_get_nothing_anyway(desk: Desk) -> None:
@@ -192,7 +192,8 @@ def test_a_message_with_more_names_is_told_once(
     assert desk.handle(accounts, rule, rule, users=[f"nick{n}" for n in range(5_000)]) == 2
 
     (line,) = (r.getMessage() for r in caplog.records if r.levelno == logging.WARNING)
-    assert line.endswith(" names 5000 people: all but the first 500 are passed over")
+    assert line.startswith("Too many recipients, ignoring those after the first")
+    assert line.endswith(" count=5000 limit=500")
 
 
 @pytest.mark.parametrize("key", ["recipient_nick2fas", "recipient_github2fas"])

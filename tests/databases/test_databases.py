@@ -13,7 +13,7 @@ from support.databases import Databases, Postgresql, create_schemas
 from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.outages import retry_races, translate_errors
 from fedbadges.databases.url import parse_url
-from fedbadges.errors import Broken, Unavailable
+from fedbadges.errors import DatabaseUnusable, Unavailable
 from fedbadges.history.schema import create_history
 
 
@@ -211,7 +211,10 @@ def test_a_question_that_takes_too_long_is_not_asked_again_and_again(
 def test_a_missing_table_or_column_is_one_until_somebody_mends_it(
     connection: sa.Connection, question: str
 ) -> None:
-    with pytest.raises(Broken, match=r"^tahrir: .*(nowhere|absent)"), translate_errors("tahrir"):
+    with (
+        pytest.raises(DatabaseUnusable, match=r"^tahrir: .*(nowhere|absent)"),
+        translate_errors("tahrir"),
+    ):
         connection.execute(sa.text(question))
 
 

@@ -156,7 +156,7 @@ def test_the_readme_shows_the_rule_that_it_names() -> None:
 def test_every_setting_is_documented_with_its_default() -> None:
     text = (ROOT / "docs/configuration.rst").read_text()
     names = [ENABLED, "badges_global", "badge_issuer", *(key.name for key in KEYS.values())]
-    names += [key.name for keys in ISSUER_KEYS.values() for key in keys]
+    names += [name for key in ISSUER_KEYS.values() for name in key.names]
     assert [name for name in names if f"``{name}``" not in text] == []
     for key in KEYS.values():
         if not isinstance(key.default, (bool, int, float)):

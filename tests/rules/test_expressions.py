@@ -8,7 +8,7 @@ import pytest
 from support.inline import assert_mistakes, complete, load, message, mistakes
 
 import fedbadges.rules.expressions
-from fedbadges.errors import Missing
+from fedbadges.errors import MissingValue
 from fedbadges.rules.expressions import Expression
 
 NASTY = [
@@ -173,7 +173,7 @@ def test_two_percent_signs_stand_for_one():
 
 
 def test_a_value_that_the_message_lacks_is_missing():
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         operation("len(query) + %(msg.lacking)s").fill(message().body)
 
 

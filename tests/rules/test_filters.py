@@ -5,7 +5,7 @@ import datetime
 import pytest
 from support.inline import load, message
 
-from fedbadges.errors import Missing
+from fedbadges.errors import MissingValue
 from fedbadges.rules.filters import FilledFilter, Filter, Pages
 
 NOW = datetime.datetime(2023, 11, 14, 22, 13, 20)
@@ -84,15 +84,15 @@ def test_numbers_in_a_list_are_text():
 )
 @pytest.mark.parametrize("key", ["users", "topics", "not_packages", "contains"])
 def test_what_no_past_message_can_have_means_that_the_rule_does_not_match(key, path):
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         fill(f"{key}: '%(msg.{path})s'")
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         fill(f"{key}: ['%(msg.{path})s']")
 
 
 @pytest.mark.parametrize("value", ["None", "[]", "{}", "[None]", "[[['deep']]]", "True"])
 def test_nor_does_it_where_a_lambda_gives_nothing_to_filter_by(value):
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         fill(f"topics: {{lambda: '{value}'}}".replace("'deep'", '"deep"'))
 
 
@@ -100,7 +100,7 @@ def test_nor_does_it_where_a_lambda_gives_nothing_to_filter_by(value):
     "filter_text", ["msg_id: '%(msg.x)s'", "contains: '%(msg.x)s'", "contains: [a, '%(msg.x)s']"]
 )
 def test_an_empty_text_in_the_message_never_asks_for_every_past_message(filter_text):
-    with pytest.raises(Missing, match="nothing to filter"):
+    with pytest.raises(MissingValue, match="nothing to filter"):
         fill(filter_text, msg={"x": ""})
 
 
@@ -148,14 +148,14 @@ def test_a_filter_without_recipient_is_the_same_for_all_candidates():
 
 
 def test_without_a_candidate_recipient_is_missing():
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         fill("users: ['%(recipient)s']")
 
 
 def test_a_message_cannot_pass_for_its_candidate():
     filled = parse("users: ['%(recipient)s']").fill(message(recipient="mallory"), "alice")
     assert dict(filled.lists) == {"users": ("alice",)}
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         fill("users: ['%(recipient)s']", recipient=None, msg={"recipient": "mallory"})
 
 
@@ -189,20 +189,20 @@ def test_start_and_end_are_points_in_time_or_ages_before_the_message(text, start
 
 @pytest.mark.parametrize("path", ["lacking", "nothing", "odd_age", "users", "flag"])
 def test_what_is_no_point_in_time_means_that_the_rule_does_not_match(path):
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         fill(f"start: '%(msg.{path})s'")
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e18", "float('nan')", "10**30"])
 def test_nor_does_it_match_where_time_does_not_reach(number):
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         fill(f'end: {{lambda: "{number}"}}')
 
 
 def test_msg_id_is_one_text():
     assert fill("msg_id: 2024-77") == FilledFilter((), msg_id="2024-77")
     assert fill("msg_id: '%(msg_id)s'") == FilledFilter((), msg_id="2024-1")
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         fill("msg_id: '%(msg.users)s'")
 
 

@@ -6,7 +6,7 @@ import pytest
 from support.databases import create_schemas, store_message
 from support.inline import backends, load, message
 
-from fedbadges.errors import Missing
+from fedbadges.errors import MissingValue
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.rule import Rule
@@ -171,15 +171,15 @@ def test_an_odd_name_is_just_an_odd_name(ask):
 
 
 def test_a_message_without_what_a_rule_asks_for_does_not_match(ask):
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         ask(count("users: ['%(msg.lacking)s']", "equal to: 0"), now())
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         ask(compute("len(query) + %(msg.lacking)s", "True"), now())
 
 
 @pytest.mark.parametrize("value", [[], None, {}, "\x00", "\ud800"], ids=repr)
 def test_an_empty_or_impossible_filter_never_counts_every_message(ask, value):
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         ask(count("users: '%(msg.odd)s'", "greater than or equal to: 0"), now(odd=value))
 
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.inline import PARSING, PATH, complete, load, message
 
-from fedbadges.errors import Missing, RuleError
+from fedbadges.errors import MissingValue, RuleError
 from fedbadges.messages import parse_message
 from fedbadges.rules.filters import FILTER_KEYS, PAGE_KEYS
 from fedbadges.rules.loader import load_text
@@ -184,7 +184,7 @@ def test_any_message_names_accounts_or_lacks_them(msg):
     for recipient in RECIPIENTS:
         try:
             found = recipient.find(body, "fedoraproject.org")
-        except Missing:
+        except MissingValue:
             continue
         for each in found:
             assert (each.name is None) == bool(each.dropped)
@@ -201,7 +201,7 @@ def test_any_message_fills_a_filter_or_lacks_what_it_needs(msg, recipient):
     for each in FILTERS:
         try:
             filled = each.fill(incoming, recipient)
-        except Missing:
+        except MissingValue:
             continue
         hash(filled)
         moments = [moment for moment in (filled.start, filled.end) if moment is not None]
@@ -232,8 +232,8 @@ def test_a_message_that_nests_deeply(depth, wrap):
         nested = wrap(nested)
     incoming = message(msg={"x": nested})
     for recipient in RECIPIENTS:
-        with contextlib.suppress(Missing):
+        with contextlib.suppress(MissingValue):
             recipient.find(incoming.body, "fedoraproject.org")
     for each in FILTERS:
-        with contextlib.suppress(Missing):
+        with contextlib.suppress(MissingValue):
             each.fill(incoming, None)

@@ -3,7 +3,7 @@
 import pytest
 from support.inline import load, message
 
-from fedbadges.errors import Missing
+from fedbadges.errors import MissingValue
 from fedbadges.rules.accounts import Everybody
 from fedbadges.rules.recipients import account
 
@@ -50,7 +50,7 @@ def test_a_rule_without_recipient_leaves_it_to_fedmsg():
 
 def test_a_message_without_the_path_names_nobody():
     recipient = load('recipient: "%(msg.who.name)s"').recipient
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         recipient.find(message().body, DOMAIN)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from support.inline import message
 
-from fedbadges.errors import Missing, Place
+from fedbadges.errors import MissingValue, Place
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.templates import parse_template
 from fedbadges.rules.yaml_document import ScalarNode
@@ -105,9 +105,9 @@ def test_a_key_may_have_dots_in_it():
     ],
 )
 def test_a_path_that_the_message_lacks_is_missing(path):
-    with pytest.raises(Missing, match="the message has no"):
+    with pytest.raises(MissingValue, match="the message has no"):
         fill(f"%({path})s")
-    with pytest.raises(Missing, match="the message has no"):
+    with pytest.raises(MissingValue, match="the message has no"):
         fill(f"in text: %({path})s")
 
 
@@ -119,5 +119,5 @@ def test_text_that_cannot_be_made_is_missing():
     text = "in text: %(msg)s"
     template = parse_template(ScalarNode(Place("x", 1, 1), text, text, literal=True), problems)
     assert template is not None
-    with pytest.raises(Missing):
+    with pytest.raises(MissingValue):
         template.fill({"msg": nested})

@@ -1,7 +1,8 @@
 """Messages that come fast are worked on together; the answers are those of one after the other."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_text
 from fedbadges.service.batching import MOST, Batcher
 from fedbadges.service.delay_queue import DelayQueue
-from fedbadges.tahrir.awarding import AwardResult
+from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 
 COUNTING = """
@@ -217,13 +218,13 @@ def test_an_award_that_is_refused_costs_the_others_nothing(
     office.store(*messages)
     award = Tahrir.award
 
-    def refuse(tahrir: Tahrir, badge_id: str, username: str, *others: Any) -> Any:
-        if username == "bad":
-            raise ValueError("refused")
-        return award(tahrir, badge_id, username, *others)
+    def refuse(tahrir: Tahrir, awards: Iterable[Award]) -> BulkAwardResult:
+        wanted = list(awards)
+        refused = tuple((each, ValueError("refused")) for each in wanted if each.username == "bad")
+        result = award(tahrir, [each for each in wanted if each.username != "bad"])
+        return replace(result, refused=refused)
 
     monkeypatch.setattr(Tahrir, "award", refuse)
-    monkeypatch.setattr(Tahrir, "_award_all", refuse_all)
     monkeypatch.setattr("fedbadges.retry._PAUSE", 0)
     office.receive(*messages)
 
@@ -235,21 +236,19 @@ def test_an_award_that_is_refused_costs_the_others_nothing(
     assert office.done == [messages[0].msg_id, messages[2].msg_id]
 
 
-def test_what_was_given_before_an_outage_is_told_and_the_rest_is_given_after_it(
+def test_awards_that_an_outage_interrupts_are_given_after_it(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = [push("ann"), push("bob"), push("cid")]
     office.store(*messages)
-    told: list[AwardResult] = []
-    monkeypatch.setattr(office.engine, "_on_award", told.append)
-    monkeypatch.setattr(Tahrir, "_award_all", refuse_all)
+    given: list[AwardResult] = []
+    monkeypatch.setattr(office.engine, "_on_award", given.append)
     award, outages = Tahrir.award, iter([Unavailable("away")])
 
-    def interrupted(tahrir: Tahrir, badge_id: str, username: str, *others: Any) -> Any:
-        if username == "bob":
-            for outage in outages:
-                raise outage
-        return award(tahrir, badge_id, username, *others)
+    def interrupted(tahrir: Tahrir, awards: Iterable[Award]) -> BulkAwardResult:
+        for outage in outages:
+            raise outage
+        return award(tahrir, awards)
 
     monkeypatch.setattr(Tahrir, "award", interrupted)
 
@@ -257,12 +256,8 @@ def test_what_was_given_before_an_outage_is_told_and_the_rest_is_given_after_it(
 
     names = ("ann", "bob", "cid")
     assert office.holders(*names) == {name: {"count-1"} for name in names}
-    assert len(told) == 3
+    assert len(given) == 3
     assert office.failures == []
-
-
-def refuse_all(*wanted: Any) -> Any:
-    raise RuntimeError("one by one")
 
 
 @pytest.mark.parametrize("seed", range(5))

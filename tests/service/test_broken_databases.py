@@ -15,7 +15,7 @@ from support.databases import Databases, Postgresql, create_schemas
 from support.restarts import Start, held, sent, store_message
 from support.waiting import eventually
 
-from fedbadges.errors import Broken
+from fedbadges.errors import DatabaseUnusable
 from fedbadges.history.history import History
 from fedbadges.history.query import Query
 from fedbadges.rules.filters import FilledFilter
@@ -146,5 +146,5 @@ def test_a_rule_that_asks_for_what_is_not_there_keeps_nobody_waiting(
         history.compute(Asking(), filled, message)
 
     owner(database.datanommer_url, HIDE)
-    with pytest.raises(Broken):
+    with pytest.raises(DatabaseUnusable):
         history.compute(Asking(), filled, message)

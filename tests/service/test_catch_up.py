@@ -221,7 +221,7 @@ def test_where_the_checkpoint_is_damaged_all_is_caught_up(
     eventually(lambda: held(database, "bob") == [True], "the badge")
     assert held(database, "alice") == [False]
     # Once more where the first look failed, as on a database that was busy.
-    lines = {each for each in log.messages if "all is caught up" in each}
+    lines = {each for each in log.messages if "catching up everything" in each}
     assert len(lines) == 1
     assert "checkpoint" in lines.pop()
     eventually(lambda: "Caught up:" in log.text, "the end of it")
@@ -461,7 +461,7 @@ def test_what_can_neither_be_stored_nor_set_aside_is_said_to_be_lost(
     start: Start, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon = start(record_messages=True)
-    monkeypatch.setattr("fedbadges.service.state.MOST_FAILED", 0)
+    monkeypatch.setattr("fedbadges.service.dead_letters.MAX_COUNT", 0)
     monkeypatch.setattr(History, "record", unavailable)
     daemon.hurry()
 
@@ -630,7 +630,7 @@ def test_a_message_that_fails_again_is_kept_also_where_datanommer_does_not_have_
 ) -> None:
     message = sent("alice")
     with monkeypatch.context() as broken:
-        broken.setattr("fedbadges.engine.engine.Engine.decide", fail)
+        broken.setattr("fedbadges.engine.engine.BadgeEngine.decide", fail)
         daemon = start()
         daemon.handle(message)
         eventually(lambda: set_aside(tmp_path), "it to be set aside")
@@ -700,7 +700,7 @@ def test_why_it_cannot_catch_up_is_told_until_it_can(
 ) -> None:
     daemon = start()
     with monkeypatch.context() as broken:
-        broken.setattr("fedbadges.history.message_reader.Archive.after", fail)
+        broken.setattr("fedbadges.history.message_reader.MessageReader.after", fail)
         trouble = eventually(lambda: daemon.report()["catch_up"]["trouble"], "the trouble")
         assert trouble == "ValueError('no')"
 
@@ -746,7 +746,7 @@ def test_what_cannot_be_set_aside_is_left_to_the_next_start(
     start: Start, database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon = after_first_look(start(keep_counts_distance=0))
-    monkeypatch.setattr("fedbadges.service.state.MOST_FAILED", 0)
+    monkeypatch.setattr("fedbadges.service.dead_letters.MAX_COUNT", 0)
     message = sent("alice")
     store_message(database, message)
     with monkeypatch.context() as broken:

@@ -1,4 +1,4 @@
-"""What is in hand, what came, and what is owed."""
+"""Which messages are in flight, which came lately, and for which the checkpoint must wait."""
 
 import time
 from dataclasses import replace
@@ -6,119 +6,121 @@ from dataclasses import replace
 from support.builders import make_message
 
 from fedbadges.messages import Message
-from fedbadges.service.in_flight import InFlight
+from fedbadges.service.in_flight import InFlight, Seen
 
 
 def sent_at(seconds: float, msg_id: str | None = "one") -> Message:
     return make_message(msg_id=msg_id, timestamp=seconds)
 
 
-def look(ledger: InFlight, message: Message) -> tuple[bool, bool]:
-    return ledger.look(message.msg_id or "", message.topic)
+def lookup(in_flight: InFlight, message: Message) -> Seen:
+    return in_flight.lookup(message.msg_id or "", message.topic)
 
 
-def test_what_came_is_known_and_in_hand_until_it_is_done() -> None:
-    ledger, message = InFlight(), sent_at(50)
-    assert look(ledger, message) == (False, False)
+def test_message_is_in_flight_until_done_and_remembered_afterwards() -> None:
+    in_flight, message = InFlight(), sent_at(50)
+    assert lookup(in_flight, message) is Seen.NEVER
 
-    ledger.begin(message)
-    assert (look(ledger, message), ledger.oldest(), len(ledger)) == ((True, True), 50, 1)
+    in_flight.begin(message)
+    assert lookup(in_flight, message) is Seen.IN_FLIGHT
+    assert (in_flight.oldest_sent(), len(in_flight)) == (50, 1)
 
-    ledger.done(message)
-    assert (look(ledger, message), ledger.oldest(), len(ledger)) == ((True, False), None, 0)
+    in_flight.done(message)
+    assert lookup(in_flight, message) is Seen.LATELY
+    assert (in_flight.oldest_sent(), len(in_flight)) == (None, 0)
 
 
-def test_it_knows_how_large_what_is_in_hand_is() -> None:
-    ledger = InFlight()
+def test_size_adds_up_the_messages_in_flight() -> None:
+    in_flight = InFlight()
     one, two, three = (replace(sent_at(50, msg_id), size=10) for msg_id in ("one", "two", "three"))
     for message in (one, two, three):
-        ledger.begin(message)
-    assert ledger.size == 30
+        in_flight.begin(message)
+    assert in_flight.size == 30
 
-    ledger.done(one)
-    ledger.done(one)
-    ledger.give_up(two)
-    assert ledger.size == 10
-    ledger.keep(three)
-    assert ledger.size == 0
+    in_flight.done(one)
+    in_flight.done(one)
+    in_flight.requeue(two)
+    assert in_flight.size == 10
+    in_flight.leave_for_restart(three)
+    assert in_flight.size == 0
 
 
-def test_what_is_in_hand_for_long_is_stuck() -> None:
-    ledger = InFlight()
+def test_message_in_flight_for_too_long_is_stuck_until_done() -> None:
+    in_flight = InFlight()
     message = replace(sent_at(50), received=time.monotonic() - 5)
-    ledger.begin(message)
-    ledger.begin(sent_at(50, "two"))
-    assert ledger.stuck(4)
-    assert not ledger.stuck(6)
+    in_flight.begin(message)
+    in_flight.begin(sent_at(50, "two"))
+    assert in_flight.is_stuck(4)
+    assert not in_flight.is_stuck(6)
 
-    ledger.done(message)
-    assert not ledger.stuck(4)
-
-
-def test_what_is_forgotten_may_come_again_and_is_not_owed() -> None:
-    ledger, message = InFlight(), sent_at(50)
-    ledger.begin(message)
-
-    ledger.forget(message)
-
-    assert (look(ledger, message), ledger.oldest()) == ((False, False), None)
+    in_flight.done(message)
+    assert not in_flight.is_stuck(4)
 
 
-def test_what_is_given_up_is_owed_until_it_comes_again() -> None:
-    ledger, message, again = InFlight(), sent_at(50), sent_at(50)
-    ledger.begin(message)
+def test_released_message_may_come_again_and_holds_nothing_back() -> None:
+    in_flight, message = InFlight(), sent_at(50)
+    in_flight.begin(message)
 
-    ledger.give_up(message)
-    assert (look(ledger, message), ledger.oldest()) == ((False, False), 50)
+    in_flight.release(message)
 
-    ledger.begin(again)
-    ledger.done(again)
-    assert ledger.oldest() is None
+    assert (lookup(in_flight, message), in_flight.oldest_sent()) == (Seen.NEVER, None)
 
 
-def test_what_is_given_up_is_owed_no_more_once_it_is_too_late() -> None:
-    ledger = InFlight()
+def test_requeued_message_holds_the_checkpoint_back_until_it_comes_again() -> None:
+    in_flight, message, again = InFlight(), sent_at(50), sent_at(50)
+    in_flight.begin(message)
+
+    in_flight.requeue(message)
+    assert (lookup(in_flight, message), in_flight.oldest_sent()) == (Seen.NEVER, 50)
+
+    in_flight.begin(again)
+    in_flight.done(again)
+    assert in_flight.oldest_sent() is None
+
+
+def test_requeued_messages_expire_by_when_they_were_sent() -> None:
+    in_flight = InFlight()
     for seconds, msg_id in ((50, "one"), (70, "two")):
         message = sent_at(seconds, msg_id)
-        ledger.begin(message)
-        ledger.give_up(message)
+        in_flight.begin(message)
+        in_flight.requeue(message)
 
-    ledger.write_off(60)
+    in_flight.expire_requeued(60)
 
-    assert ledger.oldest() == 70
+    assert in_flight.oldest_sent() == 70
 
 
-def test_what_is_kept_is_owed_for_ever() -> None:
-    ledger = InFlight()
+def test_message_left_for_the_restart_holds_the_checkpoint_back_for_ever() -> None:
+    in_flight = InFlight()
     for seconds in (70, 50, 60):
         message = sent_at(seconds, str(seconds))
-        ledger.begin(message)
-        ledger.keep(message)
+        in_flight.begin(message)
+        in_flight.leave_for_restart(message)
 
-    ledger.write_off(time.time())
+    in_flight.expire_requeued(time.time())
 
-    assert (ledger.oldest(), len(ledger)) == (50, 0)
-
-
-def test_a_message_that_comes_twice_is_in_hand_until_both_are_done() -> None:
-    ledger, first, second = InFlight(), sent_at(50), sent_at(50)
-    ledger.begin(first)
-    ledger.begin(second)
-
-    ledger.done(first)
-    ledger.done(first)
-    assert look(ledger, first) == (True, True)
-
-    ledger.done(second)
-    assert look(ledger, first) == (True, False)
+    assert (in_flight.oldest_sent(), len(in_flight)) == (50, 0)
 
 
-def test_messages_without_an_id_are_each_owed() -> None:
-    ledger, first, second = InFlight(), sent_at(50, None), sent_at(60, None)
+def test_message_that_comes_twice_is_in_flight_until_both_are_done() -> None:
+    in_flight, first, second = InFlight(), sent_at(50), sent_at(50)
+    in_flight.begin(first)
+    in_flight.begin(second)
+
+    in_flight.done(first)
+    in_flight.done(first)
+    assert lookup(in_flight, first) is Seen.IN_FLIGHT
+
+    in_flight.done(second)
+    assert lookup(in_flight, first) is Seen.LATELY
+
+
+def test_messages_without_an_id_hold_the_checkpoint_back_each() -> None:
+    in_flight, first, second = InFlight(), sent_at(50, None), sent_at(60, None)
     for message in (first, second):
-        ledger.begin(message)
-    ledger.give_up(second)
+        in_flight.begin(message)
+    in_flight.requeue(second)
 
-    ledger.done(first)
+    in_flight.done(first)
 
-    assert ledger.oldest() == 60
+    assert in_flight.oldest_sent() == 60

@@ -147,7 +147,7 @@ def test_a_message_counts_as_handled_once_and_not_when_it_was_given_up() -> None
 
     ledger.done(message)
     ledger.done(message)
-    ledger.give_up(other)
+    ledger.requeue(other)
 
     assert (ledger.handled, len(ledger)) == (1, 0)
 

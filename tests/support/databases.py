@@ -2,10 +2,12 @@
 
 import atexit
 import contextlib
+import functools
 import itertools
 import os
 import shutil
 import signal
+import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -32,6 +34,13 @@ class Databases:
     datanommer_url: str
 
 
+def sqlite_databases(directory: Path) -> Databases:
+    """Return the URLs of two databases in a directory, which SQLite creates when they are used."""
+    return Databases(
+        "sqlite", f"sqlite:///{directory}/tahrir.db", f"sqlite:///{directory}/datanommer.db"
+    )
+
+
 class Postgresql:
     """A PostgreSQL server of our own, on a socket in a directory of our own."""
 
@@ -55,8 +64,17 @@ class Postgresql:
         self._execute("ALTER SYSTEM SET fsync = off")
         self._execute("SELECT pg_reload_conf()")
 
+    def create_databases(self) -> Databases:
+        """Create two empty databases, for tahrir and for datanommer."""
+        return Databases("postgresql", self.create_database(), self.create_database())
+
+    def drop_databases(self, databases: Databases) -> None:
+        """Drop both databases, whoever is still connected to them."""
+        self.drop_database(databases.tahrir_url)
+        self.drop_database(databases.datanommer_url)
+
     def create_database(self) -> str:
-        """Returns the URL of a new, empty database."""
+        """Create an empty database and return its URL."""
         name = next(self._names)
         self._execute(f"CREATE DATABASE {name}")
         return self._url(name).render_as_string(hide_password=False)
@@ -121,7 +139,34 @@ def with_driver(url: str | sa.URL) -> str:
 
 
 def create_schemas(databases: Databases) -> None:
-    """Creates the tables of both databases, as whoever runs tahrir and datanommer did."""
+    """Create the tables of both databases, as the operators of tahrir and datanommer do."""
+    paths = [
+        Path(sa.make_url(url).database or "")
+        for url in (databases.tahrir_url, databases.datanommer_url)
+    ]
+    if databases.kind != "sqlite" or any(path.exists() for path in paths):
+        _create_schemas(databases)
+        return
+    for path, content in zip(paths, _empty_sqlite_databases(), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+@functools.cache
+def _empty_sqlite_databases() -> list[bytes]:
+    """Return the content of two databases with tables: writing it is faster than creating them."""
+    with tempfile.TemporaryDirectory() as directory:
+        databases = sqlite_databases(Path(directory))
+        _create_schemas(databases)
+        paths = [Path(directory, name) for name in ("tahrir.db", "datanommer.db")]
+        for path in paths:
+            # What was written last may still be in the write-ahead log.
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return [path.read_bytes() for path in paths]
+
+
+def _create_schemas(databases: Databases) -> None:
     from fedbadges.databases.connections import engine
     from fedbadges.history.schema import create_history
     from fedbadges.tahrir.schema import create_tahrir

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.bus import Bus
 from support.databases import PASSWORD, Databases
-from support.waiting import PATIENCE, eventually
+from support.waiting import TIMEOUT, eventually
 
 SETTINGS_FILE = "badges.py"
 
@@ -103,7 +103,7 @@ class Hub:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
         return done.returncode, done.stdout.decode()
@@ -111,17 +111,17 @@ class Hub:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def exit_code(self, within: float = PATIENCE) -> int:
+    def exit_code(self, within: float = TIMEOUT) -> int:
         """Waits until it has ended, at most so many seconds; returns its exit code."""
         assert self._process is not None
         return self._process.wait(within)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ends it by a signal; returns its exit code."""
-        self.tell(number)
-        return self.exit_code(ENDS_WITHIN)
+    def stop(self, number: signal.Signals = signal.SIGTERM, within: float = TIMEOUT) -> int:
+        """Send it a signal, wait until it has ended, and return its exit code."""
+        self.send_signal(number)
+        return self.exit_code(within)
 
-    def tell(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
 

@@ -75,7 +75,7 @@ class Ordeal:
         """Ends the daemon while so many messages arrive: some before that, and most after."""
         before = self.chance.randrange(count // 10, count // 2)
         self.tell(before)
-        self.hub.tell(number)
+        self.hub.send_signal(number)
         deadline = time.monotonic() + ENDS_WITHIN
         self.tell(count - before)
         assert self.hub.exit_code(deadline - time.monotonic()) == 0
@@ -83,7 +83,7 @@ class Ordeal:
 
     def stop_twice(self) -> None:
         """Tells the daemon to stop, and again while it does, and waits until the bus knows."""
-        self.hub.tell(signal.SIGTERM)
+        self.hub.send_signal(signal.SIGTERM)
         time.sleep(0.05)
         self.hub.stop(signal.SIGTERM)
         self._wait_until_gone()

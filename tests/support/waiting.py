@@ -1,4 +1,4 @@
-"""Waiting for what must happen, without guessing how long it takes."""
+"""Waiting for conditions, without guessing how long they take."""
 
 import time
 from collections.abc import Callable
@@ -6,12 +6,15 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 20.0
-"""Seconds until something that must happen counts as not happening."""
+TIMEOUT = 120.0
+"""Seconds after which something that must happen counts as not happening.
+
+Only a defect takes that long: it is far more than a busy machine needs to start a process.
+"""
 
 
-def eventually(condition: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
-    """Asks until the answer is true, and returns it.
+def eventually(condition: Callable[[], T], what: str, timeout: float = TIMEOUT) -> T:
+    """Call ``condition`` until it returns something true, and return that.
 
     :param what: what is waited for, for the error.
     :raises AssertionError: it was not true within ``timeout`` seconds.

@@ -11,7 +11,7 @@ from fedbadges.cli.terminal.trees import Branch
 from fedbadges.criteria.datanommer import AT_LEAST, FILTER, VALUE, PastMessages
 from fedbadges.engine.explanation import count_of
 from fedbadges.engine.tracing import LAMBDA_VALUE, Traced
-from fedbadges.errors import Missing, Unavailable
+from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.lint.rule_nodes import below, criteria_node, trigger_node
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import DEFAULT_BACKEND, QUESTION_KEYS
@@ -71,7 +71,7 @@ def short(value: Any) -> str:
 
 def words_of_stumble(error: BaseException) -> str:
     """Say what went wrong."""
-    return str(error) if isinstance(error, (Missing, Unavailable)) else short_repr(error)
+    return str(error) if isinstance(error, (MissingValue, Unavailable)) else short_repr(error)
 
 
 def why_not(part: Part) -> str:

@@ -1,4 +1,4 @@
-"""Who can write rules beside those who may: such rules are not loaded."""
+"""File permissions: rules that untrusted accounts can write are not loaded."""
 
 import contextlib
 import grp
@@ -16,7 +16,7 @@ from support.rules import counting_rule, write_rules
 
 from fedbadges.criteria.backends import load_backends
 from fedbadges.errors import SettingsError
-from fedbadges.rules.permissions import PermissionChecker, mistakes
+from fedbadges.rules.file_permissions import PermissionChecker, mistakes
 from fedbadges.service.rulebook import RuleBook
 from fedbadges.service.startup import read_start_settings
 from fedbadges.tahrir.badges import Unawardable
@@ -44,19 +44,19 @@ def rules(tmp_path: Path) -> Path:
     return directory
 
 
-def test_what_only_its_owner_can_write_is_trusted(rules: Path) -> None:
+def test_files_that_only_their_owner_can_write_are_trusted(rules: Path) -> None:
     assert problems(rules) == problems(rules, rules / "a.yml") == []
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o602, 0o622])
-def test_a_file_that_everybody_can_write_is_not(rules: Path, mode: int) -> None:
+def test_a_file_that_group_or_others_can_write_is_untrusted(rules: Path, mode: int) -> None:
     (rules / "a.yml").chmod(mode)
 
     assert problems(rules, rules / "a.yml")[0].endswith(f"-w {rules}/a.yml")
     assert problems(rules, rules / "git/b.yml") == []
 
 
-def test_all_that_is_open_on_the_way_is_told(rules: Path) -> None:
+def test_every_writable_directory_above_a_rule_file_is_reported(rules: Path) -> None:
     for path in (rules.parent, rules, rules / "git", rules / "git/b.yml"):
         path.chmod(path.stat().st_mode | 0o002)
 
@@ -66,7 +66,7 @@ def test_all_that_is_open_on_the_way_is_told(rules: Path) -> None:
     assert mistakes(rules) == [others_can_write(path) for path in (rules.parent, rules)]
 
 
-def test_a_directory_where_all_keep_what_is_theirs_is_on_the_way_but_has_no_rules(
+def test_a_sticky_directory_may_be_above_the_rule_directory_but_not_be_it(
     rules: Path,
 ) -> None:
     rules.parent.chmod(0o1777)
@@ -76,7 +76,7 @@ def test_a_directory_where_all_keep_what_is_theirs_is_on_the_way_but_has_no_rule
     assert problems(rules) == [others_can_write(rules)]
 
 
-def test_what_links_pass_and_lead_to_is_looked_at(rules: Path, tmp_path: Path) -> None:
+def test_directories_that_a_symbolic_link_passes_are_checked(rules: Path, tmp_path: Path) -> None:
     """more -> open/link -> elsewhere, and who can write open/ can turn that link elsewhere."""
     elsewhere, passed = tmp_path / "elsewhere", tmp_path / "open"
     elsewhere.mkdir()
@@ -95,7 +95,7 @@ def test_what_links_pass_and_lead_to_is_looked_at(rules: Path, tmp_path: Path) -
     ]
 
 
-def test_a_link_to_the_directory_that_it_lies_in_is_looked_at_as_a_rule_directory(
+def test_a_link_to_its_own_directory_is_checked_as_a_rule_directory(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "here").symlink_to(".")
@@ -104,7 +104,7 @@ def test_a_link_to_the_directory_that_it_lies_in_is_looked_at_as_a_rule_director
     assert problems(tmp_path / "here") == [others_can_write(tmp_path)]
 
 
-def test_a_relative_path_is_looked_at_from_where_the_daemon_was_started(
+def test_a_relative_path_is_resolved_against_the_working_directory(
     rules: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules.parent.chmod(0o777)
@@ -126,7 +126,7 @@ def account() -> pwd.struct_passwd:
 
 
 @needs_root
-def test_a_file_of_somebody_else_is_not_trusted(rules: Path, account: pwd.struct_passwd) -> None:
+def test_a_file_of_an_untrusted_owner_is_untrusted(rules: Path, account: pwd.struct_passwd) -> None:
     os.chown(rules / "a.yml", account.pw_uid, 0)
 
     assert problems(rules, rules / "a.yml") == [
@@ -136,7 +136,7 @@ def test_a_file_of_somebody_else_is_not_trusted(rules: Path, account: pwd.struct
 
 
 @needs_root
-def test_a_link_of_somebody_else_is_not_trusted(rules: Path, account: pwd.struct_passwd) -> None:
+def test_a_link_of_an_untrusted_owner_is_untrusted(rules: Path, account: pwd.struct_passwd) -> None:
     (rules / "c.yml").symlink_to("a.yml")
     os.lchown(rules / "c.yml", account.pw_uid, 0)
 
@@ -145,7 +145,9 @@ def test_a_link_of_somebody_else_is_not_trusted(rules: Path, account: pwd.struct
 
 
 @needs_root
-def test_whose_directory_it_is_may_write_it(rules: Path, account: pwd.struct_passwd) -> None:
+def test_the_owner_of_the_rule_directory_is_trusted(
+    rules: Path, account: pwd.struct_passwd
+) -> None:
     for path in (rules, rules / "a.yml"):
         os.chown(path, account.pw_uid, 0)
 
@@ -153,7 +155,7 @@ def test_whose_directory_it_is_may_write_it(rules: Path, account: pwd.struct_pas
 
 
 @needs_root
-def test_who_could_put_another_directory_in_its_place_is_told(
+def test_an_untrusted_owner_of_a_directory_above_the_rules_is_reported(
     rules: Path, account: pwd.struct_passwd
 ) -> None:
     os.chown(rules.parent, account.pw_uid, 0)
@@ -163,9 +165,7 @@ def test_who_could_put_another_directory_in_its_place_is_told(
 
 
 @needs_root
-def test_the_group_that_an_owner_has_alone_may_write(
-    rules: Path, account: pwd.struct_passwd
-) -> None:
+def test_the_private_group_of_the_owner_is_trusted(rules: Path, account: pwd.struct_passwd) -> None:
     """As where umask is 002, so that whatever is cloned is so."""
     for path in (rules, rules / "a.yml"):
         os.chown(path, account.pw_uid, account.pw_gid)
@@ -175,7 +175,9 @@ def test_the_group_that_an_owner_has_alone_may_write(
 
 
 @needs_root
-def test_a_group_of_others_is_told_with_everybody(rules: Path, account: pwd.struct_passwd) -> None:
+def test_group_and_others_are_reported_in_one_problem(
+    rules: Path, account: pwd.struct_passwd
+) -> None:
     os.chown(rules / "a.yml", 0, account.pw_gid)
     (rules / "a.yml").chmod(0o666)
 
@@ -186,7 +188,7 @@ def test_a_group_of_others_is_told_with_everybody(rules: Path, account: pwd.stru
 
 
 @needs_root
-def test_a_group_that_nobody_knows_is_not_trusted(rules: Path) -> None:
+def test_a_group_without_a_name_is_untrusted(rules: Path) -> None:
     os.chown(rules, 0, 54_321)
     rules.chmod(0o775)
 
@@ -195,7 +197,7 @@ def test_a_group_that_nobody_knows_is_not_trusted(rules: Path) -> None:
 
 @pytest.mark.parametrize("member", ["gr_mem", "pw_gid"])
 @needs_root
-def test_a_group_that_others_are_in_is_not_an_owners_own(
+def test_a_private_group_with_other_members_is_untrusted(
     rules: Path, account: pwd.struct_passwd, monkeypatch: pytest.MonkeyPatch, member: str
 ) -> None:
     os.chown(rules, account.pw_uid, account.pw_gid)
@@ -212,9 +214,16 @@ def test_a_group_that_others_are_in_is_not_an_owners_own(
     ]
 
 
-def allow(path: Path, uid: int, permissions: int) -> None:
-    """Gives an account permissions by an access control list, as setfacl does."""
-    entries = [(0x01, 6, -1), (0x02, permissions, uid), (0x04, 4, -1), (0x10, 6, -1), (0x20, 4, -1)]
+def set_acl(path: Path, uid: int, permissions: int) -> None:
+    """Grants permissions to a user by an access control list, as setfacl does."""
+    mask = permissions | 4
+    entries = [
+        (0x01, 6, -1),
+        (0x02, permissions, uid),
+        (0x04, 4, -1),
+        (0x10, mask, -1),
+        (0x20, 4, -1),
+    ]
     packed = b"".join(struct.pack("<HHi", *entry) for entry in entries)
     try:
         os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + packed)
@@ -222,23 +231,24 @@ def allow(path: Path, uid: int, permissions: int) -> None:
         pytest.skip("the file system has no access control lists")
 
 
-def test_an_access_control_list_that_lets_others_write_is_told(rules: Path) -> None:
-    allow(rules / "a.yml", 54_321, 6)
+def test_a_file_is_untrusted_if_its_access_control_list_grants_write(rules: Path) -> None:
+    set_acl(rules / "a.yml", 54_321, 6)
 
     assert problems(rules, rules / "a.yml") == [
-        f"{rules}/a.yml: the user 54321 can write it; chmod g-w {rules}/a.yml"
+        f"{rules}/a.yml: accounts that its access control list names can write it; "
+        f"chmod g-w {rules}/a.yml"
     ]
     (rules / "a.yml").chmod(0o644)
     assert problems(rules, rules / "a.yml") == []
 
 
-def test_an_access_control_list_that_lets_others_read_is_fine(rules: Path) -> None:
-    allow(rules / "a.yml", 54_321, 4)
+def test_a_file_is_trusted_if_its_access_control_list_grants_only_read(rules: Path) -> None:
+    set_acl(rules / "a.yml", 54_321, 4)
 
     assert problems(rules, rules / "a.yml") == []
 
 
-def test_a_name_forges_no_line(rules: Path) -> None:
+def test_a_file_name_with_a_line_break_is_reported_on_one_line(rules: Path) -> None:
     path = rules / "a\nCRITICAL all is lost.yml"
     path.write_text("one")
     path.chmod(0o666)
@@ -270,7 +280,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
     return [(each.levelno, each.getMessage()) for each in records]
 
 
-def test_a_file_that_others_can_write_is_left_out_and_the_others_are_in_force(
+def test_only_the_rule_file_that_others_can_write_is_not_loaded(
     book: RuleBook, rules: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (rules / "a.yml").chmod(0o646)
@@ -286,7 +296,7 @@ def test_a_file_that_others_can_write_is_left_out_and_the_others_are_in_force(
     assert names(book) == ["First", "Second"]
 
 
-def test_a_directory_that_others_can_write_is_told_once_for_all_its_files(
+def test_a_writable_directory_is_reported_once_for_all_its_rule_files(
     book: RuleBook, rules: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (rules / "git/c.yml").write_text(counting_rule("Third", "git.receive", 3))
@@ -298,7 +308,7 @@ def test_a_directory_that_others_can_write_is_told_once_for_all_its_files(
     ]
 
 
-def test_what_others_could_write_later_stays_in_force_as_it_was(
+def test_rules_that_become_writable_later_keep_their_last_good_version(
     book: RuleBook, rules: Path
 ) -> None:
     assert names(book) == ["First", "Second"]
@@ -309,7 +319,7 @@ def test_what_others_could_write_later_stays_in_force_as_it_was(
     assert names(book) == ["First", "Second"]
 
 
-def test_with_insecure_rules_they_are_in_force_and_one_warning_says_so(
+def test_insecure_rules_loads_writable_rules_with_one_warning(
     book: RuleBook, rules: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     insecure = make_book(rules, tmp_path, insecure=True)
@@ -341,7 +351,7 @@ def hub_config(rules: Path, insecure: bool) -> dict[str, Any]:
     }
 
 
-def test_a_rule_directory_that_others_can_write_is_a_mistake_in_the_configuration(
+def test_a_writable_rule_directory_is_a_configuration_mistake(
     rules: Path,
 ) -> None:
     for path in (rules, rules.parent):
@@ -356,7 +366,7 @@ def test_a_rule_directory_that_others_can_write_is_a_mistake_in_the_configuratio
     ]
 
 
-def test_with_insecure_rules_it_is_none(rules: Path) -> None:
+def test_insecure_rules_allows_a_writable_rule_directory(rules: Path) -> None:
     rules.chmod(0o757)
 
     settings, _ = read_start_settings(hub_config(rules, insecure=True))

@@ -1,0 +1,77 @@
+"""Line numbers of configuration mistakes: where fedmsg's configuration files set a key."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedbadges.util.text import printable
+
+
+def config_files(config: Mapping[str, Any]) -> list[Path]:
+    """Return the files that fedmsg read, in its order: later ones override earlier ones.
+
+    This follows ``fedmsg.config.load_config``.
+    """
+    explicit = config.get("config_filename")
+    if explicit:
+        return [Path(explicit)]
+    folders = [Path("/etc/fedmsg.d"), Path("~/.fedmsg.d").expanduser(), Path.cwd() / "fedmsg.d"]
+    if "VIRTUAL_ENV" in os.environ:
+        folders.append(Path(os.environ["VIRTUAL_ENV"], "etc/fedmsg.d"))
+    single = [
+        Path("/etc/fedmsg-config.py"),
+        Path("~/.fedmsg-config.py").expanduser(),
+        Path.cwd() / "fedmsg-config.py",
+    ]
+    found = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+    return [*found, *(path for path in single if path.is_file())]
+
+
+def locate_key(key: str, within: str | None, files: list[Path]) -> str:
+    """Return ``file:line:column`` of the last place that sets ``key``.
+
+    Without such a place, return that of ``within``, the mapping that should have the key, or else
+    the directory of the last file.
+    """
+    for path in reversed(files):
+        found = _keys(path)
+        for name, node in found:
+            if name == key and (within is None or _is_after(node, within, found)):
+                return f"{printable(str(path))}:{node.lineno}:{node.col_offset + 1}"
+    if within is not None:
+        return locate_key(within, None, files)
+    return printable(str(files[-1].parent)) if files else "/etc/fedmsg.d"
+
+
+def _keys(path: Path) -> list[tuple[str, ast.expr | ast.keyword]]:
+    """Return each key that a file sets, with its node; the last key first."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return []
+    found = [key for node in ast.walk(tree) for key in _keys_of_node(node)]
+    return sorted(found, key=lambda key: (key[1].lineno, key[1].col_offset), reverse=True)
+
+
+def _keys_of_node(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.keyword]]:
+    if isinstance(node, ast.Dict):
+        for key in node.keys:
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                yield key.value, key
+    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "dict":
+        for argument in node.keywords:
+            if argument.arg:
+                yield argument.arg, argument
+    elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        yield str(node.slice.value), node.slice
+
+
+def _is_after(
+    node: ast.expr | ast.keyword, within: str, keys: list[tuple[str, ast.expr | ast.keyword]]
+) -> bool:
+    """Return True if ``within`` is set before ``node``, as the mapping around it would be."""
+    return any(name == within and other.lineno <= node.lineno for name, other in keys)

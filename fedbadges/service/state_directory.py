@@ -1,0 +1,47 @@
+"""The state directory: what the daemon must still know after a restart."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fedbadges.util.logs import get_logger
+from fedbadges.util.throttle import Throttle
+
+log = get_logger(__name__)
+
+_failures = Throttle()
+
+
+def prepare_directory(directory: Path) -> None:
+    """Create a directory for its owner only; raise OSError if files cannot be written there."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory):
+        pass
+
+
+def write_json(path: Path, content: Any) -> bool:
+    """Write a file atomically, for its owner only; return False if it cannot be written.
+
+    A crash leaves the file that was there before. A failure is logged and raises nothing: the
+    daemon goes on, and after a restart reads more of the history than it would have had to.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".new")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(content, file, default=repr)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError, RecursionError) as error:
+        if _failures.allows((path.parent, type(error))):
+            log.error("Cannot write to the state directory", path=path, error=error)
+        return False
+    return True
