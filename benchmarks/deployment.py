@@ -15,9 +15,9 @@ from fedbadges.criteria.datanommer import history_behind
 from fedbadges.engine.engine import BadgeEngine, Candidates
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.messages import Message, parse_message
-from fedbadges.rules.accounts import Accounts, Everybody
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
+from fedbadges.rules.recipients import Accounts, Everybody
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import AwardResult
 from fedbadges.tahrir.database import Tahrir

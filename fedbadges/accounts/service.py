@@ -9,7 +9,7 @@ from dogpile.cache import make_region
 
 from fedbadges.accounts.fasjson import Fasjson
 from fedbadges.config.settings import Settings
-from fedbadges.rules.accounts import EVERYBODY, Accounts
+from fedbadges.rules.recipients import EVERYBODY, Accounts
 from fedbadges.util.caching import BoundedDict
 
 T = TypeVar("T")

@@ -15,10 +15,9 @@ from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
-from fedbadges.rules.criteria import Criteria, PlanningCriterion, Question
+from fedbadges.rules.criteria import Criteria, PlanningCriterion, Question, backend_criteria
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.operators import leaves
-from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, Found
+from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Trigger
 from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult
@@ -62,7 +61,7 @@ class Tracer(Protocol):
         ``recipient`` is None where all candidates are judged at once.
         """
 
-    def recipients(self, rule: Rule, found: Sequence[Found]) -> None:
+    def recipients(self, rule: Rule, found: Sequence[NamedPerson]) -> None:
         """Record whom the message names for a rule that it triggered."""
 
     def failed(self, rule: Rule, error: BaseException) -> None:
@@ -169,14 +168,14 @@ class BadgeEngine:
         shared: Shared = {}
         rules = [rule for each in batch for rule, _ in each.candidates]
         # A single criterion shares its answer with no other.
-        if len(rules) == 1 and sum(1 for _ in leaves(rules[0].criteria)) == 1:
+        if len(rules) == 1 and sum(1 for _ in backend_criteria(rules[0].criteria)) == 1:
             return shared
         for each in batch:
             for rule, question, _ in _questions(each, shared):
-                for leaf in leaves(rule.criteria):
-                    if isinstance(leaf, PlanningCriterion):
+                for criterion in backend_criteria(rule.criteria):
+                    if isinstance(criterion, PlanningCriterion):
                         with contextlib.suppress(*_RULE_ERRORS):  # raised again by the criteria
-                            leaf.plan(question)
+                            criterion.plan(question)
         return shared
 
     def decide(self, candidates: Candidates, shared: Shared | None = None) -> int:
@@ -226,7 +225,7 @@ class BadgeEngine:
         return len(result.given), {awards[award].message: error for award, error in result.refused}
 
     def _named(self, rule: Rule, message: Message) -> tuple[str, ...]:
-        nobody: tuple[Found, ...] = ()
+        nobody: tuple[NamedPerson, ...] = ()
         found = self._attempt(rule, message, lambda: self._recipients.find(rule, message), nobody)
         if self._tracer is not None:
             self._tracer.recipients(rule, found)
@@ -316,11 +315,11 @@ def _questions(
     candidates: Candidates, shared: Shared
 ) -> Iterator[tuple[Rule, Question, tuple[str, ...]]]:
     """Yield a question for each candidate where the criteria name them, else for all at once."""
-    memo: Shared = {}
+    cache: Shared = {}
     message = candidates.message
     for rule, names in candidates.candidates:
         if rule.names_recipient:
             for name in names:
-                yield rule, Question(message, name, memo, shared), (name,)
+                yield rule, Question(message, name, cache, shared), (name,)
         else:
-            yield rule, Question(message, None, memo, shared), names
+            yield rule, Question(message, None, cache, shared), names

@@ -14,17 +14,16 @@ from enum import Enum
 from fedbadges.accounts.service import make_accounts
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
-from fedbadges.criteria.datanommer import AT_LEAST, VALUE, PastMessages
+from fedbadges.criteria.datanommer import AT_LEAST, VALUE, past_messages
 from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
 from fedbadges.engine.recipients import RecipientFinder, Usernames
 from fedbadges.engine.tracing import Traced, trace
 from fedbadges.errors import Unavailable
 from fedbadges.history.history import History
 from fedbadges.messages import Message
-from fedbadges.rules.accounts import Accounts
 from fedbadges.rules.criteria import Criteria
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.recipients import Found
+from fedbadges.rules.recipients import Accounts, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Trigger
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
@@ -82,7 +81,7 @@ class RuleExplanation:
 
     rule: Rule
     trigger: Traced | None
-    found: Sequence[Found] | None = None
+    found: Sequence[NamedPerson] | None = None
     error: BaseException | None = None
     candidates: tuple[Candidate, ...] = ()
     unawardable: str = ""
@@ -128,7 +127,7 @@ class ExplanationTracer:
 
     tahrir: Tahrir
     triggers: dict[str, Traced] = field(default_factory=dict)
-    found: dict[str, tuple[Found, ...]] = field(default_factory=dict)
+    found: dict[str, tuple[NamedPerson, ...]] = field(default_factory=dict)
     errors: dict[str, BaseException] = field(default_factory=dict)
     judged: dict[tuple[str, str | None], Traced] = field(default_factory=dict)
     accounts: dict[tuple[str, str], bool] = field(default_factory=dict)
@@ -146,7 +145,7 @@ class ExplanationTracer:
         self.judged[rule.badge.id, recipient] = traced = trace(rule.criteria)
         return traced
 
-    def recipients(self, rule: Rule, found: Sequence[Found]) -> None:
+    def recipients(self, rule: Rule, found: Sequence[NamedPerson]) -> None:
         """Record whom the message names."""
         self.found[rule.badge.id] = tuple(found)
 
@@ -264,10 +263,10 @@ class Explainer:
 
 def count_of(traced: Traced) -> Counted | None:
     """Return what a criterion has counted; None where that is not what it compares."""
-    value, check = traced.details.get(VALUE), traced.check
-    if type(value) is not int or not isinstance(check, PastMessages):
+    value, question = traced.details.get(VALUE), past_messages(traced.check)
+    if type(value) is not int or question is None:
         return None
-    needed = check.condition.needed
+    needed = question.condition.needed
     return None if needed is None else Counted(value, needed, bool(traced.details.get(AT_LEAST)))
 
 

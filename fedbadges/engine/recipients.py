@@ -7,8 +7,7 @@ from typing import Protocol
 
 from fedbadges.config.settings import Settings
 from fedbadges.messages import Message
-from fedbadges.rules.accounts import EVERYBODY, Accounts
-from fedbadges.rules.recipients import BANNED, Found, account
+from fedbadges.rules.recipients import BANNED, EVERYBODY, Accounts, NamedPerson, account
 from fedbadges.rules.rule import Rule
 
 
@@ -35,7 +34,7 @@ class RecipientFinder:
         self._usernames = usernames
         self._accounts = accounts
 
-    def find(self, rule: Rule, message: Message) -> tuple[Found, ...]:
+    def find(self, rule: Rule, message: Message) -> tuple[NamedPerson, ...]:
         """Return everybody whom the message names, and why some can get no badge."""
         if rule.recipient is None:
             found = tuple(account(name) for name in sorted(self._usernames.users(message)))

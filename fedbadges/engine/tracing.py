@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fedbadges.errors import Place
 from fedbadges.rules.criteria import Question
-from fedbadges.rules.operators import AllOf, AnyOf, Check, Not
+from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, operands
 from fedbadges.rules.triggers import LambdaTrigger
 
 #: The key of a lambda's value, among the details of a trigger.
@@ -29,6 +30,11 @@ class Traced:
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def place(self) -> Place:
+        """Return where the rule has the check."""
+        return self.check.place
+
+    @property
     def asked(self) -> bool:
         """Return True if the answers before it did not settle the whole."""
         return self.answer is not None or self.raised is not None
@@ -36,7 +42,7 @@ class Traced:
     def holds(self, subject: Any) -> bool:
         """Ask the check itself, with traced parts; raises what it raises."""
         if isinstance(subject, Question):
-            subject = replace(subject, listener=self.details.__setitem__)
+            subject = replace(subject, observer=self.details.__setitem__)
         try:
             self.answer = bool(self._check().holds(subject))
         except BaseException as error:
@@ -63,8 +69,4 @@ class Traced:
 
 def trace(check: Check[Any]) -> Traced:
     """Return a traced check, with all its parts traced."""
-    if isinstance(check, (AllOf, AnyOf)):
-        return Traced(check, tuple(trace(part) for part in check.parts))
-    if isinstance(check, Not):
-        return Traced(check, (trace(check.part),))
-    return Traced(check)
+    return Traced(check, tuple(trace(part) for part in operands(check)))

@@ -133,14 +133,14 @@ class HoldingsReader:
         exact, in_lower_case = lookups
         by_email = {self._settings.email_of(name): name for name in names}
         missed = set(names)
-        for row in exact.ask(connection, {"emails": list(by_email), "ids": ids}).all():
+        for row in exact.execute(connection, {"emails": list(by_email), "ids": ids}).all():
             missed.discard(by_email[row.email])
             yield by_email[row.email], row
         if not missed:
             return
         by_email = {self._settings.email_of(name): name for name in missed}
         parameters = {"emails": list(by_email), "names": list(missed), "ids": ids}
-        rows = in_lower_case.ask(connection, parameters).all()
+        rows = in_lower_case.execute(connection, parameters).all()
         for row in rows:
             if row.address in by_email:
                 missed.discard(by_email[row.address])

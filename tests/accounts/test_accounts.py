@@ -15,9 +15,8 @@ from fedbadges.config.settings import Settings
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import Unavailable
-from fedbadges.rules.accounts import EVERYBODY, Accounts
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.recipients import MAX_NAME, MOST_CANDIDATES
+from fedbadges.rules.recipients import EVERYBODY, MAX_NAME, MOST_CANDIDATES, Accounts
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import AwardResult
 from fedbadges.tahrir.database import Tahrir

@@ -1,4 +1,4 @@
-"""How the hub's consumer checks: each message once, before anything is made of it."""
+"""How the hub's consumer verifier: each message once, before anything is made of it."""
 
 import datetime
 import logging
@@ -13,7 +13,7 @@ import pytest
 from support.builders import make_config
 from support.bus import fedmsg_body
 from support.certificates import DAY, NOW, authority, replaced
-from support.databases import Databases, badges, store_message
+from support.databases import badges, create_schemas, sqlite_databases, store_message
 from support.rules import counting_rule, write_rules
 from support.waiting import eventually
 
@@ -24,7 +24,7 @@ from fedbadges.signatures.verifier import Verifier
 
 
 class Hub:
-    """As much of a hub as a consumer sees that is called by hand."""
+    """A stand-in for the hub of a consumer that is called directly."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -45,11 +45,10 @@ class Site:
         self.crl_file = directory / "crl.pem"
         self.crl_file.write_bytes(self.ca.revoking())
         (directory / "ca.crt").write_bytes(self.ca.pem)
-        self.databases = Databases(
-            "sqlite", f"sqlite:///{directory}/tahrir.db", f"sqlite:///{directory}/history.db"
-        )
+        self.databases = sqlite_databases(directory)
+        create_schemas(self.databases)
         write_rules(directory / "rules", {"first": counting_rule("First", "logger.first", 1)})
-        keys = {"create_tables": True, "record_messages": True, "reload": False}
+        keys = {"record_messages": True, "reload": False}
         self.config = make_config(self.databases, directory / "rules") | {
             ENABLED: True,
             "zmq_enabled": True,
@@ -88,22 +87,24 @@ pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send
 
 
 def hand_over(site: Site, message: dict[str, Any]) -> Any:
-    """Hands a message to the consumer, as the hub and its worker threads do."""
+    """Pass a message to the consumer, as the hub and its worker threads do."""
     handled = site.consumer._consume(message)
     if site.consumer.blocking_mode:
         return handled
     return site.consumer._do_work(site.consumer.incoming.get_nowait())
 
 
-def test_a_message_is_checked_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_consumer_verifies_each_message_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checked: list[Any] = []
-    check = Verifier.check
+    check = Verifier.verify
 
     def count(self: Verifier, body: Any, envelope: Any) -> None:
         checked.append(body["msg_id"])
         check(self, body, envelope)
 
-    monkeypatch.setattr(Verifier, "check", count)
+    monkeypatch.setattr(Verifier, "verify", count)
     message = site.message("ann")
 
     assert hand_over(site, message) is True
@@ -112,7 +113,9 @@ def test_a_message_is_checked_once(site: Site, monkeypatch: pytest.MonkeyPatch) 
     assert site.has_badge("ann")
 
 
-def test_a_bad_one_is_done_with(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_with_a_wrong_signature_is_rejected_and_acknowledged(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     message = site.message("mallory")
     message["body"]["msg"] = {"n": 1}
 
@@ -124,13 +127,13 @@ def test_a_bad_one_is_done_with(site: Site, caplog: pytest.LogCaptureFixture) ->
     assert "its signature does not fit what it says" in line
 
 
-def test_what_has_no_form_is_done_with(site: Site) -> None:
+def test_a_malformed_message_is_acknowledged(site: Site) -> None:
     for body in (None, "text", 5, [], {}, {"topic": None}):
         for topic in ("a.b", None):
             assert hand_over(site, {"topic": topic, "body": body}) is True
 
 
-def test_what_comes_from_the_backlog_is_checked_too(site: Site) -> None:
+def test_messages_of_the_fedmsg_backlog_are_verified(site: Site) -> None:
     """fedmsg puts it into the queue past what comes from the bus."""
     message = site.message("mallory")
     message["body"]["msg"] = {"n": 1}
@@ -141,7 +144,7 @@ def test_what_comes_from_the_backlog_is_checked_too(site: Site) -> None:
     assert not site.has_badge("mallory")
 
 
-def test_what_datanommer_has_is_checked_too(tmp_path: Path) -> None:
+def test_messages_caught_up_from_datanommer_are_verified(tmp_path: Path) -> None:
     site = Site(tmp_path, **{"badges.record_messages": False, "badges.sweep_interval": 0.05})
     forger = authority("Forged CA", 1).issue("app01")
     try:
@@ -157,8 +160,8 @@ def test_what_datanommer_has_is_checked_too(tmp_path: Path) -> None:
         site.consumer._daemon.stop()
 
 
-def test_validate_tells_bad_from_good(site: Site) -> None:
-    """It is what other code calls that has a consumer of fedmsg's."""
+def test_validate_raises_rejected_for_a_wrong_signature(site: Site) -> None:
+    """Other code that has a consumer of fedmsg calls this method."""
     message = site.message("ann")
     site.consumer.validate(message)
 
@@ -169,14 +172,14 @@ def test_validate_tells_bad_from_good(site: Site) -> None:
 
 
 def at_a_time(site: Site, moment: datetime.datetime) -> None:
-    """Makes the consumer judge by another time than now."""
+    """Verify certificates by another time than now."""
     gate = site.consumer._gate
     assert gate is not None
-    assert gate._checks._keeper is not None
-    gate._checks._keeper._clock = lambda: moment
+    assert gate._verifier._authorities is not None
+    gate._verifier._authorities._clock = lambda: moment
 
 
-def test_where_nothing_can_be_checked_a_stop_leaves_the_message_unhandled(site: Site) -> None:
+def test_a_stop_leaves_a_message_unhandled_that_cannot_be_verified(site: Site) -> None:
     at_a_time(site, NOW + 6 * DAY)
     site.consumer._hurry()
 
@@ -186,7 +189,7 @@ def test_where_nothing_can_be_checked_a_stop_leaves_the_message_unhandled(site: 
 
 
 @pytest.mark.parametrize("blocking", [False])
-def test_messages_wait_for_a_new_list_and_are_handled_then(
+def test_messages_wait_for_a_new_revocation_list(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.consumer._consume(site.message("bob"))
@@ -215,11 +218,11 @@ def test_messages_wait_for_a_new_list_and_are_handled_then(
 
 
 @pytest.mark.parametrize("blocking", [False])
-def test_a_check_that_hangs_does_not_keep_the_hub_from_ending(
+def test_the_hub_exits_although_a_verification_hangs(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, ended = threading.Event(), threading.Event()
-    monkeypatch.setattr(Verifier, "check", lambda *arguments: answer.wait(20))
+    monkeypatch.setattr(Verifier, "verify", lambda *arguments: answer.wait(20))
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer._MOST_SECONDS", 0.1)
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer.os._exit", lambda code: ended.set())
     site.consumer._consume(site.message("ann"))
@@ -239,7 +242,7 @@ def test_a_check_that_hangs_does_not_keep_the_hub_from_ending(
 
 
 @pytest.mark.parametrize("blocking", [False])
-def test_how_large_a_message_is_is_known_however_it_comes(site: Site) -> None:
+def test_the_queue_knows_the_size_of_messages_from_zeromq_and_stomp(site: Site) -> None:
     as_zeromq_has_it = types.SimpleNamespace(topic="a.b", body='{"topic": "a.b", "msg": {}}')
     site.consumer._consume_json(as_zeromq_has_it)
     assert site.consumer.incoming.size == 27
@@ -249,7 +252,7 @@ def test_how_large_a_message_is_is_known_however_it_comes(site: Site) -> None:
     assert site.consumer.incoming.size == 27 + 111
 
 
-def test_where_signatures_are_not_wanted_none_is_looked_at(
+def test_without_validate_signatures_unsigned_messages_are_handled(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     site = Site(tmp_path, validate_signatures=False, ca_cert_location=None)

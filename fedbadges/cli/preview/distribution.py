@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 
-from fedbadges.criteria.datanommer import PastMessages
+from fedbadges.criteria.datanommer import past_messages
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Criteria
 
@@ -106,11 +106,12 @@ def counts_of(
 
     Who got there and is none of the ``earners`` has no account, and is left out.
     """
-    if not isinstance(criteria, PastMessages) or not isinstance(criteria.condition, Comparison):
+    question = past_messages(criteria)
+    if question is None or not isinstance(question.condition, Comparison):
         return None
     if not earners <= peaks.keys():  # not everything that was compared is a whole number
         return None
-    condition = criteria.condition
+    condition = question.condition
     usable = {
         name: max(-LIMIT, min(LIMIT, value))
         for name, value in peaks.items()
