@@ -191,9 +191,7 @@ def _filter(filled: FilledFilter) -> dict[str, Any]:
 
 def _key(what: str) -> str:
     names = {FILTER: "filter", VALUE: "value", AT_LEAST: "at_least"}
-    return names.get(
-        what, what
-    )
+    return names.get(what, what)
 
 
 def _plain(found: Any) -> Any:
