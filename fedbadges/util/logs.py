@@ -16,7 +16,6 @@ import logging
 import os
 import reprlib
 from collections.abc import MutableMapping
-from pathlib import PurePath
 from typing import Any
 
 from fedbadges.util.text import describe_error, printable
@@ -72,8 +71,8 @@ def format_value(value: object) -> str:
 
 
 def _text_of(value: object) -> str:
-    if isinstance(value, (str, PurePath)):
-        return str(value)
+    if isinstance(value, str):
+        return value
     if isinstance(value, BaseException):
         return describe_error(value)
     if isinstance(value, os.PathLike):
