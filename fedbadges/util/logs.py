@@ -80,5 +80,6 @@ def _text_of(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     if isinstance(value, (list, tuple, set, frozenset)):
-        return ",".join(map(str, itertools.islice(value, _MAX_ITEMS)))
+        items = itertools.islice(value, _MAX_ITEMS)
+        return ",".join(each if isinstance(each, str) else _SHORT.repr(each) for each in items)
     return _SHORT.repr(value)
