@@ -30,5 +30,5 @@ def test_changed_rule_files_apply_to_the_next_messages(
         running.wait_for_badge("cid", "late")
 
         assert set(running.badges("bea")) == {"late"}
-        later = running.hub.logged("INFO", "Awarded late to bea")
+        later = running.hub.logged("INFO", "Awarded badge badge=late user=bea")
         assert "logger.later" in later[0]
