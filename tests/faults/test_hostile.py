@@ -136,7 +136,7 @@ def named(body: Any) -> set[str]:
 
 
 @pytest.mark.timeout(900)
-def test_no_message_stops_the_daemon_forges_a_line_or_is_awarded_without_cause(
+def test_hostile_messages_neither_stop_the_daemon_nor_forge_log_lines_or_awards(
     daemon: Daemon, databases: Databases, log: Lines, tmp_path: Path
 ) -> None:
     chance = random.Random(SEED)
@@ -180,7 +180,7 @@ def try_load(text: str) -> Rule | None:
 
 
 @pytest.mark.timeout(900)
-def test_no_rule_file_stops_the_loader_and_those_that_load_stand_any_message(
+def test_hostile_rule_files_do_not_stop_the_loader_nor_the_engine(
     databases: Databases, log: Lines, tmp_path: Path
 ) -> None:
     chance = random.Random(SEED)
