@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from fedbadges.accounts.service import make_accounts
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import history_behind
 from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
-from fedbadges.engine.statistics import RuleStatistics
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import CannotStart, NotHandled, NotStored, Stopped
 from fedbadges.history.message_reader import MessageReader, StoredMessage
 from fedbadges.messages import Message, parse_message
@@ -25,7 +25,8 @@ from fedbadges.retry import OutageRetry, retry_failures
 from fedbadges.rules.index import RuleSet
 from fedbadges.service.batching import Batcher
 from fedbadges.service.catch_up import CatchUp
-from fedbadges.service.checkpoint import Checkpoint
+from fedbadges.service.catch_up_reader import CatchUpReader
+from fedbadges.service.checkpoint import Checkpoint, CheckpointTracker
 from fedbadges.service.database_health import database_health
 from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.delay_queue import DelayQueue
@@ -38,7 +39,8 @@ from fedbadges.service.rulebook import RuleBook, Watcher
 from fedbadges.service.startup import mistake_of, prepare_databases, start_mistakes
 from fedbadges.service.status import Reporter
 from fedbadges.signatures.retrying_verifier import RetryingVerifier
-from fedbadges.tahrir.awards import AwardResult, Tahrir
+from fedbadges.tahrir.awarding import AwardResult
+from fedbadges.tahrir.database import Tahrir
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +82,12 @@ class Daemon:
         self._ledger = InFlight()
         self._checkpoint = Checkpoint(settings.state_directory)
         self._dead_letters = DeadLetters(settings.state_directory)
+        self._tracker = CheckpointTracker(
+            self._checkpoint,
+            self._ledger,
+            margin=settings.keep_counts_distance,
+            limit=settings.catchup_limit,
+        )
         self._failures = Failures(self._ledger, self._dead_letters)
         self._stopping = self._ending = self._retrying = False
         self._ended = threading.Event()
@@ -87,7 +95,7 @@ class Daemon:
         backends = load_backends(settings)
         self._history = history_behind(backends, settings)
         self._tahrir = Tahrir(settings)
-        self._usernames = Usernames(settings.fedmsg)
+        self._usernames = FedmsgUsernames(settings.fedmsg)
         self._recorder = Recorder(self._history, self._usernames, self._patience)
         self._publisher = publisher
         self._ranks = Ranks(
@@ -99,21 +107,18 @@ class Daemon:
             self._tahrir.publish_badges,
             insecure=settings.insecure_rules,
         )
-        tallies = RuleStatistics()
         self._engine = BadgeEngine(
             settings,
             self._tahrir,
-            self._usernames,
+            RecipientFinder(settings, self._usernames, make_accounts(settings)),
             RuleSet(),
             self._awarded,
-            make_accounts(settings),
-            tallies=tallies,
         )
         self._watcher = Watcher(settings.rules_directory, self._reload)
         self._waiting = self._make_waiting_room(backlog, workers)
         self._desk = self._make_desk(backlog)
         self._catchup = self._make_catchup(backlog)
-        self._reporter = self._make_reporter(tallies, backlog)
+        self._reporter = self._make_reporter(backlog)
 
     def prepare(self) -> None:
         """See that the databases are fit, and load the rules.
@@ -214,7 +219,7 @@ class Daemon:
                 waiting,
                 size // 1_000_000,
             )
-        self._catchup.soon()
+        self._catchup.wake()
         return True
 
     def retry_failed(self) -> list[tuple[Path, str]]:
@@ -245,7 +250,7 @@ class Daemon:
     def hurry(self) -> None:
         """Wait no more for anything: the daemon is about to stop."""
         self._stopping = True
-        self._catchup.hurry()
+        self._catchup.request_stop()
         self._patience.stop()
         self._settle(Stopped())
         self._waiting.hurry()
@@ -275,7 +280,7 @@ class Daemon:
             if self._ended.wait(_PAUSE):
                 return True
         log.warning("Stopping although a question is not answered: what is in hand is put off")
-        self._catchup.leave()
+        self._tracker.write(now=True)
         return False
 
     def _is_at_ease(self) -> bool:
@@ -296,7 +301,7 @@ class Daemon:
     def _owe(self) -> None:
         """Note that what comes from now on is owed, now that it will be handled, if later."""
         if not self._retrying:
-            self._catchup.prepare()
+            self._tracker.create()
 
     def _settle(self, failure: Exception | None) -> None:
         with contextlib.suppress(InvalidStateError):  # the first word on it is the last
@@ -381,8 +386,7 @@ class Daemon:
             self._ledger.requeue(message)
 
     def _awarded(self, given: AwardResult) -> None:
-        for notice in given.notices:
-            self._publisher.publish(notice)
+        self._publisher.publish(given.notice)
         self._ranks.note(given.person_id)
 
     def _reload(self) -> None:
@@ -419,21 +423,17 @@ class Daemon:
 
     def _make_catchup(self, backlog: Callable[[], int]) -> CatchUp:
         return CatchUp(
-            MessageReader(self._settings),
+            CatchUpReader(MessageReader(self._settings), self._ledger, self._gate),
+            self._tracker,
             self._catch_up,
-            self._gate,
-            self._ledger,
-            self._checkpoint,
             self._patience,
             interval=self._settings.sweep_interval,
-            distance=self._settings.keep_counts_distance,
-            limit=self._settings.catchup_limit,
             backlog=backlog,
         )
 
-    def _make_reporter(self, tallies: RuleStatistics, backlog: Callable[[], int]) -> Reporter:
+    def _make_reporter(self, backlog: Callable[[], int]) -> Reporter:
         return Reporter(
-            tallies=tallies,
+            tallies=self._engine.statistics,
             prepared=self.prepared,
             patience=self._patience,
             ledger=self._ledger,

@@ -75,7 +75,7 @@ def test_the_example_explains_its_answer(tmp_path: Path, lists: Path) -> None:
 
     assert watched.holds(Question(make_message(), "alice"))
 
-    assert watched.told == {"people on the list": 2}
+    assert watched.details == {"people on the list": 2}
 
 
 @pytest.mark.usefixtures("installed")
