@@ -54,7 +54,7 @@ class Outages:
 
 
 @pytest.mark.timeout(600)
-def test_a_server_that_stops_and_starts_costs_nobody_a_badge(
+def test_no_badge_is_lost_when_the_database_server_restarts(
     server: Postgresql, tmp_path: Path
 ) -> None:
     with ordeal(tmp_path, server, {"badges.keep_counts_distance": 30.0}) as running:
@@ -72,7 +72,7 @@ def test_a_server_that_stops_and_starts_costs_nobody_a_badge(
 
 
 @pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"][: size(1, 2)])
-def test_a_server_that_is_down_when_the_daemon_starts_is_waited_for(
+def test_start_waits_for_a_database_server_that_is_down(
     server: Postgresql, tmp_path: Path, command: str
 ) -> None:
     with ordeal(tmp_path, server, command=command) as running:
@@ -92,7 +92,7 @@ def test_a_server_that_is_down_when_the_daemon_starts_is_waited_for(
 
 @pytest.mark.skipif(not FULL, reason="a part of the full form")
 @pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])
-def test_a_server_that_is_silent_does_not_keep_the_daemon_from_stopping(
+def test_daemon_stops_while_the_database_server_hangs(
     server: Postgresql, tmp_path: Path, command: str
 ) -> None:
     with ordeal(tmp_path, server, command=command) as running:

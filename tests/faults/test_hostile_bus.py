@@ -36,9 +36,7 @@ TEXTS = (
 )
 
 
-def test_frames_of_anything_do_not_keep_a_hub_from_awarding(
-    postgresql: Postgresql, tmp_path: Path
-) -> None:
+def test_hub_goes_on_awarding_among_hostile_frames(postgresql: Postgresql, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     real = hostile.real_messages()
     frames = [

@@ -17,7 +17,7 @@ LIVES = (0.2, 5.0)
 
 
 @pytest.mark.timeout(600)
-def test_a_daemon_that_is_killed_over_and_over_loses_nothing_and_awards_nothing_twice(
+def test_daemon_killed_repeatedly_awards_each_badge_exactly_once(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:
     with ordeal(tmp_path, postgresql) as running:

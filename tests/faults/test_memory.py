@@ -44,7 +44,7 @@ def sampled(hub: Hub) -> Iterator[list[float]]:
 
 
 @pytest.mark.timeout(600)
-def test_a_flood_of_messages_takes_little_memory_and_costs_nobody_a_badge(
+def test_flood_of_messages_takes_bounded_memory_and_loses_no_badge(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:
     settings = {"badges.backlog_limit": BACKLOG_LIMIT}
@@ -67,7 +67,7 @@ def test_a_flood_of_messages_takes_little_memory_and_costs_nobody_a_badge(
 
 
 @pytest.mark.timeout(600)
-def test_a_flood_of_large_messages_takes_little_memory_too(
+def test_flood_of_large_messages_takes_bounded_memory(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:
     with ordeal(tmp_path, postgresql) as running:

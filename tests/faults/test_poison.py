@@ -73,7 +73,7 @@ def set_aside(running: Ordeal) -> list[Path]:
     return sorted((running.state / "failed").glob("*.json"))
 
 
-def test_a_poison_message_is_tried_three_times_set_aside_and_can_be_handed_in_again(
+def test_poison_message_becomes_a_dead_letter_and_can_be_retried(
     running: Ordeal, tahrir: Tahrir
 ) -> None:
     running.start()
@@ -110,9 +110,7 @@ def test_a_poison_message_is_tried_three_times_set_aside_and_can_be_handed_in_ag
 
 
 @pytest.mark.skipif(not FULL, reason="a part of the full form")
-def test_a_poison_message_among_many_costs_nobody_else_a_badge(
-    running: Ordeal, tahrir: Tahrir
-) -> None:
+def test_poison_messages_delay_no_other_award(running: Ordeal, tahrir: Tahrir) -> None:
     running.start()
     tahrir.refuse()
     running.tell(500)

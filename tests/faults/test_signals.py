@@ -21,7 +21,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
     if FULL
     else zip(COMMANDS, SIGNALS, strict=True),
 )
-def test_a_signal_ends_it_well_and_the_next_start_goes_on_where_it_stopped(
+def test_daemon_stopped_by_a_signal_continues_at_the_next_start(
     postgresql: Postgresql, tmp_path: Path, command: str, number: signal.Signals
 ) -> None:
     with ordeal(tmp_path, postgresql, command=command) as running:
@@ -43,7 +43,7 @@ def test_a_signal_ends_it_well_and_the_next_start_goes_on_where_it_stopped(
 
 
 @pytest.mark.parametrize("command", COMMANDS[: size(1, 2)])
-def test_a_second_signal_ends_it_at_once(
+def test_second_signal_stops_the_daemon_at_once(
     postgresql: Postgresql, tmp_path: Path, command: str
 ) -> None:
     with ordeal(tmp_path, postgresql, command=command) as running:

@@ -30,7 +30,9 @@ def announced(bus: Bus) -> Counter[str]:
     return Counter(award["msg"]["user"]["username"] for award in awards)
 
 
-def test_two_hubs_on_one_database_award_once(database: Databases, bus: Bus, tmp_path: Path) -> None:
+def test_two_hubs_on_one_database_award_each_badge_once(
+    database: Databases, bus: Bus, tmp_path: Path
+) -> None:
     # Only one hub knows the last rule of each: when that awards, this hub has handled it all.
     hubs = [
         make_hub(
@@ -54,7 +56,7 @@ def test_two_hubs_on_one_database_award_once(database: Databases, bus: Bus, tmp_
     assert all(set(badges(database, person)) == {"once"} for person in PEOPLE)
 
 
-def test_several_workers_in_one_hub_award_once(
+def test_several_workers_in_one_hub_award_each_badge_once(
     database: Databases, bus: Bus, tmp_path: Path
 ) -> None:
     logging = copy.deepcopy(LOGGING)
