@@ -8,7 +8,7 @@ from pathlib import Path
 from support.rules import METADATA
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.rst", ROOT / "CHANGELOG.rst", *(ROOT / "docs").glob("*.rst")])
+PAGES = sorted([*ROOT.glob("*.rst"), *(ROOT / "docs").glob("*.rst")])
 
 # What a fragment of a rule leaves out.
 DEFAULTS = {
