@@ -37,7 +37,7 @@ class Example:
 
 
 def blocks(page: Path) -> list[tuple[int, str, str]]:
-    """Returns line, language and text of the page's code blocks."""
+    """Return line, language and text of the page's code blocks."""
     found = []
     for match in re.finditer(
         r"^\.\. code-block:: (\w+)\n\n((?:    .*\n|\n)+)", page.read_text() + "\n", re.MULTILINE
