@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.databases import Postgresql
-from support.ordeal import ordeal
+from support.fault_runs import run_with_faults
 from support.sizes import size
 
 KILLS = size(3, 20)
@@ -20,7 +20,7 @@ LIVES = (0.2, 5.0)
 def test_daemon_killed_repeatedly_awards_each_badge_exactly_once(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:
-    with ordeal(tmp_path, postgresql) as running:
+    with run_with_faults(tmp_path, postgresql) as running:
         lives = [running.chance.uniform(*LIVES) for _ in range(KILLS)]
         running.start()
         begin = time.monotonic()
@@ -32,9 +32,9 @@ def test_daemon_killed_repeatedly_awards_each_badge_exactly_once(
                 running.hub.kill()
                 running.restart_at_once()
 
-        running.tell(MESSAGES, sum(lives) + 0.5, kill_when_it_is_time)
+        running.send(MESSAGES, sum(lives) + 0.5, kill_when_it_is_time)
         assert not deaths
-        running.wait_until_paid()
+        running.wait_until_awarded()
         running.stop()
 
         running.check()

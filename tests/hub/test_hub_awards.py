@@ -61,7 +61,7 @@ def deployment(
 
 
 def wait_until_handled(deployment: Deployment, username: str) -> None:
-    """Waits until all that was published before this is done: messages are handled in order."""
+    """Wait until all that was published before this is done: messages are handled in order."""
     deployment.publish("logger.last", username=username)
     deployment.wait_for_badge(username, "last-step")
 

@@ -25,7 +25,7 @@ def bus() -> Iterator[Bus]:
 
 
 def announced(bus: Bus) -> Counter[str]:
-    """Returns how often each person's badge was announced."""
+    """Return how often each person's badge was announced."""
     awards = bus.heard("fedbadges.badge.award", lambda msg: msg["badge"]["badge_id"] == "once")
     return Counter(award["msg"]["user"]["username"] for award in awards)
 

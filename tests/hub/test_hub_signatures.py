@@ -71,13 +71,13 @@ on_postgresql = pytest.mark.parametrize(
 
 
 def wait_until_handled(deployment: Deployment, signers: Signers, username: str) -> None:
-    """Waits until all that was sent before this is done: messages are handled in order."""
+    """Wait until all that was sent before this is done: messages are handled in order."""
     deployment.bus.send(signers.app.signed(fedmsg_body("logger.last", {}, username)))
     deployment.wait_for_badge(username, "last-step")
 
 
 def stored(databases: Databases) -> set[str]:
-    """Returns the ids of the messages in the history."""
+    """Return the ids of the messages in the history."""
     engine = sa.create_engine(with_driver(databases.datanommer_url), poolclass=sa.NullPool)
     with engine.connect() as connection:
         return set(connection.scalars(sa.text("SELECT msg_id FROM messages")))

@@ -52,7 +52,7 @@ def status(deployment: Deployment) -> tuple[int, dict[str, Any]]:
 
 
 def when(deployment: Deployment, **values: object) -> dict[str, Any]:
-    """Waits for a report with these values, and returns it."""
+    """Wait for a report with these values, and returns it."""
 
     def matching() -> dict[str, Any] | None:
         _, report = status(deployment)

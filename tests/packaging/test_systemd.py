@@ -18,14 +18,14 @@ USER = SYSTEMD / "sysusers.d/fedbadges.conf"
 
 
 def run(*command: str | Path) -> str:
-    """Runs a tool of systemd, which must succeed; returns what it printed."""
+    """Run a tool of systemd, which must succeed, and return what it printed."""
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def complaints(unit: Path) -> list[str]:
-    """Returns what systemd says of a unit, and nothing of others that it looked at with it."""
+    """Return what systemd says of a unit, and nothing of others that it looked at with it."""
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", unit],
         capture_output=True,
@@ -36,7 +36,7 @@ def complaints(unit: Path) -> list[str]:
 
 
 def needs(tool: str, *words: str) -> pytest.MarkDecorator:
-    """Marks what runs a tool, with a help text that has these words."""
+    """Mark what runs a tool, with a help text that has these words."""
     there = shutil.which(tool) is not None
     known = there and all(word in run(tool, "--help") for word in words)
     return pytest.mark.skipif(not known, reason=f"no {' '.join((tool, *words))}")
