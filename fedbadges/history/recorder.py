@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.errors import Stopped
 from fedbadges.history.history import History
 from fedbadges.messages import Message
@@ -17,7 +17,7 @@ log = get_logger(__name__)
 class Recorder:
     """Stores messages with the names that they concern, and waits during an outage."""
 
-    def __init__(self, history: History, usernames: Usernames, outages: OutageRetry) -> None:
+    def __init__(self, history: History, usernames: FedmsgUsernames, outages: OutageRetry) -> None:
         self._history = history
         self._usernames = usernames
         self._outages = outages

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fedbadges.accounts.service import make_accounts
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
-from fedbadges.criteria.datanommer import history_behind
+from fedbadges.criteria.datanommer import shared_history
 from fedbadges.engine.engine import BadgeEngine
-from fedbadges.engine.statistics import RuleStatistics
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.history.message_reader import MessageReader, StoredMessage
 from fedbadges.history.recorder import Recorder
 from fedbadges.messages import parse_message
@@ -31,7 +31,7 @@ from fedbadges.service.publisher import Publisher
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.rulebook import RuleBook
 from fedbadges.signatures.retrying_verifier import RetryingVerifier
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 
 class Parts:
@@ -59,20 +59,17 @@ class Parts:
             limit=settings.catchup_limit,
         )
         self.tracking = Tracking(self.in_flight, self.dead_letters)
-        self.usernames = Usernames(settings.fedmsg)
+        self.usernames = FedmsgUsernames(settings.fedmsg)
         backends = load_backends(settings)
-        self.history = history_behind(backends, settings)
+        self.history = shared_history(backends, settings)
         tahrir = Tahrir(settings)
         self.ranks = Ranks(tahrir.adjust_ranks, publisher.publish, settings.rank_interval)
-        self.statistics = RuleStatistics()
         self.engine = BadgeEngine(
             settings,
             tahrir,
-            self.usernames,
+            RecipientFinder(settings, self.usernames, make_accounts(settings)),
             RuleSet(),
             self.ranks.announce,
-            make_accounts(settings),
-            tallies=self.statistics,
         )
         self.rulebook = RuleBook(
             settings.rules_directory,

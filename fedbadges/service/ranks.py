@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Iterable
 
 from fedbadges.errors import Unavailable
-from fedbadges.tahrir.awards import AwardResult, Notice
+from fedbadges.tahrir.awarding import AwardResult
+from fedbadges.tahrir.notices import Notice
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -42,8 +43,7 @@ class Ranks:
 
     def announce(self, award: AwardResult) -> None:
         """Publish an award, and adjust the person's rank later; returns at once."""
-        for notice in award.notices:
-            self._publish(notice)
+        self._publish(award.notice)
         self.add(award.person_id)
 
     def add(self, person_id: int) -> None:

@@ -38,11 +38,11 @@ class StatusReporter:
 
     def report(self) -> dict[str, Any]:
         """Return all that is known; times are seconds since 1970. This takes a second at most."""
-        parts = self._parts
-        outage, last = parts.outages.outage, parts.statistics.last_award
+        parts, statistics = self._parts, self._parts.engine.statistics
+        outage, last = parts.outages.outage, statistics.last_award
         return {
             "version": importlib.metadata.version("fedbadges"),
-            "since": parts.statistics.since,
+            "since": statistics.since,
             "at": time.time(),
             "state": _STATES[parts.lifecycle.state],
             "waiting_for": None if outage is None else asdict(outage),
@@ -55,14 +55,14 @@ class StatusReporter:
             "set_aside": parts.dead_letters.count(),
             "catch_up": asdict(parts.catch_up.status),
             "bus": {"trouble": parts.publisher.trouble(), "unsent": parts.publisher.unsent},
-            "awarded": parts.statistics.awards,
+            "awarded": statistics.awards,
             "last_award": None if last is None else asdict(last),
             "rules": self._rules(),
         }
 
     def _rules(self) -> dict[str, Any]:
         rules, problems = self._parts.rulebook.rules, self._parts.rulebook.problems
-        counters = self._parts.statistics.of
+        counters = self._parts.engine.statistics.of
         return {
             "in_force": len(rules),
             "broken": len({problem.place.path for problem in problems}),

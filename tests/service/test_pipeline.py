@@ -2,7 +2,8 @@
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from support.databases import Databases, badges, create_schemas
 from support.rules import rule
 from support.waiting import eventually
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import CannotStart, Unavailable
 from fedbadges.history.history import History
 from fedbadges.history.recorder import Recorder
@@ -27,7 +29,8 @@ from fedbadges.service.batching import MAX_SIZE, Batcher
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.lifecycle import Lifecycle, State
 from fedbadges.service.pipeline import Pipeline
-from fedbadges.tahrir.awards import AwardResult, Tahrir
+from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult
+from fedbadges.tahrir.database import Tahrir
 
 COUNTING = """
 trigger:
@@ -97,7 +100,11 @@ class Service:
         self.lifecycle = Lifecycle()
         self.tahrir = Tahrir(settings)
         self.engine = BadgeEngine(
-            settings, self.tahrir, Usernames(settings.fedmsg), RuleSet(), self.announced.append
+            settings,
+            self.tahrir,
+            RecipientFinder(settings, FedmsgUsernames(settings.fedmsg)),
+            RuleSet(),
+            self.announced.append,
         )
         self.delay_queue = DelayQueue(self.history.stored, delay=3600, limit=10_000)
         self.pipeline = self.make_pipeline(None)
@@ -252,13 +259,13 @@ def test_refused_award_fails_its_message_only(
     service.store(*messages)
     award = Tahrir.award
 
-    def refuse(tahrir: Tahrir, badge_id: str, username: str, *others: Any) -> Any:
-        if username == "bad":
-            raise ValueError("refused")
-        return award(tahrir, badge_id, username, *others)
+    def refuse(tahrir: Tahrir, awards: Iterable[Award]) -> BulkAwardResult:
+        wanted = list(awards)
+        refused = tuple((each, ValueError("refused")) for each in wanted if each.username == "bad")
+        result = award(tahrir, [each for each in wanted if each.username != "bad"])
+        return replace(result, refused=refused)
 
     monkeypatch.setattr(Tahrir, "award", refuse)
-    monkeypatch.setattr(Tahrir, "_award_all", refuse_all)
     monkeypatch.setattr("fedbadges.retry._PAUSE", 0)
     service.receive(*messages)
 
@@ -269,19 +276,17 @@ def test_refused_award_fails_its_message_only(
     )
 
 
-def test_awards_before_and_after_an_outage_are_each_announced_once(
+def test_awards_that_an_outage_interrupts_are_given_after_it(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = [push("ann"), push("bob"), push("cid")]
     service.store(*messages)
-    monkeypatch.setattr(Tahrir, "_award_all", refuse_all)
     award, outages = Tahrir.award, iter([Unavailable("away")])
 
-    def interrupted(tahrir: Tahrir, badge_id: str, username: str, *others: Any) -> Any:
-        if username == "bob":
-            for outage in outages:
-                raise outage
-        return award(tahrir, badge_id, username, *others)
+    def interrupted(tahrir: Tahrir, awards: Iterable[Award]) -> BulkAwardResult:
+        for outage in outages:
+            raise outage
+        return award(tahrir, awards)
 
     monkeypatch.setattr(Tahrir, "award", interrupted)
 
@@ -291,10 +296,6 @@ def test_awards_before_and_after_an_outage_are_each_announced_once(
     assert service.holders(*names) == {name: {"count-1"} for name in names}
     assert len(service.announced) == 3
     assert [end for _, end in service.ends] == ["done"] * 3
-
-
-def refuse_all(*wanted: Any) -> Any:
-    raise RuntimeError("one by one")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -329,14 +330,14 @@ def test_error_of_one_message_fails_that_message_only(
 ) -> None:
     messages = [push(), push("bad"), push("bob")]
     service.store(*messages)
-    holdings = service.engine._tahrir.holdings
+    holdings = service.engine._store.holdings
 
     def fail(names: Any, ids: Any) -> Any:
         if "bad" in names:
             raise ValueError("bad")
         return holdings(names, ids)
 
-    monkeypatch.setattr(service.engine._tahrir, "holdings", fail)
+    monkeypatch.setattr(service.engine._store, "holdings", fail)
 
     service.receive(*messages)
 
@@ -353,7 +354,7 @@ def test_drain_during_an_outage_releases_the_whole_batch(
         asked.append(question)
         raise Unavailable("away")
 
-    monkeypatch.setattr(service.engine._tahrir, "holdings", away)
+    monkeypatch.setattr(service.engine._store, "holdings", away)
     service.outages.stop()
     messages = [push(), push("bob")]
 
@@ -445,7 +446,7 @@ def test_message_that_cannot_be_stored_before_the_stop_fails_unless_it_is_redeli
         raise Unavailable("away")
 
     monkeypatch.setattr(History, "record", unavailable)
-    recorder = Recorder(service.history, Usernames(service.settings.fedmsg), service.outages)
+    recorder = Recorder(service.history, FedmsgUsernames(service.settings.fedmsg), service.outages)
     service.pipeline = service.make_pipeline(recorder)
     service.lifecycle.enter(State.DRAINING)
     message = push()
@@ -460,7 +461,7 @@ def test_message_read_back_from_the_history_is_not_stored_again(
 ) -> None:
     message = push()
     service.store(message)
-    recorder = Recorder(service.history, Usernames(service.settings.fedmsg), service.outages)
+    recorder = Recorder(service.history, FedmsgUsernames(service.settings.fedmsg), service.outages)
     monkeypatch.setattr(recorder, "record", lambda message: 1 // 0)
     service.pipeline = service.make_pipeline(recorder)
 

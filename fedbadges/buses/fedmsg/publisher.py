@@ -13,7 +13,7 @@ import fedmsg.core
 import zmq
 
 from fedbadges.signatures.signing import MODNAME, sender_of, signer_of
-from fedbadges.tahrir.awards import Notice
+from fedbadges.tahrir.notices import Notice
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
