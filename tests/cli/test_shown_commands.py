@@ -131,7 +131,7 @@ def test_what_the_page_for_authors_shows_is_what_happens(authors: Path) -> None:
         assert as_shown(block, authors).rstrip() == block
 
 
-@pytest.mark.parametrize("title", ["What is it doing?", "Award by hand"])
+@pytest.mark.parametrize("title", ["Show the status", "Award by hand"])
 def test_what_the_page_for_operators_shows_is_what_happens(operators: Path, title: str) -> None:
     ours = [b for b in blocks(section(FOR_OPERATORS, title)) if b.startswith("# fedbadges ")]
     assert ours
