@@ -1,4 +1,4 @@
-"""The group of commands, and what all of them share."""
+"""The command ``fedbadges``: the group of its subcommands, and what all of them share."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ Results go to standard output, everything else to standard error. Exit codes:
 Completion, for bash: eval "$(_FEDBADGES_COMPLETE=bash_source fedbadges)"
 """
 
-#: What a system says where there is no room for more.
+#: The errors of a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Commands(click.Group):
-    """Commands that end with a line, and not with a traceback, wherever they are interrupted."""
+    """Commands that end with a line rather than a traceback on Ctrl-C or a full disk."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; raises CannotRun for Ctrl-C before it had anything to show."""
+        """Run a command; raise CannotRun on Ctrl-C before it had anything to show."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -70,13 +70,13 @@ class _Commands(click.Group):
 def main() -> None:
     """Write the rules by which badges are awarded, and see what they do."""
     if not sys.warnoptions:
-        # They are about the libraries' own code.
+        # The warnings are about the code of libraries.
         warnings.simplefilter("ignore")
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # A terminal that is not of UTF-8 shows names as well as it can.
-        sys.stdout.reconfigure(errors="replace")
+        # In another encoding than UTF-8, what it does not have is escaped.
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    # Its warnings are about its own defaults.
+    # fedmsg warns about its own defaults.
     logging.getLogger("fedmsg").setLevel(logging.CRITICAL)
 
 

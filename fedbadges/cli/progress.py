@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,7 @@ Examples:
 @with_format()
 @with_deployment()
 def progress(deployment: Deployment, user: str, form: str) -> None:
-    """Say how far USER is with every badge.
+    """Show how far USER is with every badge.
 
     Those that are closest to completion come first, those that USER holds last. The daemon's own
     rules decide, for USER's latest messages in datanommer. Nothing is awarded, published or
@@ -45,13 +44,13 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
 
     if not fits_databases(user):
         raise CannotRun([f"nobody can have the name {user!r}"])
-    # What a rule stumbles over shows in its own line.
+    # Errors of a rule are shown in the line of its badge.
     logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
     with failing_clearly():
         settings = without_keeping(deployment.settings)
         inquiry = Explainer(settings, deployment.rules(load_backends(settings)))
         search = Search(settings, inquiry, user)
-        complete = _work(search)
+        complete = _search(search)
         found = search.progress()
     if not search.concerns_somebody:
         click.echo(f"datanommer and tahrir know nothing of {user!r}", err=True)
@@ -67,8 +66,8 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
         raise SystemExit(CANNOT_RUN)
 
 
-def _work(search: Search) -> bool:
-    """Look and judge; gives whether nobody stopped it."""
+def _search(search: Search) -> bool:
+    """Search the messages and judge them; return False if Ctrl-C stopped it."""
     try:
         with advancing(search.portions, "Looking") as portions:
             for portion in portions:
@@ -80,25 +79,19 @@ def _work(search: Search) -> bool:
 
 
 def _print(found: Iterable[Progress]) -> None:
-    rows = [(each.rule.badge.id, *_words(each)) for each in found]
-    if not sys.stdout.isatty():
-        width = max((len(badge) for badge, _, _ in rows), default=0)
-        for badge, text, _ in rows:
-            click.echo(f"{badge:{width}}  {text}")
-        return
-    # Not at the top: it is slow, and for people only.
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("Badge", "Progress")
-    for badge, text, style in rows:
-        table.add_row(Text(badge), Text(text, style=style))
-    Console(highlight=False, emoji=False, markup=False).print(table)
+    from fedbadges.cli.terminal.console import make_table, print_lines
+
+    table = make_table()
+    for each in found:
+        text, style = _describe(each)
+        table.add_row(each.rule.badge.id, Text(text, style=style))
+    print_lines(table)
 
 
-def _words(each: Progress) -> tuple[str, str]:
-    """Say how far it is, and give its colour."""
+def _describe(each: Progress) -> tuple[str, str]:
+    """Return the progress in words, and their style."""
     from fedbadges.cli.explain.output import day
     from fedbadges.engine.progress import ProgressState
     from fedbadges.util.text import printable
@@ -121,7 +114,7 @@ def _words(each: Progress) -> tuple[str, str]:
 
 
 def _why(each: Progress) -> str:
-    """Say why there is nothing to count, in a few words."""
+    """Return why nothing can be counted, in a few words."""
     from fedbadges.cli.explain.parts import parts_of_criteria, why_not
 
     if each.criteria is None:

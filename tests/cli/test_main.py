@@ -66,7 +66,7 @@ def test_names_that_the_terminal_cannot_show_do_not_end_a_command(tmp_path: Path
         check=False,
     )
 
-    assert (done.returncode, done.stdout.split(":")[0]) == (1, "??.yml")
+    assert (done.returncode, done.stdout.split(":")[0]) == (1, r"\u65e5\u672c.yml")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

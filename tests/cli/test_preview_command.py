@@ -97,14 +97,14 @@ Awards by day
   2014-01-03  3  █████████████████████████████████████████████████████  3 in all
 
 How far people got
-  1  1  ██████████████████████████████████████████████████████████████████████
+  1  1  ████████████████████████████████████████████████████████████████████████
   2  0
-  ── 3: from here on they have it, 3 of 4 ──────────────────────────────────────
-  3  1  ██████████████████████████████████████████████████████████████████████
-  4  1  ██████████████████████████████████████████████████████████████████████
+        3: from here on they have it, 3 of 4 ───────────────────────────────────
+  3  1  ████████████████████████████████████████████████████████████████████████
+  4  1  ████████████████████████████████████████████████████████████████████████
   5  0
   6  0
-  7  1  ██████████████████████████████████████████████████████████████████████
+  7  1  ████████████████████████████████████████████████████████████████████████
 
 With another threshold
   at least  awards
@@ -240,7 +240,7 @@ def test_the_page_is_a_file_whose_name_and_size_are_said(wiki: Databases) -> Non
     text = Path("page.html").read_text()
     assert text.startswith("<!DOCTYPE html>\n")
     assert "id?id=2014-carol-2&amp;is_raw=true" in text
-    assert "topics: [&quot;%(topic)s&quot;]" in text
+    assert "topics: [&#34;%(topic)s&#34;]" in text
     assert f"from {sum(EDITORS.values())} messages" in text
 
 
@@ -328,6 +328,6 @@ def test_terminals_get_colours_and_their_width(wiki: Databases) -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
 
     assert "Reading the history" in plain
-    assert "\x1b[32m█" in shown
+    assert re.search(r"\x1b\[32[;0-9]*m█", shown)
     assert max(len(line) for line in plain.splitlines() if "█" in line) <= 60
-    assert "With another threshold\r\n  at least  awards\r\n" in plain
+    assert "With another threshold\r\n  at least  awards " in plain

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support.chromium import CHROMIUM, Chromium, chromium
 
+from fedbadges.cli.preview.as_html import as_html
 from fedbadges.cli.preview.distribution import LIMIT, Distribution
-from fedbadges.cli.preview.page import page
 from fedbadges.cli.preview.preview import Earner, Preview
 from fedbadges.rules.rule import Badge
 
@@ -127,7 +127,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def stored(directory: Path, preview: Preview) -> Path:
     path = directory / "page.html"
-    path.write_text(page(preview, datetime.date(2026, 11, 24)), encoding="utf-8")
+    path.write_text(as_html(preview, datetime.date(2026, 11, 24)), encoding="utf-8")
     return path
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import io
 import json
 import signal
 import subprocess
@@ -23,12 +24,19 @@ from support.databases import Databases
 from support.monitoring import REPORT, hub_report, monitored
 
 from fedbadges.cli.status.health import problems
-from fedbadges.cli.status.output import as_text
+from fedbadges.cli.status.output import tables_of
+from fedbadges.cli.terminal.console import print_lines
 
 
 def keys(value: Any) -> Any:
     """Returns the keys of nested objects."""
     return {key: keys(each) for key, each in value.items()} if isinstance(value, dict) else None
+
+
+def as_text(report: dict[str, Any]) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        print_lines(*tables_of(report))
+    return printed.getvalue()
 
 
 def changed(**values: Any) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
     """
     # Not at the top: completion and --help want to be fast.
     from fedbadges.cli.preview.as_json import print_json
-    from fedbadges.cli.preview.text import print_preview
+    from fedbadges.cli.preview.as_text import print_preview
 
     if html is not None and not html.parent.is_dir():
         raise CannotRun([f"--html: there is no directory {str(html.parent)!r}"])
@@ -75,7 +75,7 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
 
 def _preview(deployment: Deployment, name: str) -> Preview:
     """Go over the history, as far as it may; raises Unavailable, and CannotRun for the rule."""
-    from fedbadges.cli.preview.distribution import counts_of
+    from fedbadges.cli.preview.distribution import distribution_of
     from fedbadges.cli.preview.preview import Earner, Preview
     from fedbadges.engine.links import link_to
     from fedbadges.replay import Replay
@@ -110,7 +110,7 @@ def _preview(deployment: Deployment, name: str) -> Preview:
         path=rule.place.path,
         text=text,
         earners=tuple(earners),
-        counts=counts_of(rule.criteria, replay.peaks.get(rule.badge.id, {}), names),
+        counts=distribution_of(rule.criteria, replay.peaks.get(rule.badge.id, {}), names),
         read=replay.done,
         total=replay.total,
         complete=complete,
@@ -118,9 +118,9 @@ def _preview(deployment: Deployment, name: str) -> Preview:
 
 
 def _write(path: Path, found: Preview) -> None:
-    from fedbadges.cli.preview.page import page
+    from fedbadges.cli.preview.as_html import as_html
 
-    content = page(found, datetime.now(timezone.utc).date()).encode("utf-8")
+    content = as_html(found, datetime.now(timezone.utc).date()).encode("utf-8")
     try:
         path.write_bytes(content)
     except OSError as error:

@@ -1,9 +1,8 @@
-"""What came of the tests of rules, as text and as JSON."""
+"""The results of rule tests as text and as JSON."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -11,21 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fedbadges.cli.terminal.console import print_lines
 from fedbadges.errors import Place, Problem
 from fedbadges.util.text import pluralize, printable
 
 if TYPE_CHECKING:
     from fedbadges.ruletests.outcomes import Difference, TestResult
 
-#: Pieces of a line, each with its style.
+#: The parts of a line, each with its style.
 _Line = tuple[tuple[str, str], ...]
 
 
 @dataclass
 class Results:
-    """What came of which tests; ``mistakes`` are in files that could not be run.
+    """The outcomes of tests; ``mistakes`` are in files that could not be run.
 
-    Not ``complete`` where somebody stopped it.
+    They are not ``complete`` if Ctrl-C stopped the command.
     """
 
     outcomes: list[TestResult] = field(default_factory=list)
@@ -34,12 +34,12 @@ class Results:
 
     @property
     def failed(self) -> int:
-        """How many tests failed."""
+        """Return how many tests failed."""
         return sum(not outcome.passed for outcome in self.outcomes)
 
 
 def summary(results: Results) -> str:
-    """Say it all in one line."""
+    """Return the results in one line."""
     passed = len(results.outcomes) - results.failed
     parts = [f"{pluralize(passed, 'test')} passed"]
     if results.failed:
@@ -51,22 +51,14 @@ def summary(results: Results) -> str:
 
 
 def as_text(results: Results) -> None:
-    """Print a line for each file, and more for what failed; in colour where somebody looks."""
-    if not sys.stdout.isatty():
-        for line in _lines(results):
-            click.echo("".join(text for text, _ in line))
-        return
-    # Not at the top: it is slow, and for people only.
-    from rich.console import Console
-    from rich.text import Text
+    """Print a line for each file, and more for each test that failed."""
+    from rich.text import Text  # not at the top: --help and completion must be fast
 
-    console = Console(soft_wrap=True, highlight=False, emoji=False, markup=False)
-    for line in _lines(results):
-        console.print(Text.assemble(*line))
+    print_lines(*(Text.assemble(*line) for line in _lines(results)), wrap=False)
 
 
 def as_json(results: Results) -> None:
-    """Print one object with all that is known."""
+    """Print the results as one object."""
     whole = {
         "passed": len(results.outcomes) - results.failed,
         "failed": results.failed,
@@ -95,7 +87,7 @@ def as_json(results: Results) -> None:
     click.echo(json.dumps(whole, indent=2))
 
 
-#: How results are shown, by what ``--format`` says.
+#: What prints the results, by the value of ``--format``.
 FORMATS: Mapping[str, Callable[[Results], None]] = {"text": as_text, "json": as_json}
 
 
