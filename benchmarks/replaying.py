@@ -16,9 +16,9 @@ from memory import forget_peak, peak
 
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.replay import Replay
+from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.operations import Count
-from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awards import Tahrir
 
@@ -56,7 +56,7 @@ def main(tahrir_url: str, history_url: str, directory: Path, seconds: float) -> 
 def _counts(rule: Rule) -> bool:
     return all(
         isinstance(each, PastMessages) and isinstance(each.operation, Count)
-        for each in leaves(rule.criteria)
+        for each in backend_criteria(rule.criteria)
     )
 
 

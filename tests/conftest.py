@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from support.databases import KINDS, Databases, Postgresql, sqlite_databases
 from support.restarts import start  # noqa: F401  a fixture
+from support.sizes import FULL, SEED
 
 # The same examples in every run, so that a failure is caused by the change under test.
 settings.register_profile(
@@ -33,6 +34,26 @@ def _do_not_sync(connection: object, record: object) -> None:
     """Do not wait for the disk: no database of a test has to survive a power cut."""
     if type(connection).__module__.startswith("sqlite3"):
         connection.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
+
+
+# Files that take longest come first, so that no process is left with one of them at the end.
+LONG = ("packaging", "faults", "hub", "replay", "service")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests by the folders that take longest."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(here).parts[0]
+        return LONG.index(folder) if folder in LONG else len(LONG)
+
+    items.sort(key=rank)
+
+
+def pytest_report_header() -> str | None:
+    """Print how to repeat a run with the same random choices."""
+    return f"repeat with FEDBADGES_FAULTS_SEED={SEED}" if FULL else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

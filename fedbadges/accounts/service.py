@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dogpile.cache import make_region
 
-from fedbadges.rules.accounts import EVERYBODY, Accounts
+from fedbadges.rules.recipients import EVERYBODY, Accounts
 from fedbadges.util.caching import BoundedDict
 
 if TYPE_CHECKING:

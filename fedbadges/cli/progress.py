@@ -115,13 +115,13 @@ def _describe(each: Progress) -> tuple[str, str]:
 
 def _why(each: Progress) -> str:
     """Return why nothing can be counted, in a few words."""
-    from fedbadges.cli.explain.parts import parts_of_criteria, why_not
+    from fedbadges.cli.explain.parts import part_of, why_not
 
     if each.criteria is None:
         return ""
     if each.criteria.answer:
         return "there is no account of this name"
-    return why_not(parts_of_criteria(each.rule, each.criteria))
+    return why_not(part_of(each.criteria))
 
 
 def _data(each: Progress) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where fedmsg's configuration files set a key, for messages that point there."""
+"""Line numbers of configuration mistakes: where fedmsg's configuration files set a key."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fedbadges.util.text import printable
+
 
 def config_files(config: Mapping[str, Any]) -> list[Path]:
-    """List the files that fedmsg read, in its order: later ones override earlier ones.
+    """Return the files that fedmsg read, in its order: later ones override earlier ones.
 
-    The places are those of ``fedmsg.config.load_config``.
+    This follows ``fedmsg.config.load_config``.
     """
     explicit = config.get("config_filename")
     if explicit:
@@ -30,46 +32,46 @@ def config_files(config: Mapping[str, Any]) -> list[Path]:
 
 
 def locate_key(key: str, within: str | None, files: list[Path]) -> str:
-    """Give ``file:line:column`` of the last place that sets ``key``, or the last file's name.
+    """Return ``file:line:column`` of the last place that sets ``key``.
 
-    ``within`` is the key whose value is the mapping that has it, where there is one.
+    Without such a place, return that of ``within``, the mapping that should have the key, or else
+    the directory of the last file.
     """
     for path in reversed(files):
-        for name, node in _keys(path):
-            if name == key and (within is None or _stands_in(node, within, path)):
-                return f"{path}:{node.lineno}:{node.col_offset + 1}"
+        found = _keys(path)
+        for name, node in found:
+            if name == key and (within is None or _is_after(node, within, found)):
+                return f"{printable(str(path))}:{node.lineno}:{node.col_offset + 1}"
     if within is not None:
         return locate_key(within, None, files)
-    return str(files[-1].parent) if files else "/etc/fedmsg.d"
+    return printable(str(files[-1].parent)) if files else "/etc/fedmsg.d"
 
 
-def _keys(path: Path) -> Iterator[tuple[str, ast.expr]]:
-    """Give the keys of all literal mappings in a file, and of ``dict(key=…)``; last ones first."""
+def _keys(path: Path) -> list[tuple[str, ast.expr | ast.keyword]]:
+    """Return each key that a file sets, with its node; the last key first."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
-        return
-    found: list[tuple[str, ast.expr]] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Dict):
-            found += [
-                (key.value, key)
-                for key in node.keys
-                if isinstance(key, ast.Constant) and isinstance(key.value, str)
-            ]
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "dict":
-            found += [(word.arg, _at(word)) for word in node.keywords if word.arg]
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-            found.append((str(node.slice.value), node.slice))
-    yield from sorted(found, key=lambda item: (item[1].lineno, item[1].col_offset), reverse=True)
+        return []
+    found = [key for node in ast.walk(tree) for key in _keys_of_node(node)]
+    return sorted(found, key=lambda key: (key[1].lineno, key[1].col_offset), reverse=True)
 
 
-def _at(word: ast.keyword) -> ast.expr:
-    """Give an expression that stands where the keyword does."""
-    return ast.Name(id=word.arg or "", lineno=word.lineno, col_offset=word.col_offset)
+def _keys_of_node(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.keyword]]:
+    if isinstance(node, ast.Dict):
+        for key in node.keys:
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                yield key.value, key
+    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "dict":
+        for argument in node.keywords:
+            if argument.arg:
+                yield argument.arg, argument
+    elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        yield str(node.slice.value), node.slice
 
 
-def _stands_in(node: ast.expr, within: str, path: Path) -> bool:
-    """Tell whether ``within`` is set before ``node``, as the mapping around it is."""
-    places = [other.lineno for name, other in _keys(path) if name == within]
-    return any(line <= node.lineno for line in places)
+def _is_after(
+    node: ast.expr | ast.keyword, within: str, keys: list[tuple[str, ast.expr | ast.keyword]]
+) -> bool:
+    """Return True if ``within`` is set before ``node``, as the mapping around it would be."""
+    return any(name == within and other.lineno <= node.lineno for name, other in keys)

@@ -1,13 +1,14 @@
 """What a configuration key may be set to: one function for each kind of value.
 
-Each takes what the configuration has, and gives the value that the daemon runs by. What is not of
-its kind raises ValueError, or TypeError or OverflowError where Python's own conversion does. The
-error of those among ``EXPLAINED`` says why; for the others it is enough to say what was expected.
+Each returns the value that the daemon uses. It raises ValueError, or TypeError or OverflowError
+where Python's own conversion does, for a value of another kind, and MalformedValue where there is
+more to say than what was expected.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,65 +23,69 @@ FASJSON_MISSING = (
     "fasjson-client is not installed; pip install '.[fasjson]' in a clone of fedbadges"
 )
 
-_DAY = 86_400
+_DAY = 86_400.0
+
+
+class MalformedValue(ValueError):
+    """A value that cannot be used; the text says why, and has no password in it."""
 
 
 def text(value: Any) -> str:
-    """Take text that is not blank, without the blanks around it."""
+    """Return text that is not blank, without the blanks around it."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError
     return value.strip()
 
 
 def optional_text(value: Any) -> str | None:
-    """Take text, or None."""
+    """Return text, or None."""
     return None if value is None else text(value)
 
 
 def short_text(value: Any) -> str:
-    """Take text of at most 128 characters; tahrir can hold no more."""
-    given = text(value)
-    if len(given) > 128:
-        raise ValueError(f"{len(given)} characters")
-    return given
+    """Return text of at most 128 characters; tahrir can hold no more."""
+    stripped = text(value)
+    if len(stripped) > 128:
+        raise MalformedValue(f"{len(stripped)} characters")
+    return stripped
 
 
 def flag(value: Any) -> bool:
-    """Take True or False, and nothing that only counts as such."""
+    """Return True or False; nothing else that is truthy or falsy is accepted."""
     if not isinstance(value, bool):
         raise ValueError
     return value
 
 
 def true(value: Any) -> bool:
-    """Take anything that counts as true."""
+    """Return True for anything truthy."""
     if not value:
         raise ValueError
     return True
 
 
+def interval(value: Any, most: float = math.inf) -> float:
+    """Return a finite number of seconds from 0 to ``most``; text is accepted."""
+    if isinstance(value, bool):
+        raise ValueError
+    number = float(value)
+    if not 0 <= number <= most or number == math.inf:
+        raise ValueError
+    return number
+
+
 def seconds(value: Any) -> float:
-    """Take a number of seconds, from 0 to a day, also as text."""
-    if isinstance(value, bool):
-        raise ValueError
-    number = float(value)
-    if not 0 <= number <= _DAY:
-        raise ValueError
-    return number
+    """Return a number of seconds from 0 to a day."""
+    return interval(value, _DAY)
 
 
-def any_seconds(value: Any) -> float:
-    """Take a number of seconds, 0 or more, also as text."""
-    if isinstance(value, bool):
-        raise ValueError
-    number = float(value)
-    if not 0 <= number <= 100 * 365 * _DAY:
-        raise ValueError
-    return number
+def age(value: Any) -> float:
+    """Return a number of seconds from 0 to a century."""
+    return interval(value, 100 * 365 * _DAY)
 
 
-def time_limit(value: Any) -> float:
-    """Take a number of seconds that is more than 0, up to a day."""
+def timeout(value: Any) -> float:
+    """Return a number of seconds that is more than 0, up to a day."""
     number = seconds(value)
     if not number:
         raise ValueError
@@ -88,7 +93,7 @@ def time_limit(value: Any) -> float:
 
 
 def count(value: Any) -> int:
-    """Take a whole number, 0 or more, also as text."""
+    """Return a whole number, 0 or more; text is accepted."""
     if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         raise ValueError
     number = int(value)
@@ -98,62 +103,67 @@ def count(value: Any) -> int:
 
 
 def positive_count(value: Any) -> int:
-    """Take a whole number, 1 or more, also as text."""
+    """Return a whole number, 1 or more; text is accepted."""
     number = count(value)
     if not number:
         raise ValueError
     return number
 
 
-def names(value: Any) -> frozenset[str]:
-    """Take a list, tuple or set of names, in lower case."""
+def items(value: Any) -> frozenset[Any]:
+    """Return the items of a list, tuple or set; text is not one, though it can be iterated."""
     if not isinstance(value, (list, tuple, set, frozenset)):
         raise ValueError
-    return frozenset(text(name).lower() for name in value)
+    return frozenset(value)
+
+
+def names(value: Any) -> frozenset[str]:
+    """Return a list, tuple or set of names, in lower case."""
+    return frozenset(text(name).lower() for name in items(value))
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """Take a mapping of whatever."""
+    """Return a mapping."""
     if not isinstance(value, Mapping):
         raise ValueError
     return value
 
 
 def directory(value: Any) -> Path:
-    """Take the path of a directory that is there; ``~`` is somebody's home."""
-    try:
-        path = Path(text(value)).expanduser()
-        found = path.is_dir()
-    except (OSError, RuntimeError) as error:  # a name too long, a home that nobody has, …
-        raise ValueError(getattr(error, "strerror", None) or str(error)) from None
-    if not found:
-        raise ValueError("no such directory")
+    """Return the path of a directory that exists; ``~`` is a home directory."""
+    path = optional_directory(text(value))
+    if path is None or not path.exists():
+        raise MalformedValue("no such directory")
     return path
 
 
 def optional_directory(value: Any) -> Path | None:
-    """Take the path of a directory, which need not be there yet, or None."""
+    """Return the path of a directory that need not exist yet, or None."""
     if value is None:
         return None
     try:
         path = Path(text(value)).expanduser()
         wrong = path.exists() and not path.is_dir()
-    except (OSError, RuntimeError) as error:
-        raise ValueError(getattr(error, "strerror", None) or str(error)) from None
+    except (OSError, RuntimeError) as error:  # a name too long, no such user, …
+        raise MalformedValue(getattr(error, "strerror", None) or str(error)) from None
     if wrong:
-        raise ValueError("not a directory")
+        raise MalformedValue("not a directory")
     return path
 
 
 def database_url(value: Any) -> URL:
-    """Take the URL of a database that fedbadges can connect to."""
-    return parse_url(text(value))
+    """Return the URL of a database that fedbadges can connect to."""
+    stripped = text(value)
+    try:
+        return parse_url(stripped)
+    except ValueError as error:
+        raise MalformedValue(str(error)) from None
 
 
 def web_address(value: Any) -> str:
-    """Take an address of the web, without the slashes at its end.
+    """Return a URL without the slashes at its end.
 
-    Not with a password in it: addresses are shown to anybody.
+    One with a password is refused: addresses are shown to anybody.
     """
     address = text(value).rstrip("/")
     if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", address):
@@ -162,31 +172,31 @@ def web_address(value: Any) -> str:
 
 
 def optional_web_address(value: Any) -> str | None:
-    """Take an address of the web, or None."""
+    """Return a URL, or None."""
     return None if value is None else web_address(value)
 
 
 def domain(value: Any) -> str:
-    """Take what stands behind the ``@`` of addresses, up to 60 characters, in lower case."""
-    given = text(value).lower()
-    if not re.fullmatch(r"[^\s@]{1,60}", given):
+    """Return the domain of e-mail addresses, of at most 60 characters, in lower case."""
+    lowered = text(value).lower()
+    if not re.fullmatch(r"[^\s@]{1,60}", lowered):
         raise ValueError
-    return given
+    return lowered
 
 
 def accounts(value: Any) -> str | None:
-    """Take the name of an accounts service whose client is installed, or None for no service."""
+    """Return the name of an accounts service whose client is installed, or None."""
     if value is None:
         return None
     if value != "fasjson":
         raise ValueError
     if not has_fasjson_client():
-        raise ValueError(FASJSON_MISSING)
+        raise MalformedValue(FASJSON_MISSING)
     return "fasjson"
 
 
 def has_fasjson_client() -> bool:
-    """Tell whether the extra ``fasjson`` is installed."""
+    """Return True if the extra ``fasjson`` is installed."""
     try:
         importlib.import_module("fasjson_client")
     except ImportError:
@@ -195,18 +205,12 @@ def has_fasjson_client() -> bool:
 
 
 def cache(value: Any) -> tuple[str, Mapping[str, Any]]:
-    """Take the backend of dogpile.cache and its arguments, if a region can be made of them."""
+    """Return a backend of dogpile.cache and its arguments, if they make a region."""
     if not isinstance(value, Mapping) or set(value) - {"backend", "arguments"}:
         raise ValueError
-    backend, arguments = text(value.get("backend")), value.get("arguments", {})
-    if not isinstance(arguments, Mapping):
-        raise ValueError
+    backend, arguments = text(value.get("backend")), mapping(value.get("arguments", {}))
     try:
         make_cache_region(backend, arguments)
     except Exception as error:  # whatever the backend makes of its arguments
-        raise ValueError(repr(error)) from None
+        raise MalformedValue(repr(error)) from None
     return backend, arguments
-
-
-#: Those whose errors say more than that the value is not as expected.
-EXPLAINED = (database_url, directory, optional_directory, short_text, accounts, cache)

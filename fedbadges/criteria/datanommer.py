@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fedbadges.config.settings import Settings
@@ -10,7 +10,7 @@ from fedbadges.history.evaluation import Test
 from fedbadges.history.history import History
 from fedbadges.messages import Message
 from fedbadges.rules.conditions import Condition, parse_condition
-from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
+from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, PlacedCriterion, Question
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter, Filter, parse_filter
 from fedbadges.rules.operations import LambdaOperation, Operation, parse_operation
@@ -57,12 +57,17 @@ class Past(Protocol):
 
 @dataclass(frozen=True)
 class PastMessages:
-    """A criterion over the history: a filter, an operation over it, and a condition."""
+    """A criterion over the history: a filter, an operation over it, and a condition.
+
+    ``shared_filter`` is one object for all rules whose filters are equal, so that these rules fill
+    it in once for a message.
+    """
 
     filter: Filter
     operation: Operation
     condition: Condition
     history: Past
+    shared_filter: Filter = field(compare=False, repr=False)
 
     needs_history = True
 
@@ -85,7 +90,7 @@ class PastMessages:
             return self._count(subject, filled)
         assert isinstance(self.operation, LambdaOperation)
         expression = self.operation.expression
-        return subject.once_for_all(
+        return subject.once_in_batch(
             self._key(subject, filled),
             lambda: self.history.compute(expression, filled, subject.message),
         )
@@ -96,13 +101,13 @@ class PastMessages:
         if not self._counts(filled):
             return
         key = ("enough", *self._key(subject, filled))
-        enough, known = self.condition.enough, subject.shared.get(key, 0)
-        subject.shared[key] = None if enough is None or known is None else max(enough, known)
+        enough, known = self.condition.enough, subject.batch_cache.get(key, 0)
+        subject.batch_cache[key] = None if enough is None or known is None else max(enough, known)
 
     def _fill(self, subject: Question) -> FilledFilter:
-        return subject.once_for_all(
-            (id(self.filter), id(subject.message), subject.recipient),
-            lambda: self.filter.fill(subject.message, subject.recipient),
+        return subject.once_in_batch(
+            (id(self.shared_filter), id(subject.message), subject.recipient),
+            lambda: self.shared_filter.fill(subject.message, subject.recipient),
         )
 
     def _counts(self, filled: FilledFilter) -> bool:
@@ -119,8 +124,8 @@ class PastMessages:
     def _count(self, subject: Question, filled: FilledFilter) -> int:
         """Count no more than the conditions need, and what another rule has counted not again."""
         key = self._key(subject, filled)
-        enough = subject.shared.get(("enough", *key), self.condition.enough)
-        found = subject.once_for_all(key, lambda: self._ask(subject, filled, enough))
+        enough = subject.batch_cache.get(("enough", *key), self.condition.enough)
+        found = subject.once_in_batch(key, lambda: self._ask(subject, filled, enough))
         subject.tell(AT_LEAST, enough is not None and found >= enough)
         return found
 
@@ -136,7 +141,7 @@ class PastMessages:
             (expression.text, values),
             enough,
             subject.message,
-            subject.shared,
+            subject.batch_cache,
         )
 
 
@@ -167,8 +172,14 @@ class Datanommer:
         )
         if chosen is None or operation is None or condition is None:
             return None
-        self._filters[chosen] = known = self._filters.get(chosen, chosen)
-        return PastMessages(known, operation, condition, self.history)
+        self._filters[chosen] = shared = self._filters.get(chosen, chosen)
+        return PastMessages(chosen, operation, condition, self.history, shared)
+
+
+def past_messages(check: object) -> PastMessages | None:
+    """Return the criterion if ``check`` is a single one over the history, or else None."""
+    criterion = check.criterion if isinstance(check, PlacedCriterion) else None
+    return criterion if isinstance(criterion, PastMessages) else None
 
 
 def history_behind(backends: Backends, settings: Settings) -> History:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from fedbadges.accounts.fasjson import NAME, Fasjson
 from fedbadges.config.settings import Settings
 from fedbadges.config.values import FASJSON_MISSING, has_fasjson_client
+from fedbadges.errors import Place
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.operators import OPERATORS, Check, parse_operator
 from fedbadges.rules.parsing import as_text, only_entry
@@ -29,6 +30,7 @@ class Member:
 
     group: str
     directory: Directory
+    place: Place = field(compare=False)
 
     def holds(self, subject: Question) -> bool:
         """Ask, once for all rules that ask the same of the same message."""
@@ -92,7 +94,11 @@ class Groups:
                 return None
             key, value = entry
             return parse_operator(
-                key.text, value, lambda part: self._parse_groups(part, problems), problems
+                key.text,
+                value,
+                lambda part: self._parse_groups(part, problems),
+                problems,
+                node.place,
             )
         name = as_text(node, "a group", problems)
         if name is None:
@@ -101,4 +107,4 @@ class Groups:
         if not NAME.fullmatch(group):
             problems.add(node.place, f"'{group}' cannot be the name of a group")
             return None
-        return Member(group, self._directory)
+        return Member(group, self._directory, name.place)

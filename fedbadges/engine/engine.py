@@ -18,11 +18,17 @@ from fedbadges.engine.links import link_to
 from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
-from fedbadges.rules.accounts import EVERYBODY, Accounts
-from fedbadges.rules.criteria import Criteria, PlanningCriterion, Question
+from fedbadges.rules.criteria import Criteria, PlanningCriterion, Question, backend_criteria
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.operators import leaves
-from fedbadges.rules.recipients import BANNED, MOST_CANDIDATES, PASSED_OVER, Found, account
+from fedbadges.rules.recipients import (
+    BANNED,
+    EVERYBODY,
+    MOST_CANDIDATES,
+    PASSED_OVER,
+    Accounts,
+    NamedPerson,
+    account,
+)
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Trigger
 from fedbadges.tahrir.awards import Award, AwardResult, BulkAwardResult, Holdings
@@ -36,7 +42,7 @@ T = TypeVar("T")
 #: What a rule's own code may raise: anything, and ``exit()`` is not to end the thread.
 _RULES_OWN = (Exception, SystemExit)
 
-_NOBODY: tuple[Found, ...] = ()
+_NOBODY: tuple[NamedPerson, ...] = ()
 
 #: What is found out once, by what distinguishes it.
 Shared = dict[object, object]
@@ -67,7 +73,7 @@ class Tracer(Protocol):
         ``recipient`` is None where all candidates are judged at once.
         """
 
-    def named(self, rule: Rule, found: Sequence[Found]) -> None:
+    def named(self, rule: Rule, found: Sequence[NamedPerson]) -> None:
         """See whom the message names for a rule that it triggered."""
 
     def stumbled(self, rule: Rule, error: BaseException) -> None:
@@ -258,7 +264,7 @@ class BadgeEngine:
             self._pass_over(len({each.raw for each in found if isinstance(each.raw, str)}), message)
         return tuple(dict.fromkeys(each.name for each in found if each.name is not None))
 
-    def _named(self, rule: Rule, message: Message) -> tuple[Found, ...]:
+    def _named(self, rule: Rule, message: Message) -> tuple[NamedPerson, ...]:
         if rule.recipient is None:
             found = tuple(account(name) for name in sorted(self._usernames.users(message)))
         else:
@@ -283,7 +289,9 @@ class BadgeEngine:
     def _plan(self, case: Candidates, shared: Shared) -> None:
         for rule, names in case.candidates:
             planning = [
-                each for each in leaves(rule.criteria) if isinstance(each, PlanningCriterion)
+                each
+                for each in backend_criteria(rule.criteria)
+                if isinstance(each, PlanningCriterion)
             ]
             for question, _ in _questions(rule, names, case.message, ({}, shared)):
                 for criterion in planning:
@@ -363,7 +371,7 @@ def _case(named: Triggered, holdings: Holdings) -> Candidates | None:
 
 
 def _combines(rule: Rule) -> bool:
-    return sum(1 for _ in leaves(rule.criteria)) > 1
+    return sum(1 for _ in backend_criteria(rule.criteria)) > 1
 
 
 def _questions(
@@ -372,7 +380,7 @@ def _questions(
     """Ask about each candidate where the criteria name them, and else about all at once."""
     memo, shared = memos
     if not rule.names_recipient:
-        yield Question(message, memo=memo, shared=shared), names
+        yield Question(message, message_cache=memo, batch_cache=shared), names
         return
     for name in names:
-        yield Question(message, recipient=name, memo=memo, shared=shared), (name,)
+        yield Question(message, recipient=name, message_cache=memo, batch_cache=shared), (name,)

@@ -14,16 +14,15 @@ from enum import Enum
 from fedbadges.accounts.service import make_accounts
 from fedbadges.accounts.usernames import Usernames
 from fedbadges.config.settings import Settings
-from fedbadges.criteria.datanommer import AT_LEAST, VALUE, PastMessages
+from fedbadges.criteria.datanommer import AT_LEAST, VALUE, past_messages
 from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
 from fedbadges.engine.tracing import Traced, trace
 from fedbadges.errors import Unavailable
 from fedbadges.history.history import History
 from fedbadges.messages import Message
-from fedbadges.rules.accounts import Accounts
 from fedbadges.rules.criteria import Criteria
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.recipients import Found
+from fedbadges.rules.recipients import Accounts, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Trigger
 from fedbadges.tahrir.awards import Award, BulkAwardResult, Holdings, Tahrir
@@ -79,7 +78,7 @@ class RuleExplanation:
 
     rule: Rule
     trigger: Traced | None
-    found: Sequence[Found] | None = None
+    found: Sequence[NamedPerson] | None = None
     stumbled: BaseException | None = None
     candidates: tuple[Candidate, ...] = ()
     barred: str = ""
@@ -125,7 +124,7 @@ class ExplanationTracer:
 
     tahrir: Tahrir
     triggers: dict[str, Traced] = field(default_factory=dict)
-    found: dict[str, tuple[Found, ...]] = field(default_factory=dict)
+    found: dict[str, tuple[NamedPerson, ...]] = field(default_factory=dict)
     stumbles: dict[str, BaseException] = field(default_factory=dict)
     judged: dict[tuple[str, str | None], Traced] = field(default_factory=dict)
     accounts: dict[tuple[str, str], bool] = field(default_factory=dict)
@@ -143,7 +142,7 @@ class ExplanationTracer:
         self.judged[rule.badge.id, recipient] = watched = trace(rule.criteria)
         return watched
 
-    def named(self, rule: Rule, found: Sequence[Found]) -> None:
+    def named(self, rule: Rule, found: Sequence[NamedPerson]) -> None:
         """Note whom the message names."""
         self.found[rule.badge.id] = tuple(found)
 
@@ -265,10 +264,10 @@ class Explainer:
 
 def count_of(watched: Traced) -> Counted | None:
     """Give what a criterion has counted; None where that is not what it compares."""
-    value, check = watched.told.get(VALUE), watched.check
-    if type(value) is not int or not isinstance(check, PastMessages):
+    value, question = watched.told.get(VALUE), past_messages(watched.check)
+    if type(value) is not int or question is None:
         return None
-    needed = check.condition.needed
+    needed = question.condition.needed
     return None if needed is None else Counted(value, needed, bool(watched.told.get(AT_LEAST)))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fedbadges.config.settings import Settings
-from fedbadges.criteria.datanommer import PastMessages
+from fedbadges.criteria.datanommer import past_messages
 from fedbadges.engine.engine import Candidates
 from fedbadges.engine.explanation import Counted, Explainer, ExplanationTracer, count_of
 from fedbadges.engine.tracing import Traced
@@ -189,10 +189,10 @@ def _nearest(criteria: Traced) -> Counted | None:
 
 def _needed(rule: Rule) -> int | None:
     """Tell how many of their messages somebody needs who has none; None if it is not as simple."""
-    criteria = rule.criteria
-    if not isinstance(criteria, PastMessages):
+    question = past_messages(rule.criteria)
+    if question is None:
         return None
-    operation = criteria.operation
+    operation = question.operation
     counts = isinstance(operation, Count) or operation.expression.test is not None
-    theirs = any(key in _BY_PERSON for key, _ in criteria.filter.entries)
-    return criteria.condition.needed if counts and theirs else None
+    theirs = any(key in _BY_PERSON for key, _ in question.filter.entries)
+    return question.condition.needed if counts and theirs else None

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fedbadges.errors import Place
 from fedbadges.rules.criteria import Question
-from fedbadges.rules.operators import AllOf, AnyOf, Check, Not
+from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, operands
 from fedbadges.rules.triggers import LambdaTrigger
 
 #: What the lambda of a trigger gave, among what is told.
@@ -32,6 +33,11 @@ class Traced:
     told: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def place(self) -> Place:
+        """Return where the rule has the check."""
+        return self.check.place
+
+    @property
     def asked(self) -> bool:
         """Whether the answers before it left anything to ask it."""
         return self.answer is not None or self.raised is not None
@@ -39,7 +45,7 @@ class Traced:
     def holds(self, subject: Any) -> bool:
         """Ask the check itself, with watched parts; raises what it raises."""
         if isinstance(subject, Question):
-            subject = replace(subject, listener=self.told.__setitem__)
+            subject = replace(subject, observer=self.told.__setitem__)
         try:
             self.answer = bool(self._check().holds(subject))
         except BaseException as error:
@@ -65,9 +71,5 @@ class Traced:
 
 
 def trace(check: Check[Any]) -> Traced:
-    """Give what stands for a check, and for all its parts."""
-    if isinstance(check, (AllOf, AnyOf)):
-        return Traced(check, tuple(trace(part) for part in check.parts))
-    if isinstance(check, Not):
-        return Traced(check, (trace(check.part),))
-    return Traced(check)
+    """Return what stands for a check, and for all its parts."""
+    return Traced(check, tuple(trace(part) for part in operands(check)))

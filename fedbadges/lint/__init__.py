@@ -1,1 +1,12 @@
-"""What ``fedbadges check`` finds in rules, beyond what the daemon calls a mistake."""
+"""Findings: mistakes in rules, and what in them is probably not meant so.
+
+``fedbadges check`` shows them. As a library::
+
+    from fedbadges.lint.linter import Linter, list_files
+
+    files, unreadable = list_files([Path("rules")])
+    for finding in [*unreadable, *Linter(backends, settings).run(files)]:
+        print(f"{finding.place}: {finding.severity}: {finding.text} [{finding.code}]")
+
+Each kind of finding has a module of its own, named after its code.
+"""

@@ -1,22 +1,22 @@
-"""What a check found: one line, with its place and a code to name its kind by."""
+"""One finding: its place, a text of one line, and a code that names its kind."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedbadges.errors import Place
+from fedbadges.errors import Place, Problem
 
 ERROR = "error"
 WARNING = "warning"
 
-#: What the daemon calls a mistake, by its code, with what it means.
+#: The codes of what the daemon refuses, with their meanings.
 ERRORS = {
     "mistake": "the daemon does not load the rule",
     "duplicate": "another rule has the badge already",
     "unreadable": "a directory cannot be read, or a link leads nowhere",
 }
 
-#: What may be meant so, and probably is not.
+#: The codes of what the daemon loads, but is probably not meant so.
 WARNINGS = {
     "never-matches": "no message can match the trigger",
     "same-for-all": "the criteria do not depend on who would get the badge",
@@ -38,7 +38,12 @@ class Finding:
     code: str
     text: str
 
+    @classmethod
+    def from_problem(cls, problem: Problem, code: str = "mistake") -> Finding:
+        """Return a mistake that the rule language reports as a finding."""
+        return cls(problem.place, code, problem.text)
+
     @property
     def severity(self) -> str:
-        """Whether the daemon would refuse it, or it is only odd."""
+        """Return ERROR if the daemon refuses the rule, or else WARNING."""
         return ERROR if self.code in ERRORS else WARNING

@@ -72,7 +72,7 @@ def form_of(chosen: Filter, test: str | None = None) -> Form | None:
         else:
             open_keys.append(key)
     try:
-        filled = Filter(tuple(fixed)).fill(Message("", {}, 0.0), None)
+        filled = Filter(tuple(fixed), chosen.place).fill(Message("", {}, 0.0), None)
     except MissingValue:
         return None
     return Form(replace(filled, sliding=False), tuple(sorted(open_keys)), age, test)

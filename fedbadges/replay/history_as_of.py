@@ -20,10 +20,10 @@ from fedbadges.replay.chronicle import Chronicle, HistoryEntry
 from fedbadges.replay.filter_forms import Form, asks_for_own_topic, form_of
 from fedbadges.replay.matching import Matcher
 from fedbadges.replay.running_counts import Passes, RunningCount, RunningCounts, Scope
+from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.operations import LambdaOperation
-from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
 from fedbadges.util.throttle import Throttle
 
@@ -56,7 +56,7 @@ class HistoryAsOf:
         self._repeated: set[str] = set()
         scopes: dict[Form, Scope] = defaultdict(Scope)
         for rule in rules:
-            for criterion in leaves(rule.criteria):
+            for criterion in backend_criteria(rule.criteria):
                 if isinstance(criterion, PastMessages):
                     self._expect(criterion, rule, scopes)
         self._by_own_id = any("msg_id" in each.form.open for each in self._uncounted)

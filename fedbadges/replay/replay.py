@@ -14,7 +14,7 @@ from fedbadges.accounts.service import make_accounts
 from fedbadges.accounts.usernames import Usernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
-from fedbadges.criteria.datanommer import Datanommer, PastMessages
+from fedbadges.criteria.datanommer import Datanommer, past_messages
 from fedbadges.engine.engine import BadgeEngine, Earned, Shared, Triggered
 from fedbadges.errors import Unavailable
 from fedbadges.history.message_reader import body_of
@@ -198,18 +198,19 @@ class _Interested:
 
 
 def _has_peaks(rule: Rule) -> bool:
-    criteria = rule.criteria
-    return isinstance(criteria, PastMessages) and isinstance(criteria.condition, Comparison)
+    criterion = past_messages(rule.criteria)
+    return criterion is not None and isinstance(criterion.condition, Comparison)
 
 
 def _measure(
     peaks: dict[str, int], rule: Rule, names: Iterable[str], message: Message, shared: Shared
 ) -> None:
-    assert isinstance(rule.criteria, PastMessages)
+    criterion = past_messages(rule.criteria)
+    assert criterion is not None
     for name in names:
-        question = Question(message, name if rule.names_recipient else None, shared=shared)
+        question = Question(message, name if rule.names_recipient else None, batch_cache=shared)
         try:
-            value = rule.criteria.value(question)
+            value = criterion.value(question)
         except Unavailable:
             raise
         except (Exception, SystemExit):  # the engine says what goes wrong with it

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.parsing import only_entry
 from fedbadges.rules.problems import Problems
@@ -41,10 +42,11 @@ class Comparison:
     name: str
     threshold: int | float
     compare: Callable[[Any, Any], bool] = field(compare=False, repr=False)
+    place: Place = field(compare=False)
 
     @property
     def enough(self) -> int | None:
-        """How many decide it: any count from there on gives the same answer; None for no number."""
+        """Return the least count from which on the answer is the same; None for no number."""
         if not math.isfinite(self.threshold):
             return None
         if self.compare is operator.ge:
@@ -53,22 +55,23 @@ class Comparison:
 
     @property
     def needed(self) -> int | None:
-        """The count from which on it holds; None where it is no such condition."""
+        """Return the count from which on it holds; None where it is no such condition."""
         return self.enough if self.compare in (operator.ge, operator.gt) else None
 
     def __str__(self) -> str:
         return f"{self.name} {self.threshold}"
 
     def holds(self, value: Any) -> bool:
-        """Tell whether ``value`` satisfies the condition; raises TypeError if it is no number."""
+        """Return True if ``value`` satisfies the condition; raise TypeError if it is no number."""
         return bool(self.compare(value, self.threshold))
 
 
 @dataclass(frozen=True)
 class LambdaCondition:
-    """The result given to an expression over ``value``."""
+    """The result passed to an expression over ``value``."""
 
     expression: Expression
+    place: Place = field(compare=False)
 
     enough = None
     needed = None
@@ -77,7 +80,7 @@ class LambdaCondition:
         return f"lambda: {self.expression.text}"
 
     def holds(self, value: Any) -> bool:
-        """Tell whether the expression is true of ``value``; raises what it raises."""
+        """Return True if the expression is true of ``value``; raise what it raises."""
         return bool(self.expression(value))
 
 
@@ -92,7 +95,7 @@ def parse_condition(node: Node, problems: Problems) -> Condition | None:
     key, value = entry
     if key.text == "lambda":
         expression = parse_expression(value, "value", problems)
-        return None if expression is None else LambdaCondition(expression)
+        return None if expression is None else LambdaCondition(expression, node.place)
     if (
         not isinstance(value, ScalarNode)
         or isinstance(value.value, bool)
@@ -107,11 +110,11 @@ def parse_condition(node: Node, problems: Problems) -> Condition | None:
     if value.value != value.value:
         problems.add(value.place, f"'{key.text}' compares with a number, and this is none")
         return None
-    return Comparison(key.text, value.value, _COMPARISONS[key.text])
+    return Comparison(key.text, value.value, _COMPARISONS[key.text], node.place)
 
 
 def _is_quoted_number(node: Node) -> bool:
-    """Tell whether text would be a number if it stood in the file without quotes."""
+    """Return True if text would be a number without the quotes around it."""
     return (
         isinstance(node, ScalarNode)
         and isinstance(node.value, str)

@@ -1,14 +1,15 @@
-"""Criteria: the dear check, questions to backends and how they combine.
+"""Criteria: the expensive check, questions to backends and how they combine.
 
 A backend is found by its name through the entry point group ``fedbadges.criteria``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from fedbadges.errors import Place
 from fedbadges.messages import Message
 from fedbadges.rules.operators import OPERATORS, Check, leaves, parse_operator
 from fedbadges.rules.parsing import as_mapping, only_entry
@@ -24,32 +25,32 @@ QUESTION_KEYS = ("filter", "operation", "condition")
 
 @dataclass(frozen=True)
 class Question:
-    """What criteria are asked: whether they hold for this message, and this candidate.
+    """What criteria are asked: whether they hold for this message and this candidate.
 
-    ``recipient`` is None for criteria that do not name the candidate. ``memo`` belongs to the
-    message: what was found out once for it holds for all its rules and candidates. ``shared``
-    belongs to all the messages that are decided together. ``listener`` hears what is told; mostly
-    there is none.
+    ``recipient`` is None for criteria that do not name the candidate. ``message_cache`` has what
+    was computed for the message, for all rules and candidates; ``batch_cache`` what was computed
+    for all the messages that are decided together. ``observer`` is called with the details of an
+    answer; mostly there is none.
     """
 
     message: Message
     recipient: str | None = None
-    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
-    shared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
-    listener: Callable[[str, Any], object] | None = field(default=None, compare=False, repr=False)
+    message_cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    batch_cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    observer: Callable[[str, Any], object] | None = field(default=None, compare=False, repr=False)
 
     def once(self, key: Any, compute: Callable[[], T]) -> T:
-        """Give what ``compute`` gave for this key, computing it the first time only."""
-        return _once(self.memo, key, compute)
+        """Return what ``compute`` returns; compute it once for a message and a key."""
+        return _cached(self.message_cache, key, compute)
 
-    def once_for_all(self, key: Any, compute: Callable[[], T]) -> T:
-        """Do the same for what depends on the key alone, whichever the message."""
-        return _once(self.shared, key, compute)
+    def once_in_batch(self, key: Any, compute: Callable[[], T]) -> T:
+        """Return what ``compute`` returns; compute it once for a key, whichever the message."""
+        return _cached(self.batch_cache, key, compute)
 
     def tell(self, what: str, found: Any) -> None:
-        """Tell what an answer comes from, for those who ask why; mostly nobody listens."""
-        if self.listener is not None:
-            self.listener(what, found)
+        """Report a detail of how an answer was found, for ``fedbadges explain``."""
+        if self.observer is not None:
+            self.observer(what, found)
 
 
 Criteria = Check[Question]
@@ -60,14 +61,14 @@ class Criterion(Protocol):
 
     @property
     def needs_history(self) -> bool:
-        """Whether the message must have been stored in datanommer before it is asked."""
+        """Return True if the message must be stored in datanommer before the question."""
 
     @property
     def names_recipient(self) -> bool:
-        """Whether the answer can differ from candidate to candidate."""
+        """Return True if the answer can differ from candidate to candidate."""
 
     def holds(self, subject: Question) -> bool:
-        """Ask; raises Unavailable, MissingValue, or what the rule's own lambdas raise."""
+        """Return the answer; raise Unavailable, MissingValue or what the rule's lambdas raise."""
 
 
 @runtime_checkable
@@ -75,14 +76,28 @@ class PlanningCriterion(Protocol):
     """A criterion that answers several questions with less work than one after the other."""
 
     def plan(self, subject: Question) -> None:
-        """Take note, in ``shared``, of what it may be asked; raises as ``holds`` does."""
+        """Note a coming question in its ``batch_cache``; raise as ``holds`` does."""
+
+
+@dataclass(frozen=True)
+class PlacedCriterion:
+    """A criterion as a part of a rule; ``text`` is what the rule asks the backend, on one line."""
+
+    backend: str
+    criterion: Criterion
+    place: Place = field(compare=False)
+    text: str = field(compare=False)
+
+    def holds(self, subject: Question) -> bool:
+        """Return the criterion's answer."""
+        return self.criterion.holds(subject)
 
 
 class Backend(Protocol):
-    """What an entry point of the group ``fedbadges.criteria`` gives, called with the settings."""
+    """What an entry point of the group ``fedbadges.criteria`` makes when called with Settings."""
 
     def parse(self, node: Node, problems: Problems) -> Criterion | None:
-        """Parse what a rule has below the backend's name; None after reporting what is wrong."""
+        """Parse what a rule has below the backend's name; return None if that is wrong."""
 
 
 Backends = Mapping[str, Backend]
@@ -91,40 +106,58 @@ Backends = Mapping[str, Backend]
 def parse_criteria(node: Node, backends: Backends, problems: Problems) -> Criteria | None:
     """Parse the mapping below ``criteria:``, or below one of its operators."""
     if isinstance(node, MappingNode) and _is_direct(node, backends):
-        return backends[DEFAULT_BACKEND].parse(node, problems)
+        return _parse_criterion(DEFAULT_BACKEND, node, backends, problems, node.place)
     entry = only_entry(node, (*backends, *OPERATORS), "criteria", problems)
     if entry is None:
         return None
     key, value = entry
     if key.text in OPERATORS:
         return parse_operator(
-            key.text, value, lambda part: parse_criteria(part, backends, problems), problems
+            key.text,
+            value,
+            lambda part: parse_criteria(part, backends, problems),
+            problems,
+            node.place,
         )
     if as_mapping(value, f"'{key.text}'", problems) is None:
         return None
-    before = len(problems)
-    criterion = backends[key.text].parse(value, problems)
-    if criterion is None and len(problems) == before:
-        problems.add(value.place, f"'{key.text}' refuses this, and does not say why")
-    return criterion
+    return _parse_criterion(key.text, value, backends, problems, node.place)
+
+
+def backend_criteria(criteria: Criteria) -> Iterator[Criterion]:
+    """Yield what the backends made of criteria, without the operators."""
+    return (leaf.criterion for leaf in leaves(criteria))
 
 
 def needs_history(criteria: Criteria) -> bool:
-    """Tell whether any part looks at past messages."""
-    return any(leaf.needs_history for leaf in leaves(criteria))
+    """Return True if any part looks at past messages."""
+    return any(criterion.needs_history for criterion in backend_criteria(criteria))
 
 
 def names_recipient(criteria: Criteria) -> bool:
-    """Tell whether each candidate is to be judged by itself."""
-    return any(leaf.names_recipient for leaf in leaves(criteria))
+    """Return True if the answer can differ from candidate to candidate."""
+    return any(criterion.names_recipient for criterion in backend_criteria(criteria))
 
 
-def _once(memo: dict[Any, Any], key: Any, compute: Callable[[], T]) -> T:
-    if key not in memo:
-        memo[key] = compute()
-    found: T = memo[key]
+def _parse_criterion(
+    backend: str, node: Node, backends: Backends, problems: Problems, place: Place
+) -> Criteria | None:
+    before = len(problems)
+    criterion = backends[backend].parse(node, problems)
+    if criterion is None:
+        if len(problems) == before:
+            problems.add(node.place, f"'{backend}' refuses this, and does not say why")
+        return None
+    return PlacedCriterion(backend, criterion, place, str(node))
+
+
+def _cached(cache: dict[Any, Any], key: Any, compute: Callable[[], T]) -> T:
+    if key not in cache:
+        cache[key] = compute()
+    found: T = cache[key]
     return found
 
 
 def _is_direct(node: MappingNode, backends: Backends) -> bool:
-    return DEFAULT_BACKEND in backends and any(key in QUESTION_KEYS for key in node.names())
+    keys = (key.text for key, _ in node.entries)
+    return DEFAULT_BACKEND in backends and any(key in QUESTION_KEYS for key in keys)

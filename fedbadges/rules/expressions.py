@@ -25,7 +25,7 @@ from fedbadges.errors import Place
 from fedbadges.rules.counting import parse_count
 from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.templates import TemplatePath, parse_template, place_within, unmarked
+from fedbadges.rules.templates import TemplatePath, parse_template, unmarked
 from fedbadges.rules.yaml_document import Node, ScalarNode
 
 _VALUES = "_template_values"
@@ -33,7 +33,42 @@ _VALUES = "_template_values"
 #: What is compiled: called with the argument and with the values of the templates.
 Function = Callable[[Any, tuple[Any, ...]], Any]
 
-_NO_PATHS: tuple[TemplatePath, ...] = ()
+
+@dataclass(frozen=True)
+class Source:
+    """The text that an expression was compiled from.
+
+    ``text`` is that of ``node``, with a name made from ``marker`` in place of each template.
+    ``marker`` is None where there can be no templates.
+    """
+
+    node: ScalarNode
+    text: str
+    marker: str | None = None
+
+    def parse(self) -> ast.expr:
+        """Return the syntax tree; raise SyntaxError and whatever else ``ast.parse`` raises."""
+        return _parse(self.text.strip()).body
+
+    def place_at(self, offset: int) -> Place:
+        """Return the place in the file of a character of ``text``."""
+        if self.marker is not None:
+            offset = unmarked(self.node.text, self.marker, offset)
+        return self.node.place_at(offset)
+
+    def place_of(self, part: ast.expr) -> Place:
+        """Return the place in the file of a part of the syntax tree."""
+        before = self.text.strip().encode()[: part.col_offset].decode()
+        return self.place_at(self._indent + len(before))
+
+    def place_of_error(self, error: SyntaxError) -> Place:
+        """Return the place in the file of an error; the end if Python expected more."""
+        end = len(self.text.rstrip())
+        return self.place_at(min(self._indent + error.offset - 1, end) if error.offset else end)
+
+    @property
+    def _indent(self) -> int:
+        return len(self.text) - len(self.text.lstrip())
 
 
 @dataclass(frozen=True)
@@ -48,15 +83,16 @@ class Expression:
     text: str
     argument: str
     paths: tuple[TemplatePath, ...]
+    source: Source = field(compare=False, repr=False)
     function: Function = field(compare=False, repr=False)
     test: Function | None = field(default=None, compare=False, repr=False)
 
     def __call__(self, value: Any, filled: tuple[Any, ...] = ()) -> Any:
-        """Evaluate with ``value`` as the argument; raises whatever the expression raises."""
+        """Evaluate with ``value`` as the argument; raise whatever the expression raises."""
         return self.function(value, filled)
 
     def fill(self, message: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Give the values of the templates in it for a message; raises MissingValue."""
+        """Return the values of the templates in it for a message; raise MissingValue."""
         return tuple(path.resolve(message) for path in self.paths)
 
 
@@ -65,79 +101,47 @@ def parse_expression(
 ) -> Expression | None:
     """Compile the expression that ``node`` holds.
 
-    ``argument`` is the name that it sees its value by; with ``templates`` it may have templates.
+    ``argument`` is the name of its value in it; with ``templates`` it may have templates.
     """
     found = as_text(node, "a lambda", problems)
     if found is None:
         return None
-    marker = _unused_name(found.text)
-    source, used = found.text, _NO_PATHS
+    source = Source(found, found.text)
+    paths: tuple[TemplatePath, ...] = ()
     if templates:
-        whole = parse_template(found, problems)
-        if whole is None:
+        template = parse_template(found, problems)
+        if template is None:
             return None
-        source, used = whole.marked(marker), whole.paths
+        marker = _unused_name(found.text)
+        source, paths = Source(found, template.marked(marker), marker), template.paths
     try:
-        function, test = _compile(source.strip(), argument, marker if used else None)
+        function, test = _compile(source, argument)
     except SyntaxError as error:
-        offset = _offset(error, source)
-        place = place_within(found, unmarked(found.text, marker, offset) if templates else offset)
         what = error.msg if error.offset else "it ends too early"
-        problems.add(place, f"the lambda does not compile: {what}")
+        problems.add(source.place_of_error(error), f"the lambda does not compile: {what}")
         return None
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         problems.add(found.place, f"the lambda does not compile: {error}")
         return None
-    return Expression(found.text.strip(), argument, used, function, test)
-
-
-@dataclass(frozen=True)
-class Syntax:
-    """What a lambda says, for those who look into it: ``body``, where a template is a name."""
-
-    body: ast.expr
-    _node: ScalarNode
-    _source: str
-    _marker: str | None
-
-    def place_of(self, part: ast.expr) -> Place:
-        """Tell where a part of it stands."""
-        line = self._source.strip().encode()
-        indented = len(self._source) - len(self._source.lstrip())
-        offset = indented + len(line[: part.col_offset].decode())
-        if self._marker is not None:
-            offset = unmarked(self._node.text, self._marker, offset)
-        return place_within(self._node, offset)
-
-
-def syntax_of(node: ScalarNode) -> Syntax | None:
-    """Read the expression of a lambda, with templates or without; None where it is none."""
-    marker = _unused_name(node.text)
-    template = parse_template(node, Problems())
-    marked = "" if template is None else template.marked(marker)
-    for source, used in ((node.text, None), (marked, marker)):
-        try:
-            return Syntax(_parse(source.strip()).body, node, source, used)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-    return None
+    return Expression(found.text.strip(), argument, paths, source, function, test)
 
 
 def _parse(source: str) -> ast.Expression:
     # Only within parentheses may an expression go over several lines.
     source = f"({source}\n)" if "\n" in source else source
     with warnings.catch_warnings():
-        # `x is 1` is what many rules say; `fedbadges check` hints at it, the log need not.
+        # Many rules say `x is 1`; `fedbadges check` reports it, so the log need not.
         warnings.simplefilter("ignore")
         return ast.parse(source, "<lambda>", "eval")
 
 
-def _compile(source: str, argument: str, marker: str | None) -> tuple[Function, Function | None]:
-    tree = _parse(source)
+def _compile(source: Source, argument: str) -> tuple[Function, Function | None]:
+    body = source.parse()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _refuse_outsiders(tree, argument)
-        body = tree.body if marker is None else _fill(tree, marker)
+        _check_syntax(body, argument)
+        if source.marker is not None:
+            body = _fill(body, source.marker)
         each = parse_count(body, argument, _VALUES) if argument == "query" else None
         return _function(argument, body), None if each is None else _function(*each)
 
@@ -159,18 +163,18 @@ def _function(argument: str, body: ast.expr) -> Function:
     return eval(code, _globals())  # type: ignore[no-any-return]  # noqa: S307
 
 
-def _refuse_outsiders(tree: ast.Expression, argument: str) -> None:
-    if isinstance(tree.body, ast.Lambda):
-        # A function is true, whatever it would give.
-        raise _error_at(tree.body, f"write the expression alone, without 'lambda {argument}:'")
-    for node in ast.walk(tree):
+def _check_syntax(body: ast.expr, argument: str) -> None:
+    if isinstance(body, ast.Lambda):
+        # A function is true, whatever it would return.
+        raise _error_at(body, f"write the expression alone, without 'lambda {argument}:'")
+    for node in ast.walk(body):
         if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await)):
             raise _error_at(node, "a lambda cannot yield or await")
 
 
-def _fill(tree: ast.Expression, marker: str) -> ast.expr:
+def _fill(body: ast.expr, marker: str) -> ast.expr:
     marked = re.compile(re.escape(marker) + r"(\d+)_")
-    filled: ast.expr = _TemplateValues(marked).visit(tree.body)
+    filled: ast.expr = _TemplateValues(marked).visit(body)
     for node in ast.walk(filled):
         for _, value in ast.iter_fields(node):
             text = value.decode("latin-1") if isinstance(value, bytes) else value
@@ -240,12 +244,3 @@ class _TemplateValues(ast.NodeTransformer):
             slice=ast.Constant(value=int(number)),
             ctx=ast.Load(),
         )
-
-
-def _offset(error: SyntaxError, source: str) -> int:
-    """Tell where in ``source``, if that is one line, the error is."""
-    end = len(source.rstrip())
-    if not error.offset:  # Python expected more
-        return end
-    indented = len(source) - len(source.lstrip())
-    return min(indented + error.offset - 1, end)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fedbadges.errors import MissingValue
+from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.parsing import as_mapping, as_text, check_keys, only_entry
@@ -56,9 +56,9 @@ AGE_UNITS = {
 
 @dataclass(frozen=True)
 class Pages:
-    """How much of the past messages an operation sees; counts see all.
+    """Which of the past messages an operation sees; a count sees all.
 
-    ``rows_per_page`` 0 stands for all messages.
+    ``rows_per_page`` 0 means all messages.
     """
 
     page: int = 1
@@ -67,13 +67,13 @@ class Pages:
 
     @property
     def everything(self) -> bool:
-        """Whether no message is left out; rules write a very large number to say so."""
+        """Return True if no message is left out; rules use a very large number for that."""
         return self.page == 1 and (self.rows_per_page == 0 or self.rows_per_page >= _ALL_ROWS)
 
 
 @dataclass(frozen=True)
 class FilledFilter:
-    """A filter with its values: hashable, so that what is asked once need not be asked again.
+    """A filter with its values; hashable, so that answers can be cached.
 
     ``lists`` has the keys of ``Message.make_query`` with their texts, sorted by key;
     ``start`` and ``end`` are naive UTC and come both or not at all; they are ``sliding`` where they
@@ -97,11 +97,12 @@ class Filter:
     """The filter of a rule; its values are filled in for each message."""
 
     entries: tuple[tuple[str, FilterEntry], ...]
+    place: Place = field(compare=False)
     pages: Pages = Pages()
 
     @property
     def names_recipient(self) -> bool:
-        """Whether ``%(recipient)s`` stands in it, so that each candidate is judged alone."""
+        """Return True if it has ``%(recipient)s``, so that each candidate is judged alone."""
         templates = (each for _, entry in self.entries for each in templates_in(entry))
         return any(template.names(RECIPIENT) for template in templates)
 
@@ -113,9 +114,9 @@ class Filter:
         )
 
     def fill(self, message: Message, recipient: str | None) -> FilledFilter:
-        """Fill in the values of ``message``, and the candidate where it is asked for.
+        """Return the filter with the values of ``message`` and the name of the candidate.
 
-        Raises MissingValue where the message lacks a value, or where no past message can have it.
+        Raise MissingValue if the message has no such value, or no past message can have it.
         """
         source = _Source(message.body, recipient)
         lists: dict[str, tuple[str, ...]] = {}
@@ -156,11 +157,11 @@ def parse_filter(node: Node, problems: Problems) -> Filter | None:
     pages = _parse_pages(mapping, problems)
     if len(problems) > before:
         return None
-    return Filter(tuple(entries.items()), pages)
+    return Filter(tuple(entries.items()), mapping.place, pages)
 
 
 def templates_in(entry: FilterEntry) -> tuple[Template, ...]:
-    """Give the templates of a value that has any."""
+    """Return the templates of a value; none if it has none."""
     if isinstance(entry, Template):
         return (entry,)
     return entry if isinstance(entry, tuple) else ()
@@ -198,7 +199,7 @@ def _filled(entry: FilterEntry, source: _Source, message: Message) -> Any:
 
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:
-    """Flatten to texts; the order does not matter to the question, so it is fixed."""
+    """Flatten to texts, sorted, so that equal questions have equal filters."""
     texts: set[str] = set()
     for item in value if isinstance(value, (list, tuple, set, frozenset)) else [value]:
         if isinstance(item, (list, tuple, set, frozenset)):
@@ -245,9 +246,9 @@ def _moment(key: str, value: Any, message: Message) -> datetime.datetime:
 
 
 def to_moment(value: Any, now: datetime.datetime) -> datetime.datetime | None:
-    """Read a point in time: a date, seconds since 1970, ISO 8601, or an age before ``now``.
+    """Return a point in time as naive UTC, or None if ``value`` is not one.
 
-    Gives naive UTC, or None where ``value`` is nothing of the kind.
+    That is a date, seconds since 1970, text in ISO 8601, or an age before ``now``.
     """
     try:
         if isinstance(value, datetime.datetime):
@@ -297,7 +298,7 @@ def _parse_list(name: str, node: SequenceNode, problems: Problems) -> tuple[Temp
     templates = []
     for item in node.items:
         if isinstance(item, ScalarNode) and isinstance(item.value, int):
-            item = ScalarNode(item.place, item.text, item.text, item.literal)
+            item = replace(item, value=item.text)
         text = as_text(item, f"an item of '{name}'", problems)
         template = None if text is None else parse_template(text, problems)
         if template is not None:
@@ -324,7 +325,7 @@ def _parse_moment(name: str, node: Node, problems: Problems) -> FilterEntry | No
 def _check_times(
     mapping: MappingNode, entries: Mapping[str, FilterEntry], problems: Problems
 ) -> None:
-    """Report an end before the start, where both are dates or both are ages."""
+    """Report an end before the start if both are dates or both are ages."""
     node = mapping.get("end")
     start, end = _known_moment(entries.get("start")), _known_moment(entries.get("end"))
     if node is None or start is None or end is None:
@@ -334,7 +335,7 @@ def _check_times(
 
 
 def _known_moment(entry: FilterEntry | None) -> tuple[str, datetime.datetime] | None:
-    """Tell a date, or an age before some day, from what only a message tells."""
+    """Return the kind and the moment of a date or an age; None if only a message has it."""
     if isinstance(entry, datetime.datetime):
         return "date", entry
     if not isinstance(entry, Template) or entry.paths:

@@ -1,9 +1,10 @@
-"""Operations: what a criterion computes over the past messages that its filter gives."""
+"""Operations: what a criterion computes over the past messages that its filter selects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.parsing import only_entry
 from fedbadges.rules.problems import Problems
@@ -16,15 +17,18 @@ from fedbadges.util.text import quoted
 class Count:
     """How many past messages there are."""
 
+    place: Place = field(compare=False)
+
     def __str__(self) -> str:
         return "count"
 
 
 @dataclass(frozen=True)
 class LambdaOperation:
-    """What an expression over ``query`` makes of the past messages."""
+    """The value of an expression over ``query``, which reads the past messages."""
 
     expression: Expression
+    place: Place = field(compare=False)
 
     def __str__(self) -> str:
         return f"lambda: {self.expression.text}"
@@ -36,7 +40,7 @@ Operation = Count | LambdaOperation
 def parse_operation(node: Node, problems: Problems) -> Operation | None:
     """Parse ``operation:``, which is ``count`` or a lambda over ``query``."""
     if isinstance(node, ScalarNode) and node.value == "count":
-        return Count()
+        return Count(node.place)
     if isinstance(node, MappingNode):
         entry = only_entry(node, ["lambda"], "an operation", problems)
         if entry is None:
@@ -47,7 +51,7 @@ def parse_operation(node: Node, problems: Problems) -> Operation | None:
         if any(path.dotted == RECIPIENT for path in expression.paths):
             problems.add(entry[1].place, f"'%({RECIPIENT})s' stands in filters, not in operations")
             return None
-        return LambdaOperation(expression)
+        return LambdaOperation(expression, node.place)
     found = quoted(node.text) if isinstance(node, ScalarNode) else node.kind
     problems.add(node.place, f"an operation is 'count' or 'lambda: …' over query, not {found}")
     return None

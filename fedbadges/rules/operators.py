@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from fedbadges.errors import Place
 from fedbadges.rules.parsing import each_item
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.yaml_document import Node
@@ -17,10 +18,14 @@ OPERATORS = ("all", "any", "not")
 
 
 class Check(Protocol[Subject_contra]):
-    """Something that holds, or not, of a subject; what goes wrong with it, it raises."""
+    """Something that holds of a subject or does not; errors are raised to the caller."""
+
+    @property
+    def place(self) -> Place:
+        """Return where the rule says it."""
 
     def holds(self, subject: Subject_contra) -> bool:
-        """Tell whether it holds."""
+        """Return True if the subject passes the check."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,10 @@ class AllOf(Generic[Subject]):
     """Holds if every part does; the parts are asked in their order."""
 
     parts: tuple[Check[Subject], ...]
+    place: Place = field(compare=False)
 
     def holds(self, subject: Subject) -> bool:
-        """Tell whether every part holds, asking up to the first that does not."""
+        """Return True if every part holds; ask no part after the first that does not."""
         return all(part.holds(subject) for part in self.parts)
 
 
@@ -39,9 +45,10 @@ class AnyOf(Generic[Subject]):
     """Holds if at least one part does; the parts are asked in their order."""
 
     parts: tuple[Check[Subject], ...]
+    place: Place = field(compare=False)
 
     def holds(self, subject: Subject) -> bool:
-        """Tell whether one part holds, asking up to the first that does."""
+        """Return True if one part holds; ask no part after the first that does."""
         return any(part.holds(subject) for part in self.parts)
 
 
@@ -50,9 +57,10 @@ class Not(Generic[Subject]):
     """Holds if its part does not."""
 
     part: Check[Subject]
+    place: Place = field(compare=False)
 
     def holds(self, subject: Subject) -> bool:
-        """Tell whether the part does not hold."""
+        """Return True if the part does not hold."""
         return not self.part.holds(subject)
 
 
@@ -61,23 +69,31 @@ def parse_operator(
     node: Node,
     parse: Callable[[Node], Check[Subject] | None],
     problems: Problems,
+    place: Place,
 ) -> Check[Subject] | None:
-    """Parse what stands below the operator ``name``, each part with ``parse``."""
+    """Parse what stands below the operator ``name``, each part with ``parse``.
+
+    ``place`` is where the check as a whole begins.
+    """
     if name == "not":
         part = parse(node)
-        return None if part is None else Not(part)
+        return None if part is None else Not(part, place)
     parts = each_item(node, name, parse, problems)
     if parts is None:
         return None
-    return AllOf(parts) if name == "all" else AnyOf(parts)
+    return AllOf(parts, place) if name == "all" else AnyOf(parts, place)
+
+
+def operands(check: Check[Any]) -> tuple[Check[Any], ...]:
+    """Return the parts that an operator combines; none for any other check."""
+    if isinstance(check, Not):
+        return (check.part,)
+    return check.parts if isinstance(check, (AllOf, AnyOf)) else ()
 
 
 def leaves(check: Check[Any]) -> Iterator[Any]:
-    """Give what stands below all operators."""
-    if isinstance(check, Not):
-        yield from leaves(check.part)
-    elif isinstance(check, (AllOf, AnyOf)):
-        for part in check.parts:
-            yield from leaves(part)
-    else:
+    """Yield the checks below all operators."""
+    if not isinstance(check, (AllOf, AnyOf, Not)):
         yield check
+    for part in operands(check):
+        yield from leaves(part)

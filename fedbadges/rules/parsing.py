@@ -1,4 +1,4 @@
-"""What the parsers of all parts of a rule share: typed look-ups that report what is wrong."""
+"""Checks that the parsers of all parts of a rule share; each reports what is wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def as_mapping(node: Node, what: str, problems: Problems) -> MappingNode | None:
-    """Take ``node`` as a mapping, or report that ``what`` is one."""
+    """Return ``node`` if it is a mapping; report that ``what`` has to be one otherwise."""
     if isinstance(node, MappingNode):
         return node
     problems.add(node.place, f"{what} is a mapping, and this is {_described(node)}")
@@ -21,7 +21,7 @@ def as_mapping(node: Node, what: str, problems: Problems) -> MappingNode | None:
 
 
 def as_text(node: Node, what: str, problems: Problems) -> ScalarNode | None:
-    """Take ``node`` as text that is not blank, or report that ``what`` is text."""
+    """Return ``node`` if it is text that is not blank; report it as ``what`` otherwise."""
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         problems.add(node.place, f"{what} is text, and this is {_described(node)}")
         return None
@@ -34,25 +34,25 @@ def as_text(node: Node, what: str, problems: Problems) -> ScalarNode | None:
 def check_keys(
     mapping: MappingNode, known: Iterable[str], what: str, problems: Problems, *, full: bool = True
 ) -> bool:
-    """Report every key of ``mapping`` that is not among ``known``; True if there is none.
+    """Report every key of ``mapping`` that is not ``known``; return True if there is none.
 
-    With ``full`` each is told all that are known, else only the one that was probably meant.
+    The report lists the known keys with ``full``, or else only the one that was probably meant.
     """
     known = list(known)
-    fine = True
+    good = True
     for key, _ in mapping.entries:
         if key.value in known:
             continue
-        fine = False
+        good = False
         hint = suggestion(key.text, known, full=full)
         problems.add(key.place, f"unknown key {quoted(key.text)} in {what}{hint}")
-    return fine
+    return good
 
 
 def only_entry(
     node: Node, known: Iterable[str], what: str, problems: Problems
 ) -> tuple[ScalarNode, Node] | None:
-    """Take the single entry of a mapping that has exactly one of the ``known`` keys."""
+    """Return the entry of a mapping that has exactly one of the ``known`` keys, and no other."""
     known = list(known)
     mapping = as_mapping(node, what, problems)
     if mapping is None:
@@ -62,7 +62,7 @@ def only_entry(
             mapping.place, f"{what} is empty; expected exactly one of {join_quoted(known)}"
         )
         return None
-    fine = check_keys(mapping, known, what, problems)
+    good = check_keys(mapping, known, what, problems)
     if len(mapping.entries) > 1:
         (first, _), (second, _) = mapping.entries[:2]
         advice = "; combine several with 'all' or 'any'" if "all" in known else ""
@@ -72,13 +72,13 @@ def only_entry(
             f"{quoted(first.text)}{advice}",
         )
         return None
-    return mapping.entries[0] if fine else None
+    return mapping.entries[0] if good else None
 
 
 def each_item(
     node: Node, what: str, parse: Callable[[Node], T | None], problems: Problems
 ) -> tuple[T, ...] | None:
-    """Parse every item of a list that has at least one; None if any of it is wrong."""
+    """Parse every item of a list that has at least one; return None if any is wrong."""
     if not isinstance(node, SequenceNode):
         problems.add(node.place, f"'{what}' takes a list, and this is {_described(node)}")
         return None

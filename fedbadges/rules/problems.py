@@ -1,4 +1,4 @@
-"""What is wrong with a rule file, and where: one line each, all of them at once."""
+"""Collecting the mistakes of a rule file, so that all of them are reported at once."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from fedbadges.errors import Place, Problem, RuleError
 
-#: Of more mistakes than these in one file nobody reads.
+#: How many mistakes of one file are reported.
 MAX_PROBLEMS = 100
 
 
 class Problems:
     """Collects the mistakes of one file while its parsers go on to find more.
 
-    ``configured`` is False where rules are looked at apart from any deployment.
+    ``configured`` is False where rules are checked without the configuration of a deployment.
     """
 
     def __init__(self, *, configured: bool = True) -> None:
@@ -27,13 +27,13 @@ class Problems:
         return len(self._found)
 
     def add(self, place: Place, text: str) -> None:
-        """Note that ``text`` is wrong at ``place``; raises RuleError where that makes too many."""
+        """Add the mistake ``text`` at ``place``; raise RuleError if there are too many."""
         self._found.append(Problem(place, text))
         if len(self._found) > MAX_PROBLEMS:
             what = f"more than {MAX_PROBLEMS} mistakes; the others are not shown"
             raise RuleError([*self._found, Problem(max(self._found).place, what)])
 
     def lack(self, place: Place, text: str) -> None:
-        """Note what the deployment lacks for the rule at ``place``; nothing where there is none."""
+        """Add what the deployment does not have for the rule, unless there is no deployment."""
         if self._configured:
             self.add(place, text)

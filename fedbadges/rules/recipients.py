@@ -8,21 +8,20 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from fedbadges.rules.accounts import EVERYBODY, Accounts
 from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.templates import RECIPIENT, Template, parse_template
 from fedbadges.rules.yaml_document import MappingNode, ScalarNode
 
-#: How many people one message can be about. No honest one names more, and each costs a question.
+#: How many people one message can name. No honest message names more, and each costs a query.
 MOST_CANDIDATES = 500
 
-#: Why there is no account for a name that stands behind so many others.
+#: Why a name is dropped that comes after so many others.
 PASSED_OVER = f"comes after {MOST_CANDIDATES} others"
 
-#: Why somebody gets no badges whom ``badges.banned_usernames`` lists.
+#: Why a name is dropped that ``badges.banned_usernames`` has.
 BANNED = "is among the banned usernames"
 
 #: An account name has at most this many characters.
@@ -33,7 +32,7 @@ _EMAIL = "recipient_email2fas"
 #: Nothing longer is anybody's address, nick or name on GitHub.
 _MAX_LOOK_UP = 254
 
-#: The keys of a rule that say what kind of name its recipient gives.
+#: The keys of a rule that say what kind of name its recipient is.
 CONVERSIONS = (
     "recipient_nick2fas",
     _EMAIL,
@@ -44,11 +43,50 @@ CONVERSIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a message names, and whether that can be an account.
+class Accounts(Protocol):
+    """What recipients ask of an accounts service; each method raises Unavailable."""
 
-    ``name`` is the account name in lower case, or None where ``dropped`` says why there is none.
+    def exists(self, username: str) -> bool:
+        """Return True if there is an account of this name."""
+
+    def by_nick(self, nick: str) -> str | None:
+        """Return the account of an IRC nick, or None."""
+
+    def by_email(self, address: str) -> str | None:
+        """Return the account of an e-mail address, or None."""
+
+    def by_github(self, name: str) -> str | None:
+        """Return the account of a name on GitHub, or None."""
+
+
+class Everybody:
+    """Stands in where no accounts service is configured: every name is an account."""
+
+    def exists(self, username: str) -> bool:
+        """Return True."""
+        return True
+
+    def by_nick(self, nick: str) -> str | None:
+        """Return the nick itself."""
+        return nick
+
+    def by_email(self, address: str) -> str | None:
+        """Return the address itself, which is no account name unless it has no ``@``."""
+        return address
+
+    def by_github(self, name: str) -> str | None:
+        """Return the name itself."""
+        return name
+
+
+EVERYBODY = Everybody()
+
+
+@dataclass(frozen=True)
+class NamedPerson:
+    """What a message has as somebody's name, and the account name that this is.
+
+    ``name`` is in lower case, or None if ``dropped`` says why it cannot be an account.
     """
 
     raw: Any
@@ -68,12 +106,18 @@ class Recipient:
         message: Mapping[str, Any],
         email_domain: str,
         accounts: Accounts = EVERYBODY,
-    ) -> tuple[Found, ...]:
-        """Name the people in a message; raises MissingValue where it lacks the path.
+    ) -> tuple[NamedPerson, ...]:
+        """Return the people that a message names.
 
-        ``email_domain`` is the part behind the ``@`` of the accounts' own addresses. ``accounts``
-        tells whose the nicks, addresses and names on GitHub are; raises Unavailable if it cannot.
-        It is asked about MOST_CANDIDATES names at most; the others are dropped as PASSED_OVER.
+        Args:
+            message: The body of the message.
+            email_domain: The part behind the ``@`` of the accounts' own addresses.
+            accounts: Knows whose the nicks, addresses and names on GitHub are. It is asked about
+                MOST_CANDIDATES names at most; the others are dropped as PASSED_OVER.
+
+        Raises:
+            MissingValue: The message has nothing at the template's path.
+            Unavailable: The accounts service does not answer.
         """
         raw = names_in(self.template.fill(message))
         texts = dict.fromkeys(name for name in raw if isinstance(name, str))
@@ -83,18 +127,18 @@ class Recipient:
             for name in itertools.islice(texts, most)
         }
         return tuple(
-            (found[name] if name in found else Found(name, None, PASSED_OVER))
+            (found[name] if name in found else NamedPerson(name, None, PASSED_OVER))
             if isinstance(name, str)
             else account(name)
             for name in raw
         )
 
-    def _account(self, raw: str, email_domain: str, accounts: Accounts) -> Found:
+    def _account(self, raw: str, email_domain: str, accounts: Accounts) -> NamedPerson:
         if not self.conversions:
             return account(raw)
-        told = self._told(raw, email_domain)
-        if told != raw or len(raw) > _MAX_LOOK_UP:
-            return account(told, raw)
+        converted = self._convert(raw, email_domain)
+        if converted != raw or len(raw) > _MAX_LOOK_UP:
+            return account(converted, raw)
         look_ups = [
             look_up
             for key, look_up in _look_ups(accounts).items()
@@ -103,10 +147,10 @@ class Recipient:
         owners = (look_up(raw) for look_up in look_ups)
         owner = next((name for name in owners if name is not None), None)
         if look_ups and owner is None:
-            return Found(raw, None, "belongs to no account")
+            return NamedPerson(raw, None, "belongs to no account")
         return account(raw if owner is None else owner, raw)
 
-    def _told(self, name: str, email_domain: str) -> str:
+    def _convert(self, name: str, email_domain: str) -> str:
         for key, convert in _TEXT_CONVERSIONS.items():
             if key in self.conversions:
                 name = convert(name, email_domain)
@@ -114,7 +158,7 @@ class Recipient:
 
 
 def parse_recipient(rule: MappingNode, problems: Problems) -> Recipient | None:
-    """Parse ``recipient`` and the keys that go with it; None where the rule has none."""
+    """Parse ``recipient`` and the keys that go with it; return None if the rule has none."""
     conversions = frozenset(key for key in CONVERSIONS if _is_on(rule, key, problems))
     node = rule.get("recipient")
     if node is None:
@@ -134,7 +178,7 @@ def parse_recipient(rule: MappingNode, problems: Problems) -> Recipient | None:
 
 
 def names_in(value: Any) -> tuple[Any, ...]:
-    """Take names out of what a recipient gives.
+    """Return the names in what a recipient's template returns.
 
     That is a name, a list of names, a list of objects with ``name`` (as pagure sends), one such
     object, the keys of an object without it, or nothing.
@@ -150,26 +194,26 @@ def names_in(value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def account(value: Any, raw: Any = None) -> Found:
-    """Tell whether ``value`` can be an account name, and give it in lower case."""
+def account(value: Any, raw: Any = None) -> NamedPerson:
+    """Return the account name for a value, in lower case, or why it cannot be one."""
     raw = value if raw is None else raw
     if not isinstance(value, str):
-        return Found(raw, None, "is not text")
+        return NamedPerson(raw, None, "is not text")
     name = value[: MAX_NAME + 1].lower()
     dropped = _dropped(name)
-    return Found(raw, name) if dropped is None else Found(raw, None, dropped)
+    return NamedPerson(raw, name) if dropped is None else NamedPerson(raw, None, dropped)
 
 
 @functools.lru_cache(maxsize=10_000)
 def _dropped(name: str) -> str | None:
-    """Tell why a name, cut to one character more than any has, can be nobody's; else None."""
+    """Return why a name, cut to one character more than any has, cannot be an account."""
     if not name:
         return "is empty"
     if len(name) > MAX_NAME:
         return f"is longer than {MAX_NAME} characters"
     if _is_address(name):
         return "is an IP address"
-    # Not printable are control characters, lone surrogates, what turns the direction of writing.
+    # Control characters, lone surrogates and marks of the writing direction are not printable.
     if _IMPOSSIBLE.search(name) or not name.isprintable():
         return "has characters that no account name has"
     if not _ENDS.fullmatch(name):
@@ -232,7 +276,7 @@ def _from_kerberos(name: str, email_domain: str) -> str:
     return re.sub(r"@[A-Z0-9.-]+$", "", name)
 
 
-# What can be told from the text alone.
+# What needs the text alone.
 _TEXT_CONVERSIONS: dict[str, Callable[[str, str], str]] = {
     _EMAIL: _from_email,
     "recipient_openid2fas": _from_openid,
@@ -241,7 +285,7 @@ _TEXT_CONVERSIONS: dict[str, Callable[[str, str], str]] = {
 }
 
 
-# What only an accounts service knows.
+# What needs an accounts service.
 _LOOKED_UP = frozenset(["recipient_nick2fas", _EMAIL, "recipient_github2fas"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from tahrir_api.utils import convert_name_to_id
@@ -22,7 +22,7 @@ from fedbadges.rules.recipients import CONVERSIONS, Recipient, parse_recipient
 from fedbadges.rules.triggers import Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
-#: What a rule says of its badge, and must say.
+#: The keys that describe the badge.
 REQUIRED_TEXTS = ("name", "description", "creator", "discussion", "image_url")
 REQUIRED = (*REQUIRED_TEXTS, "trigger", "criteria")
 RULE_KEYS = (*REQUIRED, "issuer_id", "tags", "recipient", *CONVERSIONS)
@@ -36,7 +36,7 @@ MAX_ID = MAX_TEXT - len(" -> 2147483647")
 
 @dataclass(frozen=True)
 class Badge:
-    """What tahrir is told about a badge; ``tags`` is None where the rule says nothing of them."""
+    """What tahrir stores of a badge; ``tags`` is None if the rule has no such key."""
 
     id: str
     name: str
@@ -49,31 +49,27 @@ class Badge:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule; without a ``recipient`` the usernames of the message are the candidates.
-
-    ``source`` is the mapping that it was parsed from, which knows where everything stands.
-    """
+    """One rule; without a ``recipient`` the usernames of the message are the candidates."""
 
     place: Place
     badge: Badge
     trigger: Trigger
     criteria: Criteria
     recipient: Recipient | None
-    source: MappingNode = field(compare=False, repr=False)
 
     @cached_property
     def needs_history(self) -> bool:
-        """Whether its criteria look at past messages."""
+        """Return True if its criteria look at past messages."""
         return needs_history(self.criteria)
 
     @cached_property
     def names_recipient(self) -> bool:
-        """Whether its criteria are judged for each candidate by itself."""
+        """Return True if its criteria are judged for each candidate separately."""
         return names_recipient(self.criteria)
 
 
 def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rule | None:
-    """Parse a rule file's mapping; None after reporting everything that is wrong."""
+    """Parse a rule file's mapping; return None after reporting everything that is wrong."""
     before = len(problems)
     check_keys(rule, RULE_KEYS, "a rule", problems, full=False)
     for key in REQUIRED:
@@ -86,7 +82,7 @@ def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rul
     criteria = None if criteria_node is None else parse_criteria(criteria_node, backends, problems)
     if len(problems) > before or badge is None or trigger is None or criteria is None:
         return None
-    return Rule(rule.place, badge, trigger, criteria, recipient, rule)
+    return Rule(rule.place, badge, trigger, criteria, recipient)
 
 
 def _parse_badge(rule: MappingNode, problems: Problems) -> Badge | None:

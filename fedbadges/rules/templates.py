@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +17,6 @@ from fedbadges.errors import MissingValue, Place
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.yaml_document import ScalarNode
 from fedbadges.util.text import quoted
-
-#: A path has at most this many parts.
-MAX_PARTS = 50
 
 #: The path that stands for the candidate, within a filter.
 RECIPIENT = "recipient"
@@ -35,7 +32,7 @@ class TemplatePath:
     dotted: str
 
     def resolve(self, message: Mapping[str, Any]) -> Any:
-        """Give what the message has at this path; raises MissingValue."""
+        """Return what the message has at this path; raise MissingValue if there is nothing."""
         return _resolve(message, self._parts, self.dotted)
 
     @cached_property
@@ -49,22 +46,21 @@ class Template:
 
     text: str
     parts: tuple[str | TemplatePath, ...]
+    place: Place = field(compare=False)
 
     @property
     def paths(self) -> tuple[TemplatePath, ...]:
-        """The paths that the template reads."""
+        """Return the paths that the template reads."""
         return tuple(part for part in self.parts if isinstance(part, TemplatePath))
 
     def names(self, dotted: str) -> bool:
-        """Tell whether the template reads exactly this path."""
+        """Return True if the template reads exactly this path."""
         return any(path.dotted == dotted for path in self.paths)
 
     def fill(self, message: Mapping[str, Any]) -> Any:
-        """Fill in values from ``message``.
+        """Return the text with the values of ``message`` in it; raise MissingValue.
 
-        Gives the value with its type where the template stands alone, else text.
-
-        Raises MissingValue.
+        A template that is a single path and nothing else returns the value with its type.
         """
         if len(self.parts) == 1 and isinstance(self.parts[0], TemplatePath):
             return self.parts[0].resolve(message)
@@ -74,7 +70,7 @@ class Template:
         )
 
     def marked(self, marker: str) -> str:
-        """Give the text with each path replaced by the marker, its number and ``_``."""
+        """Return the text with each path replaced by the marker, its number and ``_``."""
         numbers = itertools.count()
         return "".join(
             f"{marker}{next(numbers)}_" if isinstance(part, TemplatePath) else part
@@ -83,7 +79,7 @@ class Template:
 
 
 def unmarked(text: str, marker: str, offset: int) -> int:
-    """Tell where in a template's ``text`` stands what ``Template.marked`` put at ``offset``."""
+    """Return the offset in a template's ``text`` of what ``Template.marked`` has at ``offset``."""
     numbers = itertools.count()
     for token in _TOKEN.finditer(text):
         if offset < token.start():
@@ -98,7 +94,7 @@ def unmarked(text: str, marker: str, offset: int) -> int:
 
 
 def parse_template(node: ScalarNode, problems: Problems) -> Template | None:
-    """Parse the text of ``node``; reports broken parentheses and empty paths."""
+    """Parse the text of ``node``; report broken parentheses and empty paths."""
     text = node.text
     before = len(problems)
     parts: list[str | TemplatePath] = []
@@ -112,25 +108,18 @@ def parse_template(node: ScalarNode, problems: Problems) -> Template | None:
     parts.append(text[position:])
     if len(problems) > before:
         return None
-    return Template(text, tuple(part for part in parts if part != ""))
-
-
-def place_within(node: ScalarNode, offset: int) -> Place:
-    """Give the place of a character of ``node``'s text, or the node's where text was folded."""
-    if not node.literal:
-        return node.place
-    return Place(node.place.path, node.place.line, node.place.column + offset)
+    return Template(text, tuple(part for part in parts if part != ""), node.place)
 
 
 def _part(node: ScalarNode, token: re.Match[str], problems: Problems) -> str | TemplatePath:
     if token["path"] is None:
         return "%"
     dotted = token["path"].strip()
-    place = place_within(node, token.start())
     if not all(dotted.split(".")):
-        problems.add(place, f"{quoted(token.group())} names no path; write it as %(msg.user)s")
-    if dotted.count(".") >= MAX_PARTS:
-        problems.add(place, f"a path of more than {MAX_PARTS} parts")
+        problems.add(
+            node.place_at(token.start()),
+            f"{quoted(token.group())} names no path; write it as %(msg.user)s",
+        )
     return TemplatePath(dotted)
 
 
@@ -138,7 +127,7 @@ def _check_plain(node: ScalarNode, start: int, end: int, problems: Problems) -> 
     broken = _BROKEN.search(node.text, start, end)
     if broken:
         problems.add(
-            place_within(node, broken.start()),
+            node.place_at(broken.start()),
             "a template that does not end in ')s'; write it as %(msg.user)s",
         )
 
@@ -158,8 +147,8 @@ def _resolve(value: Any, parts: Sequence[str], dotted: str) -> Any:
 
 
 def _step(value: Any, parts: Sequence[str], start: int, dotted: str) -> tuple[Any, int]:
-    """Give what ``value`` has under the next part, or several, and where the rest begins."""
-    # Most are dictionaries, and that is told at once.
+    """Return what ``value`` has under the next part or parts, and where the rest begins."""
+    # Most are dictionaries, and ``dict`` is checked faster than ``Mapping``.
     if isinstance(value, (dict, Mapping)):
         if parts[start] in value:
             return value[parts[start]], start + 1

@@ -1,16 +1,16 @@
-"""Triggers: the cheap check of a message, before anybody is asked anything."""
+"""Triggers: the cheap check, on the message alone."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from fedbadges.errors import Place
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.operators import OPERATORS, AllOf, AnyOf, Check, parse_operator
 from fedbadges.rules.parsing import as_text, only_entry
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.templates import place_within
 from fedbadges.rules.yaml_document import MappingNode, Node
 
 Trigger = Check[Message]
@@ -32,6 +32,8 @@ class Topic:
     """Holds of a message whose topic ends with these dotted parts."""
 
     suffix: str
+    place: Place = field(compare=False)
+    name_place: Place = field(compare=False)
 
     def holds(self, message: Message) -> bool:
         """Compare whole parts: ``git.receive`` is no end of ``prod.infragit.receive``."""
@@ -43,6 +45,8 @@ class Category:
     """Holds of the messages of one category, such as ``git``."""
 
     name: str
+    place: Place = field(compare=False)
+    name_place: Place = field(compare=False)
 
     def holds(self, message: Message) -> bool:
         """Compare the category of the message's topic."""
@@ -51,18 +55,19 @@ class Category:
 
 @dataclass(frozen=True)
 class LambdaTrigger:
-    """Holds of what an expression over ``msg``, the whole message, is true of."""
+    """Holds of a message if an expression over ``msg``, the whole message, is true of it."""
 
     expression: Expression
+    place: Place = field(compare=False)
 
     def holds(self, message: Message) -> bool:
-        """Evaluate the expression; raises whatever it raises."""
+        """Evaluate the expression; raise whatever it raises."""
         return bool(self.expression(message.body))
 
 
 @dataclass(frozen=True)
 class Concern:
-    """Which messages a trigger can hold of at all: by topic, by category, or any."""
+    """The messages that a trigger can hold of at all: by topic, by category, or any."""
 
     topics: frozenset[str] = frozenset()
     categories: frozenset[str] = frozenset()
@@ -77,7 +82,7 @@ class Concern:
 
 
 def concern_of(trigger: Trigger) -> Concern:
-    """Tell which messages ``trigger`` can hold of; of all others it does not hold."""
+    """Return which messages ``trigger`` can hold of; it does not hold of any other."""
     if isinstance(trigger, Topic):
         return Concern(topics=frozenset([trigger.suffix]))
     if isinstance(trigger, Category):
@@ -99,26 +104,32 @@ def parse_trigger(node: Node, problems: Problems) -> Trigger | None:
         return None
     key, value = entry
     if key.text in OPERATORS:
-        return parse_operator(key.text, value, lambda part: parse_trigger(part, problems), problems)
+        return parse_operator(
+            key.text, value, lambda part: parse_trigger(part, problems), problems, node.place
+        )
     if key.text == "lambda":
         expression = parse_expression(value, "msg", problems)
-        return None if expression is None else LambdaTrigger(expression)
-    return _parse_name(key.text, value, problems)
+        return None if expression is None else LambdaTrigger(expression, node.place)
+    return _parse_name(key.text, value, problems, node.place)
 
 
 def _breadth(concern: Concern) -> tuple[bool, int, int]:
     return concern.anything, len(concern.categories), len(concern.topics)
 
 
-def _parse_name(kind: str, node: Node, problems: Problems) -> Trigger | None:
-    """Parse a topic or a category: its name, or operators over several."""
+def _parse_name(kind: str, node: Node, problems: Problems, place: Place) -> Trigger | None:
+    """Parse a topic or a category, which begins at ``place``: its name, or operators over some."""
     if isinstance(node, MappingNode):
         entry = only_entry(node, OPERATORS, f"a '{kind}'", problems)
         if entry is None:
             return None
         key, value = entry
         return parse_operator(
-            key.text, value, lambda part: _parse_name(kind, part, problems), problems
+            key.text,
+            value,
+            lambda part: _parse_name(kind, part, problems, part.place),
+            problems,
+            place,
         )
     name = as_text(node, f"a {kind}", problems)
     if name is None:
@@ -126,6 +137,6 @@ def _parse_name(kind: str, node: Node, problems: Problems) -> Trigger | None:
     text = name.text.strip()
     found = re.search(IMPOSSIBLE[kind], text)
     if found:
-        place = place_within(name, name.text.index(text) + found.start())
-        problems.add(place, f"a {kind} {_WHY[found.group().strip()]}")
-    return Topic(text) if kind == "topic" else Category(text)
+        mistake = name.place_at(name.text.index(text) + found.start())
+        problems.add(mistake, f"a {kind} {_WHY[found.group().strip()]}")
+    return (Topic if kind == "topic" else Category)(text, place, name.place)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fedbadges.accounts.usernames import Usernames
 from fedbadges.messages import Message
-from fedbadges.rules.accounts import EVERYBODY, Accounts
+from fedbadges.rules.recipients import EVERYBODY, Accounts
 from fedbadges.ruletests.messages import Sent
 from fedbadges.ruletests.suite import TestAccount, World
 

@@ -23,11 +23,11 @@ from fedbadges.errors import Problem, RuleError
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
 from fedbadges.messages import Message, parse_message
-from fedbadges.rules.accounts import Accounts
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import each_once, load_file, read_file
 from fedbadges.rules.problems import Problems
+from fedbadges.rules.recipients import Accounts
 from fedbadges.rules.rule import Rule
 from fedbadges.ruletests.messages import Sent
 from fedbadges.ruletests.outcomes import Difference, Happened, Pair, TestResult, differences

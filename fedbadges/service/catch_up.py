@@ -300,7 +300,7 @@ class CatchUp:
         """Give what datanommer has as it was signed; None where nobody signed it who may."""
         if self._gate is None or archived.checked:
             return archived
-        body = self._gate.find_signed(archived.body, archived.proof)
+        body = self._gate.verify_stored(archived.body, archived.proof)
         return None if body is None else archived._replace(body=dict(body))
 
     def _note(self, now: bool = False) -> None:

@@ -55,7 +55,7 @@ def start_mistakes(config: Mapping[str, Any]) -> list[str]:
         key = KEYS["rules_directory"]
         place = locate_key(key.name, None, config_files(config))
         lines += [
-            f"{place}: {key.shown} cannot be trusted: {mistake}"
+            f"{place}: {key} cannot be trusted: {mistake}"
             for mistake in file_permissions.mistakes(directory)
         ]
     return lines

@@ -1,7 +1,7 @@
-"""The authority that issues certificates: its own certificate and its revocation list.
+"""The certificate authority: which certificates it issued, and which it revoked.
 
-The rules are those that fedmsg leaves to OpenSSL, in ``fedmsg.crypto.x509_ng``: one authority, that
-signed itself, directly above the certificates.
+fedmsg leaves this to OpenSSL, in ``fedmsg.crypto.x509_ng``, and the rules here are the same: one
+self-signed authority, which itself issued the certificates.
 """
 
 from __future__ import annotations
@@ -14,87 +14,102 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from fedbadges.errors import Rejected
+
 E = TypeVar("E", bound=x509.ExtensionType)
 
-#: What Python and ``cryptography`` raise over certificates that are none, or are odd.
-ODD = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
+#: What ``cryptography`` raises for input that is no certificate, or a malformed one.
+PARSE_ERRORS = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+)
 
 
-class NotIssued(Exception):
-    """This authority did not issue the certificate; a newer version of it might have."""
+class CertificateError(Exception):
+    """A certificate, key or revocation list cannot be read or used; the text says why."""
 
 
-class Invalid(Exception):
-    """A certificate of the authority's that is not valid, now or ever."""
+class NotIssued(Rejected):
+    """The authority, as it is known, did not issue the certificate; a newer one might have."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """An authority as it is known at present, with its revocation list, if it has one."""
+    """The authority's certificate, and its revocation list if there is one."""
 
     certificate: x509.Certificate
     revoked: x509.CertificateRevocationList | None
 
     def problem(self, now: datetime.datetime) -> str | None:
-        """Tell why nothing can be judged by it at a moment; None where all is well."""
-        return problem_of_ca(self.certificate, now) or (
-            None if self.revoked is None else problem_of_crl(self.revoked, now)
-        )
+        """Return why no certificate can be verified at a time; None if they can."""
+        problem = _validity_problem_of_ca(self.certificate, now)
+        if problem is None and self.revoked is not None:
+            problem = _validity_problem_of_crl(self.revoked, now)
+        return problem
 
-    def judge(self, certificate: x509.Certificate, now: datetime.datetime) -> None:
-        """Return if the certificate is valid; else raise NotIssued or Invalid."""
+    def verify(self, certificate: x509.Certificate, now: datetime.datetime) -> None:
+        """Verify a certificate; raise NotIssued or Rejected if it is not valid."""
         if certificate != self.certificate:
-            self._see_issued(certificate)
+            self._verify_issuer(certificate)
         if now < certificate.not_valid_before_utc:
-            raise Invalid("its certificate is not valid yet")
+            raise Rejected("its certificate is not valid yet")
         if now >= certificate.not_valid_after_utc:
-            raise Invalid("its certificate has expired")
+            raise Rejected("its certificate has expired")
         if any(_unknown_criticals(certificate.extensions)):
-            raise Invalid("its certificate demands what is not known here")
+            raise Rejected("its certificate demands what is not known here")
         if self.revoked is not None and _is_revoked(self.revoked, certificate.serial_number):
-            raise Invalid("its certificate is revoked")
+            raise Rejected("its certificate is revoked")
 
-    def _see_issued(self, certificate: x509.Certificate) -> None:
+    def _verify_issuer(self, certificate: x509.Certificate) -> None:
         try:
             certificate.verify_directly_issued_by(self.certificate)
-        except (InvalidSignature, *ODD):
+        except (InvalidSignature, *PARSE_ERRORS):
             raise NotIssued("its certificate is not from the configured CA") from None
         if not _names_issuer(certificate, self.certificate):
             raise NotIssued("its certificate names another certificate of the CA")
 
 
-def read_ca(pem: bytes) -> x509.Certificate:
-    """Read the authority's certificate, the first in ``pem``; ValueError tells what is wrong."""
+def read_ca(pem: bytes, now: datetime.datetime) -> x509.Certificate:
+    """Read the authority's certificate, the first in ``pem``.
+
+    Raises CertificateError, also for one that is not valid now.
+    """
     try:
         certificate = x509.load_pem_x509_certificate(pem)
-    except ODD:
-        raise ValueError("no certificate in PEM") from None
-    problem = _problem_of_kind(certificate)
+    except PARSE_ERRORS:
+        raise CertificateError("no certificate in PEM") from None
+    problem = _problem_of_ca(certificate) or _validity_problem_of_ca(certificate, now)
     if problem is not None:
-        raise ValueError(problem)
+        raise CertificateError(problem)
     return certificate
 
 
-def read_crl(pem: bytes, ca: x509.Certificate | None) -> x509.CertificateRevocationList:
-    """Read a revocation list; ValueError tells what is wrong. ``ca`` is who must have signed it."""
+def read_crl(
+    pem: bytes, ca: x509.Certificate | None, now: datetime.datetime
+) -> x509.CertificateRevocationList:
+    """Read a revocation list, which ``ca`` must have signed, if it is known.
+
+    Raises CertificateError, also for one that is not valid now.
+    """
     try:
         revoked = x509.load_pem_x509_crl(pem)
-    except ODD:
-        raise ValueError("no revocation list in PEM") from None
-    problem = _problem_of_list(revoked, ca)
+    except PARSE_ERRORS:
+        raise CertificateError("no revocation list in PEM") from None
+    problem = _problem_of_crl(revoked, ca) or _validity_problem_of_crl(revoked, now)
     if problem is not None:
-        raise ValueError(problem)
+        raise CertificateError(problem)
     return revoked
 
 
-def read_authority(ca_pem: bytes, crl_pem: bytes | None) -> Authority:
-    """Read both; ValueError tells what is wrong. Whether they are in date is another question."""
-    ca = read_ca(ca_pem)
-    return Authority(ca, None if crl_pem is None else read_crl(crl_pem, ca))
+def utc_now() -> datetime.datetime:
+    """Return the time by which certificates are verified."""
+    return datetime.datetime.now(datetime.timezone.utc)
 
 
-def problem_of_ca(ca: x509.Certificate, now: datetime.datetime) -> str | None:
-    """Tell why a CA's certificate is not valid at a moment; None where it is."""
+def _validity_problem_of_ca(ca: x509.Certificate, now: datetime.datetime) -> str | None:
     if now < ca.not_valid_before_utc:
         return f"the CA's certificate is valid from {ca.not_valid_before_utc} on"
     if now >= ca.not_valid_after_utc:
@@ -102,8 +117,9 @@ def problem_of_ca(ca: x509.Certificate, now: datetime.datetime) -> str | None:
     return None
 
 
-def problem_of_crl(revoked: x509.CertificateRevocationList, now: datetime.datetime) -> str | None:
-    """Tell why a revocation list is not valid at a moment; None where it is."""
+def _validity_problem_of_crl(
+    revoked: x509.CertificateRevocationList, now: datetime.datetime
+) -> str | None:
     if now < revoked.last_update_utc:
         return f"the CA's revocation list is valid from {revoked.last_update_utc} on"
     if revoked.next_update_utc is not None and now >= revoked.next_update_utc:
@@ -111,13 +127,8 @@ def problem_of_crl(revoked: x509.CertificateRevocationList, now: datetime.dateti
     return None
 
 
-def now() -> datetime.datetime:
-    """Give the time by which certificates are judged."""
-    return datetime.datetime.now(datetime.timezone.utc)
-
-
-def _problem_of_kind(ca: x509.Certificate) -> str | None:
-    """Tell why a certificate is not that of an authority; None where it is."""
+def _problem_of_ca(ca: x509.Certificate) -> str | None:
+    """Return why a certificate is not that of an authority; None if it is."""
     if ca.issuer != ca.subject:
         return "not the certificate of a CA that signed itself"
     try:
@@ -126,13 +137,13 @@ def _problem_of_kind(ca: x509.Certificate) -> str | None:
             unknown.append("nameConstraints")
         if not _may_issue(ca):
             return "a certificate that may not issue others"
-    except ODD:
+    except PARSE_ERRORS:
         return "a certificate that cannot be read"
     return f"a certificate with the extension {unknown[0]}, not known here" if unknown else None
 
 
 def _may_issue(ca: x509.Certificate) -> bool:
-    """Tell whether a certificate is a CA's, by the rules of OpenSSL's ``X509_check_ca``."""
+    """Return True if a certificate is a CA's, by the rules of OpenSSL's ``X509_check_ca``."""
     usage = _extension(ca, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         return False
@@ -142,14 +153,14 @@ def _may_issue(ca: x509.Certificate) -> bool:
     return usage is not None or ca.version is x509.Version.v1
 
 
-def _problem_of_list(
+def _problem_of_crl(
     revoked: x509.CertificateRevocationList, ca: x509.Certificate | None
 ) -> str | None:
-    """Tell why a revocation list is not one that ``ca`` made; None where it is."""
+    """Return why a revocation list is not one of ``ca``; None if it is."""
     try:
         unknown = list(_unknown_criticals(revoked.extensions))
         signed = ca is None or revoked.is_signature_valid(ca.public_key())  # type: ignore[arg-type]
-    except ODD:
+    except PARSE_ERRORS:
         return "a revocation list that cannot be read"
     if unknown:
         return f"a revocation list with the extension {unknown[0]}, not known here"
@@ -168,21 +179,21 @@ def _problem_of_list(
 
 
 def _names_issuer(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
-    """Tell whether what a certificate says of its issuer's certificate, if anything, is true."""
-    said = _extension(certificate, x509.AuthorityKeyIdentifier)
-    if said is None:
+    """Return True unless a certificate names another certificate of its issuer."""
+    named = _extension(certificate, x509.AuthorityKeyIdentifier)
+    if named is None:
         return True
     key = _extension(ca, x509.SubjectKeyIdentifier)
-    if said.key_identifier is not None and key is not None and said.key_identifier != key.digest:
+    if named.key_identifier is not None and key is not None and named.key_identifier != key.digest:
         return False
-    if said.authority_cert_serial_number not in (None, ca.serial_number):
+    if named.authority_cert_serial_number not in (None, ca.serial_number):
         return False
-    named = [name.value for name in said.authority_cert_issuer or () if _is_directory_name(name)]
-    return not named or named[0] == ca.issuer
-
-
-def _is_directory_name(name: x509.GeneralName) -> bool:
-    return isinstance(name, x509.DirectoryName)
+    issuers = [
+        name.value
+        for name in named.authority_cert_issuer or ()
+        if isinstance(name, x509.DirectoryName)
+    ]
+    return not issuers or issuers[0] == ca.issuer
 
 
 def _is_revoked(revoked: x509.CertificateRevocationList, serial: int) -> bool:
@@ -191,7 +202,7 @@ def _is_revoked(revoked: x509.CertificateRevocationList, serial: int) -> bool:
         return False
     try:
         reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
-    except (x509.ExtensionNotFound, *ODD):
+    except (x509.ExtensionNotFound, *PARSE_ERRORS):
         return True
     return reason is not x509.ReasonFlags.remove_from_crl
 

@@ -1,4 +1,4 @@
-"""The text of a message that a signature is about."""
+"""The canonical text of a message, which is what fedmsg signs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import fedmsg.encoding
 
-#: What is added by signing, and is itself not signed.
+#: Fields that signing adds, and that are not signed themselves.
 _CREDENTIALS = ("signature", "certificate")
 
 
-def signed_text(message: Mapping[str, Any]) -> bytes:
-    """Give what fedmsg signs of a message: the same for everybody who has its values."""
+def canonical_text(message: Mapping[str, Any]) -> bytes:
+    """Return what fedmsg signs of a message; equal messages have equal texts."""
     signed = {key: value for key, value in message.items() if key not in _CREDENTIALS}
     return bytes(fedmsg.encoding.dumps(signed).encode("utf-8"))

@@ -1,93 +1,121 @@
-"""How signatures are to be checked and made, from fedmsg's configuration.
+"""How signatures are verified and made, from fedmsg's configuration.
 
-The keys and what they mean are fedmsg's, as its own documentation of ``fedmsg.config`` has them.
+The keys and their meaning are fedmsg's, from its own documentation of ``fedmsg.config``.
 """
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
 
-from fedbadges.config.line_numbers import config_files, locate_key
-from fedbadges.signatures.authority import now, problem_of_ca, problem_of_crl, read_ca, read_crl
+from fedbadges.config.keys import ConfigKey, ConfigReader, config_key, keys_of
+from fedbadges.config.values import MalformedValue, interval, items, mapping
+from fedbadges.signatures.authority import CertificateError, read_ca, read_crl, utc_now
 from fedbadges.signatures.signing import certificate_of, signer_of
-from fedbadges.signatures.sources import Unreadable, is_address, source
+from fedbadges.signatures.sources import is_url, make_source
 
-_METHODS = ("x509", "gpg")
+_SECONDS = "a number of seconds, 0 or more"
 
-#: What each key is expected to be.
-_EXPECTED = {
-    "crypto_validate_backends": "a list of 'x509', 'gpg' or both",
-    "ca_cert_location": "the CA's certificate, a PEM file or an https:// address",
-    "ca_cert_cache_expiry": "a number of seconds, 0 or more",
-    "crl_location": "the CA's revocation list, a PEM file or an https:// address",
-    "crl_cache_expiry": "a number of seconds, 0 or more",
-    "routing_policy": "a mapping from topics to lists of certificates' names",
-    "certnames": "a mapping with the name of a certificate and its key in 'ssldir'",
-}
+
+def _methods(value: Any) -> frozenset[str]:
+    methods = items(value)
+    if methods - {"x509", "gpg"}:
+        raise ValueError
+    return methods
+
+
+def _location(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+def _optional_location(value: Any) -> str | None:
+    return None if value is None else _location(value) or None
+
+
+def _policy(value: Any) -> Mapping[str, frozenset[str]]:
+    """Return who may send what. If text were a list of names, parts of it would be names."""
+    policy = {}
+    for topic, names in mapping(value).items():
+        try:
+            policy[topic] = items(names)
+        except ValueError:
+            raise MalformedValue(f"{topic!r} has no list") from None
+    return policy
 
 
 @dataclass(frozen=True)
 class Options:
-    """How messages are checked.
+    """How messages are verified. Intervals are in seconds; 0 means never."""
 
-    ``envelopes`` says whether the topic that a message is sent under must be its own: on other
-    buses than ZeroMQ it may be the name of a queue. Intervals are in seconds; 0 is for ever.
-    """
+    #: Without any, the method that messages are signed by.
+    methods: frozenset[str] = config_key(
+        "crypto_validate_backends", "a list of 'x509', 'gpg' or both", _methods, ()
+    )
+    ca: str = config_key(
+        "ca_cert_location",
+        "the CA's certificate, a PEM file or an https:// address",
+        _location,
+        "",
+    )
+    ca_interval: float = config_key("ca_cert_cache_expiry", _SECONDS, interval, 0.0)
+    crl: str | None = config_key(
+        "crl_location",
+        "the CA's revocation list, a PEM file or an https:// address",
+        _optional_location,
+    )
+    crl_interval: float = config_key("crl_cache_expiry", _SECONDS, interval, 0.0)
+    #: The names of the certificates that may send a topic.
+    policy: Mapping[str, frozenset[str]] = config_key(
+        "routing_policy", "a mapping from topics to lists of certificates' names", _policy, {}
+    )
+    #: Reject topics that the policy does not have.
+    nitpicky: bool = config_key("routing_nitpicky", "True or False", bool, False)
+    #: A message must be sent under its own topic. On a queue, it may be sent under another name.
+    match_topic: bool = config_key("zmq_enabled", "True or False", bool, True)
 
-    methods: frozenset[str]
-    ca: str
-    ca_interval: float
-    crl: str | None
-    crl_interval: float
-    policy: Mapping[str, frozenset[str]]
-    nitpicky: bool
-    envelopes: bool
 
-
-class _Refused(ValueError):
-    """A value that is not taken; the text is our own."""
+_KEYS = keys_of(Options)
+_CERTIFICATES_KEY = ConfigKey(
+    "certnames", "a mapping with the name of a certificate and its key in 'ssldir'", mapping
+)
 
 
 def read_options(config: Mapping[str, Any]) -> Options | None:
-    """Read how messages are to be checked; None where they are not.
+    """Return how messages are verified; None if they are not.
 
-    Raises ValueError where ``mistakes`` finds something to say.
+    Raises ValueError if ``mistakes`` finds any in the keys.
     """
     if not config.get("validate_signatures"):
         return None
-    values = {field: parse(config.get(key)) for field, key, parse in _FIELDS}
-    if not values["methods"]:
-        values["methods"] = frozenset({"gpg" if config.get("crypto_backend") == "gpg" else "x509"})
-    return Options(
-        **values,
-        nitpicky=bool(config.get("routing_nitpicky")),
-        envelopes=bool(config.get("zmq_enabled", True)),
-    )
+    reader = ConfigReader(config)
+    options = _read_options(reader, config)
+    if reader.mistakes:
+        raise ValueError("\n".join(reader.mistakes))
+    return options
 
 
 def mistakes(config: Mapping[str, Any]) -> list[str]:
-    """Give a line for each thing for which signatures could not be checked or made.
+    """Return a line for each reason why signatures cannot be verified or made.
 
-    Files are read; whatever is on the web is left to who will ask for it.
+    Files are read, but URLs are not requested.
     """
-    files = config_files(config)
-    lines = []
-    for key, reason in (*_mistakes_in_checking(config), *_mistakes_in_signing(config)):
-        state = "missing" if config.get(key) is None else "malformed"
-        explained = f" ({reason})" if reason else ""
-        place = locate_key(key, None, files)
-        lines.append(f"{place}: {state} key '{key}'; expected {_EXPECTED[key]}{explained}")
-    return lines
+    reader = ConfigReader(config)
+    if config.get("validate_signatures"):
+        options = _read_options(reader, config)
+        if not reader.mistakes:
+            _check_verification(options, reader)
+    _check_signing(config, reader)
+    return reader.mistakes
 
 
 def dangers(config: Mapping[str, Any]) -> list[str]:
-    """Give a line for each thing that lets somebody have badges awarded who should not."""
+    """Return a warning for each setting that lets somebody forge messages."""
     options = read_options(config)
     if options is None:
         return [
@@ -99,133 +127,47 @@ def dangers(config: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _mistakes_in_checking(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give keys, and why the value of each cannot be used, where there is more to say."""
-    if not config.get("validate_signatures"):
-        return
-    malformed = [
-        (key, reason)
-        for _, key, parse in _FIELDS
-        if (reason := _refusal(parse, config.get(key))) is not None
-    ]
-    yield from malformed
-    if malformed:
-        return
-    options = read_options(config)
-    assert options is not None
+def _read_options(reader: ConfigReader, config: Mapping[str, Any]) -> Options:
+    values = reader.read_all(Options)
+    if not values["methods"]:
+        values["methods"] = frozenset({"gpg" if config.get("crypto_backend") == "gpg" else "x509"})
+    return Options(**values)
+
+
+def _check_verification(options: Options, reader: ConfigReader) -> None:
     if "gpg" in options.methods and shutil.which("gpg") is None:
-        yield "crypto_validate_backends", "the program gpg is not installed"
-    if "x509" in options.methods:
-        yield from _mistakes_in_files(options)
-
-
-def _refusal(parse: Callable[[Any], Any], value: Any) -> str | None:
-    """Tell why a value is not taken, in as many words as are ours; None where it is."""
-    try:
-        parse(value)
-    except _Refused as error:
-        return str(error)
-    except (ValueError, TypeError, OverflowError):
-        return ""
-    return None
-
-
-def _mistakes_in_files(options: Options) -> Iterator[tuple[str, str]]:
+        reader.report(_KEYS["methods"], "the program gpg is not installed")
+    if "x509" not in options.methods:
+        return
+    now = utc_now()
     ca: x509.Certificate | None = None
     if not options.ca:
-        yield "ca_cert_location", ""
-    elif not is_address(options.ca):
+        reader.report(_KEYS["ca"])
+    elif not is_url(options.ca):
         try:
-            ca = read_ca(_read(options.ca))
-            _deny(problem_of_ca(ca, now()))
-        except (Unreadable, ValueError) as error:
-            yield "ca_cert_location", str(error)
-    if options.crl is not None and not is_address(options.crl):
+            ca = read_ca(_read(options.ca), now)
+        except CertificateError as error:
+            reader.report(_KEYS["ca"], str(error))
+    if options.crl is not None and not is_url(options.crl):
         try:
-            _deny(problem_of_crl(read_crl(_read(options.crl), ca), now()))
-        except (Unreadable, ValueError) as error:
-            yield "crl_location", str(error)
+            read_crl(_read(options.crl), ca, now)
+        except CertificateError as error:
+            reader.report(_KEYS["crl"], str(error))
 
 
-def _mistakes_in_signing(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _check_signing(config: Mapping[str, Any], reader: ConfigReader) -> None:
     try:
         signer = signer_of(config)
+        if signer is not None:
+            signer.check()
     except (KeyError, ValueError, TypeError):
-        yield "certnames", f"without '{certificate_of(config)}' nothing can be signed"
-        return
-    if signer is None:
-        return
-    try:
-        signer.see_fit()
-    except Unreadable as error:
-        yield "certnames", str(error)
+        reason = f"without '{certificate_of(config)}' nothing can be signed"
+        reader.report(_CERTIFICATES_KEY, reason)
+    except CertificateError as error:
+        reader.report(_CERTIFICATES_KEY, str(error))
 
 
 def _read(path: str) -> bytes:
-    text = source(path, 0).read()
-    assert text is not None
-    return text
-
-
-def _deny(problem: str | None) -> None:
-    if problem is not None:
-        raise ValueError(problem)
-
-
-def _methods(value: Any) -> frozenset[str]:
-    """Take methods of checking; none of them means that of signing."""
-    if value is None:
-        return frozenset()
-    if not isinstance(value, (list, tuple, set, frozenset)):
-        raise ValueError
-    methods = frozenset(value)
-    if methods - set(_METHODS):
-        raise ValueError
-    return methods
-
-
-def _location(value: Any) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise ValueError
-    return value
-
-
-def _optional_location(value: Any) -> str | None:
-    return _location(value) or None
-
-
-def _interval(value: Any) -> float:
-    if isinstance(value, bool):
-        raise ValueError
-    seconds = 0.0 if value is None else float(value)
-    if not 0 <= seconds < math.inf:
-        raise ValueError
-    return seconds
-
-
-def _policy(value: Any) -> Mapping[str, frozenset[str]]:
-    """Take who may send what. A single text for a name would let parts of it pass for names."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise ValueError
-    return {topic: _names(topic, names) for topic, names in value.items()}
-
-
-def _names(topic: object, names: Any) -> frozenset[str]:
-    if not isinstance(names, (list, tuple, set, frozenset)):
-        raise _Refused(f"{topic!r} has no list")
-    return frozenset(names)
-
-
-#: The fields of Options that have a key of their own, with what reads it.
-_FIELDS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
-    ("methods", "crypto_validate_backends", _methods),
-    ("ca", "ca_cert_location", _location),
-    ("ca_interval", "ca_cert_cache_expiry", _interval),
-    ("crl", "crl_location", _optional_location),
-    ("crl_interval", "crl_cache_expiry", _interval),
-    ("policy", "routing_policy", _policy),
-)
+    file = make_source(path, 0)
+    file.refresh()
+    return file.content

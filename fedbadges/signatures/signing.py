@@ -1,4 +1,4 @@
-"""Signing what the daemon says, as ``fedmsg.crypto.x509_ng`` signs."""
+"""Signs the daemon's own messages, as ``fedmsg.crypto.x509_ng`` does."""
 
 from __future__ import annotations
 
@@ -13,62 +13,61 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from fedbadges.signatures.authority import ODD
-from fedbadges.signatures.canonical_text import signed_text
-from fedbadges.signatures.sources import Unreadable
+from fedbadges.signatures.authority import PARSE_ERRORS, CertificateError
+from fedbadges.signatures.canonical_text import canonical_text
 
 MODNAME = "fedbadges"
-
-#: What M2Crypto made, and fedmsg keeps to.
-_LINE_LENGTH = 76
 
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs with the key and the certificate in two files, which are read each time."""
+    """Signs with a key and a certificate from files, which are read each time."""
 
     key: Path
     certificate: Path
 
     def __call__(self, message: dict[str, Any]) -> None:
-        """Add to a message what proves who sent it. Raises Unreadable, with what is wrong."""
+        """Add a signature to a message; raise CertificateError if that is not possible."""
         key, certificate = self._read()
         message["crypto"] = "x509"
-        signature = key.sign(signed_text(message), padding.PKCS1v15(), hashes.SHA1())
-        message["signature"] = _lines(signature)
-        message["certificate"] = _lines(certificate.public_bytes(serialization.Encoding.PEM))
+        signature = key.sign(canonical_text(message), padding.PKCS1v15(), hashes.SHA1())
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        message["signature"] = base64.encodebytes(signature).decode("ascii")
+        message["certificate"] = base64.encodebytes(pem).decode("ascii")
 
-    def see_fit(self) -> None:
-        """Raise Unreadable, with what is wrong, where nothing can be signed."""
+    def check(self) -> None:
+        """Raise CertificateError if nothing can be signed."""
         self._read()
 
     def _read(self) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
         try:
             key = serialization.load_pem_private_key(
-                _bytes_of(self.key), password=None, unsafe_skip_rsa_key_validation=True
+                _read_bytes(self.key), password=None, unsafe_skip_rsa_key_validation=True
             )
-        except ODD as error:
-            raise Unreadable(f"{self.key}: no private key that can be used: {error}") from None
+        except PARSE_ERRORS as error:
+            raise CertificateError(
+                f"{self.key}: no private key that can be used: {error}"
+            ) from None
         try:
-            certificate = x509.load_pem_x509_certificate(_bytes_of(self.certificate))
-        except ODD:
-            raise Unreadable(f"{self.certificate}: no certificate in PEM") from None
+            certificate = x509.load_pem_x509_certificate(_read_bytes(self.certificate))
+        except PARSE_ERRORS:
+            raise CertificateError(f"{self.certificate}: no certificate in PEM") from None
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise Unreadable(f"{self.key}: no RSA key")
+            raise CertificateError(f"{self.key}: no RSA key")
         if certificate.public_key() != key.public_key():
-            raise Unreadable(f"{self.key}: not the key of {self.certificate}")
+            raise CertificateError(f"{self.key}: not the key of {self.certificate}")
         return key, certificate
 
 
 def sender_of(config: Mapping[str, Any]) -> str:
-    """Give the name that fedmsg finds the daemon's endpoints and certificate by."""
+    """Return the name by which fedmsg finds the daemon's endpoints and certificate."""
     if config.get("active"):
         return str(config.get("name") or "relay_inbound")
     return f"{MODNAME}.{_host()}"
 
 
 def certificate_of(config: Mapping[str, Any]) -> str:
-    """Give the key in ``certnames`` that stands for the daemon, by fedmsg's rule."""
+    """Return the daemon's key in ``certnames``, by fedmsg's rule."""
     if "cert_prefix" in config:
         return f"{config['cert_prefix']}.{_host()}"
     sender = sender_of(config)
@@ -76,9 +75,9 @@ def certificate_of(config: Mapping[str, Any]) -> str:
 
 
 def signer_of(config: Mapping[str, Any]) -> Signer | None:
-    """Give what signs for the daemon; None where nothing is signed, or not by X.509.
+    """Return the signer of the daemon's messages; None if they are not signed by X.509.
 
-    Raises KeyError, ValueError or TypeError where the configuration does not say with what.
+    Raises KeyError, ValueError or TypeError if no certificate is configured.
     """
     if not config.get("sign_messages") or config.get("crypto_backend") == "gpg":
         return None
@@ -91,15 +90,8 @@ def _host() -> str:
     return socket.gethostname().split(".", 1)[0]
 
 
-def _bytes_of(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
-
-
-def _lines(data: bytes) -> str:
-    text = base64.b64encode(data).decode("ascii")
-    return "".join(
-        text[start : start + _LINE_LENGTH] + "\n" for start in range(0, len(text), _LINE_LENGTH)
-    )
+        raise CertificateError(f"{path}: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""Where the authority's certificate and its revocation list are: in a file, or on the web."""
+"""Where the CA's certificate and revocation list are read from: a file, or a URL."""
 
 from __future__ import annotations
 
@@ -10,44 +10,41 @@ from typing import Protocol
 
 import requests
 
-from fedbadges.util import http as web
+from fedbadges.signatures.authority import CertificateError
+from fedbadges.util.http import configure_session, error_reason, strip_credentials
+from fedbadges.util.text import printable
 
-#: Seconds between two requests that are not the usual ones.
-_REQUEST_INTERVAL = 120.0
+#: Seconds between two requests that are forced or repeat a failed one.
+_MIN_INTERVAL = 120.0
 
-#: Seconds that a server has to answer.
-_TIME_LIMIT = 5.0
-
-
-class Unreadable(Exception):
-    """What should be there cannot be read; the text says what, and why."""
+_TIMEOUT = 5.0
 
 
 class Source(Protocol):
-    """A place to read a text from, again and again; ``remote`` if another machine has it."""
+    """Something to read again and again; ``remote`` if another machine has it."""
 
     remote: bool
+    content: bytes
 
-    def read(self, *, insist: bool = False) -> bytes | None:
-        """Give the text where it may have changed; None where it has not, or was just asked for.
+    def refresh(self, *, force: bool = False) -> bool:
+        """Read again what may have changed; return True if there is new ``content``.
 
-        With ``insist`` it is asked for sooner than usual. Raises Unreadable.
+        With ``force``, do not wait for the usual interval. Raises CertificateError.
         """
 
 
-def source(location: str, interval: float, clock: Callable[[], float] = time.monotonic) -> Source:
-    """Make the source for a path or an https address.
+def make_source(
+    location: str, interval: float, clock: Callable[[], float] = time.monotonic
+) -> Source:
+    """Create the source for a path or a URL.
 
-    ``interval`` is how many seconds pass between two requests for an address; with 0 it is asked
-    again where there is a reason only.
+    ``interval`` is the time between two requests for a URL; with 0, only forced ones are made.
     """
-    if is_address(location):
-        return _Address(location, interval, clock)
-    return _File(location)
+    return _Url(location, interval, clock) if is_url(location) else _File(location)
 
 
-def is_address(location: str) -> bool:
-    """Tell whether this is an address, by fedmsg's rule; all else is a path."""
+def is_url(location: str) -> bool:
+    """Return True if fedmsg takes a location for a URL; anything else is a path."""
     return location.startswith("https://")
 
 
@@ -55,53 +52,49 @@ class _File:
     remote = False
 
     def __init__(self, path: str) -> None:
+        self.content = b""
         self._path = Path(path)
         self._seen: tuple[int, int, int] | None = None
 
-    def read(self, *, insist: bool = False) -> bytes | None:
+    def refresh(self, *, force: bool = False) -> bool:
         try:
             status = self._path.stat()
             seen = (status.st_ino, status.st_size, status.st_mtime_ns)
             if seen == self._seen:
-                return None
-            text = self._path.read_bytes()
+                return False
+            self.content = self._path.read_bytes()
         except (OSError, ValueError) as error:
             self._seen = None
-            words = getattr(error, "strerror", None) or str(error)
-            raise Unreadable(f"{self._path}: {words}") from None
+            reason = getattr(error, "strerror", None) or str(error)
+            raise CertificateError(printable(f"{self._path}: {reason}")) from None
         self._seen = seen
-        return text
+        return True
 
 
-class _Address:
+class _Url:
     remote = True
 
-    def __init__(self, address: str, interval: float, clock: Callable[[], float]) -> None:
-        self._address = address
-        self._interval = interval
+    def __init__(self, url: str, interval: float, clock: Callable[[], float]) -> None:
+        self.content = b""
+        self._url = url
+        self._interval = interval or math.inf
         self._clock = clock
-        self._asked: float | None = None
+        self._requested = -math.inf
         self._failed = False
 
-    def read(self, *, insist: bool = False) -> bytes | None:
+    def refresh(self, *, force: bool = False) -> bool:
         now = self._clock()
-        if self._asked is not None and now - self._asked < self._pause(insist):
-            return None
-        self._asked, self._failed = now, True
+        interval = min(self._interval, _MIN_INTERVAL) if force or self._failed else self._interval
+        if now - self._requested < interval:
+            return False
+        self._requested, self._failed = now, True
         try:
-            text = self._fetch()
+            with configure_session(requests.Session(), _TIMEOUT) as session:
+                response = session.get(self._url)
+                response.raise_for_status()
+                self.content = response.content
         except Exception as error:  # of requests, and of what it stands on
-            shown = web.strip_credentials(self._address)
-            raise Unreadable(f"{shown}: {web.error_reason(error)}") from None
+            shown = strip_credentials(printable(self._url))
+            raise CertificateError(f"{shown}: {error_reason(error)}") from None
         self._failed = False
-        return text
-
-    def _fetch(self) -> bytes:
-        with web.configure_session(requests.Session(), _TIME_LIMIT) as session:
-            response = session.get(self._address)
-            response.raise_for_status()
-            return response.content
-
-    def _pause(self, insist: bool) -> float:
-        usual = self._interval or math.inf
-        return min(usual, _REQUEST_INTERVAL) if insist or self._failed else usual
+        return True

@@ -1,4 +1,4 @@
-"""Messages as datanommer has them: in which form each may have been signed."""
+"""The forms in which a message that datanommer stored may have been signed."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def forms(body: Mapping[str, Any], proof: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Give the forms that a stored message may have been sent in, the likeliest first.
+def stored_forms(
+    body: Mapping[str, Any], credentials: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the forms in which a stored message may have been sent, the likeliest first.
 
-    datanommer keeps all that fedmsg signs, but not how it was written: seconds are a moment there,
-    headers may have come beside the message, and the user may be one that a plugin named.
+    datanommer keeps all that fedmsg signs, but not how it was written: it has the timestamp as a
+    date, adds headers to some messages, and a plugin may have named the user.
     """
     seconds = body["timestamp"]
-    moments = [int(seconds), seconds] if seconds == int(seconds) else [seconds]
-    for moment, *left_out in itertools.product(moments, *_choices(body)):
-        kept = {key: value for key, value in body.items() if key not in left_out}
-        yield {**kept, "timestamp": moment, **proof}
-
-
-def _choices(body: Mapping[str, Any]) -> Iterator[tuple[str | None, str | None]]:
-    """Give what each key that is there may be: left out or, with None, kept."""
+    timestamps = [int(seconds), seconds] if seconds == int(seconds) else [seconds]
+    # For each of these fields: which one is left out, or None.
+    choices: list[tuple[str | None, str | None]] = []
     if "username" in body:
-        yield None, "username"
+        choices.append((None, "username"))
     if "headers" in body:
-        yield "headers", None
+        choices.append(("headers", None))
+    for timestamp, *left_out in itertools.product(timestamps, *choices):
+        kept = {key: value for key, value in body.items() if key not in left_out}
+        yield {**kept, "timestamp": timestamp, **credentials}

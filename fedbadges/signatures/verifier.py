@@ -1,7 +1,7 @@
-"""Whether a message was signed by somebody who may send it.
+"""Verifies that a message was signed by somebody who may send it.
 
-The answers are those of ``fedmsg.crypto.validate`` in fedmsg 1.1.7, where it raises instead of
-answering too: such a message is rejected.
+The answers are those of ``fedmsg.crypto.validate`` in fedmsg 1.1.7. Where that raises an error, the
+message is rejected here.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from fedbadges.errors import Rejected, SignatureMismatch, Unavailable
-from fedbadges.signatures.authority import ODD, Authority, Invalid, NotIssued, now
+from fedbadges.signatures.authority import PARSE_ERRORS, Authority, NotIssued, utc_now
 from fedbadges.signatures.authority_cache import AuthorityCache
-from fedbadges.signatures.canonical_text import signed_text
+from fedbadges.signatures.canonical_text import canonical_text
 from fedbadges.signatures.options import Options
-from fedbadges.signatures.sources import source
+from fedbadges.signatures.sources import make_source
 
-#: How many characters of a certificate or signature are looked at; both have a few thousand.
-_MOST_CHARACTERS = 100_000
+#: How long a certificate or signature may be; both have a few thousand characters.
+_MAX_CHARACTERS = 100_000
 
-#: How many certificates are remembered as valid.
-_MOST_SIGNERS = 1_000
+#: How many valid certificates are cached.
+_MAX_SIGNERS = 1_000
 
 
 @dataclass(frozen=True)
 class _Signer:
-    """Whose certificate was found valid, by which authority."""
+    """The holder of a valid certificate, and the authority that it was verified by."""
 
     authority: Authority
     name: Any
@@ -44,49 +44,49 @@ class _Signer:
 
 
 class Verifier:
-    """Checks signatures; safe to use from several threads.
+    """Verifies signatures; thread-safe.
 
-    ``keeper`` may be None where X.509 is not among the methods that ``options`` allow. ``config``
-    is fedmsg's, for its own check of GnuPG's signatures.
+    ``authorities`` may be None if ``options`` do not allow X.509. ``config`` is fedmsg's, for its
+    own verification of GnuPG's signatures.
     """
 
     def __init__(
         self,
         options: Options,
-        keeper: AuthorityCache | None,
+        authorities: AuthorityCache | None,
         config: Mapping[str, Any],
-        clock: Callable[[], datetime.datetime] = now,
+        clock: Callable[[], datetime.datetime] = utc_now,
     ) -> None:
         self._options = options
-        self._keeper = keeper
+        self._authorities = authorities
         self._config = config
         self._clock = clock
         self._signers: dict[str, _Signer] = {}
 
     def start(self) -> None:
-        """Begin to keep what is known of the CA up to date."""
-        if self._keeper is not None:
-            self._keeper.start()
+        """Start to refresh the CA."""
+        if self._authorities is not None:
+            self._authorities.start()
 
     def stop(self) -> None:
-        """End that."""
-        if self._keeper is not None:
-            self._keeper.stop()
+        """Stop to refresh the CA."""
+        if self._authorities is not None:
+            self._authorities.stop()
 
-    def check(self, body: Any, envelope: Any) -> None:
-        """Return if a message is to be heeded; ``envelope`` is the topic that it was sent under.
+    def verify(self, body: Any, topic: Any) -> None:
+        """Verify a message that was sent under a topic.
 
-        Raises Rejected, or Unavailable while nothing can be checked.
+        Raises Rejected if it is not valid, and Unavailable while that cannot be known.
         """
         try:
-            self._check(body, envelope)
+            self._verify(body, topic)
         except (Rejected, Unavailable):
             raise
         except Exception as error:  # whatever a message makes Python and the libraries raise
             raise Rejected(f"its signature cannot be checked: {type(error).__name__}") from None
 
-    def _check(self, body: Any, envelope: Any) -> None:
-        if self._options.envelopes and envelope != body["topic"]:
+    def _verify(self, body: Any, topic: Any) -> None:
+        if self._options.match_topic and topic != body["topic"]:
             raise Rejected("it was sent under another topic than its own")
         method = _method(body)
         if method not in self._options.methods:
@@ -98,54 +98,39 @@ class Verifier:
         signature = base64.b64decode(_text(body, "signature"))
         signer = self._signer(_text(body, "certificate"))
         try:
-            signer.key.verify(signature, signed_text(body), padding.PKCS1v15(), hashes.SHA1())
+            signer.key.verify(signature, canonical_text(body), padding.PKCS1v15(), hashes.SHA1())
         except InvalidSignature:
             raise SignatureMismatch("its signature does not fit what it says") from None
-        self._see_allowed(body["topic"], signer.name)
+        self._check_policy(body["topic"], signer.name)
 
     def _signer(self, text: str) -> _Signer:
-        assert self._keeper is not None
-        authority, moment = self._keeper.authority(), self._clock()
-        known = self._signers.get(text)
-        if known is not None and known.authority is authority and known.begin <= moment < known.end:
-            return known
+        """Return the holder of a certificate in base64; raise Rejected if it is not valid."""
+        assert self._authorities is not None
+        authority, now = self._authorities.authority(), self._clock()
+        cached = self._signers.get(text)
+        if cached and cached.authority is authority and cached.begin <= now < cached.end:
+            return cached
         try:
             certificate = x509.load_pem_x509_certificate(base64.b64decode(text))
-        except ODD:
+        except PARSE_ERRORS:
             raise Rejected("its certificate cannot be read") from None
-        authority = self._judge(certificate, authority, moment)
+        try:
+            authority.verify(certificate, now)
+        except NotIssued:  # the CA may have a new certificate
+            self._authorities.refresh(force=True)
+            authority = self._authorities.authority()
+            authority.verify(certificate, now)
         key = certificate.public_key()
         names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         if not isinstance(key, rsa.RSAPublicKey) or not names:
             raise Rejected("its certificate has no name, or no RSA key")
-        if len(self._signers) >= _MOST_SIGNERS:
+        if len(self._signers) >= _MAX_SIGNERS:
             self._signers.clear()
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        signer = _Signer(authority, names[0].value, key, begin, end)
-        self._signers[text] = signer
+        signer = self._signers[text] = _Signer(authority, names[0].value, key, begin, end)
         return signer
 
-    def _judge(
-        self, certificate: x509.Certificate, authority: Authority, moment: datetime.datetime
-    ) -> Authority:
-        """Give the authority that found the certificate valid, which may be a newer one."""
-        assert self._keeper is not None
-        try:
-            try:
-                authority.judge(certificate, moment)
-            except NotIssued:
-                # The CA may have a new certificate.
-                self._keeper.renew(insist=True)
-                newer = self._keeper.authority()
-                if newer is authority:
-                    raise
-                newer.judge(certificate, moment)
-                return newer
-        except (NotIssued, Invalid) as error:
-            raise Rejected(str(error)) from None
-        return authority
-
-    def _see_allowed(self, topic: Any, signer: Any) -> None:
+    def _check_policy(self, topic: Any, signer: Any) -> None:
         """Do what ``fedmsg.crypto.utils.validate_policy`` does."""
         senders = self._options.policy.get(topic)
         if senders is None and self._options.nitpicky:
@@ -157,18 +142,18 @@ class Verifier:
 def make_verifier(
     options: Options,
     config: Mapping[str, Any],
-    clock: Callable[[], datetime.datetime] = now,
+    clock: Callable[[], datetime.datetime] = utc_now,
 ) -> Verifier:
-    """Make what checks the signatures of messages; raises Unavailable where that cannot be."""
+    """Create the verifier for some options; raise Unavailable if the CA cannot be read."""
     if "x509" not in options.methods:
         return Verifier(options, None, config, clock)
-    ca = source(options.ca, options.ca_interval)
-    crl = None if options.crl is None else source(options.crl, options.crl_interval)
+    ca = make_source(options.ca, options.ca_interval)
+    crl = None if options.crl is None else make_source(options.crl, options.crl_interval)
     return Verifier(options, AuthorityCache(ca, crl, clock), config, clock)
 
 
 def _method(body: Mapping[str, Any]) -> str:
-    """Tell how a message is signed; until fedmsg 0.7.2 they did not say so themselves."""
+    """Return how a message is signed; until fedmsg 0.7.2, messages did not say so."""
     if "crypto" in body:
         method = body["crypto"]
         if method in ("x509", "gpg"):
@@ -187,6 +172,6 @@ def _text(body: Mapping[str, Any], field: str) -> str:
         value = value.decode("utf-8")
     if not isinstance(value, str):
         raise Rejected(f"it has no {field}")
-    if len(value) > _MOST_CHARACTERS:
+    if len(value) > _MAX_CHARACTERS:
         raise Rejected(f"its {field} is too long")
     return value

@@ -14,9 +14,8 @@ from fedbadges.accounts.usernames import Usernames
 from fedbadges.config.settings import Settings
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.errors import Unavailable
-from fedbadges.rules.accounts import EVERYBODY, Accounts
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.recipients import MAX_NAME, MOST_CANDIDATES
+from fedbadges.rules.recipients import EVERYBODY, MAX_NAME, MOST_CANDIDATES, Accounts
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awards import AwardResult, Tahrir
 

@@ -222,7 +222,7 @@ def test_without_a_ticket_it_is_unavailable(
 def in_groups(backend: Groups, criteria: str, name: str, memo: dict | None = None) -> bool:
     criterion = load(f"criteria: {{fasjson: {criteria}}}\n", {"fasjson": backend}).criteria
     memo = {} if memo is None else memo
-    return criterion.holds(Question(make_message(), recipient=name, memo=memo))
+    return criterion.holds(Question(make_message(), recipient=name, message_cache=memo))
 
 
 @pytest.fixture

@@ -248,7 +248,7 @@ def test_a_legacy_badge_is_refused(place: Place) -> None:
 def test_a_reason_is_required(small: Place, command: str) -> None:
     without = small.call(command, "alice", "speaker")
     assert without.exit_code == 2
-    assert "Missing option '--reason'" in without.stderr
+    assert "MissingValue option '--reason'" in without.stderr
 
     empty = small.call(command, "alice", "speaker", "--reason", " ")
     assert empty.exit_code == 2

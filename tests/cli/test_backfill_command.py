@@ -29,8 +29,8 @@ from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.databases.connections import engine
 from fedbadges.replay import backfill
-from fedbadges.rules.accounts import Everybody
 from fedbadges.rules.loader import load_directory
+from fedbadges.rules.recipients import Everybody
 from fedbadges.tahrir.awards import Tahrir
 
 START = datetime(2014, 1, 1, 12, 30)

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from support.command import GOOD
 from support.inline import complete
+from support.sizes import only_full
 
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    only_full,
     pytest.mark.skipif(not shutil.which("git"), reason="there is no git"),
 ]
 

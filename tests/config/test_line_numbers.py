@@ -61,7 +61,7 @@ def write(file: Path, text: str) -> Path:
         ("issuer_name", "badge_issuer", "6:13"),
     ],
 )
-def test_a_key_of_a_literal_is_found(
+def test_a_key_in_a_dict_literal_is_located(
     folder: Path, key: str, within: str | None, where: str
 ) -> None:
     assert place(key, within, write(folder / "a.py", LITERAL)) == f"a.py:{where}"
@@ -76,13 +76,13 @@ def test_a_key_of_a_literal_is_found(
         ("badges.consume_delay", None, "7:8"),
     ],
 )
-def test_a_key_of_a_call_or_an_assignment_is_found(
+def test_a_key_in_a_dict_call_or_an_assignment_is_located(
     folder: Path, key: str, within: str | None, where: str
 ) -> None:
     assert place(key, within, write(folder / "a.py", CALL)) == f"a.py:{where}"
 
 
-def test_the_file_that_is_read_last_counts(folder: Path) -> None:
+def test_a_key_is_located_in_the_file_that_fedmsg_reads_last(folder: Path) -> None:
     first = write(folder / "a.py", LITERAL)
     second = write(folder / "b.py", 'config = {"badges.consume_delay": 9}\n')
 
@@ -90,7 +90,7 @@ def test_the_file_that_is_read_last_counts(folder: Path) -> None:
     assert place("database_uri", "badges_global", first, second) == "a.py:4:9"
 
 
-def test_mappings_of_several_files_are_merged_as_fedmsg_does(folder: Path) -> None:
+def test_a_nested_key_is_located_in_mappings_merged_from_several_files(folder: Path) -> None:
     first = write(folder / "a.py", LITERAL)
     second = write(folder / "b.py", 'config = {\n    "badges_global": {"database_uri": 1},\n}\n')
 
@@ -99,17 +99,17 @@ def test_mappings_of_several_files_are_merged_as_fedmsg_does(folder: Path) -> No
     assert place("database_url", "badges_global", first, second) == "b.py:2:5"
 
 
-def test_the_last_of_several_in_a_file_counts(folder: Path) -> None:
+def test_the_last_assignment_of_a_key_in_a_file_is_located(folder: Path) -> None:
     file = write(folder / "a.py", 'config = {"x": 1}\nconfig["x"] = 2\n')
 
     assert place("x", None, file) == "a.py:2:8"
 
 
-def test_a_key_that_is_missing_within_another_is_where_that_stands(folder: Path) -> None:
+def test_a_missing_nested_key_is_located_at_its_mapping(folder: Path) -> None:
     assert place("database_url", "badges_global", write(folder / "a.py", LITERAL)) == "a.py:3:5"
 
 
-def test_a_key_that_is_nowhere_is_where_the_last_file_lies(folder: Path) -> None:
+def test_a_missing_key_is_located_in_the_directory_of_the_last_file(folder: Path) -> None:
     file = write(folder / "a.py", LITERAL)
 
     assert locate_key("badges.delay_limit", None, [file]) == str(folder)
@@ -117,14 +117,16 @@ def test_a_key_that_is_nowhere_is_where_the_last_file_lies(folder: Path) -> None
 
 
 @pytest.mark.parametrize("content", [b"config = {", b"\xff\xfe", b"x = '\x00'"])
-def test_files_that_cannot_be_parsed_are_passed_over(folder: Path, content: bytes) -> None:
+def test_configuration_files_that_cannot_be_parsed_are_skipped(
+    folder: Path, content: bytes
+) -> None:
     (folder / "b.py").write_bytes(content)
     good = write(folder / "a.py", LITERAL)
 
     assert place("badges_global", None, good, folder / "b.py", folder / "gone.py") == "a.py:3:5"
 
 
-def test_files_come_in_the_order_in_which_fedmsg_reads_them(
+def test_configuration_files_are_listed_in_the_order_in_which_fedmsg_reads_them(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = folder.parent / "home" / ".fedmsg.d"
@@ -141,7 +143,7 @@ def test_files_come_in_the_order_in_which_fedmsg_reads_them(
     assert [path for path in config_files({}) if not path.is_relative_to("/etc")] == files
 
 
-def test_a_file_that_the_command_line_names_is_the_only_one(folder: Path) -> None:
+def test_config_filename_is_the_only_configuration_file(folder: Path) -> None:
     write(folder / "a.py", LITERAL)
 
     assert config_files({"config_filename": "/x/y.py"}) == [Path("/x/y.py")]

@@ -1,4 +1,4 @@
-"""Every configuration key: its default, its unit, and what is said where it is wrong."""
+"""Every configuration key: its default, its unit, and how mistakes in it are reported."""
 
 import sys
 import types
@@ -74,7 +74,7 @@ def only_mistake(config: dict[str, Any]) -> str:
         ("libravatar_timeout", 10.0),
     ],
 )
-def test_a_key_that_is_not_set_has_its_default(
+def test_a_key_that_is_not_set_has_its_default_value(
     config: dict[str, Any], field: str, default: object
 ) -> None:
     assert getattr(settings_of(config), field) == default
@@ -105,7 +105,7 @@ def test_a_key_that_is_not_set_has_its_default(
         ("badges.libravatar.timeout", 3, "libravatar_timeout", 3.0),
     ],
 )
-def test_a_key_that_is_set_is_read(
+def test_a_valid_value_of_a_key_is_parsed(
     config: dict[str, Any], key: str, value: object, field: str, meaning: object
 ) -> None:
     assert getattr(settings_of(config | {key: value}), field) == meaning
@@ -159,7 +159,7 @@ def test_a_key_that_is_set_is_read(
         ("badges.libravatar.timeout", 0, "a number of seconds, more than 0 and up to 86400"),
     ],
 )
-def test_a_malformed_key_is_one_line_that_says_what_is_expected(
+def test_a_malformed_key_is_reported_with_what_is_expected(
     config: dict[str, Any], key: str, value: object, expected: str
 ) -> None:
     line = only_mistake(config | {key: value})
@@ -172,7 +172,7 @@ def test_a_malformed_key_is_one_line_that_says_what_is_expected(
     "key", ["badges.yaml.directory", "badges_global", "datanommer.sqlalchemy.url"]
 )
 @pytest.mark.parametrize("present", [True, False])
-def test_a_missing_key_is_one_line_that_says_what_is_expected(
+def test_a_missing_key_is_reported_with_what_is_expected(
     config: dict[str, Any], key: str, present: bool
 ) -> None:
     del config[key]
@@ -182,7 +182,7 @@ def test_a_missing_key_is_one_line_that_says_what_is_expected(
     assert f"missing key '{key}'; expected " in only_mistake(config)
 
 
-def test_a_missing_key_within_another_is_named_with_it(config: dict[str, Any]) -> None:
+def test_a_missing_nested_key_is_reported_with_the_key_around_it(config: dict[str, Any]) -> None:
     del config["badges_global"]["database_uri"]
     del config["badges_global"]["badge_issuer"]["issuer_org"]
 
@@ -192,20 +192,20 @@ def test_a_missing_key_within_another_is_named_with_it(config: dict[str, Any]) -
     assert "missing key 'issuer_org' in 'badge_issuer'; expected text of at most 128" in issuer
 
 
-def test_an_issuer_that_is_missing_as_a_whole_is_one_mistake(config: dict[str, Any]) -> None:
+def test_a_missing_issuer_is_reported_once(config: dict[str, Any]) -> None:
     del config["badges_global"]["badge_issuer"]
 
     assert "missing key 'badge_issuer'; expected a mapping" in only_mistake(config)
 
 
-def test_what_tahrir_cannot_hold_of_the_issuer_is_a_mistake(config: dict[str, Any]) -> None:
+def test_issuer_text_of_more_than_128_characters_is_reported(config: dict[str, Any]) -> None:
     config["badges_global"]["badge_issuer"]["issuer_name"] = "x" * 129
 
     assert "malformed key 'issuer_name' in 'badge_issuer'" in only_mistake(config)
     assert only_mistake(config).endswith("(129 characters)")
 
 
-def test_the_older_names_of_issuer_keys_are_read(config: dict[str, Any]) -> None:
+def test_older_names_of_issuer_keys_are_accepted(config: dict[str, Any]) -> None:
     issuer = config["badges_global"]["badge_issuer"]
     issuer["issuer_url"] = issuer.pop("issuer_org")
     issuer["issuer_email"] = issuer.pop("issuer_contact")
@@ -217,7 +217,7 @@ def test_the_older_names_of_issuer_keys_are_read(config: dict[str, Any]) -> None
     assert warnings == ()
 
 
-def test_an_accounts_service_needs_its_client(
+def test_fasjson_accounts_require_fasjson_client(
     config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "fasjson_client", None)
@@ -229,7 +229,7 @@ def test_an_accounts_service_needs_its_client(
     )
 
 
-def test_an_accounts_service_needs_an_address(
+def test_fasjson_accounts_require_an_address(
     config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "fasjson_client", types.ModuleType("fasjson_client"))
@@ -239,19 +239,19 @@ def test_an_accounts_service_needs_an_address(
     assert "missing key 'badges.fasjson.url'; expected the address of FASJSON, such as " in line
 
 
-def test_every_mistake_is_told_at_once(config: dict[str, Any]) -> None:
+def test_all_mistakes_in_the_configuration_are_reported_together(config: dict[str, Any]) -> None:
     config |= {"badges.consume_delay": "x", "badges.delay_limit": "y", "badges.create_tables": "z"}
     del config["badges_global"]["database_uri"]
 
     assert [line.split("'")[1] for line in mistakes(config)] == [
         "database_uri",
+        "badges.create_tables",
         "badges.consume_delay",
         "badges.delay_limit",
-        "badges.create_tables",
     ]
 
 
-def test_a_mistake_points_into_the_file_that_makes_it(
+def test_a_mistake_is_reported_with_file_line_and_column(
     config: dict[str, Any], tmp_path: Path
 ) -> None:
     file = tmp_path / "fedmsg.d" / "badges.py"
@@ -273,7 +273,7 @@ def test_a_mistake_points_into_the_file_that_makes_it(
         ("fedbadges.datagreper_url", "fedbadges.datagrepper_url"),
     ],
 )
-def test_an_unknown_key_is_a_warning_with_the_nearest_known_one(
+def test_an_unknown_key_is_a_warning_with_the_closest_match(
     config: dict[str, Any], key: str, hint: str | None
 ) -> None:
     _, (warning,) = read_settings(config | {key: 1})
@@ -283,7 +283,7 @@ def test_an_unknown_key_is_a_warning_with_the_nearest_known_one(
         assert warning.endswith(f"; did you mean '{hint}'?")
 
 
-def test_unknown_keys_within_others_are_warned_of(config: dict[str, Any]) -> None:
+def test_unknown_nested_keys_are_warnings(config: dict[str, Any]) -> None:
     config["badges_global"]["database_url"] = "sqlite://"
     config["badges_global"]["badge_issuer"]["issuer_nmae"] = "x"
 
@@ -295,14 +295,16 @@ def test_unknown_keys_within_others_are_warned_of(config: dict[str, Any]) -> Non
     ]
 
 
-def test_keys_of_others_are_none_of_our_business(config: dict[str, Any]) -> None:
+def test_keys_of_other_programs_are_ignored(config: dict[str, Any]) -> None:
     config |= {"endpoints": {}, "zmq_enabled": True, "datanommer.enabled": True, 5: None}
 
     assert read_settings(config)[1] == ()
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_a_postgresql_url_means_psycopg2(config: dict[str, Any], scheme: str) -> None:
+def test_a_postgresql_url_without_a_driver_uses_psycopg2(
+    config: dict[str, Any], scheme: str
+) -> None:
     config["badges_global"]["database_uri"] = f"{scheme}://user:pass@host:5433/name"
 
     url = settings_of(config).tahrir_url
@@ -313,7 +315,7 @@ def test_a_postgresql_url_means_psycopg2(config: dict[str, Any], scheme: str) ->
 @pytest.mark.parametrize(
     "url", ["postgresql://user:sesame@host/name", "postgresql://host/name?password=sesame"]
 )
-def test_settings_do_not_show_passwords(config: dict[str, Any], url: str) -> None:
+def test_repr_of_settings_hides_passwords(config: dict[str, Any], url: str) -> None:
     config["badges_global"]["database_uri"] = url
     config["datanommer.sqlalchemy.url"] = url
 
@@ -330,13 +332,13 @@ def test_settings_do_not_show_passwords(config: dict[str, Any], url: str) -> Non
         "postgresql+nodriver://user:sesame@host/name",
     ],
 )
-def test_mistakes_do_not_show_passwords(config: dict[str, Any], url: str) -> None:
+def test_mistakes_in_database_urls_hide_passwords(config: dict[str, Any], url: str) -> None:
     config["datanommer.sqlalchemy.url"] = url
 
     assert "sesame" not in only_mistake(config)
 
 
-def test_a_home_directory_is_found(config: dict[str, Any], tmp_path: Path) -> None:
+def test_a_tilde_in_a_directory_is_expanded(config: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
 
     settings = settings_of(config | {"badges.yaml.directory": "~/rules"})
@@ -345,7 +347,7 @@ def test_a_home_directory_is_found(config: dict[str, Any], tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("workers", [0, -1, "two", 1.5, None, True, "0"])
-def test_there_is_at_least_one_worker(config: dict[str, Any], workers: Any) -> None:
+def test_fewer_than_one_worker_is_reported(config: dict[str, Any], workers: Any) -> None:
     config["moksha.workers_per_consumer"] = workers
     if workers is None:
         assert settings_of(config).workers == 1
@@ -356,7 +358,7 @@ def test_there_is_at_least_one_worker(config: dict[str, Any], workers: Any) -> N
     )
 
 
-def test_workers_may_be_written_as_text(config: dict[str, Any]) -> None:
+def test_the_number_of_workers_may_be_text(config: dict[str, Any]) -> None:
     assert settings_of(config | {"moksha.workers_per_consumer": "2"}).workers == 2
 
 
@@ -364,7 +366,9 @@ HUB = {"zmq_enabled": True, "endpoints": {}, "validate_signatures": False}
 
 
 @pytest.mark.parametrize("key", HUB)
-def test_a_hub_needs_more(config: dict[str, Any], tmp_path: Path, key: str) -> None:
+def test_a_key_that_a_hub_requires_is_reported_if_missing(
+    config: dict[str, Any], tmp_path: Path, key: str
+) -> None:
     rest = {name: value for name, value in HUB.items() if name != key}
     folder = tmp_path / "fedmsg.d"
     folder.mkdir()
@@ -378,10 +382,12 @@ def test_a_hub_needs_more(config: dict[str, Any], tmp_path: Path, key: str) -> N
 
 
 @pytest.mark.parametrize(("key", "value"), [("zmq_enabled", False), ("endpoints", ["tcp://a"])])
-def test_a_hub_needs_a_bus(config: dict[str, Any], key: str, value: Any) -> None:
+def test_a_hub_without_a_usable_bus_is_reported(
+    config: dict[str, Any], key: str, value: Any
+) -> None:
     with pytest.raises(SettingsError, match=f"malformed key '{key}'"):
         read_settings(config | HUB | {key: value}, in_hub=True)
 
 
-def test_on_another_bus_a_hub_needs_nothing_of_zeromqs(config: dict[str, Any]) -> None:
+def test_a_hub_on_another_bus_does_not_require_zeromq_keys(config: dict[str, Any]) -> None:
     read_settings(config | {"stomp_uri": "broker:61613", "validate_signatures": False}, in_hub=True)

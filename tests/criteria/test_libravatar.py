@@ -61,7 +61,7 @@ def holds(backend: Avatars, name: str, exists: str = "Yes", memo: dict | None = 
     body = f"criteria: {{libravatar: {{exists: {exists}}}}}\n"
     criteria = load(body, {"libravatar": backend}).criteria
     return criteria.holds(
-        Question(make_message(), recipient=name, memo={} if memo is None else memo)
+        Question(make_message(), recipient=name, message_cache={} if memo is None else memo)
     )
 
 

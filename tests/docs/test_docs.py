@@ -4,7 +4,6 @@ import json
 import logging
 import re
 import runpy
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from docutils.core import publish_doctree
 from docutils.utils import Reporter
 from support.builders import candidates_of, make_settings
 from support.databases import Databases, create_schemas
-from support.rules import METADATA
+from support.documented import EXAMPLES, PAGES, ROOT, Example, blocks, completed
 
 from fedbadges.accounts.usernames import Usernames
 from fedbadges.config.settings import ENABLED, ISSUER_KEYS, KEYS, Settings
@@ -25,74 +24,6 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_text
 from fedbadges.tahrir.awards import Tahrir
 from fedbadges.tahrir.schema import TAHRIR_INDEXES
-
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.rst", ROOT / "CHANGELOG.rst", *(ROOT / "docs").glob("*.rst")])
-
-# What a fragment of a rule leaves out.
-DEFAULTS = {
-    "name": METADATA.format(
-        name="Fragment", description="Of the docs", image_url="https://badges.example.org/f.png"
-    ),
-    "trigger": "trigger:\n  topic: git.receive\n",
-    "criteria": """\
-criteria:
-  filter: {topics: ["%(topic)s"]}
-  operation: count
-  condition: {greater than or equal to: 1}
-""",
-}
-
-
-@dataclass(frozen=True)
-class Example:
-    """A rule that a page shows, with the message and the candidates beside it, if any."""
-
-    page: Path
-    line: int
-    text: str
-    message: dict | None
-    candidates: tuple[str, ...] | None
-
-
-def blocks(page: Path) -> list[tuple[int, str, str]]:
-    """Returns line, language and text of the page's code blocks."""
-    found = []
-    for match in re.finditer(
-        r"^\.\. code-block:: (\w+)\n\n((?:    .*\n|\n)+)", page.read_text() + "\n", re.MULTILINE
-    ):
-        text = re.sub(r"^    ", "", match[2], flags=re.MULTILINE).rstrip() + "\n"
-        found.append((page.read_text().count("\n", 0, match.start()) + 1, match[1], text))
-    return found
-
-
-def examples() -> list[Example]:
-    found = []
-    for page in PAGES:
-        lines = page.read_text().splitlines()
-        parts = blocks(page)
-        for number, (line, language, text) in enumerate(parts):
-            if language != "yaml":
-                continue
-            following = parts[number + 1] if number + 1 < len(parts) else (0, "", "")
-            message = json.loads(following[2]) if following[1] == "json" else None
-            told = None
-            if message is not None:
-                after = lines[following[0] + following[2].count("\n") + 1 :][:2]
-                said = re.match(r"Candidates: (.*)", " ".join(after).strip())
-                told = tuple(said[1].split(", ")) if said else None
-            found.append(Example(page, line, text, message, told))
-    return found
-
-
-EXAMPLES = examples()
-
-
-def completed(text: str) -> bytes:
-    for key, default in DEFAULTS.items():
-        if not re.search(rf"^{key}:", text, re.MULTILINE):
-            text = default + text
-    return text.encode()
 
 
 @pytest.fixture
@@ -155,7 +86,7 @@ def test_the_readme_shows_the_rule_that_it_names() -> None:
 def test_every_setting_is_documented_with_its_default() -> None:
     text = (ROOT / "docs/configuration.rst").read_text()
     names = [ENABLED, "badges_global", "badge_issuer", *(key.name for key in KEYS.values())]
-    names += [key.name for keys in ISSUER_KEYS.values() for key in keys]
+    names += [name for key in ISSUER_KEYS.values() for name in key.names]
     assert [name for name in names if f"``{name}``" not in text] == []
     for key in KEYS.values():
         if not isinstance(key.default, (bool, int, float)):

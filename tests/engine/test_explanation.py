@@ -31,9 +31,8 @@ from fedbadges.engine.explanation import (
 from fedbadges.errors import Unavailable
 from fedbadges.history.history import History
 from fedbadges.messages import Message
-from fedbadges.rules.accounts import Everybody
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.recipients import BANNED, MOST_CANDIDATES
+from fedbadges.rules.recipients import BANNED, MOST_CANDIDATES, Everybody
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awards import Tahrir
 

@@ -1,4 +1,4 @@
-"""What is shown of a test that fails."""
+"""What the report of a failed test shows."""
 
 from collections.abc import Iterator
 
@@ -9,8 +9,8 @@ from support.sizes import SEED
 
 
 @pytest.fixture(autouse=True)
-def _again() -> Iterator[None]:
-    """Shows how to have the same again, and keeps the logs of hubs until they are shown."""
-    print(f"Again the same: FEDBADGES_FAULTS_SEED={SEED}")
+def _report() -> Iterator[None]:
+    """Print the seed, and keep the logs of hubs until they are printed."""
+    print(f"Repeat with FEDBADGES_FAULTS_SEED={SEED}")
     yield
     started.clear()

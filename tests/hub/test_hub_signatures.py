@@ -182,7 +182,7 @@ def test_what_the_daemon_says_is_signed(deployment: Deployment, signers: Signers
     config = signers.settings(routing_policy={award["topic"]: ["badges"]}, routing_nitpicky=True)
     options = read_options(config)
     assert options is not None
-    make_verifier(options, config).check(award, award["topic"])
+    make_verifier(options, config).verify(award, award["topic"])
 
 
 @on_postgresql

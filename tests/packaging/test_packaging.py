@@ -1,4 +1,4 @@
-"""What an installation into an empty virtual environment can do, and what make says first."""
+"""The source archive, an installation into an empty environment, and what make needs."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ import pytest
 from support.databases import Databases
 from support.deployment import run_deployment
 from support.rules import counting_rule
+from support.sizes import only_full
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,10 +21,11 @@ import pkg_resources
 for entry in pkg_resources.iter_entry_points("moksha.consumer", "fedmsg-badges"):
     print(entry.load())
 """
+LOADED = "<class 'fedbadges.consumers.FedoraBadgesConsumer'>\n"
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
-    """Runs a command that must succeed; returns what it printed."""
+    """Run a command that must succeed, and return what it printed."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -36,7 +38,7 @@ def can_compile_psycopg2() -> bool:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the clone, since an installation leaves files there."""
+    """Copy the clone, since an installation leaves files there."""
     unwanted = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "var")
     return shutil.copytree(ROOT, tmp_path_factory.mktemp("clone") / "fedbadges", ignore=unwanted)
 
@@ -48,7 +50,7 @@ def environment(
     pypi: None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """A virtual environment that was empty until fedbadges was installed."""
+    """Create a virtual environment and install fedbadges into it."""
     if request.param == "psycopg2" and not can_compile_psycopg2():
         pytest.skip("psycopg2 needs a C compiler and the headers of Python and libpq")
     stand_in = ["./packaging/psycopg2"] if request.param == "psycopg2-binary" else []
@@ -61,7 +63,7 @@ def environment(
     return path
 
 
-def test_a_source_distribution_has_the_rules_and_their_tests(sources: Path, tmp_path: Path) -> None:
+def test_source_archive_contains_the_rules_and_their_tests(sources: Path, tmp_path: Path) -> None:
     build = "import sys, setuptools.build_meta as b; b.build_sdist(sys.argv[1])"
     run(sys.executable, "-W", "ignore", "-c", build, tmp_path, cwd=sources)
 
@@ -74,32 +76,38 @@ def test_a_source_distribution_has_the_rules_and_their_tests(sources: Path, tmp_
     assert "fedbadges/ruletests/stage.py" in names
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_consumer_loads_with_all_that_it_requires(environment: Path, tmp_path: Path) -> None:
-    loaded = run(environment / "bin" / "python", "-c", LOAD_CONSUMERS, cwd=tmp_path)
-
-    assert loaded == "<class 'fedbadges.consumers.FedoraBadgesConsumer'>\n"
+def test_pkg_resources_loads_the_consumer_of_this_environment(tmp_path: Path) -> None:
+    assert run(sys.executable, "-W", "ignore", "-c", LOAD_CONSUMERS, cwd=tmp_path) == LOADED
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-def test_its_hub_awards_a_badge(
-    environment: Path, database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@only_full
+def test_pkg_resources_loads_the_consumer_of_a_new_environment(
+    environment: Path, tmp_path: Path
+) -> None:
+    assert run(environment / "bin" / "python", "-c", LOAD_CONSUMERS, cwd=tmp_path) == LOADED
+
+
+@pytest.mark.slow
+@only_full
+def test_hub_of_a_new_environment_awards_a_badge(
+    environment: Path,
+    postgresql_database: Databases,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A deployment runs the hub that is installed beside this interpreter.
     monkeypatch.setattr(sys, "executable", str(environment / "bin" / "python"))
     rules = {"first": counting_rule("First Step", "logger.first", 1)}
 
-    with run_deployment(tmp_path / "hub", database, rules) as deployment:
+    with run_deployment(tmp_path / "hub", postgresql_database, rules) as deployment:
         deployment.publish("logger.first", username="ann")
 
         deployment.wait_for_badge("ann", "first-step")
 
 
-def python_that(directory: Path, script: str) -> Path:
-    """Returns an interpreter that runs what it is given after a piece of shell."""
+def write_python(directory: Path, script: str) -> Path:
+    """Write an interpreter that runs a piece of shell before what it is given."""
     path = directory / "python3"
     path.write_text(f'#!/bin/sh\n{script}\nexec "{sys.executable}" "$@"\n')
     path.chmod(0o755)
@@ -116,11 +124,11 @@ def python_that(directory: Path, script: str) -> Path:
     ],
     ids=["no python3", "old python3", "no venv"],
 )
-@pytest.mark.parametrize("target", ["demo", "test"])
+@pytest.mark.parametrize("target", ["demo", "lint", "test"])
 def test_make_names_the_package_that_is_missing(
     tmp_path: Path, target: str, script: str, expected: str
 ) -> None:
-    python = python_that(tmp_path, script)
+    python = write_python(tmp_path, script)
     clone = tmp_path / "clone"
     clone.mkdir()
     for name in ("Makefile", "setup.py", "pyproject.toml", "tox.ini", "packaging", "demo"):

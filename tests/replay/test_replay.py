@@ -23,7 +23,7 @@ from tahrir_api.model import Person
 from fedbadges.accounts.usernames import Usernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
-from fedbadges.criteria.datanommer import PastMessages
+from fedbadges.criteria.datanommer import past_messages
 from fedbadges.databases.connections import engine
 from fedbadges.databases.url import parse_url
 from fedbadges.engine.engine import Earned
@@ -92,15 +92,13 @@ def counted(rules: list[Rule], usernames: Usernames) -> tuple[Callable[[Message]
 
     def see(message: Message) -> None:
         for rule in rules:
-            criteria = rule.criteria
-            if not isinstance(criteria, PastMessages) or not isinstance(
-                criteria.condition, Comparison
-            ):
+            criterion = past_messages(rule.criteria)
+            if criterion is None or not isinstance(criterion.condition, Comparison):
                 continue
             for name in named(rule, message, usernames):
                 question = Question(message, name if rule.names_recipient else None)
                 with contextlib.suppress(Exception):
-                    value = criteria.value(question)
+                    value = criterion.value(question)
                     if isinstance(value, int):
                         known = peaks[rule.badge.id].get(name, value)
                         peaks[rule.badge.id][name] = max(known, value)
@@ -134,9 +132,9 @@ def test_the_peaks_are_the_highest_counts_that_candidates_had(
         pass
 
     enough = {
-        rule.badge.id: rule.criteria.condition.enough
+        rule.badge.id: criterion.condition.enough
         for rule in rules
-        if isinstance(rule.criteria, PastMessages)
+        if (criterion := past_messages(rule.criteria)) is not None
     }
     found = {
         badge: {

@@ -10,7 +10,7 @@ def holds(condition: str, value: object) -> bool:
     rule = load(
         f"criteria:\n  filter: {{topics: [a]}}\n  operation: count\n  condition:\n    {condition}\n"
     )
-    return rule.criteria.condition.holds(value)
+    return rule.criteria.criterion.condition.holds(value)
 
 
 TABLE = [

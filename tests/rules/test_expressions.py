@@ -48,7 +48,7 @@ def operation(expression: str) -> Expression:
         "  filter: {topics: [a]}\n"
         f"  operation:\n    lambda: |-\n{block}\n"
         "  condition: {equal to: 1}\n"
-    ).criteria.operation.expression
+    ).criteria.criterion.operation.expression
 
 
 def compute(expression: str, query: object = None, **msg: object) -> object:

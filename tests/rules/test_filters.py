@@ -28,7 +28,7 @@ MSG = {
 
 def parse(filter_text: str) -> Filter:
     rest = "  operation: count\n  condition: {equal to: 1}\n"
-    return load(f"criteria:\n  filter: {{{filter_text}}}\n{rest}").criteria.filter
+    return load(f"criteria:\n  filter: {{{filter_text}}}\n{rest}").criteria.criterion.filter
 
 
 def fill(filter_text: str, recipient: str | None = None, **fields: object) -> FilledFilter:

@@ -171,7 +171,7 @@ FILTERS = [
         f'  filter: {{{key}: "{template}"}}\n'
         "  operation: count\n"
         "  condition: {equal to: 1}\n"
-    ).criteria.filter
+    ).criteria.criterion.filter
     for key in FILTER_KEYS
     if key not in PAGE_KEYS
     for template in TEMPLATES

@@ -4,8 +4,7 @@ import pytest
 from support.inline import load, message
 
 from fedbadges.errors import MissingValue
-from fedbadges.rules.accounts import Everybody
-from fedbadges.rules.recipients import account
+from fedbadges.rules.recipients import Everybody, account
 
 DOMAIN = "fedoraproject.org"
 

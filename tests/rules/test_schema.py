@@ -7,9 +7,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from support.builders import make_settings
 from support.databases import Databases
+from support.documented import EXAMPLES, completed
 from support.inline import complete
 from support.schemas import as_json
-from test_docs import EXAMPLES, completed
 
 from fedbadges.criteria.backends import load_backends
 from fedbadges.errors import RuleError

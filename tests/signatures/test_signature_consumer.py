@@ -1,4 +1,4 @@
-"""How the hub's consumer checks: each message once, before anything is made of it."""
+"""How the hub's consumer verifier: each message once, before anything is made of it."""
 
 import datetime
 import logging
@@ -95,15 +95,17 @@ def hand_over(site: Site, message: dict[str, Any]) -> Any:
     return site.consumer._do_work(site.consumer.incoming.get_nowait())
 
 
-def test_a_message_is_checked_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_consumer_verifies_each_message_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checked: list[Any] = []
-    check = Verifier.check
+    check = Verifier.verify
 
     def count(self: Verifier, body: Any, envelope: Any) -> None:
         checked.append(body["msg_id"])
         check(self, body, envelope)
 
-    monkeypatch.setattr(Verifier, "check", count)
+    monkeypatch.setattr(Verifier, "verify", count)
     message = site.message("ann")
 
     assert hand_over(site, message) is True
@@ -112,7 +114,9 @@ def test_a_message_is_checked_once(site: Site, monkeypatch: pytest.MonkeyPatch) 
     assert site.has_badge("ann")
 
 
-def test_a_bad_one_is_done_with(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_with_a_wrong_signature_is_rejected_and_acknowledged(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     message = site.message("mallory")
     message["body"]["msg"] = {"n": 1}
 
@@ -124,13 +128,13 @@ def test_a_bad_one_is_done_with(site: Site, caplog: pytest.LogCaptureFixture) ->
     assert "its signature does not fit what it says" in line
 
 
-def test_what_has_no_form_is_done_with(site: Site) -> None:
+def test_a_malformed_message_is_acknowledged(site: Site) -> None:
     for body in (None, "text", 5, [], {}, {"topic": None}):
         for topic in ("a.b", None):
             assert hand_over(site, {"topic": topic, "body": body}) is True
 
 
-def test_what_comes_from_the_backlog_is_checked_too(site: Site) -> None:
+def test_messages_of_the_fedmsg_backlog_are_verified(site: Site) -> None:
     """fedmsg puts it into the queue past what comes from the bus."""
     message = site.message("mallory")
     message["body"]["msg"] = {"n": 1}
@@ -141,7 +145,7 @@ def test_what_comes_from_the_backlog_is_checked_too(site: Site) -> None:
     assert not site.has_badge("mallory")
 
 
-def test_what_datanommer_has_is_checked_too(tmp_path: Path) -> None:
+def test_messages_caught_up_from_datanommer_are_verified(tmp_path: Path) -> None:
     site = Site(tmp_path, **{"badges.record_messages": False, "badges.sweep_interval": 0.05})
     forger = authority("Forged CA", 1).issue("app01")
     try:
@@ -157,7 +161,7 @@ def test_what_datanommer_has_is_checked_too(tmp_path: Path) -> None:
         site.consumer._daemon.stop()
 
 
-def test_validate_tells_bad_from_good(site: Site) -> None:
+def test_validate_raises_rejected_for_a_wrong_signature(site: Site) -> None:
     """It is what other code calls that has a consumer of fedmsg's."""
     message = site.message("ann")
     site.consumer.validate(message)
@@ -172,11 +176,11 @@ def at_a_time(site: Site, moment: datetime.datetime) -> None:
     """Makes the consumer judge by another time than now."""
     gate = site.consumer._gate
     assert gate is not None
-    assert gate._checks._keeper is not None
-    gate._checks._keeper._clock = lambda: moment
+    assert gate._verifier._authorities is not None
+    gate._verifier._authorities._clock = lambda: moment
 
 
-def test_where_nothing_can_be_checked_a_stop_leaves_the_message_unhandled(site: Site) -> None:
+def test_a_stop_leaves_a_message_unhandled_that_cannot_be_verified(site: Site) -> None:
     at_a_time(site, NOW + 6 * DAY)
     site.consumer._hurry()
 
@@ -186,7 +190,7 @@ def test_where_nothing_can_be_checked_a_stop_leaves_the_message_unhandled(site: 
 
 
 @pytest.mark.parametrize("blocking", [False])
-def test_messages_wait_for_a_new_list_and_are_handled_then(
+def test_messages_wait_for_a_new_revocation_list(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.consumer._consume(site.message("bob"))
@@ -215,11 +219,11 @@ def test_messages_wait_for_a_new_list_and_are_handled_then(
 
 
 @pytest.mark.parametrize("blocking", [False])
-def test_a_check_that_hangs_does_not_keep_the_hub_from_ending(
+def test_the_hub_exits_although_a_verification_hangs(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, ended = threading.Event(), threading.Event()
-    monkeypatch.setattr(Verifier, "check", lambda *arguments: answer.wait(20))
+    monkeypatch.setattr(Verifier, "verify", lambda *arguments: answer.wait(20))
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer._MOST_SECONDS", 0.1)
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer.os._exit", lambda code: ended.set())
     site.consumer._consume(site.message("ann"))
@@ -239,7 +243,7 @@ def test_a_check_that_hangs_does_not_keep_the_hub_from_ending(
 
 
 @pytest.mark.parametrize("blocking", [False])
-def test_how_large_a_message_is_is_known_however_it_comes(site: Site) -> None:
+def test_the_queue_knows_the_size_of_messages_from_zeromq_and_stomp(site: Site) -> None:
     as_zeromq_has_it = types.SimpleNamespace(topic="a.b", body='{"topic": "a.b", "msg": {}}')
     site.consumer._consume_json(as_zeromq_has_it)
     assert site.consumer.incoming.size == 27
@@ -249,7 +253,7 @@ def test_how_large_a_message_is_is_known_however_it_comes(site: Site) -> None:
     assert site.consumer.incoming.size == 27 + 111
 
 
-def test_where_signatures_are_not_wanted_none_is_looked_at(
+def test_without_validate_signatures_unsigned_messages_are_handled(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     site = Site(tmp_path, validate_signatures=False, ca_cert_location=None)

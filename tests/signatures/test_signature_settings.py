@@ -15,9 +15,9 @@ from support.certificates import DAY, IS_CA, NOW, Authority, authority, curve_ke
 from support.waiting import eventually
 
 from fedbadges.buses.fedmsg.publisher import Publisher
+from fedbadges.signatures.authority import CertificateError
 from fedbadges.signatures.options import dangers, mistakes, read_options
 from fedbadges.signatures.signing import Signer, certificate_of
-from fedbadges.signatures.sources import Unreadable
 from fedbadges.signatures.verifier import make_verifier
 from fedbadges.tahrir.awards import Notice
 
@@ -36,7 +36,7 @@ def ca(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A configuration that checks and signs, from a file."""
+    """A configuration that verifier and signs, from a file."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -64,7 +64,7 @@ def only_mistake(config: dict[str, Any]) -> str:
     return line
 
 
-def test_what_can_be_checked_and_signed_is_no_mistake(
+def test_a_valid_signature_configuration_has_no_mistakes(
     ca: Authority, config: dict[str, Any]
 ) -> None:
     assert mistakes(config) == []
@@ -96,7 +96,7 @@ def test_what_can_be_checked_and_signed_is_no_mistake(
         ),
     ],
 )
-def test_a_malformed_key_is_one_line_with_its_place(
+def test_a_malformed_signature_key_is_reported_with_its_line(
     ca: Authority, config: dict[str, Any], key: str, value: Any, expected: str
 ) -> None:
     file = Path("fedmsg.d/ssl.py").resolve()
@@ -109,7 +109,7 @@ def test_a_malformed_key_is_one_line_with_its_place(
     assert line.startswith(f"{file}:{number}:5: malformed key '{key}'; expected {expected}")
 
 
-def test_without_a_ca_nothing_can_be_checked(ca: Authority, config: dict[str, Any]) -> None:
+def test_a_missing_ca_is_a_mistake(ca: Authority, config: dict[str, Any]) -> None:
     line = only_mistake(config | {"ca_cert_location": None})
 
     assert "missing key 'ca_cert_location'; expected the CA's certificate" in line
@@ -158,7 +158,7 @@ WRONG = list(files_that_are_wrong())
     WRONG,
     ids=[f"{name}-{number}" for number, (name, *_) in enumerate(WRONG)],
 )
-def test_a_file_that_cannot_be_used_is_one_line(
+def test_an_unusable_certificate_file_is_a_mistake(
     config: dict[str, Any], tmp_path: Path, name: str, text: bytes | None, reason: str
 ) -> None:
     ca = authority()
@@ -179,15 +179,15 @@ def test_a_file_that_cannot_be_used_is_one_line(
     assert line.endswith(")")
 
 
-def test_everything_is_said_at_once(config: dict[str, Any]) -> None:
+def test_all_unusable_certificate_files_are_reported_together(config: dict[str, Any]) -> None:
     assert len(mistakes(config)) == 3
 
 
-def test_what_is_not_checked_and_not_signed_needs_nothing(config: dict[str, Any]) -> None:
+def test_without_verification_and_signing_nothing_is_required(config: dict[str, Any]) -> None:
     assert mistakes(config | {"validate_signatures": False, "sign_messages": False}) == []
 
 
-def test_gnupg_needs_its_program_and_no_ca(
+def test_gnupg_requires_its_program_but_no_ca(
     config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config |= {"crypto_backend": "gpg", "crypto_validate_backends": []}
@@ -199,13 +199,13 @@ def test_gnupg_needs_its_program_and_no_ca(
     assert "(the program gpg is not installed)" in only_mistake(config)
 
 
-def test_unsigned_messages_are_dangerous(config: dict[str, Any]) -> None:
+def test_a_warning_says_that_unsigned_messages_are_dangerous(config: dict[str, Any]) -> None:
     (line,) = dangers(config | {"validate_signatures": False})
 
     assert "whoever can reach the bus can forge messages" in line
 
 
-def test_revoked_certificates_are_dangerous(config: dict[str, Any]) -> None:
+def test_a_warning_says_that_revoked_certificates_are_dangerous(config: dict[str, Any]) -> None:
     (line,) = dangers(config | {"crl_location": None})
 
     assert "'crl_location' is not set" in line
@@ -214,7 +214,9 @@ def test_revoked_certificates_are_dangerous(config: dict[str, Any]) -> None:
 # Signing
 
 
-def test_what_is_signed_passes(ca: Authority, config: dict[str, Any], tmp_path: Path) -> None:
+def test_a_message_signed_by_the_daemon_is_valid(
+    ca: Authority, config: dict[str, Any], tmp_path: Path
+) -> None:
     message = fedmsg_body("fedbadges.badge.award", {"é": 1.0})
     options = read_options(config)
     assert options is not None
@@ -227,7 +229,7 @@ def test_what_is_signed_passes(ca: Authority, config: dict[str, Any], tmp_path: 
         assert lines.pop() == ""
         assert {len(line) for line in lines[:-1]} == {76}
     assert base64.b64decode(message["certificate"]) == (tmp_path / "badges.crt").read_bytes()
-    make_verifier(options, config).check(message, message["topic"])
+    make_verifier(options, config).verify(message, message["topic"])
 
 
 @pytest.mark.parametrize(
@@ -240,14 +242,16 @@ def test_what_is_signed_passes(ca: Authority, config: dict[str, Any], tmp_path: 
         ({"cert_prefix": "badges"}, f"badges.{HOST}"),
     ],
 )
-def test_the_certificate_is_found_as_fedmsg_finds_it(other: dict[str, Any], expected: str) -> None:
+def test_the_name_in_certnames_follows_the_rule_of_fedmsg(
+    other: dict[str, Any], expected: str
+) -> None:
     assert certificate_of(other) == expected
 
 
-def test_only_a_key_of_rsas_signs(ca: Authority, tmp_path: Path) -> None:
+def test_signing_requires_an_rsa_key(ca: Authority, tmp_path: Path) -> None:
     ca.issue("badges", key=curve_key()).stored(tmp_path, "badges")
 
-    with pytest.raises(Unreadable, match="no RSA key"):
+    with pytest.raises(CertificateError, match="no RSA key"):
         Signer(tmp_path / "badges.key", tmp_path / "badges.crt")({})
 
 
@@ -258,7 +262,7 @@ def bus() -> Iterator[Bus]:
     bus.close()
 
 
-def test_notices_go_out_signed_also_with_a_key_that_is_new(
+def test_notices_are_signed_with_the_current_key_file(
     ca: Authority,
     config: dict[str, Any],
     tmp_path: Path,
@@ -269,7 +273,7 @@ def test_notices_go_out_signed_also_with_a_key_that_is_new(
     publisher = Publisher(config | quick)
     options = read_options(config)
     assert options is not None
-    checks = make_verifier(options, config)
+    verifier = make_verifier(options, config)
 
     def publish(number: int) -> dict[str, Any]:
         publisher.publish(Notice("badge.award", {"number": number}))
@@ -290,7 +294,7 @@ def test_notices_go_out_signed_also_with_a_key_that_is_new(
         publisher.stop()
 
     for message in (first, second):
-        checks.check(message, message["topic"])
+        verifier.verify(message, message["topic"])
     assert first["certificate"] != second["certificate"]
     (record,) = caplog.records
     assert record.levelno == logging.ERROR

@@ -1,16 +1,25 @@
-"""How much the tests that break things do: a short form for every day, and the whole."""
+"""How much the tests do that break things or draw lots: a short form for every day, or all."""
 
 import os
 import random
 
-FULL = os.environ.get("FEDBADGES_FAULTS") == "full"
-"""Whether the whole is asked for, by ``FEDBADGES_FAULTS=full``."""
+import pytest
 
-SEED = int(os.environ.get("FEDBADGES_FAULTS_SEED") or (random.randrange(2**32) if FULL else 1))
-"""What chance begins with. The short form is always the same, the whole is new every time, and
-``FEDBADGES_FAULTS_SEED`` repeats one that failed."""
+FULL = os.environ.get("FEDBADGES_FAULTS") == "full"
+"""True if everything is asked for, by ``FEDBADGES_FAULTS=full``."""
+
+_VARIABLE = "FEDBADGES_FAULTS_SEED"
+
+SEED = int(os.environ.get(_VARIABLE) or (random.randrange(2**32) if FULL else 1))
+"""Where chance begins. Each full run by hand draws a new one, unless the variable names one."""
+
+# The other processes of this run begin there, too.
+os.environ[_VARIABLE] = str(SEED)
+
+only_full = pytest.mark.skipif(not FULL, reason="runs in make test-faults")
+"""Marks a test that the short form leaves out."""
 
 
 def size(short: int, full: int) -> int:
-    """Returns one of two numbers, by what is asked for."""
+    """Return one of two numbers, depending on what is asked for."""
     return full if FULL else short

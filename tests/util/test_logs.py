@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from fedbadges.util.logs import format_value, get_logger
 
 
-def test_fields_follow_the_event_in_their_order(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_fields_follow_the_event_in_order(caplog: pytest.LogCaptureFixture) -> None:
     get_logger("fedbadges.test").warning("Awarded badge", badge="gardener", user="al ice", ms=12)
 
     assert caplog.messages == ['Awarded badge badge=gardener user="al ice" ms=12']
 
 
-def test_a_percent_sign_in_a_field_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_percent_sign_in_a_log_field_is_not_formatted(caplog: pytest.LogCaptureFixture) -> None:
     get_logger("fedbadges.test").warning("Event", text="100%s")
 
     assert caplog.messages == ["Event text=100%s"]
 
 
-def test_a_traceback_is_logged_where_it_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_exc_info_logs_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
     try:
         raise ValueError("broken")
     except ValueError as error:
@@ -33,7 +33,7 @@ def test_a_traceback_is_logged_where_it_is_asked_for(caplog: pytest.LogCaptureFi
     assert record.exc_info is not None
 
 
-def test_a_level_that_is_off_formats_nothing() -> None:
+def test_fields_are_not_formatted_if_the_level_is_disabled() -> None:
     class Unprintable:
         def __repr__(self) -> str:
             raise AssertionError("formatted")
@@ -69,12 +69,12 @@ def test_values_are_written_as_logfmt(value: object, text: str) -> None:
     assert format_value(value) == text
 
 
-def test_long_values_are_cut() -> None:
+def test_long_log_values_are_truncated() -> None:
     assert len(format_value("x" * 10_000)) == 500
 
 
 @given(st.text())
-def test_no_text_can_end_a_line_or_a_field(text: str) -> None:
+def test_no_text_can_end_a_log_line_or_a_field(text: str) -> None:
     value = format_value(text)
 
     assert value.isprintable()

@@ -94,7 +94,7 @@ class BadgesConsumer(FedmsgConsumer):
         """
         super().validate(message)
         if self._gate is not None and not isinstance(message, _Checked):
-            self._gate.check(message["body"], message.get("topic"))
+            self._gate.verify(message["body"], message.get("topic"))
 
     def consume(self, message: dict[str, Any]) -> None:
         """Handle one message; called by the hub's worker threads.
@@ -181,7 +181,7 @@ class BadgesConsumer(FedmsgConsumer):
             os._exit(os.EX_OK)
 
     def _check_hangs(self, seconds: float) -> bool:
-        return self._gate is not None and self._gate.stuck(seconds)
+        return self._gate is not None and self._gate.is_stuck(seconds)
 
     def _make_gate(self, config: dict[str, Any]) -> bool:
         """Tell whether signatures can be checked, if they are to be."""

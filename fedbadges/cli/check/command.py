@@ -1,4 +1,4 @@
-"""``fedbadges check``: what is wrong with rules, and what is odd about them."""
+"""``fedbadges check``: mistakes in rules, and what in them is probably not meant so."""
 
 from __future__ import annotations
 
@@ -79,48 +79,48 @@ def check(
 
 @dataclass(frozen=True)
 class _Deployment:
-    """What the options say of a deployment to check the rules for, which may be nothing."""
+    """The options about the deployment to check the rules for; there may be none."""
 
     history: bool
     history_url: str | None
     config: str | None
 
-    def checks(self) -> Linter:
-        """Make what to check rules with; raises CannotRun."""
+    def linter(self) -> Linter:
+        """Make the linter; raise CannotRun if the options or the configuration are wrong."""
         # Not at the top: these take a while to import, and completion and --help want to be fast.
         from fedbadges.cli.configuration import checked_url, configured_settings, no_settings
         from fedbadges.criteria.backends import load_backends
         from fedbadges.lint.linter import Linter
-        from fedbadges.lint.stale_topics import Topics
+        from fedbadges.lint.stale_topic import TopicHistory
 
         url = self.history_url
         changes = {_URL: checked_url("--history-url", url)} if url else {}
         configured = self.config is not None or (self.history and not self.history_url)
         settings = configured_settings(self.config, changes) if configured else no_settings(changes)
         asked = self.history or self.history_url
-        topics = Topics(settings.history_url) if asked else None
+        topics = TopicHistory(settings.history_url) if asked else None
         return Linter(load_backends(settings), settings, configured, topics)
 
 
 def _check(
     report: Report, paths: tuple[Path, ...], ignore: frozenset[str], deployment: _Deployment
 ) -> None:
-    """Check, and add to the report what is found as soon as it is."""
+    """Check, and add each finding to the report as soon as it is found."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from fedbadges.errors import Unavailable
-    from fedbadges.lint.linter import files_of
+    from fedbadges.lint.linter import list_files
     from fedbadges.util.text import describe_error
 
-    files, unreadable = files_of(paths)
+    files, unreadable = list_files(paths)
     if not files and not unreadable:
         where = ", ".join(str(path) for path in paths)
         raise CannotRun([f"{where}: no file there ends in .yml or .yaml"])
     report.add(unreadable, ignore)
-    checks = deployment.checks()
+    linter = deployment.linter()
     try:
         with advancing(files, "Checking") as each:
-            report.add(checks.run(_counted(each, report)), ignore)
+            report.add(linter.run(_counted(each, report)), ignore)
     except Unavailable as unavailable:
         raise CannotRun([str(unavailable)]) from unavailable
     except SQLAlchemyError as error:

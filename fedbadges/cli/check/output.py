@@ -15,29 +15,29 @@ from fedbadges.util.text import pluralize, printable
 
 @dataclass
 class Report:
-    """What was found in how many files; not ``complete`` where somebody stopped it."""
+    """The findings, and in how many files; not ``complete`` if the check was interrupted."""
 
     files: int = 0
     findings: list[Finding] = field(default_factory=list)
     complete: bool = True
 
     def add(self, found: Iterable[Finding], ignored: frozenset[str] = frozenset()) -> None:
-        """Take up what is found, as long as it comes; findings of ``ignored`` codes are not."""
+        """Add findings as they come, without those of ``ignored`` codes."""
         for finding in found:
             if finding.code not in ignored:
                 self.findings.append(finding)
 
     def number(self, severity: str) -> int:
-        """Count the errors, or the warnings."""
+        """Return the number of errors or warnings."""
         return sum(finding.severity == severity for finding in set(self.findings))
 
     def in_order(self) -> list[Finding]:
-        """Give the findings in the order of the files, each once."""
+        """Return the findings in the order of the files, each once."""
         return sorted(set(self.findings))
 
 
 def summary(report: Report) -> str:
-    """Say it all in one line."""
+    """Return the summary, one line."""
     files = pluralize(report.files, "file")
     findings = [
         pluralize(report.number(severity), severity)
@@ -49,12 +49,12 @@ def summary(report: Report) -> str:
 
 
 def as_text(report: Report) -> None:
-    """Print a line for each finding, as compilers do; in colour where somebody looks at it."""
+    """Print a line for each finding, as compilers do; in colour on a terminal."""
     if not sys.stdout.isatty():
         for finding in report.in_order():
             click.echo(f"{finding.place}: {finding.severity}: {_rest(finding)}")
         return
-    # Not at the top: it is slow, and for people only.
+    # Not at the top: it is slow to import.
     from rich.console import Console
     from rich.text import Text
 
@@ -72,7 +72,7 @@ def as_text(report: Report) -> None:
 
 
 def as_json(report: Report) -> None:
-    """Print one object with all that is known."""
+    """Print one JSON object with everything."""
     findings = [
         {
             "path": finding.place.path,
@@ -111,7 +111,7 @@ def as_github(report: Report) -> None:
         click.echo(f"::{finding.severity} {shown}::{_data(finding.text)}")
 
 
-#: How a report is shown, by what ``--format`` says.
+#: How a report is printed, by the value of ``--format``.
 FORMATS: Mapping[str, Callable[[Report], None]] = {
     "text": as_text,
     "json": as_json,

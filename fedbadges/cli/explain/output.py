@@ -13,15 +13,14 @@ from fedbadges.cli.explain.parts import (
     Part,
     branch_of,
     data_of,
-    parts_of_criteria,
-    parts_of_trigger,
+    describe_failure,
+    part_of,
     short,
-    words_of_stumble,
 )
 from fedbadges.cli.terminal.trees import Branch
 from fedbadges.engine.explanation import Candidate, Explanation, RuleExplanation, Verdict
 from fedbadges.messages import Message
-from fedbadges.rules.recipients import MOST_CANDIDATES, Found
+from fedbadges.rules.recipients import MOST_CANDIDATES, NamedPerson
 
 #: Of many people, this many are shown to people.
 _MOST = 20
@@ -118,7 +117,7 @@ def _rule(account: RuleExplanation, message: Message, user: str | None) -> Branc
     if account.barred:
         below.append(Branch(f"the daemon has no such rule in force: {account.barred}", (), NO))
     if account.trigger is not None:
-        below.append(_judged("trigger", parts_of_trigger(rule, account.trigger), message))
+        below.append(_judged("trigger", part_of(account.trigger), message))
     if account.found is not None:
         below += _people(account, user)
         below += _candidates(account, message)
@@ -128,7 +127,7 @@ def _rule(account: RuleExplanation, message: Message, user: str | None) -> Branc
 
 
 def _judged(what: str, part: Part, message: Message) -> Branch:
-    holds = part.watched.answer
+    holds = part.traced.answer
     words = "holds" if what == "trigger" else "hold"
     verb = words if holds else "does not hold" if what == "trigger" else "do not hold"
     return Branch(f"{what}: {verb}", (branch_of(part, message),), YES if holds else NO)
@@ -140,7 +139,7 @@ def _people(account: RuleExplanation, user: str | None) -> Iterator[Branch]:
     what = "usernames of the message" if rule.recipient is None else "recipient "
     what += "" if rule.recipient is None else rule.recipient.template.text
     if account.stumbled is not None:
-        yield Branch(f"{what}: nobody, {words_of_stumble(account.stumbled)}", (), NO)
+        yield Branch(f"{what}: nobody, {describe_failure(account.stumbled)}", (), NO)
     else:
         names = list(dict.fromkeys(each.name for each in found if each.name is not None))
         odd = tuple(_odd(each) for each in found if each.name is None or each.raw != each.name)
@@ -150,7 +149,7 @@ def _people(account: RuleExplanation, user: str | None) -> Iterator[Branch]:
         yield Branch(f"{user} is not among them", (), NO)
 
 
-def _odd(found: Found) -> Branch:
+def _odd(found: NamedPerson) -> Branch:
     if found.name is None:
         return Branch(f"{short(found.raw)} {found.dropped}", (), NO)
     return Branch(f"{short(found.raw)} is {found.name}")
@@ -176,7 +175,7 @@ def _criteria(
 ) -> tuple[Branch, ...]:
     if candidate.criteria is None:
         return ()
-    return (_judged("criteria", parts_of_criteria(account.rule, candidate.criteria), message),)
+    return (_judged("criteria", part_of(candidate.criteria), message),)
 
 
 def _candidate(candidate: Candidate, below: tuple[Branch, ...]) -> Branch:
@@ -211,10 +210,10 @@ def _rule_data(account: RuleExplanation, message: Message) -> dict[str, Any]:
         "badge": rule.badge.id,
         "path": rule.place.path,
         "not_in_force": account.barred or None,
-        "trigger": trigger and data_of(parts_of_trigger(rule, trigger), message),
+        "trigger": trigger and data_of(part_of(trigger), message),
         "recipient": {
             "template": rule.recipient and rule.recipient.template.text,
-            "error": account.stumbled and words_of_stumble(account.stumbled),
+            "error": account.stumbled and describe_failure(account.stumbled),
             "found": _found_data(account.found or ()),
         },
         "candidates": [
@@ -222,15 +221,14 @@ def _rule_data(account: RuleExplanation, message: Message) -> dict[str, Any]:
                 "user": each.name,
                 "verdict": each.verdict.value,
                 "since": each.since and each.since.isoformat(),
-                "criteria": each.criteria
-                and data_of(parts_of_criteria(rule, each.criteria), message),
+                "criteria": each.criteria and data_of(part_of(each.criteria), message),
             }
             for each in account.candidates
         ],
     }
 
 
-def _found_data(found: Iterable[Found]) -> list[dict[str, Any]]:
+def _found_data(found: Iterable[NamedPerson]) -> list[dict[str, Any]]:
     return [
         {
             "raw": each.raw[:_MAX_NAME] if isinstance(each.raw, str) else short(each.raw),

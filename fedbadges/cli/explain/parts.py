@@ -1,4 +1,4 @@
-"""The parts of a trigger or of criteria, with what was compared to what, for showing them."""
+"""The parts of a trigger or of criteria as ``explain`` shows them: as text and as JSON."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedbadges.cli.terminal.trees import Branch
-from fedbadges.criteria.datanommer import AT_LEAST, FILTER, VALUE, PastMessages
+from fedbadges.criteria.datanommer import AT_LEAST, FILTER, VALUE, past_messages
 from fedbadges.engine.explanation import count_of
 from fedbadges.engine.tracing import GAVE, Traced
 from fedbadges.errors import MissingValue, Unavailable
-from fedbadges.lint.rule_nodes import below, criteria_node, trigger_node
 from fedbadges.messages import Message
-from fedbadges.rules.criteria import DEFAULT_BACKEND, QUESTION_KEYS
+from fedbadges.rules.criteria import DEFAULT_BACKEND, PlacedCriterion
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.operators import AllOf, AnyOf, Not
-from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Category, LambdaTrigger, Topic
-from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode
 from fedbadges.util.text import short_repr
 
 _OPERATORS = {AllOf: "all", AnyOf: "any", Not: "not"}
 
-#: Of a list in a filter, this many are shown in a line.
+#: How many items of a list in a filter are shown.
 _MOST = 10
 
-#: JSON holds greater numbers, but not everybody reads them.
+#: JSON can have greater numbers, but not every program reads them.
 _MAX_NUMBER = 2**53
 
 _SHORT = reprlib.Repr()
@@ -38,84 +35,94 @@ YES, NO, UNASKED = "green", "red", "dim"
 
 @dataclass(frozen=True)
 class Part:
-    """A check and those below it: ``kind`` and ``text`` are what the rule says there."""
+    """A check and those below it; ``kind`` and ``text`` are what the rule says."""
 
     kind: str
     text: str
-    watched: Traced
+    traced: Traced
     parts: tuple[Part, ...]
 
 
-def parts_of_trigger(rule: Rule, watched: Traced) -> Part:
-    """Give the parts of a trigger."""
-    return _part(watched, trigger_node(rule))
-
-
-def parts_of_criteria(rule: Rule, watched: Traced) -> Part:
-    """Give the parts of criteria."""
-    return _part(watched, criteria_node(rule))
+def part_of(traced: Traced) -> Part:
+    """Return what a rule says in a check, and in the checks that it combines."""
+    check, parts = traced.check, tuple(map(part_of, traced.parts))
+    question = past_messages(check)
+    kind, text = type(check).__name__, ""
+    if type(check) in _OPERATORS:
+        kind = _OPERATORS[type(check)]
+    elif isinstance(check, Topic):
+        kind, text = "topic", check.suffix
+    elif isinstance(check, Category):
+        kind, text = "category", check.name
+    elif isinstance(check, LambdaTrigger):
+        kind, text = "lambda", check.expression.text
+    elif question is not None:
+        kind, text = DEFAULT_BACKEND, f"{question.operation}, {question.condition}"
+    elif isinstance(check, PlacedCriterion):
+        kind, text = check.backend, check.text
+    return Part(kind, text, traced, parts)
 
 
 def name_of(part: Part) -> str:
-    """Say what the rule says there."""
+    """Return what the rule says, on one line."""
     return f"{part.kind} {part.text}" if part.text else part.kind
 
 
 def short(value: Any) -> str:
-    """Show a value, whatever it is, in a few words."""
+    """Return a value, whatever it is, as short text."""
     try:
         return _SHORT.repr(value)
     except ValueError:  # a number of thousands of digits
         return f"a very long {type(value).__name__}"
 
 
-def words_of_stumble(error: BaseException) -> str:
-    """Say what went wrong."""
+def describe_failure(error: BaseException) -> str:
+    """Return the text of an error."""
     return str(error) if isinstance(error, (MissingValue, Unavailable)) else short_repr(error)
 
 
 def why_not(part: Part) -> str:
-    """Say in a line which part decides that it does not hold."""
-    watched = part.watched
+    """Return, on one line, which part decides that it does not hold."""
+    traced = part.traced
     if part.parts:
-        decisive = [each for each in part.parts if each.watched.raised or not each.watched.answer]
+        decisive = [each for each in part.parts if each.traced.raised or not each.traced.answer]
         if part.kind == "not" or not decisive:
             return f"{part.kind} {', '.join(name_of(each) for each in part.parts)}"
         return why_not(decisive[0])
-    if watched.raised is not None:
-        return words_of_stumble(watched.raised)
-    value = f"; {_value(watched)}" if VALUE in watched.told else ""
+    if traced.raised is not None:
+        return describe_failure(traced.raised)
+    value = f"; {_value(traced)}" if VALUE in traced.told else ""
     return f"it depends on {name_of(part)}{value}"
 
 
 def branch_of(part: Part, message: Message) -> Branch:
-    """Say it all for people."""
-    watched = part.watched
-    if not watched.asked:
+    """Return a part, and those below it, as a tree of text."""
+    traced = part.traced
+    if not traced.asked:
         return Branch(f"{name_of(part)}: not asked, the answer was settled before", (), UNASKED)
     why = _why(part, message)
     return Branch(
-        f"{name_of(part)}: {_answer(watched)}{why and ', ' + why}",
-        (*(branch_of(each, message) for each in part.parts), *_told(watched)),
-        YES if watched.answer else NO,
+        f"{name_of(part)}: {_answer(traced)}{why and ', ' + why}",
+        (*(branch_of(each, message) for each in part.parts), *_details(traced)),
+        YES if traced.answer else NO,
     )
 
 
 def data_of(part: Part, message: Message) -> dict[str, Any]:
-    """Say it all for programs."""
-    watched = part.watched
+    """Return a part, and those below it, for JSON."""
+    traced = part.traced
     data: dict[str, Any] = {
         "part": part.kind,
         "text": part.text,
-        "asked": watched.asked,
-        "holds": watched.answer,
-        "raised": None if watched.raised is None else words_of_stumble(watched.raised),
+        "asked": traced.asked,
+        "holds": traced.answer,
+        "raised": None if traced.raised is None else describe_failure(traced.raised),
     }
-    compared = _compared(watched, message)
+    compared = _compared(traced, message)
     if compared is not None:
         data["compared_to"] = compared
-    data |= {_key(what): _plain(found) for what, found in watched.told.items()}
-    counted = count_of(watched)
+    data |= {_key(what): _plain(found) for what, found in traced.told.items()}
+    counted = count_of(traced)
     if counted is not None:
         data["needed"] = counted.needed
     if part.parts:
@@ -123,82 +130,41 @@ def data_of(part: Part, message: Message) -> dict[str, Any]:
     return data
 
 
-def _part(watched: Traced, node: Node) -> Part:
-    check = watched.check
-    nodes = [each for _, each in below(check, node)]
-    parts = tuple(_part(*pair) for pair in zip(watched.parts, nodes, strict=True))
-    if type(check) in _OPERATORS:
-        return Part(_OPERATORS[type(check)], "", watched, parts)
-    if isinstance(check, Topic):
-        return Part("topic", check.suffix, watched, ())
-    if isinstance(check, Category):
-        return Part("category", check.name, watched, ())
-    if isinstance(check, LambdaTrigger):
-        return Part("lambda", check.expression.text, watched, ())
-    if isinstance(check, PastMessages):
-        return Part(DEFAULT_BACKEND, f"{check.operation}, {check.condition}", watched, ())
-    return Part(*_backend(node), watched, ())
-
-
-def _backend(node: Node) -> tuple[str, str]:
-    """Give a backend's name, and what the rule asks it, from where it says so."""
-    assert isinstance(node, MappingNode)
-    if any(key in QUESTION_KEYS for key in node.names()):
-        return DEFAULT_BACKEND, _inline(node)
-    ((key, value),) = node.entries
-    return key.text, _inline(value)
-
-
-def _inline(node: Node) -> str:
-    if isinstance(node, ScalarNode):
-        return node.text
-    if isinstance(node, MappingNode):
-        return ", ".join(f"{key.text}: {_nested(value)}" for key, value in node.entries)
-    return ", ".join(_nested(item) for item in node.items)
-
-
-def _nested(node: Node) -> str:
-    text = _inline(node)
-    if isinstance(node, ScalarNode):
-        return text
-    return f"{{{text}}}" if isinstance(node, MappingNode) else f"[{text}]"
-
-
-def _answer(watched: Traced) -> str:
-    if watched.raised is not None:
-        return "no answer" if isinstance(watched.raised, Unavailable) else "fails"
-    return "yes" if watched.answer else "no"
+def _answer(traced: Traced) -> str:
+    if traced.raised is not None:
+        return "no answer" if isinstance(traced.raised, Unavailable) else "fails"
+    return "yes" if traced.answer else "no"
 
 
 def _why(part: Part, message: Message) -> str:
-    watched = part.watched
-    if watched.raised is not None:
-        return "" if part.parts else words_of_stumble(watched.raised)
-    compared = _compared(watched, message)
+    traced = part.traced
+    if traced.raised is not None:
+        return "" if part.parts else describe_failure(traced.raised)
+    compared = _compared(traced, message)
     if compared is not None:
         return f"the message has {compared}"
-    if GAVE in watched.told:
-        return f"it gives {short(watched.told[GAVE])}"
-    counted = count_of(watched)
+    if GAVE in traced.told:
+        return f"it gives {short(traced.told[GAVE])}"
+    counted = count_of(traced)
     if counted is not None:
         return str(counted)
-    return _value(watched) if VALUE in watched.told else ""
+    return _value(traced) if VALUE in traced.told else ""
 
 
-def _value(watched: Traced) -> str:
-    least = "at least " if watched.told.get(AT_LEAST) else ""
-    return f"the value is {least}{short(watched.told[VALUE])}"
+def _value(traced: Traced) -> str:
+    least = "at least " if traced.told.get(AT_LEAST) else ""
+    return f"the value is {least}{short(traced.told[VALUE])}"
 
 
-def _compared(watched: Traced, message: Message) -> str | None:
-    if isinstance(watched.check, Topic):
+def _compared(traced: Traced, message: Message) -> str | None:
+    if isinstance(traced.check, Topic):
         return message.topic
-    return message.category if isinstance(watched.check, Category) else None
+    return message.category if isinstance(traced.check, Category) else None
 
 
-def _told(watched: Traced) -> Iterator[Branch]:
-    """Say what a criterion told, but for what stands in its own line."""
-    for what, found in watched.told.items():
+def _details(traced: Traced) -> Iterator[Branch]:
+    """Yield the details of an answer, but for those in the line of the criterion."""
+    for what, found in traced.told.items():
         if isinstance(found, FilledFilter):
             for key, value in _filter(found).items():
                 yield Branch(f"{key}: {_listed(value) if isinstance(value, list) else value}")

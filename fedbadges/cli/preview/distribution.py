@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 
-from fedbadges.criteria.datanommer import PastMessages
+from fedbadges.criteria.datanommer import past_messages
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Criteria
 
@@ -120,11 +120,12 @@ def distribution_of(
     People who reached the threshold but are not among the ``earners`` have no account; they are
     left out.
     """
-    if not isinstance(criteria, PastMessages) or not isinstance(criteria.condition, Comparison):
+    question = past_messages(criteria)
+    if question is None or not isinstance(question.condition, Comparison):
         return None
     if not earners <= peaks.keys():  # not everything that was compared is a whole number
         return None
-    condition = criteria.condition
+    condition = question.condition
     usable = {
         name: max(-LIMIT, min(LIMIT, value))
         for name, value in peaks.items()

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.lint.findings import Finding
-from fedbadges.lint.rule_nodes import criteria_node, lambdas, placed_leaves, question_part
-from fedbadges.rules.expressions import syntax_of
-from fedbadges.rules.filters import Pages
+from fedbadges.rules.criteria import backend_criteria
+from fedbadges.rules.expressions import Expression
+from fedbadges.rules.filters import Filter
 from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.yaml_document import ScalarNode
 
-#: Keys of filters that leave most of what there is of a topic.
+#: Keys of filters that select most of a topic.
 _BROAD = frozenset(
     f"{prefix}{key}" for prefix in ("", "not_") for key in ("topics", "categories")
 ) | {"not_users", "not_packages", "not_agents"}
@@ -22,18 +21,20 @@ _BROAD = frozenset(
 #: Methods of a query that leave the reading to the database, or read one message.
 _FRUGAL = ("count", "first", "one")
 
-#: A page of at most so many messages is not worth a word.
+#: A page of at most so many messages is not worth a warning.
 _FEW = 1000
 
 
 def whole_topic(rule: Rule) -> Iterator[Finding]:
     """Find operations that read all messages of a topic again for each question."""
-    for leaf, node in placed_leaves(rule.criteria, criteria_node(rule)):
-        if not isinstance(leaf, PastMessages) or not isinstance(leaf.operation, LambdaOperation):
+    for criterion in backend_criteria(rule.criteria):
+        if not isinstance(criterion, PastMessages):
             continue
-        operation = question_part(node, "operation")
-        counts = leaf.operation.expression.test is not None and leaf.filter.pages.everything
-        if counts or not _is_broad(leaf) or not any(map(_reads_all, lambdas(operation))):
+        operation = criterion.operation
+        if not isinstance(operation, LambdaOperation):
+            continue
+        counts = operation.expression.test is not None and criterion.filter.pages.everything
+        if counts or not _is_broad(criterion.filter) or not _reads_all(operation.expression):
             continue
         yield Finding(
             operation.place,
@@ -44,33 +45,25 @@ def whole_topic(rule: Rule) -> Iterator[Finding]:
         )
 
 
-def _is_broad(leaf: PastMessages) -> bool:
-    return _BROAD.issuperset(key for key, _ in leaf.filter.entries) and not _is_short(
-        leaf.filter.pages
-    )
+def _is_broad(chosen: Filter) -> bool:
+    is_short = 0 < chosen.pages.rows_per_page <= _FEW
+    return not is_short and _BROAD.issuperset(key for key, _ in chosen.entries)
 
 
-def _is_short(pages: Pages) -> bool:
-    return 0 < pages.rows_per_page <= _FEW
-
-
-def _reads_all(node: ScalarNode) -> bool:
-    """Tell whether an expression does more with ``query`` than to count, or to take one."""
-    syntax = syntax_of(node)
-    if syntax is None:
-        return False
-    body = syntax.body
+def _reads_all(expression: Expression) -> bool:
+    """Return True if an expression does more with ``query`` than to count, or to read one."""
+    body = expression.source.parse()
     parents = {child: parent for parent in ast.walk(body) for child in ast.iter_child_nodes(parent)}
     uses = [part for part in ast.walk(body) if isinstance(part, ast.Name) and part.id == "query"]
     return any(not _is_frugal(use, parents) for use in uses)
 
 
 def _is_frugal(use: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
-    """Follow ``query.filter_by(…).count()`` from its beginning to what decides."""
+    """Follow ``query.filter_by(…).count()`` from its beginning to the method that decides."""
     above = parents.get(use)
     while isinstance(above, ast.Attribute) or (isinstance(above, ast.Call) and above.func is use):
         if isinstance(above, ast.Attribute) and above.attr in _FRUGAL:
             return True
         use, above = above, parents.get(above)
-    # The database counts for len(query) and len(query.all()), too.
+    # For len(query) and len(query.all()) it is the database that counts, too.
     return isinstance(above, ast.Call) and getattr(above.func, "id", "") == "len"

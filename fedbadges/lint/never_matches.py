@@ -1,7 +1,7 @@
 """Triggers that no message can match.
 
-What a lambda says is not known, so it may be true or false. Of topics it is enough to try those
-that the trigger names: a message has of these just the ones that are ends of the longest it has.
+A lambda may be true or false. It is enough to try the topics that the trigger names: of these, a
+message has the longest that matches, and those that are ends of it.
 """
 
 from __future__ import annotations
@@ -13,66 +13,64 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedbadges.lint.findings import Finding
-from fedbadges.lint.rule_nodes import below, trigger_node
 from fedbadges.messages import category_of
 from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, leaves
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Category, LambdaTrigger, Topic
-from fedbadges.rules.yaml_document import Node
 
 _CODE = "never-matches"
 
-#: More work than this is not worth it.
+#: Give up on a trigger that needs more comparisons than this.
 _MOST = 200_000
 
-#: What fedmsg has for the third part of a topic, which shows that one is spelled in full.
+#: The third part of a topic of fedmsg; a topic that has one of these is complete.
 _ENVIRONMENTS = ("prod", "stg", "dev")
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """Messages that a trigger cannot tell apart: the longest of its topics, and its category."""
+    """Messages that a trigger does not distinguish: the longest of its topics, and a category."""
 
     topic: str | None
     category: str | None
 
     @property
     def exists(self) -> bool:
-        """Whether there can be such messages: a whole topic says its category."""
-        if self.topic is None or not _is_whole(self.topic):
+        """Return True if there can be such messages: a complete topic has one category."""
+        if self.topic is None or not _is_complete(self.topic):
             return True
         return self.category == category_of(self.topic)
 
 
 def never_matches(rule: Rule) -> Iterator[Finding]:
     """Find a trigger, or what stands below its ``any``, that no message can match."""
-    yield from _find(rule.trigger, trigger_node(rule))
+    yield from _find(rule.trigger)
 
 
-def _find(trigger: Check[Any], node: Node) -> Iterator[Finding]:
+def _find(trigger: Check[Any]) -> Iterator[Finding]:
     if not _can_hold(trigger):
-        yield _explain(trigger, node)
+        yield _explain(trigger)
     elif isinstance(trigger, AnyOf):
-        for part, its_node in below(trigger, node):
-            yield from _find(part, its_node)
+        for part in trigger.parts:
+            yield from _find(part)
 
 
-def _explain(trigger: Check[Any], node: Node) -> Finding:
+def _explain(trigger: Check[Any]) -> Finding:
     if not isinstance(trigger, AllOf):
-        return Finding(node.place, _CODE, "no message can match this")
-    pairs = itertools.combinations(below(trigger, node), 2)
-    for (first, its_node), (second, other) in pairs:
-        if not _can_hold(AllOf((first, second))) and _can_hold(first) and _can_hold(second):
-            text = f"no message can match both this and what stands in line {its_node.place.line}"
-            return Finding(other.place, _CODE, f"{text}; did you mean 'any'?")
-    return Finding(node.place, _CODE, "no message can match all of these; did you mean 'any'?")
+        return Finding(trigger.place, _CODE, "no message can match this")
+    for first, second in itertools.combinations(trigger.parts, 2):
+        both = AllOf((first, second), trigger.place)
+        if not _can_hold(both) and _can_hold(first) and _can_hold(second):
+            text = f"no message can match both this and what stands in line {first.place.line}"
+            return Finding(second.place, _CODE, f"{text}; did you mean 'any'?")
+    return Finding(trigger.place, _CODE, "no message can match all of these; did you mean 'any'?")
 
 
 def _can_hold(trigger: Check[Any]) -> bool:
     parts = list(leaves(trigger))
     topics = {part.suffix for part in parts if isinstance(part, Topic)}
     categories = {part.name for part in parts if isinstance(part, Category)}
-    categories |= {category_of(topic) for topic in topics if _is_whole(topic)}
+    categories |= {category_of(topic) for topic in topics if _is_complete(topic)}
     kinds = [_Kind(*each) for each in itertools.product((*topics, None), (*categories, None))]
     if len(kinds) * len(parts) > _MOST:
         return True
@@ -80,7 +78,7 @@ def _can_hold(trigger: Check[Any]) -> bool:
 
 
 def _holds(trigger: Check[Any], kind: _Kind) -> bool | None:
-    """Tell whether a trigger holds of messages of a kind; None where that depends."""
+    """Return whether a trigger holds of messages of a kind; None if that depends."""
     if isinstance(trigger, Not):
         found = _holds(trigger.part, kind)
         return None if found is None else not found
@@ -98,13 +96,13 @@ def _holds(trigger: Check[Any], kind: _Kind) -> bool | None:
 
 
 def _constant(trigger: LambdaTrigger) -> bool | None:
-    """Tell what an expression gives that is a constant."""
+    """Return the truth of an expression that is a constant, or else None."""
     try:
         return bool(ast.literal_eval(trigger.expression.text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
 
 
-def _is_whole(topic: str) -> bool:
+def _is_complete(topic: str) -> bool:
     parts = topic.split(".")
     return len(parts) > 3 and parts[2] in _ENVIRONMENTS

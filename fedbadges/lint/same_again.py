@@ -1,4 +1,4 @@
-"""Badges that are given for just what another one is given for."""
+"""Badges that are given for the same as another badge."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fedbadges.criteria.datanommer import PastMessages
+from fedbadges.criteria.datanommer import past_messages
 from fedbadges.lint.findings import Finding
-from fedbadges.lint.rule_nodes import criteria_node
 from fedbadges.rules.conditions import Comparison
-from fedbadges.rules.operators import AllOf, AnyOf, Not
+from fedbadges.rules.operators import operands
 from fedbadges.rules.rule import Rule
 
-#: Comparisons with a whole number that say the same as another one with the next.
+#: Comparisons with a whole number, and the equal one with the next number.
 _STRICT = {operator.gt: (operator.ge, 1), operator.lt: (operator.le, -1)}
 
 
@@ -31,23 +30,23 @@ def same_again(rules: Iterable[Rule]) -> Iterator[Finding]:
             seen.append((meaning, rule))
             if first is not None:
                 yield Finding(
-                    criteria_node(rule).place,
+                    rule.criteria.place,
                     "same-again",
                     f"this is given for just what '{first.badge.id}' is given for, at "
-                    f"{criteria_node(first).place}",
+                    f"{first.criteria.place}",
                 )
 
 
 def _meaning(criteria: Any) -> Any:
-    """Give something that is equal for criteria that say the same in other words."""
-    if isinstance(criteria, Not):
-        return "not", _meaning(criteria.part)
-    if isinstance(criteria, (AllOf, AnyOf)):
-        return type(criteria), [_meaning(part) for part in criteria.parts]
-    if not isinstance(criteria, PastMessages):
+    """Return something that is equal for criteria that are equal but for how they are written."""
+    parts = operands(criteria)
+    if parts:
+        return type(criteria), [_meaning(part) for part in parts]
+    question = past_messages(criteria)
+    if question is None:
         return criteria
-    entries = dict(criteria.filter.entries)
-    return entries, criteria.filter.pages, criteria.operation, _condition(criteria.condition)
+    chosen = question.filter
+    return dict(chosen.entries), chosen.pages, question.operation, _condition(question.condition)
 
 
 def _condition(condition: Any) -> Any:

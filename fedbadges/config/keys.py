@@ -1,0 +1,124 @@
+"""Configuration keys: dataclass fields that know their key, and a reader that reports mistakes."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedbadges.config.line_numbers import config_files, locate_key
+from fedbadges.config.values import MalformedValue
+from fedbadges.util.text import printable
+
+#: The default of a key that must be set.
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class ConfigKey:
+    """A key: what a mistake says is expected, how its value is parsed, and its default.
+
+    ``within`` is the way to the mapping that has it. ``older_name`` is accepted in place of its
+    name.
+    """
+
+    name: str
+    expected: str
+    parse: Callable[[Any], Any]
+    default: Any = None
+    within: tuple[str, ...] = ()
+    older_name: str | None = None
+
+    def __str__(self) -> str:
+        return f"'{self.name}' in '{self.within[-1]}'" if self.within else f"'{self.name}'"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name, and the older name if there is one."""
+        return (self.name,) if self.older_name is None else (self.name, self.older_name)
+
+
+def config_key(*args: Any, **kwargs: Any) -> Any:
+    """Return a dataclass field that is read from ``ConfigKey(*args, **kwargs)``."""
+    return dataclasses.field(metadata={"key": ConfigKey(*args, **kwargs)})
+
+
+def keys_of(cls: type) -> dict[str, ConfigKey]:
+    """Return the keys of a dataclass, by the names of its fields."""
+    return {
+        field.name: field.metadata["key"]
+        for field in dataclasses.fields(cls)
+        if "key" in field.metadata
+    }
+
+
+class ConfigReader:
+    """Reads keys from fedmsg's configuration, and collects a line for each mistake."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+        self._files = config_files(config)
+        self._mappings: dict[tuple[str, ...], Mapping[str, Any] | None] = {(): config}
+        self.mistakes: list[str] = []
+
+    def read(self, key: ConfigKey) -> Any:
+        """Return the value of a key or its default; None if that is a mistake."""
+        source = self.mapping(key.within)
+        if source is None:
+            return None
+        if key.older_name in source and key.name not in source:
+            key = dataclasses.replace(key, name=str(key.older_name))
+        value = source.get(key.name)
+        if value is None:
+            if key.default is REQUIRED:
+                self.report(key)
+                return None
+            value = key.default
+        try:
+            return key.parse(value)
+        except MalformedValue as error:
+            self.report(key, str(error))
+        except (ValueError, TypeError, OverflowError):
+            self.report(key)
+        return None
+
+    def read_all(self, cls: type) -> dict[str, Any]:
+        """Return the values of all keys of a dataclass, by the names of its fields."""
+        return {name: self.read(key) for name, key in keys_of(cls).items()}
+
+    def mapping(self, path: tuple[str, ...]) -> Mapping[str, Any] | None:
+        """Return the mapping at a path of names; None if it is missing or something else."""
+        if path not in self._mappings:
+            *within, name = path
+            key = ConfigKey(name, "a mapping", dict, REQUIRED, tuple(within))
+            source = self.mapping(key.within)
+            found = None if source is None else source.get(name)
+            if source is not None and not isinstance(found, Mapping):
+                state = "malformed" if name in source else "missing"
+                self.mistakes.append(
+                    f"{self.locate(key)}: {state} key '{name}'; expected a mapping"
+                )
+            self._mappings[path] = found if isinstance(found, Mapping) else None
+        return self._mappings[path]
+
+    def report(self, key: ConfigKey, reason: str = "") -> None:
+        """Report that the value of a key is missing or malformed."""
+        source = self.mapping(key.within) or {}
+        state = "missing" if source.get(key.name) is None else "malformed"
+        explained = f" ({printable(reason)})" if reason else ""
+        self.mistakes.append(
+            f"{self.locate(key)}: {state} key {key}; expected {key.expected}{explained}"
+        )
+
+    def unknown(self, name: Any, within: tuple[str, ...], known: Iterable[str]) -> str:
+        """Return a warning about a key that means nothing, with the closest one that does."""
+        place = locate_key(str(name), within[-1] if within else None, self._files)
+        near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        return f"{place}: unknown key '{printable(str(name))}'{hint}"
+
+    def locate(self, key: ConfigKey) -> str:
+        """Return ``file:line:column`` of a key."""
+        return locate_key(key.name, key.within[-1] if key.within else None, self._files)
