@@ -11,13 +11,14 @@ from typing import Any
 
 import click
 
-from fedbadges.cli.award.commands import award, revoke
+from fedbadges.cli.award.command import award
 from fedbadges.cli.backfill.command import backfill
 from fedbadges.cli.check.command import check
 from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
 from fedbadges.cli.preview.command import preview
 from fedbadges.cli.progress import progress
+from fedbadges.cli.revoke import revoke
 from fedbadges.cli.schema import schema
 from fedbadges.cli.status.command import status
 from fedbadges.cli.test.command import test
@@ -53,11 +54,11 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise CannotRun(["Stopped"]) from None
+            raise CannotRun("Stopped") from None
         except OSError as error:
             if error.errno not in _FULL:
                 raise
-            raise CannotRun([f"Not all could be written: {error.strerror}"]) from None
+            raise CannotRun(f"Not all could be written: {error.strerror}") from None
 
 
 @click.group(
@@ -80,13 +81,5 @@ def main() -> None:
     logging.getLogger("fedmsg").setLevel(logging.CRITICAL)
 
 
-main.add_command(award)
-main.add_command(backfill)
-main.add_command(check)
-main.add_command(explain)
-main.add_command(preview)
-main.add_command(progress)
-main.add_command(revoke)
-main.add_command(schema)
-main.add_command(status)
-main.add_command(test)
+for command in (award, backfill, check, explain, preview, progress, revoke, schema, status, test):
+    main.add_command(command)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
-from fedbadges.cli.errors import CANNOT_RUN, CannotRun
-from fedbadges.cli.terminal.formats import with_format
+from fedbadges.cli.deployment import Deployment, with_deployment
+from fedbadges.cli.errors import CANNOT_RUN, CannotRun, reporting_errors
+from fedbadges.cli.options import format_option
 from fedbadges.cli.terminal.progress_bar import advancing
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("user")
-@with_format()
+@format_option()
 @with_deployment()
 def progress(deployment: Deployment, user: str, form: str) -> None:
     """Show how far USER is with every badge.
@@ -36,17 +36,17 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     rules decide, for USER's latest messages in datanommer. Nothing is awarded, published or
     written.
     """
-    # Not at the top: these take a while to import, and completion and --help want to be fast.
+    # Not at the top: these take a while to import, and --help and completion must be fast.
     from fedbadges.criteria.backends import load_backends
     from fedbadges.engine.explanation import Explainer, without_keeping
     from fedbadges.engine.progress import Search
     from fedbadges.messages import fits_databases
 
     if not fits_databases(user):
-        raise CannotRun([f"nobody can have the name {user!r}"])
+        raise CannotRun(f"nobody can have the name {user!r}")
     # Errors of a rule are shown in the line of its badge.
     logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
-    with failing_clearly():
+    with reporting_errors():
         settings = without_keeping(deployment.settings)
         inquiry = Explainer(settings, deployment.rules(load_backends(settings)))
         search = Search(settings, inquiry, user)
@@ -60,7 +60,7 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     else:
         _print(found)
     if search.interrupted:
-        raise CannotRun([search.interrupted])
+        raise CannotRun(search.interrupted)
     if not complete:
         click.echo("Stopped: not all was looked at", err=True)
         raise SystemExit(CANNOT_RUN)

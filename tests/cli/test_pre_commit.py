@@ -80,7 +80,7 @@ def pre_commit(rules: Path, cache: Path) -> tuple[int, str]:
 
 
 @pytest.mark.usefixtures("pypi")
-def test_two_lines_make_a_repository_check_its_rules(
+def test_documented_pre_commit_hook_checks_rules(
     fedbadges_repository: tuple[Path, str], cache: Path, tmp_path: Path
 ) -> None:
     released, revision = fedbadges_repository
@@ -107,7 +107,7 @@ def test_two_lines_make_a_repository_check_its_rules(
 
 
 @pytest.mark.usefixtures("pypi")
-def test_another_hook_runs_their_tests(
+def test_pre_commit_hook_runs_rule_tests(
     fedbadges_repository: tuple[Path, str], cache: Path, tmp_path: Path
 ) -> None:
     released, revision = fedbadges_repository

@@ -133,7 +133,7 @@ def stored(directory: Path, preview: Preview) -> Path:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_it_fits_and_asks_for_nothing(
+def test_page_fits_its_window_and_loads_nothing(
     browser: Chromium, file: Path, width: int, scheme: str
 ) -> None:
     browser.show(file, width, scheme)
@@ -151,9 +151,7 @@ def test_it_fits_and_asks_for_nothing(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_everything_can_be_told_from_its_background(
-    browser: Chromium, file: Path, scheme: str
-) -> None:
+def test_page_has_enough_contrast(browser: Chromium, file: Path, scheme: str) -> None:
     browser.show(file, 360, scheme)
 
     contrasts = browser.value(CONTRASTS)
@@ -163,7 +161,7 @@ def test_everything_can_be_told_from_its_background(
         assert contrasts["shapes"][1] >= 3
 
 
-def test_the_dark_is_dark(browser: Chromium, tmp_path: Path) -> None:
+def test_page_is_dark_in_a_dark_colour_scheme(browser: Chromium, tmp_path: Path) -> None:
     file = stored(tmp_path, ORDINARY)
     background = "getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)"
 
@@ -197,7 +195,7 @@ def test_text_of_plots_is_large_enough_on_a_phone(
     assert browser.value(clash) is False
 
 
-def test_hostile_text_stays_text(browser: Chromium, tmp_path: Path) -> None:
+def test_page_escapes_hostile_text(browser: Chromium, tmp_path: Path) -> None:
     browser.show(stored(tmp_path, SPOILT), 360)
 
     tags = browser.value("[...new Set([...document.querySelectorAll('*')].map(e => e.tagName))]")
@@ -216,7 +214,7 @@ def test_hostile_text_stays_text(browser: Chromium, tmp_path: Path) -> None:
     assert browser.value("document.querySelector('pre').textContent").splitlines() == names
 
 
-def test_links_lead_to_datagrepper_only(browser: Chromium, tmp_path: Path) -> None:
+def test_page_links_to_datagrepper_only(browser: Chromium, tmp_path: Path) -> None:
     browser.show(stored(tmp_path, ORDINARY), 1100)
 
     links = browser.value("[...document.querySelectorAll('[href], [src]')].map(e => e.href)")
@@ -224,7 +222,7 @@ def test_links_lead_to_datagrepper_only(browser: Chromium, tmp_path: Path) -> No
     assert len(links) > 3
 
 
-def test_who_cannot_see_it_is_told(browser: Chromium, tmp_path: Path) -> None:
+def test_page_is_accessible_to_screen_readers(browser: Chromium, tmp_path: Path) -> None:
     browser.show(stored(tmp_path, ORDINARY), 1100)
 
     assert browser.value("document.documentElement.lang") == "en"
@@ -244,7 +242,7 @@ def test_who_cannot_see_it_is_told(browser: Chromium, tmp_path: Path) -> None:
     assert (roles.count("table"), roles.count("columnheader")) == (2, 6)
 
 
-def test_a_table_is_one_on_a_phone_too(browser: Chromium, tmp_path: Path) -> None:
+def test_tables_stay_tables_on_a_phone(browser: Chromium, tmp_path: Path) -> None:
     browser.show(stored(tmp_path, ORDINARY), 360)
 
     nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
@@ -252,7 +250,7 @@ def test_a_table_is_one_on_a_phone_too(browser: Chromium, tmp_path: Path) -> Non
     assert (roles.count("table"), roles.count("columnheader")) == (2, 6)
 
 
-def test_its_policy_forbids_what_it_does_not_need(browser: Chromium, tmp_path: Path) -> None:
+def test_content_security_policy_blocks_everything_else(browser: Chromium, tmp_path: Path) -> None:
     file = stored(tmp_path, ORDINARY)
     intruder = (
         "<script>document.title = 'mine'</script><p style='color: red'>"

@@ -123,7 +123,7 @@ def section(page: Path, title: str) -> str:
     return re.split(r"\n.+\n-{3,}\n", below)[0]
 
 
-def test_what_the_page_for_authors_shows_is_what_happens(authors: Path) -> None:
+def test_commands_in_rule_authors_print_what_it_shows(authors: Path) -> None:
     shown = blocks(FOR_AUTHORS.read_text())
     assert len(shown) > 5
 
@@ -132,7 +132,7 @@ def test_what_the_page_for_authors_shows_is_what_happens(authors: Path) -> None:
 
 
 @pytest.mark.parametrize("title", ["What is it doing?", "Award by hand"])
-def test_what_the_page_for_operators_shows_is_what_happens(operators: Path, title: str) -> None:
+def test_commands_in_operations_print_what_it_shows(operators: Path, title: str) -> None:
     ours = [b for b in blocks(section(FOR_OPERATORS, title)) if b.startswith("# fedbadges ")]
     assert ours
 
@@ -140,7 +140,7 @@ def test_what_the_page_for_operators_shows_is_what_happens(operators: Path, titl
         assert as_shown(block, operators, "# ").rstrip() == block
 
 
-def test_the_page_explains_every_code() -> None:
+def test_rule_authors_explains_every_finding() -> None:
     explained = re.findall(r"^``([a-z-]+)``$", FOR_AUTHORS.read_text(), re.MULTILINE)
 
     assert explained == list(CODES)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun
-from fedbadges.cli.terminal.formats import with_format
+from fedbadges.cli.options import config_option, format_option
 
 #: Seconds to wait for a report: two periods of the hub, and its queries to the databases.
 _TIMEOUT = 12.0
@@ -34,12 +34,7 @@ something is wrong, which the first lines say, 2 if no daemon answers.
     metavar="ADDRESS",
     help="Where the hub publishes what it does, rather than 'moksha.monitoring.socket'.",
 )
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False),
-    metavar="FILE",
-    help="Read this configuration of fedmsg rather than /etc/fedmsg.d, ~/.fedmsg.d and so on.",
-)
+@config_option()
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -49,7 +44,7 @@ something is wrong, which the first lines say, 2 if no daemon answers.
     help="How long to wait for a report; a hub gives one every 5 seconds.",
 )
 @click.option("--watch", is_flag=True, help="Go on, report after report, until Ctrl-C.")
-@with_format()
+@format_option()
 def status(
     endpoint: str | None, config: str | None, timeout: float, watch: bool, form: str
 ) -> None:
@@ -58,7 +53,7 @@ def status(
     It is asked by way of moksha's monitoring, which must be configured. The next report of the hub
     may take 5 seconds to come.
     """
-    # Not at the top: these take a while to import, and completion and --help want to be fast.
+    # Not at the top: these take a while to import, and --help and completion must be fast.
     from fedbadges.cli.status.monitoring import listening
     from fedbadges.cli.terminal.progress_bar import waiting
 
@@ -72,7 +67,7 @@ def status(
                 found = _show(report, form, watch)
     except KeyboardInterrupt:
         if found is None:
-            raise CannotRun(["Stopped before the hub had reported"]) from None
+            raise CannotRun("Stopped before the hub had reported") from None
     raise SystemExit(FOUND if found else GOOD)
 
 
@@ -83,11 +78,9 @@ def _configured(filename: str | None) -> str:
     endpoint = fedmsg_configuration(filename).get(SOCKET)
     if not endpoint:
         raise CannotRun(
-            [
-                f"The hub's monitoring is not configured: set '{SOCKET}' to an address such as "
-                f"'ipc:///run/fedbadges/monitoring.sock', and '{MODE}' to who may use it, such as "
-                "'0600', and restart the hub"
-            ]
+            f"The hub's monitoring is not configured: set '{SOCKET}' to an address such as "
+            f"'ipc:///run/fedbadges/monitoring.sock', and '{MODE}' to who may use it, such as "
+            "'0600', and restart the hub"
         )
     return str(endpoint)
 
@@ -103,7 +96,7 @@ def _show(report: Mapping[str, Any], form: str, watch: bool) -> bool:
         wrong = problems(report)
         tables = tables_of(report)
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, OSError):
-        raise CannotRun(["The daemon is of another version, whose report is not known"]) from None
+        raise CannotRun("The daemon is of another version, whose report is not known") from None
     if form == "json":
         # With --watch, each report is one line.
         click.echo(json.dumps({"problems": wrong, **report}, indent=None if watch else 2))

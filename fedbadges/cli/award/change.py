@@ -1,0 +1,147 @@
+"""A change of who holds a badge, as ``fedbadges award`` and ``fedbadges revoke`` make it."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import click
+
+from fedbadges.cli.award.audit_log import log_operation, operator
+from fedbadges.cli.errors import FOUND, GOOD, CannotRun
+from fedbadges.cli.options import format_option
+
+if TYPE_CHECKING:
+    from fedbadges.cli.deployment import Deployment
+    from fedbadges.config.settings import Settings
+    from fedbadges.tahrir.awards import Notice, Tahrir
+
+#: What Ctrl-C is answered with.
+STOPPED = "Stopped: nothing is changed but what is said above"
+
+#: The text for an outcome, and for the same of a dry run; with the user and the badge.
+_TEXTS = {
+    "awarded": ("%s has %s now", "%s would get %s"),
+    "revoked": ("%s does not have %s any more", "%s would lose %s"),
+    "held": ("%s has %s already",) * 2,
+    "opted-out": ("%s has opted out, and gets neither %s nor any other badge",) * 2,
+    "not-held": ("%s does not have %s",) * 2,
+}
+
+
+def change_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the arguments and options that both commands have."""
+    parameters = (
+        click.argument("user"),
+        click.argument("badge"),
+        click.option("--reason", required=True, metavar="TEXT", help="Why; for the log."),
+        click.option("--dry-run", is_flag=True, help="Say what would happen, and do nothing."),
+        format_option(),
+    )
+    return functools.reduce(lambda made, each: each(made), reversed(parameters), command)
+
+
+@dataclass(frozen=True)
+class ChangeResult:
+    """What a command did, or in a ``dry_run`` would do."""
+
+    user: str
+    badge: str
+    outcome: str
+    reason: str
+    dry_run: bool
+    on_bus: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """Who is to get or lose which badge, and why."""
+
+    user: str
+    badge: str
+    reason: str
+    dry_run: bool
+    deployment: Deployment
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings of the deployment."""
+        return self.deployment.settings
+
+    @cached_property
+    def tahrir(self) -> Tahrir:
+        """Return the tahrir of the deployment."""
+        from fedbadges.tahrir.awards import Tahrir
+
+        return Tahrir(self.settings)
+
+    def result(self, outcome: str, on_bus: bool = False) -> ChangeResult:
+        """Return the result of this change."""
+        from fedbadges.util.text import printable
+
+        reason = printable(self.reason)
+        return ChangeResult(self.user, self.badge, outcome, reason, self.dry_run, on_bus)
+
+    def log(self, event: str) -> None:
+        """Record that the change was made."""
+        log_operation(
+            event, badge=self.badge, user=self.user, operator=operator(), reason=self.reason
+        )
+
+    def adjust_ranks(self, person_id: int) -> tuple[Notice, ...]:
+        """Adjust all ranks; the change stays if that fails."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from fedbadges.errors import Unavailable
+        from fedbadges.util.text import describe_error
+
+        try:
+            return self.tahrir.adjust_ranks([person_id])
+        except (Unavailable, SQLAlchemyError) as error:
+            reason = describe_error(error)
+            click.echo(f"The ranks are adjusted with the next award only: {reason}", err=True)
+            return ()
+
+
+def make_change(
+    user: str, badge: str, reason: str, dry_run: bool, deployment: Deployment
+) -> Change:
+    """Return a change; raise CannotRun if nobody can have the name, or the reason is empty."""
+    from fedbadges.rules.recipients import account
+    from fedbadges.util.text import quoted
+
+    found = account(user)
+    wrong = []
+    if found.name is None:
+        wrong.append(f"{quoted(user)} is no account name: it {found.dropped}")
+    if not reason.strip():
+        wrong.append("--reason is empty; say why, for those who will read the log")
+    if wrong:
+        raise CannotRun(*wrong)
+    return Change(found.name or "", badge, reason.strip(), dry_run, deployment)
+
+
+def unknown_badge(badge: str, known: Iterable[str], others: str = "") -> CannotRun:
+    """Return the error for a badge that does not exist, with the most similar that does."""
+    from tahrir_api.utils import convert_name_to_id
+
+    from fedbadges.util.text import quoted
+
+    # It may be the name of a badge rather than its id.
+    near = difflib.get_close_matches(convert_name_to_id(badge[:200]), list(known), n=1)
+    hint = f"; did you mean {quoted(near[0])}?" if near else ""
+    return CannotRun(f"tahrir has no badge {quoted(badge)}{others}{hint}")
+
+
+def report(result: ChangeResult, form: str) -> None:
+    """Print the result, and exit: with 0 if there was something to do."""
+    if form == "json":
+        click.echo(json.dumps(asdict(result), indent=2))
+    else:
+        click.echo(_TEXTS[result.outcome][result.dry_run] % (result.user, result.badge))
+    raise SystemExit(GOOD if result.outcome in ("awarded", "revoked") else FOUND)

@@ -1,0 +1,121 @@
+"""``fedbadges award``: give a badge to somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import click
+
+from fedbadges.cli.award.change import (
+    STOPPED,
+    Change,
+    ChangeResult,
+    change_options,
+    make_change,
+    report,
+    unknown_badge,
+)
+from fedbadges.cli.bus import publishing
+from fedbadges.cli.deployment import HISTORY, Deployment, with_deployment
+from fedbadges.cli.errors import CannotRun, reporting_errors
+
+if TYPE_CHECKING:
+    from fedbadges.buses.fedmsg.publisher import Publisher
+    from fedbadges.rules.rule import Badge
+
+_EPILOG = """\b
+Examples:
+  fedbadges award alice speaker --reason "spoke at the conference"
+  fedbadges award alice speaker --reason "spoke at the conference" \\
+    --link https://conference.example.org/talks/7
+  fedbadges award alice speaker --reason "see the list" --dry-run
+
+\b
+Exit codes: 0 if alice has it now, 1 if there was nothing to do, since she had
+it already or has opted out, 2 if the command cannot run.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@change_options
+@click.option("--link", metavar="URL", help="What the award is to link to.")
+@click.option("--no-publish", is_flag=True, help="Say nothing on the bus.")
+@with_deployment(HISTORY)
+def award(
+    user: str,
+    badge: str,
+    reason: str,
+    dry_run: bool,
+    form: str,
+    link: str | None,
+    no_publish: bool,
+    deployment: Deployment,
+) -> None:
+    """Give USER the badge with the id BADGE, as the daemon would.
+
+    It is said on the bus as the daemon says it, and the ranks are adjusted. A badge that tahrir
+    does not have yet is made from its rule. Who has the badge, or has opted out, gets nothing.
+    """
+    with reporting_errors(STOPPED):
+        change = make_change(user, badge, reason, dry_run, deployment)
+        new_badge = _check_awardable(change, link)
+        result = _refusal(change) or change.result("awarded")
+        if result.outcome == "awarded" and not dry_run:
+            with nullcontext() if no_publish else publishing(change.settings) as publisher:
+                result = _award(change, link, new_badge, publisher)
+    report(result, form)
+
+
+def _check_awardable(change: Change, link: str | None) -> Badge | None:
+    """Return the badge if tahrir lacks it; raise CannotRun if the user can never get it."""
+    from fedbadges.accounts.service import make_accounts
+    from fedbadges.engine.links import MAX_LINK
+    from fedbadges.messages import fits_databases
+
+    if link is not None and not (fits_databases(link) and len(link) <= MAX_LINK):
+        raise CannotRun(f"--link is text of 1 to {MAX_LINK} characters")
+    if change.user in change.settings.banned_usernames:
+        raise CannotRun(f"'{change.user}' is among 'badges.banned_usernames'")
+    known = change.tahrir.badges()
+    new_badge = None if change.badge in known else _badge_of_rule(change, known)
+    if not known.get(change.badge, True):
+        raise CannotRun(f"'{change.badge}' is a legacy badge in tahrir, which nobody can get")
+    if not make_accounts(change.settings).exists(change.user):
+        raise CannotRun(f"there is no account '{change.user}'")
+    return new_badge
+
+
+def _badge_of_rule(change: Change, known: Iterable[str]) -> Badge:
+    rules = {rule.badge.id: rule.badge for rule in change.deployment.rules()}
+    if change.badge not in rules:
+        raise unknown_badge(change.badge, {*known, *rules}, " and no rule gives it")
+    return rules[change.badge]
+
+
+def _refusal(change: Change) -> ChangeResult | None:
+    """Return why the user gets nothing; None if they can get the badge."""
+    holdings = change.tahrir.holdings([change.user], [change.badge])
+    if change.user in holdings.opted_out:
+        return change.result("opted-out")
+    return change.result("held") if holdings.held else None
+
+
+def _award(
+    change: Change, link: str | None, new_badge: Badge | None, publisher: Publisher | None
+) -> ChangeResult:
+    if new_badge is not None:
+        refused = change.tahrir.publish_badges([new_badge]).refused
+        if refused:
+            raise CannotRun(f"{new_badge.id}: {refused[new_badge.id]}")
+    given = change.tahrir.award(change.badge, change.user, link)
+    if given is None:  # somebody else was faster
+        return _refusal(change) or change.result("held")
+    change.log("Awarded badge")
+    notices = (*given.notices, *change.adjust_ranks(given.person_id))
+    if publisher is None:
+        return change.result("awarded")
+    for notice in notices:
+        publisher.publish(notice)
+    return change.result("awarded", on_bus=publisher.finish())
