@@ -20,8 +20,8 @@ REQUIRED = object()
 class ConfigKey:
     """A key: what a mistake says is expected, how its value is parsed, and its default.
 
-    ``within`` is the way to the mapping that has it. ``older_name`` is accepted in place of its
-    name.
+    The value None means that the key is not set. ``within`` is the path of the mapping that has the
+    key, and ``older_name`` is accepted in place of its name.
     """
 
     name: str
@@ -40,9 +40,9 @@ class ConfigKey:
         return (self.name,) if self.older_name is None else (self.name, self.older_name)
 
 
-def config_key(*args: Any, **kwargs: Any) -> Any:
-    """Return a dataclass field that is read from ``ConfigKey(*args, **kwargs)``."""
-    return dataclasses.field(metadata={"key": ConfigKey(*args, **kwargs)})
+def config_key(*args: Any, repr: bool = True) -> Any:  # noqa: A002  as dataclasses.field has it
+    """Return a dataclass field that is read from ``ConfigKey(*args)``."""
+    return dataclasses.field(repr=repr, metadata={"key": ConfigKey(*args)})
 
 
 def keys_of(cls: type) -> dict[str, ConfigKey]:
@@ -76,6 +76,8 @@ class ConfigReader:
                 self.report(key)
                 return None
             value = key.default
+        if value is None:
+            return None
         try:
             return key.parse(value)
         except MalformedValue as error:

@@ -116,7 +116,7 @@ class Settings:
     state_directory: Path | None = config_key(
         "badges.state_directory",
         "a directory, made where it is missing, or None",
-        values.optional_directory,
+        values.new_directory,
         os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or None,
     )
     #: Skip messages that are older than this.
@@ -134,16 +134,12 @@ class Settings:
     keep_counts_distance: float = config_key(
         "badges.keep_counts_distance", _SECONDS, values.seconds, 600.0
     )
-    cache: tuple[str, Mapping[str, Any]] = field(
+    cache: tuple[str, Mapping[str, Any]] = config_key(
+        "badges.cache",
+        "a mapping with the 'backend' of dogpile.cache and its 'arguments'",
+        values.cache,
+        {"backend": "dogpile.cache.memory"},
         repr=False,
-        metadata={
-            "key": ConfigKey(
-                "badges.cache",
-                "a mapping with the 'backend' of dogpile.cache and its 'arguments'",
-                values.cache,
-                {"backend": "dogpile.cache.memory"},
-            )
-        },
     )
 
     # Accounts and other services.
@@ -151,10 +147,10 @@ class Settings:
     fasjson_url: str | None = config_key(
         "badges.fasjson.url",
         "the address of FASJSON, such as 'https://fasjson.example.org'",
-        values.optional_web_address,
+        values.web_address,
     )
     fasjson_principal: str | None = config_key(
-        "badges.fasjson.principal", "a Kerberos principal", values.optional_text
+        "badges.fasjson.principal", "a Kerberos principal", values.text
     )
     fasjson_auth: bool = config_key("badges.fasjson.auth", _FLAG, values.flag, True)
     fasjson_timeout: float = config_key("badges.fasjson.timeout", _TIMEOUT, values.timeout, 10.0)
@@ -221,11 +217,6 @@ def read_settings(
     if reader.mistakes:
         raise SettingsError(reader.mistakes)
     return Settings(**read, issuer=Issuer(**issuer), fedmsg=config), _unknown_keys(reader)
-
-
-def read_value(config: Mapping[str, Any], field: str) -> Any:
-    """Return the value of one field of Settings; None if its key is missing or malformed."""
-    return ConfigReader(config).read(KEYS[field])
 
 
 def _unknown_keys(reader: ConfigReader) -> tuple[str, ...]:

@@ -37,11 +37,6 @@ def text(value: Any) -> str:
     return value.strip()
 
 
-def optional_text(value: Any) -> str | None:
-    """Return text, or None."""
-    return None if value is None else text(value)
-
-
 def short_text(value: Any) -> str:
     """Return text of at most 128 characters; tahrir can hold no more."""
     stripped = text(value)
@@ -131,16 +126,14 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 def directory(value: Any) -> Path:
     """Return the path of a directory that exists; ``~`` is a home directory."""
-    path = optional_directory(text(value))
-    if path is None or not path.exists():
+    path = new_directory(value)
+    if not path.exists():
         raise MalformedValue("no such directory")
     return path
 
 
-def optional_directory(value: Any) -> Path | None:
-    """Return the path of a directory that need not exist yet, or None."""
-    if value is None:
-        return None
+def new_directory(value: Any) -> Path:
+    """Return the path of a directory that need not exist yet."""
     try:
         path = Path(text(value)).expanduser()
         wrong = path.exists() and not path.is_dir()
@@ -171,11 +164,6 @@ def web_address(value: Any) -> str:
     return address
 
 
-def optional_web_address(value: Any) -> str | None:
-    """Return a URL, or None."""
-    return None if value is None else web_address(value)
-
-
 def domain(value: Any) -> str:
     """Return the domain of e-mail addresses, of at most 60 characters, in lower case."""
     lowered = text(value).lower()
@@ -184,10 +172,8 @@ def domain(value: Any) -> str:
     return lowered
 
 
-def accounts(value: Any) -> str | None:
-    """Return the name of an accounts service whose client is installed, or None."""
-    if value is None:
-        return None
+def accounts(value: Any) -> str:
+    """Return the name of an accounts service whose client is installed."""
     if value != "fasjson":
         raise ValueError
     if not has_fasjson_client():

@@ -1,1 +1,1 @@
-"""What both databases have in common: connections, errors and prepared statements."""
+"""What both databases have in common: URLs, connections, errors, prepared statements."""

@@ -1,14 +1,13 @@
-"""Connections to the two databases, and their schemas for deployments that have none yet."""
+"""Connections to the databases: one engine for changes and one for questions to each."""
 
 from __future__ import annotations
 
 import functools
-import logging
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import (
     URL,
@@ -21,38 +20,33 @@ from sqlalchemy import (
 )
 
 from fedbadges.databases.outages import READ_ONLY
-from fedbadges.databases.prepared_statements import keep_plans
+from fedbadges.databases.prepared_statements import enable_prepared_statements
 from fedbadges.databases.url import parse_url
 
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
 #: Seconds that SQLite waits for another process to finish writing.
-_SQLITE_PATIENCE = 30
+_SQLITE_TIMEOUT = 30
 
-
-#: Seconds without use after which a connection is tried before it is used: a server, or a firewall
-#: on the way, may have cut it. To try it every time would double the way to the database.
+#: Seconds without use after which a connection is tested before it is used: a server or a firewall
+#: may have cut it. Testing it every time would double the round trips.
 _IDLE = 2.0
 
-#: How many rows are in memory at once when there may be very many.
-_PORTION = 500
+#: How many rows of a streamed result are in memory at once.
+_BATCH = 500
 
 
 def engine(url: URL | str) -> Engine:
-    """Give the process's one engine for changes to a database; it connects when first used.
+    """Return the process's engine for changes to a database; it connects when first used.
 
-    A connection that the server has cut is noticed and replaced before it is used.
+    A connection that the server has cut is detected and replaced before it is used.
     """
     return _engine(parse_url(url) if isinstance(url, str) else url)
 
 
 def reader(url: URL | str, prepare: bool = True) -> Engine:
-    """Give the one for questions, which are many: each is one way to the database and back.
+    """Return the engine for questions to a database, each of which is one round trip.
 
-    So it has no transactions, and a connection is tried only after it was idle. With ``prepare``
-    PostgreSQL plans what is asked often once a connection.
+    It has no transactions, and tests a connection only after it was idle. With ``prepare``,
+    PostgreSQL plans each PreparedStatement once for each connection.
     """
     return _reader(parse_url(url) if isinstance(url, str) else url, prepare)
 
@@ -61,12 +55,12 @@ def reader(url: URL | str, prepare: bool = True) -> Engine:
 def _engine(url: URL, **options: Any) -> Engine:
     if url.get_backend_name() != "sqlite":
         made = create_engine(url, pool_pre_ping=True)
-        event.listen(made, "handle_error", _leave_if_read_only)
+        event.listen(made, "handle_error", _disconnect_if_read_only)
         return made
     if url.query.get("mode") == "memory":
         options["poolclass"] = SingletonThreadPool
-    made = create_engine(url, connect_args={"timeout": _SQLITE_PATIENCE}, **options)
-    event.listen(made, "connect", _prepare_sqlite)
+    made = create_engine(url, connect_args={"timeout": _SQLITE_TIMEOUT}, **options)
+    event.listen(made, "connect", _configure_sqlite)
     return made
 
 
@@ -76,7 +70,7 @@ def _reader(url: URL, prepare: bool) -> Engine:
         return _engine(url, isolation_level="AUTOCOMMIT")
     made = create_engine(url, isolation_level="AUTOCOMMIT")
     if prepare:
-        event.listen(made, "connect", keep_plans)
+        event.listen(made, "connect", enable_prepared_statements)
     event.listen(made, "checkin", _note_use)
     event.listen(made, "checkout", _ping_if_idle)
     return made
@@ -84,34 +78,34 @@ def _reader(url: URL, prepare: bool) -> Engine:
 
 @contextmanager
 def streaming(made: Engine) -> Iterator[Connection]:
-    """Connect so that results come in portions, however long they are."""
+    """Connect so that results are streamed, however long they are."""
     with made.connect() as connection:
-        yield connection.execution_options(stream_results=True, yield_per=_PORTION)
+        yield connection.execution_options(stream_results=True, yield_per=_BATCH)
 
 
-def _leave_if_read_only(context: Any) -> None:
-    """Have the next question connect anew: the server may be a standby by now, and another not."""
+def _disconnect_if_read_only(context: Any) -> None:
+    """Reconnect for the next statement: the server may be a standby by now, and another primary."""
     if getattr(context.original_exception, "pgcode", None) == READ_ONLY:
         context.is_disconnect = True
 
 
-def _note_use(connection: Any, record: Any) -> None:
-    record.info["used"] = time.monotonic()
+def _note_use(connection: Any, pooled: Any) -> None:
+    pooled.info["used"] = time.monotonic()
 
 
-def _ping_if_idle(connection: Any, record: Any, proxy: Any) -> None:
-    if time.monotonic() - record.info.get("used", 0.0) < _IDLE:
+def _ping_if_idle(connection: Any, pooled: Any, proxy: Any) -> None:
+    if time.monotonic() - pooled.info.get("used", 0.0) < _IDLE:
         return
     try:
         connection.cursor().execute("SELECT 1")
     except connection.Error:
-        # The pool replaces it, and tries the new one in its turn.
+        # The pool replaces the connection, and tests the new one as well.
         raise exc.DisconnectionError from None
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
+def _configure_sqlite(connection: sqlite3.Connection, pooled: Any) -> None:
     # Readers and the one writer, in several threads and processes, do not wait for each other.
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
-    # What a filter contains is spelled exactly, as on PostgreSQL.
+    # LIKE is case-sensitive, as on PostgreSQL.
     connection.execute("PRAGMA case_sensitive_like=ON")

@@ -1,8 +1,7 @@
-"""What a database's errors mean: an outage, a schema that is broken, or a mistake."""
+"""Classification of database errors: an outage, a broken schema, or a mistake."""
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -12,27 +11,25 @@ from typing import TypeVar
 from sqlalchemy import exc
 
 from fedbadges.errors import DatabaseUnusable, Unavailable
+from fedbadges.util.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
-#: How often, and after how many seconds, what another process got in the way of is done again.
-_RACES = 2
-
+#: How often something is retried that conflicts with another process, and after how many seconds.
+_RETRIES = 2
 _PAUSE = 0.2
 
-#: What PostgreSQL's error codes begin with where the same may succeed later: the connection, a
+#: The beginnings of PostgreSQL's error codes after which a retry may succeed: the connection, a
 #: conflict with another transaction, resources, locks, shutdown, the system, a read-only standby.
 READ_ONLY = "25006"
-
 _OUTAGES = ("08", "40", "53", "55", "57", "58", READ_ONLY)
 
-#: A statement that took too long will do so again.
+#: A statement that took too long would take too long again.
 _CANCELED = "57014"
 
-#: Where it refuses as a whole, until somebody mends that: a table, column or schema is missing, or
-#: a right.
+#: A table, column, schema or right is missing: every statement fails until somebody repairs that.
 _BROKEN = ("42P01", "42703", "3F000", "42501")
 
 #: The same for SQLite's messages.
@@ -45,17 +42,19 @@ _SQLITE_OUTAGES = (
     "attempt to write a readonly database",
     "locking protocol",
 )
-
 _SQLITE_BROKEN = ("no such table", "no such column")
 
 
 @contextmanager
 def translate_errors(name: str, *, foreign: bool = False) -> Iterator[None]:
-    """Turn what means that the database ``name`` is away, or too busy, into Unavailable.
+    """Translate the errors of the database ``name`` that a retry or a repair may cure.
 
-    Where it lacks what is asked for, that is DatabaseUnusable, unless the question is ``foreign``:
-    a rule's own, which may ask for anything. What the database will never do, such as answer a
-    question that is too large, is neither.
+    ``foreign`` is for statements of a rule, which may ask for tables that never existed. Errors
+    that would only repeat, such as that a statement is too large, are raised as they are.
+
+    Raises:
+        Unavailable: The database is away, or too busy.
+        DatabaseUnusable: The database lacks a table, a column or a right.
     """
     try:
         yield
@@ -68,12 +67,12 @@ def translate_errors(name: str, *, foreign: bool = False) -> Iterator[None]:
 
 
 def retry_races(do: Callable[[], T]) -> T:
-    """Do, again where another process was doing the same at the same time."""
-    for _ in range(_RACES):
+    """Call ``do`` and return its result; retry if another process did the same at the same time."""
+    for _ in range(_RETRIES):
         try:
             return do()
         except (exc.IntegrityError, exc.ProgrammingError, exc.OperationalError) as error:
-            log.debug("Once more: %s", _reason(error))
+            log.debug("Retrying after a conflict with another process", error=_reason(error))
             time.sleep(_PAUSE)
     return do()
 
@@ -90,7 +89,7 @@ def _is_outage(error: exc.DBAPIError | exc.TimeoutError) -> bool:
 
 
 def is_broken(error: BaseException) -> bool:
-    """Tell whether an error says that a table, a column or a right is missing."""
+    """Return True if an error means that a table, a column or a right is missing."""
     origin = getattr(error, "orig", None)
     if isinstance(origin, sqlite3.Error):
         return str(origin).startswith(_SQLITE_BROKEN)
@@ -98,6 +97,6 @@ def is_broken(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Give the driver's own words, on one line."""
-    words = " ".join(str(getattr(error, "orig", None) or error).split())
-    return "".join(letter if letter.isprintable() else "?" for letter in words)
+    """Return the driver's message, on one line."""
+    message = " ".join(str(getattr(error, "orig", None) or error).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in message)

@@ -1,14 +1,12 @@
-"""Statements that are asked again and again, planned by PostgreSQL once rather than every time.
+"""Prepared statements: PostgreSQL plans them once for each connection.
 
-To plan a statement takes PostgreSQL several times as long as to answer it where an index leads to
-the few rows that are asked for.
+Planning takes PostgreSQL several times as long as executing, where an index leads to a few rows.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import logging
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -31,46 +29,48 @@ from sqlalchemy.sql.expression import TextualSelect
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
-log = logging.getLogger(__name__)
+from fedbadges.util.logs import get_logger
+
+log = get_logger(__name__)
 
 _numbers = itertools.count(1)
 
-#: Spells parameters as PREPARE has them: $1, $2, …
+#: Writes parameters as PREPARE expects them: $1, $2, …
 _DIALECT: Dialect = postgresql.psycopg2.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
-#: PostgreSQL's codes for a name that it does not know, and for one that it knows already. Both mean
-#: that something on the way gives every statement another connection.
-_CONFUSED = ("26000", "42P05")
+#: PostgreSQL's codes for a statement's name that it does not know, or that is taken: a connection
+#: pooler, such as pgbouncer, sends statements to different servers' connections.
+_POOLED = ("26000", "42P05")
 
-#: Where a connection of SQLAlchemy's keeps which statements it has planned.
-_PLANNED = "fedbadges_planned"
+#: The key of Connection.info for the names of the statements that the connection has prepared.
+_PREPARED = "fedbadges_prepared"
 
 
 class PreparedStatement:
-    """A statement without lists of varying length: see ``one_of``."""
+    """A statement that is executed often; for lists of any length, see ``is_any_of``."""
 
     def __init__(self, statement: Select[Any]) -> None:
         self.statement = statement
         self._name = f"fedbadges_{next(_numbers)}"
 
-    def ask(self, connection: Connection, parameters: Mapping[str, Any]) -> CursorResult[Any]:
+    def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> CursorResult[Any]:
         """Execute it; ``connection`` must not be in a transaction that an error would end."""
-        planned: set[str] | None = connection.info.get(_PLANNED)
-        if planned is None:
+        prepared: set[str] | None = connection.info.get(_PREPARED)
+        if prepared is None:
             return connection.execute(self.statement, dict(parameters))
         try:
-            if self._name not in planned:
+            if self._name not in prepared:
                 connection.exec_driver_sql(f"PREPARE {self._name} AS {self._text}")
-                planned.add(self._name)
+                prepared.add(self._name)
             return connection.execute(self._call, dict(parameters))
         except exc.DBAPIError as error:
-            if getattr(error.orig, "pgcode", None) not in _CONFUSED:
+            if getattr(error.orig, "pgcode", None) not in _POOLED:
                 raise
         log.warning(
-            "Planned statements do not reach the same connection again, as behind pgbouncer; set"
-            " 'badges.prepare_statements': False. Going on without, for this connection."
+            "Prepared statements do not work behind a connection pooler, continuing without them",
+            setting="'badges.prepare_statements': False",
         )
-        del connection.info[_PLANNED]
+        del connection.info[_PREPARED]
         return connection.execute(self.statement, dict(parameters))
 
     @cached_property
@@ -84,19 +84,19 @@ class PreparedStatement:
     @cached_property
     def _call(self) -> TextualSelect:
         values = ", ".join(f":{name}" for name in self._compiled.positiontup)
-        # With the columns, so that their values are read as those of the statement itself are.
+        # With the columns, so that values are converted as for the statement itself.
         return text(f"EXECUTE {self._name}({values})").columns(*self.statement.selected_columns)
 
 
-def keep_plans(connection: Any, record: Any) -> None:
-    """Have a new connection to PostgreSQL keep its plans; a listener for SQLAlchemy's ``connect``.
+def enable_prepared_statements(connection: Any, pooled: Any) -> None:
+    """Enable them for a new connection to PostgreSQL; listens to SQLAlchemy's ``connect``.
 
-    Without being told, PostgreSQL would plan anew: it takes the plan for any values to be bad,
-    because it does not know that hardly anything was sent after the moment that is asked about.
+    By itself PostgreSQL would not reuse a plan: it does not know that hardly any message was sent
+    after the time that is a parameter, and takes the plan to be a bad one.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET plan_cache_mode = force_generic_plan")
-    record.info[_PLANNED] = set()
+    pooled.info[_PREPARED] = set()
 
 
 class _Values(TypeDecorator[Any]):
@@ -110,17 +110,17 @@ class _Values(TypeDecorator[Any]):
 
 
 class is_any_of(FunctionElement[bool]):  # noqa: N801 - SQLAlchemy's functions are written so
-    """``one_of(column, bindparam)``: the column has one of the values, however many there are."""
+    """``is_any_of(column, array_parameter(name))``: the column has any of a list of values."""
 
     type = Boolean()
     inherit_cache = True
-    name = "one_of"
-    #: Else SQLite would get ``… = 1``, for which no index serves.
+    name = "is_any_of"
+    #: Otherwise SQLite would get ``… = 1``, and use no index.
     _is_implicitly_boolean = True
 
 
 def array_parameter(name: str) -> BindParameter[Any]:
-    """Give the parameter for ``one_of``, which takes a list."""
+    """Return the parameter of ``is_any_of``, which takes a list."""
     return bindparam(name, type_=_Values())
 
 

@@ -1,4 +1,4 @@
-"""What both databases' schemas need, for deployments that have none yet."""
+"""Helpers for creating a database's schema, for deployments that have none yet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import URL, Engine, text
 
 
 def create_indexes(made: Engine, statements: tuple[str, ...]) -> None:
-    """Run statements that create indexes."""
+    """Execute statements that create indexes."""
     with made.begin() as connection:
         for statement in statements:
             connection.execute(text(statement))

@@ -7,9 +7,9 @@ from sqlalchemy.engine import make_url
 
 
 def parse_url(text: str) -> URL:
-    """Read a database URL; raises ValueError, whose text has no password in it.
+    """Parse a database URL; raise ValueError, without any password in its text.
 
-    One without a driver means psycopg2, which is not what SQLAlchemy 2.1 takes it for.
+    A URL without a driver means psycopg2; for SQLAlchemy 2.1 it would mean psycopg 3.
     """
     try:
         url = make_url(text)
@@ -27,7 +27,7 @@ def parse_url(text: str) -> URL:
 
 
 def _without_open_password(url: URL) -> URL:
-    """Put a password among the parameters, which is shown, where it is not."""
+    """Move a password from the query, which SQLAlchemy shows, to where it hides it."""
     password = url.query.get("password")
     if not isinstance(password, str):
         return url

@@ -1,15 +1,14 @@
-"""Counts that stay cheap: what lies safely in the past is counted once and kept.
+"""Cached counts: what lies before the cutoff is counted once.
 
-A count over a long history changes only at its end. What is kept for a question is its count up to
-a moment, the *until*, that lies far enough back for all messages before it to have been stored;
-only what came since is asked of the database, and the until moves forward with every answer.
+A count over a long history changes only at its end. A cached count goes up to a moment far enough
+in the past for all messages before it to have been stored, the cutoff; only what was sent since is
+counted again, and the cached count moves forward with every answer.
 """
 
 from __future__ import annotations
 
 import datetime
 import hashlib
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,43 +16,44 @@ from typing import Any, Protocol
 
 from dogpile.cache.region import CacheRegion
 
+from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
-#: Seconds after which a question is counted afresh, from the beginning.
-AFRESH = 86_400.0
+#: Seconds after which a cached count expires, and is counted from the beginning.
+EXPIRY = 86_400.0
 
 
 @dataclass(frozen=True)
 class CountResult:
-    """How many messages passed: ``settled`` of ``total`` lie safely in the past.
+    """How many messages were counted; ``before_cutoff`` of ``total`` were sent up to the cutoff.
 
-    If ``complete``, there are no more; else the counting stopped because there were enough.
+    It is ``complete`` unless counting stopped at its limit.
     """
 
-    settled: int
+    before_cutoff: int
     total: int
     complete: bool
 
 
-class Counting(Protocol):
-    """Counts what a question gives."""
+class Counter(Protocol):
+    """Counts the messages that a question is about."""
 
     def __call__(
-        self, after: datetime.datetime | None, safe: datetime.datetime, limit: int | None
+        self, after: datetime.datetime | None, cutoff: datetime.datetime, limit: int | None
     ) -> CountResult:
         """Count messages sent later than ``after``, at most ``limit`` of them.
 
-        Those up to ``safe`` are settled. Both are naive UTC; None stands for no bound.
+        Both moments are naive UTC; None stands for no bound.
         """
 
 
 class CountCache:
-    """Keeps counts in a dogpile.cache region; with ``region`` None it keeps nothing.
+    """Caches counts in a dogpile.cache region; without a region it caches nothing.
 
-    ``distance`` is how many seconds back a message may still be stored late and be counted.
-    Any number of threads and processes may use the same region: whatever is kept is true by itself.
+    A message may be stored until ``distance`` seconds after it was sent and still be counted.
+    Any number of threads and processes may share a region: each cached count is true by itself.
     """
 
     def __init__(
@@ -65,61 +65,57 @@ class CountCache:
         self._region = region
         self._distance = distance
         self._now = now
-        self._failures = Throttle()
+        self._log_throttle = Throttle()
 
-    def count(self, question: str | None, ask: Counting, enough: int | None = None) -> int:
-        """Give the count of ``ask``, or at least ``enough`` where there are that many.
+    def count(self, question: str | None, counter: Counter, enough: int | None = None) -> int:
+        """Return a count, or any number from ``enough`` on where there are that many.
 
-        ``question`` is what distinguishes it from all others; None for what is not to be kept.
-        Raises what ``ask`` raises.
+        ``question`` distinguishes it from all others; None for what is not worth caching. Raises
+        what the counter raises.
         """
+        cutoff = _naive(self._now() - self._distance)
         if question is None or self._region is None:
-            return ask(None, _naive(self._now() - self._distance), enough).total
+            return counter(None, cutoff, enough).total
         key = _key(question)
-        kept = self._kept(key)
-        if enough is not None and kept.at_least >= enough:
-            return kept.at_least
-        safe = _naive(self._now() - self._distance)
-        tally = ask(kept.until, safe, None if enough is None else enough - kept.count)
-        total = kept.count + tally.total
-        # What was there stays there, so that there are enough need not be found out again.
-        kept = replace(kept, at_least=max(kept.at_least, total))
-        if tally.complete:
-            until = safe if kept.until is None else max(safe, kept.until)
-            kept = replace(kept, count=kept.count + tally.settled, until=until)
-        self._keep(key, kept)
+        cached = self._read(key)
+        if enough is not None and cached.at_least >= enough:
+            return cached.at_least
+        result = counter(cached.until, cutoff, None if enough is None else enough - cached.count)
+        total = cached.count + result.total
+        # No message is ever deleted, so there will not be fewer.
+        cached = replace(cached, at_least=max(cached.at_least, total))
+        if result.complete:
+            # Where the clock stepped back, what lies between is in the cached count already.
+            until = cutoff if cached.until is None else max(cutoff, cached.until)
+            cached = replace(cached, count=cached.count + result.before_cutoff, until=until)
+        self._use(lambda region: region.set(key, cached))
         return total
 
-    def _kept(self, key: str) -> _Kept:
+    def _read(self, key: str) -> CachedCount:
         now = self._now()
         found = self._use(lambda region: region.get(key))
-        if not isinstance(found, _Kept):
-            return _Kept(since=now)
-        # Not all at the same time: what was begun together is spread over a tenth of the time.
-        age = AFRESH * (1 - int(key[-4:], 16) / 0xFFFF / 10)
-        if not now - age < found.since <= now:
-            return _Kept(since=now)
-        return found
-
-    def _keep(self, key: str, kept: _Kept) -> None:
-        self._use(lambda region: region.set(key, kept))
+        # Counts that were begun together do not all expire together.
+        expiry = EXPIRY * (1 - int(key[-4:], 16) / 0xFFFF / 10)
+        if isinstance(found, CachedCount) and now - expiry < found.since <= now:
+            return found
+        return CachedCount(since=now)
 
     def _use(self, act: Callable[[CacheRegion], Any]) -> Any:
-        """Act on the region; where it is away, counts are just not kept."""
+        """Act on the region; where it is away, counts are just not cached."""
         assert self._region is not None
         try:
             return act(self._region)
-        except Exception as error:  # whatever the backend raises
-            if self._failures.allows(type(error).__name__):
-                log.warning("Counts are not kept, so they are slower: %r", error)
+        except Exception as error:  # whatever the cache's backend raises
+            if self._log_throttle.allows(type(error).__name__):
+                log.warning("Could not use the cache, counting without it is slower", error=error)
             return None
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """What is kept of a question: its count up to ``until``, begun at ``since``.
+class CachedCount:
+    """The count of messages sent up to ``until``, first counted at ``since``.
 
-    ``at_least`` is how many there were in all when it was last asked.
+    There were ``at_least`` so many in all when it was last used.
     """
 
     since: float
@@ -129,7 +125,8 @@ class _Kept:
 
 
 def _key(question: str) -> str:
-    return f"fedbadges-count-{hashlib.sha256(question.encode('utf-8', 'replace')).hexdigest()}"
+    digest = hashlib.sha256(question.encode("utf-8", "replace")).hexdigest()
+    return f"fedbadges-cached-count-{digest}"
 
 
 def _naive(seconds: float) -> datetime.datetime:

@@ -1,8 +1,7 @@
-"""What a rule's own code makes of past messages: its tests of one, its expressions over many."""
+"""Evaluation of a rule's own code over past messages: tests of one, expressions over all."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,25 +9,27 @@ from sqlalchemy import Engine, exc
 from sqlalchemy.orm import Session
 
 from fedbadges.databases.outages import translate_errors
-from fedbadges.history.query import Messages, Query
-from fedbadges.history.sql import Numbers, Position, prepare
+from fedbadges.history.past_messages import Messages, Query
+from fedbadges.history.sql import NameIds, Position, prepare
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
+from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
-#: Whether a past message counts; it is called with what has the attributes of a PastMessage.
+#: Decides whether a past message counts; it is called with what has a PastMessage's attributes.
 Test = Callable[[Any], Any]
 
 
-def passing(test: Test, about: tuple[Any, ...], stumbles: Throttle) -> Callable[[Any], bool]:
-    """Give the test as one that raises nothing but what databases say.
+def tolerant(
+    test: Test, test_key: tuple[Any, ...], log_throttle: Throttle
+) -> Callable[[Any], bool]:
+    """Return the test as one that raises only what databases raise.
 
-    A message that it stumbles over does not pass: one odd message must not cost everybody their
-    badge. ``about`` is what distinguishes this test from others, its text first; ``stumbles`` is
-    what has been said.
+    A message for which it raises anything else does not pass: one odd message must not cost
+    everybody their badge. ``test_key`` distinguishes this test from others, its text first.
     """
 
     def passes(message: Any) -> bool:
@@ -37,29 +38,36 @@ def passing(test: Test, about: tuple[Any, ...], stumbles: Throttle) -> Callable[
         except exc.SQLAlchemyError:
             raise
         except Exception as error:  # a rule's own code may raise anything
-            if stumbles.allows((about, type(error).__name__)):
-                log.warning("In %s a message does not count: %r", about[0], error)
+            if log_throttle.allows((test_key, type(error).__name__)):
+                log.warning(
+                    "Could not test a past message, it does not count",
+                    operation=test_key[0],
+                    error=error,
+                )
             return False
 
     return passes
 
 
 def evaluate(
-    made: Engine,
-    numbers: Numbers,
+    engine: Engine,
+    name_ids: NameIds,
     expression: Expression,
     filled: FilledFilter,
     message: Message,
     until: Position | None = None,
 ) -> Any:
-    """Evaluate an expression over the past messages; raises Unavailable and MissingValue.
+    """Evaluate an expression over the past messages, up to the position ``until``.
 
-    It raises whatever the expression raises, too. ``until`` is where the past ends.
+    Raises:
+        Unavailable: The database is away.
+        MissingValue: The message lacks what a template of the expression names.
+        Exception: Whatever the expression raises.
     """
     values = expression.fill(message.body)
-    with translate_errors("datanommer", foreign=True), Session(made) as session:
-        asked = prepare(session.connection(), numbers, filled, until=until)
-        result = expression(Query.of(session, asked, filled.pages), values)
-        # What would be read later would find the session closed.
+    with translate_errors("datanommer", foreign=True), Session(engine) as session:
+        query = prepare(session.connection(), name_ids, filled, until=until)
+        result = expression(Query.of(session, query, filled.pages), values)
+        # What is read lazily would find the session closed.
         lazy = isinstance(result, (Query, Messages, Iterator))
         return list(result) if lazy else result

@@ -1,52 +1,39 @@
-"""The messages themselves, read back from datanommer's database."""
+"""Reading stored messages back from datanommer's database."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
 from datanommer.models import User, users_assoc_table
 from sqlalchemy import Connection, Integer, and_, bindparam, func, select, tuple_
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
+from fedbadges.databases.functions import dialect_function
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
-from fedbadges.history.history import CHECKED
+from fedbadges.history.storing import CHECKED
 
 _ROWS = Row.__table__
 _USERS = User.__table__
 _NAME = "datanommer"
 
-#: The columns that have a message's signature, each of the name that it has in a message.
+#: The columns with a message's signature; the message has fields of the same names.
 _PROOF = ("crypto", "certificate", "signature")
 
 
-class _Octets(FunctionElement[int]):
-    """``_Octets(column)``: how many bytes a text has."""
+# PostgreSQL knows it without reading the text.
+_byte_length = dialect_function(
+    Integer(), postgresql="octet_length({})", sqlite="length(CAST({} AS BLOB))"
+)
 
-    inherit_cache = True
-    type = Integer()
-
-
-@compiles(_Octets, "postgresql")
-def _on_postgresql(element: _Octets, compiler: Any, **options: Any) -> str:
-    # Knows it without reading the text.
-    return f"octet_length({compiler.process(element.clauses, **options)})"
-
-
-@compiles(_Octets, "sqlite")
-def _on_sqlite(element: _Octets, compiler: Any, **options: Any) -> str:
-    return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"
-
-
-_SIZE = _Octets(_ROWS.c.msg).label("size")
-_STORED = select(
+_SIZE = _byte_length(_ROWS.c.msg).label("size")
+_HEADERS = select(
     _ROWS.c.id,
     func.coalesce(_ROWS.c.msg_id, "").label("msg_id"),
     _ROWS.c.topic,
@@ -63,22 +50,20 @@ _NAMES = (
     .join(_USERS, _USERS.c.id == users_assoc_table.c[0])
     .where(is_any_of(users_assoc_table.c.msg_id, array_parameter("numbers")))
 )
+_ROW_NUMBER = select(_ROWS.c.id).where(_ROWS.c.msg_id == bindparam("msg_id")).limit(1)
 
-
-_NUMBER = select(_ROWS.c.id).where(_ROWS.c.msg_id == bindparam("msg_id")).limit(1)
-
-# The latest of somebody's messages, and of each topic only the latest of these.
+# A user's latest messages, and of each topic only the latest of these.
 _THEIRS = (
     select(users_assoc_table.c.msg_id, users_assoc_table.c.msg_timestamp)
     .join(_USERS, _USERS.c.id == users_assoc_table.c[0])
     .where(is_any_of(_USERS.c.name, array_parameter("names")))
     .order_by(users_assoc_table.c.msg_timestamp.desc())
-    .limit(bindparam("most"))
+    .limit(bindparam("limit"))
     .subquery()
 )
 _RANKED = (
     select(
-        *_STORED.selected_columns,
+        *_HEADERS.selected_columns,
         func.row_number()
         .over(partition_by=_ROWS.c.topic, order_by=(_ROWS.c.timestamp.desc(), _ROWS.c.id.desc()))
         .label("rank"),
@@ -90,15 +75,16 @@ _RANKED = (
 )
 _LATEST = (
     select(_RANKED)
-    .where(_RANKED.c.rank <= bindparam("each"))
+    .where(_RANKED.c.rank <= bindparam("limit_per_topic"))
     .order_by(_RANKED.c.timestamp.desc(), _RANKED.c.id.desc())
 )
 
 
 class MessageHeader(NamedTuple):
-    """Which message a row has: its number there, and when it was sent, in seconds since 1970.
+    """A stored message without its content.
 
-    ``size`` is that of its content, in bytes of JSON.
+    ``number`` is its row number, ``sent`` when it was sent in seconds since 1970, ``size`` how
+    large its content is in bytes of JSON.
     """
 
     number: int
@@ -111,9 +97,8 @@ class MessageHeader(NamedTuple):
 class StoredMessage(NamedTuple):
     """A message as it was sent, as far as datanommer knows, and the users it has for it.
 
-    ``size`` is that of its content, in bytes of JSON.
-    ``proof`` is what datanommer has of its signature; ``checked`` says that the daemon itself
-    stored it, when it had checked that.
+    ``proof`` is its signature, as far as it is stored. ``checked`` is True if the daemon stored the
+    message itself, after verifying it.
     """
 
     number: int
@@ -125,49 +110,45 @@ class StoredMessage(NamedTuple):
 
 
 class MessageReader:
-    """Reads messages in portions; each method raises Unavailable while the database is away."""
+    """Reads stored messages; each method raises Unavailable while the database is away."""
 
     def __init__(self, settings: Settings) -> None:
         self._reader = reader(settings.history_url, settings.prepare_statements)
 
     def last_number(self) -> int:
-        """Give the highest number of all messages; 0 if there is none."""
-        with translate_errors(_NAME), self._reader.connect() as connection:
+        """Return the highest row number; 0 if there are no messages."""
+        with self._connect() as connection:
             return connection.scalar(select(func.max(_ROWS.c.id))) or 0
 
     def count_since(self, start: float) -> int:
-        """Count the messages sent from ``start`` on, in seconds since 1970."""
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            counted = select(func.count()).where(_ROWS.c.timestamp >= _moment(start))
+        """Return how many messages were sent from ``start`` on, in seconds since 1970."""
+        with self._connect() as connection:
+            counted = select(func.count()).where(_ROWS.c.timestamp >= _naive_utc(start))
             return connection.scalar(counted) or 0
 
-    def since(self, start: float, number: int, most: int) -> list[MessageHeader]:
-        """Give messages in the order in which they were sent, at most so many.
+    def headers_since(self, start: float, number: int, limit: int) -> list[MessageHeader]:
+        """Return the messages after the position (``start``, ``number``), in order of sending."""
+        sent = _naive_utc(start)
+        statement = (
+            _HEADERS.where(tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(sent, number))
+            # The same again, in a form that an index serves in any database.
+            .where(_ROWS.c.timestamp >= sent)
+            .order_by(_ROWS.c.timestamp, _ROWS.c.id)
+            .limit(limit)
+        )
+        with self._connect() as connection:
+            return _read_headers(connection, statement)
 
-        They are those that come after one that was sent at ``start``, in seconds since 1970, and
-        has this number.
-        """
-        sent = _moment(start)
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            return _stored(
-                connection,
-                _STORED.where(tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(sent, number))
-                # The same again, in words that an index serves in any database.
-                .where(_ROWS.c.timestamp >= sent)
-                .order_by(_ROWS.c.timestamp, _ROWS.c.id)
-                .limit(most),
-            )
-
-    def after(self, number: int, most: int) -> list[MessageHeader]:
-        """Give the messages with a higher number, at most so many, in the order of these."""
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            later = _STORED.where(_ROWS.c.id > number).order_by(_ROWS.c.id).limit(most)
-            return _stored(connection, later)
+    def headers_after(self, number: int, limit: int) -> list[MessageHeader]:
+        """Return the messages with a higher row number, in the order of these."""
+        statement = _HEADERS.where(_ROWS.c.id > number).order_by(_ROWS.c.id).limit(limit)
+        with self._connect() as connection:
+            return _read_headers(connection, statement)
 
     def messages(self, numbers: Sequence[int]) -> list[StoredMessage]:
-        """Give the messages of these numbers, in their order."""
+        """Return the messages with these row numbers, in the same order."""
         asked = {"numbers": list(numbers)}
-        with translate_errors(_NAME), self._reader.connect() as connection:
+        with self._connect() as connection:
             rows = {row.id: row for row in connection.execute(_BODIES, asked)}
             users: dict[int, set[str]] = defaultdict(set)
             for number, name in connection.execute(_NAMES, asked):
@@ -186,33 +167,40 @@ class MessageReader:
         ]
 
     def message(self, msg_id: str) -> StoredMessage | None:
-        """Give the message of this id, or None."""
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            number = connection.scalar(_NUMBER, {"msg_id": msg_id})
+        """Return the message with this id, or None."""
+        with self._connect() as connection:
+            number = connection.scalar(_ROW_NUMBER, {"msg_id": msg_id})
         return None if number is None else self.messages([number])[0]
 
-    def latest_of(self, usernames: Iterable[str], each: int, most: int) -> list[MessageHeader]:
-        """Give the latest messages that concern somebody, latest first.
+    def latest_of(
+        self, usernames: Iterable[str], limit_per_topic: int, limit: int
+    ) -> list[MessageHeader]:
+        """Return the latest messages that concern a user, latest first.
 
-        ``usernames`` are the ways to write one name. Of their latest ``most`` messages, those are
-        given that are among the latest ``each`` of their topic.
+        ``usernames`` are the spellings of one name. Of the user's latest ``limit`` messages, those
+        are returned that are among the latest ``limit_per_topic`` of their topic.
         """
-        asked = {"names": list(usernames), "each": each, "most": most}
+        asked = {"names": list(usernames), "limit_per_topic": limit_per_topic, "limit": limit}
+        with self._connect() as connection:
+            return _read_headers(connection, _LATEST, asked)
+
+    @contextmanager
+    def _connect(self) -> Iterator[Connection]:
         with translate_errors(_NAME), self._reader.connect() as connection:
-            return _stored(connection, _LATEST, asked)
+            yield connection
 
 
-def _stored(
-    connection: Connection, asked: Any, parameters: Mapping[str, Any] | None = None
+def _read_headers(
+    connection: Connection, statement: Any, parameters: Mapping[str, Any] | None = None
 ) -> list[MessageHeader]:
     return [
         MessageHeader(row.id, row.msg_id, row.topic, _seconds(row.timestamp), row.size)
-        for row in connection.execute(asked, parameters)
+        for row in connection.execute(statement, parameters)
     ]
 
 
 def body_of(row: Any, msg: Any) -> dict[str, Any]:
-    """Give a message as it was sent, as far as its row tells; ``msg`` is its content."""
+    """Return a message as it was sent, as far as its row tells; ``msg`` is its content."""
     body = {
         "topic": row.topic,
         "msg": msg,
@@ -227,7 +215,7 @@ def body_of(row: Any, msg: Any) -> dict[str, Any]:
     return body
 
 
-def _moment(seconds: float) -> datetime:
+def _naive_utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
 
 

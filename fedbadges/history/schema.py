@@ -21,12 +21,12 @@ HISTORY_INDEXES = (
 def create_history(made: Engine) -> None:
     """Create datanommer's tables where they are missing; TimescaleDB is not needed for them."""
     make_directory(made.url)
-    # Copies of the tables do not carry datanommer's own event that calls for TimescaleDB.
+    # Copies of the tables lack datanommer's own event listener, which needs TimescaleDB.
     metadata = MetaData()
     for table in datanommer.models.DeclarativeBase.metadata.sorted_tables:
         table.to_metadata(metadata)
     if made.dialect.name == "sqlite":
-        # SQLite numbers rows by itself only if the number is the whole key.
+        # SQLite numbers rows only if the number is the whole primary key.
         messages = metadata.tables["messages"]
         messages.c.timestamp.primary_key = False
         messages.append_constraint(PrimaryKeyConstraint(messages.c.id))

@@ -1,9 +1,9 @@
-"""The SQL of questions to the history.
+"""The SQL of a filter: of its count, and of its messages; ``matching`` has the same in memory.
 
-It asks for what ``datanommer.models.Message.make_query`` gives for the same filter. But it is made
-once for each shape of question rather than for each question, because making a statement takes
-SQLAlchemy far longer than answering it takes the database; and users are asked for by their
-numbers, which leaves the database less to plan.
+It selects what ``datanommer.models.Message.make_query`` selects for the same filter. But a
+statement is built once for each *shape* of filter rather than for each filter, because SQLAlchemy
+takes far longer to build one than the database to answer it; and users are looked up by the ids
+that datanommer has for their names, which leaves the database less to plan.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from fedbadges.rules.filters import FilledFilter
 
 _ROWS = Row.__table__
 
-#: How many numbers of names are remembered; they never change.
-_MOST = 100_000
+#: How many ids of names are cached; they never change.
+_MOST_IDS = 100_000
 
-#: When a message was sent, naive UTC, and its number: the order of the history.
+#: A message's place in the history: when it was sent, naive UTC, and its row number.
 Position = tuple[datetime.datetime, int]
 
-#: Stands before what has no meaning of its own in a pattern.
+#: Escapes the wildcards of a LIKE pattern.
 _ESCAPE = "\\"
 
 _COLUMNS = {
@@ -58,7 +58,7 @@ _NAMES: dict[str, tuple[Any, Any]] = {
     "packages": (Package.__table__, packages_assoc_table),
 }
 
-_NUMBERS = {
+_IDS = {
     kind: PreparedStatement(
         select(table.c.name, table.c.id).where(is_any_of(table.c.name, array_parameter("wanted")))
     )
@@ -70,8 +70,8 @@ _MESSAGES = select(
     type_coerce(_ROWS.c.msg, String()).label("text"),
 )
 _LATER = _ROWS.c.timestamp > bindparam("after", type_=_ROWS.c.timestamp.type)
-# By the time as well, by which TimescaleDB knows where to look.
-_BY_NUMBER = PreparedStatement(
+# By timestamp as well, which tells TimescaleDB which chunks to read.
+_BY_ID = PreparedStatement(
     _MESSAGES.where(is_any_of(_ROWS.c.id, array_parameter("numbers")), _LATER)
 )
 
@@ -80,90 +80,89 @@ Shape = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A filter made ready to be asked: which statement, and its parameters."""
+class FilterQuery:
+    """A filter as SQL: the shape of its statements, and their parameters."""
 
     shape: Shape
     parameters: Mapping[str, Any]
 
-    def count(self, connection: Connection, safe: datetime.datetime) -> tuple[int, int]:
-        """Count: how many were sent up to ``safe``, naive UTC, and how many there are."""
-        row = self._ask(_count(self.shape), connection, {"safe": safe}).one()
-        return row.settled, row.total
+    def count(self, connection: Connection, cutoff: datetime.datetime) -> tuple[int, int]:
+        """Return how many messages were sent up to ``cutoff``, naive UTC, and how many in all."""
+        row = self._execute(_count(self.shape), connection, {"cutoff": cutoff}).one()
+        return row.before_cutoff, row.total
 
     def messages(self, connection: Connection) -> CursorResult[Any]:
-        """Ask for the messages, oldest first; their contents come as ``text``."""
-        return self._ask(_messages(self.shape), connection, {})
+        """Return the messages, oldest first, with their content as ``text``."""
+        return self._execute(_messages(self.shape), connection, {})
 
     def rows(self) -> Select[Any]:
-        """Give a statement for the messages as datanommer's objects, with its parameters in it."""
-        return _narrowed(select(Row), self.shape).params(dict(self.parameters))
+        """Return a statement for the messages as datanommer's objects, parameters included."""
+        return _where(select(Row), self.shape).params(dict(self.parameters))
 
-    def _ask(
+    def _execute(
         self, prepared: PreparedStatement, connection: Connection, more: Mapping[str, Any]
     ) -> CursorResult[Any]:
         parameters = {**self.parameters, **more}
         if ("after", 1) in self.shape:
-            return prepared.ask(connection, parameters)
-        # Of a whole history, how best to find something depends on what.
+            return prepared.execute(connection, parameters)
+        # The best plan for the whole history depends on the values.
         return connection.execute(prepared.statement, parameters)
 
 
-class Numbers:
-    """The numbers that datanommer has for the names of users and packages."""
+class NameIds:
+    """Caches the ids that datanommer has for the names of users and packages."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], int] = {}
 
     def of(self, connection: Connection, kind: str, names: tuple[str, ...]) -> list[int]:
-        """Give the numbers of those names that datanommer knows."""
+        """Return the ids of those names that datanommer knows."""
         new = [name for name in names if (kind, name) not in self._known]
         if new:
-            rows = _NUMBERS[kind].ask(connection, {"wanted": new})
-            if len(self._known) > _MOST:
+            rows = _IDS[kind].execute(connection, {"wanted": new})
+            if len(self._known) > _MOST_IDS:
                 self._known.clear()
             self._known.update({(kind, row.name): row.id for row in rows})
         known = (self._known.get((kind, name)) for name in names)
         return [number for number in known if number is not None]
 
 
-def read(
+def read_messages(
     connection: Connection, numbers: Iterable[int], after: datetime.datetime
 ) -> CursorResult[Any]:
-    """Ask for the messages of these numbers, all sent later than ``after``, naive UTC."""
-    return _BY_NUMBER.ask(connection, {"numbers": list(numbers), "after": after})
+    """Return the messages with these row numbers, all sent later than ``after``, naive UTC."""
+    return _BY_ID.execute(connection, {"numbers": list(numbers), "after": after})
 
 
 def prepare(
     connection: Connection,
-    numbers: Numbers,
+    name_ids: NameIds,
     filled: FilledFilter,
     after: datetime.datetime | None = None,
     limit: int | None = None,
     until: Position | None = None,
-) -> Asked | None:
-    """Make a filter ready to be asked; None where it gives nothing, because nobody knows a name.
+) -> FilterQuery | None:
+    """Return the query of a filter; None if nothing matches, since no name is known.
 
-    Only messages sent later than ``after``, naive UTC, are asked for, and at most ``limit``; and
-    only those up to ``until``, which is the position of a message.
+    It selects at most ``limit`` messages, sent later than ``after``, naive UTC, and up to the
+    position ``until``.
     """
     shape: list[tuple[str, int]] = []
     parameters: dict[str, Any] = {}
-    for key, values in filled.lists:
-        given: Any = values
+    for key, texts in filled.lists:
+        values: list[Any] = list(texts)
         kind = key.removeprefix("not_")
         if kind in _NAMES:
-            given = numbers.of(connection, kind, values)
-            if not given and kind == key:
+            values = name_ids.of(connection, kind, texts)
+            if not values and kind == key:
                 return None
         if key == "contains":
-            given = [f"%{_literally(value)}%" for value in values]
-        if given and key == "contains":
-            shape.append((key, len(given)))
-            parameters |= _named(key, given)
-        elif given:
+            shape.append((key, len(values)))
+            patterns = (f"%{_escape_like(text)}%" for text in texts)
+            parameters |= {f"{key}_{number}": each for number, each in enumerate(patterns)}
+        elif values:
             shape.append((key, 1))
-            parameters[key] = list(given)
+            parameters[key] = values
     others = {
         "msg_id": filled.msg_id,
         "start": filled.start,
@@ -175,23 +174,23 @@ def prepare(
     }
     present = {key: value for key, value in others.items() if value is not None}
     shape += [(key, 1) for key in present]
-    return Asked(tuple(shape), parameters | present)
+    return FilterQuery(tuple(shape), parameters | present)
 
 
 @functools.lru_cache(maxsize=1000)
 def _count(shape: Shape) -> PreparedStatement:
-    sent = _narrowed(select(_ROWS.c.timestamp), shape).subquery()
-    settled = func.count().filter(sent.c.timestamp <= bindparam("safe", type_=DateTime()))
-    both: Select[Any] = select(settled.label("settled"), func.count().label("total"))  # type: ignore[assignment]
+    sent = _where(select(_ROWS.c.timestamp), shape).subquery()
+    before = func.count().filter(sent.c.timestamp <= bindparam("cutoff", type_=DateTime()))
+    both: Select[Any] = select(before.label("before_cutoff"), func.count().label("total"))  # type: ignore[assignment]
     return PreparedStatement(both.select_from(sent))
 
 
 @functools.lru_cache(maxsize=1000)
 def _messages(shape: Shape) -> PreparedStatement:
-    return PreparedStatement(_narrowed(_MESSAGES.order_by(_ROWS.c.timestamp), shape))
+    return PreparedStatement(_where(_MESSAGES.order_by(_ROWS.c.timestamp), shape))
 
 
-def _narrowed(statement: Select[Any], shape: Shape) -> Select[Any]:
+def _where(statement: Select[Any], shape: Shape) -> Select[Any]:
     for condition in _conditions(shape):
         statement = statement.where(condition)
     return statement.limit(bindparam("limit")) if ("limit", 1) in shape else statement
@@ -205,11 +204,10 @@ def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
         if kind in _COLUMNS:
             condition: ColumnElement[bool] = is_any_of(_COLUMNS[kind], array_parameter(key))
         elif kind in _NAMES:
-            condition = _about(key, recent="after" in present)
+            condition = _has_name(key, "after" in present)
         elif kind == "contains":
-            condition = or_(
-                *(_ROWS.c.msg.like(bind, escape=_ESCAPE) for bind in _binds(key, count, String()))
-            )
+            patterns = (bindparam(f"{key}_{number}", type_=String()) for number in range(count))
+            condition = or_(*(_ROWS.c.msg.like(each, escape=_ESCAPE) for each in patterns))
         elif key == "msg_id":
             condition = _ROWS.c.msg_id == bindparam("msg_id")
         else:
@@ -225,27 +223,19 @@ def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
         yield or_(sent < until, _ROWS.c.id <= bindparam("number", type_=Integer()))
 
 
-def _about(key: str, recent: bool) -> ColumnElement[bool]:
+def _has_name(key: str, is_recent: bool) -> ColumnElement[bool]:
     _, table = _NAMES[key.removeprefix("not_")]
     conditions = [
         table.c.msg_id == _ROWS.c.id,
         table.c.msg_timestamp == _ROWS.c.timestamp,
         is_any_of(table.c[0], array_parameter(key)),
     ]
-    if recent:
-        # The same is said of the message's own timestamp; here an index can use it.
+    if is_recent:
+        # Implied by the condition on the message's own timestamp; here an index can use it.
         conditions.append(table.c.msg_timestamp > bindparam("after", type_=_ROWS.c.timestamp.type))
     return exists().where(*conditions)
 
 
-def _literally(text: str) -> str:
-    """Take away what ``%`` and ``_`` mean in a pattern: a message must not say what it matches."""
+def _escape_like(text: str) -> str:
+    r"""Escape ``%`` and ``_``, so that they stand for themselves in a LIKE pattern."""
     return re.sub(r"[\\%_]", r"\\\g<0>", text)
-
-
-def _binds(key: str, count: int, kind: Any) -> list[Any]:
-    return [bindparam(f"{key}_{number}", type_=kind) for number in range(count)]
-
-
-def _named(key: str, values: Any) -> dict[str, Any]:
-    return {f"{key}_{number}": value for number, value in enumerate(values)}

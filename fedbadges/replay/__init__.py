@@ -1,8 +1,8 @@
 """The replay: who would have earned which badge, had the rules existed from the beginning.
 
-``replay`` has the engine decide on every message of the history in the order of time, which
-``chronicle`` reads. ``history_as_of`` answers the criteria as of each message: from counts that are
-kept as messages go by, the running ones and those that were asked for once, or from the database.
+``replay`` has the engine decide on every message of the history, which ``history_stream`` reads in
+the order of time. ``history_as_of`` answers the criteria as of each message: from running counts,
+which are updated as messages go by, or from the database. ``backfill`` awards what a replay finds.
 """
 
 from fedbadges.replay.replay import Replay

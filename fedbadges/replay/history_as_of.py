@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -11,15 +10,15 @@ from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.databases.connections import engine, reader, streaming
 from fedbadges.databases.outages import translate_errors
-from fedbadges.history.evaluation import Test, evaluate, passing
-from fedbadges.history.query import UnreadMessage
-from fedbadges.history.sql import Numbers, prepare
+from fedbadges.history.evaluation import Test, evaluate, tolerant
+from fedbadges.history.matching import Matcher
+from fedbadges.history.past_messages import UnparsedMessage
+from fedbadges.history.sql import NameIds, prepare
 from fedbadges.messages import Message
-from fedbadges.replay.asked_counts import AskedCounts
-from fedbadges.replay.chronicle import Chronicle, HistoryEntry
-from fedbadges.replay.filter_forms import Form, asks_for_own_topic, form_of
-from fedbadges.replay.matching import Matcher
-from fedbadges.replay.running_counts import Passes, RunningCount, RunningCounts, Scope
+from fedbadges.replay.grouped_filters import GroupedFilter, asks_for_own_topic, group
+from fedbadges.replay.history_stream import HistoryEntry, HistoryStream
+from fedbadges.replay.running_counts import Passes, RunningCount, RunningCounts, TopicScope
+from fedbadges.replay.seeded_counts import SeededCounts
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
@@ -31,185 +30,144 @@ _NAME = "datanommer"
 
 
 class HistoryAsOf:
-    """Answers as the history did when the message that was seen last was stored.
+    """Answers as the history did when the message that was seen last had been stored.
 
-    It takes the place of ``history.History`` behind criteria. Most counts are kept as messages go
-    by; what cannot be is asked of the database, which is told where the past ends. Methods that
-    ask raise Unavailable.
+    It replaces ``history.History`` behind the criteria. Most counts are running counts; others,
+    such as those of sliding filters, are asked of the database, up to the position of that
+    message. Methods that ask raise Unavailable.
     """
 
-    def __init__(self, settings: Settings, chronicle: Chronicle) -> None:
-        self._chronicle = chronicle
+    def __init__(self, settings: Settings, stream: HistoryStream) -> None:
+        self._stream = stream
         self._engine = engine(settings.history_url)
         self._reader = reader(settings.history_url, settings.prepare_statements)
-        self._numbers = Numbers()
-        self._stumbles = Throttle()
-        self.begin(())
+        self._name_ids = NameIds()
+        self._log_throttle = Throttle()
+        self.reset(())
 
-    def begin(self, rules: Iterable[Rule]) -> None:
-        """Forget all messages, and get ready for what these rules will ask."""
-        self._now: HistoryEntry | None = None
+    def reset(self, rules: Iterable[Rule]) -> None:
+        """Forget all messages, and prepare for what these rules will ask."""
+        self._current: HistoryEntry | None = None
         self._running = RunningCounts()
-        self._asked_counts = AskedCounts()
-        self._behind: dict[datetime.timedelta, _Behind] = {}
+        self._seeded = SeededCounts()
+        #: Those that only tell which messages seeded counts must see.
         self._uncounted: list[RunningCount] = []
-        self._repeated: set[str] = set()
-        scopes: dict[Form, Scope] = defaultdict(Scope)
+        self._by_own_id = False
+        self._duplicated_ids: set[str] = set()
+        scopes: dict[GroupedFilter, TopicScope] = defaultdict(TopicScope)
         for rule in rules:
             for criterion in backend_criteria(rule.criteria):
                 if isinstance(criterion, PastMessages):
                     self._expect(criterion, rule, scopes)
-        self._by_own_id = any("msg_id" in each.form.open for each in self._uncounted)
 
-    def is_interested(self, topic: str, category: str) -> bool:
-        """Tell whether it must see the messages of this topic and category."""
+    def needs(self, topic: str, category: str | None) -> bool:
+        """Return True if it must see the messages of this topic and category."""
         return self._running.may_count(topic, category) or any(
             each.may_count(topic, category) for each in self._uncounted
         )
 
-    def look_ahead(self, entries: Sequence[HistoryEntry]) -> None:
-        """Take note of what is to be seen next, so that it is asked about at once."""
+    def prefetch(self, entries: Sequence[HistoryEntry]) -> None:
+        """Read, in one query, what the entries seen next need to know."""
         if self._by_own_id:
-            self._repeated = self._chronicle.repeated(entries)
+            self._duplicated_ids = self._stream.duplicated_ids(entries)
 
     def see(self, entry: HistoryEntry) -> None:
-        """Take up the next message."""
-        self._now = entry
+        """Add the next message."""
+        self._current = entry
         self._running.see(entry)
-        self._asked_counts.see(entry)
+        self._seeded.see(entry)
 
     def count(
         self, filled: FilledFilter, enough: int | None = None, message: Message | None = None
     ) -> int:
-        """Count the messages up to now that a filter gives, all of them."""
-        found = self._told(filled, None)
-        return self._asked(filled, None, None) if found is None else found
+        """Count all messages up to the current one that a filter selects."""
+        found = self._running.count(filled, None)
+        return self._seeded_count(filled, None, None) if found is None else found
 
     def count_where(
         self,
         filled: FilledFilter,
         test: Test,
-        about: tuple[Any, ...],
+        test_key: tuple[Any, ...],
         enough: int | None = None,
         message: Message | None = None,
         shared: dict[Any, Any] | None = None,
     ) -> int:
         """Count those of them that pass a test."""
-        text, values = about
-        # What a message fills in makes another test of it.
-        found = None if values else self._told(filled, text)
+        text, values = test_key
+        # With values of the message it is another test for each.
+        found = None if values else self._running.count(filled, text)
         if found is not None:
             return found
-        return self._asked(filled, passing(test, about, self._stumbles), repr(about))
+        passes = tolerant(test, test_key, self._log_throttle)
+        return self._seeded_count(filled, passes, repr(test_key))
 
     def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
-        """Evaluate an expression over the messages up to now; raises what that raises."""
-        until = self._present.position
-        return evaluate(self._engine, self._numbers, expression, filled, message, until)
+        """Evaluate an expression over the messages up to the current one."""
+        until = self._last.position
+        return evaluate(self._engine, self._name_ids, expression, filled, message, until)
 
     @property
-    def _present(self) -> HistoryEntry:
-        assert self._now is not None, "nothing was seen yet"
-        return self._now
+    def _last(self) -> HistoryEntry:
+        assert self._current is not None, "no message was seen yet"
+        return self._current
 
-    def _expect(self, criterion: PastMessages, rule: Rule, scopes: dict[Form, Scope]) -> None:
+    def _expect(
+        self, criterion: PastMessages, rule: Rule, scopes: dict[GroupedFilter, TopicScope]
+    ) -> None:
         operation, test, passes = criterion.operation, None, None
         if isinstance(operation, LambdaOperation):
-            expression = operation.expression
-            if expression.test is None:
+            if operation.expression.test is None:
                 return
-            test, passes = expression.text, self._passes(expression)
-        form = form_of(criterion.filter, test)
-        if form is None:
+            test, passes = operation.expression.text, self._passes(operation.expression)
+        grouped = group(criterion.filter, test)
+        if grouped is None or grouped.is_sliding:
             return
-        scope = scopes[form]
+        scope = scopes[grouped]
         scope.add(rule, own_topic=asks_for_own_topic(criterion.filter))
-        if not form.countable or (passes is None and test is not None):
-            self._uncounted.append(RunningCount(form, scope))
-            return
-        self._running.add(form, scope, passes)
-        if form.age is not None:
-            behind = self._behind.setdefault(form.age, _Behind(self._chronicle, form.age))
-            behind.running.add(form, scope, passes)
+        if grouped.is_countable and (passes is not None or test is None):
+            self._running.add(grouped, scope, passes)
+        else:
+            self._uncounted.append(RunningCount(grouped, scope))
+            self._by_own_id |= "msg_id" in grouped.group_by
 
     def _passes(self, expression: Expression) -> Passes | None:
-        """Give an operation's test, if it is the same for all messages."""
+        """Return an operation's test, if it is the same for all messages."""
         test = expression.test
         if test is None or expression.paths:
             return None
-        return passing(lambda message: test(message, ()), (expression.text, ()), self._stumbles)
+        return tolerant(
+            lambda message: test(message, ()), (expression.text, ()), self._log_throttle
+        )
 
-    def _told(self, filled: FilledFilter, test: str | None) -> int | None:
-        """Count by what has been seen; None where that does not tell."""
-        now = self._present.timestamp
-        found = self._running.count(filled, now, test)
-        if found is None:
-            return None
-        count, age = found
-        if age is None:
-            return count
-        behind = self._behind[age]
-        behind.advance(now)
-        earlier = behind.running.count(filled, now, test)
-        return None if earlier is None else count - earlier[0]
-
-    def _asked(self, filled: FilledFilter, passes: Passes | None, about: str | None) -> int:
-        """Count by asking the database, where it must be."""
-        present = self._present
-        if filled.msg_id is not None and self._is_only(present, filled.msg_id):
-            counts = Matcher(filled).matches(present)
-            return int(counts and (passes is None or passes(present)))
-        once = filled.sliding or filled.msg_id is not None
-        question = (filled.lists, filled.start, filled.end, about)
-        known = None if once else self._asked_counts.count(question)
-        if known is not None:
-            return known
-        count = self._count(filled, passes)
-        if not once:
-            self._asked_counts.add(question, filled, passes, count)
+    def _seeded_count(
+        self, filled: FilledFilter, passes: Passes | None, test_key: str | None
+    ) -> int:
+        """Count by the database, or by what it said before and the messages since."""
+        last = self._last
+        if filled.msg_id is not None and self._is_only(last, filled.msg_id):
+            matches = Matcher(filled).matches(last)
+            return int(matches and (passes is None or passes(last)))
+        if filled.sliding or filled.msg_id is not None:
+            return self._count_in_database(filled, passes)
+        question = (filled.lists, filled.start, filled.end, test_key)
+        count = self._seeded.count(question)
+        if count is None:
+            count = self._count_in_database(filled, passes)
+            self._seeded.add(question, filled, passes, count)
         return count
 
-    def _is_only(self, present: HistoryEntry, msg_id: str) -> bool:
-        """Tell whether no message but the present one can have this id."""
-        return self._by_own_id and msg_id == present.msg_id and msg_id not in self._repeated
+    def _is_only(self, entry: HistoryEntry, msg_id: str) -> bool:
+        """Return True if this message, and no other, has the id."""
+        return self._by_own_id and msg_id == entry.msg_id and msg_id not in self._duplicated_ids
 
-    def _count(self, filled: FilledFilter, passes: Callable[[Any], bool] | None) -> int:
-        until = self._present.position
+    def _count_in_database(self, filled: FilledFilter, passes: Callable[[Any], bool] | None) -> int:
+        until = self._last.position
         if passes is None:
             with translate_errors(_NAME), self._reader.connect() as connection:
-                asked = prepare(connection, self._numbers, filled, until=until)
-                return 0 if asked is None else asked.count(connection, until[0])[1]
+                query = prepare(connection, self._name_ids, filled, until=until)
+                return 0 if query is None else query.count(connection, until[0])[1]
         with translate_errors(_NAME), streaming(self._engine) as connection:
-            asked = prepare(connection, self._numbers, filled, until=until)
-            rows = () if asked is None else asked.messages(connection)
-            return sum(passes(UnreadMessage(row, connection)) for row in rows)
-
-
-class _Behind:
-    """Goes over the history once more, an age behind: what it has seen is too long ago to count."""
-
-    def __init__(self, chronicle: Chronicle, age: datetime.timedelta) -> None:
-        self.running = RunningCounts()
-        self._chronicle = chronicle
-        self._age = age
-        self._portions = chronicle.heads()
-        self._entries: deque[HistoryEntry] = deque()
-        self._read = datetime.datetime.min
-
-    def advance(self, now: datetime.datetime) -> None:
-        """See everything that was sent longer ago than the age."""
-        try:
-            start = now - self._age
-        except OverflowError:
-            return
-        while self._read < start or self._entries:
-            while self._entries and self._entries[0].timestamp < start:
-                self.running.see(self._entries.popleft())
-            if self._entries or self._read >= start:
-                return
-            heads = next(self._portions, [])
-            if not heads:
-                return
-            self._read = heads[-1].timestamp
-            wanted = [each for each in heads if self.running.may_count(each.topic, each.category)]
-            self._entries.extend(self._chronicle.entries(wanted))
+            query = prepare(connection, self._name_ids, filled, until=until)
+            rows = () if query is None else query.messages(connection)
+            return sum(passes(UnparsedMessage(row, connection)) for row in rows)

@@ -1,4 +1,4 @@
-"""Having the next of something made while the last is worked on."""
+"""Prefetching: the next item is made while the last one is worked on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 def prefetched(items: Iterator[T]) -> Iterator[T]:
-    """Give what ``items`` gives, one of them made in advance, in a thread; raises what it raises.
+    """Yield the items, making the next one in a thread; raise what the iterator raises.
 
-    It is for what waits for others most of the time, such as a database.
+    It is for iterators that mostly wait, for a database for example.
     """
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="fedbadges-prefetch") as pool:

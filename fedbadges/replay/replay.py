@@ -1,12 +1,11 @@
-"""The replay itself: the whole history gone through once, and who earned what on the way.
+"""The replay itself: goes through the whole history once, and finds who earned what on the way.
 
-The engine decides on each message as if it had just been stored: behind the criteria, past messages
-are those up to it, and in place of tahrir stands a roll of who has earned what so far.
+The engine decides on each message as if it had just been stored. Behind the criteria, past messages
+are those up to it; and holdings in memory, of what was earned so far, replace tahrir's.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -19,8 +18,8 @@ from fedbadges.engine.engine import BadgeEngine, Earned, Shared, Triggered
 from fedbadges.errors import Unavailable
 from fedbadges.history.message_reader import body_of
 from fedbadges.messages import Message, parse_message
-from fedbadges.replay.chronicle import Chronicle, Head, HistoryEntry
 from fedbadges.replay.history_as_of import HistoryAsOf
+from fedbadges.replay.history_stream import EntryHeader, HistoryEntry, HistoryStream
 from fedbadges.replay.prefetch import prefetched
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
@@ -28,171 +27,162 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awards import Award, BulkAwardResult, Holdings
 from fedbadges.util.caching import BoundedDict
-from fedbadges.util.text import short_repr
+from fedbadges.util.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
-#: Of how many topics it is remembered who is interested in them.
+#: For how many topics it is cached who needs their messages.
 _MOST_TOPICS = 10_000
 
 
-class Standings(Protocol):
+class HoldingsSource(Protocol):
     """Knows who opted out: tahrir."""
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Tell of these people and badges who holds what, and who opted out."""
+        """Return which of these people hold which of these badges, and who opted out."""
 
 
 class Replay:
-    """Goes over the history. Making one asks nobody anything.
+    """Replays the history. Nothing is read before it runs.
 
-    ``backends`` are those to load the rules with. ``people`` tells who opted out; without it,
-    nobody has.
-
-    While and after it runs, ``peaks`` has, by the badge's id and the candidate, the highest value
-    that the rule's criterion had for them at a message that triggered the rule, also after they
-    earned the badge; for rules with one criterion over past messages that compares with a number.
-    ``done`` of ``total`` messages have been read.
+    Rules must be loaded with its ``backends``. ``source`` knows who opted out; without it, nobody
+    has. While and after it runs, ``done`` of ``total`` messages have been read.
     """
 
-    def __init__(self, settings: Settings, people: Standings | None = None) -> None:
+    def __init__(self, settings: Settings, source: HoldingsSource | None = None) -> None:
         self._settings = settings
-        self._people = people
-        self._chronicle = Chronicle(settings)
-        self._past = HistoryAsOf(settings, self._chronicle)
+        self._source = source
+        self._stream = HistoryStream(settings)
+        self._history = HistoryAsOf(settings, self._stream)
         self._usernames = Usernames(settings.fedmsg)
         self._accounts = make_accounts(settings)
         self._peaks: dict[str, dict[str, int]] = {}
         self.backends: Backends = {
             **load_backends(settings),
-            DEFAULT_BACKEND: Datanommer(settings, self._past),
+            DEFAULT_BACKEND: Datanommer(settings, self._history),
         }
         self.done = 0
         self.total = 0
 
     @property
     def peaks(self) -> Mapping[str, Mapping[str, int]]:
-        """The highest values, by badge and candidate."""
+        """Return the highest values that criteria had, by badge id and candidate.
+
+        They are those at messages that triggered the rule, also after the badge was earned, of
+        rules with one criterion over past messages that compares with a number.
+        """
         return self._peaks
 
     def run(self, rules: Iterable[Rule], *, measure: bool = True) -> Iterator[Earned]:
-        """Tell who earned what, the oldest first; raises Unavailable.
+        """Yield who earned what, the oldest first; raise Unavailable.
 
-        Without ``measure`` there are no peaks, which saves what finding them costs. What is stored
-        meanwhile is not looked at.
+        Messages that are stored meanwhile are not read. Without ``measure`` there are no peaks, and
+        it is faster.
         """
-        chosen = RuleSet(rules)
-        self._past.begin(chosen)
-        roll = _Roll(self._people)
-        self._peaks = {rule.badge.id: {} for rule in chosen if measure and _has_peaks(rule)}
+        rule_set = RuleSet(rules)
+        self._history.reset(rule_set)
+        holdings = _ReplayedHoldings(self._source)
+        self._peaks = {rule.badge.id: {} for rule in rule_set if measure and _has_peaks(rule)}
         engine = BadgeEngine(
-            self._settings, roll, self._usernames, chosen, lambda given: None, self._accounts
+            self._settings, holdings, self._usernames, rule_set, lambda given: None, self._accounts
         )
-        self.done, self.total = 0, self._chronicle.begin()
-        interested = _Interested(chosen, self._past)
-        for count, entries in prefetched(self._portions(interested)):
-            yield from self._go_over(entries, engine, roll, interested)
+        self.done, self.total = 0, self._stream.start()
+        topics = _Topics(rule_set, self._history)
+        for count, entries in prefetched(self._batches(topics)):
+            yield from self._replay(entries, engine, holdings, topics)
             self.done += count
 
-    def _portions(self, interested: _Interested) -> Iterator[tuple[int, list[HistoryEntry]]]:
-        """Read the history: how many messages, and those of them that somebody wants to see."""
-        for heads in self._chronicle.heads():
-            wanted = [head for head in heads if interested.anybody(head)]
-            yield len(heads), self._chronicle.entries(wanted)
+    def _batches(self, topics: _Topics) -> Iterator[tuple[int, list[HistoryEntry]]]:
+        """Read the history: the number of messages, and those of them that are needed."""
+        for headers in self._stream.headers():
+            needed = [header for header in headers if any(topics.needed_by(header))]
+            yield len(headers), self._stream.entries(needed)
 
-    def _go_over(
+    def _replay(
         self,
         entries: Sequence[HistoryEntry],
         engine: BadgeEngine,
-        roll: _Roll,
-        interested: _Interested,
+        holdings: _ReplayedHoldings,
+        topics: _Topics,
     ) -> Iterator[Earned]:
-        named = [_named(entry, engine) if interested.rules(entry) else None for entry in entries]
-        roll.meet(name for each in named if each for _, names in each.people for name in names)
-        self._past.look_ahead(entries)
-        for entry, each in zip(entries, named, strict=True):
-            self._past.see(entry)
-            if each is not None:
-                yield from self._decide(each, engine, roll)
+        matches: list[Triggered | None] = []
+        for entry in entries:
+            for_rules, _ = topics.needed_by(entry)
+            matches.append(_match(entry, engine) if for_rules else None)
+        people = [pair for triggered in matches if triggered for pair in triggered.people]
+        holdings.load_opted_out(name for _, names in people for name in names)
+        self._history.prefetch(entries)
+        for entry, triggered in zip(entries, matches, strict=True):
+            self._history.see(entry)
+            if triggered is not None:
+                yield from self._decide(triggered, engine, holdings)
 
-    def _decide(self, named: Triggered, engine: BadgeEngine, roll: _Roll) -> Iterator[Earned]:
+    def _decide(
+        self, triggered: Triggered, engine: BadgeEngine, holdings: _ReplayedHoldings
+    ) -> Iterator[Earned]:
         shared: Shared = {}
-        for rule, names in named.people:
+        for rule, names in triggered.people:
             peaks = self._peaks.get(rule.badge.id)
             if peaks is not None:
-                _measure(peaks, rule, roll.without_opted_out(names), named.message, shared)
-        (case,) = engine.find_candidates([named])
-        if case is None:
-            return
-        engine.decide(case, shared)
-        rules = {rule.badge.id: rule for rule, _ in case.candidates}
-        for badge_id, name in roll.take():
-            yield Earned(rules[badge_id], name, named.message)
+                names = holdings.without_opted_out(names)
+                _measure(peaks, rule, names, triggered.message, shared)
+        (candidates,) = engine.find_candidates([triggered])
+        if candidates is not None:
+            earned = engine.judge(candidates, shared)
+            engine.award(earned)
+            yield from earned
 
 
-class _Roll:
-    """Who has earned what so far; it stands in for tahrir."""
+class _ReplayedHoldings:
+    """What was earned in the replay so far, in place of what tahrir has."""
 
-    def __init__(self, people: Standings | None) -> None:
-        self._people = people
-        self._met: set[str] = set()
+    def __init__(self, source: HoldingsSource | None) -> None:
+        self._source = source
+        self._loaded: set[str] = set()
         self._held: set[tuple[str, str]] = set()
         self._opted_out: set[str] = set()
-        self._new: list[tuple[str, str]] = []
-        self._standing = Holdings(self._held, self._opted_out)
+        self._holdings = Holdings(self._held, self._opted_out)
 
-    def meet(self, names: Iterable[str]) -> None:
-        """Ask who of those that were not met before has opted out."""
-        if self._people is None:
+    def load_opted_out(self, names: Iterable[str]) -> None:
+        """Ask the source who of these has opted out, unless that is known."""
+        if self._source is None:
             return
-        new = set(names) - self._met
+        new = set(names) - self._loaded
         if new:
-            self._met |= new
-            self._opted_out |= self._people.holdings(new, ()).opted_out
+            self._loaded |= new
+            self._opted_out |= self._source.holdings(new, ()).opted_out
 
-    def without_opted_out(self, names: Iterable[str]) -> list[str]:
-        """Give those who have not opted out, of people who were met."""
-        return [name for name in names if name not in self._opted_out]
-
-    def take(self) -> list[tuple[str, str]]:
-        """Give what was earned since the last time: badge ids and names."""
-        new, self._new = self._new, []
-        return new
+    def without_opted_out(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those who have not opted out, of names that were loaded."""
+        return tuple(name for name in names if name not in self._opted_out)
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Tell who holds what by now, and who opted out: of everybody."""
-        return self._standing
+        """Return who holds what by now, and who opted out, of everybody."""
+        return self._holdings
 
     def award_all(self, awards: Iterable[Award]) -> BulkAwardResult:
-        """Take note; there is nothing to tell anybody."""
-        for award in awards:
-            self._held.add((award.username, award.badge_id))
-            self._new.append((award.badge_id, award.username))
+        """Add awards; nothing is announced."""
+        self._held.update((award.username, award.badge_id) for award in awards)
         return BulkAwardResult()
 
 
-class _Interested:
-    """Who wants to see a message, by its topic: the rules, or only the past."""
+class _Topics:
+    """Caches by topic and category who needs a message: the rules, and the history as of it."""
 
-    def __init__(self, rules: RuleSet, past: HistoryAsOf) -> None:
+    def __init__(self, rules: RuleSet, history: HistoryAsOf) -> None:
         self._rules = rules
-        self._past = past
-        self._known: BoundedDict[tuple[str, str], tuple[bool, bool]] = BoundedDict(_MOST_TOPICS)
+        self._history = history
+        self._known: BoundedDict[tuple[str, str | None], tuple[bool, bool]] = BoundedDict(
+            _MOST_TOPICS
+        )
 
-    def anybody(self, message: Head | HistoryEntry) -> bool:
-        """Tell whether anybody is interested."""
-        return any(self._find(message))
-
-    def rules(self, message: Head | HistoryEntry) -> bool:
-        """Tell whether it can trigger a rule."""
-        return self._find(message)[0]
-
-    def _find(self, message: Head | HistoryEntry) -> tuple[bool, bool]:
+    def needed_by(self, message: EntryHeader | HistoryEntry) -> tuple[bool, bool]:
+        """Return if a message can trigger a rule, and if the history must see it."""
         key = message.topic, message.category
         known = self._known.get(key)
         if known is None:
             concerned = self._rules.concerned(Message(message.topic, {}, 0.0))
-            known = bool(concerned), self._past.is_interested(*key)
+            known = bool(concerned), self._history.needs(*key)
             self._known[key] = known
         return known
 
@@ -213,19 +203,21 @@ def _measure(
             value = criterion.value(question)
         except Unavailable:
             raise
-        except (Exception, SystemExit):  # the engine says what goes wrong with it
+        except (Exception, SystemExit):  # the engine logs it
             continue
         if isinstance(value, int) and not isinstance(value, bool):
             peaks[name] = max(peaks.get(name, value), value)
 
 
-def _named(entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
+def _match(entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
     try:
         content = entry.msg
     except (ValueError, RecursionError) as error:
         log.warning(
-            "Passed over %r, whose content cannot be read: %s", entry.msg_id, short_repr(error)
+            "Could not parse a message of the history, skipping it",
+            msg_id=entry.msg_id,
+            error=error,
         )
         return None
-    message = parse_message(body_of(entry.row, content), entry.known_users)
+    message = parse_message(body_of(entry.row, content), frozenset(entry.users))
     return None if message is None else engine.match(message)

@@ -1,34 +1,34 @@
 """Running counts of the messages that have gone by, for everybody whom a rule may ask about.
 
-Each is of the messages that have the fixed values of a form, by what they have in place of its
-open ones. So it grows with the number of different people, packages and so on, not of messages.
+Each counts the messages with the fixed values of a grouped filter, by their values for its other
+keys. So its size depends on the number of different people, packages and so on, not of messages.
 """
 
 from __future__ import annotations
 
-import datetime
 import itertools
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from fedbadges.history.matching import MULTI_VALUED, Matcher, values_of
 from fedbadges.messages import Message
-from fedbadges.replay.chronicle import HistoryEntry
-from fedbadges.replay.filter_forms import Form, FormKey, keys_of
-from fedbadges.replay.matching import MANY, Matcher, values_of
+from fedbadges.replay.grouped_filters import GroupedFilter, group_filled
+from fedbadges.replay.history_stream import HistoryEntry
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.util.caching import BoundedDict
 
-#: Of how many topics it is remembered which counts they concern.
+#: For how many topics the running counts that they concern are cached.
 _MOST_TOPICS = 10_000
 
+#: Decides whether a message counts.
 Passes = Callable[[Any], bool]
 
 
-class Scope:
-    """The topics that the rules of a form can ask for: any, or only those that trigger them."""
+class TopicScope:
+    """The topics that the rules of a grouped filter can ask for: any, or those they trigger on."""
 
     def __init__(self) -> None:
         self._rules: list[Rule] = []
@@ -36,12 +36,12 @@ class Scope:
         self._known: dict[str, bool] = {}
 
     def add(self, rule: Rule, *, own_topic: bool) -> None:
-        """Take up a rule; with ``own_topic`` it asks only for the topic of what triggers it."""
+        """Add a rule; with ``own_topic`` it only asks for the topic of what triggers it."""
         self._rules.append(rule)
         self._any = self._any or not own_topic
 
     def covers(self, topic: str) -> bool:
-        """Tell whether a topic can be asked for."""
+        """Return True if a rule can ask for this topic."""
         if self._any:
             return True
         if topic not in self._known:
@@ -51,101 +51,101 @@ class Scope:
 
 
 class RunningCount:
-    """Counts for one form; ``passes`` tells whether a message counts at all."""
+    """The running count of a grouped filter; only messages that pass the test are counted."""
 
-    def __init__(self, form: Form, scope: Scope, passes: Passes | None = None) -> None:
-        self.form = form
+    def __init__(
+        self, grouped: GroupedFilter, scope: TopicScope, passes: Passes | None = None
+    ) -> None:
+        self._group_by = grouped.group_by
         self._scope = scope
-        self._matcher = Matcher(form.fixed)
+        self._matcher = Matcher(grouped.fixed)
         self._passes = passes
         self._counts: dict[tuple[str, ...], int] = defaultdict(int)
 
-    def may_count(self, topic: str, category: str) -> bool:
-        """Tell whether a message of this topic and category can count."""
+    def may_count(self, topic: str, category: str | None) -> bool:
+        """Return True if a message of this topic and category can be counted."""
         return self._scope.covers(topic) and self._matcher.may_match(topic, category)
 
     def add(self, entry: HistoryEntry) -> None:
-        """Count a message, if it has what is fixed."""
+        """Count a message, if it has the fixed values."""
         if not self._matcher.matches(entry):
             return
-        keys = list(itertools.product(*(values_of(entry, kind) for kind in self.form.open)))
-        if not keys or not (self._passes is None or self._passes(entry)):
+        groups = list(itertools.product(*(values_of(entry, key) for key in self._group_by)))
+        if not groups or not (self._passes is None or self._passes(entry)):
             return
-        for key in keys:
-            self._counts[key] += 1
+        for group in groups:
+            self._counts[group] += 1
 
     def count(self, filled: FilledFilter) -> int | None:
-        """Count for a filled filter of this form.
+        """Return the count for a filled filter of this group.
 
-        None where it cannot tell, because messages that concern several people may be counted
-        several times.
+        None if a message that concerns several people may have been counted several times.
         """
-        asked = dict(filled.lists)
-        if not all(map(self._scope.covers, asked.get("topics", ()))):
+        lists = dict(filled.lists)
+        if not all(map(self._scope.covers, lists.get("topics", ()))):
             return None
-        found: dict[tuple[str, ...], int] = {}
-        for key in itertools.product(*(asked[kind] for kind in self.form.open)):
-            count = self._counts.get(key, 0)
+        counts: dict[tuple[str, ...], int] = {}
+        for group in itertools.product(*(lists[key] for key in self._group_by)):
+            count = self._counts.get(group, 0)
             if not count:
                 continue
-            # What a message has one of keeps messages apart.
-            group = tuple(
-                value for kind, value in zip(self.form.open, key, strict=True) if kind not in MANY
+            # No message is in two groups that differ in a key with one value for each message.
+            distinct = tuple(
+                value
+                for key, value in zip(self._group_by, group, strict=True)
+                if key not in MULTI_VALUED
             )
-            if group in found:
+            if distinct in counts:
                 return None
-            found[group] = count
-        return sum(found.values())
+            counts[distinct] = count
+        return sum(counts.values())
 
 
 class RunningCounts:
-    """The running counts of several forms, and which of them a message or a question is for."""
+    """The running counts of several grouped filters, found by what a message or a filter has."""
 
     def __init__(self) -> None:
-        self._running: dict[FormKey, RunningCount] = {}
-        self._masks: dict[tuple[str, ...], dict[frozenset[str], None]] = defaultdict(dict)
-        self._concerned: BoundedDict[tuple[str, str], tuple[RunningCount, ...]] = BoundedDict(
+        self._running: dict[GroupedFilter, RunningCount] = {}
+        #: By all the keys of a filter, the keys that it may be grouped by.
+        self._group_by: dict[tuple[str, ...], dict[tuple[str, ...], None]] = defaultdict(dict)
+        self._by_topic: BoundedDict[tuple[str, str | None], tuple[RunningCount, ...]] = BoundedDict(
             _MOST_TOPICS
         )
 
-    def add(self, form: Form, scope: Scope, passes: Passes | None) -> None:
-        """Take up a form that is countable, unless it is there."""
-        key = form.key()
-        if key in self._running:
+    def add(self, grouped: GroupedFilter, scope: TopicScope, passes: Passes | None) -> None:
+        """Add a grouped filter that is countable, unless it is there."""
+        if grouped in self._running:
             return
-        self._running[key] = RunningCount(form, scope, passes)
-        keys = tuple(sorted((*dict(form.fixed.lists), *form.open)))
-        self._masks[keys][frozenset(form.open)] = None
+        self._running[grouped] = RunningCount(grouped, scope, passes)
+        keys = tuple(sorted((*dict(grouped.fixed.lists), *grouped.group_by)))
+        self._group_by[keys][grouped.group_by] = None
 
-    def may_count(self, topic: str, category: str) -> bool:
-        """Tell whether a message of this topic and category can count."""
-        return bool(self._for(topic, category))
+    def may_count(self, topic: str, category: str | None) -> bool:
+        """Return True if a message of this topic and category can be counted."""
+        return bool(self._concerned(topic, category))
 
     def see(self, entry: HistoryEntry) -> None:
         """Count a message."""
-        for running in self._for(entry.topic, entry.category):
+        for running in self._concerned(entry.topic, entry.category):
             running.add(entry)
 
-    def count(
-        self, filled: FilledFilter, now: datetime.datetime, test: str | None
-    ) -> tuple[int, datetime.timedelta | None] | None:
-        """Count for a filled filter, and give how far it looks back from ``now``, if it does.
-
-        All that were seen are counted, however long ago. None where none can tell.
-        """
+    def count(self, filled: FilledFilter, test: str | None) -> int | None:
+        """Return the count for a filled filter; None if no running count has it."""
+        if filled.sliding:
+            return None
         keys = tuple(key for key, _ in filled.lists)
-        for key in keys_of(filled, self._masks.get(keys, ()), now, test):
-            running = self._running.get(key)
+        for group_by in self._group_by.get(keys, ()):
+            running = self._running.get(group_filled(filled, group_by, test))
             count = None if running is None else running.count(filled)
-            if running is not None and count is not None:
-                return count, running.form.age
+            if count is not None:
+                return count
         return None
 
-    def _for(self, topic: str, category: str) -> tuple[RunningCount, ...]:
-        known = self._concerned.get((topic, category))
+    def _concerned(self, topic: str, category: str | None) -> tuple[RunningCount, ...]:
+        known = self._by_topic.get((topic, category))
         if known is None:
             known = tuple(
                 running for running in self._running.values() if running.may_count(topic, category)
             )
-            self._concerned[topic, category] = known
+            self._by_topic[topic, category] = known
         return known

@@ -15,7 +15,7 @@ import os
 import pwd
 import shlex
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from fedbadges.errors import Place, Problem, RuleError
@@ -186,15 +186,14 @@ def _has_acl(path: Path) -> bool:
 
 
 def _user(number: int) -> str:
-    return _name_or_number(lambda: pwd.getpwuid(number).pw_name, number)
+    try:
+        return f"'{pwd.getpwuid(number).pw_name}'"
+    except KeyError:
+        return str(number)
 
 
 def _group(number: int) -> str:
-    return _name_or_number(lambda: grp.getgrgid(number).gr_name, number)
-
-
-def _name_or_number(name: Callable[[], str], number: int) -> str:
     try:
-        return f"'{name()}'"
+        return f"'{grp.getgrgid(number).gr_name}'"
     except KeyError:
         return str(number)

@@ -1,9 +1,9 @@
 """The checkpoint: the moment up to which every message is done.
 
-The invariant: whatever was sent up to the checkpoint, and stored in datanommer in time, is done.
-That is: it was handled, it was set aside as a dead letter, or a broker still has it and delivers it
-again. So a process that starts has to read no message sent earlier, but for those that datanommer
-stored late.
+The invariant: every message that was sent up to the checkpoint, and that datanommer stored within
+``badges.keep_counts_distance`` seconds, is done. That is: its awards are committed, it was set
+aside as a dead letter, or a broker still has it and delivers it again. So the next process reads
+what was sent since the checkpoint, and as many seconds before as datanommer may be late.
 """
 
 from __future__ import annotations
@@ -11,15 +11,21 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from fedbadges.service.in_flight import InFlight
 from fedbadges.service.state_directory import prepare_directory, write_json
 from fedbadges.util.logs import get_logger
+from fedbadges.util.text import format_time
 
 log = get_logger(__name__)
 
 #: Seconds between two writes of the file.
 _INTERVAL = 1.0
+
+#: Seconds that a clock may have been set back without making the checkpoint a wrong one.
+_CLOCK_TOLERANCE = 60.0
 
 
 class Checkpoint:
@@ -72,3 +78,85 @@ class Checkpoint:
             return
         if write_json(self._path, {"until": until}):
             self._last_write, self._written = time.monotonic(), until
+
+
+class CheckpointTracker:
+    """Tracks up to when every message is done, and writes the checkpoint.
+
+    ``margin`` is how many seconds late datanommer may store a message, ``limit`` how many seconds
+    catching up goes back at most.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        in_flight: InFlight,
+        *,
+        margin: float,
+        limit: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._in_flight = in_flight
+        self._margin = margin
+        self._limit = limit
+        self._clock = clock
+        self._started = False
+        # Up to here everything is done or tracked as in flight.
+        self._read_until = clock()
+
+    @property
+    def until(self) -> float | None:
+        """Return up to when everything is done, or None before catching up has started."""
+        return self._done_until() if self._started else None
+
+    def create(self) -> None:
+        """Write the first checkpoint: from now on no message may be lost."""
+        if not self._checkpoint.exists():
+            self._checkpoint.write(self._read_until, now=True)
+
+    def start(self) -> float:
+        """Return from when on the history must be read."""
+        until = self._checkpoint.read()
+        if until is None:
+            until = self._done_until()
+        now = self._clock()
+        earliest = now - self._limit
+        if until > now + _CLOCK_TOLERANCE:
+            log.warning("The checkpoint is in the future, catching up everything", until=until)
+            until = earliest
+        elif 0 < until < earliest:
+            log.warning(
+                "Not catching up messages beyond the limit",
+                since=format_time(until),
+                until=format_time(earliest),
+                catchup_limit=self._limit,
+            )
+        self._read_until = min(max(until, earliest), now)
+        self._started = True
+        return self._read_until - self._margin
+
+    def reached(self, sent: float) -> None:
+        """Note that everything stored by now that was sent up to a moment is done or in flight."""
+        # Some senders' clocks are fast.
+        reached = min(sent, self._clock()) - self._margin
+        self._read_until = max(self._read_until, reached)
+        self.write()
+
+    def swept(self, began: float, *, in_flight: bool) -> None:
+        """Note that everything stored before a sweep is done, or some of it still in flight."""
+        self._read_until = began
+        if not in_flight:
+            self._in_flight.expire_requeued(began - self._margin)
+        self.write()
+
+    def write(self, *, now: bool = False) -> None:
+        """Write the checkpoint if catching up has started; at most once a second unless ``now``."""
+        if self._started:
+            self._checkpoint.write(self._done_until(), now=now)
+
+    def _done_until(self) -> float:
+        oldest = self._in_flight.oldest_sent()
+        until = self._read_until if oldest is None else min(self._read_until, oldest)
+        # A sender may say that its message is older than 1970.
+        return max(until, 0.0)

@@ -25,7 +25,8 @@ from fedbadges.retry import OutageRetry, retry_failures
 from fedbadges.rules.index import RuleSet
 from fedbadges.service.batching import Batcher
 from fedbadges.service.catch_up import CatchUp
-from fedbadges.service.checkpoint import Checkpoint
+from fedbadges.service.catch_up_reader import CatchUpReader
+from fedbadges.service.checkpoint import Checkpoint, CheckpointTracker
 from fedbadges.service.database_health import database_health
 from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.delay_queue import DelayQueue
@@ -80,6 +81,12 @@ class Daemon:
         self._ledger = InFlight()
         self._checkpoint = Checkpoint(settings.state_directory)
         self._dead_letters = DeadLetters(settings.state_directory)
+        self._tracker = CheckpointTracker(
+            self._checkpoint,
+            self._ledger,
+            margin=settings.keep_counts_distance,
+            limit=settings.catchup_limit,
+        )
         self._failures = Failures(self._ledger, self._dead_letters)
         self._stopping = self._ending = self._retrying = False
         self._ended = threading.Event()
@@ -214,7 +221,7 @@ class Daemon:
                 waiting,
                 size // 1_000_000,
             )
-        self._catchup.soon()
+        self._catchup.wake()
         return True
 
     def retry_failed(self) -> list[tuple[Path, str]]:
@@ -245,7 +252,7 @@ class Daemon:
     def hurry(self) -> None:
         """Wait no more for anything: the daemon is about to stop."""
         self._stopping = True
-        self._catchup.hurry()
+        self._catchup.request_stop()
         self._patience.stop()
         self._settle(Stopped())
         self._waiting.hurry()
@@ -275,7 +282,7 @@ class Daemon:
             if self._ended.wait(_PAUSE):
                 return True
         log.warning("Stopping although a question is not answered: what is in hand is put off")
-        self._catchup.leave()
+        self._tracker.write(now=True)
         return False
 
     def _is_at_ease(self) -> bool:
@@ -296,7 +303,7 @@ class Daemon:
     def _owe(self) -> None:
         """Note that what comes from now on is owed, now that it will be handled, if later."""
         if not self._retrying:
-            self._catchup.prepare()
+            self._tracker.create()
 
     def _settle(self, failure: Exception | None) -> None:
         with contextlib.suppress(InvalidStateError):  # the first word on it is the last
@@ -419,15 +426,11 @@ class Daemon:
 
     def _make_catchup(self, backlog: Callable[[], int]) -> CatchUp:
         return CatchUp(
-            MessageReader(self._settings),
+            CatchUpReader(MessageReader(self._settings), self._ledger, self._gate),
+            self._tracker,
             self._catch_up,
-            self._gate,
-            self._ledger,
-            self._checkpoint,
             self._patience,
             interval=self._settings.sweep_interval,
-            distance=self._settings.keep_counts_distance,
-            limit=self._settings.catchup_limit,
             backlog=backlog,
         )
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fedbadges.config.line_numbers import config_files, locate_key
-from fedbadges.config.settings import KEYS, Settings, read_settings, read_value
+from fedbadges.config.keys import ConfigReader
+from fedbadges.config.settings import KEYS, Settings, read_settings
 from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import retry_races, translate_errors
 from fedbadges.errors import DatabaseUnusable, SettingsError, Unavailable
@@ -50,12 +50,11 @@ def start_mistakes(config: Mapping[str, Any]) -> list[str]:
     These are certificates that cannot be used, and a rule directory that others can write.
     """
     lines = signatures.mistakes(config)
-    directory = read_value(config, "rules_directory")
-    if directory is not None and not read_value(config, "insecure_rules"):
-        key = KEYS["rules_directory"]
-        place = locate_key(key.name, None, config_files(config))
+    reader, key = ConfigReader(config), KEYS["rules_directory"]
+    directory = reader.read(key)
+    if directory is not None and not reader.read(KEYS["insecure_rules"]):
         lines += [
-            f"{place}: {key} cannot be trusted: {mistake}"
+            f"{reader.locate(key)}: {key} cannot be trusted: {mistake}"
             for mistake in file_permissions.mistakes(directory)
         ]
     return lines

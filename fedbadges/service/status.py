@@ -67,7 +67,7 @@ class Reporter:
             "backlog": self.backlog(),
             "overflown": self.overflown(),
             "set_aside": self.dead_letters.count(),
-            "catch_up": asdict(self.catchup.position),
+            "catch_up": asdict(self.catchup.status),
             "bus": {"trouble": self.publisher.trouble(), "unsent": self.publisher.unsent},
             "awarded": self.tallies.awards,
             "last_award": None if last is None else asdict(last),

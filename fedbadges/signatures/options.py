@@ -34,10 +34,6 @@ def _location(value: Any) -> str:
     return value
 
 
-def _optional_location(value: Any) -> str | None:
-    return None if value is None else _location(value) or None
-
-
 def _policy(value: Any) -> Mapping[str, frozenset[str]]:
     """Return who may send what. If text were a list of names, parts of it would be names."""
     policy = {}
@@ -67,7 +63,7 @@ class Options:
     crl: str | None = config_key(
         "crl_location",
         "the CA's revocation list, a PEM file or an https:// address",
-        _optional_location,
+        lambda value: _location(value) or None,
     )
     crl_interval: float = config_key("crl_cache_expiry", _SECONDS, interval, 0.0)
     #: The names of the certificates that may send a topic.

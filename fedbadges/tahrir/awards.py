@@ -242,14 +242,14 @@ class Tahrir:
         exactly, in_lower_case = asked
         by_email = {self._settings.email_of(name): name for name in names}
         with translate_errors(_NAME), self._reader.connect() as connection:
-            rows = exactly.ask(connection, {"emails": list(by_email), "ids": ids}).all()
+            rows = exactly.execute(connection, {"emails": list(by_email), "ids": ids}).all()
             found = [(by_email[row.email], row) for row in rows]
             missed = set(names) - {name for name, _ in found}
             if not missed:
                 return found
             by_email = {self._settings.email_of(name): name for name in missed}
             rest = {"emails": list(by_email), "names": list(missed), "ids": ids}
-            rows = in_lower_case.ask(connection, rest).all()
+            rows = in_lower_case.execute(connection, rest).all()
         found += [(by_email[row.address], row) for row in rows if row.address in by_email]
         missed -= {name for name, _ in found}
         return found + [(row.nick, row) for row in rows if row.nick in missed]

@@ -44,12 +44,12 @@ def names(database: Databases) -> Iterator[sa.Connection]:
 )
 def test_a_list_of_any_length_is_one_parameter(names: sa.Connection, wanted: list[str]) -> None:
     for _ in range(2):
-        found = WANTED.ask(names, {"wanted": wanted}).scalars().all()
+        found = WANTED.execute(names, {"wanted": wanted}).scalars().all()
         assert sorted(found) == sorted(set(wanted) - {"nobody"})
 
 
 def test_a_list_may_have_numbers(names: sa.Connection) -> None:
-    assert set(NUMBERED.ask(names, {"wanted": [1, 4, 99]}).scalars()) == {"ann", HOSTILE}
+    assert set(NUMBERED.execute(names, {"wanted": [1, 4, 99]}).scalars()) == {"ann", HOSTILE}
 
 
 def test_an_index_serves_on_sqlite_too(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from support.databases import Databases, create_schemas
 
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.errors import Unavailable
-from fedbadges.history.count_cache import AFRESH, CountCache, CountResult
+from fedbadges.history.count_cache import EXPIRY, CountCache, CountResult
 from fedbadges.history.history import History
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.util.caching import make_cache_region
@@ -159,7 +159,7 @@ def test_what_is_later_than_the_distance_counts_within_a_day(past: Past) -> None
     past.kept.count(of(topic))
     past.store(topic, "ann", 400)
 
-    past.clock.now += AFRESH
+    past.clock.now += EXPIRY
     assert past.kept.count(of(topic)) == 2
 
 
@@ -187,7 +187,11 @@ def test_a_message_that_the_test_stumbles_over_does_not_count(
 
     for history in (past.kept, past.plain):
         assert history.count_where(of(topic), odd, ("odd",)) == 3
-    assert caplog.messages == ["In odd a message does not count: KeyError('n')"] * 2
+    assert (
+        caplog.messages
+        == ["Could not test a past message, it does not count operation=odd error=KeyError('n')"]
+        * 2
+    )
 
 
 def test_different_questions_are_kept_apart(past: Past) -> None:
@@ -223,7 +227,7 @@ class Failing:
 
 
 def tally(total: int) -> Callable[..., CountResult]:
-    return lambda after, safe, limit: CountResult(total, total, True)
+    return lambda after, cutoff, limit: CountResult(total, total, True)
 
 
 def test_without_its_cache_it_counts_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
@@ -231,13 +235,13 @@ def test_without_its_cache_it_counts_all_the_same(caplog: pytest.LogCaptureFixtu
 
     assert [counts.count("q", tally(7)) for _ in range(3)] == [7, 7, 7]
     assert caplog.messages == [
-        "Counts are not kept, so they are slower: ConnectionError('refused')"
+        "Could not use the cache, counting without it is slower error=ConnectionError('refused')"
     ]
 
 
 @pytest.mark.parametrize("error", [Unavailable("datanommer"), RuntimeError("canceled")])
 def test_what_goes_wrong_is_not_kept(error: Exception) -> None:
-    def away(after: Any, safe: Any, limit: Any) -> CountResult:
+    def away(after: Any, cutoff: Any, limit: Any) -> CountResult:
         raise error
 
     counts = CountCache(make_cache_region("dogpile.cache.memory", {}), DISTANCE)
@@ -256,7 +260,7 @@ def test_a_file_keeps_counts_over_a_restart(tmp_path: Path) -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fedbadges.history.count_cache._MOST", 3)
+    monkeypatch.setattr("fedbadges.util.caching._MAX_ENTRIES", 3)
     counts = CountCache(make_cache_region("dogpile.cache.memory", {}), DISTANCE)
     for number in range(5):
         counts.count(str(number), tally(1))

@@ -24,9 +24,9 @@ from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine
 from fedbadges.errors import Place, Unavailable
 from fedbadges.history.history import History
-from fedbadges.history.query import Query
+from fedbadges.history.past_messages import Query
 from fedbadges.history.schema import create_history
-from fedbadges.history.sql import Asked
+from fedbadges.history.sql import FilterQuery
 from fedbadges.rules.expressions import parse_expression
 from fedbadges.rules.filters import FilledFilter, Pages
 from fedbadges.rules.problems import Problems
@@ -487,6 +487,6 @@ def test_an_operation_asks_nothing_before_it_is_needed(settings: Settings) -> No
         sa.event.listen(
             engine(settings.history_url), "before_cursor_execute", lambda *_: next(asked)
         )
-        Query.of(session, Asked((), {}), Pages()).filter_by(category="git").order_by("id")
+        Query.of(session, FilterQuery((), {}), Pages()).filter_by(category="git").order_by("id")
 
     assert next(asked) == 0

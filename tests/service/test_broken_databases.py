@@ -17,7 +17,7 @@ from support.waiting import eventually
 
 from fedbadges.errors import DatabaseUnusable
 from fedbadges.history.history import History
-from fedbadges.history.query import Query
+from fedbadges.history.past_messages import Query
 from fedbadges.rules.filters import FilledFilter
 
 pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")

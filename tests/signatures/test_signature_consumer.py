@@ -13,7 +13,7 @@ import pytest
 from support.builders import make_config
 from support.bus import fedmsg_body
 from support.certificates import DAY, NOW, authority, replaced
-from support.databases import Databases, badges, store_message
+from support.databases import badges, create_schemas, sqlite_databases, store_message
 from support.rules import counting_rule, write_rules
 from support.waiting import eventually
 
@@ -24,7 +24,7 @@ from fedbadges.signatures.verifier import Verifier
 
 
 class Hub:
-    """As much of a hub as a consumer sees that is called by hand."""
+    """A stand-in for the hub of a consumer that is called directly."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -45,11 +45,10 @@ class Site:
         self.crl_file = directory / "crl.pem"
         self.crl_file.write_bytes(self.ca.revoking())
         (directory / "ca.crt").write_bytes(self.ca.pem)
-        self.databases = Databases(
-            "sqlite", f"sqlite:///{directory}/tahrir.db", f"sqlite:///{directory}/history.db"
-        )
+        self.databases = sqlite_databases(directory)
+        create_schemas(self.databases)
         write_rules(directory / "rules", {"first": counting_rule("First", "logger.first", 1)})
-        keys = {"create_tables": True, "record_messages": True, "reload": False}
+        keys = {"record_messages": True, "reload": False}
         self.config = make_config(self.databases, directory / "rules") | {
             ENABLED: True,
             "zmq_enabled": True,
@@ -88,7 +87,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send
 
 
 def hand_over(site: Site, message: dict[str, Any]) -> Any:
-    """Hands a message to the consumer, as the hub and its worker threads do."""
+    """Pass a message to the consumer, as the hub and its worker threads do."""
     handled = site.consumer._consume(message)
     if site.consumer.blocking_mode:
         return handled
@@ -162,7 +161,7 @@ def test_messages_caught_up_from_datanommer_are_verified(tmp_path: Path) -> None
 
 
 def test_validate_raises_rejected_for_a_wrong_signature(site: Site) -> None:
-    """It is what other code calls that has a consumer of fedmsg's."""
+    """Other code that has a consumer of fedmsg calls this method."""
     message = site.message("ann")
     site.consumer.validate(message)
 
@@ -173,7 +172,7 @@ def test_validate_raises_rejected_for_a_wrong_signature(site: Site) -> None:
 
 
 def at_a_time(site: Site, moment: datetime.datetime) -> None:
-    """Makes the consumer judge by another time than now."""
+    """Verify certificates by another time than now."""
     gate = site.consumer._gate
     assert gate is not None
     assert gate._verifier._authorities is not None

@@ -23,7 +23,7 @@ from fedbadges.signatures.verifier import Verifier, make_verifier
 
 
 class Clocks:
-    """Both kinds of time, which pass when they are told to."""
+    """Clocks that stand still until they are moved."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

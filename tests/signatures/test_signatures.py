@@ -1,4 +1,4 @@
-"""Whose messages are valid: what fedmsg would say of each, said with today's libraries."""
+"""Which messages are valid: the same as with fedmsg itself, but with today's libraries."""
 
 import ast
 import base64
@@ -90,7 +90,7 @@ class Table:
 
 
 def add_texts(table: Table) -> None:
-    """What the message says, and in which form."""
+    """Add messages with odd texts and in odd forms."""
     sign = table.app.signed
     for name, msg in {
         "nothing": {},
@@ -116,7 +116,7 @@ def add_texts(table: Table) -> None:
 
 
 def add_forgeries(table: Table) -> None:
-    """What is not what was signed."""
+    """Add messages that differ from what was signed."""
     good = table.app.signed(table.message)
     other = table.app.signed(table.message | {"msg": {"n": 2}})
     numbers = table.app.signed(table.message | {"msg": {"n": 1.0}})
@@ -156,7 +156,7 @@ def add_forgeries(table: Table) -> None:
 
 
 def add_certificates(table: Table) -> None:
-    """Who has signed: with which certificate."""
+    """Add certificates of the signer."""
     ca, message = table.ca, table.message
 
     def add(valid: bool, name: str, signer: Holder) -> None:
@@ -188,7 +188,7 @@ def pair(holder: Holder) -> tuple[x509.Certificate, Any]:
 
 
 def add_authorities(table: Table) -> None:
-    """Who has issued the certificate, as the verifier knows it."""
+    """Add certificates of the CA."""
 
     def add(
         valid: bool, name: str, ca: Authority, *crl: bytes, pem: bytes | None = None, **how: Any
@@ -232,7 +232,7 @@ def add_authorities(table: Table) -> None:
 
 
 def add_revocations(table: Table) -> None:
-    """What the revocation list says."""
+    """Add revocation lists."""
     ca, message = table.ca, table.app.signed(table.message)
 
     def add(valid: bool, name: str, crl: bytes) -> None:
@@ -253,7 +253,7 @@ def add_revocations(table: Table) -> None:
 
 
 def add_policies(table: Table) -> None:
-    """Who may send what."""
+    """Add routing policies."""
     message = table.app.signed(table.message)
 
     def add(valid: bool, name: str, policy: dict[str, list[str]], **config: Any) -> None:
@@ -378,7 +378,7 @@ def test_fedmsg_accepts_messages_signed_here(table: Table, tmp_path: Path) -> No
     assert ask_reference(ANSWERS, [(signed, table.config())]) == [True]
 
 
-# What others send
+# Messages of strangers
 
 
 @pytest.fixture
@@ -449,7 +449,7 @@ def test_an_overlong_certificate_is_rejected_before_it_is_decoded(table: Table) 
 
 
 def test_a_message_sent_under_another_topic_is_rejected(table: Table) -> None:
-    """What is signed is the topic within, and the one outside decides who hears it."""
+    """The signature covers the topic in the message, but subscriptions use the one outside."""
     verifier = verifier_of(table.config())
     message = table.app.signed(table.message)
 
@@ -488,7 +488,7 @@ def test_a_cached_certificate_expires(table: Table) -> None:
 
 
 def test_the_cache_of_certificates_is_bounded(table: Table) -> None:
-    """However many there are: those that are remembered are forgotten at some time."""
+    """The cache is cleared when it is full."""
     verifier = verifier_of(table.config())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fedbadges.signatures.verifier._MAX_SIGNERS", 2)
@@ -499,12 +499,12 @@ def test_the_cache_of_certificates_is_bounded(table: Table) -> None:
                 assert len(verifier._signers) <= 2
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gpg_home() -> Iterator[str]:
-    """A home of GnuPG's with the key of badges@example.org; short, for it holds a socket."""
+    """Create a home of GnuPG with a key; its path is short because a socket is in it."""
     home = tempfile.mkdtemp(prefix="gpg-")
     batch = ["gpg", "--homedir", home, "--batch", "--quiet", "--passphrase", ""]
-    subprocess.run([*batch, "--quick-generate-key", "badges@example.org"], check=True)
+    subprocess.run([*batch, "--quick-generate-key", "badges@example.org", "ed25519"], check=True)
     yield home
     subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=True)
     # The agent may still be removing its sockets.

@@ -61,7 +61,7 @@ class Ordeal:
         start(self.bus, self.hub, command=self._command)
         if first_look:
             # What comes from then on is handled once.
-            self.hub.wait_for_log("INFO", "Caught up:")
+            self.hub.wait_for_log("INFO", "Caught up count=")
 
     def restart_at_once(self) -> None:
         """Starts the daemon without waiting for anything."""

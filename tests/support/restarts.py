@@ -23,6 +23,7 @@ from support.daemon import make_daemon
 from support.databases import Databases, badges
 from support.databases import store_message as store_for
 from support.rules import rule, write_rules
+from support.waiting import eventually
 
 Start = Callable[..., Daemon]
 
@@ -108,3 +109,22 @@ def write_checkpoint(directory: Path, age: float) -> None:
 
 def held(database: Databases, *names: str) -> list[bool]:
     return [bool(badges(database, name)) for name in names]
+
+
+def after_first_pass(daemon: Daemon) -> Daemon:
+    """Waits until what is stored from now on is found by sweeps."""
+
+    def done() -> bool:
+        status = daemon.report()["catch_up"]
+        return status["until"] is not None and not status["running"]
+
+    eventually(done, "the first pass")
+    return daemon
+
+
+def fail(*arguments: object) -> None:
+    raise ValueError("no")
+
+
+def unavailable(*arguments: object) -> None:
+    raise Unavailable("away")

@@ -13,7 +13,7 @@ from datanommer.models import Package, User, packages_assoc_table, users_assoc_t
 from sqlalchemy import Connection, Select, Table, false, func, select
 from sqlalchemy.orm import Session
 
-from fedbadges.history.sql import Asked
+from fedbadges.history.sql import FilterQuery
 from fedbadges.rules.filters import Pages
 
 #: How many messages are in memory at once while they are streamed.
@@ -29,43 +29,43 @@ class PastMessage:
 
     @property
     def number(self) -> int:
-        """Its number in the database."""
+        """Return its row number."""
         return int(self._row.id)
 
     @property
     def msg(self) -> Any:
-        """The message's own content, without the envelope."""
+        """Return the message's own content, without the envelope."""
         return self._row.msg
 
     @property
     def topic(self) -> str:
-        """Its topic."""
+        """Return its topic."""
         return str(self._row.topic)
 
     @property
     def category(self) -> str:
-        """Its category."""
+        """Return its category."""
         return str(self._row.category)
 
     @property
     def timestamp(self) -> Any:
-        """When it was sent: a ``datetime``, naive UTC."""
+        """Return when it was sent: a ``datetime``, naive UTC."""
         return self._row.timestamp
 
     @property
     def msg_id(self) -> str | None:
-        """Its id."""
+        """Return its id."""
         found: str | None = self._row.msg_id
         return found
 
     @property
     def users(self) -> list[str]:
-        """The users it concerns."""
+        """Return the users it concerns."""
         return self._names(User, users_assoc_table)
 
     @property
     def packages(self) -> list[str]:
-        """The packages it concerns."""
+        """Return the packages it concerns."""
         return self._names(Package, packages_assoc_table)
 
     def _names(self, kind: type[User] | type[Package], table: Table) -> list[str]:
@@ -77,29 +77,29 @@ class PastMessage:
         return sorted(self._connection.scalars(names))
 
 
-class UnreadMessage(PastMessage):
-    """The same of a row whose ``msg`` is still text, as ``questions`` gives them."""
+class UnparsedMessage(PastMessage):
+    """A past message from a row that has its content as ``text``, in JSON."""
 
     @cached_property
     def msg(self) -> Any:
-        """The message's own content, without the envelope."""
+        """Return the message's own content, without the envelope."""
         return json.loads(self._row.text)
 
 
 @dataclass(frozen=True)
 class Query:
-    """The past messages that a filter gives, as an operation's ``query``.
+    """The past messages that a filter selects, as an operation's ``query``.
 
-    It has what rules use of the query that datanommer used to give.
+    It has what rules use of the query of datanommer's older releases.
     """
 
     _session: Session
     _select: Select[Any]
 
     @classmethod
-    def of(cls, session: Session, asked: Asked | None, pages: Pages) -> Query:
-        """Make the query of a filter that is ready to be asked, with its order and its page."""
-        query = select(Row).where(false()) if asked is None else asked.rows()
+    def of(cls, session: Session, filter_query: FilterQuery | None, pages: Pages) -> Query:
+        """Create the query of a filter, with its order and its page."""
+        query = select(Row).where(false()) if filter_query is None else filter_query.rows()
         query = query.order_by(getattr(Row.timestamp, pages.order)())
         if pages.rows_per_page:
             query = query.offset(pages.rows_per_page * (pages.page - 1)).limit(pages.rows_per_page)
@@ -113,7 +113,7 @@ class Query:
         return self.count()
 
     def all(self) -> Messages:
-        """Give all messages: streamed, unless they are asked for as a list."""
+        """Return all messages: streamed, unless a list is needed."""
         return Messages(self)
 
     def count(self) -> int:
@@ -122,25 +122,25 @@ class Query:
         return int(self._session.scalar(select(func.count()).select_from(inner)) or 0)
 
     def first(self) -> PastMessage | None:
-        """Give the first message, or None."""
+        """Return the first message, or None."""
         row = self._session.scalars(self._select.limit(1)).first()
         return None if row is None else PastMessage(row, self._session.connection())
 
     def one(self) -> PastMessage:
-        """Give the only message; raises where there are none or several."""
+        """Return the only message; raise if there are none or several."""
         return PastMessage(self._session.scalars(self._select).one(), self._session.connection())
 
     def filter_by(self, **columns: Any) -> Query:
-        """Narrow it to the messages whose columns equal these values."""
+        """Return a query for those messages whose columns equal these values."""
         return Query(self._session, self._select.filter_by(**columns))
 
     def order_by(self, *columns: Any) -> Query:
-        """Put the messages into another order."""
+        """Return a query for the messages in another order."""
         return Query(self._session, self._select.order_by(None).order_by(*columns))
 
 
 class Messages(Sequence[PastMessage]):
-    """All messages of a query: a list for those who need one, a stream for those who loop."""
+    """All messages of a query: streamed in a loop, a list where they are indexed."""
 
     def __init__(self, query: Query) -> None:
         self._query = query

@@ -1,0 +1,90 @@
+"""What a filter means, evaluated in memory; ``sql`` has the same in SQL.
+
+The window over recent messages and the replay both use it. A test compares it with the SQL, for
+generated filters and messages, on every kind of database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from fedbadges.rules.filters import FilledFilter
+
+#: The keys of which a message has one value at most, and those of which it has any number.
+SINGLE_VALUED = ("topics", "categories", "agents")
+MULTI_VALUED = ("users", "packages")
+
+_NOT = "not_"
+_CONTAINS = "contains"
+
+
+def _single(value: str | None) -> Collection[str] | None:
+    return None if value is None else (value,)
+
+
+#: How to read the values of a key; None stands for NULL.
+_READERS: dict[str, Callable[[Any], Collection[str] | None]] = {
+    "topics": lambda message: (message.topic,),
+    "categories": lambda message: _single(message.category),
+    "agents": lambda message: _single(message.agent),
+    "users": lambda message: message.users,
+    "packages": lambda message: message.packages,
+}
+
+
+def values_of(message: Any, key: str) -> Collection[str]:
+    """Return the values that a message has for a key of filters, such as ``users``."""
+    return _READERS[key](message) or ()
+
+
+class Matcher:
+    """Decides which messages a filled filter selects.
+
+    A message has the attributes of ``past_messages.PastMessage``, its ``agent`` and, where the
+    matcher ``reads_content``, its content as ``text``.
+    """
+
+    def __init__(self, filled: FilledFilter) -> None:
+        lists = dict(filled.lists)
+        self._msg_id = filled.msg_id
+        self._contains = lists.pop(_CONTAINS, None)
+        self._between = None
+        if filled.start is not None and filled.end is not None:
+            self._between = filled.start, filled.end
+        self._lists = [
+            (key.removeprefix(_NOT), key.startswith(_NOT), frozenset(values))
+            for key, values in lists.items()
+        ]
+        self._conditions = [
+            (_READERS[key], negated, wanted) for key, negated, wanted in self._lists
+        ]
+
+    @property
+    def reads_content(self) -> bool:
+        """Return True if the filter cannot be evaluated without the messages' content."""
+        return self._contains is not None
+
+    def matches(self, message: Any) -> bool:
+        """Return True if the filter selects this message."""
+        if self._msg_id is not None and message.msg_id != self._msg_id:
+            return False
+        if self._between is not None:
+            start, end = self._between
+            if not start <= message.timestamp <= end:
+                return False
+        for read, negated, wanted in self._conditions:
+            values = read(message)
+            # As in SQL, NULL satisfies neither a condition nor its negation.
+            if values is None or wanted.isdisjoint(values) is not negated:
+                return False
+        return self._contains is None or any(text in message.text for text in self._contains)
+
+    def may_match(self, topic: str, category: str | None) -> bool:
+        """Return True if the filter can select any message of this topic and category."""
+        known = {"topics": topic, "categories": category}
+        return all(
+            known[key] is not None and (known[key] in wanted) is not negated
+            for key, negated, wanted in self._lists
+            if key in known
+        )

@@ -1,0 +1,102 @@
+"""Storing of messages in datanommer's tables, as datanommer itself stores them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from datanommer.models import Message as Row
+from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from fedbadges.messages import Message, category_of, fits_databases
+
+#: The ``source_name`` of messages that the daemon stored itself after verifying their signature.
+CHECKED = "fedbadges"
+
+
+def store(
+    connection: Connection,
+    message: Message,
+    names: tuple[Iterable[str], Iterable[str]],
+    agent: str | None,
+    source: str | None,
+) -> None:
+    """Store a message with its names, those of users and of packages, unless it is stored."""
+    columns = _columns(message)
+    columns["agent_name"] = agent if agent and fits_databases(agent) else None
+    if source is not None:
+        columns["source_name"] = source
+    number = _insert(connection, Row.__table__, columns, Row.id)
+    if number is None:
+        return
+    usernames, packages = names
+    for kind, table, wanted in (
+        (User, users_assoc_table, usernames),
+        (Package, packages_assoc_table, packages),
+    ):
+        _associate(connection, wanted, kind, table, (number, message.sent))
+
+
+def _columns(message: Message) -> dict[str, Any]:
+    body = message.body
+    msg, number, headers = body.get("msg"), body.get("i"), body.get("headers")
+    return {
+        "msg_id": message.msg_id,
+        "i": number if type(number) is int and 0 <= number < 2**31 else 0,
+        "topic": message.topic,
+        "timestamp": message.sent,
+        "category": category_of(message.topic),
+        "msg": {} if msg is None else msg,
+        "headers": headers if isinstance(headers, dict) and _fits_jsonb(headers) else None,
+    }
+
+
+def _fits_jsonb(headers: dict[str, Any]) -> bool:
+    """Return True if these are headers of the usual kind, text to text."""
+    return bool(headers) and all(
+        isinstance(text, str) and (not text or fits_databases(text))
+        for pair in headers.items()
+        for text in pair
+    )
+
+
+def _insert(connection: Connection, table: Any, values: Any, returning: Any) -> Any:
+    """Insert a row unless it exists, even if another process inserts it at the same time."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(values).on_conflict_do_nothing()
+    return connection.scalar(statement.returning(returning))
+
+
+def _associate(
+    connection: Connection,
+    names: Iterable[str],
+    kind: type[User] | type[Package],
+    table: Table,
+    message: tuple[Any, Any],
+) -> None:
+    # In a fixed order, so that two processes cannot each hold what the other waits for.
+    wanted = sorted({name for name in names if fits_databases(name)})
+    if not wanted:
+        return
+    known = _ids(connection, kind, wanted)
+    new = [name for name in wanted if name not in known]
+    for name in new:
+        _insert(connection, kind.__table__, {"name": name}, kind.id)
+    if new:
+        known = _ids(connection, kind, wanted)
+    connection.execute(
+        table.insert(),
+        [
+            {table.c[0].name: number, "msg_id": message[0], "msg_timestamp": message[1]}
+            for number in known.values()
+        ],
+    )
+
+
+def _ids(
+    connection: Connection, kind: type[User] | type[Package], names: list[str]
+) -> dict[str, int]:
+    rows = connection.execute(select(kind.name, kind.id).where(kind.name.in_(names)))
+    return {row.name: row.id for row in rows}

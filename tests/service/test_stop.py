@@ -1,0 +1,169 @@
+"""No message is lost that comes, or is in flight, while a daemon stops."""
+
+import logging
+import threading
+import time
+from typing import Any
+
+import pytest
+from support.databases import Databases
+from support.restarts import (
+    HOUR,
+    Start,
+    after_first_pass,
+    held,
+    sent,
+    store_message,
+    unavailable,
+)
+from support.waiting import eventually
+
+from fedbadges.errors import NotHandled
+from fedbadges.history.history import History
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning"),
+    pytest.mark.parametrize("database", ["sqlite"], indirect=True),
+]
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "fedbadges")
+    return caplog
+
+
+def test_message_that_comes_while_the_first_start_waits_is_handled_by_the_next_start(
+    start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        away.setattr("fedbadges.service.daemon.prepare_databases", unavailable)
+        daemon = start(keep_counts_distance=0)
+        daemon.hurry()
+        message = sent("alice")
+        store_message(database, message)
+        daemon.handle(message)
+        time.sleep(0.1)
+        daemon.stop()
+    time.sleep(0.1)
+
+    start(keep_counts_distance=0)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_message_that_comes_during_the_stop_is_handled_by_the_next_start(
+    start: Start, database: Databases, record: bool
+) -> None:
+    daemon = start(record_messages=record)
+    daemon.hurry()
+    message = sent("alice")
+    if not record:
+        store_message(database, message)
+
+    daemon.handle(message)
+    assert held(database, "alice") == [False]
+    start(record_messages=record)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_old_message_that_comes_during_the_stop_is_handled_by_the_next_start(
+    start: Start, database: Databases
+) -> None:
+    daemon = after_first_pass(start(record_messages=True))
+    daemon.hurry()
+
+    daemon.handle(sent("alice", HOUR))
+    start(record_messages=True)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_message_in_flight_while_the_first_start_waits_is_stored_before_the_stop(
+    start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        away.setattr("fedbadges.service.daemon.prepare_databases", unavailable)
+        daemon = start(record_messages=True)
+        worker = threading.Thread(target=daemon.handle, args=(sent("alice"),))
+        worker.start()
+        time.sleep(0.1)
+        daemon.hurry()
+        worker.join()
+        daemon.stop()
+
+    start(record_messages=True)
+
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+
+def test_stop_takes_as_long_as_storing_messages_does(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedbadges.service.daemon._LONG", 0.3)
+    record = History.record
+
+    def slowly(*arguments: Any) -> None:
+        time.sleep(0.1)
+        record(*arguments)
+
+    monkeypatch.setattr(History, "record", slowly)
+    daemon = start(record_messages=True)
+    daemon.hurry()
+
+    def drain() -> None:
+        for number in range(12):
+            daemon.handle(sent(f"user{number}"))
+        daemon.stop()
+
+    worker = threading.Thread(target=drain)
+    worker.start()
+
+    assert daemon.leave(0.1)
+    worker.join()
+
+
+def test_message_that_can_neither_be_stored_nor_set_aside_is_logged_as_lost(
+    start: Start, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = start(record_messages=True)
+    monkeypatch.setattr("fedbadges.service.dead_letters.MAX_COUNT", 0)
+    monkeypatch.setattr(History, "record", unavailable)
+    daemon.hurry()
+
+    for name in ("alice", "bob"):
+        daemon.handle(sent(name))
+
+    assert log.text.count("It is lost, since nobody else has it") == 1
+
+
+def test_message_that_cannot_be_stored_before_the_stop_is_set_aside(
+    start: Start,
+    database: Databases,
+    log: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    daemon = after_first_pass(start(record_messages=True))
+    with monkeypatch.context() as away:
+        away.setattr("fedbadges.history.history.History.record", unavailable)
+        worker = threading.Thread(target=daemon.handle, args=(sent("alice"),))
+        worker.start()
+        eventually(lambda: daemon.report()["waiting_for"], "an outage")
+        daemon.hurry()
+        worker.join()
+        daemon.handle(sent("bob"))
+        daemon.stop()
+
+    assert log.text.count("could not be stored before the daemon stopped'). It is set aside") == 2
+    assert start(retry=True, record_messages=True).retry_failed() == []
+    assert held(database, "alice", "bob") == [True, True]
+
+
+def test_message_that_a_broker_delivers_during_the_stop_is_refused(start: Start) -> None:
+    daemon = start()
+    daemon.hurry()
+
+    with pytest.raises(NotHandled, match="stopping"):
+        daemon.handle(sent("alice"), wait=True)
