@@ -92,11 +92,10 @@ def _print(found: Iterable[Progress]) -> None:
 
 def _describe(each: Progress) -> tuple[str, str]:
     """Return the progress in words, and their style."""
-    from fedbadges.cli.explain.output import day
     from fedbadges.engine.progress import ProgressState
     from fedbadges.util.text import printable
 
-    since = "" if each.since is None else f" since {day(each.since)}"
+    since = "" if each.since is None else f" since {each.since:%Y-%m-%d}"
     counted = "" if each.counted is None else f"{each.counted}"
     text, style = {
         ProgressState.EARNED: (

@@ -59,7 +59,8 @@ def explain(
     if (file is None) == (msg_id is None):
         raise click.UsageError("say which message: a FILE or --id MSG_ID")
     # Not at the top: these take a while to import, and --help and completion must be fast.
-    from fedbadges.cli.explain.output import data_of_explanation, trees_of
+    from fedbadges.cli.explain.as_json import as_json
+    from fedbadges.cli.explain.as_tree import trees_of
     from fedbadges.cli.terminal.trees import print_trees
     from fedbadges.criteria.backends import load_backends
     from fedbadges.engine.explanation import Explainer, without_keeping
@@ -75,7 +76,7 @@ def explain(
         inquiry = Explainer(settings, deployment.rules(backends) if chosen is None else chosen)
         found = inquiry.explain(message, user, full=chosen is not None)
     if form == "json":
-        click.echo(json.dumps(data_of_explanation(found, user), indent=2))
+        click.echo(json.dumps(as_json(found, user), indent=2))
     else:
         print_trees(trees_of(found, user, settings.consume_delay))
     if found.interrupted:
