@@ -22,7 +22,6 @@ _NO_CHANGE = "Nothing is changed; with --no-publish awards are made and the bus 
 @contextmanager
 def publishing(settings: Settings) -> Iterator[Publisher]:
     """Yield a publisher; raise CannotRun if nothing can be published."""
-    # Not at the top: it takes a while to import, and --help and completion must be fast.
     from fedbadges.buses.fedmsg.publisher import Publisher
 
     if not settings.fedmsg.get("zmq_enabled", True):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import fedmsg.config
 
 from fedbadges.cli.errors import CannotRun
 from fedbadges.config.settings import Settings, read_settings
-from fedbadges.databases.url import parse_url
 from fedbadges.errors import SettingsError
 
 _GLOBAL = "badges_global"
@@ -60,16 +58,17 @@ def configured_settings(
 
     Args:
         filename: The file, if it is not to be all of fedmsg's configuration.
-        changes: Settings that options override.
+        changes: Settings that options override, unless they are None.
         tahrir_url: The database of tahrir, if an option overrides it.
         unneeded: Required settings that the command does without.
 
     Raises:
         CannotRun: With everything that is wrong.
     """
-    config = fedmsg_configuration(filename)
-    assumed = {key: _PLACEHOLDERS[key] for key in unneeded}
-    config = {**assumed, **config, **({"config_filename": filename} if filename else {}), **changes}
+    config = {key: _PLACEHOLDERS[key] for key in unneeded} | fedmsg_configuration(filename)
+    if filename:
+        config["config_filename"] = filename
+    config |= {key: value for key, value in changes.items() if value is not None}
     return _read(config, tahrir_url)
 
 
@@ -80,22 +79,6 @@ def placeholder_settings(changes: Mapping[str, Any], *, tahrir_url: str | None =
         CannotRun: With everything that is wrong.
     """
     return _read({**_PLACEHOLDERS, **changes}, tahrir_url)
-
-
-def checked_url(option: str, text: str) -> str:
-    """Return the URL of an option; raise CannotRun if it is not the URL of a database.
-
-    Nor may its file be missing, since SQLite would create an empty one.
-    """
-    try:
-        url = parse_url(text)
-    except ValueError as error:
-        raise CannotRun(f"{option}: {error}") from None
-    if url.get_backend_name() == "sqlite" and url.database and ":" not in url.database:
-        file = Path(url.database)
-        if file.parent.is_dir() and not file.exists():
-            raise CannotRun(f"{option}: there is no file {url.database!r}")
-    return text
 
 
 def _read(config: dict[str, Any], tahrir_url: str | None) -> Settings:

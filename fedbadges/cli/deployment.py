@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fedbadges.cli.errors import CannotRun
-from fedbadges.cli.options import config_option
+from fedbadges.cli.options import config_option, database_option
 
 if TYPE_CHECKING:
     from fedbadges.config.settings import Settings
@@ -31,8 +31,8 @@ _OPTIONS = (
         metavar="DIRECTORY",
         help="The directory of rules, instead of the configured one.",
     ),
-    click.option("--history-url", metavar="URL", help="The datanommer to ask."),
-    click.option("--tahrir-url", metavar="URL", help="The database of tahrir."),
+    database_option("--history-url", "The datanommer to ask."),
+    database_option("--tahrir-url", "The database of tahrir."),
 )
 
 
@@ -74,18 +74,11 @@ class Deployment:
     @cached_property
     def settings(self) -> Settings:
         """Return the settings; raise CannotRun with everything that is wrong with them."""
-        from fedbadges.cli.configuration import checked_url, configured_settings
+        from fedbadges.cli.configuration import configured_settings
 
-        for option, url in (
-            ("--history-url", self.history_url),
-            ("--tahrir-url", self.tahrir_url),
-        ):
-            if url is not None:
-                checked_url(option, url)
-        changes = {RULES: self.rules_directory, HISTORY: self.history_url}
         return configured_settings(
             self.config,
-            {key: value for key, value in changes.items() if value is not None},
+            {RULES: self.rules_directory, HISTORY: self.history_url},
             tahrir_url=self.tahrir_url,
             unneeded=self.unneeded,
         )

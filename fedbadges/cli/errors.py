@@ -27,7 +27,6 @@ class CannotRun(click.ClickException):
 @contextmanager
 def reporting_errors(stopped: str = "Stopped") -> Iterator[None]:
     """Raise CannotRun with one line for an error of a database or service, and on Ctrl-C."""
-    # Not at the top: these take a while to import, and --help and completion must be fast.
     from sqlalchemy.exc import SQLAlchemyError
 
     from fedbadges.errors import Unavailable

@@ -1,4 +1,7 @@
-"""The command ``fedbadges``: the group of its subcommands, and what all of them share."""
+"""The command ``fedbadges``: the group of its subcommands, and what all of them share.
+
+A subcommand imports what it needs when it is called, so that --help and completion are fast.
+"""
 
 from __future__ import annotations
 

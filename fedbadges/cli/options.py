@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from fedbadges.cli.errors import CannotRun
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -25,3 +28,28 @@ def config_option(
     return click.option(
         "--config", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help=text
     )
+
+
+def database_option(name: str, text: str) -> Callable[[Command], Command]:
+    """Add an option for the URL of a database to a command, with this ``text`` as its help."""
+    return click.option(name, metavar="URL", callback=_check_url, help=text)
+
+
+def _check_url(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """Return the URL; raise CannotRun if it is none.
+
+    Nor may its file be missing, since SQLite would create an empty one.
+    """
+    from fedbadges.databases.url import parse_url
+
+    if text is None:
+        return None
+    try:
+        url = parse_url(text)
+    except ValueError as error:
+        raise CannotRun(f"{option.opts[0]}: {error}") from None
+    if url.get_backend_name() == "sqlite" and url.database and ":" not in url.database:
+        file = Path(url.database)
+        if file.parent.is_dir() and not file.exists():
+            raise CannotRun(f"{option.opts[0]}: there is no file {url.database!r}")
+    return text

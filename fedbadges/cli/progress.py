@@ -36,7 +36,6 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     rules decide, for USER's latest messages in datanommer. Nothing is awarded, published or
     written.
     """
-    # Not at the top: these take a while to import, and --help and completion must be fast.
     from fedbadges.criteria.backends import load_backends
     from fedbadges.engine.explanation import Explainer, without_keeping
     from fedbadges.engine.progress import Search

@@ -7,10 +7,8 @@ import click
 from fedbadges.cli.award.change import (
     STOPPED,
     Change,
-    ChangeResult,
     change_options,
     make_change,
-    report,
     unknown_badge,
 )
 from fedbadges.cli.deployment import HISTORY, RULES, Deployment, with_deployment
@@ -43,17 +41,16 @@ def revoke(
         known = change.tahrir.badges()
         if badge not in known:
             raise unknown_badge(badge, known)
-        result = _revoke(change)
-    report(result, form)
+        revoked = _revoke(change)
+    change.report("revoked" if revoked else "not-held", form)
 
 
-def _revoke(change: Change) -> ChangeResult:
+def _revoke(change: Change) -> bool:
     if change.dry_run:
-        held = change.tahrir.holdings([change.user], [change.badge]).held
-        return change.result("revoked" if held else "not-held")
+        return bool(change.tahrir.holdings([change.user], [change.badge]).held)
     person_id = change.tahrir.revoke(change.badge, change.user)
     if person_id is None:
-        return change.result("not-held")
+        return False
     change.log("Revoked badge")
     change.adjust_ranks(person_id)
-    return change.result("revoked")
+    return True

@@ -1,4 +1,4 @@
-"""``fedbadges award`` and ``fedbadges revoke``: by hand, on both kinds of databases."""
+"""``fedbadges award`` and ``fedbadges revoke``: what an operator changes and what is refused."""
 
 import json
 import signal
@@ -80,7 +80,7 @@ def any_deployment(database: Databases, tmp_path: Path) -> Place:
 
 @pytest.fixture(autouse=True)
 def system_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """The system's log, as journald has it."""
+    """Yield the socket of a system log."""
     monkeypatch.setattr(audit_log, "SYSTEM_LOG", tmp_path / "log")
     monkeypatch.setenv("LOGNAME", "root")
     monkeypatch.delenv("SUDO_USER", raising=False)

@@ -1,4 +1,4 @@
-"""``fedbadges backfill``: who earned badges long ago gets them, as if they had been given then."""
+"""``fedbadges backfill``: awards for what was earned before, dated and linked as if they had been given then."""
 
 import json
 import signal
@@ -95,7 +95,7 @@ def configure(databases: Databases, **others: Any) -> None:
 
 
 def contents(settings: Settings) -> dict[str, Any]:
-    """Returns all that tahrir has of badges, people and awards, but for salts and such."""
+    """Return all that tahrir has of badges, people and awards, but for salts and such."""
     with Session(engine(settings.tahrir_url)) as session:
         people = {
             each.nickname: (each.id, each.rank) for each in session.scalars(sa.select(Person))
@@ -279,7 +279,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def after(count: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has something happen while a portion is given, after so many were."""
+    """Call a function while the batch with this number is awarded."""
     give, given = backfill.Giving.give, []
 
     def disturbed(self: backfill.Giving, dues: list[backfill.Due]) -> None:

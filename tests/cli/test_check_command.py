@@ -1,4 +1,4 @@
-"""``fedbadges check`` as a command: what goes where, in which form, and how it ends."""
+"""``fedbadges check`` as a command: its output, its formats and its exit codes."""
 
 import json
 import re
@@ -31,13 +31,13 @@ HINT = "'is 1' asks for the same object, not for an equal value; write '== 1'"
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls the command in an empty directory, as somebody who has nothing but rules."""
+    """Call the command in an empty directory, as somebody who has nothing but rules."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
 
 def write(name: str, body: str) -> Path:
-    """Writes a rule, whose badge is named after its file."""
+    """Write a rule, whose badge is named after its file."""
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(complete(f"{body}name: {path.stem}\n"))

@@ -1,4 +1,4 @@
-"""``fedbadges explain``: what it prints, and what it exits with."""
+"""``fedbadges explain``: its output and its exit codes."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def any_deployment(database: Databases, tmp_path: Path) -> Commanded:
 
 
 def message(deployment: Commanded, *users: Any, **envelope: Any) -> Path:
-    """Returns a file with a message that names these users."""
+    """Return a file with a message that names these users."""
     sent = {"timestamp": 1412338000, "msg_id": "2014-1"} | envelope
     path = deployment.directory / "message.json"
     path.write_text(json.dumps(make_message("git.receive", {"users": list(users)}, **sent).body))

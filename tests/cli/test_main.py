@@ -1,4 +1,4 @@
-"""The command ``fedbadges`` itself: help, completion in shells, and what it costs to start."""
+"""The command ``fedbadges`` itself: help, completion in shells, and the cost of its start."""
 
 import json
 import os

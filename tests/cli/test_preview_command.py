@@ -1,4 +1,4 @@
-"""``fedbadges preview`` as a command: over real histories, what goes where, and how it ends."""
+"""``fedbadges preview`` as a command: its output, its formats and its exit codes."""
 
 import datetime
 import json
@@ -21,7 +21,7 @@ TOPIC = "org.example.prod.wiki.edit"
 BEGIN = datetime.datetime(2014, 1, 1, tzinfo=datetime.timezone.utc)
 
 EDITORS = {"alice": 7, "bob": 4, "carol": 3, "dave": 1}
-"""How often each edits, one a day, all at once."""
+"""How many edits each makes, one a day from the same day on."""
 
 RULE = """\
 name: Scribe
@@ -266,7 +266,7 @@ def test_preview_escapes_control_characters_of_messages(wiki: Databases) -> None
 
 
 def interrupting(msg_id: str) -> str:
-    """Returns the rule, whose operation presses Ctrl-C when that message is judged."""
+    """Return the rule, whose operation presses Ctrl-C when that message is judged."""
     press = "__import__('signal').raise_signal(2)"
     operation = f'{press} if "%(msg_id)s" == "{msg_id}" else query.count()'
     return RULE.replace("operation: count", f"operation:\n    lambda: {operation}")

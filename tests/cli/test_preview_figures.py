@@ -1,4 +1,4 @@
-"""What ``fedbadges preview`` works out: bins, thresholds and periods."""
+"""The figures of ``fedbadges preview``: bins, thresholds and periods."""
 
 import operator
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The page that ``fedbadges preview --html`` writes, as a real Chromium shows it."""
+"""The page that ``fedbadges preview --html`` writes, as Chromium shows it."""
 
 import datetime
 import re
@@ -73,7 +73,7 @@ CONTRASTS = """
 
 
 def made(peaks: dict[str, int], own: int, *, topic: str = TOPIC, text: str = TEXT) -> Preview:
-    """Returns a preview in which whoever got far enough did so one day after the other."""
+    """Return a preview in which whoever got far enough did so one day after the other."""
     begin = datetime.datetime(2012, 2, 29, 9, 30)
     reached = [name for name, peak in peaks.items() if peak >= own]
     earners = tuple(
@@ -121,7 +121,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 @pytest.fixture(params=PREVIEWS)
 def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The page of each preview."""
+    """Return the page of each preview."""
     return stored(tmp_path, PREVIEWS[request.param])
 
 

@@ -24,13 +24,13 @@ TRIGGER = "trigger: {{topic: {}}}\n"
 
 
 def counting(topic: str, at_least: int) -> str:
-    """Returns a rule that counts somebody's messages of a topic."""
+    """Return a rule that counts somebody's messages of a topic."""
     condition = f"{{greater than or equal to: {at_least}}}"
     return f"{TRIGGER.format(topic)}criteria: {question('%(topic)s', condition)}\n{NAMED}"
 
 
 def asking(criteria: str) -> str:
-    """Returns a rule with these criteria for those who push."""
+    """Return a rule with these criteria for those who push."""
     return f"{TRIGGER.format('git.receive')}criteria: {criteria}\n{NAMED}"
 
 
@@ -51,7 +51,7 @@ def push(deployment: Commanded, times: int, user: str = "alice", **envelope: Any
 
 
 def shown(deployment: Commanded, *arguments: str) -> dict[str, str]:
-    """Returns what is printed of each badge, in its order."""
+    """Return what is printed of each badge, in its order."""
     done = deployment.call("progress", *(arguments or ("alice",)))
     assert done.exit_code == 0, done.stderr
     lines = (line.split(maxsplit=1) for line in done.stdout.splitlines())
@@ -154,7 +154,7 @@ def test_progress_shows_counts_or_why_there_are_none(
 
 
 def test_progress_ignores_messages_that_trigger_nothing(deployment: Commanded) -> None:
-    """How much of what the rule counts there is, nobody knows without a message of its kind."""
+    """Without a message that triggers a rule, nothing is known of what the rule counts."""
     deployment.write(
         "odd", asking(question("%(topic)s", "{greater than: 1}")).replace("receive", "x")
     )

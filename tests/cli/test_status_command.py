@@ -1,4 +1,4 @@
-"""``fedbadges status``: what it makes of what answers, or does not."""
+"""``fedbadges status``: its output for each kind of report, or without one."""
 
 import contextlib
 import copy
@@ -29,7 +29,7 @@ from fedbadges.cli.terminal.console import print_lines
 
 
 def keys(value: Any) -> Any:
-    """Returns the keys of nested objects."""
+    """Return the keys of nested objects."""
     return {key: keys(each) for key, each in value.items()} if isinstance(value, dict) else None
 
 
@@ -242,7 +242,7 @@ def test_unknown_report_is_one_line(tmp_path: Path, text: bytes, said: str) -> N
 
 @contextlib.contextmanager
 def silent(directory: Path) -> Iterator[tuple[str, zmq.Socket]]:
-    """A hub that publishes nothing, or has just begun; it can be read who listens."""
+    """Yield a hub that publishes nothing, and its socket, which reports who listens."""
     endpoint = f"ipc://{directory}/s"
     with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
         socket.bind(endpoint)
@@ -250,7 +250,7 @@ def silent(directory: Path) -> Iterator[tuple[str, zmq.Socket]]:
 
 
 def test_wildcard_address_is_reached(tmp_path: Path) -> None:
-    """As where the hub listens on all of the machine's."""
+    """The hub listens on all addresses of the machine."""
     stopping = threading.Event()
     with zmq.Context() as context, context.socket(zmq.PUB) as socket:
         port = socket.bind_to_random_port("tcp://*")

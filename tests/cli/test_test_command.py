@@ -1,4 +1,4 @@
-"""``fedbadges test`` as a command: what goes where, in which form, and how it ends."""
+"""``fedbadges test`` as a command: its output, its formats and its exit codes."""
 
 import json
 import re
@@ -33,7 +33,7 @@ GOT = "nobody: the criteria do not hold for alice"
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls the command in an empty directory, as somebody who has nothing but rules."""
+    """Call the command in an empty directory, as somebody who has nothing but rules."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 

@@ -1,4 +1,4 @@
-"""Trees of text: off a terminal, on one, and where there is no Unicode."""
+"""Trees of text: in a pipe, on a terminal, and in ASCII."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ def run(encoding: str) -> bytes:
 
 
 def run_on_terminal(**variables: str) -> str:
-    """Returns what somebody sees."""
+    """Return what somebody sees."""
     ours, theirs = pty.openpty()
     environment: Mapping[str, str] = os.environ | {"TERM": "xterm", "COLUMNS": "80"} | variables
     with subprocess.Popen(

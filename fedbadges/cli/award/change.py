@@ -6,9 +6,9 @@ import difflib
 import functools
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -18,10 +18,9 @@ from fedbadges.cli.options import format_option
 
 if TYPE_CHECKING:
     from fedbadges.cli.deployment import Deployment
-    from fedbadges.config.settings import Settings
     from fedbadges.tahrir.awards import Notice, Tahrir
 
-#: What Ctrl-C is answered with.
+#: What is printed on Ctrl-C.
 STOPPED = "Stopped: nothing is changed but what is said above"
 
 #: The text for an outcome, and for the same of a dry run; with the user and the badge.
@@ -47,18 +46,6 @@ def change_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @dataclass(frozen=True)
-class ChangeResult:
-    """What a command did, or in a ``dry_run`` would do."""
-
-    user: str
-    badge: str
-    outcome: str
-    reason: str
-    dry_run: bool
-    on_bus: bool = False
-
-
-@dataclass(frozen=True)
 class Change:
     """Who is to get or lose which badge, and why."""
 
@@ -68,24 +55,12 @@ class Change:
     dry_run: bool
     deployment: Deployment
 
-    @property
-    def settings(self) -> Settings:
-        """Return the settings of the deployment."""
-        return self.deployment.settings
-
     @cached_property
     def tahrir(self) -> Tahrir:
         """Return the tahrir of the deployment."""
         from fedbadges.tahrir.awards import Tahrir
 
-        return Tahrir(self.settings)
-
-    def result(self, outcome: str, on_bus: bool = False) -> ChangeResult:
-        """Return the result of this change."""
-        from fedbadges.util.text import printable
-
-        reason = printable(self.reason)
-        return ChangeResult(self.user, self.badge, outcome, reason, self.dry_run, on_bus)
+        return Tahrir(self.deployment.settings)
 
     def log(self, event: str) -> None:
         """Record that the change was made."""
@@ -106,6 +81,22 @@ class Change:
             reason = describe_error(error)
             click.echo(f"The ranks are adjusted with the next award only: {reason}", err=True)
             return ()
+
+    def report(self, outcome: str, form: str, on_bus: bool = False) -> NoReturn:
+        """Print what was done, and exit."""
+        from fedbadges.util.text import printable
+
+        result = {
+            "user": self.user,
+            "badge": self.badge,
+            "outcome": outcome,
+            "reason": printable(self.reason),
+            "dry_run": self.dry_run,
+            "on_bus": on_bus,
+        }
+        text = _TEXTS[outcome][self.dry_run] % (self.user, self.badge)
+        click.echo(json.dumps(result, indent=2) if form == "json" else text)
+        raise SystemExit(GOOD if outcome in ("awarded", "revoked") else FOUND)
 
 
 def make_change(
@@ -136,12 +127,3 @@ def unknown_badge(badge: str, known: Iterable[str], others: str = "") -> CannotR
     near = difflib.get_close_matches(convert_name_to_id(badge[:200]), list(known), n=1)
     hint = f"; did you mean {quoted(near[0])}?" if near else ""
     return CannotRun(f"tahrir has no badge {quoted(badge)}{others}{hint}")
-
-
-def report(result: ChangeResult, form: str) -> None:
-    """Print the result, and exit: with 0 if there was something to do."""
-    if form == "json":
-        click.echo(json.dumps(asdict(result), indent=2))
-    else:
-        click.echo(_TEXTS[result.outcome][result.dry_run] % (result.user, result.badge))
-    raise SystemExit(GOOD if result.outcome in ("awarded", "revoked") else FOUND)

@@ -11,10 +11,8 @@ import click
 from fedbadges.cli.award.change import (
     STOPPED,
     Change,
-    ChangeResult,
     change_options,
     make_change,
-    report,
     unknown_badge,
 )
 from fedbadges.cli.bus import publishing
@@ -61,11 +59,11 @@ def award(
     with reporting_errors(STOPPED):
         change = make_change(user, badge, reason, dry_run, deployment)
         new_badge = _check_awardable(change, link)
-        result = _refusal(change) or change.result("awarded")
-        if result.outcome == "awarded" and not dry_run:
-            with nullcontext() if no_publish else publishing(change.settings) as publisher:
-                result = _award(change, link, new_badge, publisher)
-    report(result, form)
+        outcome, on_bus = _refusal(change) or "awarded", False
+        if outcome == "awarded" and not dry_run:
+            with nullcontext() if no_publish else publishing(deployment.settings) as publisher:
+                outcome, on_bus = _award(change, link, new_badge, publisher)
+    change.report(outcome, form, on_bus)
 
 
 def _check_awardable(change: Change, link: str | None) -> Badge | None:
@@ -74,15 +72,16 @@ def _check_awardable(change: Change, link: str | None) -> Badge | None:
     from fedbadges.engine.links import MAX_LINK
     from fedbadges.messages import fits_databases
 
+    settings = change.deployment.settings
     if link is not None and not (fits_databases(link) and len(link) <= MAX_LINK):
         raise CannotRun(f"--link is text of 1 to {MAX_LINK} characters")
-    if change.user in change.settings.banned_usernames:
+    if change.user in settings.banned_usernames:
         raise CannotRun(f"'{change.user}' is among 'badges.banned_usernames'")
     known = change.tahrir.badges()
     new_badge = None if change.badge in known else _badge_of_rule(change, known)
     if not known.get(change.badge, True):
         raise CannotRun(f"'{change.badge}' is a legacy badge in tahrir, which nobody can get")
-    if not make_accounts(change.settings).exists(change.user):
+    if not make_accounts(settings).exists(change.user):
         raise CannotRun(f"there is no account '{change.user}'")
     return new_badge
 
@@ -94,28 +93,29 @@ def _badge_of_rule(change: Change, known: Iterable[str]) -> Badge:
     return rules[change.badge]
 
 
-def _refusal(change: Change) -> ChangeResult | None:
-    """Return why the user gets nothing; None if they can get the badge."""
+def _refusal(change: Change) -> str | None:
+    """Return the outcome for a user who gets nothing; None if they can get the badge."""
     holdings = change.tahrir.holdings([change.user], [change.badge])
     if change.user in holdings.opted_out:
-        return change.result("opted-out")
-    return change.result("held") if holdings.held else None
+        return "opted-out"
+    return "held" if holdings.held else None
 
 
 def _award(
     change: Change, link: str | None, new_badge: Badge | None, publisher: Publisher | None
-) -> ChangeResult:
+) -> tuple[str, bool]:
+    """Award the badge; return the outcome, and True if it was published."""
     if new_badge is not None:
         refused = change.tahrir.publish_badges([new_badge]).refused
         if refused:
             raise CannotRun(f"{new_badge.id}: {refused[new_badge.id]}")
     given = change.tahrir.award(change.badge, change.user, link)
-    if given is None:  # somebody else was faster
-        return _refusal(change) or change.result("held")
+    if given is None:  # another process was faster
+        return _refusal(change) or "held", False
     change.log("Awarded badge")
     notices = (*given.notices, *change.adjust_ranks(given.person_id))
     if publisher is None:
-        return change.result("awarded")
+        return "awarded", False
     for notice in notices:
         publisher.publish(notice)
-    return change.result("awarded", on_bus=publisher.finish())
+    return "awarded", publisher.finish()

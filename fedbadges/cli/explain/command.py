@@ -58,7 +58,6 @@ def explain(
     """
     if (file is None) == (msg_id is None):
         raise click.UsageError("say which message: a FILE or --id MSG_ID")
-    # Not at the top: these take a while to import, and --help and completion must be fast.
     from fedbadges.cli.explain.as_json import as_json
     from fedbadges.cli.explain.as_tree import trees_of
     from fedbadges.cli.terminal.trees import print_trees

@@ -53,7 +53,6 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
     RULE is a rule file, or the id of a badge. The whole history is gone through, as if the rule had
     been there from the beginning. Who opted out in tahrir, where one is configured, is left out.
     """
-    # Not at the top: these take a while to import, and --help and completion must be fast.
     from fedbadges.cli.preview.as_json import print_json
     from fedbadges.cli.preview.as_text import print_preview
 

@@ -53,7 +53,6 @@ def status(
     It is asked by way of moksha's monitoring, which must be configured. The next report of the hub
     may take 5 seconds to come.
     """
-    # Not at the top: these take a while to import, and --help and completion must be fast.
     from fedbadges.cli.status.monitoring import listening
     from fedbadges.cli.terminal.progress_bar import waiting
 

@@ -18,7 +18,7 @@ def make_console() -> Console:
 
     It writes no colours and wraps no lines if standard output is not a terminal.
     """
-    from rich.console import Console  # not at the top: --help and completion must be fast
+    from rich.console import Console
 
     terminal = sys.stdout.isatty()
     return Console(

@@ -19,7 +19,6 @@ def advancing(items: Sequence[T], what: str) -> Iterator[Iterable[T]]:
     if not sys.stderr.isatty():
         yield items
         return
-    # Not at the top: it is slow to import, and only terminals need it.
     from rich.console import Console
     from rich.progress import Progress
 

@@ -28,7 +28,7 @@ def print_trees(trees: Iterable[Branch]) -> None:
 
 
 def _make_tree(branch: Branch) -> Tree:
-    from rich.text import Text  # not at the top: --help and completion must be fast
+    from rich.text import Text
     from rich.tree import Tree
 
     tree = Tree(Text(printable(branch.text), style=branch.style), guide_style="dim")

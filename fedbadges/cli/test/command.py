@@ -68,7 +68,6 @@ def test(paths: tuple[Path, ...], form: str, text: str) -> None:
 
 def _test(results: Results, paths: tuple[Path, ...], text: str) -> None:
     """Run the tests, and add each outcome to the results at once."""
-    # Not at the top: these take a while to import, and --help and completion must be fast.
     from fedbadges.cli.configuration import placeholder_settings
     from fedbadges.cli.deployment import HISTORY
     from fedbadges.cli.errors import reporting_errors

@@ -52,7 +52,7 @@ def summary(results: Results) -> str:
 
 def as_text(results: Results) -> None:
     """Print a line for each file, and more for each test that failed."""
-    from rich.text import Text  # not at the top: --help and completion must be fast
+    from rich.text import Text
 
     print_lines(*(Text.assemble(*line) for line in _lines(results)), wrap=False)
 
