@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import history_behind
 from fedbadges.engine.engine import BadgeEngine, Candidates
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.recipients import Accounts, Everybody
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import AwardResult, Tahrir
+from fedbadges.tahrir.awarding import AwardResult
+from fedbadges.tahrir.database import Tahrir
 
 ROOT = Path(__file__).resolve().parent.parent
 _CORPUS = ROOT.parent / "shared" / "corpus" / "rules"
@@ -72,7 +74,7 @@ class Deployment:
         if loaded.problems:
             raise SystemExit("\n".join(map(str, loaded.problems)))
         self.rules = loaded.rules
-        self.usernames = Usernames(settings.fedmsg)
+        self.usernames = FedmsgUsernames(settings.fedmsg)
         if not self.usernames.has_plugins:
             raise SystemExit("fedmsg.meta has no plugins: run this by 'make bench'")
         self.awards: list[AwardResult] = []
@@ -80,7 +82,11 @@ class Deployment:
 
     def make_engine(self, rules: RuleSet, accounts: Accounts) -> BadgeEngine:
         return BadgeEngine(
-            self.settings, self.tahrir, self.usernames, rules, self.awards.append, accounts
+            self.settings,
+            self.tahrir,
+            RecipientFinder(self.settings, self.usernames, accounts),
+            rules,
+            self.awards.append,
         )
 
     def handle(self, body: dict[str, Any]) -> bool:

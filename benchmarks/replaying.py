@@ -20,7 +20,7 @@ from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.operations import Count
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 #: How many earned badges go by between two looks at the clock.
 _LOOK = 50

@@ -30,7 +30,7 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}"
+        return f"{self.place}: {printable(self.text)}"
 
 
 class RuleError(Exception):
@@ -45,8 +45,8 @@ class SettingsError(Exception):
     """The configuration cannot be used; ``lines`` has one line for each mistake."""
 
     def __init__(self, lines: list[str]) -> None:
-        self.lines = tuple(lines)
-        super().__init__("\n".join(lines))
+        self.lines = tuple(map(printable, lines))
+        super().__init__("\n".join(self.lines))
 
 
 # Outages, and the start and stop of the daemon.
@@ -84,6 +84,9 @@ class NotStored(Exception):
 
 class MissingValue(LookupError):
     """The message lacks the value that a template names, or the value cannot be used."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))  # the name may be any text
 
 
 class Rejected(RuntimeWarning):

@@ -15,7 +15,7 @@ from fedbadges.cli.options import format_option
 from fedbadges.cli.terminal.progress_bar import advancing
 
 if TYPE_CHECKING:
-    from fedbadges.engine.progress import Progress, Search
+    from fedbadges.engine.progress import Progress, ProgressSearch
 
 _EPILOG = """\b
 Examples:
@@ -37,8 +37,8 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     written.
     """
     from fedbadges.criteria.backends import load_backends
-    from fedbadges.engine.explanation import Explainer, without_keeping
-    from fedbadges.engine.progress import Search
+    from fedbadges.engine.explanation import Explainer, without_count_cache
+    from fedbadges.engine.progress import ProgressSearch
     from fedbadges.messages import fits_databases
 
     if not fits_databases(user):
@@ -46,9 +46,9 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     # Errors of a rule are shown in the line of its badge.
     logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
     with reporting_errors():
-        settings = without_keeping(deployment.settings)
-        inquiry = Explainer(settings, deployment.rules(load_backends(settings)))
-        search = Search(settings, inquiry, user)
+        settings = without_count_cache(deployment.settings)
+        explainer = Explainer(settings, deployment.rules(load_backends(settings)))
+        search = ProgressSearch(settings, explainer, user)
         complete = _search(search)
         found = search.progress()
     if not search.concerns_somebody:
@@ -65,12 +65,12 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
         raise SystemExit(CANNOT_RUN)
 
 
-def _search(search: Search) -> bool:
-    """Search the messages and judge them; return False if Ctrl-C stopped it."""
+def _search(search: ProgressSearch) -> bool:
+    """ProgressSearch the messages and judge them; return False if Ctrl-C stopped it."""
     try:
-        with advancing(search.portions, "Looking") as portions:
-            for portion in portions:
-                search.look(portion)
+        with advancing(search.batches, "Looking") as batches:
+            for batch in batches:
+                search.read(batch)
         search.judge()
     except KeyboardInterrupt:
         return False

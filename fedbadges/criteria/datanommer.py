@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from fedbadges.config.settings import Settings
 from fedbadges.history.evaluation import Test
 from fedbadges.history.history import History
 from fedbadges.messages import Message
-from fedbadges.rules.conditions import Condition, parse_condition
+from fedbadges.rules.conditions import CONDITION_SCHEMA, Condition, parse_condition
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, PlacedCriterion, Question
 from fedbadges.rules.expressions import Expression
-from fedbadges.rules.filters import FilledFilter, Filter, parse_filter
-from fedbadges.rules.operations import LambdaOperation, Operation, parse_operation
-from fedbadges.rules.parsing import as_mapping, check_keys
+from fedbadges.rules.filters import FILTER_SCHEMA, FilledFilter, Filter, parse_filter
+from fedbadges.rules.grammar import FieldSpec, Kind, Schema, record_of
+from fedbadges.rules.operations import OPERATION_SCHEMA, LambdaOperation, Operation, parse_operation
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.yaml_document import Node
 from fedbadges.util.caching import BoundedDict
 
-_KEYS = ("filter", "operation", "condition")
+_QUESTION = record_of(
+    "datanommer criteria",
+    {
+        "filter": FieldSpec(
+            Kind(lambda node, what, problems: parse_filter(node, problems), FILTER_SCHEMA),
+            "Which past messages the question is about.",
+            required=True,
+        ),
+        "operation": FieldSpec(
+            Kind(lambda node, what, problems: parse_operation(node, problems), OPERATION_SCHEMA),
+            "What to compute over them: count, or a lambda.",
+            required=True,
+        ),
+        "condition": FieldSpec(
+            Kind(lambda node, what, problems: parse_condition(node, problems), CONDITION_SCHEMA),
+            "What the result must satisfy.",
+            required=True,
+        ),
+    },
+    full=True,
+)
 
 #: What a criterion tells of its answer: the filled-in filter, what the operation gave for it, and
 #: whether that is a count that went no further than it had to.
@@ -148,32 +168,29 @@ class PastMessages:
 class Datanommer:
     """The criteria backend ``datanommer``; ``past`` answers for it, if that is not the history."""
 
+    #: What a rule may say, for editors.
+    schema: ClassVar[Schema] = _QUESTION.schema
+
     def __init__(self, settings: Settings, past: Past | None = None) -> None:
         self.history = History(settings) if past is None else past
         # Rules of a series have equal filters; as one, it is filled in once for all of them.
         self._filters: BoundedDict[Filter, Filter] = BoundedDict(_MOST_FILTERS)
 
     def parse(self, node: Node, problems: Problems) -> PastMessages | None:
-        """Parse filter, operation and condition; None after reporting what is wrong."""
-        mapping = as_mapping(node, "criteria", problems)
-        if mapping is None:
+        """Parse filter, operation and condition; return None if anything is wrong."""
+        before = len(problems)
+        question = _QUESTION.read(node, "criteria", problems)
+        if question is None or len(problems) > before:
             return None
-        check_keys(mapping, _KEYS, "datanommer criteria", problems)
-        missing = [key for key in _KEYS if mapping.get(key) is None]
-        for key in missing:
-            problems.add(mapping.place, f"missing key '{key}' in datanommer criteria")
-        nodes = {key: mapping.get(key) for key in _KEYS}
-        chosen = None if nodes["filter"] is None else parse_filter(nodes["filter"], problems)
-        operation = (
-            None if nodes["operation"] is None else parse_operation(nodes["operation"], problems)
-        )
-        condition = (
-            None if nodes["condition"] is None else parse_condition(nodes["condition"], problems)
-        )
-        if chosen is None or operation is None or condition is None:
-            return None
+        chosen = question.values["filter"]
         self._filters[chosen] = shared = self._filters.get(chosen, chosen)
-        return PastMessages(chosen, operation, condition, self.history, shared)
+        return PastMessages(
+            chosen,
+            question.values["operation"],
+            question.values["condition"],
+            self.history,
+            shared,
+        )
 
 
 def past_messages(check: object) -> PastMessages | None:

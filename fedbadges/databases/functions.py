@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import Boolean
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
@@ -12,17 +13,18 @@ from sqlalchemy.types import TypeEngine
 def dialect_function(
     result: TypeEngine[Any], *, postgresql: str, sqlite: str
 ) -> type[FunctionElement[Any]]:
-    """Return a SQL function; in the texts for each database ``{}`` stands for its argument."""
+    """Return a SQL function; in the text for each database, ``{}`` stands for an argument."""
 
     class Function(FunctionElement[Any]):
         inherit_cache = True
         type = result
+        #: Else SQLite would get ``… = 1``, for which no index serves.
+        _is_implicitly_boolean = isinstance(result, Boolean)
 
-    def compile_as(text: str) -> Any:
-        return lambda element, compiler, **options: text.format(
-            compiler.process(element.clauses, **options)
-        )
+    for dialect, text in (("postgresql", postgresql), ("sqlite", sqlite)):
 
-    compiles(Function, "postgresql")(compile_as(postgresql))
-    compiles(Function, "sqlite")(compile_as(sqlite))
+        @compiles(Function, dialect)
+        def compile_(element: Function, compiler: Any, *, _text: str = text, **options: Any) -> str:
+            return _text.format(*(compiler.process(each, **options) for each in element.clauses))
+
     return Function

@@ -24,11 +24,10 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import TextualSelect
-from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
+from fedbadges.databases.functions import dialect_function
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -109,28 +108,14 @@ class _Values(TypeDecorator[Any]):
         return value if dialect.name == "postgresql" else json.dumps(value)
 
 
-class is_any_of(FunctionElement[bool]):  # noqa: N801 - SQLAlchemy's functions are written so
-    """``is_any_of(column, array_parameter(name))``: the column has any of a list of values."""
-
-    type = Boolean()
-    inherit_cache = True
-    name = "is_any_of"
-    #: Otherwise SQLite would get ``… = 1``, and use no index.
-    _is_implicitly_boolean = True
+#: ``is_any_of(column, array_parameter(name))``: the column has any of a list of values.
+is_any_of = dialect_function(
+    Boolean(),
+    postgresql="{} = ANY ({})",
+    sqlite="{} IN (SELECT value FROM json_each({}))",
+)
 
 
 def array_parameter(name: str) -> BindParameter[Any]:
     """Return the parameter of ``is_any_of``, which takes a list."""
     return bindparam(name, type_=_Values())
-
-
-@compiles(is_any_of, "postgresql")
-def _on_postgresql(element: is_any_of, compiler: Any, **options: Any) -> str:
-    column, texts = (compiler.process(each, **options) for each in element.clauses)
-    return f"{column} = ANY ({texts})"
-
-
-@compiles(is_any_of, "sqlite")
-def _on_sqlite(element: is_any_of, compiler: Any, **options: Any) -> str:
-    column, texts = (compiler.process(each, **options) for each in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - SQLAlchemy's own

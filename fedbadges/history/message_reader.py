@@ -24,7 +24,7 @@ _USERS = User.__table__
 _NAME = "datanommer"
 
 #: The columns with a message's signature; the message has fields of the same names.
-_PROOF = ("crypto", "certificate", "signature")
+_CREDENTIALS = ("crypto", "certificate", "signature")
 
 
 # PostgreSQL knows it without reading the text.
@@ -97,15 +97,15 @@ class MessageHeader(NamedTuple):
 class StoredMessage(NamedTuple):
     """A message as it was sent, as far as datanommer knows, and the users it has for it.
 
-    ``proof`` is its signature, as far as it is stored. ``checked`` is True if the daemon stored the
-    message itself, after verifying it.
+    ``credentials`` are the fields of its signature that are stored. ``checked`` is True if the
+    daemon stored the message itself, after verifying it.
     """
 
     number: int
     body: dict[str, Any]
     users: frozenset[str]
     size: int
-    proof: dict[str, str]
+    credentials: dict[str, str]
     checked: bool
 
 
@@ -159,7 +159,7 @@ class MessageReader:
                 body_of(row, row.msg),
                 frozenset(users[number]),
                 row.size,
-                {field: text for field in _PROOF if (text := getattr(row, field))},
+                {field: text for field in _CREDENTIALS if (text := getattr(row, field))},
                 row.source_name == CHECKED,
             )
             for number in numbers

@@ -26,9 +26,9 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
+from fedbadges.databases.functions import dialect_function
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 
 #: How many rows are read at once. For more, PostgreSQL would not use the index on the numbers of a
@@ -41,30 +41,17 @@ LOOK_BACK = 1000
 #: From so many gaps on, a query finds those that are messages too old for the window.
 _MANY_GAPS = 20
 
-
-class _AllNames(FunctionElement[Any]):
-    """``_AllNames(column)``: all values of a group, as a list or as its JSON."""
-
-    inherit_cache = True
-    name = "all_names"
-
-
-@compiles(_AllNames, "postgresql")
-def _on_postgresql(element: _AllNames, compiler: Any, **options: Any) -> str:
-    return f"array_agg({compiler.process(element.clauses, **options)})"
-
-
-@compiles(_AllNames, "sqlite")
-def _on_sqlite(element: _AllNames, compiler: Any, **options: Any) -> str:
-    return f"json_group_array({compiler.process(element.clauses, **options)})"
-
+# All values of a group, as a list or as its JSON.
+_all_values = dialect_function(
+    NullType(), postgresql="array_agg({})", sqlite="json_group_array({})"
+)
 
 _ROWS = Row.__table__
 
 
 def _names(kind: type[User] | type[Package], table: Table) -> Any:
     return (
-        select(_AllNames(kind.name))
+        select(_all_values(kind.name))
         .join(table, table.c[0] == kind.id)
         .where(table.c.msg_id == _ROWS.c.id, table.c.msg_timestamp == _ROWS.c.timestamp)
         .correlate(_ROWS)

@@ -10,8 +10,9 @@ from typing import TypeVar
 from fedbadges.config.settings import Settings
 from fedbadges.engine.engine import Earned
 from fedbadges.engine.links import link_to
-from fedbadges.errors import Unavailable
-from fedbadges.tahrir.awards import Award, Notice, Tahrir
+from fedbadges.tahrir.awarding import Award
+from fedbadges.tahrir.database import Tahrir
+from fedbadges.tahrir.notices import Notice
 from fedbadges.util.text import describe_error
 
 T = TypeVar("T")
@@ -62,19 +63,17 @@ class Giving:
     def give(self, dues: Iterable[Due]) -> None:
         """Give these, and note what became of each.
 
-        Raises Unavailable; those that were given by then are noted.
+        Raises Unavailable; then none of them is given.
         """
         by_award = {due.award: due for due in not_held(dues, self._tahrir)}
         if not by_award:
             return
-        handout = self._tahrir.award_all(by_award)
-        for award, given in handout.given:
-            self._outcome.dues.append(by_award[award])
+        result = self._tahrir.award(by_award)
+        for given in result.given:
+            self._outcome.dues.append(by_award[given.award])
             self._people.add(given.person_id)
-            self._say(given.notices)
-        for award, error in handout.refused:
-            if isinstance(error, Unavailable):
-                raise error
+            self._say([given.notice])
+        for award, error in result.refused:
             self._outcome.refused.append((by_award[award], describe_error(error)))
 
     def adjust_ranks(self) -> None:

@@ -21,6 +21,12 @@ from fedbadges.util.text import quoted
 #: The path that stands for the candidate, within a filter.
 RECIPIENT = "recipient"
 
+#: What templates look like, and what has a path in it: regular expressions for JSON Schema, as
+#: ECMAScript reads them.
+_PATH = r"%\(\s*[^().\s][^().]*(\.[^().]+)*\s*\)s"
+TEMPLATE_PATTERN = rf"^(%%|{_PATH}|%(?![(%])|[^%])*$"
+WITH_PATH_PATTERN = rf"^(%%|%(?![(%])|[^%])*{_PATH}"
+
 _TOKEN = re.compile(r"%\((?P<path>[^()]*)\)s|%%")
 _BROKEN = re.compile(r"%\(")
 

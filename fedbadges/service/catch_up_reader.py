@@ -123,7 +123,7 @@ class CatchUpReader:
             if self._verifier is None or message.checked:
                 yield message
                 continue
-            body = self._verifier.verify_stored(message.body, message.proof)
+            body = self._verifier.verify_stored(message.body, message.credentials)
             if body is None:
                 self._rejected[message.number] = None
             else:

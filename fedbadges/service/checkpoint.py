@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedbadges.service.in_flight import InFlight
-from fedbadges.service.state_directory import prepare_directory, write_json
+from fedbadges.util.files import prepare_directory, write_json
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import format_time
 

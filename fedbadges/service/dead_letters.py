@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedbadges.messages import Message, parse_message
-from fedbadges.service.state_directory import prepare_directory, write_json
+from fedbadges.util.files import prepare_directory, write_json
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import describe_error
 from fedbadges.util.throttle import Throttle

@@ -16,7 +16,6 @@ import logging
 import os
 import reprlib
 from collections.abc import MutableMapping
-from pathlib import PurePath
 from typing import Any
 
 from fedbadges.util.text import describe_error, printable
@@ -72,8 +71,8 @@ def format_value(value: object) -> str:
 
 
 def _text_of(value: object) -> str:
-    if isinstance(value, (str, PurePath)):
-        return str(value)
+    if isinstance(value, str):
+        return value
     if isinstance(value, BaseException):
         return describe_error(value)
     if isinstance(value, os.PathLike):
@@ -81,5 +80,6 @@ def _text_of(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     if isinstance(value, (list, tuple, set, frozenset)):
-        return ",".join(map(str, itertools.islice(value, _MAX_ITEMS)))
+        items = itertools.islice(value, _MAX_ITEMS)
+        return ",".join(each if isinstance(each, str) else _SHORT.repr(each) for each in items)
     return _SHORT.repr(value)

@@ -16,6 +16,8 @@ _SHORT.maxother = _MAX_CHARACTERS
 
 def printable(text: str) -> str:
     """Return the text with everything escaped that could end a line or control a terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

@@ -1,4 +1,4 @@
-"""``fedbadges backfill``: awards for what was earned before, dated and linked as if they had been given then."""
+"""``fedbadges backfill``: awards for what was earned earlier, dated and linked accordingly."""
 
 import json
 import signal
@@ -31,7 +31,8 @@ from fedbadges.databases.connections import engine
 from fedbadges.replay import backfill
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.recipients import Everybody
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.awarding import Award
+from fedbadges.tahrir.database import Tahrir
 
 START = datetime(2014, 1, 1, 12, 30)
 COMMAND = Path(sys.executable).with_name("fedbadges")
@@ -224,7 +225,7 @@ def test_backfill_skips_holders_and_who_opted_out(settings: Settings) -> None:
     tahrir.publish_badges(
         rule.badge for rule in load_directory(Path("rules"), load_backends(settings)).rules
     )
-    tahrir.award("scribe-3", "alice", "by hand")
+    tahrir.award([Award("scribe-3", "alice", "by hand")])
     with Session(engine(settings.tahrir_url)) as session:
         session.add(Person(email="bob@example.org", nickname="bob", opt_out=True))
         session.commit()

@@ -12,6 +12,8 @@ from support.builders import make_message
 from support.commanded import Commanded, question
 from support.databases import Databases
 
+from fedbadges.tahrir.awarding import Award
+
 PUSHED = f"""
 trigger: {{all: [{{topic: git.receive}}, {{not: {{lambda: "msg['msg'].get('draft')"}}}}]}}
 criteria: {question("%(topic)s", "{greater than: 2}")}
@@ -162,7 +164,7 @@ def test_explain_with_user_exits_by_the_result_of_that_user(deployment: Commande
 
 
 def test_explain_shows_since_when_a_badge_is_held(deployment: Commanded) -> None:
-    deployment.tahrir.award("pushed", "alice", None)
+    deployment.tahrir.award([Award("pushed", "alice")])
 
     done = deployment.call("explain", message(deployment, "alice"))
 

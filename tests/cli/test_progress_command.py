@@ -15,9 +15,10 @@ from tahrir_api.model import Person
 from fedbadges.criteria.backends import load_backends
 from fedbadges.databases.connections import engine as database_engine
 from fedbadges.engine import progress
-from fedbadges.engine.explanation import Explainer, without_keeping
-from fedbadges.engine.progress import Search
+from fedbadges.engine.explanation import Explainer, without_count_cache
+from fedbadges.engine.progress import ProgressSearch
 from fedbadges.rules.loader import load_directory
+from fedbadges.tahrir.awarding import Award
 
 NAMED = 'recipient: "%(msg.user)s"\n'
 TRIGGER = "trigger: {{topic: {}}}\n"
@@ -67,7 +68,7 @@ def test_progress_lists_the_closest_badge_first(deployment: Commanded) -> None:
         "got": counting("git.receive", 1),
     }.items():
         deployment.write(name, rule)
-    deployment.tahrir.award("got", "alice", None)
+    deployment.tahrir.award([Award("got", "alice")])
     push(deployment, 4)
     push(deployment, 9, "bob")
 
@@ -111,7 +112,7 @@ def test_progress_as_json_has_every_badge(deployment: Commanded) -> None:
 def test_progress_of_somebody_who_opted_out(deployment: Commanded) -> None:
     deployment.write("near", counting("git.receive", 5))
     deployment.write("got", counting("git.receive", 1))
-    deployment.tahrir.award("got", "alice", None)
+    deployment.tahrir.award([Award("got", "alice")])
     with database_engine(deployment.settings.tahrir_url).begin() as connection:
         connection.execute(sa.update(Person).values(opt_out=True))
     push(deployment, 1)
@@ -206,15 +207,15 @@ def test_progress_of_many_rules_needs_few_queries(any_deployment: Commanded) -> 
     for number in range(1, 31):
         any_deployment.write(f"rule-{number}", counting("git.receive", number))
     push(any_deployment, 10)
-    settings = without_keeping(any_deployment.settings)
-    inquiry = Explainer(
+    settings = without_count_cache(any_deployment.settings)
+    explainer = Explainer(
         settings, load_directory(any_deployment.rules, load_backends(settings)).rules
     )
 
     with statements(settings.history_url) as sent:
-        search = Search(settings, inquiry, "alice")
-        for portion in search.portions:
-            search.look(portion)
+        search = ProgressSearch(settings, explainer, "alice")
+        for batch in search.batches:
+            search.read(batch)
         search.judge()
 
     assert len(search.progress()) == 30
@@ -259,13 +260,13 @@ def test_progress_on_ctrl_c_shows_what_was_found(
 ) -> None:
     deployment.write("near", counting("git.receive", 5))
     deployment.write("got", counting("git.receive", 1))
-    deployment.tahrir.award("got", "alice", None)
+    deployment.tahrir.award([Award("got", "alice")])
     push(deployment, 1)
 
-    def interrupted(self: Search, portion: object) -> Iterator[object]:
+    def interrupted(self: ProgressSearch, batch: object) -> Iterator[object]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(progress.Search, "look", interrupted)
+    monkeypatch.setattr(progress.ProgressSearch, "read", interrupted)
 
     done = deployment.call("progress", "alice")
 

@@ -18,7 +18,7 @@ from support.monitoring import REPORT, hub_report, monitored
 
 from fedbadges.lint.findings import CODES
 from fedbadges.rules.rule import Badge
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 ROOT = Path(__file__).parents[2]
 FOR_AUTHORS = ROOT / "docs/rule-authors.rst"

@@ -75,7 +75,7 @@ def test_the_example_tells_what_its_answer_comes_from(tmp_path: Path, lists: Pat
 
     assert watched.holds(Question(make_message(), "alice"))
 
-    assert watched.told == {"people on the list": 2}
+    assert watched.details == {"people on the list": 2}
 
 
 @pytest.mark.usefixtures("installed")

@@ -13,16 +13,17 @@ from support.builders import candidates_of, make_settings
 from support.databases import Databases, create_schemas
 from support.documented import EXAMPLES, PAGES, ROOT, Example, blocks, completed
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import ENABLED, ISSUER_KEYS, KEYS, Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.history.history import History
 from fedbadges.history.schema import HISTORY_INDEXES
 from fedbadges.messages import parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_text
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.schema import TAHRIR_INDEXES
 
 
@@ -57,10 +58,10 @@ def test_every_rule_that_is_shown_loads_and_judges_its_message(
     message = parse_message({"msg_id": f"docs-{example.line}"} | example.message)
     assert message is not None
     History(settings).record(message, [], [])
-    usernames = Usernames(settings.fedmsg | {"topic_prefix_re": "org.fedoraproject.[a-z]+"})
+    usernames = FedmsgUsernames(settings.fedmsg | {"topic_prefix_re": "org.fedoraproject.[a-z]+"})
     tahrir = Tahrir(settings)
     tahrir.publish_badges([rule.badge])
-    engine = BadgeEngine(settings, tahrir, usernames, RuleSet([rule]), lambda given: None)
+    engine = BadgeEngine(settings, tahrir, RecipientFinder(settings, usernames), RuleSet([rule]))
 
     assert rule.trigger.holds(message)
     case = candidates_of(engine, message)

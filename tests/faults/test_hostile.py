@@ -17,15 +17,16 @@ from support.inline import PARSING, PATH
 from support.rules import rule, write_rules
 from support.sizes import SEED, size
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import RuleError
 from fedbadges.messages import parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
 from fedbadges.service.daemon import Daemon
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 MESSAGES = size(500, 20_000)
 RULES = size(100, 2_000)
@@ -192,7 +193,12 @@ def test_no_rule_file_stops_the_loader_and_those_that_load_stand_any_message(
     assert rules
 
     deployment = make_settings(databases, tmp_path)
-    engine = BadgeEngine(deployment, Tahrir(deployment), Usernames({}), RuleSet(rules), pytest.fail)
+    engine = BadgeEngine(
+        deployment,
+        Tahrir(deployment),
+        RecipientFinder(deployment, FedmsgUsernames({})),
+        RuleSet(rules),
+    )
     real = hostile.real_messages()
     for body in [*real, *(hostile.changed(chance.choice(real), chance) for _ in range(len(real)))]:
         message = parse_message(body)

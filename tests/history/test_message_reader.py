@@ -53,7 +53,7 @@ def test_messages_are_read_in_the_order_asked_for_with_users_and_signature(
 
     assert [each.number for each in found] == [2, 1]
     assert [each.users for each in found] == [{"bob"}, {"alice"}]
-    assert [each.proof for each in found] == [signature, {}]
+    assert [each.credentials for each in found] == [signature, {}]
     assert [each.body["msg_id"] for each in found] == [bob["msg_id"], alice["msg_id"]]
     assert found[0].body["timestamp"] == pytest.approx(bob["timestamp"], abs=1e-5)
     assert not found[0].checked

@@ -28,5 +28,5 @@ def test_changed_rules_judge_the_next_messages(database: Databases, tmp_path: Pa
         running.wait_for_badge("cid", "late")
 
         assert set(running.badges("bea")) == {"late"}
-        later = running.hub.logged("INFO", "Awarded late to bea")
+        later = running.hub.logged("INFO", "Awarded badge badge=late user=bea")
         assert "logger.later" in later[0]

@@ -20,13 +20,14 @@ from support.past import Storage, Told, earned, live
 from support.rules import rule as rule_text
 from tahrir_api.model import Person
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import past_messages
 from fedbadges.databases.connections import engine
 from fedbadges.databases.url import parse_url
 from fedbadges.engine.engine import Earned
+from fedbadges.engine.recipients import Usernames
 from fedbadges.errors import RuleError, Unavailable
 from fedbadges.messages import Message
 from fedbadges.replay import Replay
@@ -34,7 +35,7 @@ from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Backends, Question
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 Peaks = dict[str, dict[str, int]]
 
@@ -124,7 +125,7 @@ def test_the_peaks_are_the_highest_counts_that_candidates_had(
 ) -> None:
     wipe(shared_database)
     rules = load(texts, load_backends(settings))
-    see, expected = counted(rules, Usernames(settings.fedmsg))
+    see, expected = counted(rules, FedmsgUsernames(settings.fedmsg))
     live(settings, rules, messages, see)
 
     replay = Replay(settings, Tahrir(settings))

@@ -21,7 +21,7 @@ from fedbadges.replay import Replay
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import each_once, load_file
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus" / "rules"

@@ -10,7 +10,7 @@ from click.testing import Result
 from fedbadges.criteria.backends import load_backends
 from fedbadges.history.history import History
 from fedbadges.rules.loader import load_directory
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 from support.builders import make_config, make_message, make_settings
 from support.command import fedbadges
 from support.databases import Databases, create_schemas

@@ -10,16 +10,17 @@ from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
 from tahrir_api.model import Assertion, Person
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine as database_engine
 from fedbadges.engine.engine import BadgeEngine, Earned
 from fedbadges.engine.links import link_to
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.history.message_reader import MessageReader
 from fedbadges.messages import Message, category_of, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 from support.builders import candidates_of
 
 PREFIX = "org.fedoraproject.prod."
@@ -105,8 +106,8 @@ def live(
     """
     tahrir, storage, archive = Tahrir(settings), Storage(settings), MessageReader(settings)
     tahrir.publish_badges([rule.badge for rule in rules])
-    usernames = Usernames(settings.fedmsg)
-    engine = BadgeEngine(settings, tahrir, usernames, RuleSet(rules), lambda given: None)
+    recipients = RecipientFinder(settings, FedmsgUsernames(settings.fedmsg))
+    engine = BadgeEngine(settings, tahrir, recipients, RuleSet(rules))
     for told in in_order(messages):
         storage.store([told])
         (archived,) = archive.messages([told.number])

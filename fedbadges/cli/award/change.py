@@ -18,7 +18,8 @@ from fedbadges.cli.options import format_option
 
 if TYPE_CHECKING:
     from fedbadges.cli.deployment import Deployment
-    from fedbadges.tahrir.awards import Notice, Tahrir
+    from fedbadges.tahrir.database import Tahrir
+    from fedbadges.tahrir.notices import Notice
 
 #: What is printed on Ctrl-C.
 STOPPED = "Stopped: nothing is changed but what is said above"
@@ -58,7 +59,7 @@ class Change:
     @cached_property
     def tahrir(self) -> Tahrir:
         """Return the tahrir of the deployment."""
-        from fedbadges.tahrir.awards import Tahrir
+        from fedbadges.tahrir.database import Tahrir
 
         return Tahrir(self.deployment.settings)
 

@@ -105,15 +105,20 @@ def _award(
     change: Change, link: str | None, new_badge: Badge | None, publisher: Publisher | None
 ) -> tuple[str, bool]:
     """Award the badge; return the outcome, and True if it was published."""
+    from fedbadges.tahrir.awarding import Award
+
     if new_badge is not None:
         refused = change.tahrir.publish_badges([new_badge]).refused
         if refused:
             raise CannotRun(f"{new_badge.id}: {refused[new_badge.id]}")
-    given = change.tahrir.award(change.badge, change.user, link)
-    if given is None:  # another process was faster
+    result = change.tahrir.award([Award(change.badge, change.user, link)])
+    for _, error in result.refused:
+        raise error
+    if not result.given:  # another process was faster
         return _refusal(change) or "held", False
+    (given,) = result.given
     change.log("Awarded badge")
-    notices = (*given.notices, *change.adjust_ranks(given.person_id))
+    notices = (given.notice, *change.adjust_ranks(given.person_id))
     if publisher is None:
         return "awarded", False
     for notice in notices:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fedbadges.replay import Replay
     from fedbadges.replay.backfill import BackfillResult, Due
     from fedbadges.rules.rule import Rule
-    from fedbadges.tahrir.awards import Tahrir
+    from fedbadges.tahrir.database import Tahrir
 
 _EPILOG = """\b
 Examples:
@@ -75,7 +75,7 @@ def _backfill(
 ) -> BackfillResult:
     from fedbadges.replay import Replay
     from fedbadges.replay.backfill import BackfillResult
-    from fedbadges.tahrir.awards import Tahrir
+    from fedbadges.tahrir.database import Tahrir
 
     settings = deployment.settings
     tahrir = Tahrir(settings)

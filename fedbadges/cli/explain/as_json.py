@@ -25,26 +25,26 @@ def as_json(explanation: Explanation, user: str | None) -> dict[str, Any]:
             "stored": explanation.stored,
         },
         "user": user,
-        "rules": [_rule(account, message) for account in explanation.accounts],
+        "rules": [_rule(explained, message) for explained in explanation.rules],
         "other_rules": explanation.others,
         "awards": [{"user": name, "badge": badge} for name, badge in explanation.awards],
         "interrupted": explanation.interrupted or None,
     }
 
 
-def _rule(account: RuleExplanation, message: Message) -> dict[str, Any]:
-    rule = account.rule
+def _rule(explained: RuleExplanation, message: Message) -> dict[str, Any]:
+    rule = explained.rule
     return {
         "badge": rule.badge.id,
         "path": rule.place.path,
-        "not_in_force": account.barred or None,
-        "trigger": _check(account.trigger, message),
+        "not_in_force": explained.unawardable or None,
+        "trigger": _check(explained.trigger, message),
         "recipient": {
             "template": rule.recipient and rule.recipient.template.text,
-            "error": account.stumbled and describe_failure(account.stumbled),
-            "found": [_person(each) for each in account.found or ()],
+            "error": explained.error and describe_failure(explained.error),
+            "found": [_person(each) for each in explained.found or ()],
         },
-        "candidates": [_candidate(each, message) for each in account.candidates],
+        "candidates": [_candidate(each, message) for each in explained.candidates],
     }
 
 

@@ -41,8 +41,8 @@ def trees_of(explanation: Explanation, user: str | None, delay: float) -> Iterat
         delay: How long the daemon waits for datanommer, in seconds.
     """
     yield _message(explanation, delay)
-    for account in explanation.accounts:
-        yield _rule(account, explanation.message, user)
+    for explained in explanation.rules:
+        yield _rule(explained, explanation.message, user)
     if explanation.others:
         rules = f"{explanation.others} other rules wait"
         if explanation.others == 1:
@@ -77,22 +77,23 @@ def _result(explanation: Explanation, user: str | None) -> str:
     return "; ".join(f"{_winners(names)} {badge}" for badge, names in winners.items())
 
 
-def _rule(account: RuleExplanation, message: Message, user: str | None) -> Branch:
-    rule = account.rule
-    winners = [each.name for each in account.candidates if each.verdict is Verdict.AWARD]
+def _rule(explained: RuleExplanation, message: Message, user: str | None) -> Branch:
+    rule = explained.rule
+    winners = [each.name for each in explained.candidates if each.verdict is Verdict.AWARD]
     result = f"{user} does not get it" if user else "nobody gets it"
     if winners:
         result = f"{_winners(winners)} it"
-    if account.unknown:
+    if explained.unknown:
         result = "not all could be found out"
     below: list[Branch] = []
-    if account.barred:
-        below.append(Branch(f"the daemon has no such rule in force: {account.barred}", (), NO))
-    if account.trigger is not None:
-        below.append(_trigger(account.trigger, message))
-    if account.found is not None:
-        below += _people(account, account.found, user)
-        below += _candidates(account, message)
+    if explained.unawardable:
+        why = f"the daemon has no such rule in force: {explained.unawardable}"
+        below.append(Branch(why, (), NO))
+    if explained.trigger is not None:
+        below.append(_trigger(explained.trigger, message))
+    if explained.found is not None:
+        below += _people(explained, explained.found, user)
+        below += _candidates(explained, message)
     style = YES if winners else ""
     return Branch(f"{rule.badge.id} ({rule.place.path}): {result}", tuple(below), style)
 
@@ -114,20 +115,20 @@ def _criteria(traced: Traced | None, message: Message) -> tuple[Branch, ...]:
 
 
 def _people(
-    account: RuleExplanation, found: Sequence[NamedPerson], user: str | None
+    explained: RuleExplanation, found: Sequence[NamedPerson], user: str | None
 ) -> Iterator[Branch]:
     """Yield whom the message names, with those whose names are changed or dropped."""
-    recipient = account.rule.recipient
+    recipient = explained.rule.recipient
     source, nobody = "usernames of the message", "nobody, fedmsg.meta names none"
     if recipient is not None:
         source, nobody = f"recipient {recipient.template.text}", "nobody"
-    if account.stumbled is not None:
-        yield Branch(f"{source}: nobody, {describe_failure(account.stumbled)}", (), NO)
+    if explained.error is not None:
+        yield Branch(f"{source}: nobody, {describe_failure(explained.error)}", (), NO)
     else:
         names = list(dict.fromkeys(each.name for each in found if each.name is not None))
         changed = tuple(_changed(each) for each in found if each.raw != each.name)
         yield Branch(f"{source}: {_join(names) or nobody}", _cut(changed), "" if names else NO)
-    if user is not None and not account.candidates:
+    if user is not None and not explained.candidates:
         yield Branch(f"{user} is not among them", (), NO)
 
 
@@ -137,10 +138,10 @@ def _changed(found: NamedPerson) -> Branch:
     return Branch(f"{short(found.raw)} is {found.name}")
 
 
-def _candidates(account: RuleExplanation, message: Message) -> tuple[Branch, ...]:
+def _candidates(explained: RuleExplanation, message: Message) -> tuple[Branch, ...]:
     """Return the candidates; criteria that were judged for all of them come before."""
-    candidates = account.candidates
-    if account.rule.names_recipient:
+    candidates = explained.candidates
+    if explained.rule.names_recipient:
         return _cut(
             tuple(_candidate(each, _criteria(each.criteria, message)) for each in candidates)
         )

@@ -1,4 +1,4 @@
-"""The state directory: what the daemon must still know after a restart."""
+"""Files that are written as a whole or not at all, for their owner only."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ def prepare_directory(directory: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> bool:
-    """Write a file atomically, for its owner only; return False if it cannot be written.
+    """Write a file atomically; log the error and return False if that is impossible.
 
-    A crash leaves the file that was there before. A failure is logged and raises nothing: the
-    daemon goes on, and after a restart reads more of the history than it would have had to.
+    A crash leaves the file that was there before.
     """
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".new")
@@ -42,6 +41,6 @@ def write_json(path: Path, content: Any) -> bool:
             raise
     except (OSError, ValueError, RecursionError) as error:
         if _failures.allows((path.parent, type(error))):
-            log.error("Cannot write to the state directory", path=path, error=error)
+            log.error("Cannot write a file", path=path, error=error)
         return False
     return True

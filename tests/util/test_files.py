@@ -1,4 +1,4 @@
-"""Files in the state directory are written as a whole, and for their owner only."""
+"""Files are written as a whole, and for their owner only."""
 
 import stat
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fedbadges.service.state_directory import prepare_directory, write_json
+from fedbadges.util.files import prepare_directory, write_json
 
 
 def mode(path: Path) -> int:
@@ -30,7 +30,7 @@ def test_crash_while_writing_leaves_the_previous_file(
     def crash(*arguments: Any, **others: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fedbadges.service.state_directory.json.dump", crash)
+    monkeypatch.setattr("fedbadges.util.files.json.dump", crash)
     with pytest.raises(KeyboardInterrupt):
         write_json(tmp_path / "file", 2)
 
@@ -45,7 +45,7 @@ def test_failure_to_write_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptu
     assert [write_json(tmp_path / "file", number) for number in range(3)] == [False] * 3
 
     (line,) = caplog.messages
-    assert line.startswith(f"Cannot write to the state directory path={tmp_path / 'file'} error=")
+    assert line.startswith(f"Cannot write a file path={tmp_path / 'file'} error=")
 
 
 def test_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
