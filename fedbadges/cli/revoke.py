@@ -31,10 +31,10 @@ cannot run.
 def revoke(
     user: str, badge: str, reason: str, dry_run: bool, form: str, deployment: Deployment
 ) -> None:
-    """Take the badge with the id BADGE away from USER, and adjust the ranks.
+    """Revoke the badge with the id BADGE from USER, and adjust the ranks.
 
-    Nothing is said on the bus. Beware: where a rule still says so, USER gets the badge again with
-    the next message that triggers it.
+    Nothing is published on the bus. Beware: if a rule still awards it, USER gets the badge again
+    with the next message that triggers the rule.
     """
     with reporting_errors(STOPPED):
         change = make_change(user, badge, reason, dry_run, deployment)

@@ -38,8 +38,8 @@ it already or has opted out, 2 if the command cannot run.
 
 @click.command(epilog=_EPILOG)
 @change_options
-@click.option("--link", metavar="URL", help="What the award is to link to.")
-@click.option("--no-publish", is_flag=True, help="Say nothing on the bus.")
+@click.option("--link", metavar="URL", help="The page that the award links to.")
+@click.option("--no-publish", is_flag=True, help="Publish nothing on the bus.")
 @with_deployment(HISTORY)
 def award(
     user: str,
@@ -51,10 +51,11 @@ def award(
     no_publish: bool,
     deployment: Deployment,
 ) -> None:
-    """Give USER the badge with the id BADGE, as the daemon would.
+    """Award the badge with the id BADGE to USER, as the daemon would.
 
-    It is said on the bus as the daemon says it, and the ranks are adjusted. A badge that tahrir
-    does not have yet is made from its rule. Who has the badge, or has opted out, gets nothing.
+    The award is published as the daemon publishes it, and the ranks are adjusted. A badge that
+    tahrir does not have yet is created from its rule. Users who hold the badge, or have opted out,
+    get nothing.
     """
     with reporting_errors(STOPPED):
         change = make_change(user, badge, reason, dry_run, deployment)

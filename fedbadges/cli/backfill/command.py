@@ -42,19 +42,19 @@ _PUBLISH_TIMEOUT = 600.0
 
 @click.command(epilog=_EPILOG)
 @click.argument("names", nargs=-1, required=True, metavar="RULE…")
-@click.option("--award", is_flag=True, help="Give the badges, rather than say who would get them.")
-@click.option("--no-publish", is_flag=True, help="Say nothing on the bus.")
+@click.option("--award", is_flag=True, help="Award the badges, rather than list who would get them.")
+@click.option("--no-publish", is_flag=True, help="Publish nothing on the bus.")
 @format_option()
 @with_deployment()
 def backfill(
     deployment: Deployment, names: tuple[str, ...], award: bool, no_publish: bool, form: str
 ) -> None:
-    """Give badges to all who have earned them by now; without --award, only say who they are.
+    """Award badges to all who have earned them by now; without --award, only list them.
 
-    RULE is a rule file, or the id of a badge. The whole history is gone through once. What comes of
-    it is what would be, had the rules existed from the beginning: awards are dated when they were
-    earned, and link to the message that did it. Who holds the badge is skipped, so it can be
-    stopped at any time and run again; and the daemon may run meanwhile.
+    RULE is a rule file, or the id of a badge. The whole history is read once. The result is as if
+    the rules had always existed: awards have the date when they were earned, and link to the
+    message that earned them. Users who hold the badge are skipped, so the command can be stopped at
+    any time and run again; the daemon may run meanwhile.
     """
     from fedbadges.cli.backfill.output import FORMATS, summary
 

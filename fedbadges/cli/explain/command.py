@@ -25,7 +25,7 @@ Examples:
 
 \b
 The exit code is 0 if somebody gets a badge (with --user: that user does), 1 if
-nobody does, and 2 if that cannot be told.
+nobody does, and 2 if that cannot be found out.
 """
 
 

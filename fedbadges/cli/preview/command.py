@@ -50,8 +50,8 @@ Nothing is awarded, and nothing is written but the page.
 def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path | None) -> None:
     """Show who would have a badge by now, and how many would for another threshold.
 
-    RULE is a rule file, or the id of a badge. The whole history is gone through, as if the rule had
-    been there from the beginning. Who opted out in tahrir, where one is configured, is left out.
+    RULE is a rule file, or the id of a badge. The whole history is read, as if the rule had always
+    existed. Users who opted out in tahrir, if one is configured, are left out.
     """
     from fedbadges.cli.preview.as_json import print_json
     from fedbadges.cli.preview.as_text import print_preview
@@ -92,14 +92,9 @@ def _preview(deployment: Deployment, name: str) -> Preview:
         with following("Reading the history", lambda: (replay.done, replay.total)):
             for earned in replay.run([rule]):
                 message = earned.message
+                link = link_to(message, settings)
                 earners.append(
-                    Earner(
-                        earned.username,
-                        message.sent,
-                        message.topic,
-                        message.msg_id,
-                        link_to(message, settings),
-                    )
+                    Earner(earned.username, message.sent, message.topic, message.msg_id, link)
                 )
     except KeyboardInterrupt:
         complete = False

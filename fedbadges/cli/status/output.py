@@ -85,7 +85,5 @@ def _rule_counts(rules: Mapping[str, Any]) -> RenderableType:
 
 
 def _span(seconds: float) -> str:
-    name, length = next(
-        (name, length) for name, length, limit in _UNITS if seconds < limit * length
-    )
-    return f"{seconds / length:.0f} {name}"
+    unit, length = next((unit, length) for unit, length, end in _UNITS if seconds < end * length)
+    return f"{seconds / length:.0f} {unit}"
