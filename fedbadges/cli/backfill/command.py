@@ -42,7 +42,7 @@ _PUBLISH_TIMEOUT = 600.0
 
 @click.command(epilog=_EPILOG)
 @click.argument("names", nargs=-1, required=True, metavar="RULE…")
-@click.option("--award", is_flag=True, help="Award the badges, rather than list who would get them.")
+@click.option("--award", is_flag=True, help="Award the badges, rather than list the awards.")
 @click.option("--no-publish", is_flag=True, help="Publish nothing on the bus.")
 @format_option()
 @with_deployment()
