@@ -1,4 +1,4 @@
-"""What an award costs, and the leaderboard after it."""
+"""Measures what an award and the leaderboard after it cost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def awarding(
     new: Sequence[str],
     many: Sequence[str],
 ) -> Results:
-    """Count the statements of awards, to people whom tahrir knows, to new ones, and to many."""
+    """Count the statements of awards to known people, to new ones, and to many at once."""
     engine = deployment.make_engine(deployment.rules, EVERYBODY)
     counts = {}
     for kind, names in (("known", known), ("new", new)):

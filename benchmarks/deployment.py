@@ -1,4 +1,4 @@
-"""The daemon's own pieces, put together as the daemon does, over a history of some size."""
+"""Assembles the parts of the daemon over a history of some size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.criteria.backends import load_backends
-from fedbadges.criteria.datanommer import history_behind
+from fedbadges.criteria.datanommer import shared_history
 from fedbadges.engine.engine import BadgeEngine, Candidates
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.messages import Message, parse_message
@@ -53,7 +53,7 @@ recipient: "%(msg.user)s"
 
 
 class Nobody(Everybody):
-    """Nobody has an account: everything is asked and judged, and nothing awarded."""
+    """An accounts service without accounts: everything is evaluated, and nothing is awarded."""
 
     def exists(self, username: str) -> bool:
         return False
@@ -63,13 +63,13 @@ NOBODY = Nobody()
 
 
 class Deployment:
-    """What handles messages, with nothing of a hub around it."""
+    """The daemon without a hub."""
 
     def __init__(self, settings: Settings, accounts: Accounts = NOBODY) -> None:
         self.settings = settings
         self.tahrir = Tahrir(settings)
         self.backends = load_backends(settings)
-        self.history = history_behind(self.backends, settings)
+        self.history = shared_history(self.backends, settings)
         loaded = load_directory(settings.rules_directory, self.backends)
         if loaded.problems:
             raise SystemExit("\n".join(map(str, loaded.problems)))
@@ -90,7 +90,7 @@ class Deployment:
         )
 
     def handle(self, body: dict[str, Any]) -> bool:
-        """Do with a message what the daemon does; tell whether anything was to be decided."""
+        """Handle a message as the daemon does; return True if criteria were evaluated."""
         case = candidates_of(self.engine, parsed(body))
         if case is None:
             return False
@@ -114,7 +114,7 @@ def parsed(body: dict[str, Any]) -> Message:
 def make_settings(
     rules: Path, tahrir_url: str, history_url: str, **others: Any
 ) -> tuple[Settings, dict[str, Any]]:
-    """Give the settings of a deployment, and the configuration that they were read from."""
+    """Return the settings of a deployment and their configuration."""
     config = {
         "badges.yaml.directory": str(rules),
         "badges_global": {
@@ -137,7 +137,7 @@ def make_settings(
 
 
 def copy_rules(directory: Path) -> Path:
-    """Put the rules to be measured into a directory: real ones, or else those of the project."""
+    """Copy the rules to measure: real ones, or else those of the project."""
     source = _CORPUS if _CORPUS.is_dir() else ROOT / "rules"
     shutil.copytree(source, directory / "real")
     (directory / "benchmark.yml").write_text(_AWARD_RULE, encoding="utf-8")
@@ -145,7 +145,7 @@ def copy_rules(directory: Path) -> Path:
 
 
 def multiply(rules: Sequence[Rule], count: int) -> RuleSet:
-    """Give so many rules, by giving the badges of copies other names."""
+    """Return a number of rules, which are copies for badges with other names."""
     return RuleSet(
         dataclasses.replace(
             rules[number % len(rules)],

@@ -1,4 +1,4 @@
-"""How fast the history is replayed for a backfill, and what memory that takes.
+"""Measures the speed and the memory of the replay for a backfill.
 
 Run as a process of its own, with the URLs of tahrir and of the history, the directory of rules and
 the seconds that it may take; prints JSON.

@@ -1,4 +1,4 @@
-"""``fedbadges schema``: the rule language for editors."""
+"""``fedbadges schema``: the rule language as a JSON Schema, for editors."""
 
 from __future__ import annotations
 

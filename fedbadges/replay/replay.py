@@ -173,9 +173,7 @@ class _Topics:
     def __init__(self, rules: RuleSet, history: HistoryAsOf) -> None:
         self._rules = rules
         self._history = history
-        self._known: BoundedDict[tuple[str, str | None], tuple[bool, bool]] = BoundedDict(
-            _MOST_TOPICS
-        )
+        self._known: BoundedDict[tuple[str, str], tuple[bool, bool]] = BoundedDict(_MOST_TOPICS)
 
     def needed_by(self, message: EntryHeader | HistoryEntry) -> tuple[bool, bool]:
         """Return if a message can trigger a rule, and if the history must see it."""

@@ -16,7 +16,7 @@ import logging
 import os
 import reprlib
 from collections.abc import MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedbadges.util.text import describe_error, printable
 
@@ -36,8 +36,14 @@ _ESCAPES = str.maketrans({'"': r"\"", "\\": r"\\"})
 _SHORT = reprlib.Repr()
 _SHORT.maxother = _MAX_CHARACTERS
 
+# Only a type checker may subscript it on Python 3.10.
+if TYPE_CHECKING:
+    _Adapter = logging.LoggerAdapter[logging.Logger]
+else:
+    _Adapter = logging.LoggerAdapter
 
-class EventLogger(logging.LoggerAdapter[logging.Logger]):
+
+class EventLogger(_Adapter):
     """Logs events, each with the fields that are given by keyword."""
 
     def process(

@@ -276,20 +276,20 @@ def test_backfill_skips_users_that_the_accounts_service_does_not_know(
 
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "_TOGETHER", 1)
+    monkeypatch.setattr(backfill, "_BATCH", 1)
 
 
 def after(count: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Call a function while the batch with this number is awarded."""
-    give, given = backfill.Giving.give, []
+    give, given = backfill.BackfillAwarder.award, []
 
-    def disturbed(self: backfill.Giving, dues: list[backfill.Due]) -> None:
+    def disturbed(self: backfill.BackfillAwarder, dues: list[backfill.DueAward]) -> None:
         given.append(dues)
         if len(given) == count:
             do()
         give(self, dues)
 
-    monkeypatch.setattr(backfill.Giving, "give", disturbed)
+    monkeypatch.setattr(backfill.BackfillAwarder, "award", disturbed)
 
 
 @pytest.mark.sqlite
@@ -368,15 +368,15 @@ def test_backfill_races_with_the_daemon_without_duplicates(
 def test_backfill_awards_what_was_found_before_ctrl_c(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    due_of, calls = backfill.due_of, []
+    due_award, calls = backfill.due_award, []
 
-    def press(*arguments: Any) -> backfill.Due:
+    def press(*arguments: Any) -> backfill.DueAward:
         calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return due_of(*arguments)
+        return due_award(*arguments)
 
-    monkeypatch.setattr(backfill, "due_of", press)
+    monkeypatch.setattr(backfill, "due_award", press)
 
     done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
 
@@ -392,7 +392,7 @@ def test_backfill_stopped_before_anything_was_found_exits_with_2(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(backfill, "due_of", interrupt)
+    monkeypatch.setattr(backfill, "due_award", interrupt)
 
     done = fedbadges("backfill", "scribe-3")
 

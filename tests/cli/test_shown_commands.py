@@ -131,7 +131,7 @@ def test_commands_in_rule_authors_print_what_it_shows(authors: Path) -> None:
         assert as_shown(block, authors).rstrip() == block
 
 
-@pytest.mark.parametrize("title", ["What is it doing?", "Award by hand"])
+@pytest.mark.parametrize("title", ["Show the status", "Award by hand"])
 def test_commands_in_operations_print_what_it_shows(operators: Path, title: str) -> None:
     ours = [b for b in blocks(section(FOR_OPERATORS, title)) if b.startswith("# fedbadges ")]
     assert ours

@@ -48,7 +48,7 @@ class Told:
 
 
 class Storage:
-    """Stores messages with the numbers that they have."""
+    """Store messages with the numbers that they have."""
 
     def __init__(self, settings: Settings) -> None:
         self._engine = database_engine(settings.history_url)
@@ -90,7 +90,7 @@ class Storage:
 
 
 def in_order(messages: Iterable[Told]) -> list[Told]:
-    """Returns messages in the order of the history."""
+    """Return messages in the order of the history."""
     return sorted(messages, key=lambda told: (told.sent, told.number))
 
 
@@ -100,7 +100,7 @@ def live(
     messages: Iterable[Told],
     see: Callable[[Message], object] = lambda message: None,
 ) -> Awards:
-    """Has every message handled when it is stored, one by one; returns what tahrir has then.
+    """Has every message handled when it is stored, one by one, and return what tahrir has then.
 
     :param see: is called with each before it is decided.
     """
@@ -121,7 +121,7 @@ def live(
 
 
 def awarded(settings: Settings) -> Awards:
-    """Returns what tahrir has."""
+    """Return what tahrir has."""
     held = sa.select(Assertion.badge_id, Person.nickname, Assertion.issued_for).join(
         Person, Person.id == Assertion.person_id
     )
@@ -130,7 +130,7 @@ def awarded(settings: Settings) -> Awards:
 
 
 def earned(settings: Settings, found: Iterable[Earned]) -> Awards:
-    """Returns the same of what a replay has found, each once."""
+    """Return the same of what a replay has found, each once."""
     listed = [
         (each.rule.badge.id, each.username, link_to(each.message, settings)) for each in found
     ]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fedbadges.buses.fedmsg.publisher import Publisher
     from fedbadges.config.settings import Settings
     from fedbadges.replay import Replay
-    from fedbadges.replay.backfill import BackfillResult, Due
+    from fedbadges.replay.backfill import BackfillResult, DueAward
     from fedbadges.rules.rule import Rule
     from fedbadges.tahrir.database import Tahrir
 
@@ -62,11 +62,11 @@ def backfill(
         outcome = _backfill(deployment, names, award, no_publish)
     FORMATS[form](outcome)
     click.echo(summary(outcome), err=True)
-    if outcome.trouble is not None:
-        raise CannotRun(outcome.trouble)
+    if outcome.error is not None:
+        raise CannotRun(outcome.error)
     if not outcome.complete and not outcome.dues:
         raise SystemExit(CANNOT_RUN)
-    good = outcome.complete and not outcome.refused and not outcome.unsaid
+    good = outcome.complete and not outcome.refused and not outcome.unpublished
     raise SystemExit(GOOD if good else FOUND)
 
 
@@ -104,34 +104,34 @@ class _Backfill:
         """Find who would get which badge; raise Unavailable."""
         from fedbadges.replay.backfill import not_held
 
-        dues: list[Due] = []
+        dues: list[DueAward] = []
         with self._stoppable():
             dues.extend(self._dues())
         self.outcome.dues += not_held(dues, self.tahrir)
 
     def award(self, publisher: Publisher | None) -> None:
         """Award badges as they are found; the outcome has them, whatever happens afterwards."""
-        from fedbadges.replay.backfill import Giving, portions
+        from fedbadges.replay.backfill import BackfillAwarder, batches
 
         self._publish_badges()
         publish = (lambda notice: None) if publisher is None else publisher.publish
-        giving = Giving(self.tahrir, publish, self.outcome)
+        awarder = BackfillAwarder(self.tahrir, publish, self.outcome)
         with self._storing_errors(), self._stoppable():
-            for portion in portions(self._dues()):
+            for batch in batches(self._dues()):
                 with deferring_interrupts():
-                    giving.give(portion)
+                    awarder.award(batch)
         # After a first Ctrl-C this still has to be done; a second one changes nothing.
         with suppress(KeyboardInterrupt), deferring_interrupts():
             with self._storing_errors():
-                giving.adjust_ranks()
+                awarder.adjust_ranks()
             if publisher is not None and not publisher.finish(_PUBLISH_TIMEOUT):
-                self.outcome.unsaid = publisher.unsent
+                self.outcome.unpublished = publisher.unsent
 
-    def _dues(self) -> Iterator[Due]:
-        from fedbadges.replay.backfill import due_of
+    def _dues(self) -> Iterator[DueAward]:
+        from fedbadges.replay.backfill import due_award
 
         for earned in self.replay.run(self.rules, measure=False):
-            yield due_of(earned, self.settings)
+            yield due_award(earned, self.settings)
 
     def _publish_badges(self) -> None:
         """Publish the badges in tahrir; raise CannotRun if one of them cannot be awarded."""
@@ -160,4 +160,4 @@ class _Backfill:
             with reporting_errors():
                 yield
         except CannotRun as trouble:
-            self.outcome.trouble = self.outcome.trouble or trouble.message
+            self.outcome.error = self.outcome.error or trouble.message

@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from fedbadges.cli.terminal.console import make_table, print_lines
-from fedbadges.replay.backfill import BackfillResult, Due
+from fedbadges.replay.backfill import BackfillResult, DueAward
 from fedbadges.util.text import pluralize, printable
 
 
@@ -25,8 +25,8 @@ def summary(outcome: BackfillResult) -> str:
         text += "; --award gives them" if outcome.dues else ""
     if outcome.refused:
         text += f"; tahrir refused {len(outcome.refused)}"
-    if outcome.unsaid:
-        text += f"; the bus was not told of {outcome.unsaid}"
+    if outcome.unpublished:
+        text += f"; the bus was not told of {outcome.unpublished}"
     return text if outcome.complete else f"Stopped: {text}, and not all was looked at"
 
 
@@ -55,7 +55,7 @@ def as_json(outcome: BackfillResult) -> None:
     """Print the result as one object."""
     whole = {
         "awarded": outcome.awarding,
-        "complete": outcome.complete and outcome.trouble is None,
+        "complete": outcome.complete and outcome.error is None,
         "awards": [_object(due) for due in outcome.dues],
         "refused": [_object(due) | {"reason": why} for due, why in outcome.refused],
     }
@@ -66,7 +66,7 @@ def as_json(outcome: BackfillResult) -> None:
 FORMATS: Mapping[str, Callable[[BackfillResult], None]] = {"text": as_text, "json": as_json}
 
 
-def _object(due: Due) -> dict[str, Any]:
+def _object(due: DueAward) -> dict[str, Any]:
     award = due.award
     return {
         "badge": award.badge_id,
