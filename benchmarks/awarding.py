@@ -1,17 +1,16 @@
-"""What an award costs, and the leaderboard after it."""
+"""Measures what an award and the leaderboard after it cost."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
 
 from databases import History, statements
 from deployment import AWARD_BADGE, AWARD_TOPIC, Deployment, candidates_of, parsed
 from traffic import Draft, Traffic, send
 
 from fedbadges.rules.recipients import EVERYBODY
-from fedbadges.tahrir.awards import Award
+from fedbadges.tahrir.awarding import Award
 
 Results = dict[str, float]
 
@@ -24,7 +23,7 @@ def awarding(
     new: Sequence[str],
     many: Sequence[str],
 ) -> Results:
-    """Count the statements of awards, to people whom tahrir knows, to new ones, and to many."""
+    """Count the statements of awards to known people, to new ones, and to many at once."""
     engine = deployment.make_engine(deployment.rules, EVERYBODY)
     counts = {}
     for kind, names in (("known", known), ("new", new)):
@@ -41,14 +40,11 @@ def awarding(
                 raise SystemExit(f"{given} awards instead of one to {name}")
             most = max(most, len(sent))
         counts[kind] = float(most)
-    awards = [
-        Award(AWARD_BADGE, name, None, datetime.now(timezone.utc).replace(tzinfo=None))
-        for name in many
-    ]
+    awards = [Award(AWARD_BADGE, name) for name in many]
     with statements(deployment.settings.tahrir_url) as sent:
-        handout = deployment.tahrir.award_all(awards)
-    if len(handout.given) != len(many):
-        raise SystemExit(f"{len(handout.given)} awards instead of {len(many)}")
+        result = deployment.tahrir.award(awards)
+    if len(result.given) != len(many):
+        raise SystemExit(f"{len(result.given)} awards instead of {len(many)}")
     people = [given.person_id for given in deployment.awards]
     begin = time.perf_counter()
     deployment.tahrir.adjust_ranks(people)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, and what is in its databases before anything is measured."""
+"""Starts a PostgreSQL server and fills its databases for the benchmark."""
 
 from __future__ import annotations
 
@@ -77,19 +77,19 @@ class Server:
             cursor.execute("SELECT pg_reload_conf()")
 
     def create_database(self, name: str) -> str:
-        """Make an empty database and give its URL, as configurations have it."""
+        """Create an empty database; return its URL."""
         with self._connect("postgres") as cursor:
             cursor.execute(f"CREATE DATABASE {name}")
         return str(self._server.get_uri(name))
 
     def checkpoint(self) -> None:
-        """Have everything written, so that it is not written while something is measured."""
+        """Run CHECKPOINT, so that PostgreSQL does not write during a measurement."""
         with self._connect("postgres") as cursor:
             cursor.execute("CHECKPOINT")
         os.sync()
 
     def megabytes(self) -> float:
-        """Measure what it takes on the disk."""
+        """Return the size of the database in MB."""
         files = (path for path in self._data.rglob("*") if path.is_file())
         return sum(path.stat().st_size for path in files) / 1e6
 
@@ -104,7 +104,7 @@ class Server:
 
 @contextmanager
 def connect(url: str) -> Iterator[Any]:
-    """Open a connection that commits each statement, and give a cursor on it."""
+    """Open a connection in autocommit mode; yield a cursor."""
     made = parse_url(url)
     connection = psycopg2.connect(made.set(drivername="postgresql").render_as_string(False))
     try:
@@ -123,7 +123,7 @@ class History:
         self._next = itertools.count(1)
 
     def fill(self, count: int, seed: int) -> None:
-        """Make the tables, and fill them with so many messages, the last of them from now."""
+        """Create the tables and store a number of messages, the last one sent now."""
         create_history(engine(parse_url(self.url)))
         with connect(self.url) as cursor:
             later = _take_indexes(cursor)
@@ -140,13 +140,13 @@ class History:
             cursor.execute("VACUUM ANALYZE")
 
     def store(self, messages: Iterable[tuple[Draft, dict[str, Any]]]) -> None:
-        """Store messages, as datanommer's own process would."""
+        """Store messages as datanommer does."""
         with self.storing() as store:
             store(messages)
 
     @contextmanager
     def storing(self) -> Iterator[Callable[[Iterable[tuple[Draft, dict[str, Any]]]], None]]:
-        """Give what stores messages, for whoever does so again and again."""
+        """Return a function that stores messages over one connection."""
         with connect(self.url) as cursor:
 
             def store(messages: Iterable[tuple[Draft, dict[str, Any]]]) -> None:
@@ -178,18 +178,18 @@ class History:
 
 
 def idle_people() -> list[str]:
-    """Name those whom tahrir knows and who do nothing."""
+    """Return the names of people whom tahrir knows and who send nothing."""
     return [f"idle{number:04d}" for number in range(PERSONS - len(people()))]
 
 
 def new_people() -> list[str]:
-    """Name some whom tahrir does not know yet."""
+    """Return names that tahrir does not know yet."""
     return [f"new{number:02d}" for number in range(100)]
 
 
 @functools.cache
 def _numbers() -> dict[str, int]:
-    """Give datanommer's numbers of all users."""
+    """Return datanommer's ids of all users."""
     names = [*people(), *idle_people(), *new_people()]
     return {name: number for number, name in enumerate(names, 1)}
 
@@ -206,7 +206,7 @@ def _batches(count: int, seed: int) -> Iterator[list[tuple[Draft, str, float]]]:
 
 
 def _take_indexes(cursor: Any) -> list[str]:
-    """Drop what would slow down the copying; give the statements that make it again."""
+    """Drop the indexes, which slow down COPY; return the statements that create them again."""
     cursor.execute(
         "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE contype IN ('p', 'u') AND conrelid IN"
@@ -230,7 +230,7 @@ def _take_indexes(cursor: Any) -> list[str]:
 
 
 def documented_indexes(database: str) -> list[str]:
-    """Read the indexes that the documentation tells a sysadmin to make.
+    """Return the indexes that the documentation recommends.
 
     They are in code blocks whose first line is a comment with the name of the database.
     """
@@ -247,7 +247,7 @@ def documented_indexes(database: str) -> list[str]:
 
 
 def fill_tahrir(url: str) -> None:
-    """Make tahrir's tables and people; the busy ones are the first."""
+    """Create tahrir's tables and people, the busiest first."""
     create_tahrir(url)
     names = [*people(), *idle_people()]
     now = datetime.now(timezone.utc).replace(tzinfo=None)
@@ -267,7 +267,7 @@ def fill_tahrir(url: str) -> None:
 
 
 def hand_out(url: str, badge_ids: Sequence[str], seed: int) -> None:
-    """Give everybody whom tahrir knows some of these badges."""
+    """Award some of the badges to everybody whom tahrir knows."""
     chance = random.Random(seed)
     start = datetime.now(timezone.utc).replace(tzinfo=None) - timedelta(days=365)
     rows = io.StringIO()
@@ -285,7 +285,7 @@ def hand_out(url: str, badge_ids: Sequence[str], seed: int) -> None:
 
 
 def dispose(urls: Iterable[sa.URL]) -> None:
-    """Let go of the process's connections."""
+    """Close the connections of this process."""
     for url in urls:
         engine(url).dispose()
         reader(url).dispose()

@@ -1,4 +1,4 @@
-"""The daemon's own pieces, put together as the daemon does, over a history of some size."""
+"""Assembles the parts of the daemon over a history of some size."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.criteria.backends import load_backends
-from fedbadges.criteria.datanommer import history_behind
+from fedbadges.criteria.datanommer import shared_history
 from fedbadges.engine.engine import BadgeEngine, Candidates
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.recipients import Accounts, Everybody
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import AwardResult, Tahrir
+from fedbadges.tahrir.awarding import AwardResult
+from fedbadges.tahrir.database import Tahrir
 
 ROOT = Path(__file__).resolve().parent.parent
 _CORPUS = ROOT.parent / "shared" / "corpus" / "rules"
@@ -51,7 +53,7 @@ recipient: "%(msg.user)s"
 
 
 class Nobody(Everybody):
-    """Nobody has an account: everything is asked and judged, and nothing awarded."""
+    """An accounts service without accounts: everything is evaluated, and nothing is awarded."""
 
     def exists(self, username: str) -> bool:
         return False
@@ -61,18 +63,18 @@ NOBODY = Nobody()
 
 
 class Deployment:
-    """What handles messages, with nothing of a hub around it."""
+    """The daemon without a hub."""
 
     def __init__(self, settings: Settings, accounts: Accounts = NOBODY) -> None:
         self.settings = settings
         self.tahrir = Tahrir(settings)
         self.backends = load_backends(settings)
-        self.history = history_behind(self.backends, settings)
+        self.history = shared_history(self.backends, settings)
         loaded = load_directory(settings.rules_directory, self.backends)
         if loaded.problems:
             raise SystemExit("\n".join(map(str, loaded.problems)))
         self.rules = loaded.rules
-        self.usernames = Usernames(settings.fedmsg)
+        self.usernames = FedmsgUsernames(settings.fedmsg)
         if not self.usernames.has_plugins:
             raise SystemExit("fedmsg.meta has no plugins: run this by 'make bench'")
         self.awards: list[AwardResult] = []
@@ -80,11 +82,15 @@ class Deployment:
 
     def make_engine(self, rules: RuleSet, accounts: Accounts) -> BadgeEngine:
         return BadgeEngine(
-            self.settings, self.tahrir, self.usernames, rules, self.awards.append, accounts
+            self.settings,
+            self.tahrir,
+            RecipientFinder(self.settings, self.usernames, accounts),
+            rules,
+            self.awards.append,
         )
 
     def handle(self, body: dict[str, Any]) -> bool:
-        """Do with a message what the daemon does; tell whether anything was to be decided."""
+        """Handle a message as the daemon does; return True if criteria were evaluated."""
         case = candidates_of(self.engine, parsed(body))
         if case is None:
             return False
@@ -108,7 +114,7 @@ def parsed(body: dict[str, Any]) -> Message:
 def make_settings(
     rules: Path, tahrir_url: str, history_url: str, **others: Any
 ) -> tuple[Settings, dict[str, Any]]:
-    """Give the settings of a deployment, and the configuration that they were read from."""
+    """Return the settings of a deployment and their configuration."""
     config = {
         "badges.yaml.directory": str(rules),
         "badges_global": {
@@ -131,7 +137,7 @@ def make_settings(
 
 
 def copy_rules(directory: Path) -> Path:
-    """Put the rules to be measured into a directory: real ones, or else those of the project."""
+    """Copy the rules to measure: real ones, or else those of the project."""
     source = _CORPUS if _CORPUS.is_dir() else ROOT / "rules"
     shutil.copytree(source, directory / "real")
     (directory / "benchmark.yml").write_text(_AWARD_RULE, encoding="utf-8")
@@ -139,7 +145,7 @@ def copy_rules(directory: Path) -> Path:
 
 
 def multiply(rules: Sequence[Rule], count: int) -> RuleSet:
-    """Give so many rules, by giving the badges of copies other names."""
+    """Return a number of rules, which are copies for badges with other names."""
     return RuleSet(
         dataclasses.replace(
             rules[number % len(rules)],

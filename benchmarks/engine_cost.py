@@ -1,4 +1,4 @@
-"""What a message costs in the engine: one that concerns no rule, and one that triggers some."""
+"""Measures what a message costs in the engine, if it triggers rules and if it does not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROUND_TRIPS = 1000
 
 
 def untriggered(deployment: Deployment, traffic: Traffic, rounds: int) -> Results:
-    """Time messages that concern no rule, with some rules and ten times as many."""
+    """Time messages that trigger no rule, with some rules and with ten times as many."""
     rules = list(deployment.rules)
     few = deployment.make_engine(multiply(rules, _FEW_RULES), NOBODY)
     many = deployment.make_engine(multiply(rules, _MANY_RULES), NOBODY)
@@ -75,7 +75,7 @@ def _untriggering(engine: BadgeEngine, traffic: Traffic, count: int) -> list[str
 
 
 def rules_triggered(deployment: Deployment, traffic: Traffic, count: int) -> int:
-    """Count the rules that some of the traffic triggers: it is to be all but the benchmark's."""
+    """Count the rules that the traffic triggers, which should be nearly all."""
     found: set[str] = set()
     for each in traffic.drafts(count):
         message = parsed(send(each, "none"))
@@ -86,7 +86,7 @@ def rules_triggered(deployment: Deployment, traffic: Traffic, count: int) -> int
 
 
 def triggering(deployment: Deployment, traffic: Traffic, count: int) -> list[Draft]:
-    """Choose messages that trigger a rule and leave somebody who could get its badge."""
+    """Return messages that trigger a rule and have a candidate."""
     found: list[Draft] = []
     while len(found) < count:
         for each in traffic.drafts(10 * count):
@@ -97,7 +97,7 @@ def triggering(deployment: Deployment, traffic: Traffic, count: int) -> list[Dra
 
 
 class Triggered:
-    """Times the same messages over several histories, by turns, so that noise meets them all."""
+    """Times the same messages over several histories in turn, so that noise affects all alike."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Triggered:
         return self._drafts
 
     def cold(self, seconds: float) -> Results:
-        """Time what is asked the first time; what there is no time for is left out from now on."""
+        """Time messages with cold caches; drop those that there is no time for."""
         self._connect()
         bodies = self._store()
         times: dict[str, list[float]] = {name: [] for name in self._deployments}
@@ -141,7 +141,7 @@ class Triggered:
         return {**results, "cold_filters": float(len(asked)), "triggered_messages": float(done)}
 
     def warm(self, rounds: int, seconds: float) -> Results:
-        """Time what was asked before, with new messages since, and bare round trips between."""
+        """Time messages with warm caches and new messages, and bare round trips in between."""
         means: dict[str, list[float]] = {name: [] for name in self._deployments}
         trips: list[float] = []
         end = time.monotonic() + seconds
@@ -176,7 +176,7 @@ class Triggered:
         }
 
     def shares(self) -> Results:
-        """Count statements, and see where the time goes, over the last of the histories."""
+        """Count statements and profile the parts of the engine, over the longest history."""
         name = list(self._deployments)[-1]
         deployment = self._deployments[name]
         bodies = self._store()
@@ -192,7 +192,7 @@ class Triggered:
         }
 
     def _connect(self) -> None:
-        """Open connections, and have SQLAlchemy compile its statements, by a message of its own."""
+        """Handle one message, so that connections are open and statements are compiled."""
         body = send(Draft(AWARD_TOPIC, {"user": "idle0000"}, ["idle0000"]), "none")
         for deployment in self._deployments.values():
             deployment.handle(body)
@@ -216,7 +216,7 @@ class Triggered:
 
 
 class _Clocks:
-    """Takes the time of the engine's parts, each without the parts that it calls."""
+    """Measures the time of each part of the engine, without the parts that it calls."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
@@ -264,7 +264,7 @@ class _Clocks:
             self._note(name, time.perf_counter() - begin)
 
     def shares(self) -> Results:
-        """Give each part's share of the whole, and how much of all that is waiting for answers."""
+        """Return the share of each part, and that of waiting for the databases."""
         whole = sum(self._spent.values())
         parts = {
             "triggers": "triggers",
@@ -295,7 +295,7 @@ class _Clocks:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Collect garbage before, rather than at some moment while the time is taken."""
+    """Collect garbage before a measurement instead of during it."""
     gc.collect()
     yield
 
@@ -307,7 +307,7 @@ def _seconds(function: Callable[[], Any]) -> float:
 
 
 def _ratio(above: Sequence[float], below: Sequence[float]) -> float:
-    """Compare what was measured side by side, round by round."""
+    """Return the ratio of two series that were measured in turn."""
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""What the daemon does in a real ``fedmsg-hub``, on a real bus, beside one that does nothing."""
+"""Measures a real ``fedmsg-hub`` on a real bus, with the daemon and with an empty consumer."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ Frames = tuple[bytes, bytes]
 
 
 class Late(Exception):
-    """What was to come has not come in time."""
+    """Something expected did not happen in time."""
 
 
 class Bus:
-    """Publishes to one hub, knowing whether it listens."""
+    """Publishes to one hub, and knows whether it has subscribed."""
 
     def __init__(self, context: zmq.Context[Any]) -> None:
         self._socket = context.socket(zmq.XPUB)
@@ -83,7 +83,7 @@ class Bus:
 
 
 class Recorder:
-    """Stores what the daemon publishes, as datanommer does: the daemon hears it, too."""
+    """Stores what the daemon publishes, as datanommer does; the daemon receives it as well."""
 
     def __init__(
         self, context: zmq.Context[Any], addresses: Sequence[str], history: History
@@ -114,7 +114,7 @@ class Recorder:
 
 
 class Awards:
-    """Hears of every award as soon as it is committed, from PostgreSQL itself."""
+    """Receives every award as soon as it is committed, by PostgreSQL's NOTIFY."""
 
     def __init__(self, url: str) -> None:
         made = parse_url(url).set(drivername="postgresql").render_as_string(False)
@@ -124,7 +124,7 @@ class Awards:
             cursor.execute(_NOTIFY)
 
     def wait_for(self, msg_id: str, seconds: float) -> float:
-        """Wait until something was awarded because of a message; give when that was."""
+        """Wait for the award that a message earned; return its time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if not select.select([self._connection], [], [], 0.1)[0]:
@@ -197,7 +197,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 class HubBenchmark:
-    """Times a hub that awards badges and one that does nothing, by turns."""
+    """Times a hub that awards badges and one with an empty consumer, in turn."""
 
     def __init__(
         self,
@@ -219,7 +219,7 @@ class HubBenchmark:
         self._people = iter(idle)
 
     def run(self, rounds: int, count: int, awards: int) -> Results:
-        """Measure so many rounds of so many messages, and so many awards."""
+        """Measure a number of rounds, each with a number of messages and awards."""
         with ExitStack() as stack:
             context = zmq.Context()
             stack.callback(context.destroy, linger=0)
@@ -277,7 +277,7 @@ class HubBenchmark:
         ]
 
     def _badges_round(self, bodies: Sequence[dict[str, Any]]) -> float:
-        """Publish messages whose last one awards; they are handled in order, so it is the last."""
+        """Publish messages of which the last one earns a badge, and wait for the award."""
         frames = _frames(bodies)
         begin = time.perf_counter()
         self._bus.publish(frames)
@@ -295,9 +295,9 @@ class HubBenchmark:
         return time.perf_counter() - begin
 
     def _make_backlog(self, rounds: Sequence[Sequence[Draft]]) -> list[list[dict[str, Any]]]:
-        """Make messages for several rounds, which datanommer has stored already.
+        """Return messages for several rounds that datanommer has stored already.
 
-        They were sent one after the other at the pace of the bus, the last one just now.
+        Their timestamps follow each other at the rate of the bus; the last one is now.
         """
         wholes = [[*drafts, self._ending()] for drafts in rounds]
         when = time.time() - sum(map(len, wholes)) / PACE

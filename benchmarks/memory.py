@@ -1,4 +1,4 @@
-"""How much memory a rule takes that reads all past messages.
+"""Measures the memory of a rule that reads all past messages.
 
 Run as a process of its own, with the URLs of tahrir and of the history; prints JSON.
 """

@@ -1,4 +1,4 @@
-"""A consumer that does nothing, to see what the hub itself can do."""
+"""An empty consumer, to measure the hub itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fedmsg.consumers import FedmsgConsumer
 
 
 class Noop(FedmsgConsumer):
-    """Leaves a file when the message comes that ends a round."""
+    """Creates a file when the last message of a round arrives."""
 
     topic = "*"
     config_key = "benchmark.noop"

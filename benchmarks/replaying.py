@@ -1,4 +1,4 @@
-"""How fast the history is replayed for a backfill, and what memory that takes.
+"""Measures the speed and the memory of the replay for a backfill.
 
 Run as a process of its own, with the URLs of tahrir and of the history, the directory of rules and
 the seconds that it may take; prints JSON.
@@ -20,7 +20,7 @@ from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.operations import Count
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 #: How many earned badges go by between two looks at the clock.
 _LOOK = 50

@@ -1,4 +1,4 @@
-"""What the benchmark says: a table with the bounds, a file of numbers and a plot."""
+"""Reports the results: a table with bounds, a JSON file and a plot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Results = Mapping[str, float]
 
 
 class Bound(NamedTuple):
-    """What must hold: a result is at most, or at least, so much."""
+    """A bound that a result must not exceed or fall below."""
 
     key: str
     limit: float
@@ -42,7 +42,7 @@ BOUNDS = (
 
 
 def table(results: Results) -> bool:
-    """Print everything; tell whether all bounds hold of what was measured."""
+    """Print all results; return True if they are within their bounds."""
     bounds = {bound.key: bound for bound in BOUNDS}
     width = max(map(len, results))
     missed = 0
@@ -78,14 +78,14 @@ _SHARES = {
 
 
 def document(results: Results, path: Path) -> None:
-    """Put what was measured into the documentation, in place of what was there."""
+    """Replace the figures in the documentation."""
     text = path.read_text(encoding="utf-8")
     before, rest = text.split(_BEGIN)
     path.write_text(f"{before}{_BEGIN}{figures(results)}{_END}{rest.split(_END)[1]}", "utf-8")
 
 
 def figures(results: Results) -> str:
-    """Give the results that a reader is to see, in the documentation's own markup."""
+    """Return the figures for the documentation, in reStructuredText."""
     rows = [
         ("reading a message, ``json.loads``", f"{shown(results['decode_us'])} µs"),
         ("a message that concerns no rule", f"{shown(results['untriggered_us'])} µs"),
@@ -120,17 +120,17 @@ def _grid(first: str, second: str, rows: list[tuple[str, str]]) -> str:
 
 
 def write(results: Results, path: Path) -> None:
-    """Write the numbers."""
+    """Write the results as JSON."""
     path.write_text(json.dumps(dict(results), indent=2) + "\n", encoding="utf-8")
 
 
 def rounded(results: Results) -> Results:
-    """Leave out digits that mean nothing."""
+    """Round to the digits that matter."""
     return {key: float(f"{value:.4g}") for key, value in results.items()}
 
 
 def plot(results: Results, sizes: Mapping[str, int], path: Path) -> None:
-    """Draw what a message costs against the length of the history."""
+    """Plot the cost of a message against the length of the history."""
     import matplotlib as mpl
 
     mpl.use("svg")

@@ -1,4 +1,4 @@
-"""Measures what fedbadges costs, and how that depends on the length of the history.
+"""Measures the cost of messages, and how it depends on the length of the history.
 
     make bench
 
@@ -39,7 +39,7 @@ _SEED_OF_THE_PAST = 20141002
 
 
 class Plan(NamedTuple):
-    """How much is measured; what takes longer than its seconds is cut short."""
+    """The sizes of the measurements, and the seconds after which each is cut short."""
 
     sizes: dict[str, int]
     messages: int
@@ -113,7 +113,7 @@ def _files(directory: Path | None) -> tuple[Path, Path]:
 
 
 class Benchmark:
-    """Everything that is measured, one after the other."""
+    """All measurements, one after the other."""
 
     def __init__(self, server: databases.Server, plan: Plan, begin: float) -> None:
         self._server = server
@@ -202,7 +202,7 @@ class Benchmark:
         self._measure_apart("replaying.py", str(self._rules), str(self._plan.replay_seconds))
 
     def _measure_apart(self, script: str, *arguments: str) -> None:
-        """Measure over the longest history in a process of its own."""
+        """Run a measurement over the longest history in a process of its own."""
         last = list(self._histories.values())[-1]
         here = Path(__file__)
         done = subprocess.run(

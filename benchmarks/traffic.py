@@ -1,4 +1,4 @@
-"""A bus's traffic, made up: what is sent how often, by whom, and what the messages look like.
+"""Generates the traffic of a bus: kinds of messages, their frequency and their senders.
 
 The kinds are those that the rules of Fedora and of ``rules/`` are about, and those that made most
 of Fedora's traffic and concern no rule. The same seed gives the same messages.
@@ -28,7 +28,7 @@ _WORDS = _TEXT.split()
 
 
 class Person(NamedTuple):
-    """What a message is made for: who does it, and whom else it may be about."""
+    """The sender of a message, and whom else it may concern."""
 
     name: str
     other: str
@@ -39,7 +39,7 @@ Maker = Callable[[random.Random, Person], Made]
 
 
 class Kind(NamedTuple):
-    """One kind of messages: its topic, its share of the traffic, and what is in it."""
+    """A kind of messages: its topic, its share of the traffic, and its content."""
 
     topic: str
     share: float
@@ -55,7 +55,7 @@ class Draft(NamedTuple):
 
 
 class Traffic:
-    """An endless stream of messages; the same seed gives the same."""
+    """An endless stream of messages, which depends on the seed only."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -67,7 +67,7 @@ class Traffic:
         )
 
     def drafts(self, count: int) -> Iterator[Draft]:
-        """Give so many messages."""
+        """Return a number of messages."""
         choose = self._random.choices
         kinds = choose(self._kinds, cum_weights=self._kind_weights, k=count)
         names = choose(self._people, cum_weights=self._people_weights, k=2 * count)
@@ -76,17 +76,17 @@ class Traffic:
             yield draft(kind, self._random, person)
 
     def new_id(self) -> str:
-        """Give an id for a message."""
+        """Return a unique id of a message."""
         return f"2014-{uuid.UUID(int=self._random.getrandbits(128))}"
 
 
 def people() -> list[str]:
-    """Name everybody, the busiest first."""
+    """Return the names of all people, the busiest first."""
     return [f"user{number:04d}" for number in range(PEOPLE)]
 
 
 def draft(kind: Kind, chance: random.Random, person: Person) -> Draft:
-    """Make one message of a kind."""
+    """Return one message of a kind."""
     msg, users = kind.make(chance, person)
     return Draft(
         kind.topic if kind.topic.startswith("io.") else f"{PREFIX}.{kind.topic}", msg, users
@@ -94,7 +94,7 @@ def draft(kind: Kind, chance: random.Random, person: Person) -> Draft:
 
 
 def send(message: Draft, msg_id: str, when: float | None = None) -> dict[str, Any]:
-    """Give a message as it goes over the bus."""
+    """Return a message as it is sent."""
     return {
         "topic": message.topic,
         "msg": message.msg,

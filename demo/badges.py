@@ -1,4 +1,4 @@
-"""The demo's view of tahrir's database, by way of tahrir_api."""
+"""Reads and prepares tahrir's database for the demo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tahrir_api.utils import get_db_manager_from_uri
 
 
 class Award(NamedTuple):
-    """One badge that somebody holds, and the id of the message that it was given for."""
+    """A badge that somebody holds, and the id of the message that earned it."""
 
     person: str
     badge: str
@@ -20,7 +20,7 @@ class Award(NamedTuple):
 
 
 def add_opted_out(uri: str, nickname: str, domain: str) -> None:
-    """Create the database, with somebody in it who wants no badges."""
+    """Create the database and a person who has opted out of badges."""
     get_db_manager_from_uri(uri).sync()
     database = TahrirDatabase(uri)
     email = f"{nickname}@{domain}"
@@ -31,7 +31,7 @@ def add_opted_out(uri: str, nickname: str, domain: str) -> None:
 
 
 def read_awards(uri: str) -> list[Award]:
-    """Read who holds what, in the order in which it was awarded."""
+    """Return all awards, the earliest first."""
     database = TahrirDatabase(uri)
     awards = [
         Award(

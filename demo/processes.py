@@ -47,7 +47,7 @@ def free_addresses(count: int) -> list[str]:
 def write_settings(
     home: Path, publisher: str, daemon: Sequence[str], tahrir: str, datanommer: str
 ) -> None:
-    """Write what differs from the repository's fedmsg.d/ to where fedmsg reads it last."""
+    """Write settings that override the repository's fedmsg.d/."""
     folder = home / "etc" / "fedmsg.d"
     folder.mkdir(parents=True)
     host = socket.gethostname().split(".", 1)[0]
@@ -91,7 +91,7 @@ def start_publisher(address: str, pause: float, log: IO[bytes]) -> subprocess.Po
 
 
 def stop(process: subprocess.Popen[bytes], how: Iterable[tuple[int, float]] = STOPPING) -> None:
-    """Stop a process and all that it started, kindly at first."""
+    """Stop a process and its children; kill them if they do not end."""
     for number, seconds in how:
         if process.poll() is not None:
             return

@@ -1,4 +1,4 @@
-"""Publishes the demo's messages, as the services would that send them: a process of its own.
+"""Publishes the messages of the demo from a process of its own, as other services would.
 
     publish.py ADDRESS SECONDS
 

@@ -1,4 +1,4 @@
-"""What the demo says on the terminal."""
+"""What the demo prints."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def table(awards: Sequence[Any], sent: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def verdict(awards: Sequence[Any]) -> bool:
-    """Say how the awards compare with those expected; tell whether they are the same."""
+    """Print a comparison with the expected awards; return True if they are equal."""
     wanted = {(person, badge) for person, badges in EXPECTED.items() for badge in badges}
     actual = [(award.person, award.badge) for award in awards]
     wrong = [("missing", *pair) for pair in sorted(wanted - set(actual))]

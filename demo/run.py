@@ -1,4 +1,4 @@
-"""Shows a real fedmsg-hub awarding badges, and checks that it awards the right ones.
+"""Shows a real fedmsg-hub that awards badges, and checks that these are the right ones.
 
     make demo
 
@@ -40,15 +40,15 @@ Sent = dict[str, dict[str, Any]]
 
 
 class Failed(Exception):
-    """The demo cannot go on, for the reason given."""
+    """The demo cannot continue; the text says why."""
 
 
 class Interrupted(Exception):
-    """Somebody wants the demo to end."""
+    """Somebody interrupted the demo."""
 
 
 class Show:
-    """What has been seen so far, and the sockets by which it is seen."""
+    """The messages seen so far, and the sockets that receive them."""
 
     def __init__(self, hub: Popen[bytes], publisher: Popen[bytes], addresses: list[str]) -> None:
         self.hub = hub
@@ -78,7 +78,7 @@ class Show:
         return self.published == len(STORY) and wanted <= self.seen
 
     def watch(self) -> bool:
-        """Wait a moment for something to happen, and show it; tell whether anything did."""
+        """Wait briefly for events and print them; return True if there were any."""
         if interrupted:
             raise Interrupted
         ready = dict(self._poller.poll(100))
@@ -158,7 +158,7 @@ def demo(home: Path) -> int:
 
 
 def run(home: Path, publisher_address: str, daemon_addresses: list[str], log: IO[bytes]) -> Sent:
-    """Run the hub on the whole story, and give all messages that were sent."""
+    """Run the hub on the whole scenario; return all messages that were sent."""
     with contextlib.ExitStack() as stack:
         hub = processes.start_hub(home, log)
         stack.callback(processes.stop, hub, processes.STOPPING_HUB)
@@ -172,7 +172,7 @@ def run(home: Path, publisher_address: str, daemon_addresses: list[str], log: IO
 
 
 def follow(show: Show) -> None:
-    """Watch until all has happened that should, or nothing more does."""
+    """Watch until everything expected has happened, or nothing more happens."""
     last = time.monotonic()
     while time.monotonic() < last + _patience(show):
         if show.watch():

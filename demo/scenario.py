@@ -1,4 +1,4 @@
-"""What happens in the demo, and who must get which badge for it."""
+"""The scenario of the demo: its messages, and who must get which badge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OPTED_OUT = "heidi"
 
 
 class Message(NamedTuple):
-    """A message to be sent: its topic, its content, and the account that sends it."""
+    """A message to send: its topic, its content, and the account that sends it."""
 
     topic: str
     msg: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Which users a message is about, for ``fedmsg.meta``.
+"""A plugin for ``fedmsg.meta`` that names the users of messages.
 
 fedmsg itself knows the users of ``logger`` messages only. Without a plugin like this one, a rule
 without a recipient awards nothing, and a history that fedbadges records has no users to filter by.
@@ -14,7 +14,7 @@ from fedmsg.meta.base import BaseProcessor
 
 
 class Processor(BaseProcessor):
-    """What the kinds of messages have in common.
+    """Base class of the processors of all kinds of messages.
 
     ``agent_path`` says where to find who did it, ``other_paths`` where to find whom else it is
     about; both are dotted and begin within ``msg``. fedmsg refuses a processor that lacks a name,
@@ -97,7 +97,7 @@ class WikiProcessor(Processor):
 
 
 def _look_up(value: Any, path: str) -> Any:
-    """Follow a dotted path; None where it leads nowhere. Anybody may send anything."""
+    """Return the value at a dotted path; None if there is none, since anybody may send anything."""
     for key in path.split("."):
         if not isinstance(value, Mapping):
             return None
@@ -106,7 +106,7 @@ def _look_up(value: Any, path: str) -> Any:
 
 
 def _names(value: Any) -> Iterable[str]:
-    """Read a name, several of them, the keys of an object, or objects with a ``name``."""
+    """Return the names in a text, a list, the keys of an object, or objects with a ``name``."""
     if isinstance(value, Mapping):
         value = [value["name"]] if "name" in value else list(value)
     for each in value if isinstance(value, list) else [value]:

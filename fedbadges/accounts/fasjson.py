@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fedbadges.config.settings import Settings
+from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
 if TYPE_CHECKING:
     from fedbadges.accounts.fasjson_http import Service
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: What FASJSON takes for the name of an account or a group. It answers others with an error, which
 #: would look like an outage.
@@ -42,30 +42,30 @@ class Fasjson:
         return Service(self._settings)
 
     def exists(self, username: str) -> bool:
-        """Tell whether there is an account of this name that is not locked."""
+        """Return True if there is an account of this name that is not locked."""
         if not NAME.fullmatch(username):
             return False
         return self._service.ask("get_user", username=username) is not None
 
     def by_nick(self, nick: str) -> str | None:
-        """Give the one account that has this IRC nick, or None."""
+        """Return the one account that has this IRC nick, or None."""
         return _only(self._search("ircnick__exact", nick, f"irc:/{nick}"))
 
     def by_email(self, address: str) -> str | None:
-        """Give the one account that has this e-mail address, or None."""
+        """Return the one account that has this e-mail address, or None."""
         return _only(self._search("email", address))
 
     def by_github(self, name: str) -> str | None:
-        """Give the one account that has this name on GitHub, or None."""
+        """Return the one account that has this name on GitHub, or None."""
         return _only(self._search("github_username", name))
 
     def is_member(self, group: str, username: str) -> bool:
-        """Tell whether an account is in a group; it is not where either does not exist."""
+        """Return True if an account is in a group; it is not where either does not exist."""
         if not NAME.fullmatch(username):
             return False
         found = self._service.ask("check_membership", groupname=group, username=username)
         if found is None and self._missing_groups.allows(group):
-            log.warning("FASJSON has no group %r, so nobody is in it", group)
+            log.warning("FASJSON has no such group, so nobody is in it", group=group)
         return found is True
 
     def _search(self, field: str, *terms: str) -> set[str]:
@@ -77,5 +77,5 @@ class Fasjson:
 
 
 def _only(names: set[str]) -> str | None:
-    """Give the only name; where several share something, it is told of none."""
+    # What several accounts share names none of them.
     return next(iter(names)) if len(names) == 1 else None

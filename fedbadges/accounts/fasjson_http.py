@@ -22,7 +22,7 @@ from fedbadges.errors import Unavailable
 from fedbadges.util.http import configure_session, error_reason
 
 _NOT_FOUND = 404
-#: The question itself is at fault, so asking later would not help.
+#: The request itself is wrong, so that a retry would not help.
 _REFUSED = (400, 414, 422)
 
 
@@ -35,7 +35,7 @@ class Service:
         self._client: _LimitedClient | None = None
 
     def ask(self, operation: str, **arguments: Any) -> Any:
-        """Call an operation and give its result; None where FASJSON has no such thing.
+        """Call an operation and return its result; None where FASJSON has no such thing.
 
         Raises Unavailable for everything that is no answer.
         """
@@ -46,7 +46,7 @@ class Service:
             if error.code in _REFUSED or _has_no_such_thing(error):
                 return None
             raise self._unavailable(f"{error.code} {error_reason(error)}") from error
-        # An answer that is something else than FASJSON's gives the last three.
+        # An answer that does not come from FASJSON raises the last three.
         except (OSError, ClientError, SwaggerError, ValueError, KeyError, TypeError) as error:
             raise self._unavailable(error_reason(error)) from error
 

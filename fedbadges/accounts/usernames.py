@@ -1,8 +1,7 @@
-"""Who a message concerns, according to ``fedmsg.meta`` and its plugins."""
+"""Whom and what a message concerns, according to ``fedmsg.meta`` and its plugins."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,65 +11,64 @@ import fedmsg.meta
 from fedbadges.messages import Message
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
-from fedbadges.util.text import short_repr
+from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
-#: What fedmsg itself brings; of these only logger and announce name anybody.
+#: The processors of fedmsg itself; of these only logger and announce name anybody.
 _BUILTIN = frozenset(["announce", "logger", "unhandled"])
 _NAMING_CATEGORIES = frozenset(["announce", "logger"])
 
 
-class Usernames:
-    """Names the users and packages of a message; never raises for what a message holds."""
+class FedmsgUsernames:
+    """Finds the users and packages of a message; never raises for what a message holds."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = dict(config)
         fedmsg.meta.make_processors(**self._config)
-        self._failures = Throttle()
-        self._nameless: list[str] = []
-        # What is known of the message that the thread handles: each rule asks the same.
-        self._known = threading.local()
+        self._throttle = Throttle()
+        self._without_candidates: list[str] = []
+        # The answers for the message that the thread handles: each rule asks the same.
+        self._cache = threading.local()
 
     @property
     def has_plugins(self) -> bool:
-        """Whether anything but fedmsg's own processors is installed."""
+        """Return True if anything but fedmsg's own processors is installed."""
         names = {processor.__name__.lower() for processor in fedmsg.meta.processors}
         return bool(names - _BUILTIN)
 
     def warn_of(self, rules: Iterable[Rule]) -> None:
-        """Warn of rules that can award nothing without a plugin, unless of the same as before."""
+        """Warn of rules that can award nothing without a plugin, unless they are as before."""
         if self.has_plugins:
             return
-        nameless = [rule.badge.id for rule in rules if has_no_candidates(rule)]
-        if nameless and nameless != self._nameless:
+        badges = [rule.badge.id for rule in rules if has_no_candidates(rule)]
+        if badges and badges != self._without_candidates:
             log.warning(
-                "No fedmsg.meta plugin is installed, so these rules, which have no 'recipient', "
-                "can award nothing: %s",
-                ", ".join(nameless),
+                "Rules without 'recipient' can award nothing without a plugin for fedmsg.meta",
+                badges=badges,
             )
-        self._nameless = nameless
+        self._without_candidates = badges
 
     def users(self, message: Message) -> frozenset[str]:
-        """Name the users that the message concerns, in lower case."""
-        named = self._ask("users", message) or message.known_users
-        return frozenset(name.lower() for name in named)
+        """Return the users that the message concerns, in lower case."""
+        found = self._ask("users", message) or message.known_users
+        return frozenset(name.lower() for name in found)
 
     def agent(self, message: Message) -> str | None:
-        """Name the user who did what the message tells, in lower case."""
+        """Return the user who did what the message is about, in lower case."""
         # An agent whom the plugin does not tell from the others may be any of them.
         (agent,) = self._ask("agent", message) or (None,)
         return agent.lower() if agent else None
 
     def packages(self, message: Message) -> frozenset[str]:
-        """Name the packages that the message concerns."""
+        """Return the packages that the message concerns."""
         return self._ask("packages", message)
 
     def _ask(self, what: str, message: Message) -> frozenset[str]:
-        if getattr(self._known, "message", None) is not message:
-            self._known.message, self._known.names = message, {}
-        names: dict[str, frozenset[str]] = self._known.names
+        if getattr(self._cache, "message", None) is not message:
+            self._cache.message, self._cache.names = message, {}
+        names: dict[str, frozenset[str]] = self._cache.names
         if what not in names:
             names[what] = self._find(what, message)
         return names[what]
@@ -79,20 +77,20 @@ class Usernames:
         try:
             names = _QUESTIONS[what](message.body, **self._config) or ()
             return frozenset(name for name in names if isinstance(name, str))
-        except Exception as error:  # a plugin may stumble over anything in a message
-            if self._failures.allows((message.category, what, type(error))):
+        except Exception as error:  # a plugin may fail on anything in a message
+            if self._throttle.allows((message.category, what, type(error))):
                 log.warning(
-                    "The fedmsg.meta plugin for %r could not name the %s of %r: %s",
-                    message.category,
-                    what,
-                    message.msg_id,
-                    short_repr(error),
+                    "Plugin for fedmsg.meta failed",
+                    category=message.category,
+                    asked=what,
+                    msg_id=message.msg_id,
+                    error=error,
                 )
             return frozenset()
 
 
 def has_no_candidates(rule: Rule) -> bool:
-    """Tell whether, with fedmsg's own processors alone, a rule has no candidates ever."""
+    """Return True if a rule never has candidates with fedmsg's own processors alone."""
     if rule.recipient is not None:
         return False
     concern = concern_of(rule.trigger)

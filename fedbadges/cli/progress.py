@@ -16,7 +16,7 @@ from fedbadges.cli.terminal.formats import with_format
 from fedbadges.cli.terminal.progress_bar import advancing
 
 if TYPE_CHECKING:
-    from fedbadges.engine.progress import Progress, Search
+    from fedbadges.engine.progress import Progress, ProgressSearch
 
 _EPILOG = """\b
 Examples:
@@ -39,8 +39,8 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     """
     # Not at the top: these take a while to import, and completion and --help want to be fast.
     from fedbadges.criteria.backends import load_backends
-    from fedbadges.engine.explanation import Explainer, without_keeping
-    from fedbadges.engine.progress import Search
+    from fedbadges.engine.explanation import Explainer, without_count_cache
+    from fedbadges.engine.progress import ProgressSearch
     from fedbadges.messages import fits_databases
 
     if not fits_databases(user):
@@ -48,9 +48,9 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     # What a rule stumbles over shows in its own line.
     logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
     with failing_clearly():
-        settings = without_keeping(deployment.settings)
-        inquiry = Explainer(settings, deployment.rules(load_backends(settings)))
-        search = Search(settings, inquiry, user)
+        settings = without_count_cache(deployment.settings)
+        explainer = Explainer(settings, deployment.rules(load_backends(settings)))
+        search = ProgressSearch(settings, explainer, user)
         complete = _work(search)
         found = search.progress()
     if not search.concerns_somebody:
@@ -67,12 +67,12 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
         raise SystemExit(CANNOT_RUN)
 
 
-def _work(search: Search) -> bool:
+def _work(search: ProgressSearch) -> bool:
     """Look and judge; gives whether nobody stopped it."""
     try:
-        with advancing(search.portions, "Looking") as portions:
-            for portion in portions:
-                search.look(portion)
+        with advancing(search.batches, "Looking") as batches:
+            for batch in batches:
+                search.read(batch)
         search.judge()
     except KeyboardInterrupt:
         return False

@@ -1,4 +1,4 @@
-"""``fedbadges schema``: the rule language for editors."""
+"""``fedbadges schema``: the rule language as a JSON Schema, for editors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def schema(tests: bool) -> None:
     # Not at the top: these take a while to import, and completion and --help want to be fast.
     from fedbadges.cli.configuration import no_settings
     from fedbadges.criteria.backends import load_backends
-    from fedbadges.rules.schema import rule_schema
+    from fedbadges.rules.rule import rule_schema
     from fedbadges.ruletests.format import suite_schema
 
     described = suite_schema() if tests else rule_schema(load_backends(no_settings({})))

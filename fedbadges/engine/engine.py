@@ -1,50 +1,38 @@
-"""The one path that decides: a message in, verdicts and awards out."""
+"""The way of a message through the rules: triggers, candidates, criteria, awards."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
-import reprlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from fedbadges.accounts.usernames import Usernames
 from fedbadges.config.settings import Settings
 from fedbadges.engine.links import link_to
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import Criteria, PlanningCriterion, Question, backend_criteria
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.recipients import (
-    BANNED,
-    EVERYBODY,
-    MOST_CANDIDATES,
-    PASSED_OVER,
-    Accounts,
-    NamedPerson,
-    account,
-)
+from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Trigger
-from fedbadges.tahrir.awards import Award, AwardResult, BulkAwardResult, Holdings
-from fedbadges.util.text import short_repr
+from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult
+from fedbadges.tahrir.holdings import Holdings
+from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
-#: What a rule's own code may raise: anything, and ``exit()`` is not to end the thread.
-_RULES_OWN = (Exception, SystemExit)
+#: What the code in a rule may raise: anything, and ``exit()`` must not end the thread.
+_RULE_ERRORS = (Exception, SystemExit)
 
-_NOBODY: tuple[NamedPerson, ...] = ()
-
-#: What is found out once, by what distinguishes it.
+#: Answers that several questions share, by what distinguishes them.
 Shared = dict[object, object]
 
 #: The rules that a message triggered, with some people for each.
@@ -55,32 +43,32 @@ class BadgeStore(Protocol):
     """Who holds what: tahrir, or what stands for it."""
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Tell of these people and badges who holds what, and who opted out."""
+        """Return who of these people holds which of these badges, and who opted out."""
 
-    def award_all(self, awards: Iterable[Award]) -> BulkAwardResult:
-        """Give badges; those of which nothing is to be told are not in what it gives."""
+    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
+        """Award badges; those that are not to be announced are left out of the result."""
 
 
 class Tracer(Protocol):
-    """Sees how an engine decides, step by step; the daemon has none."""
+    """Observes how an engine decides, step by step; the daemon has none."""
 
     def trigger(self, rule: Rule) -> Trigger:
-        """Give what is asked in place of the rule's trigger, and answers the same."""
+        """Return what is evaluated in place of the rule's trigger, with the same answers."""
 
     def criteria(self, rule: Rule, recipient: str | None) -> Criteria:
-        """Give what is asked in place of the rule's criteria, and answers the same.
+        """Return what is evaluated in place of the rule's criteria, with the same answers.
 
         ``recipient`` is None where all candidates are judged at once.
         """
 
-    def named(self, rule: Rule, found: Sequence[NamedPerson]) -> None:
-        """See whom the message names for a rule that it triggered."""
+    def recipients(self, rule: Rule, found: Sequence[NamedPerson]) -> None:
+        """Record whom the message names for a rule that it triggered."""
 
-    def stumbled(self, rule: Rule, error: BaseException) -> None:
-        """See what went wrong with a trigger, a recipient or criteria, in place of an answer."""
+    def failed(self, rule: Rule, error: BaseException) -> None:
+        """Record an error of a trigger, a recipient or criteria, in place of an answer."""
 
-    def exists(self, rule: Rule, name: str, exists: bool) -> None:
-        """See whether somebody who has earned the badge has an account."""
+    def account(self, rule: Rule, name: str, exists: bool) -> None:
+        """Record whether somebody who has earned the badge has an account."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +80,6 @@ class Triggered:
 
 
 @dataclass(frozen=True)
-class Earned:
-    """A badge that somebody has earned, and the message that did it."""
-
-    rule: Rule
-    username: str
-    message: Message
-
-
-@dataclass(frozen=True)
 class Candidates:
     """A message with the rules that it triggered, and the candidates of each."""
 
@@ -109,278 +88,238 @@ class Candidates:
 
     @property
     def needs_history(self) -> bool:
-        """Whether it is to wait until datanommer has the message."""
+        """Return True if the criteria must wait until datanommer has the message."""
         return any(rule.needs_history for rule, _ in self.candidates)
+
+
+@dataclass(frozen=True)
+class Earned:
+    """A badge that somebody has earned, and the message that did it."""
+
+    rule: Rule
+    username: str
+    message: Message
 
 
 class BadgeEngine:
     """Decides who gets which badge because of a message.
 
-    ``on_award`` is told of every award after it was committed; ``witness``, if there is one, of
-    every step before; and ``tallies`` count. ``rules`` may be replaced between messages. Its
-    methods may be called from several threads, and raise Unavailable, and what a database says that
-    waiting does not mend.
+    ``on_award`` is called for every award after it was committed. ``rules`` may be replaced between
+    messages. The methods may be called from several threads. They raise Unavailable, and database
+    errors that no retry mends.
     """
 
     def __init__(
         self,
         settings: Settings,
-        tahrir: BadgeStore,
-        usernames: Usernames,
+        store: BadgeStore,
+        recipients: RecipientFinder,
         rules: RuleSet,
-        on_award: Callable[[AwardResult], None],
-        accounts: Accounts = EVERYBODY,
-        witness: Tracer | None = None,
-        tallies: RuleStatistics | None = None,
+        on_award: Callable[[AwardResult], object] = lambda award: None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.rules = rules
+        self.statistics = RuleStatistics()
         self._settings = settings
-        self._tahrir = tahrir
-        self._usernames = usernames
+        self._store = store
+        self._recipients = recipients
         self._on_award = on_award
-        self._accounts = accounts
-        self._witness = witness
-        self._tallies = tallies or RuleStatistics()
-        self._failures = Throttle()
+        self._tracer = tracer
+        self._throttle = Throttle()
 
     def match(self, message: Message) -> Triggered | None:
-        """Run the triggers, and say whom the message names for each that holds; None for nobody.
+        """Run the triggers, and find whom the message names for each that holds; None for nobody.
 
         Of more than MOST_CANDIDATES people, only the first so many are named.
         """
-        people = [
-            (rule, self._candidates(rule, message))
-            for rule in self.rules.concerned(message)
-            if self.triggers(message, rule)
-        ]
-        for rule, _ in people:
-            self._tallies.triggered(rule.badge.id)
-        people = [(rule, names) for rule, names in people if names]
-        if not people:
-            return None
-        everybody = self._not_too_many(people, message)
-        return Triggered(
-            message,
-            tuple((rule, tuple(filter(everybody.__contains__, names))) for rule, names in people),
-        )
+        found: list[tuple[Rule, tuple[str, ...]]] = []
+        for rule in self.rules.concerned(message):
+            if self.triggers(message, rule):
+                self.statistics.triggered(rule.badge.id)
+                if names := self._named(rule, message):
+                    found.append((rule, names))
+        everybody = dict.fromkeys(name for _, names in found for name in names)
+        if len(everybody) > MOST_CANDIDATES:
+            self._warn_of_many(len(everybody), message)
+            first = set(itertools.islice(everybody, MOST_CANDIDATES))
+            found = [(rule, tuple(filter(first.__contains__, names))) for rule, names in found]
+        return Triggered(message, tuple(found)) if found else None
 
     def triggers(self, message: Message, rule: Rule) -> bool:
-        """Tell whether a message triggers a rule."""
-        trigger = rule.trigger if self._witness is None else self._witness.trigger(rule)
+        """Return True if a message triggers a rule."""
+        trigger = rule.trigger if self._tracer is None else self._tracer.trigger(rule)
         return self._attempt(rule, message, lambda: trigger.holds(message), False)
 
-    def find_candidates(self, many: Sequence[Triggered]) -> list[Candidates | None]:
+    def find_candidates(self, batch: Sequence[Triggered]) -> list[Candidates | None]:
         """Keep those who could still get a badge, with one question to tahrir for all messages.
 
-        Gives a case for each message, in their order; None where nobody is left.
+        Returns the candidates of each message, in their order; None where nobody is left.
         """
-        pairs = [pair for named in many for pair in named.people]
+        pairs = [pair for triggered in batch for pair in triggered.people]
         names = {name for _, names in pairs for name in names}
-        holdings = self._tahrir.holdings(names, {rule.badge.id for rule, _ in pairs})
-        return [_case(named, holdings) for named in many]
+        holdings = self._store.holdings(names, {rule.badge.id for rule, _ in pairs})
+        return [_candidates(triggered, holdings) for triggered in batch]
 
-    def plan(self, cases: Sequence[Candidates]) -> Shared:
-        """Tell the criteria what they are about to be asked, so that they can ask it at once.
+    def plan(self, batch: Sequence[Candidates]) -> Shared:
+        """Announce to the criteria what they will be asked, so that one query answers several.
 
-        Gives what the decisions on these cases are to share.
+        Returns what the decisions on this batch share.
         """
         shared: Shared = {}
-        rules = [rule for case in cases for rule, _ in case.candidates]
+        rules = [rule for each in batch for rule, _ in each.candidates]
         # A single criterion shares its answer with no other.
-        if len(rules) > 1 or any(_combines(rule) for rule in rules):
-            for case in cases:
-                self._plan(case, shared)
+        if len(rules) == 1 and sum(1 for _ in backend_criteria(rules[0].criteria)) == 1:
+            return shared
+        for each in batch:
+            for rule, question, _ in _questions(each, shared):
+                for criterion in backend_criteria(rule.criteria):
+                    if isinstance(criterion, PlanningCriterion):
+                        with contextlib.suppress(*_RULE_ERRORS):  # raised again by the criteria
+                            criterion.plan(question)
         return shared
 
-    def decide(self, case: Candidates, shared: Shared | None = None) -> int:
-        """Judge the criteria and award; gives the number of awards.
+    def decide(self, candidates: Candidates, shared: Shared | None = None) -> int:
+        """Judge the criteria and award; return the number of awards.
 
-        What one award stumbles over does not cost the others; it is raised after them.
+        An award that fails does not cost the others; its error is raised after them.
 
-        ``shared`` is what ``plan`` gave for this case with others, if it is one of several.
+        Args:
+            candidates: those of one message.
+            shared: what ``plan`` returned for the batch that they are of, if they are of one.
         """
-        shared = self.plan([case]) if shared is None else shared
-        count, failures = self.award(self.judge(case, shared))
+        shared = self.plan([candidates]) if shared is None else shared
+        count, failures = self.award(self.judge(candidates, shared))
         for failure in failures.values():
             raise failure
         return count
 
-    def judge(self, case: Candidates, shared: Shared) -> list[Earned]:
-        """Tell who of the candidates has earned their badge."""
-        memo: Shared = {}
+    def judge(self, candidates: Candidates, shared: Shared) -> list[Earned]:
+        """Return which candidates have earned their badge."""
+        meeting = [
+            (rule, name)
+            for rule, question, names in _questions(candidates, shared)
+            if self._holds(rule, question)
+            for name in names
+        ]
         return [
-            Earned(rule, name, case.message)
-            for rule, names in case.candidates
-            for name in self._earned(rule, names, case.message, (memo, shared))
+            Earned(rule, name, candidates.message)
+            for rule, name in meeting
             if self._exists(rule, name)
         ]
 
     def award(self, earned: Sequence[Earned]) -> tuple[int, dict[Message, Exception]]:
-        """Award what was earned, together where it is much.
+        """Award what was earned, all of it together.
 
-        Gives the number of awards, and because of which messages something could not be given,
-        with what went wrong.
+        Returns the number of awards, and the messages for which an award was refused, with why.
         """
         if not earned:
             return 0, {}
-        awards = {self._award(each): each for each in earned}
-        handout = self._tahrir.award_all(awards)
-        for award, given in handout.given:
-            self._announce(awards[award], given)
-        for _, error in handout.refused:
-            if isinstance(error, Unavailable):
-                raise error
-        failures = {awards[award].message: error for award, error in handout.refused}
-        return len(handout.given), failures
+        awards = {
+            Award(each.rule.badge.id, each.username, link_to(each.message, self._settings)): each
+            for each in earned
+        }
+        result = self._store.award(awards)
+        for given in result.given:
+            self._report(awards[given.award])
+            self._on_award(given)
+        return len(result.given), {awards[award].message: error for award, error in result.refused}
 
-    def _not_too_many(
-        self, named: list[tuple[Rule, tuple[str, ...]]], message: Message
-    ) -> dict[str, None]:
-        everybody = dict.fromkeys(name for _, names in named for name in names)
-        if len(everybody) <= MOST_CANDIDATES:
-            return everybody
-        self._pass_over(len(everybody), message)
-        return dict.fromkeys(itertools.islice(everybody, MOST_CANDIDATES))
-
-    def _pass_over(self, people: int, message: Message) -> None:
-        # Several rules may name them.
-        if self._failures.allows((message.msg_id, MOST_CANDIDATES)):
-            log.warning(
-                "The message %r names %d people: all but the first %d are passed over",
-                message.msg_id,
-                people,
-                MOST_CANDIDATES,
-            )
-
-    def _candidates(self, rule: Rule, message: Message) -> tuple[str, ...]:
-        found = self._attempt(rule, message, lambda: self._named(rule, message), _NOBODY)
-        if self._witness is not None:
-            self._witness.named(rule, found)
+    def _named(self, rule: Rule, message: Message) -> tuple[str, ...]:
+        nobody: tuple[NamedPerson, ...] = ()
+        found = self._attempt(rule, message, lambda: self._recipients.find(rule, message), nobody)
+        if self._tracer is not None:
+            self._tracer.recipients(rule, found)
         for each in found:
             if each.name is None:
-                short_repr = reprlib.repr(each.raw)
-                log.debug("%s: %s is no account: %s", rule.badge.id, short_repr, each.dropped)
+                log.debug(
+                    "Recipient is no account",
+                    badge=rule.badge.id,
+                    name=each.raw,
+                    reason=each.dropped,
+                )
         if any(each.dropped == PASSED_OVER for each in found):
-            self._pass_over(len({each.raw for each in found if isinstance(each.raw, str)}), message)
+            names = {each.raw for each in found if isinstance(each.raw, str)}
+            self._warn_of_many(len(names), message)
         return tuple(dict.fromkeys(each.name for each in found if each.name is not None))
 
-    def _named(self, rule: Rule, message: Message) -> tuple[NamedPerson, ...]:
-        if rule.recipient is None:
-            found = tuple(account(name) for name in sorted(self._usernames.users(message)))
-        else:
-            domain = self._settings.email_domain
-            found = rule.recipient.find(message.body, domain, self._accounts)
-        banned = self._settings.banned_usernames
-        return tuple(
-            replace(each, name=None, dropped=BANNED) if each.name in banned else each
-            for each in found
-        )
+    def _warn_of_many(self, count: int, message: Message) -> None:
+        # Several rules may name them.
+        if self._throttle.allows((message.msg_id, MOST_CANDIDATES)):
+            log.warning(
+                "Too many recipients, ignoring those after the first",
+                msg_id=message.msg_id,
+                count=count,
+                limit=MOST_CANDIDATES,
+            )
 
-    def _earned(
-        self, rule: Rule, names: tuple[str, ...], message: Message, memos: tuple[Shared, Shared]
-    ) -> list[str]:
-        return [
-            name
-            for question, concerned in _questions(rule, names, message, memos)
-            if self._judge(rule, question)
-            for name in concerned
-        ]
-
-    def _plan(self, case: Candidates, shared: Shared) -> None:
-        for rule, names in case.candidates:
-            planning = [
-                each
-                for each in backend_criteria(rule.criteria)
-                if isinstance(each, PlanningCriterion)
-            ]
-            for question, _ in _questions(rule, names, case.message, ({}, shared)):
-                for criterion in planning:
-                    # What goes wrong is said when it is asked.
-                    with contextlib.suppress(*_RULES_OWN):
-                        criterion.plan(question)
-
-    def _judge(self, rule: Rule, question: Question) -> bool:
+    def _holds(self, rule: Rule, question: Question) -> bool:
         criteria = rule.criteria
-        if self._witness is not None:
-            criteria = self._witness.criteria(rule, question.recipient)
+        if self._tracer is not None:
+            criteria = self._tracer.criteria(rule, question.recipient)
         return self._attempt(rule, question.message, lambda: criteria.holds(question), False)
 
     def _exists(self, rule: Rule, name: str) -> bool:
-        exists = self._accounts.exists(name)
-        if self._witness is not None:
-            self._witness.exists(rule, name, exists)
+        exists = self._recipients.exists(name)
+        if self._tracer is not None:
+            self._tracer.account(rule, name, exists)
         if not exists:
-            log.debug("%s: there is no account %r", rule.badge.id, name)
+            log.debug("Candidate has no account", badge=rule.badge.id, user=name)
         return exists
 
-    def _attempt(self, rule: Rule, message: Message, find: Callable[[], T], otherwise: T) -> T:
-        """Find something out; what a rule stumbles over means ``otherwise``."""
+    def _attempt(self, rule: Rule, message: Message, find: Callable[[], T], default: T) -> T:
+        """Return what ``find`` finds, or the default if the rule raises an error."""
         try:
             return find()
         except Unavailable:
             raise
         except MissingValue as missing:
-            log.debug("%s: %s", rule.badge.id, missing)
-            stumble: BaseException = missing
-        except _RULES_OWN as error:  # also text that is nested too deeply to be written
-            self._warn(rule, message, error)
-            stumble = error
-        if self._witness is not None:
-            self._witness.stumbled(rule, stumble)
-        return otherwise
+            log.debug("Message lacks what the rule needs", badge=rule.badge.id, reason=str(missing))
+            error: BaseException = missing
+        except _RULE_ERRORS as raised:  # also text that is nested too deeply to be written
+            error = raised
+            if self._throttle.allows((rule.badge.id, type(error))):
+                log.warning(
+                    "Rule failed, so the message does not match",
+                    rule=str(rule.place),
+                    msg_id=message.msg_id,
+                    error=error,
+                )
+        if self._tracer is not None:
+            self._tracer.failed(rule, error)
+        return default
 
-    def _warn(self, rule: Rule, message: Message, error: BaseException) -> None:
-        if self._failures.allows((rule.badge.id, type(error))):
-            log.warning(
-                "%s: cannot judge the message %r, so it does not match: %s",
-                rule.place,
-                message.msg_id,
-                short_repr(error),
-            )
-
-    def _award(self, earned: Earned) -> Award:
-        link = link_to(earned.message, self._settings)
-        return Award(earned.rule.badge.id, earned.username, link, _now())
-
-    def _announce(self, earned: Earned, given: AwardResult) -> None:
+    def _report(self, earned: Earned) -> None:
         badge_id, message = earned.rule.badge.id, earned.message
         log.info(
-            "Awarded %s to %s because of %r (%r), %d ms after it was sent, %d ms after it came",
-            badge_id,
-            earned.username,
-            message.msg_id,
-            message.topic,
-            (_now() - message.sent).total_seconds() * 1000,
-            (time.monotonic() - message.received) * 1000,
+            "Awarded badge",
+            badge=badge_id,
+            user=earned.username,
+            msg_id=message.msg_id,
+            topic=message.topic,
+            ms_since_sent=round((time.time() - message.sent_seconds) * 1000),
+            ms_since_received=round((time.monotonic() - message.received) * 1000),
         )
-        self._tallies.awarded(badge_id, earned.username, message.msg_id)
-        self._on_award(given)
+        self.statistics.awarded(badge_id, earned.username, message.msg_id)
 
 
-def _now() -> datetime:
-    return datetime.now(timezone.utc).replace(tzinfo=None)
-
-
-def _case(named: Triggered, holdings: Holdings) -> Candidates | None:
-    left = tuple(
+def _candidates(triggered: Triggered, holdings: Holdings) -> Candidates | None:
+    left = (
         (rule, tuple(name for name in names if holdings.allows(name, rule.badge.id)))
-        for rule, names in named.people
+        for rule, names in triggered.people
     )
-    left = tuple((rule, names) for rule, names in left if names)
-    return Candidates(named.message, left) if left else None
-
-
-def _combines(rule: Rule) -> bool:
-    return sum(1 for _ in backend_criteria(rule.criteria)) > 1
+    candidates = tuple((rule, names) for rule, names in left if names)
+    return Candidates(triggered.message, candidates) if candidates else None
 
 
 def _questions(
-    rule: Rule, names: tuple[str, ...], message: Message, memos: tuple[Shared, Shared]
-) -> Iterator[tuple[Question, tuple[str, ...]]]:
-    """Ask about each candidate where the criteria name them, and else about all at once."""
-    memo, shared = memos
-    if not rule.names_recipient:
-        yield Question(message, message_cache=memo, batch_cache=shared), names
-        return
-    for name in names:
-        yield Question(message, recipient=name, message_cache=memo, batch_cache=shared), (name,)
+    candidates: Candidates, shared: Shared
+) -> Iterator[tuple[Rule, Question, tuple[str, ...]]]:
+    """Yield a question for each candidate where the criteria name them, else for all at once."""
+    cache: Shared = {}
+    message = candidates.message
+    for rule, names in candidates.candidates:
+        if rule.names_recipient:
+            for name in names:
+                yield rule, Question(message, name, cache, shared), (name,)
+        else:
+            yield rule, Question(message, None, cache, shared), names

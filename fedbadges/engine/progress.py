@@ -1,4 +1,4 @@
-"""How far somebody is with every badge: the engine's account of their latest messages."""
+"""How far somebody is with every badge, judged by their latest messages."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from fedbadges.rules.operations import Count
 from fedbadges.rules.operators import AllOf, AnyOf
 from fedbadges.rules.rule import Rule
 
-#: So many of somebody's latest messages are looked through, and so many of each topic.
-MOST = 20_000
-_EACH = 20
+#: How many of somebody's latest messages are searched, and how many of each topic.
+MAX_MESSAGES = 20_000
+_MAX_PER_TOPIC = 20
 
 #: How many are read at once.
-_PORTION = 50
+_BATCH = 50
 
 _BY_PERSON = frozenset(["users", "agents"])
 
@@ -62,7 +62,7 @@ class Progress:
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Sorts what is closest to completion first, and last what is held, the latest first."""
+        """Return a sort key: closest to completion first, held badges last, the latest first."""
         share, missing = 0.0, 0
         if self.counted is not None and self.counted.needed > 0:
             share = self.counted.value / self.counted.needed
@@ -71,79 +71,81 @@ class Progress:
         return list(ProgressState).index(self.state), -share, missing, since, self.rule.badge.id
 
 
-class Search:
-    """Looks for what one user's messages say of all badges; each method raises Unavailable.
+class ProgressSearch:
+    """Searches one user's messages for all badges; each method raises Unavailable.
 
-    First ``look`` at all ``portions``, or some of them, then ``judge``; ``progress`` has the rest.
+    First ``read`` all ``batches``, or some of them, then ``judge``; ``progress`` has the answer.
     """
 
-    def __init__(self, settings: Settings, inquiry: Explainer, user: str) -> None:
-        self._archive = MessageReader(settings)
-        self._notes = ExplanationTracer(inquiry.tahrir)
-        self._engine = inquiry.engine(self._notes)
-        self._rules = inquiry.rules
+    def __init__(self, settings: Settings, explainer: Explainer, user: str) -> None:
+        self._reader = MessageReader(settings)
+        self._tracer = ExplanationTracer(explainer.tahrir)
+        self._engine = explainer.engine(self._tracer)
+        self._rules = explainer.rules
         self._user = user.lower()
         ids = [rule.badge.id for rule in self._rules]
-        self._held = inquiry.tahrir.held_since([self._user], ids)
-        self.opted_out = bool(inquiry.tahrir.holdings([self._user], ids).opted_out)
+        self._held = explainer.tahrir.held_since([self._user], ids)
+        self.opted_out = bool(explainer.tahrir.holdings([self._user], ids).opted_out)
         self._open = {rule.badge.id: rule for rule in self._rules if not self._has(rule)}
         self._latest: dict[str, Message] = {}
-        self._looked_at: set[int] = set()
-        stored = self._archive.latest_of({user, self._user}, _EACH, MOST)
-        self.concerns_somebody = bool(stored or self._held)
-        self.portions = [] if self.opted_out else self._portions(stored)
+        self._unread = 0
+        headers = self._reader.latest_of({user, self._user}, _MAX_PER_TOPIC, MAX_MESSAGES)
+        self.concerns_somebody = bool(headers or self._held)
+        self.batches = [] if self.opted_out else self._batches(headers)
         self.interrupted = ""
 
-    def look(self, portion: list[MessageHeader]) -> None:
-        """Find the latest message by which each badge could have been given."""
-        wanted = [each.number for each in portion if self._wanted(each)]
-        for archived in self._archive.messages(wanted):
-            self._name(archived)
-        self._looked_at |= {each.number for each in portion}
+    def read(self, batch: list[MessageHeader]) -> None:
+        """Find the latest message by which each badge could have been awarded."""
+        wanted = [each.number for each in batch if self._wanted(each)]
+        for stored in self._reader.messages(wanted):
+            self._match(stored)
+        self._unread -= 1
 
     def judge(self) -> None:
         """Judge the criteria of all rules for what was found."""
         people: dict[Message, list[tuple[Rule, tuple[str, ...]]]] = defaultdict(list)
         for badge_id, message in self._latest.items():
             people[message].append((self._open[badge_id], (self._user,)))
-        cases = [Candidates(message, tuple(each)) for message, each in people.items()]
-        shared = self._engine.plan(cases)
-        for case in cases:
+        batch = [Candidates(message, tuple(each)) for message, each in people.items()]
+        shared = self._engine.plan(batch)
+        for candidates in batch:
             try:
-                self._engine.decide(case, shared)
+                self._engine.decide(candidates, shared)
             except Unavailable as unavailable:
                 self.interrupted = str(unavailable)
 
     def progress(self) -> list[Progress]:
-        """Say how far the user is with every badge, closest to completion first."""
+        """Return how far the user is with every badge, closest to completion first."""
         return sorted((self._progress(rule) for rule in self._rules), key=lambda each: each.order)
 
     def _has(self, rule: Rule) -> bool:
         return (self._user, rule.badge.id) in self._held
 
-    def _portions(self, stored: list[MessageHeader]) -> list[list[MessageHeader]]:
+    def _batches(self, headers: list[MessageHeader]) -> list[list[MessageHeader]]:
         rules = RuleSet(self._open.values())
         concerned: dict[str, tuple[str, ...]] = {}
-        for topic in dict.fromkeys(each.topic for each in stored):
+        for topic in dict.fromkeys(each.topic for each in headers):
             message = parse_message({"topic": topic})
             found = () if message is None else rules.concerned(message)
             concerned[topic] = tuple(rule.badge.id for rule in found)
         self._concerned = concerned
         self._touched = set(itertools.chain.from_iterable(concerned.values()))
-        rest = iter([each for each in stored if concerned[each.topic]])
-        return list(iter(lambda: list(itertools.islice(rest, _PORTION)), []))
+        left = [each for each in headers if concerned[each.topic]]
+        batches = [left[start : start + _BATCH] for start in range(0, len(left), _BATCH)]
+        self._unread = len(batches)
+        return batches
 
-    def _wanted(self, stored: MessageHeader) -> bool:
-        return any(badge_id not in self._latest for badge_id in self._concerned[stored.topic])
+    def _wanted(self, header: MessageHeader) -> bool:
+        return any(badge_id not in self._latest for badge_id in self._concerned[header.topic])
 
-    def _name(self, archived: StoredMessage) -> None:
-        message = parse_message(archived.body, archived.users)
-        named = None if message is None else self._engine.match(message)
-        if named is None:
+    def _match(self, stored: StoredMessage) -> None:
+        message = parse_message(stored.body, stored.users)
+        triggered = None if message is None else self._engine.match(message)
+        if triggered is None:
             return
-        for rule, names in named.people:
+        for rule, names in triggered.people:
             if self._user in names and rule.badge.id in self._open:
-                self._latest.setdefault(rule.badge.id, named.message)
+                self._latest.setdefault(rule.badge.id, triggered.message)
 
     def _progress(self, rule: Rule) -> Progress:
         if self._has(rule):
@@ -153,21 +155,21 @@ class Search:
         message = self._latest.get(rule.badge.id)
         if message is None:
             return self._without_message(rule)
-        criteria = self._notes.criteria_for(rule, self._user)
+        criteria = self._tracer.criteria_for(rule, self._user)
         counted = None if criteria is None else _nearest(criteria)
         state = ProgressState.UNCOUNTABLE if counted is None else ProgressState.COUNTED
-        if (self._user, rule.badge.id) in self._notes.awarded:
+        if (self._user, rule.badge.id) in self._tracer.awarded:
             state = ProgressState.EARNED
-        elif self._notes.accounts.get((rule.badge.id, self._user)) is False:
+        elif self._tracer.accounts.get((rule.badge.id, self._user)) is False:
             state = ProgressState.UNCOUNTABLE
         elif criteria is None or isinstance(criteria.raised, Unavailable) or criteria.answer:
             state = ProgressState.UNKNOWN
         return Progress(rule, state, None, message, criteria, counted)
 
     def _without_message(self, rule: Rule) -> Progress:
-        if sum(len(portion) for portion in self.portions) > len(self._looked_at):
+        if self._unread:
             return Progress(rule, ProgressState.UNKNOWN)
-        # Who has sent what the rule may be about has maybe more than nothing of what it counts.
+        # Whoever has sent what the rule may be about may have more than none of what it counts.
         needed = None if rule.badge.id in self._touched else _needed(rule)
         if needed is None:
             return Progress(rule, ProgressState.NOTHING)
@@ -175,7 +177,7 @@ class Search:
 
 
 def _nearest(criteria: Traced) -> Counted | None:
-    """Give the count that decides: of ``any`` the nearest, of ``all`` the first that is short."""
+    """Return the count that decides: of ``any`` the nearest, of ``all`` the first that is short."""
     counts: Iterable[Counted | None] = ()
     if isinstance(criteria.check, AnyOf):
         counts = (_nearest(part) for part in criteria.parts)
@@ -188,7 +190,7 @@ def _nearest(criteria: Traced) -> Counted | None:
 
 
 def _needed(rule: Rule) -> int | None:
-    """Tell how many of their messages somebody needs who has none; None if it is not as simple."""
+    """Return how many messages somebody needs who has none; None if it is not that simple."""
     question = past_messages(rule.criteria)
     if question is None:
         return None

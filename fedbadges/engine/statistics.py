@@ -1,4 +1,4 @@
-"""What the daemon counts while it works: how often each rule was triggered, and what it gave."""
+"""Counters of the daemon: how often each rule was triggered, and how often it awarded."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from fedbadges.util.caching import BoundedDict
 
-#: Of how many badges is counted; rules come and go while the daemon runs.
-_MOST = 10_000
+#: How many badges have counters at most; rules come and go while the daemon runs.
+_MAX_BADGES = 10_000
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class RuleCounters:
 
 
 class RuleStatistics:
-    """Counts triggers and awards since it was made; safe to use from several threads.
+    """Counts triggers and awards since it was created; safe to use from several threads.
 
-    A message that triggers nothing is not counted here, and costs nothing.
+    A message that triggers nothing is not counted, and costs nothing.
     """
 
     def __init__(self) -> None:
@@ -42,27 +42,27 @@ class RuleStatistics:
         self.awards = 0
         self.last_award: LastAward | None = None
         self._lock = threading.Lock()
-        self._by_badge: BoundedDict[str, RuleCounters] = BoundedDict(_MOST)
+        self._by_badge: BoundedDict[str, RuleCounters] = BoundedDict(_MAX_BADGES)
 
     def triggered(self, badge: str) -> None:
         """Count that the trigger of the rule for a badge held."""
         with self._lock:
-            self._tally(badge).triggers += 1
+            self._counters(badge).triggers += 1
 
     def awarded(self, badge: str, user: str, msg_id: str | None) -> None:
         """Count an award."""
         with self._lock:
-            self._tally(badge).awards += 1
+            self._counters(badge).awards += 1
             self.awards += 1
             self.last_award = LastAward(badge, user, msg_id, time.time())
 
     def of(self, badge: str) -> RuleCounters:
-        """Give a copy of what was counted for a badge."""
+        """Return a copy of the counters of a badge."""
         with self._lock:
             found = self._by_badge.get(badge, RuleCounters())
             return RuleCounters(found.triggers, found.awards)
 
-    def _tally(self, badge: str) -> RuleCounters:
+    def _counters(self, badge: str) -> RuleCounters:
         if badge not in self._by_badge:
             self._by_badge[badge] = RuleCounters()
         return self._by_badge[badge]

@@ -19,15 +19,11 @@ _NOT = "not_"
 _CONTAINS = "contains"
 
 
-def _single(value: str | None) -> Collection[str] | None:
-    return None if value is None else (value,)
-
-
 #: How to read the values of a key; None stands for NULL.
 _READERS: dict[str, Callable[[Any], Collection[str] | None]] = {
     "topics": lambda message: (message.topic,),
-    "categories": lambda message: _single(message.category),
-    "agents": lambda message: _single(message.agent),
+    "categories": lambda message: (message.category,),
+    "agents": lambda message: None if message.agent is None else (message.agent,),
     "users": lambda message: message.users,
     "packages": lambda message: message.packages,
 }
@@ -80,11 +76,11 @@ class Matcher:
                 return False
         return self._contains is None or any(text in message.text for text in self._contains)
 
-    def may_match(self, topic: str, category: str | None) -> bool:
+    def may_match(self, topic: str, category: str) -> bool:
         """Return True if the filter can select any message of this topic and category."""
         known = {"topics": topic, "categories": category}
         return all(
-            known[key] is not None and (known[key] in wanted) is not negated
+            (known[key] in wanted) is not negated
             for key, negated, wanted in self._lists
             if key in known
         )

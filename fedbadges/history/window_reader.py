@@ -92,7 +92,7 @@ class RecentMessage(NamedTuple):
     msg_id: str | None
     topic: str
     timestamp: datetime.datetime
-    category: str | None
+    category: str
     agent: str | None
     users: tuple[str, ...]
     packages: tuple[str, ...]
@@ -179,7 +179,7 @@ def _parse(row: Any) -> RecentMessage:
         row.msg_id,
         sys.intern(row.topic),
         row.timestamp,
-        row.category and sys.intern(row.category),
+        sys.intern(row.category),
         row.agent_name and sys.intern(row.agent_name),
         _parse_names(row.users),
         _parse_names(row.packages),

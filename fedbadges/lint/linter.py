@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.errors import RuleError
 from fedbadges.lint.findings import Finding
@@ -63,7 +63,7 @@ class Linter:
 
     def _checks(self) -> list[_Check]:
         checks: list[_Check] = [never_matches, same_for_all, is_literal, whole_topic]
-        if not Usernames(self.settings.fedmsg).has_plugins:
+        if not FedmsgUsernames(self.settings.fedmsg).has_plugins:
             checks.append(no_plugin)
         topics = self.topics
         if topics is not None:

@@ -60,7 +60,7 @@ class HistoryAsOf:
                 if isinstance(criterion, PastMessages):
                     self._expect(criterion, rule, scopes)
 
-    def needs(self, topic: str, category: str | None) -> bool:
+    def needs(self, topic: str, category: str) -> bool:
         """Return True if it must see the messages of this topic and category."""
         return self._running.may_count(topic, category) or any(
             each.may_count(topic, category) for each in self._uncounted

@@ -64,7 +64,7 @@ class EntryHeader(NamedTuple):
     number: int
     timestamp: datetime
     topic: str
-    category: str | None
+    category: str
     agent: str | None
 
     @property

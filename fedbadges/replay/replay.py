@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from fedbadges.accounts.service import make_accounts
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import Datanommer, past_messages
 from fedbadges.engine.engine import BadgeEngine, Earned, Shared, Triggered
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import Unavailable
 from fedbadges.history.message_reader import body_of
 from fedbadges.messages import Message, parse_message
@@ -25,7 +26,8 @@ from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import Award, BulkAwardResult, Holdings
+from fedbadges.tahrir.awarding import Award, BulkAwardResult
+from fedbadges.tahrir.holdings import Holdings
 from fedbadges.util.caching import BoundedDict
 from fedbadges.util.logs import get_logger
 
@@ -54,8 +56,9 @@ class Replay:
         self._source = source
         self._stream = HistoryStream(settings)
         self._history = HistoryAsOf(settings, self._stream)
-        self._usernames = Usernames(settings.fedmsg)
-        self._accounts = make_accounts(settings)
+        self._recipients = RecipientFinder(
+            settings, FedmsgUsernames(settings.fedmsg), make_accounts(settings)
+        )
         self._peaks: dict[str, dict[str, int]] = {}
         self.backends: Backends = {
             **load_backends(settings),
@@ -83,9 +86,7 @@ class Replay:
         self._history.reset(rule_set)
         holdings = _ReplayedHoldings(self._source)
         self._peaks = {rule.badge.id: {} for rule in rule_set if measure and _has_peaks(rule)}
-        engine = BadgeEngine(
-            self._settings, holdings, self._usernames, rule_set, lambda given: None, self._accounts
-        )
+        engine = BadgeEngine(self._settings, holdings, self._recipients, rule_set)
         self.done, self.total = 0, self._stream.start()
         topics = _Topics(rule_set, self._history)
         for count, entries in prefetched(self._batches(topics)):
@@ -160,7 +161,7 @@ class _ReplayedHoldings:
         """Return who holds what by now, and who opted out, of everybody."""
         return self._holdings
 
-    def award_all(self, awards: Iterable[Award]) -> BulkAwardResult:
+    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Add awards; nothing is announced."""
         self._held.update((award.username, award.badge_id) for award in awards)
         return BulkAwardResult()
@@ -172,9 +173,7 @@ class _Topics:
     def __init__(self, rules: RuleSet, history: HistoryAsOf) -> None:
         self._rules = rules
         self._history = history
-        self._known: BoundedDict[tuple[str, str | None], tuple[bool, bool]] = BoundedDict(
-            _MOST_TOPICS
-        )
+        self._known: BoundedDict[tuple[str, str], tuple[bool, bool]] = BoundedDict(_MOST_TOPICS)
 
     def needed_by(self, message: EntryHeader | HistoryEntry) -> tuple[bool, bool]:
         """Return if a message can trigger a rule, and if the history must see it."""

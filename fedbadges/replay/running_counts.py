@@ -62,7 +62,7 @@ class RunningCount:
         self._passes = passes
         self._counts: dict[tuple[str, ...], int] = defaultdict(int)
 
-    def may_count(self, topic: str, category: str | None) -> bool:
+    def may_count(self, topic: str, category: str) -> bool:
         """Return True if a message of this topic and category can be counted."""
         return self._scope.covers(topic) and self._matcher.may_match(topic, category)
 
@@ -108,7 +108,7 @@ class RunningCounts:
         self._running: dict[GroupedFilter, RunningCount] = {}
         #: By all the keys of a filter, the keys that it may be grouped by.
         self._group_by: dict[tuple[str, ...], dict[tuple[str, ...], None]] = defaultdict(dict)
-        self._by_topic: BoundedDict[tuple[str, str | None], tuple[RunningCount, ...]] = BoundedDict(
+        self._by_topic: BoundedDict[tuple[str, str], tuple[RunningCount, ...]] = BoundedDict(
             _MOST_TOPICS
         )
 
@@ -120,7 +120,7 @@ class RunningCounts:
         keys = tuple(sorted((*dict(grouped.fixed.lists), *grouped.group_by)))
         self._group_by[keys][grouped.group_by] = None
 
-    def may_count(self, topic: str, category: str | None) -> bool:
+    def may_count(self, topic: str, category: str) -> bool:
         """Return True if a message of this topic and category can be counted."""
         return bool(self._concerned(topic, category))
 
@@ -141,7 +141,7 @@ class RunningCounts:
                 return count
         return None
 
-    def _concerned(self, topic: str, category: str | None) -> tuple[RunningCount, ...]:
+    def _concerned(self, topic: str, category: str) -> tuple[RunningCount, ...]:
         known = self._by_topic.get((topic, category))
         if known is None:
             known = tuple(

@@ -1,4 +1,4 @@
 """The rule language: from YAML text to immutable objects that judge messages.
 
-Nothing in this package knows a database, a bus or the hub.
+Nothing in this package knows a database, a bus or an account service.
 """

@@ -11,6 +11,7 @@ from typing import Any
 
 from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
+from fedbadges.rules.grammar import LAMBDA, mapping_of
 from fedbadges.rules.parsing import only_entry
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.yaml_document import Node, ScalarNode
@@ -111,6 +112,12 @@ def parse_condition(node: Node, problems: Problems) -> Condition | None:
         problems.add(value.place, f"'{key.text}' compares with a number, and this is none")
         return None
     return Comparison(key.text, value.value, _COMPARISONS[key.text], node.place)
+
+
+#: A JSON Schema of conditions.
+CONDITION_SCHEMA = mapping_of(
+    {key: LAMBDA if key == "lambda" else {"type": "number"} for key in CONDITIONS}
+)
 
 
 def _is_quoted_number(node: Node) -> bool:

@@ -1,7 +1,7 @@
-"""Operations that count: told from their syntax tree.
+"""Recognizing lambda operations that count messages one by one.
 
-``len([m for m in query.all() if …])`` says of each message by itself whether it counts. So the
-messages of the past need be looked at only once, and none of them need be in memory.
+``len([m for m in query.all() if …])`` decides for each message alone whether it counts. So each
+past message has to be read only once, and none has to stay in memory.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 import ast
 import builtins
 
-#: Builtins whose answer is not the same for the same, or that act on something outside.
+#: Builtins that may answer the same question differently, or that have side effects.
 _UNSTEADY = {"compile", "delattr", "eval", "exec", "exit", "help", "input", "open", "print", "quit"}
 _UNSTEADY |= {"__import__", "breakpoint", "dir", "globals", "hash", "id", "locals", "object"}
 _UNSTEADY |= {"setattr", "vars"}
 
-#: What else than its own variables an expression may name, if what it says of a message is to stay
-#: the same for ever: not the time, files and the like.
+#: The names beside its own variables that an expression may use if its answer for a message must
+#: never change: not the time, files and the like.
 _STEADY = frozenset(dir(builtins)) - _UNSTEADY | {"json", "re", "math"}
 
 
 def parse_count(body: ast.expr, query: str, values: str) -> tuple[str, ast.expr] | None:
-    """Find what a counting expression asks of each message.
+    """Return the name of a message in a counting expression, and its test of the message.
 
-    ``query`` and ``values`` are the names of the expression's arguments. Gives the name that a
-    message has and the test, or None where the expression is not of that form.
+    ``query`` and ``values`` are the names of the expression's arguments. Return None if the
+    expression does not count messages one by one.
     """
     loop = _loop(body)
     if loop is None or len(loop.generators) != 1:
@@ -43,7 +43,7 @@ def parse_count(body: ast.expr, query: str, values: str) -> tuple[str, ast.expr]
 
 
 def _loop(body: ast.expr) -> ast.ListComp | ast.GeneratorExp | None:
-    """Take the comprehension out of ``len([…])`` or ``sum(1 for …)``."""
+    """Return the comprehension in ``len([…])`` or ``sum(1 for …)``."""
     if not isinstance(body, ast.Call) or len(body.args) != 1 or body.keywords:
         return None
     function, argument = body.func, body.args[0]
@@ -58,7 +58,7 @@ def _loop(body: ast.expr) -> ast.ListComp | ast.GeneratorExp | None:
 
 
 def _is_query(node: ast.expr, query: str) -> bool:
-    """Tell whether the loop is over ``query`` or ``query.all()``."""
+    """Return True if the loop is over ``query`` or ``query.all()``."""
     if isinstance(node, ast.Call) and not node.args and not node.keywords:
         method = node.func
         if isinstance(method, ast.Attribute) and method.attr == "all":
@@ -67,7 +67,7 @@ def _is_query(node: ast.expr, query: str) -> bool:
 
 
 def _is_harmless(node: ast.expr, name: str) -> bool:
-    """Tell whether what the list would hold is just the message, or the like."""
+    """Return True if the items of the list are the messages or a constant."""
     return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id == name)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fedbadges.errors import Place
 from fedbadges.messages import Message
+from fedbadges.rules.grammar import Schema, mapping_of, operators_over, ref
 from fedbadges.rules.operators import OPERATORS, Check, leaves, parse_operator
 from fedbadges.rules.parsing import as_mapping, only_entry
 from fedbadges.rules.problems import Problems
@@ -94,7 +95,11 @@ class PlacedCriterion:
 
 
 class Backend(Protocol):
-    """What an entry point of the group ``fedbadges.criteria`` makes when called with Settings."""
+    """What an entry point of the group ``fedbadges.criteria`` makes when called with Settings.
+
+    If it has a ``schema``, that is a JSON Schema of what a rule has below the backend's name. What
+    the schema has under ``$defs`` becomes a definition of the whole.
+    """
 
     def parse(self, node: Node, problems: Problems) -> Criterion | None:
         """Parse what a rule has below the backend's name; return None if that is wrong."""
@@ -122,6 +127,29 @@ def parse_criteria(node: Node, backends: Backends, problems: Problems) -> Criter
     if as_mapping(value, f"'{key.text}'", problems) is None:
         return None
     return _parse_criterion(key.text, value, backends, problems, node.place)
+
+
+def criteria_definitions(backends: Backends) -> dict[str, Schema]:
+    """Return the definitions of a JSON Schema for criteria of these backends."""
+    definitions: dict[str, Schema] = {}
+    for name, backend in backends.items():
+        described = dict(getattr(backend, "schema", {"type": "object"}))
+        definitions |= described.pop("$defs", {})
+        definitions[f"criteria-{name}"] = described
+    single = {**{name: ref(f"criteria-{name}") for name in backends}, **operators_over("criteria")}
+    whole = mapping_of(single)
+    if DEFAULT_BACKEND in backends:
+        direct = {key: ref(f"criteria-{DEFAULT_BACKEND}/properties/{key}") for key in QUESTION_KEYS}
+        whole = {
+            "type": "object",
+            "properties": {**direct, **single},
+            "additionalProperties": False,
+            "oneOf": [
+                {"required": list(direct), "maxProperties": len(direct)},
+                *({"required": [key], "maxProperties": 1} for key in single),
+            ],
+        }
+    return {"criteria": whole, **definitions}
 
 
 def backend_criteria(criteria: Criteria) -> Iterator[Criterion]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import ast
 import builtins
 import datetime
+import itertools
 import json
 import math
 import re
+import string
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ from fedbadges.errors import Place
 from fedbadges.rules.counting import parse_count
 from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.templates import TemplatePath, parse_template, unmarked
+from fedbadges.rules.templates import TemplatePath, name_paths, parse_template
 from fedbadges.rules.yaml_document import Node, ScalarNode
 
 _VALUES = "_template_values"
@@ -38,13 +40,13 @@ Function = Callable[[Any, tuple[Any, ...]], Any]
 class Source:
     """The text that an expression was compiled from.
 
-    ``text`` is that of ``node``, with a name made from ``marker`` in place of each template.
-    ``marker`` is None where there can be no templates.
+    ``text`` is that of ``node``, with a name of the same length in place of each template; the
+    names match the regular expression ``names``, which is None where there can be no templates.
     """
 
     node: ScalarNode
     text: str
-    marker: str | None = None
+    names: str | None = None
 
     def parse(self) -> ast.expr:
         """Return the syntax tree; raise SyntaxError and whatever else ``ast.parse`` raises."""
@@ -52,8 +54,9 @@ class Source:
 
     def place_at(self, offset: int) -> Place:
         """Return the place in the file of a character of ``text``."""
-        if self.marker is not None:
-            offset = unmarked(self.node.text, self.marker, offset)
+        if self.names is not None:
+            # Of ``%%`` there is only one ``%``.
+            offset += self.node.text.count("%%", 0, offset)
         return self.node.place_at(offset)
 
     def place_of(self, part: ast.expr) -> Place:
@@ -112,8 +115,9 @@ def parse_expression(
         template = parse_template(found, problems)
         if template is None:
             return None
-        marker = _unused_name(found.text)
-        source, paths = Source(found, template.marked(marker), marker), template.paths
+        first, other = _unused_letters(found.text)
+        text = name_paths(found.text, first, other)
+        source, paths = Source(found, text, rf"{first}(\d+){other}*"), template.paths
     try:
         function, test = _compile(source, argument)
     except SyntaxError as error:
@@ -140,8 +144,8 @@ def _compile(source: Source, argument: str) -> tuple[Function, Function | None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _check_syntax(body, argument)
-        if source.marker is not None:
-            body = _fill(body, source.marker)
+        if source.names is not None:
+            body = _fill(body, re.compile(source.names))
         each = parse_count(body, argument, _VALUES) if argument == "query" else None
         return _function(argument, body), None if each is None else _function(*each)
 
@@ -172,13 +176,12 @@ def _check_syntax(body: ast.expr, argument: str) -> None:
             raise _error_at(node, "a lambda cannot yield or await")
 
 
-def _fill(body: ast.expr, marker: str) -> ast.expr:
-    marked = re.compile(re.escape(marker) + r"(\d+)_")
-    filled: ast.expr = _TemplateValues(marked).visit(body)
+def _fill(body: ast.expr, names: re.Pattern[str]) -> ast.expr:
+    filled: ast.expr = _TemplateValues(names).visit(body)
     for node in ast.walk(filled):
         for _, value in ast.iter_fields(node):
             text = value.decode("latin-1") if isinstance(value, bytes) else value
-            if isinstance(text, str) and marked.search(text):
+            if isinstance(text, str) and names.search(text):
                 raise _error_at(node, "a template stands where no value can")
     return filled
 
@@ -199,26 +202,28 @@ def _globals() -> dict[str, Any]:
     }
 
 
-def _unused_name(text: str) -> str:
-    return max(re.findall("_template_+", text), key=len, default="_template") + "_"
+def _unused_letters(text: str) -> list[str]:
+    # Of the Vai script where ours are all used: Python takes its letters in names as they are.
+    letters = itertools.chain(string.ascii_letters, map(chr, range(0xA500, 0xA60C)))
+    return list(itertools.islice((each for each in letters if each not in text), 2))
 
 
 class _TemplateValues(ast.NodeTransformer):
-    """Puts the template's value where its marker stands: as a name, or within a text."""
+    """Puts the value of a template in the place of its name, which may be within a text."""
 
-    def __init__(self, marker: re.Pattern[str]) -> None:
-        self._marker = marker
+    def __init__(self, names: re.Pattern[str]) -> None:
+        self._names = names
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """Replace a template that stood without quotes by its typed value."""
-        found = self._marker.fullmatch(node.id)
+        found = self._names.fullmatch(node.id)
         return self._value(found[1]) if found and isinstance(node.ctx, ast.Load) else node
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         """Replace templates within quotes by their text."""
         if not isinstance(node.value, str):
             return node
-        pieces = self._marker.split(node.value)
+        pieces = self._names.split(node.value)
         if len(pieces) == 1:
             return node
         return ast.JoinedStr(

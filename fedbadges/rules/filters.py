@@ -6,7 +6,6 @@ The keys are those of ``datanommer.models.Message.grep``, with ``usernames`` for
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,23 +13,28 @@ from typing import Any
 from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
-from fedbadges.rules.parsing import as_mapping, as_text, check_keys, only_entry
+from fedbadges.rules.grammar import LAMBDA, FieldSpec, Kind, Schema, mapping_of, number, record_of
+from fedbadges.rules.moments import is_age, to_moment
+from fedbadges.rules.parsing import as_text, each_item, only_entry
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.templates import RECIPIENT, Template, parse_template
+from fedbadges.rules.templates import (
+    RECIPIENT,
+    TEMPLATE_PATTERN,
+    WITH_PATH_PATTERN,
+    Template,
+    parse_template,
+)
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
 _LISTS = ("topics", "users", "packages", "categories", "agents")
-LIST_KEYS = (*_LISTS, *(f"not_{key}" for key in _LISTS), "contains")
 TEXT_KEYS = ("msg_id",)
 TIME_KEYS = ("start", "end")
 #: From this many rows on, a page is all there is.
 _ALL_ROWS = 1_000_000
-#: Whole numbers, with the least that each takes, and the most that all take.
-NUMBER_KEYS = {"page": 1, "rows_per_page": 0}
+#: The greatest number of a page, and of its rows.
 MOST = 2**31 - 1
 ORDERS = ("asc", "desc")
-PAGE_KEYS = (*NUMBER_KEYS, "order")
-FILTER_KEYS = ("usernames", "not_usernames", *LIST_KEYS, *TEXT_KEYS, *TIME_KEYS, *PAGE_KEYS)
+PAGE_KEYS = ("page", "rows_per_page", "order")
 
 #: Nobody filters by more; databases take hours to look for it in other texts as long.
 MAX_TEXT = 2000
@@ -40,18 +44,6 @@ _NAMED = frozenset(["users", "not_users", "agents", "not_agents"])
 _NEVER_EMPTY = frozenset(["msg_id", "contains"])
 #: Other names of keys.
 ALIASES = {"usernames": "users", "not_usernames": "not_users"}
-
-_AGE = re.compile(r"\s*(\d{1,6})\s+(second|minute|hour|day|week|month|year)s?\s+ago\s*")
-#: What ages are counted in.
-AGE_UNITS = {
-    "second": datetime.timedelta(seconds=1),
-    "minute": datetime.timedelta(minutes=1),
-    "hour": datetime.timedelta(hours=1),
-    "day": datetime.timedelta(days=1),
-    "week": datetime.timedelta(weeks=1),
-    "month": datetime.timedelta(days=30),
-    "year": datetime.timedelta(days=365),
-}
 
 
 @dataclass(frozen=True)
@@ -138,26 +130,21 @@ class Filter:
 
 def parse_filter(node: Node, problems: Problems) -> Filter | None:
     """Parse the mapping below ``filter:``."""
-    mapping = as_mapping(node, "a filter", problems)
-    if mapping is None:
-        return None
     before = len(problems)
-    if not mapping.entries:
-        problems.add(mapping.place, "a filter is empty; it would count every message there is")
-    check_keys(mapping, FILTER_KEYS, "a filter", problems)
-    entries: dict[str, FilterEntry] = {}
-    for key, value in mapping.entries:
-        name = ALIASES.get(key.text, key.text)
-        if name in entries:
-            problems.add(key.place, f"'{key.text}' says again what '{name}' says")
-        entry = _parse_entry(name, value, problems)
-        if entry is not None:
-            entries[name] = entry
-    _check_times(mapping, entries, problems)
-    pages = _parse_pages(mapping, problems)
-    if len(problems) > before:
+    fields = _FILTER.read(node, "a filter", problems)
+    if fields is None:
         return None
-    return Filter(tuple(entries.items()), mapping.place, pages)
+    if not fields.places:
+        problems.add(fields.place, "a filter is empty; it would count every message there is")
+    for alias, name in ALIASES.items():
+        if alias in fields.places and name in fields.places:
+            place = max(fields.places[alias], fields.places[name])
+            problems.add(place, f"'{alias}' says again what '{name}' says")
+    values = dict(fields.values)
+    pages = Pages(**{key: values.pop(key) for key in PAGE_KEYS if key in values})
+    entries: dict[str, FilterEntry] = {ALIASES.get(key, key): values[key] for key in values}
+    _check_times(node, entries, problems)
+    return Filter(tuple(entries.items()), fields.place, pages) if len(problems) == before else None
 
 
 def templates_in(entry: FilterEntry) -> tuple[Template, ...]:
@@ -245,93 +232,15 @@ def _moment(key: str, value: Any, message: Message) -> datetime.datetime:
     return moment
 
 
-def to_moment(value: Any, now: datetime.datetime) -> datetime.datetime | None:
-    """Return a point in time as naive UTC, or None if ``value`` is not one.
-
-    That is a date, seconds since 1970, text in ISO 8601, or an age before ``now``.
-    """
-    try:
-        if isinstance(value, datetime.datetime):
-            return _naive(value)
-        if isinstance(value, datetime.date):
-            return datetime.datetime(value.year, value.month, value.day)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return _naive(datetime.datetime.fromtimestamp(value, datetime.timezone.utc))
-        if not isinstance(value, str):
-            return None
-        age = _AGE.fullmatch(value)
-        if age:
-            return now - int(age[1]) * AGE_UNITS[age[2]]
-        return _naive(datetime.datetime.fromisoformat(value.strip().replace("Z", "+00:00")))
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _naive(moment: datetime.datetime) -> datetime.datetime:
-    if moment.tzinfo is None:
-        return moment
-    return moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
-
-
-def _parse_entry(name: str, node: Node, problems: Problems) -> FilterEntry | None:
-    if name in PAGE_KEYS or name not in FILTER_KEYS:
-        return None
-    if isinstance(node, MappingNode):
-        entry = only_entry(node, ["lambda"], f"'{name}'", problems)
-        return None if entry is None else parse_expression(entry[1], "msg", problems)
-    if name in TIME_KEYS:
-        return _parse_moment(name, node, problems)
-    if isinstance(node, SequenceNode) and name in LIST_KEYS:
-        return _parse_list(name, node, problems)
-    text = as_text(node, f"'{name}'", problems)
-    template = None if text is None else parse_template(text, problems)
-    if text is None or template is None:
-        return None
-    if name in LIST_KEYS and not template.paths:
-        problems.add(text.place, f"'{name}' takes a list, a template or a lambda")
-    return template
-
-
-def _parse_list(name: str, node: SequenceNode, problems: Problems) -> tuple[Template, ...]:
-    if not node.items:
-        problems.add(node.place, f"'{name}' is empty; it takes at least one")
-    templates = []
-    for item in node.items:
-        if isinstance(item, ScalarNode) and isinstance(item.value, int):
-            item = replace(item, value=item.text)
-        text = as_text(item, f"an item of '{name}'", problems)
-        template = None if text is None else parse_template(text, problems)
-        if template is not None:
-            templates.append(template)
-    return tuple(templates)
-
-
-def _parse_moment(name: str, node: Node, problems: Problems) -> FilterEntry | None:
-    expected = f"'{name}' is a date, seconds since 1970, an age such as '30 days ago' or a template"
-    if not isinstance(node, ScalarNode) or node.value is None:
-        problems.add(node.place, expected)
-        return None
-    template = parse_template(node, problems)
-    if template is None:
-        return None
-    if template.paths:
-        return template
-    moment = to_moment(node.value, datetime.datetime(2000, 1, 1))
-    if moment is None:
-        problems.add(node.place, expected)
-    return template if _AGE.fullmatch(node.text) else moment
-
-
-def _check_times(
-    mapping: MappingNode, entries: Mapping[str, FilterEntry], problems: Problems
-) -> None:
+def _check_times(node: Node, entries: Mapping[str, FilterEntry], problems: Problems) -> None:
     """Report an end before the start if both are dates or both are ages."""
-    node = mapping.get("end")
+    assert isinstance(node, MappingNode)
+    its_end = node.get("end")
     start, end = _known_moment(entries.get("start")), _known_moment(entries.get("end"))
-    if node is None or start is None or end is None:
+    if its_end is None or start is None or end is None:
         return
     if start[0] == end[0] and start[1] > end[1]:
-        problems.add(node.place, "'end' is before 'start'; no message was sent between them")
+        problems.add(its_end.place, "'end' is before 'start'; no message was sent between them")
 
 
 def _known_moment(entry: FilterEntry | None) -> tuple[str, datetime.datetime] | None:
@@ -344,34 +253,107 @@ def _known_moment(entry: FilterEntry | None) -> tuple[str, datetime.datetime] | 
     return None if moment is None else ("age", moment)
 
 
-def _parse_pages(mapping: MappingNode, problems: Problems) -> Pages:
-    return Pages(
-        page=_parse_number(mapping, "page", 1, problems),
-        rows_per_page=_parse_number(mapping, "rows_per_page", 0, problems),
-        order=_parse_order(mapping, problems),
-    )
+def _or_lambda(kind: Kind[Any]) -> Kind[Any]:
+    """Return the kind of a value that a lambda over ``msg`` may compute instead."""
+
+    def read(node: Node, what: str, problems: Problems) -> FilterEntry | None:
+        if not isinstance(node, MappingNode):
+            found: FilterEntry | None = kind.read(node, what, problems)
+            return found
+        entry = only_entry(node, ["lambda"], what, problems)
+        return None if entry is None else parse_expression(entry[1], "msg", problems)
+
+    return Kind(read, {"anyOf": [kind.schema, mapping_of({"lambda": LAMBDA})]})
 
 
-def _parse_number(mapping: MappingNode, name: str, default: int, problems: Problems) -> int:
-    node, least = mapping.get(name), NUMBER_KEYS[name]
-    if node is None:
-        return default
-    if (
-        isinstance(node, ScalarNode)
-        and isinstance(node.value, int)
-        and not isinstance(node.value, bool)
-        and least <= node.value <= MOST
-    ):
-        return node.value
-    problems.add(node.place, f"'{name}' is a whole number, at least {least}")
-    return default
+def _read_template(node: Node, what: str, problems: Problems) -> Template | None:
+    text = as_text(node, what, problems)
+    return None if text is None else parse_template(text, problems)
 
 
-def _parse_order(mapping: MappingNode, problems: Problems) -> str:
-    node = mapping.get("order")
-    if node is None:
-        return "asc"
+def _read_item(node: Node, what: str, problems: Problems) -> Template | None:
+    # YAML reads some names as numbers and truth values; in a list they are names.
+    if isinstance(node, ScalarNode) and isinstance(node.value, int):
+        node = replace(node, value=node.text)
+    return _read_template(node, f"an item of {what}", problems)
+
+
+def _read_list(node: Node, what: str, problems: Problems) -> FilterEntry | None:
+    if not isinstance(node, SequenceNode):
+        template = _read_template(node, what, problems)
+        if template is not None and not template.paths:
+            problems.add(template.place, f"{what} takes a list, a template or a lambda")
+        return template
+    key = what.strip("'")
+    return each_item(node, key, lambda item: _read_item(item, what, problems), problems)
+
+
+def _read_moment(node: Node, what: str, problems: Problems) -> FilterEntry | None:
+    expected = f"{what} is a date, seconds since 1970, an age such as '30 days ago' or a template"
+    if not isinstance(node, ScalarNode) or node.value is None:
+        problems.add(node.place, expected)
+        return None
+    template = parse_template(node, problems)
+    if template is None or template.paths:
+        return template
+    moment = to_moment(node.value, datetime.datetime(2000, 1, 1))
+    if moment is None:
+        problems.add(node.place, expected)
+    return template if is_age(node.text) else moment
+
+
+def _read_order(node: Node, what: str, problems: Problems) -> str | None:
     if isinstance(node, ScalarNode) and node.value in ORDERS:
         return str(node.value)
-    problems.add(node.place, "'order' is 'asc' or 'desc'")
-    return "asc"
+    problems.add(node.place, f"{what} is 'asc' or 'desc'")
+    return None
+
+
+_TEMPLATE: Schema = {"type": "string", "allOf": [{"pattern": TEMPLATE_PATTERN}, {"pattern": r"\S"}]}
+_LIST = Kind(
+    _read_list,
+    {
+        "anyOf": [
+            {
+                "type": "array",
+                "items": {"anyOf": [_TEMPLATE, {"type": ["integer", "boolean"]}]},
+                "minItems": 1,
+            },
+            {
+                "type": "string",
+                "allOf": [{"pattern": TEMPLATE_PATTERN}, {"pattern": WITH_PATH_PATTERN}],
+            },
+        ]
+    },
+)
+_MOMENT = Kind(_read_moment, {"anyOf": [_TEMPLATE, {"type": "number"}]})
+
+#: Every key of a filter, with what may stand below it.
+_KEYS = {
+    **{
+        f"{prefix}{key}": FieldSpec(_or_lambda(_LIST), f"Messages that have {one} of these {key}.")
+        for keys in (("usernames",), _LISTS)
+        for prefix, one in (("", "one"), ("not_", "none"))
+        for key in keys
+    },
+    "contains": FieldSpec(_or_lambda(_LIST), "Messages whose content has one of these texts."),
+    "msg_id": FieldSpec(_or_lambda(Kind(_read_template, _TEMPLATE)), "The message of this id."),
+    "start": FieldSpec(_or_lambda(_MOMENT), "Since: 2014-12-31, 30 days ago or a template."),
+    "end": FieldSpec(_or_lambda(_MOMENT), "Until: 2014-12-31, 30 days ago or a template."),
+    "page": FieldSpec(number(1, MOST, "at least 1"), "Which page an operation sees."),
+    "rows_per_page": FieldSpec(
+        number(0, MOST, "at least 0"), "How many messages a page has; 0 for all."
+    ),
+    "order": FieldSpec(
+        Kind(_read_order, {"enum": list(ORDERS)}), "The oldest or the latest first."
+    ),
+}
+FILTER_KEYS = tuple(_KEYS)
+_FILTER = record_of("a filter", _KEYS, full=True)
+
+#: A JSON Schema of filters; none has one key by two names.
+FILTER_SCHEMA: Schema = {
+    **_FILTER.schema,
+    "minProperties": 1,
+    "allOf": [{"not": {"required": pair}} for pair in map(list, ALIASES.items())],
+}

@@ -1,4 +1,4 @@
-"""Where rule files and their tests lie: in a directory, below it, and where links there lead to."""
+"""Finding rule files and their tests in a directory, below it, and behind links there."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 _ENDINGS = (".yml", ".yaml")
 
-#: What a rule's file is called with this behind it has the rule's tests. No rule is called so, so
-#: that tests can lie beside the rules that a daemon runs.
+#: A rule's file name with this appended is the file of the rule's tests. No rule file ends like
+#: this, so that tests can be beside the rules that a daemon runs.
 TEST = ".test"
 _TEST_ENDINGS = tuple(ending + TEST for ending in _ENDINGS)
 
-#: Is told of what cannot be read; the error's ``filename`` says what.
+#: Called with the error for each path that cannot be read, which is the error's ``filename``.
 OnError = Callable[[OSError], None]
 
 
 def rule_files(directory: Path, on_error: OnError | None = None) -> Iterator[Path]:
-    """Find the ``.yml`` and ``.yaml`` files below ``directory``; hidden ones are left out.
+    """Find the ``.yml`` and ``.yaml`` files below ``directory``, but for hidden ones.
 
-    ``on_error`` is told of every directory that cannot be read, and of every other link that leads
-    nowhere, since that may have been one to a directory.
+    ``on_error`` is called for every directory that cannot be read, and for every other link that
+    leads nowhere, since that may have been a link to a directory.
     """
     return _files(directory, _ENDINGS, on_error)
 
@@ -32,7 +32,7 @@ def files_of_tests(directory: Path, on_error: OnError | None = None) -> Iterator
 
 
 def linked_folders(directory: Path) -> Iterator[Path]:
-    """Find the links, below ``directory`` and itself, by which directories of rules are reached."""
+    """Find ``directory`` and those below it that are symbolic links."""
     return (folder for folder, _ in _walk(directory) if folder.is_symlink())
 
 
@@ -46,9 +46,9 @@ def _files(directory: Path, endings: tuple[str, ...], on_error: OnError | None) 
 
 
 def _walk(directory: Path, on_error: OnError | None = None) -> Iterator[tuple[Path, list[str]]]:
-    """Give every directory with the names in it that are none, in the order of their paths.
+    """Yield every directory with the names of the files in it, in the order of their paths.
 
-    What several paths lead to is visited by the first of them, so a link that leads back ends.
+    A directory that several paths lead to is visited once, so a link in a circle does no harm.
     """
     visited: set[str] = set()
     for folder, folders, names in os.walk(directory, onerror=on_error, followlinks=True):

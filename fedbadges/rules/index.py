@@ -1,4 +1,4 @@
-"""Which rules a message can concern at all, looked up by its topic."""
+"""The index of rules by topic, for finding the few that a message can trigger."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import concern_of
 from fedbadges.util.caching import BoundedDict
 
-#: Of how many topics it is remembered which rules they concern.
+#: For how many topics the rules are cached.
 _MOST_TOPICS = 10_000
 
 
 class RuleSet:
-    """The rules in force. Never changed: new rules make a new set."""
+    """The rules in force; immutable, new rules make a new set."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self.rules = tuple(rules)
@@ -34,7 +34,7 @@ class RuleSet:
         return len(self.rules)
 
     def concerned(self, message: Message) -> tuple[Rule, ...]:
-        """Name the rules whose trigger can hold of ``message``, in the order of the set."""
+        """Return the rules whose trigger can hold of ``message``, in the order of the set."""
         known = self._known.get(message.topic)
         if known is None:
             self._known[message.topic] = known = self._find(message)
@@ -49,7 +49,7 @@ class RuleSet:
         return tuple(self.rules[number] for number in sorted(numbers))
 
     def _ends(self, topic: str) -> Iterator[str]:
-        """Give the topic and its ends, in whole parts, that are not longer than any rule's."""
+        """Yield the topic and its ends, in whole parts, no longer than the longest in a rule."""
         parts = topic.rsplit(".", self._most_parts)
         return (".".join(parts[start:]) for start in range(len(parts)))
 

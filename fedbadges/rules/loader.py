@@ -1,4 +1,4 @@
-"""Rule files to rules: one file, or all below a directory."""
+"""Loading rules from a file, or from all files below a directory."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from fedbadges.rules.yaml_document import MAX_BYTES, parse_document
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a directory gave: the good rules, and every mistake in the others."""
+    """The good rules of a directory, and every mistake in the others."""
 
     rules: RuleSet
     problems: tuple[Problem, ...]
 
 
 def load_text(data: bytes, path: str, backends: Backends, *, configured: bool = True) -> Rule:
-    """Parse one rule file's content; ``path`` is its name for messages. Raises RuleError.
+    """Parse the content of a rule file; raise RuleError if it has mistakes.
 
-    Without ``configured`` it does not matter what a deployment would have to have for the rule.
+    ``path`` is its name for messages. Without ``configured``, what the deployment does not have
+    for the rule is no mistake.
     """
     problems = Problems(configured=configured)
     rule = parse_rule(parse_document(data, path), backends, problems)
@@ -37,14 +38,18 @@ def load_text(data: bytes, path: str, backends: Backends, *, configured: bool = 
 
 
 def load_file(path: Path, backends: Backends, *, configured: bool = True) -> Rule:
-    """Read and parse one rule file; raises RuleError, also where it cannot be read."""
+    """Read and parse one rule file; raise RuleError if it has mistakes or cannot be read."""
     return load_text(read_file(path), str(path), backends, configured=configured)
 
 
 def read_file(path: Path) -> bytes:
-    """Read a file, or a little more than one may have; raises RuleError where it cannot be read."""
+    """Read a file, up to one byte more than it may have; raise RuleError if that fails."""
     try:
-        return _read(path)
+        # Reading a pipe or a terminal might never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError("not a regular file")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise RuleError([unreadable(path, error)]) from None
 
@@ -52,7 +57,10 @@ def read_file(path: Path) -> bytes:
 def files_at(
     paths: Iterable[Path], find: Callable[[Path, OnError], Iterable[Path]] = rule_files
 ) -> tuple[list[Path], list[Problem]]:
-    """List each file, and what ``find`` finds in each directory, once; and what is unreadable."""
+    """List the files at some paths, each once, and what is unreadable.
+
+    ``find`` finds the files in a directory.
+    """
     found: dict[Path, Path] = {}
     failures: list[OSError] = []
     for path in paths:
@@ -69,10 +77,12 @@ def load_directory(
 ) -> Loaded:
     """Load every rule file anywhere below ``directory``, in the order of their paths.
 
-    ``vet`` raises RuleError for a file that is not to be read, which then has mistakes.
-
-    A file with mistakes gives the rule that ``last_good`` has for its path, if any; a directory
-    that cannot be read, or is no longer behind its link, those that ``last_good`` has below it.
+    Args:
+        directory: Where the rules are.
+        backends: The criteria backends that they may ask.
+        last_good: Rules by path. One stays in force if its file has mistakes now, or if a
+            directory above it cannot be read or is no longer behind its link.
+        vet: Raises RuleError for a file that must not be read.
     """
     known = last_good or {}
     found: list[Rule] = []
@@ -97,9 +107,9 @@ def load_directory(
 def each_once(
     found: list[Rule], known: Mapping[str, Rule] | None = None
 ) -> tuple[list[Rule], list[Problem]]:
-    """Leave one rule for each badge; gives the mistakes, too.
+    """Return one rule for each badge, and a mistake for each other rule.
 
-    That is the one among ``known``, which are in force by their paths, else the first.
+    That is the rule among ``known``, those in force by path, or else the first.
     """
     in_force = {(rule.badge.id, path) for path, rule in (known or {}).items()}
     chosen: dict[str, Rule] = {}
@@ -117,13 +127,5 @@ def each_once(
 
 
 def unreadable(path: object, error: OSError) -> Problem:
-    """Say of a file or directory that it cannot be read."""
+    """Return the mistake that a file or directory cannot be read."""
     return Problem(Place(str(path), 1, 1), f"cannot be read: {error.strerror or error}")
-
-
-def _read(path: Path) -> bytes:
-    # Reading a pipe or a terminal might never end.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError("not a regular file")
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)

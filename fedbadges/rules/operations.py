@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
+from fedbadges.rules.grammar import LAMBDA, Schema, mapping_of
 from fedbadges.rules.parsing import only_entry
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.templates import RECIPIENT
@@ -35,6 +36,9 @@ class LambdaOperation:
 
 
 Operation = Count | LambdaOperation
+
+#: A JSON Schema of operations.
+OPERATION_SCHEMA: Schema = {"anyOf": [{"const": "count"}, mapping_of({"lambda": LAMBDA})]}
 
 
 def parse_operation(node: Node, problems: Problems) -> Operation | None:

@@ -10,10 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from fedbadges.rules.grammar import YES_NO, Fields, FieldSpec, Kind
 from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.templates import RECIPIENT, Template, parse_template
-from fedbadges.rules.yaml_document import MappingNode, ScalarNode
+from fedbadges.rules.templates import (
+    RECIPIENT,
+    TEMPLATE_PATTERN,
+    WITH_PATH_PATTERN,
+    Template,
+    parse_template,
+)
+from fedbadges.rules.yaml_document import Node
 
 #: How many people one message can name. No honest message names more, and each costs a query.
 MOST_CANDIDATES = 500
@@ -31,16 +38,6 @@ _EMAIL = "recipient_email2fas"
 
 #: Nothing longer is anybody's address, nick or name on GitHub.
 _MAX_LOOK_UP = 254
-
-#: The keys of a rule that say what kind of name its recipient is.
-CONVERSIONS = (
-    "recipient_nick2fas",
-    _EMAIL,
-    "recipient_openid2fas",
-    "recipient_github2fas",
-    "recipient_distgit2fas",
-    "recipient_krb2fas",
-)
 
 
 class Accounts(Protocol):
@@ -157,24 +154,16 @@ class Recipient:
         return name
 
 
-def parse_recipient(rule: MappingNode, problems: Problems) -> Recipient | None:
-    """Parse ``recipient`` and the keys that go with it; return None if the rule has none."""
-    conversions = frozenset(key for key in CONVERSIONS if _is_on(rule, key, problems))
-    node = rule.get("recipient")
-    if node is None:
-        for key, _ in rule.entries:
-            if key.text in CONVERSIONS:
-                problems.add(key.place, f"'{key.text}' needs a 'recipient' to convert")
+def make_recipient(rule: Fields, problems: Problems) -> Recipient | None:
+    """Return the recipient from the RECIPIENT_KEYS of a rule, or None if the rule has none."""
+    conversions = [key for key in CONVERSIONS if key in rule.places]
+    if "recipient" not in rule.places:
+        for key in conversions:
+            problems.add(rule.places[key], f"'{key}' needs a 'recipient' to convert")
+    template = rule.values.get("recipient")
+    if template is None:
         return None
-    text = as_text(node, "a recipient", problems)
-    template = None if text is None else parse_template(text, problems)
-    if text is None or template is None:
-        return None
-    if not template.paths:
-        problems.add(text.place, "a recipient is a template such as '%(msg.user)s'")
-    if template.names(RECIPIENT):
-        problems.add(text.place, "'%(recipient)s' stands for whom the recipient names, nobody yet")
-    return Recipient(template, conversions)
+    return Recipient(template, frozenset(key for key in conversions if rule.values.get(key)))
 
 
 def names_in(value: Any) -> tuple[Any, ...]:
@@ -247,14 +236,17 @@ def _name_of(item: Any) -> Any:
     return item.get("name") if isinstance(item, Mapping) else item
 
 
-def _is_on(rule: MappingNode, key: str, problems: Problems) -> bool:
-    node = rule.get(key)
-    if node is None:
-        return False
-    if isinstance(node, ScalarNode) and isinstance(node.value, bool):
-        return node.value
-    problems.add(node.place, f"'{key}' is Yes or No")
-    return False
+def _read_template(node: Node, _: str, problems: Problems) -> Template | None:
+    text = as_text(node, "a recipient", problems)
+    template = None if text is None else parse_template(text, problems)
+    if template is None:
+        return None
+    if not template.paths:
+        problems.add(template.place, "a recipient is a template such as '%(msg.user)s'")
+    if template.names(RECIPIENT):
+        what = "'%(recipient)s' stands for whom the recipient names, nobody yet"
+        problems.add(template.place, what)
+    return template
 
 
 def _from_email(name: str, email_domain: str) -> str:
@@ -275,6 +267,35 @@ def _from_distgit(name: str, email_domain: str) -> str:
 def _from_kerberos(name: str, email_domain: str) -> str:
     return re.sub(r"@[A-Z0-9.-]+$", "", name)
 
+
+#: The keys of a rule that name who gets the badge.
+RECIPIENT_KEYS = {
+    "recipient": FieldSpec(
+        Kind(
+            _read_template,
+            {
+                "type": "string",
+                "allOf": [{"pattern": TEMPLATE_PATTERN}, {"pattern": WITH_PATH_PATTERN}],
+                "not": {"pattern": r"%\(\s*recipient\s*\)s"},
+            },
+        ),
+        "A template that names who gets it; without, fedmsg.meta says whom a message is about.",
+    ),
+    "recipient_nick2fas": FieldSpec(YES_NO, "Yes, if the recipient is an IRC nick."),
+    _EMAIL: FieldSpec(YES_NO, "Yes, if the recipient is an e-mail address."),
+    "recipient_openid2fas": FieldSpec(
+        YES_NO, "Yes, if the recipient is like http://alice.id.fedoraproject.org/."
+    ),
+    "recipient_github2fas": FieldSpec(YES_NO, "Yes, if the recipient is a name on GitHub."),
+    "recipient_distgit2fas": FieldSpec(
+        YES_NO, "Yes, if the recipient is like https://src.fedoraproject.org/user/bob."
+    ),
+    "recipient_krb2fas": FieldSpec(
+        YES_NO, "Yes, if the recipient is like alice@FEDORAPROJECT.ORG."
+    ),
+}
+#: Those that say what kind of name it is.
+CONVERSIONS = tuple(key for key in RECIPIENT_KEYS if key != "recipient")
 
 # What needs the text alone.
 _TEXT_CONVERSIONS: dict[str, Callable[[str, str], str]] = {

@@ -9,23 +9,30 @@ from functools import cached_property
 from tahrir_api.utils import convert_name_to_id
 
 from fedbadges.errors import Place
+from fedbadges.rules import triggers
 from fedbadges.rules.criteria import (
     Backends,
     Criteria,
+    criteria_definitions,
     names_recipient,
     needs_history,
     parse_criteria,
 )
-from fedbadges.rules.parsing import as_text, check_keys
+from fedbadges.rules.grammar import (
+    DIALECT,
+    TEXT,
+    Fields,
+    FieldSpec,
+    Kind,
+    Schema,
+    record_of,
+    ref,
+)
+from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.recipients import CONVERSIONS, Recipient, parse_recipient
+from fedbadges.rules.recipients import CONVERSIONS, RECIPIENT_KEYS, Recipient, make_recipient
 from fedbadges.rules.triggers import Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
-
-#: The keys that describe the badge.
-REQUIRED_TEXTS = ("name", "description", "creator", "discussion", "image_url")
-REQUIRED = (*REQUIRED_TEXTS, "trigger", "criteria")
-RULE_KEYS = (*REQUIRED, "issuer_id", "tags", "recipient", *CONVERSIONS)
 
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 
@@ -71,60 +78,101 @@ class Rule:
 def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rule | None:
     """Parse a rule file's mapping; return None after reporting everything that is wrong."""
     before = len(problems)
-    check_keys(rule, RULE_KEYS, "a rule", problems, full=False)
-    for key in REQUIRED:
-        if rule.get(key) is None:
-            problems.add(rule.place, f"missing key '{key}' in a rule")
-    badge = _parse_badge(rule, problems)
-    recipient = parse_recipient(rule, problems)
-    trigger_node, criteria_node = rule.get("trigger"), rule.get("criteria")
-    trigger = None if trigger_node is None else parse_trigger(trigger_node, problems)
-    criteria = None if criteria_node is None else parse_criteria(criteria_node, backends, problems)
-    if len(problems) > before or badge is None or trigger is None or criteria is None:
+    fields = _kind_of_rule(backends).read(rule, "a rule", problems)
+    assert fields is not None
+    recipient = make_recipient(fields, problems)
+    if len(problems) > before:
         return None
-    return Rule(rule.place, badge, trigger, criteria, recipient)
+    found = fields.values
+    badge = Badge(
+        id=convert_name_to_id(found["name"]),
+        tags=found.get("tags"),
+        **{key: found[key] for key in _METADATA},
+    )
+    return Rule(rule.place, badge, found["trigger"], found["criteria"], recipient)
 
 
-def _parse_badge(rule: MappingNode, problems: Problems) -> Badge | None:
-    texts = {key: _parse_text(rule, key, problems) for key in REQUIRED_TEXTS}
-    tags = _parse_tags(rule.get("tags"), problems)
-    if any(text is None for text in texts.values()):
+def rule_schema(backends: Backends) -> Schema:
+    """Return a JSON Schema of rule files with the criteria of these backends."""
+    return {
+        "$schema": DIALECT,
+        "title": "A rule of fedbadges",
+        **_kind_of_rule(backends).schema,
+        "dependentRequired": {key: ["recipient"] for key in CONVERSIONS},
+        "$defs": {**triggers.DEFINITIONS, **criteria_definitions(backends)},
+    }
+
+
+def _kind_of_rule(backends: Backends) -> Kind[Fields]:
+    trigger = Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger"))
+    criteria = Kind(
+        lambda node, what, problems: parse_criteria(node, backends, problems), ref("criteria")
+    )
+    meaning = "The cheap check: which messages the rule is about."
+    keys = {
+        **_METADATA,
+        "trigger": FieldSpec(trigger, meaning, required=True),
+        "criteria": FieldSpec(
+            criteria, "The expensive check: what must hold to award the badge.", required=True
+        ),
+        "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
+        "tags": FieldSpec(_TAGS, "A list, or words split by commas."),
+        **RECIPIENT_KEYS,
+    }
+    return record_of("a rule", keys)
+
+
+def _read_text(node: Node, what: str, problems: Problems) -> str | None:
+    text = as_text(node, what, problems)
+    if text is None:
         return None
-    name = texts["name"] or ""
+    value = text.text.strip()
+    _check_characters(text, what, problems)
+    return value
+
+
+def _read_short_text(node: Node, what: str, problems: Problems) -> str | None:
+    value = _read_text(node, what, problems)
+    if value is not None:
+        _check_length(node, value, what, problems)
+    return value
+
+
+def _read_name(node: Node, what: str, problems: Problems) -> str | None:
+    name = _read_short_text(node, what, problems)
+    if name is None:
+        return None
     badge_id = convert_name_to_id(name)
-    node = rule.get("name")
-    if node is not None and not badge_id.strip("-"):
+    if not name.isprintable():
+        problems.add(node.place, "'name' is one line of printable characters")
+    if not badge_id.strip("-"):
         problems.add(node.place, "'name' leaves nothing for the badge's id")
-    if node is not None and len(badge_id) > MAX_ID:
+    if len(badge_id) > MAX_ID:
         problems.add(
             node.place,
             f"'name' makes an id of {len(badge_id)} characters; tahrir holds {MAX_ID}",
         )
-    return Badge(
-        id=badge_id,
-        name=name,
-        description=texts["description"] or "",
-        image_url=texts["image_url"] or "",
-        discussion=texts["discussion"] or "",
-        creator=texts["creator"] or "",
-        tags=tags,
-    )
+    return name
 
 
-def _parse_text(rule: MappingNode, key: str, problems: Problems) -> str | None:
-    node = rule.get(key)
-    if node is None:
+def _read_tags(node: Node, what: str, problems: Problems) -> tuple[str, ...] | None:
+    if isinstance(node, ScalarNode) and isinstance(node.value, str):
+        _check_characters(node, "a tag", problems)
+        words = [word.strip() for word in node.value.split(",")]
+        for word in words:
+            _check_length(node, word, "a tag", problems)
+    elif isinstance(node, SequenceNode):
+        words = [_read_short_text(item, "a tag", problems) or "" for item in node.items]
+    else:
+        problems.add(node.place, "'tags' is a list, or words split by commas")
         return None
-    text = as_text(node, f"'{key}'", problems)
-    if text is None:
-        return None
-    value = text.text.strip()
-    if key != "creator" and len(value) > MAX_TEXT:
-        problems.add(text.place, f"'{key}' has {len(value)} characters; tahrir holds {MAX_TEXT}")
-    _check_characters(text, f"'{key}'", problems)
-    if key == "name" and not value.isprintable():
-        problems.add(text.place, "'name' is one line of printable characters")
-    return value
+    # tahrir stores tags in lower case, each once.
+    return tuple(sorted({word.lower() for word in words if word}))
+
+
+def _check_length(node: Node, value: str, what: str, problems: Problems) -> None:
+    if len(value) > MAX_TEXT:
+        problems.add(node.place, f"{what} has {len(value)} characters; tahrir holds {MAX_TEXT}")
 
 
 def _check_characters(text: ScalarNode, what: str, problems: Problems) -> None:
@@ -133,20 +181,21 @@ def _check_characters(text: ScalarNode, what: str, problems: Problems) -> None:
         problems.add(text.place, f"{what} has U+{ord(unfit.group()):04X}, which no database holds")
 
 
-def _parse_tags(node: Node | None, problems: Problems) -> tuple[str, ...] | None:
-    if node is None:
-        return None
-    if isinstance(node, ScalarNode) and isinstance(node.value, str):
-        words = [(node, word.strip()) for word in node.value.split(",")]
-    elif isinstance(node, SequenceNode):
-        items = [as_text(item, "a tag", problems) for item in node.items]
-        words = [(item, item.text.strip()) for item in items if item is not None]
-    else:
-        problems.add(node.place, "'tags' is a list, or words split by commas")
-        return None
-    for item, word in words:
-        _check_characters(item, "a tag", problems)
-        if len(word) > MAX_TEXT:
-            problems.add(item.place, f"a tag has {len(word)} characters; tahrir holds {MAX_TEXT}")
-    # tahrir stores tags in lower case, each once.
-    return tuple(sorted({word.lower() for _, word in words if word}))
+# Text of at most so many characters, but for blanks around it.
+_SHORT: Schema = {
+    "type": "string",
+    "pattern": rf"^\s*\S([\s\S]{{0,{MAX_TEXT - 2}}}\S)?\s*$",
+}
+_SHORT_TEXT = Kind(_read_short_text, _SHORT)
+_TAGS = Kind(_read_tags, {"anyOf": [{"type": "string"}, {"type": "array", "items": TEXT}]})
+
+#: The keys that describe the badge, all of them required.
+_METADATA = {
+    "name": FieldSpec(
+        Kind(_read_name, _SHORT), "The badge's name; its id in tahrir is made from it.", True
+    ),
+    "description": FieldSpec(_SHORT_TEXT, "What it is awarded for, as shown with the badge.", True),
+    "creator": FieldSpec(Kind(_read_text, TEXT), "Who thought of the badge.", True),
+    "discussion": FieldSpec(_SHORT_TEXT, "A link, shown as the badge's criteria.", True),
+    "image_url": FieldSpec(_SHORT_TEXT, "Where its picture is.", True),
+}

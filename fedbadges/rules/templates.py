@@ -21,6 +21,12 @@ from fedbadges.util.text import quoted
 #: The path that stands for the candidate, within a filter.
 RECIPIENT = "recipient"
 
+#: What templates look like, and what has a path in it: regular expressions for JSON Schema, as
+#: ECMAScript reads them.
+_PATH = r"%\(\s*[^().\s][^().]*(\.[^().]+)*\s*\)s"
+TEMPLATE_PATTERN = rf"^(%%|{_PATH}|%(?![(%])|[^%])*$"
+WITH_PATH_PATTERN = rf"^(%%|%(?![(%])|[^%])*{_PATH}"
+
 _TOKEN = re.compile(r"%\((?P<path>[^()]*)\)s|%%")
 _BROKEN = re.compile(r"%\(")
 
@@ -69,28 +75,20 @@ class Template:
             for part in self.parts
         )
 
-    def marked(self, marker: str) -> str:
-        """Return the text with each path replaced by the marker, its number and ``_``."""
-        numbers = itertools.count()
-        return "".join(
-            f"{marker}{next(numbers)}_" if isinstance(part, TemplatePath) else part
-            for part in self.parts
-        )
 
+def name_paths(text: str, first: str, other: str) -> str:
+    """Return a template's text with a name of the same length in place of each path.
 
-def unmarked(text: str, marker: str, offset: int) -> int:
-    """Return the offset in a template's ``text`` of what ``Template.marked`` has at ``offset``."""
+    The name has the letter ``first``, the number of the path, and as many letters ``other`` as fit.
+    """
     numbers = itertools.count()
-    for token in _TOKEN.finditer(text):
-        if offset < token.start():
-            break
-        is_path = token["path"] is not None
-        length = len(f"{marker}{next(numbers)}_") if is_path else 1
-        if offset < token.start() + length:
-            return token.start()
-        # From here on, as if the template had the marker's length.
-        offset += len(token.group()) - length
-    return offset
+
+    def name(token: re.Match[str]) -> str:
+        if token["path"] is None:
+            return "%"
+        return f"{first}{next(numbers)}".ljust(len(token.group()), other)
+
+    return _TOKEN.sub(name, text)
 
 
 def parse_template(node: ScalarNode, problems: Problems) -> Template | None:

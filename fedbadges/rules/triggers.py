@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fedbadges.errors import Place
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
+from fedbadges.rules.grammar import LAMBDA, Schema, combined, mapping_of, operators_over, ref
 from fedbadges.rules.operators import OPERATORS, AllOf, AnyOf, Check, parse_operator
 from fedbadges.rules.parsing import as_text, only_entry
 from fedbadges.rules.problems import Problems
@@ -140,3 +141,17 @@ def _parse_name(kind: str, node: Node, problems: Problems, place: Place) -> Trig
         mistake = name.place_at(name.text.index(text) + found.start())
         problems.add(mistake, f"a {kind} {_WHY[found.group().strip()]}")
     return (Topic if kind == "topic" else Category)(text, place, name.place)
+
+
+def _name(kind: str) -> Schema:
+    """Describe a topic or a category, without what none has, but for blanks around it."""
+    return {"type": "string", "pattern": rf"^\s*((?!{IMPOSSIBLE[kind]})[\s\S])+\s*$"}
+
+
+#: The definitions of a JSON Schema for triggers.
+DEFINITIONS: dict[str, Schema] = {
+    "trigger": mapping_of(
+        {**{kind: ref(kind) for kind in IMPOSSIBLE}, "lambda": LAMBDA, **operators_over("trigger")}
+    ),
+    **{kind: combined(_name(kind), kind) for kind in IMPOSSIBLE},
+}

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from fedbadges.rules.schema import DIALECT, Schema
+from fedbadges.rules.grammar import (
+    DIALECT,
+    TEXTUAL,
+    YES_NO,
+    Fields,
+    FieldSpec,
+    Kind,
+    Schema,
+    number,
+    record_of,
+    several,
+)
 from fedbadges.ruletests.grammar import (
     ACCOUNT,
     DATA,
@@ -10,19 +21,11 @@ from fedbadges.ruletests.grammar import (
     MOMENT,
     OBJECT,
     TEMPLATE,
-    TEXTUAL,
-    YES_NO,
-    Fields,
-    FieldSpec,
-    Kind,
     account_name,
     any_name,
     by_name,
-    number,
     one_or_several,
     or_empty,
-    record_of,
-    several,
 )
 from fedbadges.ruletests.messages import MOST_MESSAGES
 

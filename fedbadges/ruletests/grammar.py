@@ -1,18 +1,16 @@
-"""What the parts of a test file are made of: each reads a node, and describes itself to editors."""
+"""The kinds of values that only a test file has, beside those of the rule language."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from fedbadges.errors import Place
-from fedbadges.rules.filters import AGE_UNITS, to_moment
-from fedbadges.rules.parsing import as_mapping, as_text, check_keys, each_item
+from fedbadges.rules.grammar import TEXT, Fields, Kind, Schema, several
+from fedbadges.rules.moments import AGE_UNITS, to_moment
+from fedbadges.rules.parsing import as_mapping, as_text
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.recipients import account
-from fedbadges.rules.schema import TEXT, YES_OR_NO, Schema
 from fedbadges.rules.templates import Template, parse_template
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 from fedbadges.util.text import quoted, suggestion
@@ -21,77 +19,6 @@ T = TypeVar("T")
 
 #: When the first incoming message is sent, unless a test says otherwise.
 NOW = datetime.datetime(2024, 1, 1, 12, 0)
-
-
-@dataclass(frozen=True)
-class Kind(Generic[T]):
-    """What may stand below a key.
-
-    ``read`` takes the node, what to call it, and where to report what is wrong, in which case it
-    may give None. ``schema`` is a JSON Schema of the same.
-    """
-
-    read: Callable[[Node, str, Problems], T | None]
-    schema: Schema
-
-
-@dataclass(frozen=True)
-class FieldSpec:
-    """A key of a mapping, with what it means."""
-
-    kind: Kind[Any]
-    meaning: str
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Fields:
-    """What a mapping says: where it stands, and what was read of its keys."""
-
-    place: Place
-    values: Mapping[str, Any]
-    places: Mapping[str, Place]
-
-
-def record_of(what: str, keys: Mapping[str, FieldSpec]) -> Kind[Fields]:
-    """Make the kind of a mapping that has some of these keys; ``what`` is its name."""
-    required = [name for name, key in keys.items() if key.required]
-
-    def read(node: Node, _: str, problems: Problems) -> Fields | None:
-        mapping = as_mapping(node, what, problems)
-        if mapping is None:
-            return None
-        check_keys(mapping, keys, what, problems, full=False)
-        for name in required:
-            if mapping.get(name) is None:
-                problems.add(mapping.place, f"missing key '{name}' in {what}")
-        values: dict[str, Any] = {}
-        for key, value in mapping.entries:
-            if key.value in keys:
-                found = keys[key.text].kind.read(value, f"'{key.text}'", problems)
-                if found is not None:
-                    values[key.text] = found
-        places = {key.text: key.place for key, _ in mapping.entries}
-        return Fields(mapping.place, values, places)
-
-    properties = {
-        name: {"description": key.meaning, **key.kind.schema} for name, key in keys.items()
-    }
-    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return Kind(read, {**schema, "required": required} if required else schema)
-
-
-def several(kind: Kind[T], what: str) -> Kind[tuple[T, ...]]:
-    """Make the kind of a list that has at least one; ``what`` is the name of each."""
-
-    def read(node: Node, name: str, problems: Problems) -> tuple[T, ...] | None:
-        if isinstance(node, SequenceNode) and node.items:
-            items = [kind.read(item, what, problems) for item in node.items]
-            return tuple(item for item in items if item is not None)
-        # This says what is wrong.
-        return each_item(node, name.strip("'"), lambda item: None, problems)
-
-    return Kind(read, {"type": "array", "items": kind.schema, "minItems": 1})
 
 
 def one_or_several(kind: Kind[T], what: str, *, least: int = 1) -> Kind[tuple[T, ...]]:
@@ -157,22 +84,6 @@ def account_name(node: ScalarNode, problems: Problems) -> str | None:
     return found.name
 
 
-def number(least: int, most: int) -> Kind[int]:
-    """Make the kind of a whole number."""
-
-    def read(node: Node, what: str, problems: Problems) -> int | None:
-        if isinstance(node, ScalarNode) and type(node.value) is int and least <= node.value <= most:
-            return node.value
-        problems.add(node.place, f"{what} is a whole number, {least} to {most}")
-        return None
-
-    return Kind(read, {"type": "integer", "minimum": least, "maximum": most})
-
-
-def _read_text(node: Node, what: str, problems: Problems) -> ScalarNode | None:
-    return as_text(node, what, problems)
-
-
 def _read_template(node: Node, what: str, problems: Problems) -> Template | None:
     text = as_text(node, what, problems)
     return None if text is None else _template(text, problems)
@@ -181,13 +92,6 @@ def _read_template(node: Node, what: str, problems: Problems) -> Template | None
 def _read_account(node: Node, what: str, problems: Problems) -> str | None:
     text = as_text(node, what, problems)
     return None if text is None else account_name(text, problems)
-
-
-def _read_yes_or_no(node: Node, what: str, problems: Problems) -> bool | None:
-    if isinstance(node, ScalarNode) and isinstance(node.value, bool):
-        return node.value
-    problems.add(node.place, f"{what} is Yes or No")
-    return None
 
 
 def _read_moment(node: Node, what: str, problems: Problems) -> ScalarNode | None:
@@ -239,10 +143,8 @@ def _template(node: ScalarNode, problems: Problems) -> Template | None:
 FROM, NUMBER = "from", "number"
 PLACEHOLDERS = (FROM, NUMBER)
 
-TEXTUAL = Kind(_read_text, TEXT)
 TEMPLATE = Kind(_read_template, TEXT)
 ACCOUNT = Kind(_read_account, TEXT)
-YES_NO = Kind(_read_yes_or_no, YES_OR_NO)
 MOMENT = Kind(_read_moment, {"anyOf": [TEXT, {"type": "number"}]})
 INTERVAL = Kind(
     _read_interval,

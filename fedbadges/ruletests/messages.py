@@ -9,7 +9,7 @@ from typing import Any
 
 from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import fits_databases
-from fedbadges.rules.filters import to_moment
+from fedbadges.rules.moments import to_moment
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.templates import Template
 from fedbadges.ruletests.grammar import FROM, NUMBER

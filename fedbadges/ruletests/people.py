@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.messages import Message
 from fedbadges.rules.recipients import EVERYBODY, Accounts
 from fedbadges.ruletests.messages import Sent
@@ -55,7 +55,7 @@ def people_of(world: World) -> tuple[Accounts, People]:
     return (EVERYBODY if world.accounts is None else people), people
 
 
-class ToldUsernames(Usernames):
+class ToldUsernames(FedmsgUsernames):
     """Names whom and what a message concerns: as a test says, and else as fedmsg.meta does."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from fedbadges.criteria.groups import Groups
 from fedbadges.criteria.libravatar import Avatars
 from fedbadges.databases.connections import engine
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import Problem, RuleError
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
@@ -33,7 +34,8 @@ from fedbadges.ruletests.messages import Sent
 from fedbadges.ruletests.outcomes import Difference, Happened, Pair, TestResult, differences
 from fedbadges.ruletests.people import People, ToldUsernames, people_of
 from fedbadges.ruletests.suite import ExpectedAward, RuleTest, Suite, check_badges, parse_suite
-from fedbadges.tahrir.awards import AwardResult, Tahrir
+from fedbadges.tahrir.awarding import Award, AwardResult
+from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.schema import create_tahrir
 from fedbadges.util.text import printable
 
@@ -118,13 +120,16 @@ class _Performance:
         self._history = History(settings)
         self._tahrir = Tahrir(settings)
         self._engine = BadgeEngine(
-            settings, self._tahrir, usernames, RuleSet(rules), self._awarded, accounts
+            settings,
+            self._tahrir,
+            RecipientFinder(settings, usernames, accounts),
+            RuleSet(rules),
+            self._awarded,
         )
         self._held: set[Pair] = set()
         self._tahrir.publish_badges(rule.badge for rule in rules)
-        for award in test.world.holds:
-            self._tahrir.award(award.badge, award.username, None)
-            self._held.add((award.username, award.badge))
+        self._tahrir.award(Award(each.badge, each.username) for each in test.world.holds)
+        self._held.update((each.username, each.badge) for each in test.world.holds)
         _opt_out(settings, test.world.opted_out)
 
     def differences(self) -> Iterable[Difference]:
@@ -184,8 +189,7 @@ class _Performance:
         return Happened(frozenset(awards), why_not)
 
     def _awarded(self, given: AwardResult) -> None:
-        body = given.notices[0].body
-        self._held.add((body["user"]["username"], body["badge"]["badge_id"]))
+        self._held.add((given.award.username, given.award.badge_id))
 
 
 @functools.cache

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from fedbadges.errors import Place, Problem, RuleError
-from fedbadges.rules.filters import to_moment
 from fedbadges.rules.folders import TEST
+from fedbadges.rules.grammar import Fields
+from fedbadges.rules.moments import to_moment
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.yaml_document import parse_document
 from fedbadges.ruletests.format import EXPECTED_KEYS, FILE, MESSAGE_KEYS
-from fedbadges.ruletests.grammar import NOW, Fields
+from fedbadges.ruletests.grammar import NOW
 from fedbadges.ruletests.messages import Sent, Sketch, Writer, merged
 from fedbadges.util.text import quoted, suggestion
 

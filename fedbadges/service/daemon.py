@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from fedbadges.accounts.service import make_accounts
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
-from fedbadges.criteria.datanommer import history_behind
+from fedbadges.criteria.datanommer import shared_history
 from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
-from fedbadges.engine.statistics import RuleStatistics
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import CannotStart, NotHandled, NotStored, Stopped
 from fedbadges.history.message_reader import MessageReader, StoredMessage
 from fedbadges.messages import Message, parse_message
@@ -39,7 +39,8 @@ from fedbadges.service.rulebook import RuleBook, Watcher
 from fedbadges.service.startup import mistake_of, prepare_databases, start_mistakes
 from fedbadges.service.status import Reporter
 from fedbadges.signatures.retrying_verifier import RetryingVerifier
-from fedbadges.tahrir.awards import AwardResult, Tahrir
+from fedbadges.tahrir.awarding import AwardResult
+from fedbadges.tahrir.database import Tahrir
 
 log = logging.getLogger(__name__)
 
@@ -92,9 +93,9 @@ class Daemon:
         self._ended = threading.Event()
         self._overflown = False
         backends = load_backends(settings)
-        self._history = history_behind(backends, settings)
+        self._history = shared_history(backends, settings)
         self._tahrir = Tahrir(settings)
-        self._usernames = Usernames(settings.fedmsg)
+        self._usernames = FedmsgUsernames(settings.fedmsg)
         self._recorder = Recorder(self._history, self._usernames, self._patience)
         self._publisher = publisher
         self._ranks = Ranks(
@@ -106,21 +107,18 @@ class Daemon:
             self._tahrir.publish_badges,
             insecure=settings.insecure_rules,
         )
-        tallies = RuleStatistics()
         self._engine = BadgeEngine(
             settings,
             self._tahrir,
-            self._usernames,
+            RecipientFinder(settings, self._usernames, make_accounts(settings)),
             RuleSet(),
             self._awarded,
-            make_accounts(settings),
-            tallies=tallies,
         )
         self._watcher = Watcher(settings.rules_directory, self._reload)
         self._waiting = self._make_waiting_room(backlog, workers)
         self._desk = self._make_desk(backlog)
         self._catchup = self._make_catchup(backlog)
-        self._reporter = self._make_reporter(tallies, backlog)
+        self._reporter = self._make_reporter(backlog)
 
     def prepare(self) -> None:
         """See that the databases are fit, and load the rules.
@@ -388,8 +386,7 @@ class Daemon:
             self._ledger.requeue(message)
 
     def _awarded(self, given: AwardResult) -> None:
-        for notice in given.notices:
-            self._publisher.publish(notice)
+        self._publisher.publish(given.notice)
         self._ranks.note(given.person_id)
 
     def _reload(self) -> None:
@@ -434,9 +431,9 @@ class Daemon:
             backlog=backlog,
         )
 
-    def _make_reporter(self, tallies: RuleStatistics, backlog: Callable[[], int]) -> Reporter:
+    def _make_reporter(self, backlog: Callable[[], int]) -> Reporter:
         return Reporter(
-            tallies=tallies,
+            tallies=self._engine.statistics,
             prepared=self.prepared,
             patience=self._patience,
             ledger=self._ledger,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from fedbadges.tahrir.awards import Notice
+from fedbadges.tahrir.notices import Notice
 
 
 class Publisher(Protocol):

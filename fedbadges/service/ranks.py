@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from fedbadges.errors import Unavailable
-from fedbadges.tahrir.awards import Notice
+from fedbadges.tahrir.notices import Notice
 
 log = logging.getLogger(__name__)
 

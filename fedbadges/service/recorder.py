@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.engine.recipients import Usernames
 from fedbadges.errors import Stopped
 from fedbadges.history.history import History
 from fedbadges.messages import Message

@@ -22,7 +22,7 @@ from fedbadges.rules.folders import linked_folders
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.rule import Badge, Rule
-from fedbadges.tahrir.awards import Unawardable
+from fedbadges.tahrir.badges import Unawardable
 from fedbadges.util.text import pluralize, printable
 from fedbadges.util.throttle import Throttle
 

@@ -1,53 +1,97 @@
-"""Badges as tahrir shows them, made and changed to what their rules say."""
+"""Badges as tahrir shows them, created and changed to what their rules say."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Badge as BadgeRow
+from tahrir_api.model import Issuer as IssuerRow
 
+from fedbadges.config.settings import Issuer
 from fedbadges.rules.rule import Badge
+from fedbadges.util.logs import get_logger
 from fedbadges.util.text import quoted
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
-def refused_among(session: Session, wanted: list[Badge]) -> dict[str, str]:
-    """Tell which badges have the name of another one, as only somebody's hand can have made it."""
+@dataclass(frozen=True)
+class Unawardable:
+    """Which badges nobody can be awarded: tahrir's legacy ones, and those it refuses, with why."""
+
+    legacy: frozenset[str] = frozenset()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def publish_badges(api: TahrirDatabase, badges: Iterable[Badge], issuer: Issuer) -> Unawardable:
+    """Create the badges that tahrir lacks, change the others; return what cannot be awarded."""
+    wanted = list(badges)
+    issuer_id = _issuer_id(api, issuer)
+    unawardable = find_unawardable(api, wanted)
+    known = _rows(api, wanted)
+    for badge in wanted:
+        if badge.id in unawardable.refused:
+            continue
+        if badge.id in known:
+            _change(api, badge, known[badge.id])
+        else:
+            _create(api, badge, issuer_id)
+    return unawardable
+
+
+def find_unawardable(api: TahrirDatabase, badges: Iterable[Badge]) -> Unawardable:
+    """Return which of these badges nobody can be awarded.
+
+    One that has the name of another, as only somebody's hand can have made it, is refused.
+    """
+    wanted = list(badges)
     names = [badge.name for badge in wanted]
-    rows = session.execute(select(BadgeRow.name, BadgeRow.id).where(BadgeRow.name.in_(names)))
+    rows = api.session.execute(select(BadgeRow.name, BadgeRow.id).where(BadgeRow.name.in_(names)))
     owners = {row.name: row.id for row in rows}
-    return {
-        badge.id: f"tahrir has a badge of this name under another id, {quoted(owner)}"
-        for badge in wanted
-        if (owner := owners.get(badge.name, badge.id)) != badge.id
-    }
+    return Unawardable(
+        frozenset(row.id for row in _rows(api, wanted).values() if row.legacy),
+        {
+            badge.id: f"tahrir has a badge of this name under another id, {quoted(owner)}"
+            for badge in wanted
+            if (owner := owners.get(badge.name, badge.id)) != badge.id
+        },
+    )
 
 
-def publish_badge(api: TahrirDatabase, badge: Badge, row: BadgeRow | None, issuer_id: int) -> None:
-    """Make tahrir show a badge as its rule describes it; ``row`` is what it has of it."""
-    if row is None:
-        api.add_badge(
-            name=badge.name,
-            image=badge.image_url,
-            desc=badge.description,
-            criteria=badge.discussion,
-            issuer_id=issuer_id,
-            tags=list(badge.tags or ()),
-            badge_id=badge.id,
+def _rows(api: TahrirDatabase, badges: Iterable[Badge]) -> dict[str, BadgeRow]:
+    rows = api.get_badges([badge.id for badge in badges], include_legacy=True)
+    return {row.id: row for row in rows}
+
+
+def _issuer_id(api: TahrirDatabase, issuer: Issuer) -> int:
+    # Names are unique there: an issuer whose origin was changed by hand stays who it is.
+    known = api.session.scalar(select(IssuerRow.id).where(IssuerRow.name == issuer.name))
+    if known is not None:
+        return int(known)
+    return int(
+        api.add_issuer(
+            origin=issuer.origin, name=issuer.name, org=issuer.org, contact=issuer.contact
         )
-        return
-    changes = _changes(badge, row)
-    if changes:
-        log.info("The badge %s changed: %s", badge.id, ", ".join(sorted(changes)))
-        api.update_badge(badge.id, **changes)
+    )
 
 
-def _changes(badge: Badge, row: BadgeRow) -> dict[str, Any]:
+def _create(api: TahrirDatabase, badge: Badge, issuer_id: int) -> None:
+    api.add_badge(
+        name=badge.name,
+        image=badge.image_url,
+        desc=badge.description,
+        criteria=badge.discussion,
+        issuer_id=issuer_id,
+        tags=list(badge.tags or ()),
+        badge_id=badge.id,
+    )
+
+
+def _change(api: TahrirDatabase, badge: Badge, row: BadgeRow) -> None:
     wanted = {
         "name": badge.name,
         "image": badge.image_url,
@@ -60,4 +104,6 @@ def _changes(badge: Badge, row: BadgeRow) -> dict[str, Any]:
     # Where a rule says nothing of tags, those that were set on the web site stay.
     if badge.tags is not None and sorted(tag.name for tag in row.tags) != list(badge.tags):
         changes["tags"] = list(badge.tags)
-    return changes
+    if changes:
+        log.info("Changed badge", badge=badge.id, changed=sorted(changes))
+        api.update_badge(badge.id, **changes)

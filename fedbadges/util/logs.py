@@ -16,7 +16,7 @@ import logging
 import os
 import reprlib
 from collections.abc import MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedbadges.util.text import describe_error, printable
 
@@ -36,8 +36,14 @@ _ESCAPES = str.maketrans({'"': r"\"", "\\": r"\\"})
 _SHORT = reprlib.Repr()
 _SHORT.maxother = _MAX_CHARACTERS
 
+# Only a type checker may subscript it on Python 3.10.
+if TYPE_CHECKING:
+    _Adapter = logging.LoggerAdapter[logging.Logger]
+else:
+    _Adapter = logging.LoggerAdapter
 
-class EventLogger(logging.LoggerAdapter[logging.Logger]):
+
+class EventLogger(_Adapter):
     """Logs events, each with the fields that are given by keyword."""
 
     def process(
@@ -80,5 +86,6 @@ def _text_of(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     if isinstance(value, (list, tuple, set, frozenset)):
-        return ",".join(map(str, itertools.islice(value, _MAX_ITEMS)))
+        items = itertools.islice(value, _MAX_ITEMS)
+        return ",".join(each if isinstance(each, str) else _SHORT.repr(each) for each in items)
     return _SHORT.repr(value)

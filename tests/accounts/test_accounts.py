@@ -10,14 +10,16 @@ from support.databases import Databases, badges, create_schemas
 from support.inline import load, message
 
 from fedbadges.accounts.service import CachedAccounts, make_accounts
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import Unavailable
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.recipients import EVERYBODY, MAX_NAME, MOST_CANDIDATES, Accounts
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import AwardResult, Tahrir
+from fedbadges.tahrir.awarding import AwardResult
+from fedbadges.tahrir.database import Tahrir
 
 
 class Listed:
@@ -81,10 +83,9 @@ class Desk:
         engine = BadgeEngine(
             self.settings,
             tahrir,
-            Usernames(self.settings.fedmsg),
+            RecipientFinder(self.settings, FedmsgUsernames(self.settings.fedmsg), accounts),
             RuleSet(rules),
             self.given.append,
-            accounts,
         )
         case = candidates_of(engine, make_message("git.receive", {"users": users}))
         return 0 if case is None else engine.decide(case)
@@ -108,7 +109,7 @@ def test_who_does_not_exist_gets_nothing(desk: Desk, caplog: pytest.LogCaptureFi
 
     assert set(badges(desk.databases, "alice")) == {"rule-0"}
     assert badges(desk.databases, "some-nick") == {}
-    assert "rule-0: there is no account 'some-nick'" in caplog.messages
+    assert "Candidate has no account badge=rule-0 user=some-nick" in caplog.messages
 
 
 def test_it_is_not_asked_about_those_who_would_get_nothing_anyway(desk: Desk) -> None:
@@ -190,7 +191,8 @@ def test_a_message_with_more_names_is_told_once(
     assert desk.handle(accounts, rule, rule, users=[f"nick{n}" for n in range(5_000)]) == 2
 
     (line,) = (r.getMessage() for r in caplog.records if r.levelno == logging.WARNING)
-    assert line.endswith(" names 5000 people: all but the first 500 are passed over")
+    assert line.startswith("Too many recipients, ignoring those after the first")
+    assert line.endswith(" count=5000 limit=500")
 
 
 @pytest.mark.parametrize("key", ["recipient_nick2fas", "recipient_github2fas"])
@@ -304,7 +306,7 @@ def test_that_nobody_answered_is_not_remembered() -> None:
 
 
 def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fedbadges.accounts.service._MOST", 2)
+    monkeypatch.setattr("fedbadges.accounts.service._MAX_ANSWERS", 2)
     accounts = Listed()
     remembered = CachedAccounts(accounts, 60)
 

@@ -254,7 +254,7 @@ def test_nobody_is_in_a_group_that_does_not_exist_and_that_is_said_once(
     assert in_groups(backend, "{group: pacakger}", "alice") is False
     assert in_groups(backend, "{group: pacakger}", "bob") is False
 
-    assert caplog.messages == ["FASJSON has no group 'pacakger', so nobody is in it"]
+    assert caplog.messages == ["FASJSON has no such group, so nobody is in it group=pacakger"]
 
 
 def test_each_candidate_and_group_is_asked_about_once_a_message(

@@ -9,7 +9,7 @@ import pytest
 from fedmsg.meta.base import BaseProcessor
 from support.builders import make_message
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 
 
 class GitProcessor(BaseProcessor):
@@ -27,13 +27,13 @@ class GitProcessor(BaseProcessor):
 
 
 @pytest.fixture
-def usernames() -> Usernames:
+def usernames() -> FedmsgUsernames:
     """With fedmsg's own processors alone."""
-    return Usernames({"topic_prefix_re": r"org\.fedoraproject\.(dev|stg|prod)"})
+    return FedmsgUsernames({"topic_prefix_re": r"org\.fedoraproject\.(dev|stg|prod)"})
 
 
 @pytest.fixture
-def with_git(usernames: Usernames) -> Iterator[Usernames]:
+def with_git(usernames: FedmsgUsernames) -> Iterator[FedmsgUsernames]:
     """With a plugin for git messages, as an installed package brings it."""
     config = {"topic_prefix_re": r"org\.fedoraproject\.(dev|stg|prod)"}
     plugin = GitProcessor(lambda text: text, **config)
@@ -43,14 +43,14 @@ def with_git(usernames: Usernames) -> Iterator[Usernames]:
     fedmsg.meta.processors[:] = before
 
 
-def test_the_user_of_a_log_message_is_named_in_lower_case(usernames: Usernames) -> None:
+def test_the_user_of_a_log_message_is_named_in_lower_case(usernames: FedmsgUsernames) -> None:
     message = make_message("logger.log", username="Alice")
 
     assert usernames.users(message) == {"alice"}
     assert usernames.agent(message) == "alice"
 
 
-def test_a_message_of_an_unknown_kind_names_nobody(usernames: Usernames) -> None:
+def test_a_message_of_an_unknown_kind_names_nobody(usernames: FedmsgUsernames) -> None:
     message = make_message("git.receive", {"user": "alice"})
 
     assert usernames.users(message) == set()
@@ -59,14 +59,14 @@ def test_a_message_of_an_unknown_kind_names_nobody(usernames: Usernames) -> None
 
 
 @pytest.mark.parametrize("odd", [None, 5, ["alice"], {"name": "alice"}, True])
-def test_what_is_no_text_is_no_name(usernames: Usernames, odd: Any) -> None:
+def test_what_is_no_text_is_no_name(usernames: FedmsgUsernames, odd: Any) -> None:
     message = make_message("logger.log", username=odd)
 
     assert usernames.users(message) == set()
     assert usernames.agent(message) is None
 
 
-def test_a_plugin_names_users_and_packages(with_git: Usernames) -> None:
+def test_a_plugin_names_users_and_packages(with_git: FedmsgUsernames) -> None:
     message = make_message("git.receive", {"users": {"Alice", "bob"}, "packages": {"Guake"}})
 
     assert with_git.users(message) == {"alice", "bob"}
@@ -74,7 +74,7 @@ def test_a_plugin_names_users_and_packages(with_git: Usernames) -> None:
     assert with_git.agent(message) in {"alice", "bob"}
 
 
-def test_a_plugin_is_known_to_be_there(usernames: Usernames) -> None:
+def test_a_plugin_is_known_to_be_there(usernames: FedmsgUsernames) -> None:
     fedmsg.meta.processors.insert(0, GitProcessor(lambda text: text, topic_prefix_re="x"))
     try:
         assert usernames.has_plugins
@@ -84,7 +84,7 @@ def test_a_plugin_is_known_to_be_there(usernames: Usernames) -> None:
 
 @pytest.mark.parametrize("msg", [{"users": 5}, {}, "text", []])
 def test_a_plugin_that_stumbles_names_nobody_and_is_told_of_once(
-    with_git: Usernames, msg: Any, caplog: pytest.LogCaptureFixture
+    with_git: FedmsgUsernames, msg: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "fedbadges")
 
@@ -98,7 +98,7 @@ def test_a_plugin_that_stumbles_names_nobody_and_is_told_of_once(
 
 @pytest.mark.parametrize("name", ["users", "packages", "agent"])
 def test_the_warning_says_what_could_not_be_named(
-    with_git: Usernames, name: str, caplog: pytest.LogCaptureFixture
+    with_git: FedmsgUsernames, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "fedbadges")
     message = make_message("git.receive", {"users": 5, "packages": 5}, msg_id="2026-1")
@@ -106,11 +106,13 @@ def test_the_warning_says_what_could_not_be_named(
     getattr(with_git, name)(message)
 
     (line,) = caplog.messages
-    assert line.startswith(f"The fedmsg.meta plugin for 'git' could not name the {name} of '2026-1")
+    assert line.startswith(
+        f"Plugin for fedmsg.meta failed category=git asked={name} msg_id=2026-1 "
+    )
 
 
 def test_of_one_message_a_plugin_is_asked_each_thing_once(
-    with_git: Usernames, monkeypatch: pytest.MonkeyPatch
+    with_git: FedmsgUsernames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
     usernames = GitProcessor.usernames

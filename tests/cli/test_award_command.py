@@ -23,7 +23,7 @@ from tahrir_api.model import Person
 
 from fedbadges.cli.award import audit_log
 from fedbadges.rules.rule import Badge
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 SPEAKER = Badge(
     id="speaker",

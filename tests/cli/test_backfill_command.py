@@ -31,7 +31,8 @@ from fedbadges.databases.connections import engine
 from fedbadges.replay import backfill
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.recipients import Everybody
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.awarding import Award
+from fedbadges.tahrir.database import Tahrir
 
 START = datetime(2014, 1, 1, 12, 30)
 COMMAND = Path(sys.executable).with_name("fedbadges")
@@ -218,7 +219,7 @@ def test_who_opted_out_and_who_holds_it_are_skipped(settings: Settings) -> None:
     tahrir.publish_badges(
         rule.badge for rule in load_directory(Path("rules"), load_backends(settings)).rules
     )
-    tahrir.award("scribe-3", "alice", "by hand")
+    tahrir.award([Award("scribe-3", "alice", "by hand")])
     with Session(engine(settings.tahrir_url)) as session:
         session.add(Person(email="bob@example.org", nickname="bob", opt_out=True))
         session.commit()
@@ -265,20 +266,20 @@ def test_who_an_accounts_service_does_not_know_gets_nothing(
 
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "_TOGETHER", 1)
+    monkeypatch.setattr(backfill, "_BATCH", 1)
 
 
 def after(count: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Has something happen while a portion is given, after so many were."""
-    give, given = backfill.Giving.give, []
+    give, given = backfill.BackfillAwarder.award, []
 
-    def disturbed(self: backfill.Giving, dues: list[backfill.Due]) -> None:
+    def disturbed(self: backfill.BackfillAwarder, dues: list[backfill.DueAward]) -> None:
         given.append(dues)
         if len(given) == count:
             do()
         give(self, dues)
 
-    monkeypatch.setattr(backfill.Giving, "give", disturbed)
+    monkeypatch.setattr(backfill.BackfillAwarder, "award", disturbed)
 
 
 @pytest.mark.usefixtures("one_by_one")
@@ -354,15 +355,15 @@ def test_a_daemon_that_gives_the_same_meanwhile_is_no_trouble(
 def test_ctrl_c_while_the_history_is_read_gives_what_was_found(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    due_of, calls = backfill.due_of, []
+    due_award, calls = backfill.due_award, []
 
-    def press(*arguments: Any) -> backfill.Due:
+    def press(*arguments: Any) -> backfill.DueAward:
         calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return due_of(*arguments)
+        return due_award(*arguments)
 
-    monkeypatch.setattr(backfill, "due_of", press)
+    monkeypatch.setattr(backfill, "due_award", press)
 
     done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
 
@@ -377,7 +378,7 @@ def test_ctrl_c_before_anything_was_found(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(backfill, "due_of", interrupt)
+    monkeypatch.setattr(backfill, "due_award", interrupt)
 
     done = fedbadges("backfill", "scribe-3")
 

@@ -12,6 +12,8 @@ from support.builders import make_message
 from support.commanded import Commanded, question
 from support.databases import Databases
 
+from fedbadges.tahrir.awarding import Award
+
 PUSHED = f"""
 trigger: {{all: [{{topic: git.receive}}, {{not: {{lambda: "msg['msg'].get('draft')"}}}}]}}
 criteria: {question("%(topic)s", "{greater than: 2}")}
@@ -160,7 +162,7 @@ def test_one_user_decides_the_exit_code(desk: Commanded) -> None:
 
 
 def test_since_when_a_badge_is_held_is_said(desk: Commanded) -> None:
-    desk.tahrir.award("pushed", "alice", None)
+    desk.tahrir.award([Award("pushed", "alice")])
 
     done = desk.call("explain", message(desk, "alice"))
 

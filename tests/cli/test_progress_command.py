@@ -15,9 +15,10 @@ from tahrir_api.model import Person
 from fedbadges.criteria.backends import load_backends
 from fedbadges.databases.connections import engine as database_engine
 from fedbadges.engine import progress
-from fedbadges.engine.explanation import Explainer, without_keeping
-from fedbadges.engine.progress import Search
+from fedbadges.engine.explanation import Explainer, without_count_cache
+from fedbadges.engine.progress import ProgressSearch
 from fedbadges.rules.loader import load_directory
+from fedbadges.tahrir.awarding import Award
 
 NAMED = 'recipient: "%(msg.user)s"\n'
 TRIGGER = "trigger: {{topic: {}}}\n"
@@ -68,7 +69,7 @@ def test_it_says_how_far_somebody_is_closest_first(desk: Commanded) -> None:
         "got": counting("git.receive", 1),
     }.items():
         desk.write(name, rule)
-    desk.tahrir.award("got", "alice", None)
+    desk.tahrir.award([Award("got", "alice")])
     push(desk, 4)
     push(desk, 9, "bob")
 
@@ -112,7 +113,7 @@ def test_json_has_the_same(desk: Commanded) -> None:
 def test_who_opted_out_gets_nothing(desk: Commanded) -> None:
     desk.write("near", counting("git.receive", 5))
     desk.write("got", counting("git.receive", 1))
-    desk.tahrir.award("got", "alice", None)
+    desk.tahrir.award([Award("got", "alice")])
     with database_engine(desk.settings.tahrir_url).begin() as connection:
         connection.execute(sa.update(Person).values(opt_out=True))
     push(desk, 1)
@@ -203,13 +204,13 @@ def test_it_is_one_pass_however_many_rules_there_are(desk: Commanded) -> None:
     for number in range(1, 31):
         desk.write(f"rule-{number}", counting("git.receive", number))
     push(desk, 10)
-    settings = without_keeping(desk.settings)
-    inquiry = Explainer(settings, load_directory(desk.rules, load_backends(settings)).rules)
+    settings = without_count_cache(desk.settings)
+    explainer = Explainer(settings, load_directory(desk.rules, load_backends(settings)).rules)
 
     with statements(settings.history_url) as sent:
-        search = Search(settings, inquiry, "alice")
-        for portion in search.portions:
-            search.look(portion)
+        search = ProgressSearch(settings, explainer, "alice")
+        for batch in search.batches:
+            search.read(batch)
         search.judge()
 
     assert len(search.progress()) == 30
@@ -250,13 +251,13 @@ def test_who_is_away_leaves_what_they_would_have_said(quick: Commanded) -> None:
 def test_ctrl_c_leaves_what_was_found(quick: Commanded, monkeypatch: pytest.MonkeyPatch) -> None:
     quick.write("near", counting("git.receive", 5))
     quick.write("got", counting("git.receive", 1))
-    quick.tahrir.award("got", "alice", None)
+    quick.tahrir.award([Award("got", "alice")])
     push(quick, 1)
 
-    def interrupted(self: Search, portion: object) -> Iterator[object]:
+    def interrupted(self: ProgressSearch, batch: object) -> Iterator[object]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(progress.Search, "look", interrupted)
+    monkeypatch.setattr(progress.ProgressSearch, "read", interrupted)
 
     done = quick.call("progress", "alice")
 

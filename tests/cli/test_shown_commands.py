@@ -18,7 +18,7 @@ from support.monitoring import REPORT, hub_report, monitored
 
 from fedbadges.lint.findings import CODES
 from fedbadges.rules.rule import Badge
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 ROOT = Path(__file__).parents[2]
 FOR_AUTHORS = ROOT / "docs/rule-authors.rst"
@@ -131,7 +131,7 @@ def test_what_the_page_for_authors_shows_is_what_happens(authors: Path) -> None:
         assert as_shown(block, authors).rstrip() == block
 
 
-@pytest.mark.parametrize("title", ["What is it doing?", "Award by hand"])
+@pytest.mark.parametrize("title", ["Show the status", "Award by hand"])
 def test_what_the_page_for_operators_shows_is_what_happens(operators: Path, title: str) -> None:
     ours = [b for b in blocks(section(FOR_OPERATORS, title)) if b.startswith("# fedbadges ")]
     assert ours

@@ -196,7 +196,10 @@ def test_what_a_rule_stumbles_over_is_said_as_by_the_daemon(
     done = fedbadges("test", "rules")
 
     assert done.exit_code == 1
-    assert "rules/rule.yml:1:1: cannot judge the message 'test-1'" in caplog.text
+    assert (
+        "Rule failed, so the message does not match rule=rules/rule.yml:1:1 msg_id=test-1"
+        in caplog.text
+    )
     assert "KeyError('a')" in caplog.text
 
 

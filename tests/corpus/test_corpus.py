@@ -15,11 +15,12 @@ from support.builders import candidates_of
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.schema import create_tahrir
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
@@ -121,7 +122,10 @@ def candidates(
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """Whom the engine names, of all rules and all messages; without the pairs that name nobody."""
     engine = BadgeEngine(
-        settings, Tahrir(settings), ListedUsernames(entries), RuleSet(rules.values()), pytest.fail
+        settings,
+        Tahrir(settings),
+        RecipientFinder(settings, ListedUsernames(entries)),
+        RuleSet(rules.values()),
     )
     files = {rule.badge.id: file for file, rule in rules.items()}
     cases = {name: candidates_of(engine, message) for name, message in messages.items()}

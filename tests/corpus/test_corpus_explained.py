@@ -16,11 +16,12 @@ from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.databases.connections import engine as database_engine
 from fedbadges.engine.engine import BadgeEngine
-from fedbadges.engine.explanation import Explainer, Verdict, without_keeping
+from fedbadges.engine.explanation import Explainer, Verdict, without_count_cache
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.history.history import History
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.loader import load_directory
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 
@@ -50,9 +51,9 @@ def test_every_message_gives_the_badges_that_its_explanation_says(database: Data
     usernames, tahrir, history = Listed(entries), Tahrir(settings), History(settings)
     loaded = load_directory(CORPUS / "rules", load_backends(settings))
     tahrir.publish_badges(rule.badge for rule in loaded.rules)
-    engine = BadgeEngine(settings, tahrir, usernames, loaded.rules, lambda given: None)
-    looking = without_keeping(settings)
-    inquiry = Explainer(
+    engine = BadgeEngine(settings, tahrir, RecipientFinder(settings, usernames), loaded.rules)
+    looking = without_count_cache(settings)
+    explainer = Explainer(
         looking, load_directory(CORPUS / "rules", load_backends(looking)).rules, usernames
     )
     seen: Counter[Verdict] = Counter()
@@ -70,7 +71,7 @@ def test_every_message_gives_the_badges_that_its_explanation_says(database: Data
                 assert copy is not None
                 history.record(copy, usernames.users(message), [])
 
-        explained = inquiry.explain(message, full=False)
+        explained = explainer.explain(message, full=False)
         case = candidates_of(engine, message)
         if case is not None:
             engine.decide(case)
@@ -78,6 +79,6 @@ def test_every_message_gives_the_badges_that_its_explanation_says(database: Data
         after = holders(settings)
         assert after - before == set(explained.awards), entry["name"]
         before = after
-        seen.update(each.verdict for account in explained.accounts for each in account.candidates)
+        seen.update(each.verdict for account in explained.rules for each in account.candidates)
     assert set(seen) == {Verdict.AWARD, Verdict.HELD, Verdict.CRITERIA}
     assert min(seen.values()) > 5

@@ -68,18 +68,18 @@ def example_in_docs() -> str:
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_example_tells_what_its_answer_comes_from(tmp_path: Path, lists: Path) -> None:
+def test_the_example_explains_its_answer(tmp_path: Path, lists: Path) -> None:
     made = backends(tmp_path, **{"attendance.directory": str(lists)})
     text = rule("Flock", GIVEN + example_in_docs())
     watched = trace(load_text(text.encode(), "flock.yml", made).criteria)
 
     assert watched.holds(Question(make_message(), "alice"))
 
-    assert watched.told == {"people on the list": 2}
+    assert watched.details == {"people on the list": 2}
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_example_awards_to_those_who_are_on_its_list(tmp_path: Path, lists: Path) -> None:
+def test_the_example_awards_people_on_its_list(tmp_path: Path, lists: Path) -> None:
     rules = {"flock": rule("Flock", GIVEN + example_in_docs())}
     config = {"attendance.directory": str(lists)}
     with running(tmp_path, rules, config=config) as daemon:
@@ -91,7 +91,7 @@ def test_the_example_awards_to_those_who_are_on_its_list(tmp_path: Path, lists: 
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_example_is_asked_again_when_its_list_is_there(tmp_path: Path, lists: Path) -> None:
+def test_the_example_is_unavailable_without_its_list(tmp_path: Path, lists: Path) -> None:
     using = backends(tmp_path, **{"attendance.directory": str(lists)})
     criteria = load("criteria: {attended: {event: devconf}}\n", using).criteria
 
@@ -116,7 +116,7 @@ def test_the_example_is_asked_again_when_its_list_is_there(tmp_path: Path, lists
         ),
     ],
 )
-def test_the_example_tells_mistakes(
+def test_the_example_reports_mistakes(
     tmp_path: Path, lists: Path, criteria: str, message: str
 ) -> None:
     using = backends(tmp_path, **{"attendance.directory": str(lists)})
@@ -125,7 +125,7 @@ def test_the_example_tells_mistakes(
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_example_tells_that_it_is_not_configured(tmp_path: Path) -> None:
+def test_the_example_reports_that_it_is_not_configured(tmp_path: Path) -> None:
     assert_mistakes(
         "criteria:\n  attended: →{event: flock-2014}\n",
         "'attended' needs the setting 'attendance.directory'",
@@ -134,7 +134,7 @@ def test_the_example_tells_that_it_is_not_configured(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_where_nothing_is_configured_what_is_in_the_rule_matters_alone(tmp_path: Path) -> None:
+def test_checking_without_a_configuration_reports_only_mistakes_of_the_rule(tmp_path: Path) -> None:
     using = backends(tmp_path)
     good = complete(
         "criteria: {all: [{attended: {event: flock-2014}}, {fasjson: {group: packager}}]}\n"
@@ -151,7 +151,7 @@ def test_where_nothing_is_configured_what_is_in_the_rule_matters_alone(tmp_path:
     ]
 
 
-def test_a_backend_that_refuses_a_rule_without_a_reason_is_named() -> None:
+def test_a_backend_that_gives_no_reason_for_a_refusal_is_named() -> None:
     class Silent:
         def parse(self, node: Node, problems: Problems) -> None:
             return None
@@ -163,7 +163,7 @@ def test_a_backend_that_refuses_a_rule_without_a_reason_is_named() -> None:
     )
 
 
-def test_a_backend_that_cannot_be_loaded_costs_the_others_nothing(
+def test_a_backend_that_cannot_be_loaded_does_not_affect_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     metadata = tmp_path / "broken-1.0.dist-info"
@@ -180,15 +180,20 @@ def test_a_backend_that_cannot_be_loaded_costs_the_others_nothing(
         daemon.handle(fedmsg_body("git.receive", {"user": "alice"}))
 
         assert daemon.badges("alice") == {"good"}
-    (line,) = [message for message in caplog.messages if message.startswith("The criteria backend")]
-    assert line == "The criteria backend 'odd' cannot be used: No module named 'nowhere'"
+    (line,) = [
+        message
+        for message in caplog.messages
+        if message.startswith("Could not load a criteria backend")
+    ]
+    assert line.startswith("Could not load a criteria backend backend=odd error=")
+    assert "No module named 'nowhere'" in line
     assert "unknown key 'odd'" in caplog.text
 
 
 # Those that come with it, where they are not ready
 
 
-def test_a_rule_about_groups_needs_an_address(tmp_path: Path) -> None:
+def test_a_rule_about_groups_needs_the_url_of_fasjson(tmp_path: Path) -> None:
     assert_mistakes(
         "criteria:\n  fasjson: →{group: packager}\n",
         "'fasjson' needs the setting 'badges.fasjson.url'",
@@ -196,7 +201,7 @@ def test_a_rule_about_groups_needs_an_address(tmp_path: Path) -> None:
     )
 
 
-def test_a_rule_about_groups_needs_the_extra(
+def test_a_rule_about_groups_needs_fasjson_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "fasjson_client", None)

@@ -69,11 +69,11 @@ def test_an_avatar_is_found_by_openid_or_by_address(backend: Avatars) -> None:
     assert [holds(backend, name) for name in ("alice", "bob", "carol")] == [True, True, False]
 
 
-def test_who_has_none_may_be_meant_as_well(backend: Avatars) -> None:
+def test_a_rule_may_ask_for_people_without_an_avatar(backend: Avatars) -> None:
     assert [holds(backend, name, "No") for name in ("alice", "carol")] == [False, True]
 
 
-def test_each_candidate_is_asked_about_once_a_message(server: Server, backend: Avatars) -> None:
+def test_a_candidate_is_looked_up_once_for_each_message(server: Server, backend: Avatars) -> None:
     memo: dict[Any, Any] = {}
     for exists in ("Yes", "No"):
         holds(backend, "carol", exists, memo)
@@ -95,7 +95,7 @@ def test_a_rule_about_avatars_is_judged_by_candidate_and_needs_no_history(
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 500, 503])
-def test_any_other_answer_is_unavailable(server: Server, backend: Avatars, status: int) -> None:
+def test_an_unexpected_status_is_unavailable(server: Server, backend: Avatars, status: int) -> None:
     server.instead = Answer(status)
 
     with pytest.raises(Unavailable, match=f"^Libravatar at {server.url}/avatar: {status} "):
@@ -109,7 +109,7 @@ def test_a_server_that_is_down_is_unavailable(server: Server, backend: Avatars) 
         holds(backend, "alice")
 
 
-def test_a_server_that_hangs_is_unavailable_when_the_time_is_up(
+def test_a_server_that_hangs_is_unavailable_after_the_timeout(
     server: Server, tmp_path: Path
 ) -> None:
     backend = backend_for(server, tmp_path, **{"libravatar.timeout": 0.1})
@@ -139,12 +139,14 @@ def test_a_server_that_hangs_is_unavailable_when_the_time_is_up(
         ),
     ],
 )
-def test_a_mistake_is_told_with_its_place(backend: Avatars, criteria: str, message: str) -> None:
+def test_a_mistake_is_reported_with_its_place(
+    backend: Avatars, criteria: str, message: str
+) -> None:
     body = f"criteria:\n  libravatar: {criteria}\n"
     assert_mistakes(body, message, using={"libravatar": backend})
 
 
-def test_a_daemon_waits_while_it_is_away_and_forgets_nothing(
+def test_a_daemon_waits_while_libravatar_is_away(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = 'trigger: {topic: fas.user.update}\nrecipient: "%(msg.user)s"\n'

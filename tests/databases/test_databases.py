@@ -79,7 +79,7 @@ def test_readers_do_not_wait_for_a_writer(database: Databases) -> None:
         assert reader.scalar(sa.text("SELECT count(*) FROM t")) == 0
 
 
-def test_schemas_are_created_where_they_are_missing_and_kept_where_not(
+def test_creating_schemas_keeps_what_exists(
     database: Databases,
 ) -> None:
     create_schemas(database)
@@ -93,7 +93,7 @@ def test_schemas_are_created_where_they_are_missing_and_kept_where_not(
         assert connection.scalar(sa.text("SELECT name FROM users")) == "alice"
 
 
-def test_the_directory_of_an_sqlite_file_is_made(tmp_path: Path) -> None:
+def test_the_directory_of_an_sqlite_file_is_created(tmp_path: Path) -> None:
     made = engine(f"sqlite:///{tmp_path}/a/b/history.db")
 
     create_history(made)
@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
         engine(f"sqlite:///{tmp_path}/nowhere/tahrir.db").connect()
 
 
-def test_a_file_that_another_keeps_locked_is_unavailable(tmp_path: Path) -> None:
+def test_a_file_locked_by_another_process_is_unavailable(tmp_path: Path) -> None:
     path = tmp_path / "tahrir.db"
     impatient = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 0})
     with sqlite3.connect(path) as other:
@@ -162,7 +162,7 @@ def test_a_connection_that_breaks_is_unavailable(server: sa.Engine) -> None:
             connection.execute(sa.text("SELECT 1"))
 
 
-def test_a_transaction_that_met_another_is_unavailable(server: sa.Engine) -> None:
+def test_a_serialization_failure_is_unavailable(server: sa.Engine) -> None:
     strict = server.execution_options(isolation_level="SERIALIZABLE")
     with strict.begin() as connection:
         connection.execute(sa.text("CREATE TABLE t (x INTEGER)"))
@@ -187,7 +187,7 @@ def test_a_lock_that_is_not_granted_in_time_is_unavailable(server: sa.Engine) ->
             second.execute(sa.text("SELECT x FROM t"))
 
 
-def test_a_question_that_cannot_be_answered_is_not_asked_again_and_again(
+def test_a_statement_that_is_too_large_is_no_outage(
     connection: sa.Connection,
 ) -> None:
     """It is no outage: asking later would fail just so, and hold up everything behind it."""
@@ -197,7 +197,7 @@ def test_a_question_that_cannot_be_answered_is_not_asked_again_and_again(
         connection.execute(sa.text(too_large))
 
 
-def test_a_question_that_takes_too_long_is_not_asked_again_and_again(
+def test_a_statement_that_times_out_is_no_outage(
     server: sa.Engine,
 ) -> None:
     with server.connect() as connection:
@@ -208,7 +208,7 @@ def test_a_question_that_takes_too_long_is_not_asked_again_and_again(
 
 
 @pytest.mark.parametrize("question", ["SELECT 1 FROM nowhere", "SELECT absent"])
-def test_a_missing_table_or_column_is_one_until_somebody_mends_it(
+def test_a_missing_table_or_column_makes_a_database_unusable(
     connection: sa.Connection, question: str
 ) -> None:
     with (
@@ -218,7 +218,7 @@ def test_a_missing_table_or_column_is_one_until_somebody_mends_it(
         connection.execute(sa.text(question))
 
 
-def test_what_a_rule_asks_for_and_is_not_there_is_no_outage(connection: sa.Connection) -> None:
+def test_a_table_missing_for_a_rule_is_no_outage(connection: sa.Connection) -> None:
     with (
         pytest.raises((exc.ProgrammingError, exc.OperationalError)),
         translate_errors("tahrir", foreign=True),
@@ -226,7 +226,7 @@ def test_what_a_rule_asks_for_and_is_not_there_is_no_outage(connection: sa.Conne
         connection.execute(sa.text("SELECT 1 FROM nowhere"))
 
 
-def test_what_another_process_got_in_the_way_of_is_done_again() -> None:
+def test_a_conflict_with_another_process_is_retried() -> None:
     tries: list[int] = []
 
     def third_time_lucky() -> str:
@@ -239,7 +239,7 @@ def test_what_another_process_got_in_the_way_of_is_done_again() -> None:
     assert len(tries) == 3
 
 
-def test_what_fails_every_time_fails() -> None:
+def test_an_error_that_repeats_is_raised() -> None:
     def never() -> None:
         raise exc.ProgrammingError("SELECT", {}, Exception("no such table"))
 

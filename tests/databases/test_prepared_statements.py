@@ -52,7 +52,7 @@ def test_a_list_may_have_numbers(names: sa.Connection) -> None:
     assert set(NUMBERED.execute(names, {"wanted": [1, 4, 99]}).scalars()) == {"ann", HOSTILE}
 
 
-def test_an_index_serves_on_sqlite_too(tmp_path: Path) -> None:
+def test_sqlite_uses_an_index_for_a_list(tmp_path: Path) -> None:
     with engine(f"sqlite:///{tmp_path}/names.db").connect() as connection:
         connection.execute(sa.text("CREATE TABLE names (name TEXT PRIMARY KEY, number INTEGER)"))
         asked = str(WANTED.statement.compile(connection)).replace("?", "'[]'")
@@ -77,7 +77,7 @@ def history_settings(postgresql: Postgresql, tmp_path: Path) -> Iterator[Setting
 
 
 @needs("prepare_statements")
-def test_what_is_asked_again_is_planned_once(history_settings: Settings) -> None:
+def test_a_repeated_statement_is_prepared_once(history_settings: Settings) -> None:
     history = History(history_settings)
     for number in range(10):
         history.stored([f"message {number}"])
@@ -86,7 +86,7 @@ def test_what_is_asked_again_is_planned_once(history_settings: Settings) -> None
         assert len([plan for plan in plans(connection) if "msg_id" in plan]) == 1
 
 
-def test_nothing_is_planned_ahead_where_the_setting_says_so(history_settings: Settings) -> None:
+def test_statements_are_not_prepared_if_the_setting_is_false(history_settings: Settings) -> None:
     settings = replace(history_settings, prepare_statements=False)
     History(settings).stored(["message"])
 
@@ -95,7 +95,7 @@ def test_nothing_is_planned_ahead_where_the_setting_says_so(history_settings: Se
 
 
 @needs("prepare_statements")
-def test_a_pooler_that_forgets_the_plans_costs_no_answer(
+def test_answers_are_right_behind_a_connection_pooler(
     history_settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     history = History(history_settings)

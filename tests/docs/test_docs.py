@@ -13,16 +13,17 @@ from support.builders import candidates_of, make_settings
 from support.databases import Databases, create_schemas
 from support.documented import EXAMPLES, PAGES, ROOT, Example, blocks, completed
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import ENABLED, ISSUER_KEYS, KEYS, Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.history.history import History
 from fedbadges.history.schema import HISTORY_INDEXES
 from fedbadges.messages import parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_text
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.schema import TAHRIR_INDEXES
 
 
@@ -34,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_page_is_well_formed(page: Path) -> None:
+def test_page_is_valid_restructuredtext(page: Path) -> None:
     publish_doctree(
         page.read_text(),
         settings_overrides={"halt_level": Reporter.WARNING_LEVEL, "report_level": 5},
@@ -42,13 +43,13 @@ def test_every_page_is_well_formed(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_a_page_links_to_exists(page: Path) -> None:
+def test_links_of_a_page_exist(page: Path) -> None:
     links = re.findall(r"<([^>:]+)>`_", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: f"{e.page.name}:{e.line}")
-def test_every_rule_that_is_shown_loads_and_judges_its_message(
+def test_example_rule_loads_and_has_the_candidates_shown(
     example: Example, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     rule = load_text(completed(example.text), example.page.name, load_backends(settings))
@@ -57,10 +58,10 @@ def test_every_rule_that_is_shown_loads_and_judges_its_message(
     message = parse_message({"msg_id": f"docs-{example.line}"} | example.message)
     assert message is not None
     History(settings).record(message, [], [])
-    usernames = Usernames(settings.fedmsg | {"topic_prefix_re": "org.fedoraproject.[a-z]+"})
+    usernames = FedmsgUsernames(settings.fedmsg | {"topic_prefix_re": "org.fedoraproject.[a-z]+"})
     tahrir = Tahrir(settings)
     tahrir.publish_badges([rule.badge])
-    engine = BadgeEngine(settings, tahrir, usernames, RuleSet([rule]), lambda given: None)
+    engine = BadgeEngine(settings, tahrir, RecipientFinder(settings, usernames), RuleSet([rule]))
 
     assert rule.trigger.holds(message)
     case = candidates_of(engine, message)
@@ -77,7 +78,7 @@ def test_every_rule_that_is_shown_loads_and_judges_its_message(
     ] == []
 
 
-def test_the_readme_shows_the_rule_that_it_names() -> None:
+def test_readme_shows_the_example_rule_as_it_is() -> None:
     (shown,) = [text for _, language, text in blocks(ROOT / "README.rst") if language == "yaml"]
     text = (ROOT / "rules/git/gardener-i.yml").read_text()
     assert shown == re.sub(r"\A(#.*\n|\n)+", "", text)
@@ -96,7 +97,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
         assert f"Default: ``{shown}``" in " ".join(entry.split()), key.name
 
 
-def test_the_indexes_that_are_recommended_are_those_that_are_made() -> None:
+def test_recommended_indexes_are_those_that_are_created() -> None:
     shown = {
         " ".join(statement.split())
         for _, language, text in blocks(ROOT / "docs/performance.rst")
@@ -107,7 +108,7 @@ def test_the_indexes_that_are_recommended_are_those_that_are_made() -> None:
     assert shown == {*TAHRIR_INDEXES, *HISTORY_INDEXES}
 
 
-def test_the_figures_are_those_of_the_benchmark() -> None:
+def test_figures_are_those_of_the_last_benchmark() -> None:
     report = runpy.run_path(str(ROOT / "benchmarks/report.py"))
     results = json.loads((ROOT / "benchmarks/results.json").read_text())
     text = (ROOT / "docs/performance.rst").read_text()

@@ -1,4 +1,4 @@
-"""docs/operations.rst explains every line that the daemon logs at WARNING and above."""
+"""docs/operations.rst lists every event that is logged, under the heading of its level."""
 
 import ast
 import importlib.util
@@ -11,93 +11,112 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.rst").read_text()
-LEVELS = {"warning": "WARNING", "error": "ERROR", "exception": "ERROR", "critical": "CRITICAL"}
-
-#: What is logged as it comes from elsewhere, with how lines of these kinds are explained.
-PASSED_ON = {
-    ("consumers.py", "CRITICAL"): ["missing key", "malformed key", "cannot be trusted"],
-    ("consumers.py", "WARNING"): ["unknown key", "'validate_signatures'", "'crl_location'"],
-    ("rulebook.py", "ERROR"): ["``FILE:1:1: … can write it", "``FILE:LINE:COLUMN: …``"],
+LEVELS = {
+    "critical": "CRITICAL",
+    "error": "ERROR",
+    "exception": "ERROR",
+    "warning": "WARNING",
+    "info": "INFO",
 }
 
 
-class Line(NamedTuple):
-    """A kind of line: its level, and its text, with ``…`` for what differs."""
+class Event(NamedTuple):
+    """An event and the level at which it is logged."""
 
     level: str
     text: str
 
 
-def logged(module: Path) -> Iterator[Line]:
-    """Gives what a module logs at WARNING and above."""
-    tree = ast.parse(module.read_text())
-    constants = {
-        target.id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    for node in ast.walk(tree):
+class Call(NamedTuple):
+    """A call that logs something: where it is, at which level, and its positional arguments."""
+
+    place: str
+    level: str
+    arguments: list[ast.expr]
+
+
+def calls(module: Path) -> Iterator[Call]:
+    """Yields the calls of a module that log at any level."""
+    for node in ast.walk(ast.parse(module.read_text())):
         match node:
             case ast.Call(
-                func=ast.Attribute(value=ast.Name("log" | "logger"), attr=name), args=[text, *_]
-            ) if name in LEVELS:
-                template = constants[text.id] if isinstance(text, ast.Name) else text.value
-                yield Line(LEVELS[name], re.sub("%[a-z]", "…", template))
+                func=ast.Attribute(value=ast.Name("log"), attr=level), args=[*arguments]
+            ) if level in {*LEVELS, "debug"}:
+                place = f"{module.relative_to(ROOT)}:{node.lineno}"
+                yield Call(place, LEVELS.get(level, "DEBUG"), arguments)
 
 
-MODULES = sorted((ROOT / "fedbadges").rglob("*.py"))
-LINES = [(module.name, line) for module in MODULES for line in logged(module)]
-ENTRIES = [Line(level, text) for text, level in re.findall(r"^``(.+)`` \((\w+)\)$", PAGE, re.M)]
+CALLS = [call for module in sorted((ROOT / "fedbadges").rglob("*.py")) for call in calls(module)]
+
+
+def literal(call: Call) -> str | None:
+    """Returns the event of a call, if it is a literal without anything to fill in."""
+    match call.arguments:
+        case [ast.Constant(value=str(text))] if "%" not in text and "{" not in text:
+            return text
+    return None
+
+
+LOGGED = {
+    Event(call.level, text) for call in CALLS if call.level != "DEBUG" and (text := literal(call))
+}
+
+
+def entries() -> Iterator[Event]:
+    """Yields the entries of the page, each with the heading that it stands under."""
+    section = PAGE.partition("\nLog messages\n")[2]
+    parts = re.split(r"^([A-Z]+)\n~+$", section, flags=re.M)
+    for level, text in zip(parts[1::2], parts[2::2], strict=True):
+        own = re.split(r"^.+\n[-~]+$", text, flags=re.M)[0]
+        yield from (Event(level, event) for event in re.findall(r"^``([^`]+)``$", own, re.M))
+
+
+ENTRIES = sorted(entries())
 
 OTHERS = re.findall(r"^``(.+)`` \((\w+), of ``(.+)``\)$", PAGE, re.M)
 
 
-def bare(level: str) -> Line:
-    """Returns a line of which nothing is known."""
-    return Line(level, "…")
+@pytest.mark.parametrize("event", sorted(LOGGED), ids=lambda event: event.text)
+def test_logged_event_is_listed_under_its_level(event: Event) -> None:
+    assert event in ENTRIES
 
 
-def begins(line: Line, entry: Line) -> bool:
-    return line.level == entry.level and line.text.startswith(entry.text.removesuffix("…").strip())
+@pytest.mark.parametrize("event", ENTRIES, ids=lambda event: event.text)
+def test_listed_event_is_logged_at_that_level(event: Event) -> None:
+    assert event in LOGGED
 
 
-def covering(line: Line) -> list[Line]:
-    """Returns the entries for a line, those that say most of it first."""
-    return sorted((entry for entry in ENTRIES if begins(line, entry)), key=lambda e: -len(e.text))
+def test_no_event_is_listed_twice() -> None:
+    assert len(ENTRIES) == len(set(ENTRIES))
 
 
-KNOWN = sorted({line for _, line in LINES} - {bare(level) for level in LEVELS.values()})
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.place)
+def test_event_is_a_literal_of_a_few_words_without_punctuation(call: Call) -> None:
+    event = literal(call)
+
+    assert event is not None
+    assert re.fullmatch(r"[A-Z][\w',/ -]*\w", event)
 
 
-@pytest.mark.parametrize("line", KNOWN, ids=lambda line: line.text[:40])
-def test_every_line_has_an_entry(line: Line) -> None:
-    assert covering(line), "docs/operations.rst does not explain it"
+def test_every_logger_is_made_by_get_logger() -> None:
+    modules = sorted((ROOT / "fedbadges").rglob("*.py"))
+    own = [
+        str(module.relative_to(ROOT))
+        for module in modules
+        if "logging.getLogger(__name__)" in module.read_text()
+    ]
 
-
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.text[:40])
-def test_every_entry_is_that_of_a_line(entry: Line) -> None:
-    assert any(covering(line)[:1] == [entry] for _, line in LINES)
-
-
-def test_what_comes_from_elsewhere_is_explained_by_its_kinds() -> None:
-    found = {(module, line.level) for module, line in LINES if line == bare(line.level)}
-
-    assert found == PASSED_ON.keys()
-    assert [text for texts in PASSED_ON.values() for text in texts if text not in PAGE] == []
+    assert own == []
 
 
 @pytest.mark.parametrize(("text", "level", "logger"), OTHERS)
-def test_every_entry_of_another_logger_is_that_of_a_line(
-    text: str, level: str, logger: str
-) -> None:
+def test_event_of_another_logger_is_in_its_source(text: str, level: str, logger: str) -> None:
     module = importlib.util.find_spec(logger)
     assert module is not None
     assert module.origin is not None
     sources = [path.read_text() for path in Path(module.origin).parent.rglob("*.py")]
 
-    def says_all(source: str) -> bool:
+    def has_all(source: str) -> bool:
         return all(part in source for part in re.split(r"\s*'?…'?\s*", text))
 
-    assert any(says_all(re.sub(r"'\s+u?'", "", source)) for source in sources)
+    assert any(has_all(re.sub(r"'\s+u?'", "", source)) for source in sources)

@@ -28,13 +28,13 @@ def stage() -> Stage:
 
 
 @pytest.mark.parametrize("text", [each for each in EXAMPLES if "tests:" in each])
-def test_its_examples_pass(stage: Stage, tmp_path: Path, text: str) -> None:
+def test_example_of_rule_tests_passes(stage: Stage, tmp_path: Path, text: str) -> None:
     path = write_suite(tmp_path, text, (ROOT / "rules/git/gardener-i.yml").read_text())
 
     assert run(stage, path) == []
 
 
-def test_the_example_of_the_help_passes(stage: Stage, tmp_path: Path) -> None:
+def test_example_in_the_help_of_fedbadges_test_passes(stage: Stage, tmp_path: Path) -> None:
     example = fedbadges("test", "--help").stdout.partition("gardener-i.yml:\n")[2]
     path = write_suite(
         tmp_path, textwrap.dedent(example), (ROOT / "rules/git/gardener-i.yml").read_text()
@@ -43,11 +43,11 @@ def test_the_example_of_the_help_passes(stage: Stage, tmp_path: Path) -> None:
     assert run(stage, path) == []
 
 
-def test_it_has_examples() -> None:
+def test_page_has_examples() -> None:
     assert len([each for each in EXAMPLES if "tests:" in each]) >= 4
 
 
-def test_it_explains_every_key() -> None:
+def test_page_explains_every_key_of_rule_tests() -> None:
     def keys(schema: Any) -> set[str]:
         if not isinstance(schema, dict | list):
             return set()
@@ -58,7 +58,7 @@ def test_it_explains_every_key() -> None:
     assert {key for key in keys(suite_schema()) if f"``{key}``" not in PAGE} == set()
 
 
-def test_it_says_the_numbers_that_count() -> None:
+def test_page_names_the_limits_of_rule_tests() -> None:
     assert f"{MOST_MESSAGES:,} messages" in PAGE
     assert NOW.isoformat() == "2024-01-01T12:00:00"
     assert "noon of the first of January 2024" in PAGE

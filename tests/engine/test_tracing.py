@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.inline import load, message
 
-from fedbadges.engine.tracing import GAVE, Traced, trace
+from fedbadges.engine.tracing import LAMBDA_VALUE, Traced, trace
 from fedbadges.errors import Place
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.operators import AllOf, AnyOf, Not
@@ -39,7 +39,7 @@ def test_trace_records_the_value_of_a_lambda(text: str) -> None:
     assert not traced.holds(sent)
 
     (part,) = traced.parts
-    assert part.told == {GAVE: eval(text, {"msg": sent.body})}  # noqa: S307
+    assert part.details == {LAMBDA_VALUE: eval(text, {"msg": sent.body})}  # noqa: S307
 
 
 def test_trace_records_an_error_and_raises_it() -> None:
@@ -73,8 +73,8 @@ def test_trace_records_what_a_criterion_tells() -> None:
     assert not traced.holds(question)
     assert not Not(Telling(), HERE).holds(question)
 
-    assert traced.parts[0].told == {"seen": "alice"}
-    assert traced.told == {}
+    assert traced.parts[0].details == {"seen": "alice"}
+    assert traced.details == {}
     assert cache == {"key": True}
 
 

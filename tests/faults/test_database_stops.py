@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.databases import Postgresql
-from support.ordeal import Ordeal, ordeal
+from support.fault_runs import FaultRun, run_with_faults
 from support.sizes import FULL, size
 
 OUTAGES = 3
@@ -17,7 +17,7 @@ LENGTH = size(12, 90)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgresql]:
-    """A server of its own: nobody else's is to stop."""
+    """Start a server of its own: that of the other tests must not stop."""
     server = Postgresql()
     yield server
     server.resume()
@@ -25,9 +25,9 @@ def server() -> Iterator[Postgresql]:
 
 
 class Outages:
-    """Stops a server and starts it again, a few times, each at a random moment of its own part."""
+    """Stop a server and starts it again, a few times, each at a random moment of its own part."""
 
-    def __init__(self, running: Ordeal, server: Postgresql) -> None:
+    def __init__(self, running: FaultRun, server: Postgresql) -> None:
         self._server = server
         self._begin = time.monotonic()
         part = LENGTH / OUTAGES
@@ -54,15 +54,15 @@ class Outages:
 
 
 @pytest.mark.timeout(600)
-def test_a_server_that_stops_and_starts_costs_nobody_a_badge(
+def test_no_badge_is_lost_when_the_database_server_restarts(
     server: Postgresql, tmp_path: Path
 ) -> None:
-    with ordeal(tmp_path, server, {"badges.keep_counts_distance": 30.0}) as running:
+    with run_with_faults(tmp_path, server, {"badges.keep_counts_distance": 30.0}) as running:
         running.start()
         outages = Outages(running, server)
-        running.tell(MESSAGES, LENGTH, outages)
+        running.send(MESSAGES, LENGTH, outages)
         assert outages.over
-        running.wait_until_paid()
+        running.wait_until_awarded()
         running.stop()
 
         running.check()
@@ -72,18 +72,18 @@ def test_a_server_that_stops_and_starts_costs_nobody_a_badge(
 
 
 @pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"][: size(1, 2)])
-def test_a_server_that_is_down_when_the_daemon_starts_is_waited_for(
+def test_start_waits_for_a_database_server_that_is_down(
     server: Postgresql, tmp_path: Path, command: str
 ) -> None:
-    with ordeal(tmp_path, server, command=command) as running:
+    with run_with_faults(tmp_path, server, command=command) as running:
         server.halt()
         try:
             # It hears the bus, though it cannot award yet.
-            running.start(first_look=False)
-            running.tell(size(300, 2_000), 1.0)
+            running.start(caught_up=False)
+            running.send(size(300, 2_000), 1.0)
         finally:
             server.resume()
-        running.wait_until_paid()
+        running.wait_until_awarded()
         running.stop()
 
         running.check()
@@ -92,16 +92,16 @@ def test_a_server_that_is_down_when_the_daemon_starts_is_waited_for(
 
 @pytest.mark.skipif(not FULL, reason="a part of the full form")
 @pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])
-def test_a_server_that_is_silent_does_not_keep_the_daemon_from_stopping(
+def test_daemon_stops_while_the_database_server_hangs(
     server: Postgresql, tmp_path: Path, command: str
 ) -> None:
-    with ordeal(tmp_path, server, command=command) as running:
+    with run_with_faults(tmp_path, server, command=command) as running:
         running.start()
-        running.tell(100)
-        running.wait_until_paid()
+        running.send(100)
+        running.wait_until_awarded()
         server.freeze()
         try:
-            running.tell(200)
+            running.send(200)
             time.sleep(1)
             # Within 10 seconds, with 0.
             running.stop()
@@ -110,7 +110,7 @@ def test_a_server_that_is_silent_does_not_keep_the_daemon_from_stopping(
         assert running.hub.logged("WARNING", "Stopping although")
 
         running.start()
-        running.wait_until_paid()
+        running.wait_until_awarded()
         running.stop()
         running.check()
         running.hub.check_log()

@@ -17,15 +17,16 @@ from support.inline import PARSING, PATH
 from support.rules import rule, write_rules
 from support.sizes import SEED, size
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import RuleError
 from fedbadges.messages import parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
 from fedbadges.service.daemon import Daemon
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 MESSAGES = size(500, 20_000)
 RULES = size(100, 2_000)
@@ -45,7 +46,7 @@ recipient: "%(msg.user)s"
 
 
 def drawn(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
-    """Makes so many, the same ones for the same seed."""
+    """Make so many, the same ones for the same seed."""
     made: list[Any] = []
 
     @seed(SEED)
@@ -77,7 +78,7 @@ class Lines(logging.Handler):
         self.texts.append(record.getMessage())
 
     def check(self) -> None:
-        """Raises AssertionError if a message could end a line of the log, or begin one."""
+        """Raise AssertionError if a message could end a line of the log, or begin one."""
         assert not [text for text in self.texts if len(text.splitlines()) > 1]
         traces = [self.format(record) for record in self.records if record.exc_info]
         lines = [line for text in traces for line in text.splitlines()]
@@ -127,7 +128,7 @@ def daemon(databases: Databases, tmp_path: Path) -> Iterator[Daemon]:
 
 
 def named(body: Any) -> set[str]:
-    """Returns what could be names in a message, unless it is nested too deeply for any."""
+    """Return what could be names in a message, unless it is nested too deeply for any."""
     try:
         return hostile.words(body)
     except RecursionError:
@@ -135,7 +136,7 @@ def named(body: Any) -> set[str]:
 
 
 @pytest.mark.timeout(900)
-def test_no_message_stops_the_daemon_forges_a_line_or_is_awarded_without_cause(
+def test_hostile_messages_neither_stop_the_daemon_nor_forge_log_lines_or_awards(
     daemon: Daemon, databases: Databases, log: Lines, tmp_path: Path
 ) -> None:
     chance = random.Random(SEED)
@@ -165,7 +166,7 @@ def test_no_message_stops_the_daemon_forges_a_line_or_is_awarded_without_cause(
 
 
 def try_load(text: str) -> Rule | None:
-    """Loads a rule; every mistake must be one line with a place in the file."""
+    """Load a rule; every mistake must be one line with a place in the file."""
     try:
         return load_text(text.encode("utf-8", "surrogatepass"), PATH, PARSING)
     except RuleError as error:
@@ -179,7 +180,7 @@ def try_load(text: str) -> Rule | None:
 
 
 @pytest.mark.timeout(900)
-def test_no_rule_file_stops_the_loader_and_those_that_load_stand_any_message(
+def test_hostile_rule_files_do_not_stop_the_loader_nor_the_engine(
     databases: Databases, log: Lines, tmp_path: Path
 ) -> None:
     chance = random.Random(SEED)
@@ -192,7 +193,12 @@ def test_no_rule_file_stops_the_loader_and_those_that_load_stand_any_message(
     assert rules
 
     deployment = make_settings(databases, tmp_path)
-    engine = BadgeEngine(deployment, Tahrir(deployment), Usernames({}), RuleSet(rules), pytest.fail)
+    engine = BadgeEngine(
+        deployment,
+        Tahrir(deployment),
+        RecipientFinder(deployment, FedmsgUsernames(deployment.fedmsg)),
+        RuleSet(rules),
+    )
     real = hostile.real_messages()
     for body in [*real, *(hostile.changed(chance.choice(real), chance) for _ in range(len(real)))]:
         message = parse_message(body)

@@ -7,7 +7,7 @@ from pathlib import Path
 from support import hostile
 from support.bus import PREFIX
 from support.databases import Postgresql
-from support.ordeal import ordeal
+from support.fault_runs import run_with_faults
 from support.sizes import SEED, size
 
 FRAMES = size(200, 2_000)
@@ -36,9 +36,7 @@ TEXTS = (
 )
 
 
-def test_frames_of_anything_do_not_keep_a_hub_from_awarding(
-    postgresql: Postgresql, tmp_path: Path
-) -> None:
+def test_hub_goes_on_awarding_among_hostile_frames(postgresql: Postgresql, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     real = hostile.real_messages()
     frames = [
@@ -46,12 +44,12 @@ def test_frames_of_anything_do_not_keep_a_hub_from_awarding(
         *(json.dumps(hostile.changed(chance.choice(real), chance)) for _ in range(FRAMES)),
     ]
     chance.shuffle(frames)
-    with ordeal(tmp_path, postgresql) as running:
+    with run_with_faults(tmp_path, postgresql) as running:
         running.start()
         for frame in frames:
             running.bus.send_text(frame, TOPIC)
-        running.tell(200)
-        running.wait_until_paid()
+        running.send(200)
+        running.wait_until_awarded()
         running.stop()
 
         running.check()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.databases import Postgresql
-from support.ordeal import ordeal
+from support.fault_runs import run_with_faults
 from support.sizes import size
 
 KILLS = size(3, 20)
@@ -17,10 +17,10 @@ LIVES = (0.2, 5.0)
 
 
 @pytest.mark.timeout(600)
-def test_a_daemon_that_is_killed_over_and_over_loses_nothing_and_awards_nothing_twice(
+def test_daemon_killed_repeatedly_awards_each_badge_exactly_once(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:
-    with ordeal(tmp_path, postgresql) as running:
+    with run_with_faults(tmp_path, postgresql) as running:
         lives = [running.chance.uniform(*LIVES) for _ in range(KILLS)]
         running.start()
         begin = time.monotonic()
@@ -32,9 +32,9 @@ def test_a_daemon_that_is_killed_over_and_over_loses_nothing_and_awards_nothing_
                 running.hub.kill()
                 running.restart_at_once()
 
-        running.tell(MESSAGES, sum(lives) + 0.5, kill_when_it_is_time)
+        running.send(MESSAGES, sum(lives) + 0.5, kill_when_it_is_time)
         assert not deaths
-        running.wait_until_paid()
+        running.wait_until_awarded()
         running.stop()
 
         running.check()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.databases import Postgresql
-from support.ordeal import ordeal
+from support.fault_runs import run_with_faults
 from support.sizes import size
 
 PER_SECOND = 500
@@ -17,15 +17,15 @@ WAITING = size(3_000, 9_000)
 
 
 @pytest.mark.timeout(600)
-def test_a_datanommer_that_is_late_costs_nobody_a_badge(
+def test_no_badge_is_lost_when_datanommer_stores_messages_late(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:
     settings = {"badges.delay_limit": 100, "badges.consume_delay": 0.5}
-    with ordeal(tmp_path, postgresql, settings) as running:
-        running.history.late = LATE
+    with run_with_faults(tmp_path, postgresql, settings) as running:
+        running.datanommer.delay = LATE
         running.start()
-        running.tell(MESSAGES, MESSAGES / PER_SECOND)
-        running.wait_until_paid()
+        running.send(MESSAGES, MESSAGES / PER_SECOND)
+        running.wait_until_awarded()
         running.stop()
 
         running.check()
@@ -34,14 +34,14 @@ def test_a_datanommer_that_is_late_costs_nobody_a_badge(
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"][: size(1, 2)])
-def test_a_stop_while_thousands_wait_for_datanommer_takes_no_longer_and_loses_none(
+def test_stop_is_quick_while_thousands_of_messages_wait_for_datanommer(
     postgresql: Postgresql, tmp_path: Path, command: str
 ) -> None:
     settings = {"badges.delay_limit": 100_000, "badges.consume_delay": 3600}
-    with ordeal(tmp_path, postgresql, settings, command) as running:
+    with run_with_faults(tmp_path, postgresql, settings, command) as running:
         running.start()
-        running.history.late = 3600
-        running.tell(WAITING)
+        running.datanommer.delay = 3600
+        running.send(WAITING)
         # Until it has looked at most of them.
         time.sleep(size(2, 10))
 
@@ -50,10 +50,10 @@ def test_a_stop_while_thousands_wait_for_datanommer_takes_no_longer_and_loses_no
         assert not running.hub.logged("WARNING", "did not wait")
         assert running.awards() == []
 
-        running.history.late = 0.0
-        running.history.finish()
+        running.datanommer.delay = 0.0
+        running.datanommer.finish()
         running.start()
-        running.wait_until_paid()
+        running.wait_until_awarded()
         running.stop()
         running.check()
         running.hub.check_log()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from support.databases import Postgresql
+from support.fault_runs import run_with_faults
 from support.hub import Hub
-from support.ordeal import ordeal
 from support.sizes import size
 
 BURST = size(5_000, 50_000)
@@ -26,7 +26,7 @@ MOST_MEGABYTES_OF_LARGE = 120
 
 @contextmanager
 def sampled(hub: Hub) -> Iterator[list[float]]:
-    """Collects how much memory a daemon has meanwhile, many times a second."""
+    """Collect how much memory a daemon has meanwhile, many times a second."""
     samples = [hub.megabytes()]
     over = threading.Event()
 
@@ -44,18 +44,18 @@ def sampled(hub: Hub) -> Iterator[list[float]]:
 
 
 @pytest.mark.timeout(600)
-def test_a_flood_of_messages_takes_little_memory_and_costs_nobody_a_badge(
+def test_flood_of_messages_takes_bounded_memory_and_loses_no_badge(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:
     settings = {"badges.backlog_limit": BACKLOG_LIMIT}
-    with ordeal(tmp_path, postgresql, settings) as running:
+    with run_with_faults(tmp_path, postgresql, settings) as running:
         running.start()
-        running.tell(WARM_UP)
-        running.wait_until_paid()
+        running.send(WARM_UP)
+        running.wait_until_awarded()
 
         with sampled(running.hub) as megabytes:
-            running.tell(BURST)
-            running.wait_until_paid()
+            running.send(BURST)
+            running.wait_until_awarded()
 
         print(f"from {megabytes[0]:.0f} MB to at most {max(megabytes):.0f} MB")
         assert max(megabytes) - megabytes[0] <= MOST_MEGABYTES
@@ -67,17 +67,17 @@ def test_a_flood_of_messages_takes_little_memory_and_costs_nobody_a_badge(
 
 
 @pytest.mark.timeout(600)
-def test_a_flood_of_large_messages_takes_little_memory_too(
+def test_flood_of_large_messages_takes_bounded_memory(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:
-    with ordeal(tmp_path, postgresql) as running:
+    with run_with_faults(tmp_path, postgresql) as running:
         running.start()
-        running.tell(WARM_UP)
-        running.wait_until_paid()
+        running.send(WARM_UP)
+        running.wait_until_awarded()
 
         with sampled(running.hub) as megabytes:
-            running.tell_steps("user59", LARGE, log="x" * 1_000_000)
-            running.wait_until_paid()
+            running.send_steps("user59", LARGE, log="x" * 1_000_000)
+            running.wait_until_awarded()
 
         print(f"from {megabytes[0]:.0f} MB to at most {max(megabytes):.0f} MB")
         assert max(megabytes) - megabytes[0] <= MOST_MEGABYTES_OF_LARGE

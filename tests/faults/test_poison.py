@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from support.databases import Postgresql
-from support.ordeal import Ordeal, ordeal
+from support.fault_runs import FaultRun, run_with_faults
 from support.sizes import FULL
 from support.waiting import eventually
 
@@ -57,31 +57,31 @@ class Tahrir:
 
 
 @pytest.fixture
-def running(postgresql: Postgresql, tmp_path: Path) -> Iterator[Ordeal]:
-    with ordeal(tmp_path, postgresql, command="fedmsg-badges") as running:
+def running(postgresql: Postgresql, tmp_path: Path) -> Iterator[FaultRun]:
+    with run_with_faults(tmp_path, postgresql, command="fedmsg-badges") as running:
         yield running
 
 
 @pytest.fixture
-def tahrir(running: Ordeal) -> Iterator[Tahrir]:
+def tahrir(running: FaultRun) -> Iterator[Tahrir]:
     tahrir = Tahrir(running.databases.tahrir_url)
     yield tahrir
     tahrir.close()
 
 
-def set_aside(running: Ordeal) -> list[Path]:
+def set_aside(running: FaultRun) -> list[Path]:
     return sorted((running.state / "failed").glob("*.json"))
 
 
-def test_a_poison_message_is_tried_three_times_set_aside_and_can_be_handed_in_again(
-    running: Ordeal, tahrir: Tahrir
+def test_poison_message_becomes_a_dead_letter_and_can_be_retried(
+    running: FaultRun, tahrir: Tahrir
 ) -> None:
     running.start()
     tahrir.refuse()
-    (poison,) = running.tell_steps(POISONED, 1)
+    (poison,) = running.send_steps(POISONED, 1)
     eventually(lambda: set_aside(running), "the message is set aside")
-    running.tell_steps("user01", 5)
-    running.wait_until_paid(but={(POISONED, "steps-1")})
+    running.send_steps("user01", 5)
+    running.wait_until_awarded(but={(POISONED, "steps-1")})
 
     (file,) = set_aside(running)
     kept = json.loads(file.read_text())
@@ -104,20 +104,20 @@ def test_a_poison_message_is_tried_three_times_set_aside_and_can_be_handed_in_ag
     code, _ = running.hub.run("fedmsg-badges", "--retry-failed")
     assert code == 0
     assert set_aside(running) == []
-    running.wait_until_paid()
+    running.wait_until_awarded()
     running.stop()
     running.check()
 
 
 @pytest.mark.skipif(not FULL, reason="a part of the full form")
-def test_a_poison_message_among_many_costs_nobody_else_a_badge(
-    running: Ordeal, tahrir: Tahrir
-) -> None:
+def test_poison_messages_delay_no_other_award(running: FaultRun, tahrir: Tahrir) -> None:
     running.start()
     tahrir.refuse()
-    running.tell(500)
+    running.send(500)
     eventually(lambda: set_aside(running), "a message is set aside")
-    running.wait_until_paid(but={award for award in running.unpaid() if award[0] == POISONED})
+    running.wait_until_awarded(
+        but={award for award in running.missing_awards() if award[0] == POISONED}
+    )
     tahrir.accept()
 
     assert all(REFUSAL in json.loads(file.read_text())["error"] for file in set_aside(running))
@@ -125,6 +125,6 @@ def test_a_poison_message_among_many_costs_nobody_else_a_badge(
 
     assert code == 0
     assert set_aside(running) == []
-    running.wait_until_paid()
+    running.wait_until_awarded()
     running.stop()
     running.check()

@@ -86,7 +86,7 @@ def sent(day: int) -> float:
 # What is stored, and which of it has been stored
 
 
-def test_it_tells_which_messages_are_stored(history: History) -> None:
+def test_stored_returns_the_ids_of_stored_messages(history: History) -> None:
     first, second = make_message(), make_message()
     history.record(first, [], [])
 
@@ -194,7 +194,7 @@ for _ in range(100):
     ],
     ids=str,
 )
-def test_odd_messages_are_stored_too(shared: History, envelope: dict[str, Any]) -> None:
+def test_odd_messages_are_stored(shared: History, envelope: dict[str, Any]) -> None:
     message = make_message("odd", **envelope)
 
     shared.record(message, ["alice"], [])
@@ -298,7 +298,7 @@ def full(shared: History) -> History:
 
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(lists, days)
-def test_a_count_is_what_counting_by_hand_gives(
+def test_count_equals_counting_in_python(
     full: History, filters: dict[str, list[str]], between: tuple[int, int]
 ) -> None:
     filled = FilledFilter(
@@ -316,7 +316,7 @@ def test_a_count_is_what_counting_by_hand_gives(
     assert full.count(filled) == len(expected)
 
 
-def test_a_count_by_id(history: History) -> None:
+def test_count_by_message_id(history: History) -> None:
     message = make_message()
     history.record(message, [], [])
     history.record(make_message(), [], [])
@@ -327,9 +327,7 @@ def test_a_count_by_id(history: History) -> None:
 @pytest.mark.parametrize(
     ("text", "count"), [("a%a", 1), ("a_a", 1), ("aba", 1), ("a\\\\a", 1), ("%", 1), ("_", 1)]
 )
-def test_what_a_message_contains_is_taken_literally(
-    history: History, text: str, count: int
-) -> None:
+def test_contains_has_no_wildcards(history: History, text: str, count: int) -> None:
     for word in ("a%a", "a_a", "aba", "a\\a"):
         history.record(make_message("a", {"w": word}), [], [])
     filled = FilledFilter((("contains", (text,)),))
@@ -338,14 +336,14 @@ def test_what_a_message_contains_is_taken_literally(
     assert compute(history, "len([m for m in query.all()][:])", filled) == count
 
 
-def test_a_count_does_not_mind_pages(history: History) -> None:
+def test_count_ignores_pages(history: History) -> None:
     for _ in range(3):
         history.record(make_message(), [], [])
 
     assert history.count(replace(topic("logger.log"), pages=Pages(2, 1, "desc"))) == 3
 
 
-def test_a_count_is_one_statement(history: History, settings: Settings) -> None:
+def test_a_repeated_count_takes_one_statement(history: History, settings: Settings) -> None:
     history.record(make_message(), ["alice"], [])
     filled = FilledFilter((("users", ("alice",)), ("topics", ("a.b.c.d",))))
     for _ in range(2):
@@ -357,7 +355,7 @@ def test_a_count_is_one_statement(history: History, settings: Settings) -> None:
     assert len(sent) == 1
 
 
-def test_a_question_that_is_too_large_is_an_error_and_no_outage(tmp_path: Path) -> None:
+def test_a_filter_too_large_for_the_database_is_no_outage(tmp_path: Path) -> None:
     """SQLite has its limit within reach."""
     databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
     create_history(engine(databases.datanommer_url))
@@ -481,7 +479,7 @@ def test_more_messages_than_are_fetched_at_once(history: History, settings: Sett
     ]
 
 
-def test_an_operation_asks_nothing_before_it_is_needed(settings: Settings) -> None:
+def test_a_query_is_executed_only_when_its_messages_are_needed(settings: Settings) -> None:
     with sa.orm.Session(engine(settings.history_url)) as session:
         asked = itertools.count()
         sa.event.listen(

@@ -1,4 +1,4 @@
-"""What was sent lately is counted in memory, and as the database would count it."""
+"""The window over recent messages selects what SQL selects."""
 
 import datetime
 import itertools
@@ -15,6 +15,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_message, make_settings, statements
 from support.databases import Databases, create_schemas
+from support.sizes import size
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
@@ -33,12 +34,12 @@ DISTANCE = 100.0
 
 
 @dataclass
-class Lately:
-    """A history, and what of it is in memory, beside the database's own answers."""
+class Recent:
+    """A history and a window over it, beside the database's own answers."""
 
     settings: Settings
     history: History
-    recent: RecentWindow
+    window: RecentWindow
 
     def store(
         self,
@@ -55,10 +56,10 @@ class Lately:
         return message
 
     def since(self, filled: FilledFilter, age: float, message: Message | None = None) -> Any:
-        """Returns the numbers of what was sent less than ``age`` seconds ago, by what it knows."""
+        """Returns the numbers of what was sent less than ``age`` seconds ago, by the window."""
         after = NOW - datetime.timedelta(seconds=age)
         with reader(self.settings.history_url).connect() as connection:
-            found = self.recent.since(connection, filled, after, CUTOFF, message)
+            found = self.window.since(connection, filled, after, CUTOFF, message)
         return None if found is None else sorted(row.id for row in found)
 
     def in_database(self, filled: FilledFilter, age: float) -> list[int]:
@@ -70,10 +71,10 @@ class Lately:
 
 
 @pytest.fixture
-def lately(database: Databases, tmp_path: Path) -> Iterator[Lately]:
+def recent(database: Databases, tmp_path: Path) -> Iterator[Recent]:
     create_schemas(database)
     settings = make_settings(database, tmp_path)
-    yield Lately(settings, History(settings), RecentWindow(DISTANCE))
+    yield Recent(settings, History(settings), RecentWindow(DISTANCE))
     engine(settings.history_url).dispose()
 
 
@@ -116,99 +117,98 @@ messages = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(steps=st.lists(st.tuples(messages, filters, st.integers(0, 400)), max_size=4))
 @examples(
-    max_examples=60,
+    max_examples=size(20, 100),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_a_filter_gives_what_it_gives_in_the_database(
-    lately: Lately, steps: list[tuple[list[dict[str, Any]], FilledFilter, int]]
+def test_a_filter_selects_the_same_from_the_window_as_by_sql(
+    recent: Recent, steps: list[tuple[list[dict[str, Any]], FilledFilter, int]]
 ) -> None:
     for stored, filled, age in steps:
         for each in stored:
-            lately.store(**each)
-        assert lately.since(filled, age) == lately.in_database(filled, age)
+            recent.store(**each)
+        assert recent.since(filled, age) == recent.in_database(filled, age)
 
 
-def test_what_a_filter_says_of_contents_is_left_to_the_database(lately: Lately) -> None:
-    lately.store()
+def test_the_window_cannot_tell_what_messages_contain(recent: Recent) -> None:
+    recent.store()
 
-    assert lately.since(FilledFilter((("contains", ("text",)),)), 10) is None
-
-
-def test_what_lies_further_back_is_left_to_the_database(lately: Lately) -> None:
-    lately.store(age=500)
-
-    assert lately.since(EVERYTHING, 300) == []
-    assert lately.since(EVERYTHING, 600) is None
+    assert recent.since(FilledFilter((("contains", ("text",)),)), 10) is None
 
 
-def test_it_asks_once_for_what_came_since(lately: Lately) -> None:
-    lately.store()
-    lately.since(EVERYTHING, 10)
-    lately.store()
+def test_the_window_cannot_tell_about_messages_before_it(recent: Recent) -> None:
+    recent.store(age=500)
 
-    with statements(lately.settings.history_url) as sent:
-        assert len(lately.since(EVERYTHING, 10)) == 2
+    assert recent.since(EVERYTHING, 300) == []
+    assert recent.since(EVERYTHING, 600) is None
+
+
+def test_the_window_is_updated_by_one_statement(recent: Recent) -> None:
+    recent.store()
+    recent.since(EVERYTHING, 10)
+    recent.store()
+
+    with statements(recent.settings.history_url) as sent:
+        assert len(recent.since(EVERYTHING, 10)) == 2
     assert len(sent) == 1
 
 
-def test_with_a_message_that_is_there_since_it_came_nothing_is_asked(lately: Lately) -> None:
-    lately.since(EVERYTHING, 10)
-    message = lately.store()
-    with reader(lately.settings.history_url).connect() as connection:
-        assert lately.recent.stored(connection, [message.msg_id or ""]) == {message.msg_id}
+def test_the_window_is_not_read_again_for_a_message_that_it_has(recent: Recent) -> None:
+    recent.since(EVERYTHING, 10)
+    message = recent.store()
+    with reader(recent.settings.history_url).connect() as connection:
+        assert recent.window.stored(connection, [message.msg_id or ""]) == {message.msg_id}
 
-    with statements(lately.settings.history_url) as sent:
-        assert len(lately.since(EVERYTHING, 10, message)) == 1
+    with statements(recent.settings.history_url) as sent:
+        assert len(recent.since(EVERYTHING, 10, message)) == 1
     assert sent == []
 
 
-def test_what_was_read_some_seconds_ago_is_read_again(
-    lately: Lately, monkeypatch: pytest.MonkeyPatch
+def test_a_window_read_seconds_ago_is_read_again(
+    recent: Recent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as where an outage came between two looks."""
-    lately.since(EVERYTHING, 10)
-    message = lately.store()
-    lately.since(EVERYTHING, 10)
-    lately.store()
+    recent.since(EVERYTHING, 10)
+    message = recent.store()
+    recent.since(EVERYTHING, 10)
+    recent.store()
     now = time.monotonic()
     monkeypatch.setattr("fedbadges.history.recent_window.time.monotonic", lambda: now + 6)
 
-    assert len(lately.since(EVERYTHING, 10, message)) == 2
+    assert len(recent.since(EVERYTHING, 10, message)) == 2
 
 
-def test_a_message_of_long_ago_need_not_be_there(lately: Lately) -> None:
-    lately.since(EVERYTHING, 10)
-    old = lately.store(age=5000)
-    with reader(lately.settings.history_url).connect() as connection:
-        assert lately.recent.stored(connection, [old.msg_id or ""]) == set()
+def test_a_message_sent_before_the_window_need_not_be_in_it(recent: Recent) -> None:
+    recent.since(EVERYTHING, 10)
+    old = recent.store(age=5000)
+    with reader(recent.settings.history_url).connect() as connection:
+        assert recent.window.stored(connection, [old.msg_id or ""]) == set()
 
-    with statements(lately.settings.history_url) as sent:
-        assert lately.since(EVERYTHING, 10, old) == []
+    with statements(recent.settings.history_url) as sent:
+        assert recent.since(EVERYTHING, 10, old) == []
     assert sent == []
 
 
-def test_what_came_before_a_message_did_counts_with_it(lately: Lately) -> None:
-    before = lately.store()
-    lately.since(EVERYTHING, 10)
-    lately.store()
+def test_messages_stored_before_a_message_came_count_for_it(recent: Recent) -> None:
+    before = recent.store()
+    recent.since(EVERYTHING, 10)
+    recent.store()
     # Such as one that was read back from datanommer to be handled once more.
     again = replace(before, received=time.monotonic())
 
-    assert len(lately.since(EVERYTHING, 10, again)) == 2
+    assert len(recent.since(EVERYTHING, 10, again)) == 2
 
 
-def test_what_was_numbered_earlier_and_committed_later_is_not_missed(
-    postgresql: Any, tmp_path: Path
-) -> None:
+def test_messages_committed_out_of_order_are_not_missed(postgresql: Any, tmp_path: Path) -> None:
     databases = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
     create_schemas(databases)
     settings = make_settings(databases, tmp_path)
-    lately = Lately(settings, History(settings), RecentWindow(DISTANCE))
-    lately.store()
+    recent = Recent(settings, History(settings), RecentWindow(DISTANCE))
+    recent.store()
     late = sa.text(
         "INSERT INTO messages (i, topic, timestamp, category, msg)"
         " VALUES (1, :topic, :now, 'a', '{}')"
@@ -217,18 +217,18 @@ def test_what_was_numbered_earlier_and_committed_later_is_not_missed(
     with made.connect() as first, made.connect() as second:
         values = {"topic": TOPICS[0], "now": NOW}
         first.execute(late, values)
-        lately.store()
-        assert len(lately.since(EVERYTHING, 10)) == 2
+        recent.store()
+        assert len(recent.since(EVERYTHING, 10)) == 2
         second.execute(late, values)
-        lately.store()
-        assert len(lately.since(EVERYTHING, 10)) == 3
+        recent.store()
+        assert len(recent.since(EVERYTHING, 10)) == 3
         first.commit()
-        assert len(lately.since(EVERYTHING, 10)) == 4
+        assert len(recent.since(EVERYTHING, 10)) == 4
         second.commit()
-        assert len(lately.since(EVERYTHING, 10)) == 5
+        assert len(recent.since(EVERYTHING, 10)) == 5
 
 
-def test_many_old_messages_do_not_hide_one_that_is_committed_later(
+def test_an_import_of_old_messages_hides_no_late_commit(
     postgresql: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as those of an import."""
@@ -238,8 +238,8 @@ def test_many_old_messages_do_not_hide_one_that_is_committed_later(
     databases = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
     create_schemas(databases)
     settings = make_settings(databases, tmp_path)
-    lately = Lately(settings, History(settings), RecentWindow(DISTANCE))
-    lately.store()
+    recent = Recent(settings, History(settings), RecentWindow(DISTANCE))
+    recent.store()
     with engine(settings.history_url).connect() as connection:
         connection.execute(
             sa.text(
@@ -248,20 +248,20 @@ def test_many_old_messages_do_not_hide_one_that_is_committed_later(
             ),
             {"topic": TOPICS[0], "now": NOW},
         )
-        lately.store()
-        assert len(lately.since(EVERYTHING, 10)) == 2
+        recent.store()
+        assert len(recent.since(EVERYTHING, 10)) == 2
         for _ in range(12):
-            lately.store(age=50_000)
-        lately.store()
-        assert len(lately.since(EVERYTHING, 10)) == 3
+            recent.store(age=50_000)
+        recent.store()
+        assert len(recent.since(EVERYTHING, 10)) == 3
         connection.commit()
 
-    assert len(lately.since(EVERYTHING, 10)) == 4
+    assert len(recent.since(EVERYTHING, 10)) == 4
 
 
 @pytest.mark.parametrize("first", [1, 6])
-def test_with_too_many_it_is_left_to_the_database_for_a_while(
-    lately: Lately, first: int, monkeypatch: pytest.MonkeyPatch
+def test_the_window_is_disabled_for_a_while_by_too_many_messages(
+    recent: Recent, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fedbadges.history.recent_window._MOST", 5)
     monkeypatch.setattr("fedbadges.history.recent_window._MANY", 4)
@@ -270,64 +270,64 @@ def test_with_too_many_it_is_left_to_the_database_for_a_while(
         "fedbadges.history.recent_window.time.monotonic", lambda: float(next(clock))
     )
     for _ in range(first):
-        lately.store()
-    lately.since(EVERYTHING, 10)
+        recent.store()
+    recent.since(EVERYTHING, 10)
     for _ in range(6):
-        lately.store()
+        recent.store()
 
-    assert lately.since(EVERYTHING, 10) is None
-    with statements(lately.settings.history_url) as sent:
-        assert lately.since(EVERYTHING, 10) is None
+    assert recent.since(EVERYTHING, 10) is None
+    with statements(recent.settings.history_url) as sent:
+        assert recent.since(EVERYTHING, 10) is None
     assert sent == []
 
 
-def test_with_many_what_is_safely_past_is_let_go_first(
-    lately: Lately, monkeypatch: pytest.MonkeyPatch
+def test_messages_before_the_cutoff_are_dropped_first(
+    recent: Recent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fedbadges.history.recent_window._MOST", 5)
     monkeypatch.setattr("fedbadges.history.recent_window._MANY", 4)
-    lately.since(EVERYTHING, 10)
+    recent.since(EVERYTHING, 10)
     for age in (300, 250, 200, 0, 0, 0):
-        lately.store(age=age)
+        recent.store(age=age)
 
-    assert len(lately.since(EVERYTHING, 50)) == 3
-    assert lately.since(EVERYTHING, 220) is None
+    assert len(recent.since(EVERYTHING, 50)) == 3
+    assert recent.since(EVERYTHING, 220) is None
 
 
-def test_what_is_read_in_portions_is_all_there(
-    lately: Lately, monkeypatch: pytest.MonkeyPatch
+def test_messages_read_in_several_batches_are_complete(
+    recent: Recent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lately.since(EVERYTHING, 10)
+    recent.since(EVERYTHING, 10)
     for _ in range(7):
-        lately.store()
+        recent.store()
     monkeypatch.setattr("fedbadges.history.window_reader._BATCH", 7)
 
-    assert len(lately.since(EVERYTHING, 10)) == 7
+    assert len(recent.since(EVERYTHING, 10)) == 7
 
 
-def test_after_an_error_it_is_read_afresh(lately: Lately) -> None:
-    lately.store()
-    lately.since(EVERYTHING, 10)
-    made = engine(lately.settings.history_url)
+def test_the_window_is_read_anew_after_an_error(recent: Recent) -> None:
+    recent.store()
+    recent.since(EVERYTHING, 10)
+    made = engine(recent.settings.history_url)
     with made.begin() as connection:
         connection.execute(sa.text("ALTER TABLE messages RENAME TO elsewhere"))
     with pytest.raises(sa.exc.SQLAlchemyError):
-        lately.since(EVERYTHING, 10)
+        recent.since(EVERYTHING, 10)
     with made.begin() as connection:
         connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO messages"))
 
-    assert len(lately.since(EVERYTHING, 10)) == 1
+    assert len(recent.since(EVERYTHING, 10)) == 1
 
 
-def test_on_a_new_connection_it_is_read_afresh(lately: Lately) -> None:
+def test_the_window_is_read_anew_on_a_new_connection(recent: Recent) -> None:
     """It may lead to a server that was restored from a backup, and gives numbers once more."""
     for _ in range(3):
-        lately.store()
-    lately.since(EVERYTHING, 10)
-    made = engine(lately.settings.history_url)
+        recent.store()
+    recent.since(EVERYTHING, 10)
+    made = engine(recent.settings.history_url)
     with made.begin() as connection:
         connection.execute(sa.text("DELETE FROM users_messages"))
         connection.execute(sa.text("DELETE FROM messages"))
-    reader(lately.settings.history_url).dispose()
+    reader(recent.settings.history_url).dispose()
 
-    assert lately.since(EVERYTHING, 10) == []
+    assert recent.since(EVERYTHING, 10) == []

@@ -61,19 +61,19 @@ def deployment(
 
 
 def wait_until_handled(deployment: Deployment, username: str) -> None:
-    """Waits until all that was published before this is done: messages are handled in order."""
+    """Wait until all that was published before this is done: messages are handled in order."""
     deployment.publish("logger.last", username=username)
     deployment.wait_for_badge(username, "last-step")
 
 
-def test_the_very_first_award_is_heard_on_the_bus(deployment: Deployment) -> None:
+def test_first_award_after_the_start_is_announced_on_the_bus(deployment: Deployment) -> None:
     deployment.bus.wait_for_award("zoe", "first-step")
 
     announced = deployment.bus.heard("fedbadges.badge.award")
     assert announced[0]["msg"]["user"]["username"] == "zoe"
 
 
-def test_a_message_becomes_an_assertion_with_its_link(deployment: Deployment) -> None:
+def test_assertion_links_to_the_message_that_earned_it(deployment: Deployment) -> None:
     message = deployment.publish("logger.first", username="ann")
 
     link = deployment.wait_for_badge("ann", "first-step")
@@ -83,7 +83,7 @@ def test_a_message_becomes_an_assertion_with_its_link(deployment: Deployment) ->
     )
 
 
-def test_the_person_is_known_by_the_address_at_the_default_domain(deployment: Deployment) -> None:
+def test_new_person_has_an_address_at_the_default_domain(deployment: Deployment) -> None:
     deployment.publish("logger.first", username="bea")
     deployment.wait_for_badge("bea", "first-step")
 
@@ -91,7 +91,7 @@ def test_the_person_is_known_by_the_address_at_the_default_domain(deployment: De
         assert database.get_person(nickname="bea").email == "bea@fedoraproject.org"
 
 
-def test_a_listener_hears_of_the_award(deployment: Deployment) -> None:
+def test_award_notice_names_badge_and_user(deployment: Deployment) -> None:
     deployment.publish("wiki.edit", {"user": "cleo"})
 
     award = deployment.bus.wait_for_award("cleo", "editor")
@@ -109,7 +109,7 @@ def test_a_listener_hears_of_the_award(deployment: Deployment) -> None:
     }
 
 
-def test_an_award_that_is_announced_is_in_the_database(deployment: Deployment) -> None:
+def test_announced_award_is_in_the_database(deployment: Deployment) -> None:
     deployment.publish("logger.first", username="dora")
 
     deployment.bus.wait_for_award("dora", "first-step")
@@ -117,7 +117,7 @@ def test_an_award_that_is_announced_is_in_the_database(deployment: Deployment) -
     assert "first-step" in deployment.badges("dora")
 
 
-def test_a_listener_hears_of_the_new_rank(deployment: Deployment) -> None:
+def test_new_rank_is_announced_on_the_bus(deployment: Deployment) -> None:
     deployment.publish("logger.first", username="eve")
 
     advance = eventually(
@@ -132,7 +132,7 @@ def test_a_listener_hears_of_the_new_rank(deployment: Deployment) -> None:
     assert advance["msg"]["person"]["rank"] >= 1
 
 
-def test_the_fiftieth_message_gives_the_badge_and_not_the_forty_ninth(
+def test_badge_for_fifty_messages_is_awarded_at_the_fiftieth(
     deployment: Deployment,
 ) -> None:
     for _ in range(49):
@@ -145,7 +145,7 @@ def test_the_fiftieth_message_gives_the_badge_and_not_the_forty_ninth(
     assert fiftieth["msg_id"] in deployment.wait_for_badge("fay", "fifty-steps")
 
 
-def test_other_peoples_messages_do_not_count(deployment: Deployment) -> None:
+def test_messages_of_other_people_do_not_count(deployment: Deployment) -> None:
     for _ in range(49):
         deployment.publish("logger.fifty", username="gus")
     deployment.publish("logger.fifty", username="hal")
@@ -155,7 +155,7 @@ def test_other_peoples_messages_do_not_count(deployment: Deployment) -> None:
     assert "fifty-steps" not in deployment.badges("hal")
 
 
-def test_a_second_such_message_gives_nothing(deployment: Deployment) -> None:
+def test_badge_is_awarded_and_announced_only_once(deployment: Deployment) -> None:
     first = deployment.publish("logger.first", username="ida")
     deployment.wait_for_badge("ida", "first-step")
 
@@ -168,7 +168,7 @@ def test_a_second_such_message_gives_nothing(deployment: Deployment) -> None:
     assert announced == ["first-step", "last-step"]
 
 
-def test_who_opted_out_gets_nothing(deployment: Deployment) -> None:
+def test_person_who_opted_out_gets_no_badge(deployment: Deployment) -> None:
     with tahrir(deployment.databases) as database:
         database.add_person("jan@fedoraproject.org", nickname="jan")
         database.get_person(nickname="jan").opt_out = True
@@ -183,7 +183,7 @@ def test_who_opted_out_gets_nothing(deployment: Deployment) -> None:
 
 
 @pytest.mark.parametrize("username", ["koji", "192.0.2.7", "2001:db8::7"])
-def test_neither_banned_names_nor_addresses_become_persons(
+def test_banned_usernames_and_addresses_do_not_become_persons(
     deployment: Deployment, username: str
 ) -> None:
     deployment.publish("logger.first", username=username)
@@ -193,7 +193,7 @@ def test_neither_banned_names_nor_addresses_become_persons(
         assert database.get_person(nickname=username) is None
 
 
-def test_topics_match_on_whole_parts(deployment: Deployment) -> None:
+def test_trigger_matches_only_whole_parts_of_a_topic(deployment: Deployment) -> None:
     deployment.publish("infrawiki.edit", {"user": "lea"})
     deployment.publish("wiki.edit", {"user": "mia"})
 
@@ -202,7 +202,7 @@ def test_topics_match_on_whole_parts(deployment: Deployment) -> None:
     assert deployment.badges("lea") == {}
 
 
-def test_awards_trigger_rules_themselves(deployment: Deployment) -> None:
+def test_award_notices_trigger_rules(deployment: Deployment) -> None:
     collect_three(deployment, "nia")
 
     link = deployment.wait_for_badge("nia", "collector")
@@ -210,7 +210,7 @@ def test_awards_trigger_rules_themselves(deployment: Deployment) -> None:
     assert any(award["msg_id"] in link for award in deployment.bus.awards("nia"))
 
 
-def test_two_badges_do_not_make_three(deployment: Deployment) -> None:
+def test_rule_for_three_awards_does_not_award_for_two(deployment: Deployment) -> None:
     deployment.publish("logger.first", username="ole")
     deployment.publish("logger.last", username="ole")
     # Awards are announced in order: when hers are handled, so are his.
@@ -226,7 +226,7 @@ def collect_three(deployment: Deployment, username: str) -> None:
     deployment.publish("wiki.edit", {"user": username})
 
 
-def test_each_award_is_a_line_in_the_log(deployment: Deployment) -> None:
+def test_each_award_is_logged_with_its_latency(deployment: Deployment) -> None:
     message = deployment.publish("logger.first", username="quinn")
 
     line = deployment.hub.wait_for_log("INFO", "quinn", "first-step", message["msg_id"])
@@ -234,7 +234,7 @@ def test_each_award_is_a_line_in_the_log(deployment: Deployment) -> None:
     assert len(re.findall(r"\b\d+(\.\d+)? ?ms\b", line)) == 2
 
 
-def test_the_databases_urls_name_no_driver(deployment: Deployment) -> None:
+def test_database_urls_without_a_driver_work(deployment: Deployment) -> None:
     urls = (deployment.databases.tahrir_url, deployment.databases.datanommer_url)
     assert {sa.make_url(url).drivername for url in urls} == {deployment.databases.kind}
 

@@ -1,4 +1,4 @@
-"""With a datanommer that another process writes: waiting for it, and not for ever."""
+"""A datanommer that another process writes: how long the daemon waits for a message there."""
 
 import time
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ from support.bus import fedmsg_body
 from support.databases import Databases, create_schemas, store_message
 from support.deployment import Deployment, run_deployment
 from support.rules import counting_rule
+
+pytestmark = pytest.mark.sqlite
 
 LATE = 0.5
 
@@ -53,7 +55,7 @@ def _run(
         yield running
 
 
-def test_a_message_that_is_stored_late_is_counted_and_holds_up_nobody(
+def test_message_stored_late_is_counted_and_delays_no_other(
     patient: Deployment,
 ) -> None:
     databases = patient.databases
@@ -73,7 +75,7 @@ def test_a_message_that_is_stored_late_is_counted_and_holds_up_nobody(
     assert late["msg_id"] in patient.wait_for_badge("ann", "twice")
 
 
-def test_the_message_itself_is_counted_once(patient: Deployment) -> None:
+def test_message_is_counted_once_in_its_own_criteria(patient: Deployment) -> None:
     lonely = patient.publish("logger.twice", username="cleo")
     store_message(patient.databases, lonely, ["cleo"])
     after = patient.publish("logger.once", username="dora")
@@ -84,7 +86,7 @@ def test_the_message_itself_is_counted_once(patient: Deployment) -> None:
     assert patient.badges("cleo") == {}
 
 
-def test_nobody_waits_above_the_limit_of_the_backlog(patient: Deployment) -> None:
+def test_messages_do_not_wait_for_datanommer_above_delay_limit(patient: Deployment) -> None:
     for _ in range(2):
         store_message(patient.databases, fedmsg_body("logger.twice", {}, "hal"), ["hal"])
 
@@ -94,7 +96,7 @@ def test_nobody_waits_above_the_limit_of_the_backlog(patient: Deployment) -> Non
     patient.wait_for_badge("hal", "twice")
 
 
-def test_a_message_that_is_never_stored_is_judged_by_the_others(impatient: Deployment) -> None:
+def test_message_never_stored_is_decided_by_those_that_are(impatient: Deployment) -> None:
     for _ in range(2):
         store_message(impatient.databases, fedmsg_body("logger.twice", {}, "eve"), ["eve"])
 
@@ -103,7 +105,7 @@ def test_a_message_that_is_never_stored_is_judged_by_the_others(impatient: Deplo
     assert never_stored["msg_id"] in impatient.wait_for_badge("eve", "twice")
 
 
-def test_nothing_is_awarded_for_what_is_nowhere_stored(impatient: Deployment) -> None:
+def test_message_never_stored_does_not_count_itself(impatient: Deployment) -> None:
     impatient.publish("logger.once", username="fay")
     store_message(impatient.databases, fedmsg_body("logger.once", {}, "gus"), ["gus"])
     impatient.publish("logger.once", username="gus")
@@ -113,7 +115,7 @@ def test_nothing_is_awarded_for_what_is_nowhere_stored(impatient: Deployment) ->
     assert impatient.badges("fay") == {}
 
 
-def test_it_is_said_once_that_messages_are_not_stored(impatient: Deployment) -> None:
+def test_missing_messages_are_logged_once_not_for_each(impatient: Deployment) -> None:
     for username in ("jan", "kim"):
         store_message(impatient.databases, fedmsg_body("logger.once", {}, username), [username])
     impatient.publish("logger.once", username="jan")

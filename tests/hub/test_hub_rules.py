@@ -7,10 +7,12 @@ from support.deployment import run_deployment
 from support.rules import counting_rule, write_rules
 
 
-def test_changed_rules_judge_the_next_messages(database: Databases, tmp_path: Path) -> None:
+def test_changed_rule_files_apply_to_the_next_messages(
+    sqlite_database: Databases, tmp_path: Path
+) -> None:
     rules = tmp_path / "rules"
     before = {"a": counting_rule("Early", "logger.early", 1)}
-    with run_deployment(tmp_path, database, before) as running:
+    with run_deployment(tmp_path, sqlite_database, before) as running:
         write_rules(rules, {"b": counting_rule("Late", "logger.late", 1)})
         running.hub.wait_for_log("INFO", "2 rules from", "1 new, 0 changed, 0 gone; 0 mistakes")
         running.publish("logger.late", username="ann")
@@ -28,5 +30,5 @@ def test_changed_rules_judge_the_next_messages(database: Databases, tmp_path: Pa
         running.wait_for_badge("cid", "late")
 
         assert set(running.badges("bea")) == {"late"}
-        later = running.hub.logged("INFO", "Awarded late to bea")
+        later = running.hub.logged("INFO", "Awarded badge badge=late user=bea")
         assert "logger.later" in later[0]

@@ -25,12 +25,14 @@ def bus() -> Iterator[Bus]:
 
 
 def announced(bus: Bus) -> Counter[str]:
-    """Returns how often each person's badge was announced."""
+    """Return how often each person's badge was announced."""
     awards = bus.heard("fedbadges.badge.award", lambda msg: msg["badge"]["badge_id"] == "once")
     return Counter(award["msg"]["user"]["username"] for award in awards)
 
 
-def test_two_hubs_on_one_database_award_once(database: Databases, bus: Bus, tmp_path: Path) -> None:
+def test_two_hubs_on_one_database_award_each_badge_once(
+    database: Databases, bus: Bus, tmp_path: Path
+) -> None:
     # Only one hub knows the last rule of each: when that awards, this hub has handled it all.
     hubs = [
         make_hub(
@@ -54,7 +56,7 @@ def test_two_hubs_on_one_database_award_once(database: Databases, bus: Bus, tmp_
     assert all(set(badges(database, person)) == {"once"} for person in PEOPLE)
 
 
-def test_several_workers_in_one_hub_award_once(
+def test_several_workers_in_one_hub_award_each_badge_once(
     database: Databases, bus: Bus, tmp_path: Path
 ) -> None:
     logging = copy.deepcopy(LOGGING)

@@ -71,20 +71,22 @@ on_postgresql = pytest.mark.parametrize(
 
 
 def wait_until_handled(deployment: Deployment, signers: Signers, username: str) -> None:
-    """Waits until all that was sent before this is done: messages are handled in order."""
+    """Wait until all that was sent before this is done: messages are handled in order."""
     deployment.bus.send(signers.app.signed(fedmsg_body("logger.last", {}, username)))
     deployment.wait_for_badge(username, "last-step")
 
 
 def stored(databases: Databases) -> set[str]:
-    """Returns the ids of the messages in the history."""
+    """Return the ids of the messages in the history."""
     engine = sa.create_engine(with_driver(databases.datanommer_url), poolclass=sa.NullPool)
     with engine.connect() as connection:
         return set(connection.scalars(sa.text("SELECT msg_id FROM messages")))
 
 
 @on_postgresql
-def test_a_good_signature_gives_the_badge(deployment: Deployment, signers: Signers) -> None:
+def test_message_with_a_valid_signature_earns_a_badge(
+    deployment: Deployment, signers: Signers
+) -> None:
     message = signers.app.signed(fedmsg_body("logger.first", {"text": "Grüße 🏅"}, "ann"))
     deployment.bus.send(message)
 
@@ -132,7 +134,7 @@ BAD: dict[str, Bad] = {
 
 @on_postgresql
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_one_gives_nothing_and_is_not_stored(
+def test_message_with_an_invalid_signature_earns_nothing_and_is_not_stored(
     deployment: Deployment, signers: Signers, kind: str
 ) -> None:
     username = f"mallory-{list(BAD).index(kind)}"
@@ -147,7 +149,7 @@ def test_a_bad_one_gives_nothing_and_is_not_stored(
 
 
 @on_postgresql
-def test_a_good_one_under_another_topic_gives_nothing(
+def test_signed_message_sent_under_another_topic_earns_nothing(
     deployment: Deployment, signers: Signers
 ) -> None:
     message = signers.app.signed(fedmsg_body("logger.first", {}, "olivia"))
@@ -159,7 +161,7 @@ def test_a_good_one_under_another_topic_gives_nothing(
 
 
 @on_postgresql
-def test_who_is_revoked_while_the_hub_runs_is_heeded_no_more(
+def test_certificate_revoked_while_the_hub_runs_is_rejected(
     deployment: Deployment, signers: Signers
 ) -> None:
     holder = signers.ca.issue("app02")
@@ -174,7 +176,7 @@ def test_who_is_revoked_while_the_hub_runs_is_heeded_no_more(
 
 
 @on_postgresql
-def test_what_the_daemon_says_is_signed(deployment: Deployment, signers: Signers) -> None:
+def test_award_notices_are_signed(deployment: Deployment, signers: Signers) -> None:
     deployment.bus.send(signers.app.signed(fedmsg_body("logger.first", {}, "frank")))
 
     award = deployment.bus.wait_for_award("frank", "first-step")
@@ -186,7 +188,9 @@ def test_what_the_daemon_says_is_signed(deployment: Deployment, signers: Signers
 
 
 @on_postgresql
-def test_each_reason_is_a_line_and_no_more(deployment: Deployment, signers: Signers) -> None:
+def test_rejections_are_logged_once_for_each_reason(
+    deployment: Deployment, signers: Signers
+) -> None:
     for _ in range(20):
         deployment.bus.send(fedmsg_body("logger.first", {}, "mallory"))
     wait_until_handled(deployment, signers, "grace")
@@ -196,11 +200,6 @@ def test_each_reason_is_a_line_and_no_more(deployment: Deployment, signers: Sign
 
 
 # At the start
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Databases:
-    return Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
 
 
 @pytest.fixture
@@ -224,8 +223,8 @@ def old_list(ca: Authority) -> bytes:
     ],
     ids=["no CA", "no certificate", "an expired list", "no key"],
 )
-def test_the_command_refuses_what_it_cannot_check_or_sign(
-    sqlite: Databases,
+def test_fedmsg_badges_exits_if_it_cannot_verify_or_sign(
+    sqlite_database: Databases,
     bus: Bus,
     tmp_path: Path,
     key: str,
@@ -239,7 +238,7 @@ def test_the_command_refuses_what_it_cannot_check_or_sign(
     file.unlink()
     if text is not None:
         file.write_bytes(text(signers.ca))
-    hub = make_hub(tmp_path / "hub", sqlite, bus, RULES, signers.settings())
+    hub = make_hub(tmp_path / "hub", sqlite_database, bus, RULES, signers.settings())
 
     hub.start("fedmsg-badges")
 
@@ -250,11 +249,11 @@ def test_the_command_refuses_what_it_cannot_check_or_sign(
     assert not hub.lines_with("Traceback")
 
 
-def test_where_a_server_does_not_answer_the_start_fails_and_may_be_tried_again(
-    signers: Signers, sqlite: Databases, bus: Bus, tmp_path: Path
+def test_unreachable_crl_server_makes_fedmsg_badges_exit_with_1(
+    signers: Signers, sqlite_database: Databases, bus: Bus, tmp_path: Path
 ) -> None:
     settings = signers.settings(crl_location="https://127.0.0.1:1/crl.pem")
-    hub = make_hub(tmp_path / "hub", sqlite, bus, RULES, settings)
+    hub = make_hub(tmp_path / "hub", sqlite_database, bus, RULES, settings)
 
     hub.start("fedmsg-badges")
 
@@ -263,11 +262,11 @@ def test_where_a_server_does_not_answer_the_start_fails_and_may_be_tried_again(
     assert not hub.lines_with("Traceback")
 
 
-def test_a_hub_of_others_goes_on_without_badges(
-    signers: Signers, sqlite: Databases, bus: Bus, tmp_path: Path
+def test_shared_hub_keeps_running_if_signatures_cannot_be_verified(
+    signers: Signers, sqlite_database: Databases, bus: Bus, tmp_path: Path
 ) -> None:
     settings = signers.settings(ca_cert_location="/nowhere/ca.crt")
-    hub = make_hub(tmp_path / "hub", sqlite, bus, RULES, settings)
+    hub = make_hub(tmp_path / "hub", sqlite_database, bus, RULES, settings)
     hub.start()
     try:
         hub.wait_for_log("CRITICAL", "'ca_cert_location'", "No such file or directory")
@@ -276,10 +275,10 @@ def test_a_hub_of_others_goes_on_without_badges(
         hub.kill()
 
 
-def test_that_unsigned_messages_are_accepted_is_said_once(
-    sqlite: Databases, tmp_path: Path
+def test_accepting_unsigned_messages_is_logged_once(
+    sqlite_database: Databases, tmp_path: Path
 ) -> None:
-    with run_deployment(tmp_path / "hub", sqlite, RULES) as deployment:
+    with run_deployment(tmp_path / "hub", sqlite_database, RULES) as deployment:
         for name in ("ann", "bob"):
             deployment.publish("logger.first", username=name)
             deployment.wait_for_badge(name, "first-step")

@@ -35,15 +35,14 @@ recipient: "%(msg.user.username)s"
 
 
 @pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    database = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+def deployment(sqlite_database: Databases, tmp_path: Path) -> Iterator[Deployment]:
     # Relative to where the hub runs, for the path of a socket is short.
     settings = {
         "moksha.monitoring.socket": "ipc://monitoring.sock",
         "moksha.monitoring.socket.mode": "0600",
         "badges.state_directory": str(tmp_path / "state"),
     }
-    with run_deployment(tmp_path / "hub", database, RULES, settings) as running:
+    with run_deployment(tmp_path / "hub", sqlite_database, RULES, settings) as running:
         yield running
 
 
@@ -53,18 +52,18 @@ def status(deployment: Deployment) -> tuple[int, dict[str, Any]]:
 
 
 def when(deployment: Deployment, **values: object) -> dict[str, Any]:
-    """Waits for a report with these values, and returns it."""
+    """Wait for a report with these values, and returns it."""
 
     def matching() -> dict[str, Any] | None:
         _, report = status(deployment)
         return report if values.items() <= report.items() else None
 
-    found = eventually(matching, f"a report with {values}", 40)
+    found = eventually(matching, f"a report with {values}")
     assert found is not None
     return found
 
 
-def test_the_status_is_what_happened(deployment: Deployment, tmp_path: Path) -> None:
+def test_status_reports_what_the_hub_did(deployment: Deployment, tmp_path: Path) -> None:
     """One hub for much, since each of its reports takes five seconds."""
     for _ in range(3):
         deployment.publish("logger.fifty", username="bob")
@@ -104,7 +103,7 @@ def test_the_status_is_what_happened(deployment: Deployment, tmp_path: Path) -> 
     deployment.hub.log_file.write_text("")
 
 
-def test_an_award_by_hand_is_one_for_the_daemon_too(deployment: Deployment) -> None:
+def test_award_by_hand_is_announced_and_triggers_rules(deployment: Deployment) -> None:
     # The daemon has its address.
     deployment.publish("logger.first", username="zoe")
     deployment.bus.wait_for_award("zoe", "first-step")
@@ -120,7 +119,7 @@ def test_an_award_by_hand_is_one_for_the_daemon_too(deployment: Deployment) -> N
     assert deployment.hub.run(*command)[0] == 1
 
 
-def test_who_watches_sees_report_after_report(deployment: Deployment, tmp_path: Path) -> None:
+def test_watch_prints_report_after_report(deployment: Deployment, tmp_path: Path) -> None:
     watching = subprocess.Popen(
         [Path(sys.executable).with_name("fedbadges"), "status", "--watch", "--format", "json"],
         cwd=tmp_path / "hub",

@@ -14,23 +14,18 @@ FIRST = {"first": counting_rule("First Step", "logger.first", 1)}
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> Databases:
-    return Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
-
-
-@pytest.fixture
-def deployment(sqlite: Databases, tmp_path: Path) -> Iterator[Deployment]:
+def deployment(sqlite_database: Databases, tmp_path: Path) -> Iterator[Deployment]:
     """A daemon that does not run yet."""
     bus = Bus()
-    hub = make_hub(tmp_path / "hub", sqlite, bus, FIRST)
+    hub = make_hub(tmp_path / "hub", sqlite_database, bus, FIRST)
     started.append(hub)
-    yield Deployment(sqlite, bus, hub)
+    yield Deployment(sqlite_database, bus, hub)
     hub.kill()
     started.remove(hub)
     bus.close()
 
 
-def test_the_command_refuses_a_rule_directory_that_others_can_write(
+def test_fedmsg_badges_exits_if_others_can_write_the_rule_directory(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     rules = tmp_path / "hub/rules"
@@ -44,7 +39,7 @@ def test_the_command_refuses_a_rule_directory_that_others_can_write(
     assert line.endswith(f"chmod o-w {rules}")
 
 
-def test_a_file_that_others_can_write_is_not_read_until_they_cannot(
+def test_rule_file_is_not_read_while_others_can_write_it(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     hub, late = deployment.hub, tmp_path / "hub/rules/late.yml"

@@ -18,14 +18,14 @@ USER = SYSTEMD / "sysusers.d/fedbadges.conf"
 
 
 def run(*command: str | Path) -> str:
-    """Runs a tool of systemd, which must succeed; returns what it printed."""
+    """Run a tool of systemd, which must succeed, and return what it printed."""
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def complaints(unit: Path) -> list[str]:
-    """Returns what systemd says of a unit, and nothing of others that it looked at with it."""
+    """Return what systemd says of a unit, and nothing of others that it looked at with it."""
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", unit],
         capture_output=True,
@@ -36,7 +36,7 @@ def complaints(unit: Path) -> list[str]:
 
 
 def needs(tool: str, *words: str) -> pytest.MarkDecorator:
-    """Marks what runs a tool, with a help text that has these words."""
+    """Mark what runs a tool, with a help text that has these words."""
     there = shutil.which(tool) is not None
     known = there and all(word in run(tool, "--help") for word in words)
     return pytest.mark.skipif(not known, reason=f"no {' '.join((tool, *words))}")
@@ -49,7 +49,7 @@ def service(path: Path) -> configparser.SectionProxy:
 
 
 @needs("systemd-analyze", "--offline")
-def test_little_is_open_to_somebody_who_takes_the_daemon_over() -> None:
+def test_unit_is_hardened() -> None:
     printed = run("systemd-analyze", "security", "--offline=true", "--no-pager", ALONE)
 
     found = re.search(r"Overall exposure level for \S+: \S+ (\w+)", printed)
@@ -58,7 +58,7 @@ def test_little_is_open_to_somebody_who_takes_the_daemon_over() -> None:
 
 
 @needs("systemd-analyze")
-def test_systemd_understands_all_of_a_unit(tmp_path: Path) -> None:
+def test_systemd_knows_every_key_of_the_unit(tmp_path: Path) -> None:
     """A key that it does not know would be a warning, and be left out."""
     unit = tmp_path / ALONE.name
     unit.write_text(ALONE.read_text().replace("/usr/bin/fedmsg-badges", sys.executable))
@@ -67,7 +67,7 @@ def test_systemd_understands_all_of_a_unit(tmp_path: Path) -> None:
 
 
 @needs("systemd-analyze")
-def test_systemd_understands_all_that_is_added_to_the_hubs_unit(tmp_path: Path) -> None:
+def test_systemd_knows_every_key_added_to_the_unit_of_the_hub(tmp_path: Path) -> None:
     unit = tmp_path / "fedmsg-hub.service"
     unit.write_text(f"[Service]\nExecStart={sys.executable}\n")
     (tmp_path / IN_HUB.parent.name).mkdir()
@@ -78,7 +78,7 @@ def test_systemd_understands_all_that_is_added_to_the_hubs_unit(tmp_path: Path) 
 
 @needs("systemd-sysusers", "--root")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make users")
-def test_the_user_of_the_service_is_made(tmp_path: Path) -> None:
+def test_sysusers_creates_the_user_of_the_service(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
 
     run("systemd-sysusers", f"--root={tmp_path}", USER)
@@ -89,20 +89,20 @@ def test_the_user_of_the_service_is_made(tmp_path: Path) -> None:
     assert account[6].endswith("nologin")
 
 
-def test_a_mistake_in_the_configuration_is_not_tried_again() -> None:
+def test_daemon_is_not_restarted_after_a_configuration_error() -> None:
     assert service(ALONE)["Restart"] == "on-failure"
     assert service(ALONE)["RestartPreventExitStatus"] == str(os.EX_CONFIG)
 
 
 @pytest.mark.parametrize("path", [ALONE, IN_HUB], ids=["alone", "in the hub"])
-def test_the_daemon_is_given_the_time_to_stop_and_a_directory_of_its_own(path: Path) -> None:
+def test_unit_has_a_stop_timeout_and_a_state_directory(path: Path) -> None:
     assert float(service(path)["TimeoutStopSec"].removesuffix("s")) > ENDS_WITHIN
     assert service(path)["StateDirectory"] == "fedbadges"
     assert service(path)["StateDirectoryMode"] == "0700"
 
 
 @pytest.mark.parametrize("path", [ALONE, IN_HUB], ids=["alone", "in the hub"])
-def test_the_documented_place_of_the_monitoring_socket_is_there_and_not_for_everybody(
+def test_directory_of_the_documented_monitoring_socket_is_not_public(
     path: Path,
 ) -> None:
     directory = f"/run/{service(path)['RuntimeDirectory']}/"

@@ -18,15 +18,17 @@ from support.databases import Databases, create_schemas
 from support.made_up import START, histories, rule_texts
 from support.past import Storage, Told, earned, live
 from support.rules import rule as rule_text
+from support.sizes import size
 from tahrir_api.model import Person
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import past_messages
 from fedbadges.databases.connections import engine
 from fedbadges.databases.url import parse_url
 from fedbadges.engine.engine import Earned
+from fedbadges.engine.recipients import Usernames
 from fedbadges.errors import RuleError, Unavailable
 from fedbadges.messages import Message
 from fedbadges.replay import Replay
@@ -34,7 +36,7 @@ from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Backends, Question
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 Peaks = dict[str, dict[str, int]]
 
@@ -63,14 +65,15 @@ def load(texts: list[str], backends: Backends) -> list[Rule]:
     return rules
 
 
+@pytest.mark.slow
 @given(messages=histories(), texts=st.lists(rule_texts(), min_size=1, max_size=6))
 @examples(
-    max_examples=50,
+    max_examples=size(15, 100),
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-def test_it_finds_what_would_have_been_awarded(
+def test_a_replay_finds_what_a_daemon_awards(
     shared_database: Databases, settings: Settings, messages: list[Told], texts: list[str]
 ) -> None:
     wipe(shared_database)
@@ -117,14 +120,20 @@ def named(rule: Rule, message: Message, usernames: Usernames) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 @given(messages=histories(), texts=st.lists(rule_texts(), min_size=1, max_size=4))
-@examples(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_the_peaks_are_the_highest_counts_that_candidates_had(
+@examples(
+    max_examples=size(10, 50),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+def test_peaks_are_the_highest_counts_of_candidates(
     shared_database: Databases, settings: Settings, messages: list[Told], texts: list[str]
 ) -> None:
     wipe(shared_database)
     rules = load(texts, load_backends(settings))
-    see, expected = counted(rules, Usernames(settings.fedmsg))
+    see, expected = counted(rules, FedmsgUsernames(settings.fedmsg))
     live(settings, rules, messages, see)
 
     replay = Replay(settings, Tahrir(settings))
@@ -184,7 +193,9 @@ def run(settings: Settings, body: str = FIVE, **options: bool) -> tuple[Replay, 
     return replay, list(replay.run(rules, **options))
 
 
-def test_what_is_earned_has_its_message(edits: list[Told], settings: Settings) -> None:
+def test_an_earned_badge_has_the_message_that_earned_it(
+    edits: list[Told], settings: Settings
+) -> None:
     _, found = run(settings)
 
     assert [(each.username, each.message.msg_id, each.message.sent) for each in found] == [
@@ -193,20 +204,20 @@ def test_what_is_earned_has_its_message(edits: list[Told], settings: Settings) -
     ]
 
 
-def test_peaks_go_on_after_the_badge_was_earned(edits: list[Told], settings: Settings) -> None:
+def test_peaks_rise_after_the_badge_was_earned(edits: list[Told], settings: Settings) -> None:
     replay, _ = run(settings)
 
     assert replay.peaks == {"badge-0": {"alice": 6, "bob": 6}}
 
 
-def test_without_measuring_there_are_no_peaks(edits: list[Told], settings: Settings) -> None:
+def test_a_replay_without_measuring_has_no_peaks(edits: list[Told], settings: Settings) -> None:
     replay, found = run(settings, measure=False)
 
     assert len(found) == 2
     assert replay.peaks == {}
 
 
-def test_who_opted_out_is_left_out(edits: list[Told], settings: Settings) -> None:
+def test_a_replay_leaves_out_people_who_opted_out(edits: list[Told], settings: Settings) -> None:
     with Session(engine(settings.tahrir_url)) as session:
         session.add(Person(email="Alice@example.org", nickname="al", opt_out=True))
         session.commit()
@@ -217,16 +228,14 @@ def test_who_opted_out_is_left_out(edits: list[Told], settings: Settings) -> Non
     assert replay.peaks == {"badge-0": {"bob": 6}}
 
 
-def test_the_past_is_counted_without_asking_for_each_message(
-    edits: list[Told], settings: Settings
-) -> None:
+def test_a_replay_does_not_query_for_each_message(edits: list[Told], settings: Settings) -> None:
     with statements(settings.history_url) as sent:
         run(settings)
 
     assert len(sent) <= 6
 
 
-def test_what_goes_wrong_while_messages_are_read_is_raised(
+def test_a_replay_raises_what_reading_the_history_raises(
     edits: list[Told], settings: Settings
 ) -> None:
     away = replace(settings, history_url=parse_url("sqlite:////nowhere/datanommer.db"))
@@ -236,7 +245,7 @@ def test_what_goes_wrong_while_messages_are_read_is_raised(
 
 
 @pytest.mark.parametrize("content", ["{", "[" * 100_000 + "]" * 100_000])
-def test_a_message_that_cannot_be_read_does_not_stop_it(
+def test_a_message_that_cannot_be_parsed_does_not_stop_a_replay(
     edits: list[Told], settings: Settings, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
     with engine(settings.history_url).begin() as connection:
@@ -260,7 +269,7 @@ def test_a_replay_can_be_run_again(edits: list[Told], settings: Settings) -> Non
     assert first == second == ["alice", "bob"]
 
 
-def test_it_can_be_left_in_the_middle(edits: list[Told], settings: Settings) -> None:
+def test_a_replay_can_be_stopped_in_the_middle(edits: list[Told], settings: Settings) -> None:
     replay = Replay(settings, Tahrir(settings))
     rules = load([badge(FIVE)], replay.backends)
 

@@ -21,7 +21,7 @@ from fedbadges.replay import Replay
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import each_once, load_file
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus" / "rules"
@@ -79,7 +79,7 @@ def found(shared_database: Databases, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_rule_gives_the_same_to_the_same_people_for_the_same(path: Path, found: Found) -> None:
+def test_a_replay_of_a_rule_awards_as_a_daemon_does(path: Path, found: Found) -> None:
     rules, awarded, replayed = found
     if str(path) not in rules:
         pytest.skip("another rule has its badge")
@@ -90,7 +90,7 @@ def test_a_rule_gives_the_same_to_the_same_people_for_the_same(path: Path, found
     }
 
 
-def test_most_rules_have_given_something(found: Found) -> None:
+def test_most_rules_award_something(found: Found) -> None:
     rules, awarded, _ = found
 
     assert len({badge for badge, _, _ in awarded}) > len(rules) / 2

@@ -19,7 +19,7 @@ from fedbadges.errors import SettingsError
 from fedbadges.rules.file_permissions import PermissionChecker, mistakes
 from fedbadges.service.rulebook import RuleBook
 from fedbadges.service.startup import read_start_settings
-from fedbadges.tahrir.awards import Unawardable
+from fedbadges.tahrir.badges import Unawardable
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 

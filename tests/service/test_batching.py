@@ -1,7 +1,8 @@
 """Messages that come fast are worked on together; the answers are those of one after the other."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from support.builders import make_message, make_settings, statements, wipe
 from support.databases import Databases, badges, create_schemas
 from support.rules import rule
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import Stopped, Unavailable
 from fedbadges.history.history import History
 from fedbadges.messages import Message
@@ -22,7 +24,8 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_text
 from fedbadges.service.batching import MOST, Batcher
 from fedbadges.service.delay_queue import DelayQueue
-from fedbadges.tahrir.awards import AwardResult, Tahrir
+from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult
+from fedbadges.tahrir.database import Tahrir
 
 COUNTING = """
 trigger:
@@ -64,7 +67,10 @@ class Office:
         self.patience = OutageRetry()
         tahrir = Tahrir(settings)
         self.engine = BadgeEngine(
-            settings, tahrir, Usernames(settings.fedmsg), RuleSet(), lambda given: None
+            settings,
+            tahrir,
+            RecipientFinder(settings, FedmsgUsernames(settings.fedmsg)),
+            RuleSet(),
         )
         self.waiting = DelayQueue(self.history.stored, self.engine.decide, delay=3600, limit=10_000)
         self.waiting.start()
@@ -212,13 +218,13 @@ def test_an_award_that_is_refused_costs_the_others_nothing(
     office.store(*messages)
     award = Tahrir.award
 
-    def refuse(tahrir: Tahrir, badge_id: str, username: str, *others: Any) -> Any:
-        if username == "bad":
-            raise ValueError("refused")
-        return award(tahrir, badge_id, username, *others)
+    def refuse(tahrir: Tahrir, awards: Iterable[Award]) -> BulkAwardResult:
+        wanted = list(awards)
+        refused = tuple((each, ValueError("refused")) for each in wanted if each.username == "bad")
+        result = award(tahrir, [each for each in wanted if each.username != "bad"])
+        return replace(result, refused=refused)
 
     monkeypatch.setattr(Tahrir, "award", refuse)
-    monkeypatch.setattr(Tahrir, "_award_all", refuse_all)
     monkeypatch.setattr("fedbadges.retry._PAUSE", 0)
     office.receive(*messages)
 
@@ -230,21 +236,19 @@ def test_an_award_that_is_refused_costs_the_others_nothing(
     assert office.done == [messages[0].msg_id, messages[2].msg_id]
 
 
-def test_what_was_given_before_an_outage_is_told_and_the_rest_is_given_after_it(
+def test_awards_that_an_outage_interrupts_are_given_after_it(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = [push("ann"), push("bob"), push("cid")]
     office.store(*messages)
-    told: list[AwardResult] = []
-    monkeypatch.setattr(office.engine, "_on_award", told.append)
-    monkeypatch.setattr(Tahrir, "_award_all", refuse_all)
+    given: list[AwardResult] = []
+    monkeypatch.setattr(office.engine, "_on_award", given.append)
     award, outages = Tahrir.award, iter([Unavailable("away")])
 
-    def interrupted(tahrir: Tahrir, badge_id: str, username: str, *others: Any) -> Any:
-        if username == "bob":
-            for outage in outages:
-                raise outage
-        return award(tahrir, badge_id, username, *others)
+    def interrupted(tahrir: Tahrir, awards: Iterable[Award]) -> BulkAwardResult:
+        for outage in outages:
+            raise outage
+        return award(tahrir, awards)
 
     monkeypatch.setattr(Tahrir, "award", interrupted)
 
@@ -252,12 +256,8 @@ def test_what_was_given_before_an_outage_is_told_and_the_rest_is_given_after_it(
 
     names = ("ann", "bob", "cid")
     assert office.holders(*names) == {name: {"count-1"} for name in names}
-    assert len(told) == 3
+    assert len(given) == 3
     assert office.failures == []
-
-
-def refuse_all(*wanted: Any) -> Any:
-    raise RuntimeError("one by one")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -291,14 +291,14 @@ def test_what_one_message_fails_with_costs_the_others_nothing(
 ) -> None:
     messages = [push(), push("bad"), push("bob")]
     office.store(*messages)
-    holdings = office.engine._tahrir.holdings
+    holdings = office.engine._store.holdings
 
     def fail(names: Any, ids: Any) -> Any:
         if "bad" in names:
             raise ValueError("bad")
         return holdings(names, ids)
 
-    monkeypatch.setattr(office.engine._tahrir, "holdings", fail)
+    monkeypatch.setattr(office.engine._store, "holdings", fail)
 
     office.receive(*messages)
 
@@ -317,7 +317,7 @@ def test_stopping_in_an_outage_tells_of_every_message(
         asked.append(question)
         raise Unavailable("away")
 
-    monkeypatch.setattr(office.engine._tahrir, "holdings", away)
+    monkeypatch.setattr(office.engine._store, "holdings", away)
     office.patience.stop()
     messages = [push(), push("bob")]
 

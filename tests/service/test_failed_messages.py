@@ -115,7 +115,7 @@ def test_message_that_cannot_be_set_aside_is_handled_by_the_next_start(
     message = sent("alice")
     store_message(database, message)
     with monkeypatch.context() as broken:
-        broken.setattr("fedbadges.tahrir.awards.Tahrir.award", fail)
+        broken.setattr("fedbadges.tahrir.database.Tahrir.award", fail)
         daemon.handle(message)
     time.sleep(1.5)
     daemon.stop()

@@ -10,7 +10,7 @@ from support.waiting import eventually
 
 from fedbadges.errors import Unavailable
 from fedbadges.service.ranks import Ranks
-from fedbadges.tahrir.awards import Notice
+from fedbadges.tahrir.notices import Notice
 
 
 class Leaderboard:

@@ -19,7 +19,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Badge
 from fedbadges.service import rulebook
 from fedbadges.service.rulebook import RuleBook, Watcher
-from fedbadges.tahrir.awards import Unawardable
+from fedbadges.tahrir.badges import Unawardable
 
 
 class Shelf:

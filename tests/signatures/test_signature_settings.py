@@ -19,7 +19,7 @@ from fedbadges.signatures.authority import CertificateError
 from fedbadges.signatures.options import dangers, mistakes, read_options
 from fedbadges.signatures.signing import Signer, certificate_of
 from fedbadges.signatures.verifier import make_verifier
-from fedbadges.tahrir.awards import Notice
+from fedbadges.tahrir.notices import Notice
 
 SENDER = f"fedbadges.{HOST}"
 

@@ -1,4 +1,4 @@
-"""What the tests stand on: real databases, a real bus, a real hub as a process."""
+"""What the tests share: real databases, a real bus, a real hub as a process of its own."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the parts below the hub are made of: settings, rules and messages, with few words."""
+"""Builders of settings, rules and messages for tests below the hub."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ ISSUER = {
 
 
 def make_config(databases: Databases, directory: Path, **issuer: str) -> dict[str, Any]:
-    """Returns a configuration as fedmsg reads it, with the rules in ``directory``."""
+    """Return a configuration as fedmsg reads it, with the rules in ``directory``."""
     return {
         "badges.yaml.directory": str(directory),
         "badges_global": {
@@ -50,7 +50,7 @@ def make_config(databases: Databases, directory: Path, **issuer: str) -> dict[st
 def make_settings(
     databases: Databases, directory: Path, config: Mapping[str, Any] | None = None, **keys: Any
 ) -> Settings:
-    """Returns settings; ``keys`` are those below ``badges.``, ``config`` has any others."""
+    """Return settings; ``keys`` are those below ``badges.``, ``config`` has any others."""
     config = make_config(databases, directory) | dict(config or {})
     config |= {f"badges.{name}": value for name, value in keys.items()}
     settings, warnings = read_settings(config)
@@ -59,7 +59,7 @@ def make_settings(
 
 
 def make_message(topic: str = "logger.log", /, msg: Any = None, **envelope: Any) -> Message:
-    """Returns a message that comes now; ``envelope`` are keys beside ``msg``."""
+    """Return a message that comes now; ``envelope`` are keys beside ``msg``."""
     body = fedmsg_body(topic, {}) | {"msg": {} if msg is None else msg} | envelope
     message = parse_message(body)
     assert message is not None
@@ -67,19 +67,19 @@ def make_message(topic: str = "logger.log", /, msg: Any = None, **envelope: Any)
 
 
 def make_rule(settings: Settings, name: str, body: str, **metadata: str) -> Rule:
-    """Returns a rule, from its name and the YAML of its trigger, criteria and recipient."""
+    """Return a rule, from its name and the YAML of its trigger, criteria and recipient."""
     text = rule(name, body, **metadata)
     return load_text(text.encode(), f"{name}.yml", load_backends(settings))
 
 
 def candidates_of(engine: BadgeEngine, message: Message) -> Candidates | None:
-    """Returns whoever could get a badge because of a message; None if that is nobody."""
+    """Return whoever could get a badge because of a message; None if that is nobody."""
     triggered = engine.match(message)
     return None if triggered is None else engine.find_candidates([triggered])[0]
 
 
 def wipe(databases: Databases) -> None:
-    """Empties the tables of both databases, for the next test."""
+    """Empty the tables of both databases, for the next test."""
     for url, metadata in (
         (databases.tahrir_url, Person.metadata),
         (databases.datanommer_url, Row.metadata),
@@ -91,7 +91,7 @@ def wipe(databases: Databases) -> None:
 
 @contextlib.contextmanager
 def statements(url: sa.URL) -> Iterator[list[str]]:
-    """Gives the SQL that the daemon asks a database meanwhile, planning not counted."""
+    """Yield the list of statements sent to a database meanwhile, but for PREPARE."""
     sent: list[str] = []
 
     def note(connection: Any, cursor: Any, statement: str, *others: Any) -> None:

@@ -22,7 +22,7 @@ PORTS = range(15000, 32000)
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns ports that nothing listens on, on any address."""
+    """Return ports that nothing listens on, on any address."""
     ports: list[int] = []
     for port in random.sample(PORTS, len(PORTS)):
         with socket.socket() as probe:
@@ -38,7 +38,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def fedmsg_body(topic: str, msg: dict, username: str = "root") -> dict:
-    """Returns a message as fedmsg makes it.
+    """Return a message as fedmsg makes it.
 
     :param topic: what follows ``org.fedoraproject.dev.``.
     :param username: who sent it, which ``logger`` messages are about.
@@ -54,7 +54,7 @@ def fedmsg_body(topic: str, msg: dict, username: str = "root") -> dict:
 
 
 class Publisher:
-    """Sends messages, knowing how many hubs listen: none is lost."""
+    """Send messages, knowing how many hubs listen: none is lost."""
 
     def __init__(self, context: zmq.Context) -> None:
         self._socket = context.socket(zmq.XPUB)
@@ -70,24 +70,24 @@ class Publisher:
         self._subscriptions: Counter[bytes] = Counter()
 
     def hubs(self) -> int:
-        """Returns how many hubs listen now."""
+        """Return how many hubs listen now."""
         while self._socket.poll(0):
             frame = self._socket.recv()
             self._subscriptions[frame[1:]] += 1 if frame[0] else -1
         return max(self._subscriptions.values(), default=0)
 
     def send(self, message: dict, topic: str | None = None) -> dict:
-        """Sends a message, under its own topic if no other is given, and returns it."""
+        """Send a message, under its own topic if no other is given, and returns it."""
         self.send_text(fedmsg.encoding.dumps(message), topic or message["topic"])
         return message
 
     def send_text(self, text: str, topic: str) -> None:
-        """Sends what need not be a message."""
+        """Send what need not be a message."""
         self._socket.send_multipart([topic.encode(), text.encode()])
 
 
 class Subscriber:
-    """Listens to what the daemon publishes, independently of any hub."""
+    """Listen to what the daemon publishes, independently of any hub."""
 
     def __init__(self, context: zmq.Context, endpoints: list[str]) -> None:
         self._socket = context.socket(zmq.SUB)
@@ -103,7 +103,7 @@ class Subscriber:
         self._messages: list[dict] = []
 
     def messages(self) -> list[dict]:
-        """Returns all that was heard until now, in order."""
+        """Return all that was heard until now, in order."""
         while self._socket.poll(0):
             _topic, body = self._socket.recv_multipart()
             self._messages.append(json.loads(body))
@@ -121,7 +121,7 @@ class Bus:
         self._subscriber = Subscriber(self._context, own)
 
     def publish(self, topic: str, msg: dict | None = None, username: str = "root") -> dict:
-        """Sends a message and returns it as it went over the bus."""
+        """Send a message and returns it as it went over the bus."""
         return self.send(fedmsg_body(topic, msg or {}, username))
 
     def send(self, message: dict, topic: str | None = None) -> dict:
@@ -131,20 +131,20 @@ class Bus:
         self._publisher.send_text(text, topic)
 
     def hubs(self) -> int:
-        """Returns how many hubs hear what is published here."""
+        """Return how many hubs hear what is published here."""
         return self._publisher.hubs()
 
     def heard(self, topic: str, about: Callable[[dict], bool] = lambda msg: True) -> list[dict]:
-        """Returns the messages of the daemon with this topic, whose ``msg`` satisfies ``about``."""
+        """Return the messages of the daemon with this topic, whose ``msg`` satisfies ``about``."""
         full = f"{PREFIX}.{topic}"
         return [m for m in self._subscriber.messages() if m["topic"] == full and about(m["msg"])]
 
     def awards(self, username: str) -> list[dict]:
-        """Returns the awards to this person that were announced on the bus."""
+        """Return the awards to this person that were announced on the bus."""
         return self.heard("fedbadges.badge.award", lambda m: m["user"]["username"] == username)
 
     def wait_for_award(self, username: str, badge: str) -> dict:
-        """Waits until the award is announced; returns its message."""
+        """Wait until the award is announced, and return its message."""
         return eventually(
             lambda: [m for m in self.awards(username) if m["msg"]["badge"]["badge_id"] == badge],
             f"{badge} for {username} announced on the bus",

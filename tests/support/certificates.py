@@ -1,4 +1,4 @@
-"""Certificate authorities in memory, and who holds a certificate of theirs and signs messages."""
+"""Certificate authorities in memory, and holders of their certificates, who sign messages."""
 
 import base64
 import datetime
@@ -25,7 +25,7 @@ IS_CA: Extensions = ((x509.BasicConstraints(ca=True, path_length=None), True),)
 
 @functools.cache
 def key(number: int, size: int = 2048) -> rsa.RSAPrivateKey:
-    """Returns the same key whenever the same number is asked for: making one takes time."""
+    """Return the same key whenever the same number is asked for: making one takes time."""
     return rsa.generate_private_key(65537, size)
 
 
@@ -64,7 +64,7 @@ class Holder:
         )
 
     def signed(self, message: Mapping[str, Any], crypto: str | None = "x509") -> dict[str, Any]:
-        """Returns the message as fedmsg signs it; ``crypto`` None is as fedmsg 0.7.2 did."""
+        """Return the message as fedmsg signs it; ``crypto`` None is as fedmsg 0.7.2 did."""
         stated = dict(message) if crypto is None else {**message, "crypto": crypto}
         text = fedmsg.encoding.dumps(stated).encode()
         if isinstance(self.key, rsa.RSAPrivateKey):
@@ -77,7 +77,7 @@ class Holder:
         }
 
     def stored(self, directory: Path, name: str) -> None:
-        """Writes the pair of files that fedmsg signs with."""
+        """Write the pair of files that fedmsg signs with."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / f"{name}.crt").write_bytes(self.pem)
         (directory / f"{name}.key").write_bytes(self.key_pem)
@@ -95,7 +95,7 @@ class Authority(Holder):
         extensions: Extensions = (),
         subject: x509.Name | None = None,
     ) -> Holder:
-        """Gives out a certificate; ``key`` is the holder's."""
+        """Issue a certificate; ``key`` is the holder's."""
         own = key or globals()["key"](1)
         builder = (
             x509.CertificateBuilder()
@@ -117,7 +117,7 @@ class Authority(Holder):
         end: datetime.datetime = NOW + 5 * DAY,
         reason: x509.ReasonFlags | None = None,
     ) -> bytes:
-        """Returns a revocation list, in PEM."""
+        """Return a revocation list, in PEM."""
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
@@ -143,7 +143,7 @@ def authority(
     end: datetime.datetime = NOW + 10 * DAY,
     extensions: Extensions = IS_CA,
 ) -> Authority:
-    """Makes an authority that signed itself."""
+    """Make an authority that signed itself."""
     own = key(key_number)
     certificate = (
         x509.CertificateBuilder()
@@ -160,14 +160,14 @@ def authority(
 
 
 def replaced(file: Path, text: bytes) -> Path:
-    """Puts a file in the place of another at once, as whoever renews one should."""
+    """Put a file in the place of another at once, as whoever renews one should."""
     new = file.with_suffix(".new")
     new.write_bytes(text)
     return new.replace(file)
 
 
 def server_context(directory: Path) -> tuple[ssl.SSLContext, Path]:
-    """Returns what a server on loopback speaks https with, and the file of who vouches for it."""
+    """Return what a server on loopback speaks https with, and the file of who vouches for it."""
     public = key(2).public_key()
     # From 3.13 on Python asks for all that the standard does.
     of_the_ca = [

@@ -1,4 +1,4 @@
-"""A real Chromium without a window, spoken to by its DevTools protocol over a pair of pipes."""
+"""A headless Chromium, controlled by its DevTools protocol over a pair of pipes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Chromium:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Has Chromium do something, and returns what it answers."""
+        """Call a method of the protocol, and return its result."""
         number = next(self._numbers)
         request: dict[str, Any] = {"id": number, "method": method, "params": parameters}
         if self._session is not None:
@@ -64,7 +64,7 @@ class Chromium:
             return said["result"]
 
     def show(self, page: Path, width: int, scheme: str = "light") -> None:
-        """Opens a page in a window of that width, for somebody who likes it light or dark."""
+        """Open a page in a window of that width, for somebody who likes it light or dark."""
         height = 800
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
@@ -76,11 +76,11 @@ class Chromium:
             self.events.append(self._next())
 
     def happened(self, method: str) -> list[dict[str, Any]]:
-        """Returns what was told of this kind since the page was opened."""
+        """Return what was told of this kind since the page was opened."""
         return [each["params"] for each in self.events if each.get("method") == method]
 
     def complaints(self) -> list[Any]:
-        """Returns what the console has: errors, exceptions, and what the page's policy forbade."""
+        """Return what the console has: errors, exceptions, and what the page's policy forbade."""
         return [
             each
             for method in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
@@ -88,17 +88,17 @@ class Chromium:
         ]
 
     def requests(self) -> list[str]:
-        """Returns what the page asked for, with the page itself."""
+        """Return what the page asked for, with the page itself."""
         return [each["request"]["url"] for each in self.happened("Network.requestWillBeSent")]
 
     def value(self, expression: str) -> Any:
-        """Returns the value of some JavaScript."""
+        """Return the value of some JavaScript."""
         done = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
     def picture(self, path: Path) -> None:
-        """Stores a picture of the whole page, for people."""
+        """Store a picture of the whole page, for people."""
         done = self.call("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(done["data"]))
 
@@ -116,7 +116,7 @@ class Chromium:
 
 @contextlib.contextmanager
 def chromium(profile: Path) -> Iterator[Chromium]:
-    """Starts a Chromium with a profile of its own, and ends it."""
+    """Start a Chromium with a profile of its own, and ends it."""
     assert CHROMIUM is not None
     theirs, to = os.pipe()
     answers, says = os.pipe()

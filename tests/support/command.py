@@ -1,4 +1,4 @@
-"""The command ``fedbadges``, called as from a shell but within the test's own process."""
+"""The command ``fedbadges``, called within the test's own process."""
 
 import logging
 from pathlib import Path
@@ -19,7 +19,7 @@ recipient: "%(msg.user)s"
 
 
 def fedbadges(*arguments: str | Path, **options: Any) -> Result:
-    """Calls the command; what it raises beyond an exit is a failure of the test."""
+    """Call the command; what it raises beyond an exit is a failure of the test."""
     # It has its process for itself, where some commands have the engine say less.
     log = logging.getLogger("fedbadges.engine.engine")
     level = log.level

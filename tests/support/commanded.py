@@ -1,4 +1,4 @@
-"""A deployment that commands are called for: its configuration, rules and databases."""
+"""A deployment for tests of commands: its configuration, rules and databases."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +10,7 @@ from click.testing import Result
 from fedbadges.criteria.backends import load_backends
 from fedbadges.history.history import History
 from fedbadges.rules.loader import load_directory
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 from support.builders import make_config, make_message, make_settings
 from support.command import fedbadges
 from support.databases import Databases, create_schemas
@@ -32,13 +32,13 @@ class Commanded:
         self.configure()
 
     def configure(self, **keys: Any) -> None:
-        """Writes the configuration; ``keys`` are those below ``badges.``."""
+        """Write the configuration; ``keys`` are those below ``badges.``."""
         config = make_config(self.databases, self.rules) | {"endpoints": {}}
         config |= {f"badges.{name}": value for name, value in keys.items()}
         (self.directory / "config.py").write_text(f"config = {config!r}")
 
     def write(self, name: str, body: str) -> Path:
-        """Writes a rule, and makes tahrir know its badge."""
+        """Write a rule, and makes tahrir know its badge."""
         path = self.rules / f"{name}.yml"
         path.write_text(rule(name, body))
         loaded = load_directory(self.rules, load_backends(self.settings))
@@ -47,16 +47,16 @@ class Commanded:
         return path
 
     def store(self, topic: str, users: Iterable[str], msg: Any = None, **envelope: Any) -> None:
-        """Stores a message in datanommer."""
+        """Store a message in datanommer."""
         self.history.record(make_message(topic, msg, **envelope), users, [])
 
     def call(self, name: str, *arguments: str | Path, **options: Any) -> Result:
-        """Calls a command for this deployment."""
+        """Call a command for this deployment."""
         return fedbadges(name, "--config", self.directory / "config.py", *arguments, **options)
 
 
 def question(topics: str, condition: str, operation: str = "count") -> str:
-    """Returns a question to datanommer about the candidate's messages."""
+    """Return a question to datanommer about the candidate's messages."""
     return yaml.safe_dump(
         {
             "filter": {"topics": [topics], "users": ["%(recipient)s"]},

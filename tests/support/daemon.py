@@ -22,7 +22,7 @@ criteria:
 
 
 def make_daemon(settings: Settings, *others: Any) -> Daemon:
-    """Returns a daemon that publishes on the bus of the settings; ``others`` as Daemon has them."""
+    """Return a daemon that publishes on the bus of the settings; ``others`` as Daemon has them."""
     return Daemon(settings, Publisher(settings.fedmsg), *others)
 
 
@@ -46,7 +46,7 @@ class Running:
         self._daemon.prepare()
 
     def handle(self, body: dict[str, Any]) -> None:
-        """Handles a message, and returns when that is done."""
+        """Handle a message, and returns when that is done."""
         self._daemon.handle(body, wait=True)
 
     def badges(self, username: str) -> set[str]:
@@ -61,7 +61,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(directory: Path, rules: dict[str, str], **keys: Any) -> Iterator[Running]:
-    """Gives a daemon with these rules; ``keys`` are settings below ``badges.``."""
+    """Yield a daemon with these rules; ``keys`` are settings below ``badges.``."""
     daemon = Running(directory, rules, keys)
     daemon.start()
     try:

@@ -1,4 +1,4 @@
-"""Fresh databases for tahrir and datanommer, and what other processes do with them."""
+"""Fresh databases for tahrir and datanommer, and what other programs store there."""
 
 import atexit
 import contextlib
@@ -42,7 +42,7 @@ def sqlite_databases(directory: Path) -> Databases:
 
 
 class Postgresql:
-    """A PostgreSQL server of our own, on a socket in a directory of our own."""
+    """A PostgreSQL server that listens on a socket in a temporary directory."""
 
     def __init__(self) -> None:
         # Short and readable by all: a socket's path holds 107 characters,
@@ -80,29 +80,29 @@ class Postgresql:
         return self._url(name).render_as_string(hide_password=False)
 
     def drop_database(self, url: str) -> None:
-        """Drops a database, whoever is still connected to it."""
+        """Drop a database, whoever is still connected to it."""
         self._execute(f"DROP DATABASE {sa.make_url(url).database} WITH (FORCE)")
 
     def stop(self) -> None:
         self._server.cleanup()
 
     def halt(self, mode: str = "fast") -> None:
-        """Ends the server until it resumes.
+        """Stop the server until it resumes.
 
         :param mode: pg_ctl's: ``fast`` cuts all connections, ``immediate`` is as if it crashed.
         """
         self._control("stop", "-m", mode)
 
     def resume(self) -> None:
-        """Starts the server again."""
+        """Start the server again."""
         self._server.ensure_postgres_running()
 
     def freeze(self) -> None:
-        """Has the server answer nothing, and cut no connection, until it is thawed."""
+        """Suspend the server: it answers nothing and keeps its connections until it is thawed."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Has it go on."""
+        """Continue after ``freeze``."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -131,7 +131,7 @@ class Postgresql:
 
 
 def with_driver(url: str | sa.URL) -> str:
-    """Returns the URL with the driver that both databases' libraries need."""
+    """Return the URL with the driver that both databases' libraries need."""
     url = sa.make_url(url)
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg2")
@@ -178,7 +178,7 @@ def _create_schemas(databases: Databases) -> None:
 
 
 def store_message(databases: Databases, message: dict, usernames: Iterable[str] = ()) -> None:
-    """Stores a message of the bus in datanommer, as a process other than the daemon does.
+    """Store a message of the bus in datanommer, as a process other than the daemon does.
 
     :param usernames: the users whom the message concerns.
     """
@@ -211,7 +211,7 @@ def store_message(databases: Databases, message: dict, usernames: Iterable[str] 
 
 
 def spoil(url: str, table: str) -> None:
-    """Puts something in the place of a table that can be read and takes no rows."""
+    """Put something in the place of a table that can be read and takes no rows."""
     spoiled = sa.create_engine(with_driver(url), poolclass=sa.NullPool)
     with spoiled.begin() as connection:
         connection.execute(sa.text(f"ALTER TABLE {table} RENAME TO elsewhere"))
@@ -223,7 +223,7 @@ def spoil(url: str, table: str) -> None:
 
 
 def unspoil(url: str, table: str) -> None:
-    """Puts the table back."""
+    """Put the table back."""
     spoiled = sa.create_engine(with_driver(url), poolclass=sa.NullPool)
     with spoiled.begin() as connection:
         connection.execute(sa.text(f"DROP VIEW {table}"))
@@ -231,7 +231,7 @@ def unspoil(url: str, table: str) -> None:
 
 
 def _signed(message: dict) -> dict:
-    """Returns the columns that only signed messages fill: who sent it, by its word, and proof."""
+    """Return the columns that only signed messages fill: who sent it, by its word, and proof."""
     names = ("crypto", "certificate", "signature")
     proof = {name: message[name] for name in names if name in message}
     return proof | {"agent_name": message.get("username")} if proof else {}
@@ -239,7 +239,7 @@ def _signed(message: dict) -> dict:
 
 @contextlib.contextmanager
 def tahrir(databases: Databases) -> Iterator[TahrirDatabase]:
-    """Gives tahrir's own view of its database, and lets go of it afterwards."""
+    """Yield tahrir's own view of its database, and close it afterwards."""
     database = TahrirDatabase(with_driver(databases.tahrir_url))
     try:
         yield database
@@ -250,7 +250,7 @@ def tahrir(databases: Databases) -> Iterator[TahrirDatabase]:
 
 
 def awards(databases: Databases) -> list[tuple[str, str]]:
-    """Returns everybody's badges as they stand in the database, as often as they do."""
+    """Return everybody's badges as they stand in the database, as often as they do."""
     engine = sa.create_engine(with_driver(databases.tahrir_url), poolclass=sa.NullPool)
     held = sa.select(Person.nickname, Assertion.badge_id).join(
         Person, Person.id == Assertion.person_id
@@ -260,7 +260,7 @@ def awards(databases: Databases) -> list[tuple[str, str]]:
 
 
 def badges(databases: Databases, username: str) -> dict[str, str]:
-    """Returns the badges that stand in the database for a person, with their links."""
+    """Return the badges that stand in the database for a person, with their links."""
     with tahrir(databases) as database:
         person = database.get_person(nickname=username)
         if person is None:

@@ -9,14 +9,14 @@ from support.bus import Bus
 from support.databases import Databases, badges
 from support.hub import Hub, default_settings
 from support.rules import write_rules
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 started: list[Hub] = []
 """The hubs of the tests that run now, for showing their logs when one fails."""
 
 
 class Deployment:
-    """What a test sees of a deployment: what goes in, and what comes of it."""
+    """A running deployment: messages go in, awards come out."""
 
     def __init__(self, databases: Databases, bus: Bus, hub: Hub) -> None:
         self.databases = databases
@@ -24,22 +24,22 @@ class Deployment:
         self.hub = hub
 
     def publish(self, topic: str, msg: dict | None = None, username: str = "root") -> dict:
-        """Sends a message over the bus, and returns it."""
+        """Send a message over the bus, and returns it."""
         return self.bus.publish(topic, msg, username)
 
     def badges(self, username: str) -> dict[str, str]:
-        """Returns the badges that stand in the database for a person, with their links."""
+        """Return the badges that stand in the database for a person, with their links."""
         return badges(self.databases, username)
 
     def wait_for_badge(self, username: str, badge: str) -> str:
-        """Waits until a badge stands in the database; returns its link."""
+        """Wait until a badge stands in the database, and return its link."""
         eventually(
             lambda: badge in self.badges(username), f"{badge} for {username} in the database"
         )
         return self.badges(username)[badge]
 
     def restart(self, settings: Mapping[str, object] | None = None) -> None:
-        """Stops the daemon and starts it again, with other settings if they are given."""
+        """Stop the daemon and starts it again, with other settings if they are given."""
         stop(self.bus, self.hub)
         if settings is not None:
             self.hub.configure(settings)
@@ -47,7 +47,7 @@ class Deployment:
 
 
 def start(bus: Bus, *hubs: Hub, command: str = "fedmsg-hub") -> None:
-    """Starts hubs, all at once, and waits until each hears the bus."""
+    """Start hubs, all at once, and waits until each hears the bus."""
     wanted = bus.hubs() + len(hubs)
     for hub in hubs:
         hub.start(command)
@@ -62,11 +62,13 @@ def start(bus: Bus, *hubs: Hub, command: str = "fedmsg-hub") -> None:
     eventually(ready, f"{command} listens to the bus")
 
 
-def stop(bus: Bus, *hubs: Hub, number: signal.Signals = signal.SIGTERM) -> None:
-    """Stops hubs as a service manager does, and waits until the bus knows."""
+def stop(
+    bus: Bus, *hubs: Hub, number: signal.Signals = signal.SIGTERM, within: float = TIMEOUT
+) -> None:
+    """Stop hubs as a service manager does, and waits until the bus knows."""
     wanted = bus.hubs() - len(hubs)
     for hub in hubs:
-        assert hub.stop(number) == 0
+        assert hub.stop(number, within) == 0
     eventually(lambda: bus.hubs() == wanted, "the hubs have left the bus")
 
 
@@ -77,7 +79,7 @@ def make_hub(
     rules: Mapping[str, str],
     settings: Mapping[str, object] | None = None,
 ) -> Hub:
-    """Makes a daemon on a bus; the parameters are those of :func:`run_deployment`."""
+    """Make a daemon on a bus; the parameters are those of :func:`run_deployment`."""
     write_rules(directory / "rules", rules)
     defaults = default_settings(databases, bus, directory / "rules")
     return Hub(directory, defaults | dict(settings or {}))
@@ -91,7 +93,7 @@ def run_deployment(
     settings: Mapping[str, object] | None = None,
     command: str = "fedmsg-hub",
 ) -> Iterator[Deployment]:
-    """Runs a daemon on its own bus, and checks its end and its log when all is over.
+    """Run a daemon on its own bus, and checks its end and its log when all is over.
 
     :param rules: file names, without ending, and texts.
     :param settings: what differs from :func:`support.hub.default_settings`.
@@ -107,7 +109,7 @@ def run_deployment(
 
 @contextlib.contextmanager
 def run_hubs(bus: Bus, *hubs: Hub, command: str = "fedmsg-hub") -> Iterator[None]:
-    """Runs daemons on a bus, and checks their ends and their logs when all is over."""
+    """Run daemons on a bus, and checks their ends and their logs when all is over."""
     started.extend(hubs)
     try:
         start(bus, *hubs, command=command)

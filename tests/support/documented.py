@@ -8,7 +8,7 @@ from pathlib import Path
 from support.rules import METADATA
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.rst", ROOT / "CHANGELOG.rst", *(ROOT / "docs").glob("*.rst")])
+PAGES = sorted(page for where in (".", "docs", "tests") for page in (ROOT / where).glob("*.rst"))
 
 # What a fragment of a rule leaves out.
 DEFAULTS = {
@@ -37,7 +37,7 @@ class Example:
 
 
 def blocks(page: Path) -> list[tuple[int, str, str]]:
-    """Returns line, language and text of the page's code blocks."""
+    """Return line, language and text of the page's code blocks."""
     found = []
     for match in re.finditer(
         r"^\.\. code-block:: (\w+)\n\n((?:    .*\n|\n)+)", page.read_text() + "\n", re.MULTILINE

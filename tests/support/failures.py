@@ -1,4 +1,4 @@
-"""What a failed test shows besides its own words."""
+"""The logs of hubs in the report of a failed test."""
 
 from collections.abc import Generator
 
@@ -13,7 +13,7 @@ _LINES = 200
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Shows the logs of the hubs that a failed test ran."""
+    """Show the logs of the hubs that a failed test ran."""
     report = yield
     if report.failed:
         for hub in started:

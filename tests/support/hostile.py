@@ -1,4 +1,4 @@
-"""Messages and rule files as nobody should make them: real ones, changed, and made-up ones."""
+"""Hostile messages and rule files: real ones with random changes, and random ones."""
 
 import contextlib
 import copy
@@ -27,7 +27,7 @@ _LINE_ENDS = ("\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"
 
 
 def nested(depth: int, inner: object = 1) -> object:
-    """Returns lists within lists."""
+    """Return lists within lists."""
     for _ in range(depth):
         inner = [inner]
     return inner
@@ -48,13 +48,13 @@ JUNK: tuple[object, ...] = (
 
 
 def real_rules() -> dict[str, str]:
-    """Returns the texts of rules that are in use, by their file names without ending."""
+    """Return the texts of rules that are in use, by their file names without ending."""
     paths = CORPUS.glob("rules/*.yml") if CORPUS.is_dir() else (_ROOT / "rules").rglob("*.yml")
     return {path.stem: path.read_text() for path in sorted(paths)}
 
 
 def eager_rules() -> dict[str, str]:
-    """Returns those of them that name a recipient, awarding for one message already."""
+    """Return those of them that name a recipient, awarding for one message already."""
     criteria = {
         "filter": {"msg_id": "%(msg_id)s"},
         "operation": "count",
@@ -72,7 +72,7 @@ def eager_rules() -> dict[str, str]:
 
 
 def real_messages() -> list[dict]:
-    """Returns messages that were sent once, or those of the demo where there are none."""
+    """Return messages that were sent once, or those of the demo where there are none."""
     if CORPUS.is_dir():
         entries = json.loads((CORPUS / "messages.json").read_text())
         return [entry["message"] for entry in entries if isinstance(entry["message"], dict)]
@@ -95,7 +95,7 @@ def real_messages() -> list[dict]:
 
 
 def words(value: Any) -> set[str]:
-    """Returns everything in messages that could be somebody's name, in lower case."""
+    """Return everything in messages that could be somebody's name, in lower case."""
     if isinstance(value, str):
         text = value.lower()
         return {text, *re.findall(r"[\w.+-]+", text)}
@@ -108,7 +108,7 @@ def words(value: Any) -> set[str]:
 
 
 def changed(message: dict, chance: random.Random) -> dict:
-    """Returns a message with one to three of its values spoilt; its id is a new one, or spoilt."""
+    """Return a message with one to three of its values spoilt; its id is a new one, or spoilt."""
     body = copy.deepcopy(message)
     body["msg_id"] = f"2026-{uuid.UUID(int=chance.getrandbits(128))}"
     # Found before anything changes: the junk itself is not to be changed.
@@ -119,7 +119,7 @@ def changed(message: dict, chance: random.Random) -> dict:
 
 
 def _places(value: Any, depth: int = 0) -> Iterator[tuple[Any, Any]]:
-    """Finds every value within, by what holds it and its key there."""
+    """Find every value within, by what holds it and its key there."""
     if depth > 20:
         return
     items = value.items() if isinstance(value, dict) else enumerate(value)
@@ -144,7 +144,7 @@ def _wrap(holder: Any, key: Any, chance: random.Random) -> None:
 
 
 def _spoil(holder: Any, key: Any, chance: random.Random) -> None:
-    """Has junk where there is more of its kind already."""
+    """Put junk among values of its kind."""
     holder[key] = [holder[key], chance.choice(JUNK), holder[key]]
 
 
@@ -159,7 +159,7 @@ _CHANGES: tuple[Callable[[Any, Any, random.Random], None], ...] = (
 
 
 def made_up(messages: Iterable[dict]) -> st.SearchStrategy[Any]:
-    """Makes messages of anything, on topics and with keys of real ones; they name nobody."""
+    """Make messages of anything, on topics and with keys of real ones; they name nobody."""
     messages = list(messages)
     topics = st.sampled_from(sorted({message["topic"] for message in messages}))
     keys = st.sampled_from(sorted(_keys(messages)))
@@ -193,7 +193,7 @@ TOPIC = f"{PREFIX}.hostile.fit"
 
 
 def fitting(name: str, chance: random.Random) -> dict:
-    """Returns a message that names somebody, whatever else there is to it."""
+    """Return a message that names somebody, whatever else there is to it."""
     body = _sent({"user": name, "more": chance.choice(JUNK)}, chance)
     for key in ("timestamp", "username", "i", "headers"):
         if chance.random() < 0.3:
@@ -202,7 +202,7 @@ def fitting(name: str, chance: random.Random) -> dict:
 
 
 def unfitting(number: int, chance: random.Random) -> dict:
-    """Returns a message that almost names somebody."""
+    """Return a message that almost names somebody."""
     name = f"{BAIT}{number}"
     msg = chance.choice(
         (
@@ -263,7 +263,7 @@ PIECES = (
 
 
 def changed_rule(text: str, chance: random.Random) -> str:
-    """Returns a rule's text with one to four changes: letters, lines, or the order of lines."""
+    """Return a rule's text with one to four changes: letters, lines, or the order of lines."""
     for _ in range(chance.randint(1, 4)):
         text = chance.choice((_change_letters, _change_letters, _change_lines))(text, chance)
     return text
@@ -293,6 +293,6 @@ def _change_lines(text: str, chance: random.Random) -> str:
 
 
 def made_up_rules() -> st.SearchStrategy[str]:
-    """Makes rule files of anything that could stand in one."""
+    """Make rule files of anything that could stand in one."""
     pieces = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=40)
     return pieces.map("".join)

@@ -1,4 +1,4 @@
-"""The daemon as it runs: ``fedmsg-hub`` or ``fedmsg-badges``, a process of its own."""
+"""The daemon as a process of its own: ``fedmsg-hub`` or ``fedmsg-badges``."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ LOGGING = {
 
 
 def default_settings(databases: Databases, bus: Bus, rules: Path) -> dict[str, object]:
-    """Returns the configuration of a small deployment that keeps its own history."""
+    """Return the configuration of a small deployment that keeps its own history."""
     return {
         "environment": "dev",
         "endpoints": bus.endpoints,
@@ -72,12 +72,12 @@ class Hub:
         self.configure(settings)
 
     def configure(self, settings: Mapping[str, object]) -> None:
-        """Writes the configuration, a line for each key."""
+        """Write the configuration, a line for each key."""
         lines = [f"    {key!r}: {value!r},\n" for key, value in settings.items()]
         self.settings_file.write_text("config = {\n" + "".join(lines) + "}\n")
 
     def place_of(self, key: str) -> str:
-        """Returns ``file:line`` of a configuration key."""
+        """Return ``file:line`` of a configuration key."""
         lines = self.settings_file.read_text().splitlines()
         number = next(n for n, line in enumerate(lines, 1) if line.startswith(f"    {key!r}:"))
         return f"{self.settings_file}:{number}"
@@ -94,7 +94,7 @@ class Hub:
             )
 
     def run(self, *command: str) -> tuple[int, str]:
-        """Runs a command beside it to its end; returns its exit code and what it printed."""
+        """Run a command beside it to its end, and return its exit code and what it printed."""
         program, *arguments = command
         done = subprocess.run(
             [Path(sys.executable).with_name(program), *arguments],
@@ -112,7 +112,7 @@ class Hub:
         return self._process is not None and self._process.poll() is None
 
     def exit_code(self, within: float = TIMEOUT) -> int:
-        """Waits until it has ended, at most so many seconds; returns its exit code."""
+        """Wait until it has ended, at most so many seconds, and return its exit code."""
         assert self._process is not None
         return self._process.wait(within)
 
@@ -126,40 +126,40 @@ class Hub:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """Ends it at once, if it still runs."""
+        """Stop it at once, if it still runs."""
         if self._process is not None and self.running():
             self._process.kill()
             self._process.wait()
 
     def megabytes(self) -> float:
-        """Returns how much memory it has now."""
+        """Return how much memory it has now."""
         return int(self._status("VmRSS").removesuffix(" kB")) / 1024
 
     def heeds(self, number: signal.Signals) -> bool:
-        """Returns whether it has said by now what a signal is to do."""
+        """Return whether it has said by now what a signal is to do."""
         return bool(int(self._status("SigCgt"), 16) >> (number - 1) & 1)
 
     def log(self) -> str:
-        """Returns all that it has printed and logged until now."""
+        """Return all that it has printed and logged until now."""
         return self.log_file.read_text() if self.log_file.exists() else ""
 
     def lines_with(self, text: str) -> list[str]:
-        """Returns the lines, logged or printed, that contain a text."""
+        """Return the lines, logged or printed, that contain a text."""
         return [line for line in self.log().splitlines() if text in line]
 
     def logged(self, level: str, *parts: str) -> list[str]:
-        """Returns the log lines of a level that contain all these parts."""
+        """Return the log lines of a level that contain all these parts."""
         lines = [line for line in self.log().splitlines() if line.startswith(level + " ")]
         return [line for line in lines if all(part in line for part in parts)]
 
     def wait_for_log(self, level: str, *parts: str) -> str:
-        """Waits for a log line of a level that contains all these parts; returns it."""
+        """Wait for a log line of a level that contains all these parts, and return it."""
         return eventually(
             lambda: self.logged(level, *parts), f"a line at {level} with {', '.join(parts)}"
         )[0]
 
     def check_log(self) -> None:
-        """Raises AssertionError if something went wrong unseen, or a password was logged."""
+        """Raise AssertionError if something went wrong unseen, or a password was logged."""
         log = self.log()
         assert PASSWORD not in log
         assert "Traceback" not in log
@@ -167,7 +167,7 @@ class Hub:
         assert not self.logged("CRITICAL")
 
     def _status(self, key: str) -> str:
-        """Returns what Linux says of the process."""
+        """Return what Linux says of the process."""
         assert self._process is not None
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         return next(line for line in lines if line.startswith(f"{key}:")).partition(":")[2].strip()

@@ -1,4 +1,4 @@
-"""Rules and messages written within a test, and what the rule language makes of them."""
+"""Rules and messages written within a test, without a deployment."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ HERE = "→"
 
 
 def backends(history_url: str = "sqlite://") -> Backends:
-    """Returns the backend that asks a history."""
+    """Return the backend that asks a history."""
     keys = ("issuer_origin", "issuer_name", "issuer_org", "issuer_contact")
     settings, _ = read_settings(
         {
@@ -49,12 +49,12 @@ PARSING = backends()
 
 
 def load(body: str, using: Backends = PARSING) -> Rule:
-    """Returns the rule; metadata, a trigger and criteria are added where ``body`` has none."""
+    """Return the rule; metadata, a trigger and criteria are added where ``body`` has none."""
     return load_text(complete(body).encode(), PATH, using)
 
 
 def complete(body: str) -> str:
-    """Returns ``body`` with those parts behind it that it needs for being a whole rule."""
+    """Return ``body`` with those parts behind it that it needs for being a whole rule."""
     keys = [line.partition(":")[0] for line in body.splitlines()]
     text = body if body.endswith("\n") or not body else body + "\n"
     for part in (METADATA, TRIGGER, CRITERIA):
@@ -64,7 +64,7 @@ def complete(body: str) -> str:
 
 
 def mistakes(text: str | bytes, using: Backends = PARSING) -> list[str]:
-    """Returns what is wrong with a whole rule file, a line each; nothing if it loads."""
+    """Return what is wrong with a whole rule file, a line each; nothing if it loads."""
     try:
         load_text(text if isinstance(text, bytes) else text.encode(), PATH, using)
     except RuleError as error:
@@ -73,7 +73,7 @@ def mistakes(text: str | bytes, using: Backends = PARSING) -> list[str]:
 
 
 def assert_mistakes(body: str, *expected: str, using: Backends = PARSING) -> None:
-    """Checks the mistakes of a rule: one message for each place that is marked in ``body``."""
+    """Verify the mistakes of a rule: one message for each place that is marked in ``body``."""
     pieces = body.split(HERE)
     assert len(pieces) == len(expected) + 1, "a mark for each message"
     before = ["".join(pieces[:count]) for count in range(1, len(pieces))]
@@ -85,7 +85,7 @@ def assert_mistakes(body: str, *expected: str, using: Backends = PARSING) -> Non
 
 
 def message(topic: str = "org.fedoraproject.prod.git.receive", **fields: Any) -> Message:
-    """Returns a message with these fields, such as ``msg``, as it would come from the bus."""
+    """Return a message with these fields, such as ``msg``, as it would come from the bus."""
     body = {"msg_id": "2024-1", "timestamp": 1700000000.0, "i": 1, "msg": {}, **fields}
     found = parse_message({"topic": topic, **body})
     assert found is not None

@@ -43,7 +43,7 @@ def _messages(draw: Any, number: int) -> Told:
 
 @st.composite
 def histories(draw: Any) -> list[Told]:
-    """Gives messages in any order."""
+    """Yield messages in any order."""
     count = draw(st.integers(1, 14))
     made = [draw(_messages(number)) for number in range(1, count + 1)]
     # What has the same id has another time.
@@ -162,7 +162,7 @@ recipients = st.sampled_from((None, "%(msg.user)s", "%(msg.all)s", "%(msg.other)
 
 @st.composite
 def rule_texts(draw: Any) -> str:
-    """Gives a rule without its name's number."""
+    """Yield a rule without its name's number."""
     body = {"trigger": draw(triggers), "criteria": draw(criteria)}
     recipient = draw(recipients)
     if recipient is not None:

@@ -1,4 +1,4 @@
-"""A hub's monitoring socket, with reports that do not change."""
+"""A monitoring socket as a hub has it, with reports that do not change."""
 
 import contextlib
 import json
@@ -55,7 +55,7 @@ REPORT: dict[str, Any] = {
 
 
 def hub_report(report: object) -> bytes:
-    """Returns what a hub with the badges consumer publishes."""
+    """Return what a hub with the badges consumer publishes."""
     consumer = {"name": "FedoraBadgesConsumer", "module": "fedbadges.consumers"}
     other = {"name": "DummyConsumer", "module": "fedmsg.consumers.dummy"}
     consumers = [other, consumer | {"fedbadges": report}]
@@ -64,7 +64,7 @@ def hub_report(report: object) -> bytes:
 
 @contextlib.contextmanager
 def monitored(directory: Path, text: bytes, name: str = "s") -> Iterator[str]:
-    """Publishes the same again and again, more often than a hub does; gives the address."""
+    """Publish the same again and again, more often than a hub does; gives the address."""
     endpoint = f"ipc://{directory}/{name}"
     stopping = threading.Event()
     with zmq.Context() as context, context.socket(zmq.PUB) as socket:

@@ -1,4 +1,4 @@
-"""Outages of a PostgreSQL database, at will."""
+"""Outages of a PostgreSQL database."""
 
 import sqlalchemy as sa
 
@@ -6,7 +6,7 @@ from fedbadges.databases.connections import engine
 
 
 class Outage:
-    """Lets nobody connect to a database, and again everybody."""
+    """Refuses connections to a database, and accepts them again."""
 
     def __init__(self, url: str) -> None:
         self._name = sa.make_url(url).database

@@ -10,16 +10,17 @@ from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
 from tahrir_api.model import Assertion, Person
 
-from fedbadges.accounts.usernames import Usernames
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine as database_engine
 from fedbadges.engine.engine import BadgeEngine, Earned
 from fedbadges.engine.links import link_to
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.history.message_reader import MessageReader
 from fedbadges.messages import Message, category_of, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awards import Tahrir
+from fedbadges.tahrir.database import Tahrir
 from support.builders import candidates_of
 
 PREFIX = "org.fedoraproject.prod."
@@ -47,7 +48,7 @@ class Told:
 
 
 class Storage:
-    """Stores messages with the numbers that they have."""
+    """Store messages with the numbers that they have."""
 
     def __init__(self, settings: Settings) -> None:
         self._engine = database_engine(settings.history_url)
@@ -89,7 +90,7 @@ class Storage:
 
 
 def in_order(messages: Iterable[Told]) -> list[Told]:
-    """Returns messages in the order of the history."""
+    """Return messages in the order of the history."""
     return sorted(messages, key=lambda told: (told.sent, told.number))
 
 
@@ -99,14 +100,14 @@ def live(
     messages: Iterable[Told],
     see: Callable[[Message], object] = lambda message: None,
 ) -> Awards:
-    """Has every message handled when it is stored, one by one; returns what tahrir has then.
+    """Has every message handled when it is stored, one by one, and return what tahrir has then.
 
     :param see: is called with each before it is decided.
     """
     tahrir, storage, archive = Tahrir(settings), Storage(settings), MessageReader(settings)
     tahrir.publish_badges([rule.badge for rule in rules])
-    usernames = Usernames(settings.fedmsg)
-    engine = BadgeEngine(settings, tahrir, usernames, RuleSet(rules), lambda given: None)
+    recipients = RecipientFinder(settings, FedmsgUsernames(settings.fedmsg))
+    engine = BadgeEngine(settings, tahrir, recipients, RuleSet(rules))
     for told in in_order(messages):
         storage.store([told])
         (archived,) = archive.messages([told.number])
@@ -120,7 +121,7 @@ def live(
 
 
 def awarded(settings: Settings) -> Awards:
-    """Returns what tahrir has."""
+    """Return what tahrir has."""
     held = sa.select(Assertion.badge_id, Person.nickname, Assertion.issued_for).join(
         Person, Person.id == Assertion.person_id
     )
@@ -129,7 +130,7 @@ def awarded(settings: Settings) -> Awards:
 
 
 def earned(settings: Settings, found: Iterable[Earned]) -> Awards:
-    """Returns the same of what a replay has found, each once."""
+    """Return the same of what a replay has found, each once."""
     listed = [
         (each.rule.badge.id, each.username, link_to(each.message, settings)) for each in found
     ]

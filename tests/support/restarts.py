@@ -45,7 +45,7 @@ recipient: "%(msg.user)s"
 
 @pytest.fixture
 def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
-    """Starts daemons that keep their state in the same directory, one after the other."""
+    """Start daemons that keep their state in the same directory, one after the other."""
     write_rules(tmp_path / "rules", {"first": FIRST})
     history = engine(database.datanommer_url)
     if not sa.inspect(history).has_table("messages"):
@@ -86,14 +86,14 @@ def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
 
 
 def sent(username: str, age: float = 0.0) -> dict[str, Any]:
-    """Returns a message that was sent so many seconds ago."""
+    """Return a message that was sent so many seconds ago."""
     return fedmsg_body("logger.first", {"user": username}, username) | {
         "timestamp": time.time() - age
     }
 
 
 def store_message(database: Databases, message: dict[str, Any]) -> None:
-    """Stores a message as datanommer does, with whom it concerns."""
+    """Store a message as datanommer does, with whom it concerns."""
     store_for(database, message, [message["msg"]["user"]])
 
 
@@ -112,7 +112,7 @@ def held(database: Databases, *names: str) -> list[bool]:
 
 
 def after_first_pass(daemon: Daemon) -> Daemon:
-    """Waits until what is stored from now on is found by sweeps."""
+    """Wait until what is stored from now on is found by sweeps."""
 
     def done() -> bool:
         status = daemon.report()["catch_up"]

@@ -18,12 +18,12 @@ def rule(
     description: str = "A badge of the tests",
     image_url: str = "https://badges.example.org/pngs/badge.png",
 ) -> str:
-    """Returns the text of a rule: its metadata, and ``body`` (trigger, criteria, recipient)."""
+    """Return the text of a rule: its metadata, and ``body`` (trigger, criteria, recipient)."""
     return METADATA.format(name=name, description=description, image_url=image_url) + body
 
 
 def counting_rule(name: str, topic: str, at_least: int) -> str:
-    """Returns a rule that awards to who sent that many messages with this topic."""
+    """Return a rule that awards to who sent that many messages with this topic."""
     return rule(
         name,
         f"""
@@ -42,7 +42,7 @@ criteria:
 
 
 def write_rules(directory: Path, rules: dict[str, str]) -> None:
-    """Writes rule files, each as the name that it is given under."""
+    """Write rule files, each as the name that it is given under."""
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in rules.items():
         (directory / f"{name}.yml").write_text(text)

@@ -7,7 +7,7 @@ from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode
 
 
 def as_json(node: Node) -> Any:
-    """Returns what an editor sees of a rule; JSON has no dates."""
+    """Return what an editor sees of a rule; JSON has no dates."""
     if isinstance(node, ScalarNode):
         dates = (datetime.date, datetime.datetime)
         return node.text if isinstance(node.value, dates) else node.value

@@ -1,4 +1,4 @@
-"""How much the tests do that break things or draw lots: a short form for every day, or all."""
+"""How much the tests of faults and random tests do: a short form for every day, or everything."""
 
 import os
 import random

@@ -27,7 +27,7 @@ def make_stage() -> Stage:
 
 
 def counting(at_least: int, name: str = "Test Badge") -> str:
-    """Returns a rule that awards to whoever pushed that many times."""
+    """Return a rule that awards to whoever pushed that many times."""
     return complete(
         f"""\
 name: {name}
@@ -41,7 +41,7 @@ recipient: "%(msg.user)s"
 
 
 def write_suite(directory: Path, text: str, rule: str) -> Path:
-    """Writes a rule, and its tests beside it; returns their path."""
+    """Write a rule, and its tests beside it, and return their path."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "rule.yml").write_text(rule)
     path = directory / "rule.yml.test"
@@ -50,7 +50,7 @@ def write_suite(directory: Path, text: str, rule: str) -> Path:
 
 
 def mistakes(stage: Stage, path: Path) -> list[str]:
-    """Returns what is wrong with a test file, a line each, without its directory."""
+    """Return what is wrong with a test file, a line each, without its directory."""
     try:
         stage.load(path)
     except RuleError as error:
@@ -59,6 +59,6 @@ def mistakes(stage: Stage, path: Path) -> list[str]:
 
 
 def run(stage: Stage, path: Path) -> list[Difference]:
-    """Returns whatever differs, in all tests of a file."""
+    """Return whatever differs, in all tests of a file."""
     suite = stage.load(path)
     return [difference for test in suite.tests for difference in stage.run(suite, test).differences]

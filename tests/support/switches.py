@@ -1,4 +1,4 @@
-"""Optimisations that a run of the tests is to do without: the answers are the same."""
+"""Optimisations that are switched off in a run of the tests: the answers are the same."""
 
 import os
 
@@ -11,10 +11,10 @@ OFF = frozenset(filter(None, os.environ.get(VARIABLE, "").split(",")))
 
 
 def switched_off() -> dict[str, bool]:
-    """Returns the settings that switch them off."""
+    """Return the settings that switch them off."""
     return {f"badges.{name}": False for name in OFF}
 
 
 def needs(name: str) -> pytest.MarkDecorator:
-    """Marks a test that shows what an optimisation saves."""
+    """Mark a test that shows what an optimisation saves."""
     return pytest.mark.skipif(name in OFF, reason=f"without badges.{name}")

@@ -1,4 +1,4 @@
-"""Somebody who sits before a terminal."""
+"""Commands that run in a terminal."""
 
 import os
 import pty
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def on_terminal(*command: str | Path, **environment: str) -> str:
-    """Returns what a command shows to somebody who sits before a terminal."""
+    """Return what a command shows to somebody who sits before a terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command,

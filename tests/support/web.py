@@ -40,13 +40,13 @@ class Server:
         return f"http{'s' if self._tls else ''}://127.0.0.1:{self._port}"
 
     def stop(self) -> None:
-        """Ends: from now on, connections are refused."""
+        """Stop: from now on, connections are refused."""
         self._released.set()
         self._server.shutdown()
         self._server.server_close()
 
     def restart(self) -> None:
-        """Listens again where it did before it was stopped."""
+        """Listen again where it did before it was stopped."""
         self._listen(self._port)
 
     def _listen(self, port: int) -> None:

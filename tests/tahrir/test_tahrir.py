@@ -19,14 +19,10 @@ from fedbadges.config.settings import Settings, read_settings
 from fedbadges.databases.connections import engine
 from fedbadges.errors import Unavailable
 from fedbadges.rules.rule import Badge
-from fedbadges.tahrir.awards import (
-    Award,
-    AwardResult,
-    BulkAwardResult,
-    Holdings,
-    Tahrir,
-    Unawardable,
-)
+from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult
+from fedbadges.tahrir.badges import Unawardable
+from fedbadges.tahrir.database import Tahrir
+from fedbadges.tahrir.holdings import Holdings
 
 EDITOR = Badge(
     id="editor",
@@ -80,6 +76,14 @@ def opt_out(api: TahrirDatabase, email: str) -> None:
     api.session.commit()
 
 
+def award(tahrir: Tahrir, badge: str, username: str, link: str | None = None) -> AwardResult | None:
+    """Awards one badge; returns None where it was held already, or the person has opted out."""
+    result = tahrir.award([Award(badge, username, link)])
+    for _, error in result.refused:
+        raise error
+    return result.given[0] if result.given else None
+
+
 # Badges
 
 
@@ -127,7 +131,7 @@ def test_a_change_is_logged(tahrir: Tahrir, caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level("INFO", "fedbadges"):
         tahrir.publish_badges([replace(EDITOR, description="New", image_url="new.png")])
 
-    assert caplog.messages == ["The badge editor changed: description, image"]
+    assert caplog.messages == ["Changed badge badge=editor changed=description,image"]
 
 
 def test_tags_of_the_web_site_stay_where_the_rule_says_nothing(
@@ -229,9 +233,9 @@ def test_nothing_stands_in_the_way_of_people_that_tahrir_does_not_know(tahrir: T
 
 
 def test_a_standing_is_about_the_people_and_badges_that_were_asked_for(tahrir: Tahrir) -> None:
-    tahrir.award("editor", "alice", None)
-    tahrir.award("tagger", "alice", None)
-    tahrir.award("editor", "bob", None)
+    award(tahrir, "editor", "alice")
+    award(tahrir, "tagger", "alice")
+    award(tahrir, "editor", "bob")
 
     standing = tahrir.holdings(["alice", "carol"], ["editor"])
 
@@ -241,7 +245,7 @@ def test_a_standing_is_about_the_people_and_badges_that_were_asked_for(tahrir: T
 
 
 def test_who_opted_out_is_allowed_nothing(tahrir: Tahrir, api: TahrirDatabase) -> None:
-    tahrir.award("editor", "alice", None)
+    award(tahrir, "editor", "alice")
     opt_out(api, "alice@example.org")
 
     standing = tahrir.holdings(["alice"], ["tagger"])
@@ -252,7 +256,7 @@ def test_who_opted_out_is_allowed_nothing(tahrir: Tahrir, api: TahrirDatabase) -
 
 def test_people_that_tahrir_knows_cost_one_statement(tahrir: Tahrir, settings: Settings) -> None:
     for name in ("alice", "bob"):
-        tahrir.award("editor", name, None)
+        award(tahrir, "editor", name)
 
     with statements(settings.tahrir_url) as sent:
         tahrir.holdings(["alice", "bob"], BOTH)
@@ -261,7 +265,7 @@ def test_people_that_tahrir_knows_cost_one_statement(tahrir: Tahrir, settings: S
 
 
 def test_people_that_it_does_not_know_cost_a_second_one(tahrir: Tahrir, settings: Settings) -> None:
-    tahrir.award("editor", "alice", None)
+    award(tahrir, "editor", "alice")
 
     with statements(settings.tahrir_url) as sent:
         tahrir.holdings(["alice", *(f"user{number}" for number in range(100))], BOTH)
@@ -274,7 +278,7 @@ def test_an_address_in_upper_case_is_found(tahrir: Tahrir, api: TahrirDatabase) 
     api.add_assertion("editor", "alice@example.org", None)
 
     assert tahrir.holdings(["alice"], BOTH).held == {("alice", "editor")}
-    assert tahrir.award("editor", "alice", None) is None
+    assert award(tahrir, "editor", "alice") is None
 
 
 def test_a_person_with_another_address_is_found_by_the_nickname(
@@ -296,7 +300,7 @@ def test_since_when_a_badge_is_held_is_known_of_those_who_hold_it(
     since = datetime.datetime(2014, 9, 20, 12)
     api.add_person("Alice@Example.org", nickname="somebody")
     api.add_assertion("editor", "alice@example.org", since)
-    tahrir.award("tagger", "bob", None)
+    award(tahrir, "tagger", "bob")
 
     held = tahrir.held_since(["alice", "bob", "carol"], ["editor"])
 
@@ -325,14 +329,14 @@ def test_the_address_counts_before_the_nickname(tahrir: Tahrir, api: TahrirDatab
     api.add_assertion("editor", "carol@example.org", None)
 
     assert tahrir.holdings(["alice"], BOTH).held == set()
-    tahrir.award("tagger", "alice", None)
+    award(tahrir, "tagger", "alice")
     assert badges_of(api, "alice@example.org") == ["tagger"]
     assert tahrir.holdings(["alice", "bob"], BOTH).held == {("alice", "tagger"), ("bob", "tagger")}
 
 
 def test_more_people_than_a_statement_can_hold_are_asked_for(tahrir: Tahrir) -> None:
     names = [f"user{number}" for number in range(40_000)]
-    tahrir.award("editor", names[-1], None)
+    award(tahrir, "editor", names[-1])
 
     assert tahrir.holdings(names, BOTH).held == {(names[-1], "editor")}
 
@@ -343,7 +347,7 @@ def test_more_people_than_a_statement_can_hold_are_asked_for(tahrir: Tahrir) -> 
 def test_an_award_makes_the_person_and_the_assertion(tahrir: Tahrir, api: TahrirDatabase) -> None:
     before = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None, microsecond=0)
 
-    given = tahrir.award("editor", "alice", "https://example.org/id?id=1")
+    given = award(tahrir, "editor", "alice", "https://example.org/id?id=1")
 
     person = api.get_person("alice@example.org")
     (assertion,) = api.get_assertions_by_email("alice@example.org")
@@ -356,12 +360,11 @@ def test_an_award_makes_the_person_and_the_assertion(tahrir: Tahrir, api: Tahrir
 
 
 def test_the_bus_is_told_what_tahrir_announces(tahrir: Tahrir, api: TahrirDatabase) -> None:
-    given = tahrir.award("editor", "alice", None)
+    given = award(tahrir, "editor", "alice")
 
     assert given is not None
-    (notice,) = given.notices
-    assert notice.topic == "badge.award"
-    assert notice.body == {
+    assert given.notice.topic == "badge.award"
+    assert given.notice.body == {
         "badge": {
             "name": "Editor",
             "description": "Edited a page",
@@ -373,17 +376,17 @@ def test_the_bus_is_told_what_tahrir_announces(tahrir: Tahrir, api: TahrirDataba
 
 
 def test_a_badge_is_given_once(tahrir: Tahrir, api: TahrirDatabase) -> None:
-    assert tahrir.award("editor", "alice", None) is not None
-    assert tahrir.award("editor", "alice", None) is None
+    assert award(tahrir, "editor", "alice") is not None
+    assert award(tahrir, "editor", "alice") is None
 
     assert badges_of(api, "alice@example.org") == ["editor"]
 
 
 def test_who_opted_out_meanwhile_is_given_nothing(tahrir: Tahrir, api: TahrirDatabase) -> None:
-    tahrir.award("editor", "alice", None)
+    award(tahrir, "editor", "alice")
     opt_out(api, "alice@example.org")
 
-    assert tahrir.award("tagger", "alice", None) is None
+    assert award(tahrir, "tagger", "alice") is None
     assert badges_of(api, "alice@example.org") == ["editor"]
 
 
@@ -392,8 +395,8 @@ def test_a_person_with_another_address_is_given_the_badge_once(
 ) -> None:
     api.add_person("alice@elsewhere.example", nickname="alice")
 
-    assert tahrir.award("editor", "alice", None) is not None
-    assert tahrir.award("editor", "alice", None) is None
+    assert award(tahrir, "editor", "alice") is not None
+    assert award(tahrir, "editor", "alice") is None
 
     assert badges_of(api, "alice@elsewhere.example") == ["editor"]
     assert api.get_person("alice@example.org") is None
@@ -403,12 +406,12 @@ def test_a_legacy_badge_cannot_be_given(tahrir: Tahrir, api: TahrirDatabase) -> 
     api.update_badge("editor", legacy=True)
 
     with pytest.raises(ValueError, match="legacy"):
-        tahrir.award("editor", "alice", None)
+        award(tahrir, "editor", "alice")
 
 
 def test_a_badge_that_tahrir_lacks_is_an_error(tahrir: Tahrir, api: TahrirDatabase) -> None:
     with pytest.raises(RuntimeError, match="no badge nothing"):
-        tahrir.award("nothing", "alice", None)
+        award(tahrir, "nothing", "alice")
 
     assert api.get_person("alice@example.org") is None
 
@@ -438,11 +441,11 @@ def test_the_same_award_from_several_threads_is_given_once(
     tahrir: Tahrir, api: TahrirDatabase, known: bool
 ) -> None:
     if known:
-        tahrir.award("tagger", "alice", None)
+        award(tahrir, "tagger", "alice")
 
-    got = at_once(lambda: tahrir.award("editor", "alice", None))
+    got = at_once(lambda: award(tahrir, "editor", "alice"))
 
-    assert sorted(type(each).__name__ for each in got) == ["Given", "NoneType", "NoneType"]
+    assert sorted(type(each).__name__ for each in got) == ["AwardResult", "NoneType", "NoneType"]
     assert (
         api.session.scalar(
             sa.select(sa.func.count(Assertion.id)).where(Assertion.badge_id == "editor")
@@ -455,12 +458,12 @@ def test_the_same_award_from_several_processes_is_given_once(
     tahrir: Tahrir, settings: Settings, api: TahrirDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "fedbadges.tahrir.awards.engine", lambda url: sa.create_engine(url, poolclass=sa.NullPool)
+        "fedbadges.tahrir.awarding.engine", lambda url: sa.create_engine(url, poolclass=sa.NullPool)
     )
 
-    got = at_once(lambda: Tahrir(settings).award("editor", "alice", None))
+    got = at_once(lambda: award(Tahrir(settings), "editor", "alice"))
 
-    assert sorted(type(each).__name__ for each in got) == ["Given", "NoneType", "NoneType"]
+    assert sorted(type(each).__name__ for each in got) == ["AwardResult", "NoneType", "NoneType"]
     assert api.session.scalar(sa.select(sa.func.count(Person.id))) == 1
 
 
@@ -469,7 +472,7 @@ def test_different_awards_of_a_new_person_at_once_are_both_given(
 ) -> None:
     wanted = ["editor", "tagger"]
 
-    got = at_once(lambda: tahrir.award(wanted.pop(), "alice", None), times=2)
+    got = at_once(lambda: award(tahrir, wanted.pop(), "alice"), times=2)
 
     assert all(isinstance(each, AwardResult) for each in got)
     assert badges_of(api, "alice@example.org") == ["editor", "tagger"]
@@ -483,8 +486,10 @@ def due(username: str, badge: str = "editor", day: int = 0) -> Award:
     return Award(badge, username, LINK, DAY + datetime.timedelta(days=day))
 
 
-def gifts(handout: BulkAwardResult) -> list[tuple[str, str]]:
-    return sorted((each.username, each.badge_id) for each, _ in handout.given)
+def gifts(result: BulkAwardResult) -> list[tuple[str, str]]:
+    return sorted(
+        (each.username, each.badge_id) for each in (given.award for given in result.given)
+    )
 
 
 def rows(api: TahrirDatabase) -> set[tuple[Any, ...]]:
@@ -500,74 +505,113 @@ def rows(api: TahrirDatabase) -> set[tuple[Any, ...]]:
     }
 
 
-def test_the_rows_are_those_that_single_awards_make(
+def test_award_inserts_the_rows_that_tahrir_api_inserts(
     tahrir: Tahrir, api: TahrirDatabase, tables: Databases
 ) -> None:
     awards = [due("alice"), due("bob", day=1), due("alice", "tagger", day=2)]
     for each in awards:
-        tahrir.award(each.badge_id, each.username, each.link, each.issued_on)
-    singly = rows(api)
+        email = f"{each.username}@example.org"
+        api.add_person(email, nickname=each.username)
+        api.add_assertion(each.badge_id, email, each.issued_on, each.link)
+    expected = rows(api)
     wipe(tables)
     tahrir.publish_badges([EDITOR, TAGGER])
 
-    handout = tahrir.award_all(awards)
+    result = tahrir.award(awards)
 
-    assert rows(api) == singly
-    assert len(singly) == 3
-    assert handout.refused == ()
-    assert gifts(handout) == [("alice", "editor"), ("alice", "tagger"), ("bob", "editor")]
+    assert rows(api) == expected
+    assert len(expected) == 3
+    assert result.refused == ()
+    assert gifts(result) == [("alice", "editor"), ("alice", "tagger"), ("bob", "editor")]
 
 
-def test_the_bus_is_told_what_tahrir_announces_of_single_awards(tahrir: Tahrir) -> None:
-    single = tahrir.award("editor", "alice", None)
-    assert single is not None
+def test_award_notice_is_what_tahrir_api_announces(tahrir: Tahrir, settings: Settings) -> None:
+    announced: list[Any] = []
+    with Session(engine(settings.tahrir_url)) as session:
+        theirs = TahrirDatabase(
+            session=session, autocommit=False, notification_callback=announced.append
+        )
+        theirs.add_person("alice@example.org", nickname="alice")
+        theirs.add_assertion("editor", "alice@example.org", None)
+        session.rollback()
 
-    (_, bulk), _ = tahrir.award_all([due("alice", "tagger"), due("zoe", "tagger")]).given
+    given = award(tahrir, "editor", "alice")
 
-    assert bulk.person_id == single.person_id
-    (expected,), (notice,) = single.notices, bulk.notices
-    badge = expected.body["badge"] | {"name": "Tagger", "badge_id": "tagger"}
-    assert notice.topic == expected.topic
-    assert notice.body == expected.body | {"badge": badge}
+    (message,) = announced
+    assert given is not None
+    user = {"username": "alice", "badges_user_id": given.person_id}
+    assert message.topic == f"badges.{given.notice.topic}"
+    assert given.notice.body == message.body | {"user": user}
 
 
 def test_many_awards_take_a_few_statements(tahrir: Tahrir, settings: Settings) -> None:
-    tahrir.award_all([due(f"known{n}", "tagger") for n in range(100)])
+    tahrir.award([due(f"known{n}", "tagger") for n in range(100)])
     awards = [due(f"{kind}{n}") for n in range(100) for kind in ("known", "new")]
 
     with statements(settings.tahrir_url) as sent:
-        handout = tahrir.award_all(awards)
+        result = tahrir.award(awards)
 
-    assert len(handout.given) == 200
+    assert len(result.given) == 200
     assert len(sent) <= 6
 
 
-def test_nobody_gets_it_twice_or_against_their_will(tahrir: Tahrir, api: TahrirDatabase) -> None:
-    tahrir.award("editor", "alice", None)
-    tahrir.award("editor", "bob", None)
-    opt_out(api, "bob@example.org")
+def test_bulk_award_gives_nobody_a_badge_twice(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    award(tahrir, "editor", "alice")
     api.add_person("carol@elsewhere.example", nickname="Carol")
 
-    handout = tahrir.award_all([due(name) for name in ("alice", "bob", "carol", "carol")])
+    result = tahrir.award([due(name) for name in ("alice", "bob", "carol", "carol")])
 
-    assert gifts(handout) == [("carol", "editor")]
+    assert gifts(result) == [("bob", "editor"), ("carol", "editor")]
     assert {(email, link) for _, email, _, _, link, _ in rows(api)} == {
         ("alice@example.org", None),
-        ("bob@example.org", None),
+        ("bob@example.org", LINK),
         ("carol@elsewhere.example", LINK),
     }
+
+
+def test_bulk_award_gives_nothing_to_those_who_opted_out(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    award(tahrir, "tagger", "bob")
+    opt_out(api, "bob@example.org")
+
+    result = tahrir.award([due("alice"), due("bob")])
+
+    assert gifts(result) == [("alice", "editor")]
+    assert badges_of(api, "bob@example.org") == ["tagger"]
+
+
+def test_rows_are_inserted_in_one_order_whatever_the_order_of_the_awards(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    """So that two processes that award the same cannot block each other."""
+    awards = [due(f"user{n:02d}", badge) for n in range(20) for badge in BOTH]
+
+    tahrir.award(awards[::-3] + awards)
+
+    place = "ctid" if api.session.get_bind().dialect.name == "postgresql" else "rowid"
+    people = sa.select(Person.nickname).order_by(sa.literal_column(f"persons.{place}"))
+    assert list(api.session.scalars(people)) == sorted({each.username for each in awards})
+    inserted = (
+        sa.select(Assertion.badge_id, Person.nickname)
+        .join(Person, Person.id == Assertion.person_id)
+        .order_by(sa.literal_column(f"assertions.{place}"))
+    )
+    assert [tuple(row) for row in api.session.execute(inserted)] == sorted(
+        (each.badge_id, each.username) for each in awards
+    )
 
 
 def test_what_is_refused_costs_the_others_nothing(tahrir: Tahrir, api: TahrirDatabase) -> None:
     api.update_badge("tagger", legacy=True)
     awards = [due("alice", "tagger"), due("alice"), due("bob", "nothing"), due("bob")]
 
-    handout = tahrir.award_all(awards)
+    result = tahrir.award(awards)
 
-    assert gifts(handout) == [("alice", "editor"), ("bob", "editor")]
-    assert [(each.username, each.badge_id) for each, _ in handout.refused] == [
-        ("alice", "tagger"),
+    assert gifts(result) == [("alice", "editor"), ("bob", "editor")]
+    assert [(each.username, each.badge_id) for each, _ in result.refused] == [
         ("bob", "nothing"),
+        ("alice", "tagger"),
     ]
     assert {row[:3] for row in rows(api)} == {
         ("editor", "alice@example.org", "alice"),
@@ -579,25 +623,22 @@ def test_several_who_give_the_same_give_it_once(tahrir: Tahrir, api: TahrirDatab
     awards = [due(f"user{n:02d}") for n in range(40)]
 
     tasks: list[Any] = [
-        lambda: tahrir.award_all(awards),
-        lambda: tahrir.award_all(list(reversed(awards))),
+        lambda: tahrir.award(awards),
+        lambda: tahrir.award(list(reversed(awards))),
         lambda: BulkAwardResult(
-            tuple((each, one) for each in awards[::3] if (one := singly(each)))
+            tuple(g for each in awards[::3] for g in tahrir.award([each]).given)
         ),
     ]
 
-    def singly(each: Award) -> AwardResult | None:
-        return tahrir.award(each.badge_id, each.username, None)
-
     got = at_once(lambda: tasks.pop()())
 
-    assert [handout.refused for handout in got] == [()] * 3
-    assert sum(len(handout.given) for handout in got) == 40
+    assert [result.refused for result in got] == [()] * 3
+    assert sum(len(result.given) for result in got) == 40
     assert len(rows(api)) == 40
 
 
 def test_nothing_to_give_is_nothing(tahrir: Tahrir) -> None:
-    assert tahrir.award_all([]) == BulkAwardResult()
+    assert tahrir.award([]) == BulkAwardResult()
 
 
 # Ranks
@@ -613,9 +654,9 @@ def award_some(tahrir: Tahrir) -> dict[str, int]:
         ("carol", "editor"),
         ("carol", "tagger"),
     ):
-        award = tahrir.award(badge, name, None)
-        assert award is not None
-        given[name] = award.person_id
+        result = award(tahrir, badge, name)
+        assert result is not None
+        given[name] = result.person_id
     return given
 
 
@@ -675,7 +716,7 @@ def test_an_old_rank_is_told(tahrir: Tahrir) -> None:
     tahrir.adjust_ranks(given.values())
     tahrir.publish_badges([replace(EDITOR, id=f"more-{n}", name=f"More {n}") for n in range(2)])
     for number in range(2):
-        tahrir.award(f"more-{number}", "alice", None)
+        award(tahrir, f"more-{number}", "alice")
 
     (notice,) = tahrir.adjust_ranks([given["alice"]])
 
@@ -698,8 +739,8 @@ def test_a_database_that_is_away_is_unavailable(tmp_path: Path) -> None:
 
     for ask in (
         lambda: tahrir.holdings(["alice"], ["editor"]),
-        lambda: tahrir.award("editor", "alice", None),
-        lambda: tahrir.award_all([due("alice")]),
+        lambda: award(tahrir, "editor", "alice"),
+        lambda: tahrir.award([due("alice")]),
         lambda: tahrir.adjust_ranks([1]),
         lambda: tahrir.publish_badges([EDITOR]),
     ):
@@ -711,9 +752,9 @@ def test_a_database_that_is_away_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_a_revoked_badge_is_gone_and_others_stay(tahrir: Tahrir, api: TahrirDatabase) -> None:
-    given = tahrir.award("editor", "alice", None)
-    tahrir.award("tagger", "alice", None)
-    tahrir.award("editor", "bob", None)
+    given = award(tahrir, "editor", "alice")
+    award(tahrir, "tagger", "alice")
+    award(tahrir, "editor", "bob")
 
     assert given is not None
     assert tahrir.revoke("editor", "alice") == given.person_id
@@ -722,14 +763,14 @@ def test_a_revoked_badge_is_gone_and_others_stay(tahrir: Tahrir, api: TahrirData
 
 
 def test_what_somebody_does_not_hold_is_not_revoked(tahrir: Tahrir) -> None:
-    tahrir.award("editor", "alice", None)
+    award(tahrir, "editor", "alice")
 
     assert tahrir.revoke("tagger", "alice") is None
     assert tahrir.revoke("editor", "nobody") is None
 
 
 def test_who_has_no_badge_left_has_no_rank(tahrir: Tahrir, api: TahrirDatabase) -> None:
-    given = tahrir.award("editor", "alice", None)
+    given = award(tahrir, "editor", "alice")
     assert given is not None
     tahrir.adjust_ranks([given.person_id])
     assert ranks(api) == {"alice": 1}

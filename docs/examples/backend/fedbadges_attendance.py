@@ -1,4 +1,4 @@
-"""The criteria backend ``attended``: the candidate is on the list of those who came.
+"""The criteria backend ``attended``: the candidate is on the list of participants.
 
 For each event there is a file with a name on each line, in the directory that the configuration
 key ``attendance.directory`` names. A rule asks for one of them: ``attended: {event: flock-2014}``.
@@ -20,7 +20,7 @@ from fedbadges.rules.yaml_document import Node
 
 @dataclass(frozen=True)
 class Attended:
-    """What one rule asks: was the candidate there?"""
+    """The criterion of one rule: did the candidate take part?"""
 
     names: Path
 
@@ -44,7 +44,7 @@ class Attended:
 
 
 class Attendance:
-    """What the entry point names: made once, when the daemon starts."""
+    """The backend, which the entry point names; created once, when the daemon starts."""
 
     def __init__(self, settings: Settings) -> None:
         self._directory = settings.fedmsg.get("attendance.directory")

@@ -14,7 +14,7 @@ import fedmsg.core
 import zmq
 
 from fedbadges.signatures.signing import MODNAME, sender_of, signer_of
-from fedbadges.tahrir.awards import Notice
+from fedbadges.tahrir.notices import Notice
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from fedbadges.buses.fedmsg.publisher import Publisher
     from fedbadges.config.settings import Settings
     from fedbadges.rules.rule import Badge
-    from fedbadges.tahrir.awards import Notice, Tahrir
+    from fedbadges.tahrir.database import Tahrir
+    from fedbadges.tahrir.notices import Notice
 
 _AWARD_EPILOG = """\b
 Examples:
@@ -160,7 +161,7 @@ class _Order:
 def _order(user: str, badge: str, reason: str, dry_run: bool, deployment: Deployment) -> _Order:
     """Raise CannotRun where the name can be nobody's, or no reason is given."""
     from fedbadges.rules.recipients import account
-    from fedbadges.tahrir.awards import Tahrir
+    from fedbadges.tahrir.database import Tahrir
     from fedbadges.util.text import printable, quoted
 
     found = account(user)
@@ -223,15 +224,20 @@ def _refusal(order: _Order) -> Deed | None:
 
 
 def _award(order: _Order, link: str | None, new: Badge | None, publisher: Publisher | None) -> Deed:
+    from fedbadges.tahrir.awarding import Award
+
     if new is not None:
         refused = order.tahrir.publish_badges([new]).refused
         if refused:
             raise CannotRun([f"{new.id}: {refused[new.id]}"])
-    given = order.tahrir.award(order.badge, order.user, link)
-    if given is None:  # meanwhile
+    result = order.tahrir.award([Award(order.badge, order.user, link)])
+    for _, error in result.refused:
+        raise error
+    if not result.given:  # meanwhile
         return _refusal(order) or order.deed("held")
+    (given,) = result.given
     log_operation(f"Awarded {order.badge} to {order.user} by hand ({operator()}): {order.reason}")
-    notices = (*given.notices, *_adjust_ranks(order.tahrir, given.person_id))
+    notices = (given.notice, *_adjust_ranks(order.tahrir, given.person_id))
     return replace(order.deed("awarded"), on_bus=_say(notices, publisher))
 
 

@@ -60,10 +60,10 @@ def check(
     history_url: str | None,
     config: str | None,
 ) -> None:
-    """Say every mistake in the rules at PATH, and what in them is probably not meant so.
+    """Report every mistake in the rules at PATH, and what in them is probably not meant so.
 
-    A PATH is a rule file, or a directory with rule files anywhere below. An error is what the
-    daemon says, which does not load such a rule. A warning is about a rule that it does load.
+    A PATH is a rule file, or a directory with rule files anywhere below. An error is a
+    mistake that keeps the daemon from loading a rule. A warning is about a rule that it does load.
     """
     report = Report()
     try:

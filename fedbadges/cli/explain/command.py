@@ -62,18 +62,18 @@ def explain(
     from fedbadges.cli.explain.output import data_of_explanation, trees_of
     from fedbadges.cli.terminal.trees import print_trees
     from fedbadges.criteria.backends import load_backends
-    from fedbadges.engine.explanation import Explainer, without_keeping
+    from fedbadges.engine.explanation import Explainer, without_count_cache
 
     # What a rule stumbles over is in the explanation.
     logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
     user = None if user is None else user.lower()
     with failing_clearly():
-        settings = without_keeping(deployment.settings)
+        settings = without_count_cache(deployment.settings)
         message = _from_file(file) if file is not None else _from_datanommer(msg_id, settings)
         backends = load_backends(settings)
         chosen = deployment.chosen(badges, backends) if badges else None
-        inquiry = Explainer(settings, deployment.rules(backends) if chosen is None else chosen)
-        found = inquiry.explain(message, user, full=chosen is not None)
+        explainer = Explainer(settings, deployment.rules(backends) if chosen is None else chosen)
+        found = explainer.explain(message, user, full=chosen is not None)
     if form == "json":
         click.echo(json.dumps(data_of_explanation(found, user), indent=2))
     else:

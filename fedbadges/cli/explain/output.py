@@ -42,7 +42,7 @@ _WORDS = {
 def trees_of(explanation: Explanation, user: str | None, delay: float) -> Iterator[Branch]:
     """Say it for people; ``delay`` is how long the daemon waits for datanommer."""
     yield _message(explanation, delay)
-    for account in explanation.accounts:
+    for account in explanation.rules:
         yield _rule(account, explanation.message, user)
     if explanation.others:
         rules = "1 other rule waits" if explanation.others == 1 else None
@@ -62,7 +62,7 @@ def data_of_explanation(explanation: Explanation, user: str | None) -> dict[str,
             "stored": explanation.stored,
         },
         "user": user,
-        "rules": [_rule_data(account, message) for account in explanation.accounts],
+        "rules": [_rule_data(account, message) for account in explanation.rules],
         "other_rules": explanation.others,
         "awards": [{"user": name, "badge": badge} for name, badge in explanation.awards],
         "interrupted": explanation.interrupted or None,
@@ -114,8 +114,8 @@ def _rule(account: RuleExplanation, message: Message, user: str | None) -> Branc
     if account.unknown:
         what = "not all could be found out"
     below: list[Branch] = []
-    if account.barred:
-        below.append(Branch(f"the daemon has no such rule in force: {account.barred}", (), NO))
+    if account.unawardable:
+        below.append(Branch(f"the daemon has no such rule in force: {account.unawardable}", (), NO))
     if account.trigger is not None:
         below.append(_judged("trigger", part_of(account.trigger), message))
     if account.found is not None:
@@ -138,8 +138,8 @@ def _people(account: RuleExplanation, user: str | None) -> Iterator[Branch]:
     rule, found = account.rule, account.found or ()
     what = "usernames of the message" if rule.recipient is None else "recipient "
     what += "" if rule.recipient is None else rule.recipient.template.text
-    if account.stumbled is not None:
-        yield Branch(f"{what}: nobody, {describe_failure(account.stumbled)}", (), NO)
+    if account.error is not None:
+        yield Branch(f"{what}: nobody, {describe_failure(account.error)}", (), NO)
     else:
         names = list(dict.fromkeys(each.name for each in found if each.name is not None))
         odd = tuple(_odd(each) for each in found if each.name is None or each.raw != each.name)
@@ -209,11 +209,11 @@ def _rule_data(account: RuleExplanation, message: Message) -> dict[str, Any]:
     return {
         "badge": rule.badge.id,
         "path": rule.place.path,
-        "not_in_force": account.barred or None,
+        "not_in_force": account.unawardable or None,
         "trigger": trigger and data_of(part_of(trigger), message),
         "recipient": {
             "template": rule.recipient and rule.recipient.template.text,
-            "error": account.stumbled and describe_failure(account.stumbled),
+            "error": account.error and describe_failure(account.error),
             "found": _found_data(account.found or ()),
         },
         "candidates": [

@@ -10,7 +10,7 @@ from typing import Any
 from fedbadges.cli.terminal.trees import Branch
 from fedbadges.criteria.datanommer import AT_LEAST, FILTER, VALUE, past_messages
 from fedbadges.engine.explanation import count_of
-from fedbadges.engine.tracing import GAVE, Traced
+from fedbadges.engine.tracing import LAMBDA_VALUE, Traced
 from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import DEFAULT_BACKEND, PlacedCriterion
@@ -91,7 +91,7 @@ def why_not(part: Part) -> str:
         return why_not(decisive[0])
     if traced.raised is not None:
         return describe_failure(traced.raised)
-    value = f"; {_value(traced)}" if VALUE in traced.told else ""
+    value = f"; {_value(traced)}" if VALUE in traced.details else ""
     return f"it depends on {name_of(part)}{value}"
 
 
@@ -121,7 +121,7 @@ def data_of(part: Part, message: Message) -> dict[str, Any]:
     compared = _compared(traced, message)
     if compared is not None:
         data["compared_to"] = compared
-    data |= {_key(what): _plain(found) for what, found in traced.told.items()}
+    data |= {_key(what): _plain(found) for what, found in traced.details.items()}
     counted = count_of(traced)
     if counted is not None:
         data["needed"] = counted.needed
@@ -143,17 +143,17 @@ def _why(part: Part, message: Message) -> str:
     compared = _compared(traced, message)
     if compared is not None:
         return f"the message has {compared}"
-    if GAVE in traced.told:
-        return f"it gives {short(traced.told[GAVE])}"
+    if LAMBDA_VALUE in traced.details:
+        return f"it gives {short(traced.details[LAMBDA_VALUE])}"
     counted = count_of(traced)
     if counted is not None:
         return str(counted)
-    return _value(traced) if VALUE in traced.told else ""
+    return _value(traced) if VALUE in traced.details else ""
 
 
 def _value(traced: Traced) -> str:
-    least = "at least " if traced.told.get(AT_LEAST) else ""
-    return f"the value is {least}{short(traced.told[VALUE])}"
+    least = "at least " if traced.details.get(AT_LEAST) else ""
+    return f"the value is {least}{short(traced.details[VALUE])}"
 
 
 def _compared(traced: Traced, message: Message) -> str | None:
@@ -164,11 +164,11 @@ def _compared(traced: Traced, message: Message) -> str | None:
 
 def _details(traced: Traced) -> Iterator[Branch]:
     """Yield the details of an answer, but for those in the line of the criterion."""
-    for what, found in traced.told.items():
+    for what, found in traced.details.items():
         if isinstance(found, FilledFilter):
             for key, value in _filter(found).items():
                 yield Branch(f"{key}: {_listed(value) if isinstance(value, list) else value}")
-        elif what not in (VALUE, AT_LEAST, GAVE):
+        elif what not in (VALUE, AT_LEAST, LAMBDA_VALUE):
             words = ("no", "yes")[found] if isinstance(found, bool) else None
             text = found if isinstance(found, str) else short(found)
             yield Branch(f"{what}: {words or text}")
@@ -190,7 +190,8 @@ def _filter(filled: FilledFilter) -> dict[str, Any]:
 
 
 def _key(what: str) -> str:
-    return {FILTER: "filter", VALUE: "value", AT_LEAST: "at_least", GAVE: "gave"}.get(what, what)
+    names = {FILTER: "filter", VALUE: "value", AT_LEAST: "at_least"}
+    return names.get(what, what)
 
 
 def _plain(found: Any) -> Any:

@@ -79,7 +79,7 @@ def _preview(deployment: Deployment, name: str) -> Preview:
     from fedbadges.cli.preview.preview import Earner, Preview
     from fedbadges.engine.links import link_to
     from fedbadges.replay import Replay
-    from fedbadges.tahrir.awards import Tahrir
+    from fedbadges.tahrir.database import Tahrir
 
     settings = deployment.settings
     # Where no tahrir is configured, there is nobody who opted out.

@@ -1,6 +1,6 @@
-"""What many people do over a while, and which badges that is owed: worked out from the messages.
+"""A random workload of many people, and the awards to expect from it.
 
-Nothing here knows how the daemon decides.
+The awards are worked out from the messages alone: nothing here uses the code under test.
 """
 
 import itertools
@@ -27,43 +27,43 @@ MEETINGS = 4
 
 
 @dataclass(frozen=True)
-class Told:
+class SentMessage:
     """One message, and the users whom datanommer notes for it."""
 
     body: dict
     users: tuple[str, ...]
 
 
-class Story:
-    """Makes messages that are told now; the same seed makes the same ones, but for the time."""
+class Workload:
+    """Makes messages of now; the same seed makes the same ones, but for the time."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         # A few do most of it, so that everybody is somewhere between the thresholds.
         self._weights = list(itertools.accumulate(1 / (rank + 1) for rank in range(len(PEOPLE))))
 
-    def tell(self, count: int) -> Iterator[Told]:
-        """Makes so many messages, each at the moment at which it is asked for."""
+    def messages(self, count: int) -> Iterator[SentMessage]:
+        """Make so many messages, each at the moment at which it is asked for."""
         kinds = (self.step, self._edit, self._meeting, self._noise)
         for kind in self._random.choices(kinds, weights=(30, 8, 7, 55), k=count):
             yield kind()
 
-    def step(self, name: str | None = None) -> Told:
-        """Makes a message of one step, of somebody if nobody is named."""
+    def step(self, name: str | None = None) -> SentMessage:
+        """Make a message of one step, of somebody if nobody is named."""
         name = name or self._somebody()
         return self._made("logger.step", {"log": self._text(60)}, (name,))
 
-    def _edit(self) -> Told:
+    def _edit(self) -> SentMessage:
         name = self._somebody()
         msg = {"user": name, "summary": self._text(80), "length": self._random.randrange(500)}
         return self._made("wiki.edit", msg, (name,))
 
-    def _meeting(self) -> Told:
+    def _meeting(self) -> SentMessage:
         names = {self._somebody() for _ in range(self._random.randint(1, 4))}
         present = tuple(sorted(names))
         return self._made("meetbot.complete", {"present": list(present)}, present)
 
-    def _noise(self) -> Told:
+    def _noise(self) -> SentMessage:
         topic = self._random.choice(("buildsys.build.state", "git.receive", "logger.other"))
         msg = {"package": self._text(10), "output": self._text(self._random.randrange(1500))}
         return self._made(topic, msg, (self._somebody(),))
@@ -74,7 +74,7 @@ class Story:
     def _text(self, length: int) -> str:
         return f"{self._random.getrandbits(4 * length + 4):x}"[:length]
 
-    def _made(self, topic: str, msg: dict, users: tuple[str, ...]) -> Told:
+    def _made(self, topic: str, msg: dict, users: tuple[str, ...]) -> SentMessage:
         body = {
             "topic": f"{PREFIX}.{topic}",
             "msg": msg,
@@ -83,11 +83,11 @@ class Story:
             "i": 1,
             "username": users[0],
         }
-        return Told(body, users)
+        return SentMessage(body, users)
 
 
-def story_rules() -> dict[str, str]:
-    """Returns rules about what happens in a story; one of them nobody ever fulfils."""
+def workload_rules() -> dict[str, str]:
+    """Return rules for the workload, one of which nobody ever fulfils."""
     steps = {
         f"steps-{number}": counting_rule(f"Steps {number}", "logger.step", number)
         for number in THRESHOLDS
@@ -130,14 +130,14 @@ recipient: "%(msg.present)s"
     }
 
 
-def owed(told: Iterable[Told]) -> set[tuple[str, str]]:
-    """Returns who is to have which badge when all this has happened."""
+def expected_awards(messages: Iterable[SentMessage]) -> set[tuple[str, str]]:
+    """Return who is to have which badge when all this has happened."""
     steps: Counter[str] = Counter()
     edits: Counter[str] = Counter()
     meetings: Counter[str] = Counter()
     counters: dict[str, Counter[str]] = defaultdict(Counter)
     counters |= {"logger.step": steps, "wiki.edit": edits, "meetbot.complete": meetings}
-    for each in told:
+    for each in messages:
         topic = each.body["topic"].removeprefix(f"{PREFIX}.")
         if topic == "wiki.edit" and each.body["msg"]["length"] < LONG:
             continue

@@ -1,4 +1,4 @@
-"""datanommer's part: storing what goes over the bus, in a process other than the daemon's."""
+"""datanommer's part: storing the messages of the bus, in batches and perhaps late."""
 
 import io
 import json
@@ -11,12 +11,12 @@ import psycopg2
 import sqlalchemy as sa
 
 from support.databases import Databases
-from support.story import Told
+from support.workload import SentMessage
 
 _MESSAGES = "COPY messages (id, msg_id, i, topic, timestamp, category, agent_name, msg) FROM STDIN"
 _CONCERNED = "COPY users_messages (user_id, msg_id, msg_timestamp) FROM STDIN"
 
-_PORTION = 500
+_BATCH = 500
 _PAUSE = 0.01
 """Seconds between two looks whether there is something to store."""
 
@@ -24,18 +24,18 @@ _AGAIN = 0.1
 """Seconds between two tries while the database is away."""
 
 
-class HistoryWriter:
-    """Stores messages in a PostgreSQL database, in portions, in a thread of its own.
+class DatanommerWriter:
+    """Store messages in a PostgreSQL database, in batchs, in a thread of its own.
 
-    While the database is away it keeps them, and tries again. ``late`` is how many seconds it waits
-    with each.
+    While the database is away it keeps them, and tries again. It stores each after ``delay``
+    seconds.
     """
 
     def __init__(self, databases: Databases, usernames: Iterable[str]) -> None:
         self._url = sa.make_url(databases.datanommer_url).render_as_string(hide_password=False)
         self._users = {name: number for number, name in enumerate(usernames, 1)}
-        self._waiting: list[tuple[int, Told, float]] = []
-        self.late = 0.0
+        self._waiting: list[tuple[int, SentMessage, float]] = []
+        self.delay = 0.0
         self._last = 0
         self._changed = threading.Condition()
         self._stopping = False
@@ -45,21 +45,21 @@ class HistoryWriter:
         self._thread = threading.Thread(target=self._work, name="datanommer", daemon=True)
         self._thread.start()
 
-    def store(self, told: Told) -> None:
-        """Has a message stored soon."""
+    def store(self, message: SentMessage) -> None:
+        """Store a message soon."""
         with self._changed:
             self._last += 1
-            self._waiting.append((self._last, told, time.monotonic()))
+            self._waiting.append((self._last, message, time.monotonic()))
             self._changed.notify()
 
     def finish(self, timeout: float = 60.0) -> None:
-        """Waits until everything is stored."""
+        """Wait until everything is stored."""
         with self._changed:
             stored = self._changed.wait_for(lambda: not self._waiting, timeout)
         assert stored, f"{len(self._waiting)} messages are not stored: {self._failure}"
 
     def close(self) -> None:
-        """Stores no more."""
+        """Store no more."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -76,26 +76,28 @@ class HistoryWriter:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._stopping)
-                due = time.monotonic() - self.late
-                portion = [
-                    (number, told) for number, told, came in self._waiting[:_PORTION] if came <= due
+                due = time.monotonic() - self.delay
+                batch = [
+                    (number, message)
+                    for number, message, came in self._waiting[:_BATCH]
+                    if came <= due
                 ]
-            if not portion and not self._stopping:
+            if not batch and not self._stopping:
                 time.sleep(_PAUSE)
                 continue
             # The same again: it may have been stored, though nobody could say so.
-            while not self._stopping and not self._try(portion):
+            while not self._stopping and not self._try(batch):
                 time.sleep(_AGAIN)
             if self._stopping:
                 return
             with self._changed:
-                del self._waiting[: len(portion)]
+                del self._waiting[: len(batch)]
                 self._changed.notify_all()
             time.sleep(_PAUSE)
 
-    def _try(self, portion: Sequence[tuple[int, Told]]) -> bool:
+    def _try(self, batch: Sequence[tuple[int, SentMessage]]) -> bool:
         try:
-            self._copy(portion)
+            self._copy(batch)
         except psycopg2.errors.UniqueViolation:
             # All of it was stored the last time.
             self._disconnect()
@@ -106,19 +108,19 @@ class HistoryWriter:
             return False
         return True
 
-    def _copy(self, portion: Sequence[tuple[int, Told]]) -> None:
+    def _copy(self, batch: Sequence[tuple[int, SentMessage]]) -> None:
         if self._connection is None:
             self._connection = psycopg2.connect(self._url)
         messages, concerned = io.StringIO(), io.StringIO()
-        for number, told in portion:
-            body = told.body
+        for number, message in batch:
+            body = message.body
             sent = datetime.fromtimestamp(body["timestamp"], timezone.utc).replace(tzinfo=None)
             text = json.dumps(body["msg"]).replace("\\", "\\\\")
             messages.write(
                 f"{number}\t{body['msg_id']}\t1\t{body['topic']}\t{sent}"
                 f"\t{body['topic'].split('.')[3]}\t{body['username']}\t{text}\n"
             )
-            for name in told.users:
+            for name in message.users:
                 concerned.write(f"{self._users[name]}\t{number}\t{sent}\n")
         with self._connection, self._connection.cursor() as cursor:
             for statement, rows in ((_MESSAGES, messages), (_CONCERNED, concerned)):

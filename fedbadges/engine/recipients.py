@@ -1,0 +1,52 @@
+"""Whom a message names for the badge of a rule that it triggered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+from fedbadges.config.settings import Settings
+from fedbadges.messages import Message
+from fedbadges.rules.recipients import BANNED, EVERYBODY, Accounts, NamedPerson, account
+from fedbadges.rules.rule import Rule
+
+
+class Usernames(Protocol):
+    """Whom and what a message concerns, as far as its body alone does not say."""
+
+    def users(self, message: Message) -> frozenset[str]:
+        """Return the users that the message concerns, in lower case."""
+
+    def agent(self, message: Message) -> str | None:
+        """Return the user who did what the message is about, in lower case."""
+
+    def packages(self, message: Message) -> frozenset[str]:
+        """Return the packages that the message concerns."""
+
+
+class RecipientFinder:
+    """Finds recipients of badges in messages; the methods raise Unavailable."""
+
+    def __init__(
+        self, settings: Settings, usernames: Usernames, accounts: Accounts = EVERYBODY
+    ) -> None:
+        self._settings = settings
+        self._usernames = usernames
+        self._accounts = accounts
+
+    def find(self, rule: Rule, message: Message) -> tuple[NamedPerson, ...]:
+        """Return everybody whom the message names, and why some can get no badge."""
+        if rule.recipient is None:
+            found = tuple(account(name) for name in sorted(self._usernames.users(message)))
+        else:
+            domain = self._settings.email_domain
+            found = rule.recipient.find(message.body, domain, self._accounts)
+        banned = self._settings.banned_usernames
+        return tuple(
+            replace(each, name=None, dropped=BANNED) if each.name in banned else each
+            for each in found
+        )
+
+    def exists(self, username: str) -> bool:
+        """Return True if there is an account of this name."""
+        return self._accounts.exists(username)

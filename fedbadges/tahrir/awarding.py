@@ -1,0 +1,159 @@
+"""Awarding badges: all of them in one transaction, with a few statements."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+from tahrir_api.model import Assertion, Person, get_assertion_recipient, salt_default
+from tahrir_api.model import Badge as BadgeRow
+
+from fedbadges.config.settings import Settings
+from fedbadges.databases.connections import engine
+from fedbadges.databases.outages import translate_errors
+from fedbadges.databases.prepared_statements import array_parameter, is_any_of
+from fedbadges.errors import Unavailable
+from fedbadges.tahrir.holdings import NAME, HoldingsReader
+from fedbadges.tahrir.notices import Notice, award_notice
+from fedbadges.util.logs import get_logger
+
+log = get_logger(__name__)
+
+_DIALECTS: Mapping[str, Any] = {"postgresql": postgresql, "sqlite": sqlite}
+
+_PERSONS, _ASSERTIONS = Person.__table__, Assertion.__table__
+_BADGES = select(
+    BadgeRow.id, BadgeRow.name, BadgeRow.description, BadgeRow.image, BadgeRow.legacy
+).where(is_any_of(BadgeRow.id, array_parameter("ids")))
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+
+
+@dataclass(frozen=True)
+class Award:
+    """A badge that somebody is to get: because of what, and as of when, naive UTC."""
+
+    badge_id: str
+    username: str
+    link: str | None = None
+    issued_on: datetime.datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True)
+class AwardResult:
+    """An award that was committed: to which person (tahrir's number), and its announcement."""
+
+    award: Award
+    person_id: int
+    notice: Notice
+
+
+@dataclass(frozen=True)
+class BulkAwardResult:
+    """What became of many awards: those given, and those refused, with what went wrong."""
+
+    given: tuple[AwardResult, ...] = ()
+    refused: tuple[tuple[Award, Exception], ...] = ()
+
+
+class Awarder:
+    """Awards badges in tahrir."""
+
+    def __init__(self, settings: Settings, holdings: HoldingsReader) -> None:
+        self._settings = settings
+        self._engine = engine(settings.tahrir_url)
+        self._holdings = holdings
+
+    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
+        """Award badges, and create the people whom tahrir does not know; raises Unavailable.
+
+        All are committed together, or none where this raises. One that is refused costs no other:
+        if they cannot be inserted in bulk, each is tried in a savepoint. Those who hold the badge
+        by now, or have opted out, are neither given it nor refused.
+        """
+        # In one order everywhere: two processes must not each hold what the other waits for.
+        wanted = sorted(awards, key=lambda award: (award.badge_id, award.username))
+        try:
+            with translate_errors(NAME), self._engine.begin() as connection:
+                return BulkAwardResult(tuple(self._award(connection, wanted)))
+        except Unavailable:
+            raise
+        except Exception as error:  # of one of them, but it is not known which
+            log.debug("Awarding each in a savepoint", count=len(wanted), error=error)
+        given: list[AwardResult] = []
+        refused: list[tuple[Award, Exception]] = []
+        with translate_errors(NAME), self._engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                # Its driver begins no transaction before a savepoint.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            for award in wanted:
+                try:
+                    with translate_errors(NAME), connection.begin_nested():
+                        given += self._award(connection, [award], connection)
+                except Unavailable:
+                    raise
+                except Exception as error:  # of this one alone
+                    refused.append((award, error))
+        return BulkAwardResult(tuple(given), tuple(refused))
+
+    def _award(
+        self, connection: Connection, wanted: list[Award], reading: Connection | None = None
+    ) -> list[AwardResult]:
+        names, ids = ({getattr(award, key) for award in wanted} for key in ("username", "badge_id"))
+        known = self._holdings.rows(names, ids, reading)
+        badges = {row.id: row for row in connection.execute(_BADGES, {"ids": list(ids)})}
+        for badge_id in sorted(ids):
+            if badge_id not in badges:
+                raise RuntimeError(f"tahrir has no badge {badge_id}")
+            if badges[badge_id].legacy:
+                raise ValueError(f"Badge {badge_id!r} is a legacy badge and cannot be awarded")
+        new = sorted(names - {name for name, _ in known})
+        people = [{"email": self._settings.email_of(name), "nickname": name} for name in new]
+        _insert_new(connection, _PERSONS, people)
+        known += self._holdings.rows(new, ids, connection)
+        rows = _assertions(wanted, known)
+        inserted = _insert_new(connection, _ASSERTIONS, list(rows.values()))
+        # Whatever must be committed together with the awards is inserted here.
+        persons = dict(known)
+        return [
+            AwardResult(award, row["person_id"], award_notice(badges[award.badge_id], person))
+            for award, row in rows.items()
+            if row["id"] in inserted and (person := persons[award.username])
+        ]
+
+
+def _assertions(wanted: list[Award], known: list[tuple[str, Any]]) -> dict[Award, dict[str, Any]]:
+    """Return the rows to insert, as tahrir_api's ``add_assertion`` makes them."""
+    people = dict(known)
+    held = {(row.number, row.badge_id) for _, row in known}
+    rows: dict[Award, dict[str, Any]] = {}
+    for award in wanted:
+        person = people[award.username]
+        if person.opt_out or (person.number, award.badge_id) in held:
+            continue
+        held.add((person.number, award.badge_id))
+        salt = salt_default()
+        rows[award] = {
+            "id": f"{award.badge_id} -> {person.number}",
+            "badge_id": award.badge_id,
+            "person_id": person.number,
+            "salt": salt,
+            "issued_on": award.issued_on,
+            "issued_for": award.link,
+            "recipient": get_assertion_recipient(person.email, salt),
+        }
+    return rows
+
+
+def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> set[Any]:
+    """Insert the rows that no other process has inserted meanwhile; return their ids."""
+    if not rows:
+        return set()
+    statement = _DIALECTS[connection.dialect.name].insert(table).on_conflict_do_nothing()
+    return set(connection.execute(statement.returning(table.c.id), rows).scalars())

@@ -1,0 +1,177 @@
+"""Deployments for tests of faults: a daemon, datanommer, a workload, and the awards to expect."""
+
+import contextlib
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Mapping
+from pathlib import Path
+
+from support.bus import Bus
+from support.databases import Databases, Postgresql, awards, create_schemas
+from support.datanommer import DatanommerWriter
+from support.deployment import make_hub, start, started, stop
+from support.hub import ENDS_WITHIN
+from support.sizes import FULL, SEED
+from support.waiting import TIMEOUT, eventually
+from support.workload import PEOPLE, SentMessage, Workload, expected_awards, workload_rules
+
+DISTANCE = 10.0
+"""Seconds that datanommer may be late with a message."""
+
+STOP_TIMEOUT = ENDS_WITHIN if FULL else TIMEOUT
+"""Seconds that a stop may take. Only the full form, which runs alone, measures it."""
+
+
+class FaultRun:
+    """A daemon, a datanommer beside it, and a workload that is sent to both."""
+
+    def __init__(
+        self,
+        directory: Path,
+        databases: Databases,
+        settings: Mapping[str, object],
+        command: str,
+    ) -> None:
+        self.databases = databases
+        self.state = directory / "state"
+        self.chance = random.Random(SEED)
+        self.sent: list[SentMessage] = []
+        self._command = command
+        self._workload = Workload(SEED)
+        create_schemas(databases)
+        self.datanommer = DatanommerWriter(databases, PEOPLE)
+        self.bus = Bus()
+        mine = {
+            "badges.record_messages": False,
+            "badges.state_directory": str(self.state),
+            "badges.sweep_interval": 0.5,
+            "badges.reload": False,
+            "badges.consume_delay": 2.0,
+            "badges.keep_counts_distance": DISTANCE,
+        }
+        self.hub = make_hub(
+            directory / "hub", databases, self.bus, workload_rules(), mine | dict(settings)
+        )
+        started.append(self.hub)
+
+    def start(self, caught_up: bool = True) -> None:
+        """Start the daemon, and wait until it hears the bus and has caught up once."""
+        start(self.bus, self.hub, command=self._command)
+        if caught_up:
+            # Messages from then on are handled once.
+            self.hub.wait_for_log("INFO", "Caught up count=")
+
+    def restart_at_once(self) -> None:
+        """Start the daemon without waiting for anything."""
+        self.hub.start(self._command)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Stop the daemon, which must exit with 0 in time, and wait until the bus knows."""
+        stop(self.bus, self.hub, number=number, within=STOP_TIMEOUT)
+
+    def stop_amid(self, count: int, number: signal.Signals) -> None:
+        """Stop the daemon while ``count`` messages arrive, most of them after the signal."""
+        before = self.chance.randrange(count // 10, count // 2)
+        self.send(before)
+        self.hub.send_signal(number)
+        deadline = time.monotonic() + STOP_TIMEOUT
+        self.send(count - before)
+        assert self.hub.exit_code(deadline - time.monotonic()) == 0
+        self._wait_until_gone()
+
+    def stop_twice(self) -> None:
+        """Send the daemon a second signal while it stops, and wait until the bus knows."""
+        self.hub.send_signal(signal.SIGTERM)
+        time.sleep(0.05)
+        self.hub.stop(signal.SIGTERM, within=STOP_TIMEOUT)
+        self._wait_until_gone()
+
+    def send(self, count: int, within: float = 0.0, then: Callable[[], None] | None = None) -> None:
+        """Publish ``count`` messages, spread over ``within`` seconds, and store them.
+
+        :param then: is called after each of them.
+        """
+        begin = time.monotonic()
+        for number, each in enumerate(self._workload.messages(count)):
+            self._send(each)
+            if then is not None:
+                then()
+            time.sleep(max(0.0, begin + within * number / count - time.monotonic()))
+
+    def send_steps(self, name: str, count: int, **changed: object) -> list[dict]:
+        """Publish and store messages of one person, and return them.
+
+        :param changed: fields of the messages that differ from the usual ones.
+        """
+        steps = [self._workload.step(name) for _ in range(count)]
+        for each in steps:
+            each.body["msg"] |= changed
+        for each in steps:
+            self._send(each)
+        return [each.body for each in steps]
+
+    def awards(self) -> list[tuple[str, str]]:
+        return awards(self.databases)
+
+    def missing_awards(self) -> set[tuple[str, str]]:
+        """Return pairs of person and badge that are not awarded yet."""
+        return expected_awards(self.sent).difference(self.awards())
+
+    def wait_until_awarded(
+        self, timeout: float = 2 * TIMEOUT, but: Container[tuple[str, str]] = ()
+    ) -> None:
+        """Wait until all expected badges are awarded.
+
+        :param but: what need not be awarded yet.
+        """
+        self.datanommer.finish()
+        deadline = time.monotonic() + timeout
+        while missing := [award for award in sorted(self.missing_awards()) if award not in but]:
+            assert self.hub.running()
+            assert time.monotonic() < deadline, f"not awarded within {timeout:g} s: {missing}"
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """Raise AssertionError if a badge is missing, unexpected or announced twice."""
+        assert self.awards() == sorted(expected_awards(self.sent))
+        announced = Counter(
+            (message["msg"]["user"]["username"], message["msg"]["badge"]["badge_id"])
+            for message in self.bus.heard("fedbadges.badge.award")
+        )
+        assert not [award for award, times in announced.items() if times > 1]
+
+    def _wait_until_gone(self) -> None:
+        eventually(lambda: not self.bus.hubs(), "the hub has left the bus")
+
+    def _send(self, message: SentMessage) -> None:
+        self.sent.append(message)
+        # Which of the two has it first is chance, as in production.
+        self.datanommer.store(message)
+        self.bus.send(message.body)
+
+    def close(self) -> None:
+        self.hub.kill()
+        self.datanommer.close()
+        self.bus.close()
+
+
+@contextlib.contextmanager
+def run_with_faults(
+    directory: Path,
+    server: Postgresql,
+    settings: Mapping[str, object] | None = None,
+    command: str = "fedmsg-hub",
+) -> Iterator[FaultRun]:
+    """Yield a deployment whose daemon is not started yet, and remove it afterwards.
+
+    :param settings: settings that differ from the usual ones.
+    """
+    databases = server.create_databases()
+    running = FaultRun(directory, databases, settings or {}, command)
+    try:
+        yield running
+    finally:
+        running.close()
+        server.drop_databases(databases)
