@@ -11,7 +11,7 @@ from typing import Any
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.criteria.backends import load_backends
-from fedbadges.criteria.datanommer import history_behind
+from fedbadges.criteria.datanommer import shared_history
 from fedbadges.engine.engine import BadgeEngine, Candidates
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.messages import Message, parse_message
@@ -69,7 +69,7 @@ class Deployment:
         self.settings = settings
         self.tahrir = Tahrir(settings)
         self.backends = load_backends(settings)
-        self.history = history_behind(self.backends, settings)
+        self.history = shared_history(self.backends, settings)
         loaded = load_directory(settings.rules_directory, self.backends)
         if loaded.problems:
             raise SystemExit("\n".join(map(str, loaded.problems)))

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import importlib.metadata
-import logging
 
 from fedbadges.config.settings import Settings
 from fedbadges.rules.criteria import Backend, Backends
+from fedbadges.util.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _GROUP = "fedbadges.criteria"
 
 
 def load_backends(settings: Settings) -> Backends:
-    """Make every criteria backend that is installed, by name; those that fail are logged."""
+    """Create every criteria backend that is installed, by name; log those that fail."""
     made: dict[str, Backend] = {}
     for entry in importlib.metadata.entry_points(group=_GROUP):
         try:
             made[entry.name] = entry.load()(settings)
-        except Exception as error:  # somebody else's code; rules without it are not to suffer
-            log.error("The criteria backend %r cannot be used: %s", entry.name, error)
+        except Exception as error:  # somebody else's code; rules without it must not suffer
+            log.error("Could not load a criteria backend", backend=entry.name, error=error)
     return made

@@ -41,38 +41,38 @@ _QUESTION = record_of(
     full=True,
 )
 
-#: What a criterion tells of its answer: the filled-in filter, what the operation gave for it, and
-#: whether that is a count that went no further than it had to.
+#: The details of an answer: the filled filter, the result of the operation, and whether that is a
+#: count that stopped when the condition was decided.
 FILTER, VALUE, AT_LEAST = "filter", "value", "at least"
 
-#: How many filters of rules are remembered.
+#: How many filters of rules are shared.
 _MOST_FILTERS = 10_000
 
 
 class Past(Protocol):
-    """What criteria ask of the past messages; each method raises Unavailable.
+    """What criteria ask about past messages; each method raises Unavailable.
 
-    ``message`` is the one that is decided on, which is among them.
+    ``message`` is the one that is decided on; it is one of them.
     """
 
     def count(
         self, filled: FilledFilter, enough: int | None = None, message: Message | None = None
     ) -> int:
-        """Count the past messages that a filter gives, or ``enough`` where there are that many."""
+        """Count the past messages that a filter selects, at least up to ``enough``."""
 
     def count_where(
         self,
         filled: FilledFilter,
         test: Test,
-        about: tuple[Any, ...],
+        test_key: tuple[Any, ...],
         enough: int | None = None,
         message: Message | None = None,
         shared: dict[Any, Any] | None = None,
     ) -> int:
-        """Count those past messages that pass a test, which ``about`` distinguishes from others."""
+        """Count those that pass a test; ``test_key`` distinguishes it from others."""
 
     def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
-        """Evaluate an expression over the past messages; raises what that raises."""
+        """Evaluate an expression over the past messages; raise what it raises."""
 
 
 @dataclass(frozen=True)
@@ -93,17 +93,17 @@ class PastMessages:
 
     @property
     def names_recipient(self) -> bool:
-        """Whether the filter names the candidate."""
+        """Return True if the filter names the candidate."""
         return self.filter.names_recipient
 
     def holds(self, subject: Question) -> bool:
-        """Fill in the filter, compute the operation and compare."""
+        """Return True if the result of the operation satisfies the condition."""
         value = self.value(subject)
         subject.tell(VALUE, value)
         return self.condition.holds(value)
 
     def value(self, subject: Question) -> Any:
-        """Compute the operation; once for all rules and messages that ask the same."""
+        """Return the result of the operation, computed once for all rules that ask the same."""
         filled = self._fill(subject)
         subject.tell(FILTER, filled)
         if self._counts(filled):
@@ -116,7 +116,7 @@ class PastMessages:
         )
 
     def plan(self, subject: Question) -> None:
-        """Take note of how many messages will have to be counted, for all rules together."""
+        """Note, in the batch cache, how far to count so that it is enough for every rule."""
         filled = self._fill(subject)
         if not self._counts(filled):
             return
@@ -131,18 +131,18 @@ class PastMessages:
         )
 
     def _counts(self, filled: FilledFilter) -> bool:
-        """Tell whether the operation counts messages one by one."""
+        """Return True if the operation counts messages one by one."""
         if not isinstance(self.operation, LambdaOperation):
             return True
         return self.operation.expression.test is not None and filled.pages.everything
 
     def _key(self, subject: Question, filled: FilledFilter) -> tuple[Any, ...]:
-        """Distinguish what is asked: an operation with templates depends on the message, too."""
+        """Return what distinguishes the result; with templates it depends on the message."""
         templates = isinstance(self.operation, LambdaOperation) and self.operation.expression.paths
         return (filled, self.operation, id(subject.message) if templates else None)
 
     def _count(self, subject: Question, filled: FilledFilter) -> int:
-        """Count no more than the conditions need, and what another rule has counted not again."""
+        """Count once for all rules that ask the same, no further than their conditions need."""
         key = self._key(subject, filled)
         enough = subject.batch_cache.get(("enough", *key), self.condition.enough)
         found = subject.once_in_batch(key, lambda: self._ask(subject, filled, enough))
@@ -166,14 +166,14 @@ class PastMessages:
 
 
 class Datanommer:
-    """The criteria backend ``datanommer``; ``past`` answers for it, if that is not the history."""
+    """The criteria backend ``datanommer``; ``past`` replaces the history of the settings."""
 
     #: What a rule may say, for editors.
     schema: ClassVar[Schema] = _QUESTION.schema
 
     def __init__(self, settings: Settings, past: Past | None = None) -> None:
         self.history = History(settings) if past is None else past
-        # Rules of a series have equal filters; as one, it is filled in once for all of them.
+        # Rules of a series have equal filters; a shared one is filled in once for all of them.
         self._filters: BoundedDict[Filter, Filter] = BoundedDict(_MOST_FILTERS)
 
     def parse(self, node: Node, problems: Problems) -> PastMessages | None:
@@ -199,8 +199,8 @@ def past_messages(check: object) -> PastMessages | None:
     return criterion if isinstance(criterion, PastMessages) else None
 
 
-def history_behind(backends: Backends, settings: Settings) -> History:
-    """Give the history that the criteria ask, so that what it knows is found out once."""
+def shared_history(backends: Backends, settings: Settings) -> History:
+    """Return the history that the criteria use, in order to share its caches."""
     backend = backends.get(DEFAULT_BACKEND)
     history = backend.history if isinstance(backend, Datanommer) else None
     return history if isinstance(history, History) else History(settings)

@@ -21,19 +21,19 @@ class Directory(Protocol):
     """Who is in which group."""
 
     def is_member(self, group: str, username: str) -> bool:
-        """Tell whether an account is in a group; raises Unavailable while nobody answers."""
+        """Return True if an account is in a group; raise Unavailable while nobody answers."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """Holds of a candidate who is in a group."""
+    """Holds if the candidate is in a group."""
 
     group: str
     directory: Directory
     place: Place = field(compare=False)
 
     def holds(self, subject: Question) -> bool:
-        """Ask, once for all rules that ask the same of the same message."""
+        """Return the answer, asked once for all rules that a message triggers."""
         name = subject.recipient
         if name is None:
             return False
@@ -54,7 +54,7 @@ class Membership:
     names_recipient = True
 
     def holds(self, subject: Question) -> bool:
-        """Tell whether the candidate is in the groups."""
+        """Return True if the candidate is in the groups."""
         return self.groups.holds(subject)
 
 
@@ -74,7 +74,7 @@ class Groups:
         self._directory = directory or Fasjson(settings)
 
     def parse(self, node: Node, problems: Problems) -> Membership | None:
-        """Parse ``group``; None after reporting what is wrong, or that it is not configured."""
+        """Parse ``group``; return None if anything is wrong, or FASJSON is not configured."""
         before = len(problems)
         if self._settings.fasjson_url is None:
             problems.lack(node.place, "'fasjson' needs the setting 'badges.fasjson.url'")

@@ -30,7 +30,7 @@ class Libravatar:
         self._session = configure_session(requests.Session(), settings.libravatar_timeout)
 
     def has_avatar(self, username: str) -> bool:
-        """Tell whether there is an avatar for an account's OpenID, or for its e-mail address."""
+        """Return True if there is an avatar for an account's OpenID or its e-mail address."""
         return any(self._is_there(hashed) for hashed in self._hashes(username))
 
     def _hashes(self, username: str) -> Iterator[str]:
@@ -42,7 +42,7 @@ class Libravatar:
     def _is_there(self, hashed: str) -> bool:
         url = f"{self._settings.libravatar_url}/{hashed}"
         try:
-            # The smallest one, and no picture in place of one that is missing.
+            # The smallest avatar, and 404 rather than a default one.
             with self._session.get(url, params={"d": "404", "s": "1"}) as response:
                 status = response.status_code
         except requests.RequestException as error:
@@ -59,12 +59,12 @@ class Gallery(Protocol):
     """Who has an avatar."""
 
     def has_avatar(self, username: str) -> bool:
-        """Tell whether an account has one; raises Unavailable while nobody answers."""
+        """Return True if an account has one; raise Unavailable while nobody answers."""
 
 
 @dataclass(frozen=True)
 class Avatar:
-    """A criterion that holds of a candidate who has an avatar, or of one who has none."""
+    """A criterion that holds if the candidate has an avatar, or if they have none."""
 
     exists: bool
     gallery: Gallery
@@ -73,7 +73,7 @@ class Avatar:
     names_recipient = True
 
     def holds(self, subject: Question) -> bool:
-        """Ask, once for all rules that ask the same of the same message."""
+        """Return the answer, asked once for all rules that a message triggers."""
         name = subject.recipient
         if name is None:
             return False
@@ -92,7 +92,7 @@ class Avatars:
         self._gallery = gallery or Libravatar(settings)
 
     def parse(self, node: Node, problems: Problems) -> Avatar | None:
-        """Parse ``exists``; None after reporting what is wrong."""
+        """Parse ``exists``; return None if anything is wrong."""
         entry = only_entry(node, ["exists"], "libravatar criteria", problems)
         if entry is None:
             return None

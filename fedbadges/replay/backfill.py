@@ -1,4 +1,4 @@
-"""Badges for those who earned them before there was a rule, or while nobody handed them out."""
+"""Backfill: badges for those who earned them before there was a rule, or while no daemon ran."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from fedbadges.util.text import describe_error
 
 T = TypeVar("T")
 
-#: How many are given, or asked about, at once.
-_TOGETHER = 500
+#: How many badges are awarded, or looked up, at once.
+_BATCH = 500
 
-#: Seconds after which those are given that there are, so that little is lost if it is stopped.
-_LONGEST = 5.0
+#: Seconds after which a smaller batch is awarded, so that little is lost if a backfill is killed.
+_BATCH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Due:
-    """An award that somebody is to get, and the message that did it."""
+class DueAward:
+    """An award that somebody has earned, and the message that did it."""
 
     award: Award
     topic: str
@@ -35,85 +35,82 @@ class Due:
 
 @dataclass
 class BackfillResult:
-    """What a backfill found, and with ``awarding`` gave.
+    """What a backfill found and, if it is ``awarding``, awarded.
 
-    ``refused`` has what could not be given, with why. It is not ``complete`` where somebody stopped
-    it, and ``trouble`` is what else ended it. ``unsaid`` is how much the bus could not be told.
+    ``refused`` are awards that tahrir refused, with the reasons. It is not ``complete`` if somebody
+    stopped it; ``error`` is what else stopped it. ``unpublished`` notices did not reach the bus.
     """
 
     awarding: bool
-    dues: list[Due] = field(default_factory=list)
-    refused: list[tuple[Due, str]] = field(default_factory=list)
+    dues: list[DueAward] = field(default_factory=list)
+    refused: list[tuple[DueAward, str]] = field(default_factory=list)
     complete: bool = True
-    trouble: str | None = None
-    unsaid: int = 0
+    error: str | None = None
+    unpublished: int = 0
 
 
-class Giving:
-    """Gives badges portion by portion; ``publish`` is handed what to tell the bus."""
+class BackfillAwarder:
+    """Awards badges batch by batch; ``publish`` is called with each notice for the bus."""
 
     def __init__(
-        self, tahrir: Tahrir, publish: Callable[[Notice], object], outcome: BackfillResult
+        self, tahrir: Tahrir, publish: Callable[[Notice], object], result: BackfillResult
     ) -> None:
         self._tahrir = tahrir
         self._publish = publish
-        self._outcome = outcome
+        self._result = result
         self._people: set[int] = set()
 
-    def give(self, dues: Iterable[Due]) -> None:
-        """Give these, and note what became of each.
+    def award(self, dues: Iterable[DueAward]) -> None:
+        """Award a batch, and add what became of each to the result.
 
-        Raises Unavailable; then none of them is given.
+        Raises Unavailable; then none of them is awarded.
         """
         by_award = {due.award: due for due in not_held(dues, self._tahrir)}
         if not by_award:
             return
-        result = self._tahrir.award(by_award)
-        for given in result.given:
-            self._outcome.dues.append(by_award[given.award])
+        awarded = self._tahrir.award(by_award)
+        for given in awarded.given:
+            self._result.dues.append(by_award[given.award])
             self._people.add(given.person_id)
-            self._say([given.notice])
-        for award, error in result.refused:
-            self._outcome.refused.append((by_award[award], describe_error(error)))
+            self._publish(given.notice)
+        for award, error in awarded.refused:
+            self._result.refused.append((by_award[award], describe_error(error)))
 
     def adjust_ranks(self) -> None:
-        """Adjust everybody's rank once; raises Unavailable.
+        """Adjust everybody's rank; raise Unavailable.
 
-        Also where nothing was given: an earlier run may have been stopped before it came to this.
+        Even if nothing was awarded: an earlier run may have been stopped before its ranks.
         """
-        self._say(self._tahrir.adjust_ranks(self._people))
-
-    def _say(self, notices: Iterable[Notice]) -> None:
-        for notice in notices:
+        for notice in self._tahrir.adjust_ranks(self._people):
             self._publish(notice)
 
 
-def due_of(earned: Earned, settings: Settings) -> Due:
-    """Make the award of what somebody earned: as of when its message was sent, linked to that."""
+def due_award(earned: Earned, settings: Settings) -> DueAward:
+    """Return the award for what somebody earned, dated by its message and linked to it."""
     message = earned.message
     award = Award(earned.rule.badge.id, earned.username, link_to(message, settings), message.sent)
-    return Due(award, message.topic, message.msg_id)
+    return DueAward(award, message.topic, message.msg_id)
 
 
-def not_held(dues: Iterable[Due], tahrir: Tahrir) -> list[Due]:
-    """Leave out those whom tahrir has the badge for, and who have opted out; raises Unavailable."""
-    left: list[Due] = []
-    for portion in portions(dues):
-        awards = [due.award for due in portion]
+def not_held(dues: Iterable[DueAward], tahrir: Tahrir) -> list[DueAward]:
+    """Return the awards of people who have neither the badge nor opted out; raise Unavailable."""
+    left: list[DueAward] = []
+    for batch in batches(dues):
+        awards = [due.award for due in batch]
         holdings = tahrir.holdings(
             (award.username for award in awards), (award.badge_id for award in awards)
         )
-        left += [due for due in portion if holdings.allows(due.award.username, due.award.badge_id)]
+        left += [due for due in batch if holdings.allows(due.award.username, due.award.badge_id)]
     return left
 
 
-def portions(items: Iterable[T]) -> Iterator[list[T]]:
-    """Give the items in lists of those that are worked on together, as they come.
+def batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield the items in batches, as they come.
 
-    With Ctrl-C, those that have come are given first, and then it is raised.
+    After Ctrl-C, the items that have come are yielded before KeyboardInterrupt is raised.
     """
-    portion: list[T] = []
-    begun = time.monotonic()
+    batch: list[T] = []
+    started = time.monotonic()
     rest = iter(items)
     while True:
         try:
@@ -121,12 +118,12 @@ def portions(items: Iterable[T]) -> Iterator[list[T]]:
         except StopIteration:
             break
         except KeyboardInterrupt:
-            if portion:
-                yield portion
+            if batch:
+                yield batch
             raise
-        portion.append(item)
-        if len(portion) == _TOGETHER or time.monotonic() - begun > _LONGEST:
-            yield portion
-            portion, begun = [], time.monotonic()
-    if portion:
-        yield portion
+        batch.append(item)
+        if len(batch) == _BATCH or time.monotonic() - started > _BATCH_SECONDS:
+            yield batch
+            batch, started = [], time.monotonic()
+    if batch:
+        yield batch

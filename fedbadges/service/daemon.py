@@ -15,7 +15,7 @@ from fedbadges.accounts.service import make_accounts
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
-from fedbadges.criteria.datanommer import history_behind
+from fedbadges.criteria.datanommer import shared_history
 from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import CannotStart, NotHandled, NotStored, Stopped
@@ -93,7 +93,7 @@ class Daemon:
         self._ended = threading.Event()
         self._overflown = False
         backends = load_backends(settings)
-        self._history = history_behind(backends, settings)
+        self._history = shared_history(backends, settings)
         self._tahrir = Tahrir(settings)
         self._usernames = FedmsgUsernames(settings.fedmsg)
         self._recorder = Recorder(self._history, self._usernames, self._patience)

@@ -266,20 +266,20 @@ def test_who_an_accounts_service_does_not_know_gets_nothing(
 
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "_TOGETHER", 1)
+    monkeypatch.setattr(backfill, "_BATCH", 1)
 
 
 def after(count: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Has something happen while a portion is given, after so many were."""
-    give, given = backfill.Giving.give, []
+    give, given = backfill.BackfillAwarder.award, []
 
-    def disturbed(self: backfill.Giving, dues: list[backfill.Due]) -> None:
+    def disturbed(self: backfill.BackfillAwarder, dues: list[backfill.DueAward]) -> None:
         given.append(dues)
         if len(given) == count:
             do()
         give(self, dues)
 
-    monkeypatch.setattr(backfill.Giving, "give", disturbed)
+    monkeypatch.setattr(backfill.BackfillAwarder, "award", disturbed)
 
 
 @pytest.mark.usefixtures("one_by_one")
@@ -355,15 +355,15 @@ def test_a_daemon_that_gives_the_same_meanwhile_is_no_trouble(
 def test_ctrl_c_while_the_history_is_read_gives_what_was_found(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    due_of, calls = backfill.due_of, []
+    due_award, calls = backfill.due_award, []
 
-    def press(*arguments: Any) -> backfill.Due:
+    def press(*arguments: Any) -> backfill.DueAward:
         calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return due_of(*arguments)
+        return due_award(*arguments)
 
-    monkeypatch.setattr(backfill, "due_of", press)
+    monkeypatch.setattr(backfill, "due_award", press)
 
     done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
 
@@ -378,7 +378,7 @@ def test_ctrl_c_before_anything_was_found(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(backfill, "due_of", interrupt)
+    monkeypatch.setattr(backfill, "due_award", interrupt)
 
     done = fedbadges("backfill", "scribe-3")
 

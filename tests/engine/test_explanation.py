@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from support.builders import candidates_of, make_message, make_rule, make_settings, statements, wipe
 from support.databases import Databases, create_schemas
+from support.sizes import size
 from tahrir_api.model import Assertion, Person
 
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -391,10 +392,13 @@ def as_yaml(rule: dict[str, Any]) -> str:
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in rule.items() if value)
 
 
+@pytest.mark.slow
 def test_who_is_said_to_get_a_badge_gets_it_and_nobody_else(desk: Desk) -> None:
     awarded: list[tuple[str, str]] = []
 
-    @hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @hypothesis_settings(
+        max_examples=size(15, 80), deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(
         rules=st.lists(RULES, min_size=2, max_size=5),
         past=PAST,

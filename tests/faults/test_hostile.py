@@ -196,7 +196,7 @@ def test_hostile_rule_files_do_not_stop_the_loader_nor_the_engine(
     engine = BadgeEngine(
         deployment,
         Tahrir(deployment),
-        RecipientFinder(deployment, FedmsgUsernames({})),
+        RecipientFinder(deployment, FedmsgUsernames(deployment.fedmsg)),
         RuleSet(rules),
     )
     real = hostile.real_messages()

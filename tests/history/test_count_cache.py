@@ -13,6 +13,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_message, make_settings, statements
 from support.databases import Databases, create_schemas
+from support.sizes import size
 
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.errors import Unavailable
@@ -99,9 +100,10 @@ steps = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(history=steps)
 @examples(
-    max_examples=60,
+    max_examples=size(20, 100),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -15,6 +15,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_message, make_settings, statements
 from support.databases import Databases, create_schemas
+from support.sizes import size
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
@@ -116,9 +117,10 @@ messages = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(steps=st.lists(st.tuples(messages, filters, st.integers(0, 400)), max_size=4))
 @examples(
-    max_examples=60,
+    max_examples=size(20, 100),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

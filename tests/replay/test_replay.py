@@ -18,6 +18,7 @@ from support.databases import Databases, create_schemas
 from support.made_up import START, histories, rule_texts
 from support.past import Storage, Told, earned, live
 from support.rules import rule as rule_text
+from support.sizes import size
 from tahrir_api.model import Person
 
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -64,9 +65,10 @@ def load(texts: list[str], backends: Backends) -> list[Rule]:
     return rules
 
 
+@pytest.mark.slow
 @given(messages=histories(), texts=st.lists(rule_texts(), min_size=1, max_size=6))
 @examples(
-    max_examples=50,
+    max_examples=size(15, 100),
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
@@ -118,8 +120,14 @@ def named(rule: Rule, message: Message, usernames: Usernames) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 @given(messages=histories(), texts=st.lists(rule_texts(), min_size=1, max_size=4))
-@examples(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@examples(
+    max_examples=size(10, 50),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 def test_peaks_are_the_highest_counts_of_candidates(
     shared_database: Databases, settings: Settings, messages: list[Told], texts: list[str]
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from support.rules import METADATA
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.rst"), *(ROOT / "docs").glob("*.rst")])
+PAGES = sorted(page for where in (".", "docs", "tests") for page in (ROOT / where).glob("*.rst"))
 
 # What a fragment of a rule leaves out.
 DEFAULTS = {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fedbadges.buses.fedmsg.publisher import Publisher
     from fedbadges.config.settings import Settings
     from fedbadges.replay import Replay
-    from fedbadges.replay.backfill import BackfillResult, Due
+    from fedbadges.replay.backfill import BackfillResult, DueAward
     from fedbadges.rules.rule import Rule
     from fedbadges.tahrir.database import Tahrir
 
@@ -62,11 +62,11 @@ def backfill(
         outcome = _backfill(deployment, names, award, no_publish)
     FORMATS[form](outcome)
     click.echo(summary(outcome), err=True)
-    if outcome.trouble is not None:
-        raise CannotRun([outcome.trouble])
+    if outcome.error is not None:
+        raise CannotRun([outcome.error])
     if not outcome.complete and not outcome.dues:
         raise SystemExit(CANNOT_RUN)
-    good = outcome.complete and not outcome.refused and not outcome.unsaid
+    good = outcome.complete and not outcome.refused and not outcome.unpublished
     raise SystemExit(GOOD if good else FOUND)
 
 
@@ -104,34 +104,34 @@ class _Backfill:
         """Find who would get what; raises Unavailable."""
         from fedbadges.replay.backfill import not_held
 
-        dues: list[Due] = []
+        dues: list[DueAward] = []
         with self._stoppable():
             dues.extend(self._dues())
         self.outcome.dues += not_held(dues, self.tahrir)
 
     def award(self, publisher: Publisher | None) -> None:
         """Give badges as they are found; what is given is in the outcome, whatever happens then."""
-        from fedbadges.replay.backfill import Giving, portions
+        from fedbadges.replay.backfill import BackfillAwarder, batches
 
         self._publish_badges()
         publish = (lambda notice: None) if publisher is None else publisher.publish
-        giving = Giving(self.tahrir, publish, self.outcome)
+        awarder = BackfillAwarder(self.tahrir, publish, self.outcome)
         with self._noting_trouble(), self._stoppable():
-            for portion in portions(self._dues()):
+            for batch in batches(self._dues()):
                 with undisturbed():
-                    giving.give(portion)
+                    awarder.award(batch)
         # Who has pressed Ctrl-C once gets it all to a good end, and need not press it again.
         with suppress(KeyboardInterrupt), undisturbed():
             with self._noting_trouble():
-                giving.adjust_ranks()
+                awarder.adjust_ranks()
             if publisher is not None and not publisher.finish(_BUS_PATIENCE):
-                self.outcome.unsaid = publisher.unsent
+                self.outcome.unpublished = publisher.unsent
 
-    def _dues(self) -> Iterator[Due]:
-        from fedbadges.replay.backfill import due_of
+    def _dues(self) -> Iterator[DueAward]:
+        from fedbadges.replay.backfill import due_award
 
         for earned in self.replay.run(self.rules, measure=False):
-            yield due_of(earned, self.settings)
+            yield due_award(earned, self.settings)
 
     def _publish_badges(self) -> None:
         """Make tahrir show the badges; raises CannotRun where one cannot be given to anybody."""
@@ -160,4 +160,4 @@ class _Backfill:
             with failing_clearly():
                 yield
         except CannotRun as trouble:
-            self.outcome.trouble = self.outcome.trouble or trouble.message
+            self.outcome.error = self.outcome.error or trouble.message

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from fedbadges.cli.terminal.columns import padded, width_of
-from fedbadges.replay.backfill import BackfillResult, Due
+from fedbadges.replay.backfill import BackfillResult, DueAward
 from fedbadges.util.text import pluralize, printable
 
 _HEADINGS = ("Badge", "User", "Earned (UTC)", "Because of")
@@ -27,8 +27,8 @@ def summary(outcome: BackfillResult) -> str:
         text += "; --award gives them" if outcome.dues else ""
     if outcome.refused:
         text += f"; tahrir refused {len(outcome.refused)}"
-    if outcome.unsaid:
-        text += f"; the bus was not told of {outcome.unsaid}"
+    if outcome.unpublished:
+        text += f"; the bus was not told of {outcome.unpublished}"
     return text if outcome.complete else f"Stopped: {text}, and not all was looked at"
 
 
@@ -54,7 +54,7 @@ def as_json(outcome: BackfillResult) -> None:
     """Print one object with all that is known."""
     whole = {
         "awarded": outcome.awarding,
-        "complete": outcome.complete and outcome.trouble is None,
+        "complete": outcome.complete and outcome.error is None,
         "awards": [_object(due) for due in outcome.dues],
         "refused": [_object(due) | {"reason": why} for due, why in outcome.refused],
     }
@@ -65,14 +65,14 @@ def as_json(outcome: BackfillResult) -> None:
 FORMATS: Mapping[str, Callable[[BackfillResult], None]] = {"text": as_text, "json": as_json}
 
 
-def _row(due: Due) -> tuple[str, ...]:
+def _row(due: DueAward) -> tuple[str, ...]:
     because = due.topic if due.msg_id is None else f"{due.topic} {due.msg_id}"
     award = due.award
     earned = f"{award.issued_on:%Y-%m-%d %H:%M:%S}"
     return award.badge_id, award.username, earned, printable(because)
 
 
-def _object(due: Due) -> dict[str, Any]:
+def _object(due: DueAward) -> dict[str, Any]:
     award = due.award
     return {
         "badge": award.badge_id,

@@ -15,7 +15,7 @@ from fedbadges.errors import Place, Problem
 from fedbadges.util.text import pluralize, printable
 
 if TYPE_CHECKING:
-    from fedbadges.ruletests.outcomes import Difference, TestResult
+    from fedbadges.ruletests.results import Difference, TestResult
 
 #: Pieces of a line, each with its style.
 _Line = tuple[tuple[str, str], ...]
