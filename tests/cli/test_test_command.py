@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from support.command import fedbadges
-from support.stage import PUSH, counting, write_suite
+from support.ruletests import PUSH, counting, write_suite
 from support.terminal import on_terminal
 
-from fedbadges.ruletests.stage import Stage
+from fedbadges.ruletests.runner import RuleTestRunner
 from fedbadges.ruletests.suite import Suite
 
 COMMAND = Path(sys.executable).with_name("fedbadges")
@@ -206,14 +206,14 @@ def test_error_of_a_rule_is_logged_as_by_the_daemon(
 def test_ctrl_c_shows_the_results_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     write("a", GOOD, at_least=3)
     write("b", GOOD)
-    load = Stage.load
+    load = RuleTestRunner.load
 
-    def interrupt(stage: Stage, path: Path) -> Suite:
+    def interrupt(runner: RuleTestRunner, path: Path) -> Suite:
         if "b" in path.parts:
             signal.raise_signal(signal.SIGINT)
-        return load(stage, path)
+        return load(runner, path)
 
-    monkeypatch.setattr(Stage, "load", interrupt)
+    monkeypatch.setattr(RuleTestRunner, "load", interrupt)
     done = fedbadges("test", "--format", "json", ".")
 
     assert done.exit_code == 1
@@ -224,7 +224,7 @@ def test_ctrl_c_shows_the_results_so_far(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_ctrl_c_before_any_result_exits_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
     write("a", GOOD)
-    monkeypatch.setattr(Stage, "load", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(RuleTestRunner, "load", lambda *_: signal.raise_signal(signal.SIGINT))
 
     done = fedbadges("test", "a")
 

@@ -1,4 +1,4 @@
-"""A daemon that is told to stop, idle or in the middle of its work."""
+"""Signals that stop the daemon, idle or in the middle of its work."""
 
 import signal
 import time

@@ -15,7 +15,7 @@ from fedbadges.cli.terminal.progress_bar import advancing
 from fedbadges.cli.test.output import FORMATS, Results, summary
 
 if TYPE_CHECKING:
-    from fedbadges.ruletests.stage import Stage
+    from fedbadges.ruletests.runner import RuleTestRunner
 
 _EPILOG = """\b
 Examples:
@@ -73,7 +73,7 @@ def _test(results: Results, paths: tuple[Path, ...], text: str) -> None:
     from fedbadges.cli.errors import reporting_errors
     from fedbadges.rules.folders import files_of_tests
     from fedbadges.rules.loader import files_at
-    from fedbadges.ruletests.stage import HISTORY_URL, TAHRIR_URL, Stage
+    from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, RuleTestRunner
 
     files, unreadable = files_at(paths, files_of_tests)
     if not files and not unreadable:
@@ -82,9 +82,9 @@ def _test(results: Results, paths: tuple[Path, ...], text: str) -> None:
     results.mistakes += unreadable
     changes = {HISTORY: HISTORY_URL, "badges.keep_counts": False}
     with reporting_errors(), _stoppable(results), advancing(files, "Testing") as each:
-        stage = Stage(placeholder_settings(changes, tahrir_url=TAHRIR_URL))
+        runner = RuleTestRunner(placeholder_settings(changes, tahrir_url=TAHRIR_URL))
         for path in each:
-            _run(path, text, stage, results)
+            _run(path, text, runner, results)
     if text and results.complete and not results.outcomes and not results.mistakes:
         raise CannotRun(f"no test there has {text!r} in its name")
 
@@ -98,15 +98,15 @@ def _stoppable(results: Results) -> Iterator[None]:
         results.complete = False
 
 
-def _run(path: Path, text: str, stage: Stage, results: Results) -> None:
+def _run(path: Path, text: str, runner: RuleTestRunner, results: Results) -> None:
     """Run the tests of one file; its mistakes are added to the results."""
     from fedbadges.errors import RuleError
 
     try:
-        suite = stage.load(path)
+        suite = runner.load(path)
     except RuleError as error:
         results.mistakes += error.problems
         return
     for each in suite.tests:
         if text in each.name:
-            results.outcomes.append(stage.run(suite, each))
+            results.outcomes.append(runner.run(suite, each))
