@@ -23,7 +23,7 @@ from fedbadges.service.catch_up_reader import CatchUpReader
 from fedbadges.service.checkpoint import Checkpoint, CheckpointTracker
 from fedbadges.service.in_flight import InFlight
 
-pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.sqlite
 
 
 class Service:
