@@ -44,7 +44,7 @@ def step(name: str, **more: Any) -> dict[str, Any]:
 
 
 def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [line for line in caplog.messages if line.startswith("Rejected a stored message")]
+    return [line for line in caplog.messages if line.startswith("Rejected stored message")]
 
 
 def test_signed_message_is_caught_up_in_whichever_form_it_was_signed(
