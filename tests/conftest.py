@@ -56,6 +56,7 @@ def pytest_report_header() -> str | None:
     return f"repeat with FEDBADGES_FAULTS_SEED={SEED}" if FULL else None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests with the marker ``sqlite`` on SQLite only."""
     if metafunc.definition.get_closest_marker("sqlite") is None:
@@ -63,7 +64,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name in ("database", "shared_database"):
         if name in metafunc.fixturenames:
             scope = "module" if name == "shared_database" else "function"
-            metafunc.parametrize(name, ["sqlite"], indirect=True, scope=scope)
+            # A marker takes the place of the fixture's own parameters; a call does not.
+            mark = pytest.mark.parametrize(name, ["sqlite"], indirect=True, scope=scope)
+            metafunc.definition.add_marker(mark)
 
 
 @pytest.fixture(autouse=True)
