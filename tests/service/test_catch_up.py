@@ -128,6 +128,30 @@ def test_sweep_handles_what_was_stored_since_and_logs_how_much(
     assert log.messages == ["Handled messages that the bus did not deliver count=2"]
 
 
+def test_sweep_keeps_a_requeued_message_while_a_copy_is_in_flight(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catch_up_reader, "_MAX_ROWS", 1)
+    service.catch_up.catch_up()
+    body = sent("alice", 1000)
+    first, second = parse_message(body), parse_message(body)
+    assert first is not None
+    assert second is not None
+    for message in (first, second):
+        service.in_flight.begin(message)
+    service.in_flight.requeue(first)
+    store_message(service.database, body)
+    service.store("bob")
+
+    service.catch_up.sweep()
+    service.in_flight.done(second)
+
+    assert service.in_flight.oldest_sent() == pytest.approx(body["timestamp"], abs=1e-3)
+    service.catch_up.sweep()
+    assert service.handled == ["bob", "alice"]
+    assert service.in_flight.oldest_sent() is None
+
+
 def test_history_that_went_back_is_read_again_from_the_checkpoint(
     service: Service, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
 ) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from fedbadges.cli.configuration import no_settings
+from fedbadges.cli.configuration import placeholder_settings
 from fedbadges.errors import RuleError
 from fedbadges.ruletests.results import Difference
 from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, RuleTestRunner
@@ -23,7 +23,7 @@ def make_runner() -> RuleTestRunner:
         "datanommer.sqlalchemy.url": HISTORY_URL,
         "badges.keep_counts": False,
     }
-    return RuleTestRunner(no_settings(changes, tahrir_url=TAHRIR_URL))
+    return RuleTestRunner(placeholder_settings(changes, tahrir_url=TAHRIR_URL))
 
 
 def counting(at_least: int, name: str = "Test Badge") -> str:
