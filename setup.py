@@ -23,6 +23,7 @@ REQUIRES = [
     "dogpile.cache >= 1.5",  # remembers who has an account, and counts
     "click >= 8.1",  # the command fedbadges: its options, its help, completion in shells
     "rich >= 14.0",  # colours and progress for whoever calls it in a terminal
+    "Jinja2 >= 3.1",  # the page of fedbadges preview --html
     # fedmsg and moksha load plugins through pkg_resources: 82 has none,
     # and before 80.9 it cannot match moksha.hub to its installed metadata.
     "setuptools >= 80.9, < 82",
@@ -71,7 +72,7 @@ setup(
     license="GPL-3.0-or-later",
     python_requires=">=3.10",
     packages=find_packages(include=["fedbadges", "fedbadges.*"]),
-    package_data={"fedbadges": ["py.typed", "cli/preview/page.css"]},
+    package_data={"fedbadges": ["py.typed", "cli/preview/page.css", "cli/preview/page.html"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     entry_points={

@@ -69,7 +69,7 @@ class OutageRetry:
             self._end_to_wait(answered)
 
     def _ask_twice(self, ask: Callable[[], T]) -> T:
-        """A connection that was cut is replaced when it is used, and that is no outage."""
+        """Ask again if the connection was cut: the engine replaces it, and that is no outage."""
         try:
             return ask()
         except Unavailable:

@@ -41,29 +41,27 @@ LONG = ("packaging", "faults", "hub", "replay", "service")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests by the folders that take longest."""
+    """Keep tests marked ``sqlite`` to SQLite, and sort by the folders that take longest."""
     here = Path(__file__).parent
 
     def rank(item: pytest.Item) -> int:
         folder = item.path.relative_to(here).parts[0]
         return LONG.index(folder) if folder in LONG else len(LONG)
 
-    items.sort(key=rank)
+    items[:] = sorted((item for item in items if _is_wanted(item)), key=rank)
+
+
+def _is_wanted(item: pytest.Item) -> bool:
+    if item.get_closest_marker("sqlite") is None or not isinstance(item, pytest.Function):
+        return True
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    kinds = {parameters.get(name) for name in ("database", "shared_database")}
+    return "postgresql" not in kinds
 
 
 def pytest_report_header() -> str | None:
     """Print how to repeat a run with the same random choices."""
     return f"repeat with FEDBADGES_FAULTS_SEED={SEED}" if FULL else None
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests with the marker ``sqlite`` on SQLite only."""
-    if metafunc.definition.get_closest_marker("sqlite") is None:
-        return
-    for name in ("database", "shared_database"):
-        if name in metafunc.fixturenames:
-            scope = "module" if name == "shared_database" else "function"
-            metafunc.parametrize(name, ["sqlite"], indirect=True, scope=scope)
 
 
 @pytest.fixture(autouse=True)

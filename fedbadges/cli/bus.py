@@ -1,4 +1,4 @@
-"""The bus, for commands that say on it what they do."""
+"""The bus, for commands that publish what they do."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ if TYPE_CHECKING:
     from fedbadges.buses.fedmsg.publisher import Publisher
     from fedbadges.config.settings import Settings
 
-#: Seconds to find an address to publish from.
-_PATIENCE = 10.0
+#: Seconds to wait for an address to publish from.
+_TIMEOUT = 10.0
 
-_MEND = "Whatever publishes takes an address of its own under 'fedbadges.<host>' in 'endpoints'"
-_NOTHING = "Nothing is changed; with --no-publish awards are made and the bus not told"
+_HINT = "Whatever publishes takes an address of its own under 'fedbadges.<host>' in 'endpoints'"
+_NO_CHANGE = "Nothing is changed; with --no-publish awards are made and the bus not told"
 
 
 @contextmanager
 def publishing(settings: Settings) -> Iterator[Publisher]:
-    """Give what can publish; raises CannotRun where it cannot."""
-    # Not at the top: completion and --help want to be fast.
+    """Yield a publisher; raise CannotRun if nothing can be published."""
     from fedbadges.buses.fedmsg.publisher import Publisher
 
     if not settings.fedmsg.get("zmq_enabled", True):
-        raise CannotRun(["'zmq_enabled' is False: only a hub can publish on such a bus", _NOTHING])
+        raise CannotRun("'zmq_enabled' is False: only a hub can publish on such a bus", _NO_CHANGE)
     publisher = Publisher(settings.fedmsg)
     publisher.start()
     try:
-        if publisher.trouble(_PATIENCE) is not None:  # which it has said itself
-            raise CannotRun([_MEND, _NOTHING])
+        if publisher.trouble(_TIMEOUT) is not None:  # the publisher has logged it
+            raise CannotRun(_HINT, _NO_CHANGE)
         yield publisher
     finally:
         publisher.stop()

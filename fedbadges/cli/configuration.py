@@ -1,17 +1,15 @@
-"""fedmsg's configuration, for commands; or none, for those who have only rules."""
+"""The settings of a command: from fedmsg's configuration, or for rules alone."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import fedmsg.config
 
 from fedbadges.cli.errors import CannotRun
 from fedbadges.config.settings import Settings, read_settings
-from fedbadges.databases.url import parse_url
 from fedbadges.errors import SettingsError
 
 _GLOBAL = "badges_global"
@@ -21,8 +19,8 @@ _READ_FROM = (
     "It is read from /etc/fedmsg.d, ~/.fedmsg.d and ./fedmsg.d; --config FILE reads one file only"
 )
 
-#: What must be set, and is not used where nothing is awarded.
-_NOBODYS: Mapping[str, Any] = {
+#: Values for settings that are required, but not used unless something is awarded.
+_PLACEHOLDERS: Mapping[str, Any] = {
     "badges.yaml.directory": ".",
     _GLOBAL: {
         "database_uri": "sqlite://",
@@ -34,7 +32,7 @@ _NOBODYS: Mapping[str, Any] = {
 
 
 def fedmsg_configuration(filename: str | None) -> dict[str, Any]:
-    """Read fedmsg's configuration as it is, or the one file that is named; raises CannotRun."""
+    """Read fedmsg's configuration, or only the file with this name; raise CannotRun."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # fedmsg calls its own function deprecated
@@ -42,10 +40,10 @@ def fedmsg_configuration(filename: str | None) -> dict[str, Any]:
                 filenames=[filename] if filename else None, invalidate_cache=True
             )
     except Exception as error:  # the files are programs
-        lines = [f"fedmsg cannot use its configuration: {_words(error)}"]
+        lines = [f"fedmsg cannot use its configuration: {_describe(error)}"]
         if filename is None:
             lines.append(_READ_FROM)
-        raise CannotRun(lines) from error
+        raise CannotRun(*lines) from error
     return config
 
 
@@ -56,40 +54,31 @@ def configured_settings(
     tahrir_url: str | None = None,
     unneeded: Iterable[str] = (),
 ) -> Settings:
-    """Read the configuration that the daemon reads, or the one file that is named.
+    """Read the configuration that the daemon reads, or only the file with this name.
 
-    ``changes`` are keys that options override, and ``tahrir_url`` overrides tahrir's database. What
-    is ``unneeded`` need not be configured. Raises CannotRun, with everything that is wrong.
+    Args:
+        filename: The file, if it is not to be all of fedmsg's configuration.
+        changes: Settings that options override, unless they are None.
+        tahrir_url: The database of tahrir, if an option overrides it.
+        unneeded: Required settings that the command does without.
+
+    Raises:
+        CannotRun: With everything that is wrong.
     """
-    config = fedmsg_configuration(filename)
-    assumed = {key: _NOBODYS[key] for key in unneeded}
-    config = {**assumed, **config, **({"config_filename": filename} if filename else {}), **changes}
+    config = {key: _PLACEHOLDERS[key] for key in unneeded} | fedmsg_configuration(filename)
+    if filename:
+        config["config_filename"] = filename
+    config |= {key: value for key, value in changes.items() if value is not None}
     return _read(config, tahrir_url)
 
 
-def no_settings(changes: Mapping[str, Any], *, tahrir_url: str | None = None) -> Settings:
-    """Give settings that belong to no deployment, so that rules can be parsed without one.
+def placeholder_settings(changes: Mapping[str, Any], *, tahrir_url: str | None = None) -> Settings:
+    """Return settings of no deployment, with which rules can be parsed.
 
-    ``changes`` are keys that options set, and ``tahrir_url`` is tahrir's database. Raises
-    CannotRun, with everything that is wrong.
+    Raises:
+        CannotRun: With everything that is wrong.
     """
-    return _read({**_NOBODYS, **changes}, tahrir_url)
-
-
-def checked_url(option: str, text: str) -> str:
-    """Give the database URL that an option has; raises CannotRun where it is none.
-
-    Nor may it name a file that is not there yet, since SQLite would make it, empty.
-    """
-    try:
-        url = parse_url(text)
-    except ValueError as error:
-        raise CannotRun([f"{option}: {error}"]) from None
-    if url.get_backend_name() == "sqlite" and url.database and ":" not in url.database:
-        file = Path(url.database)
-        if file.parent.is_dir() and not file.exists():
-            raise CannotRun([f"{option}: there is no file {url.database!r}"])
-    return text
+    return _read({**_PLACEHOLDERS, **changes}, tahrir_url)
 
 
 def _read(config: dict[str, Any], tahrir_url: str | None) -> Settings:
@@ -99,11 +88,11 @@ def _read(config: dict[str, Any], tahrir_url: str | None) -> Settings:
     try:
         settings, _ = read_settings(config)
     except SettingsError as error:
-        raise CannotRun(error.lines) from error
+        raise CannotRun(*error.lines) from error
     return settings
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     place = ""
     if isinstance(error, SyntaxError):
         place = f"{error.filename}:{error.lineno}: "

@@ -1,10 +1,9 @@
-"""The deployment that a command is about: its settings, its rules and what it asks."""
+"""The deployment that a command is about: its settings, backends and rules."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fedbadges.cli.errors import CannotRun
+from fedbadges.cli.options import config_option, database_option
 
 if TYPE_CHECKING:
     from fedbadges.config.settings import Settings
@@ -20,34 +20,28 @@ if TYPE_CHECKING:
     from fedbadges.rules.index import RuleSet
     from fedbadges.rules.rule import Rule
 
-#: Configuration keys, by what options override them.
+#: The configuration keys that options override.
 RULES, HISTORY, TAHRIR = "badges.yaml.directory", "datanommer.sqlalchemy.url", "badges_global"
 
 _OPTIONS = (
-    click.option(
-        "--config",
-        type=click.Path(exists=True, dir_okay=False),
-        metavar="FILE",
-        help="Read this configuration of fedmsg rather than /etc/fedmsg.d, ~/.fedmsg.d and so on.",
-    ),
+    config_option(),
     click.option(
         "--rules",
         type=click.Path(exists=True, file_okay=False),
         metavar="DIRECTORY",
         help="The directory of rules, instead of the configured one.",
     ),
-    click.option("--history-url", metavar="URL", help="The datanommer to ask."),
-    click.option("--tahrir-url", metavar="URL", help="The database of tahrir."),
+    database_option("--history-url", "The datanommer to ask."),
+    database_option("--tahrir-url", "The database of tahrir."),
 )
 
 
 def with_deployment(
     *unneeded: str,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options that say which deployment it is about.
+    """Add the options that describe a deployment to a command, which gets a ``deployment``.
 
-    It is called with ``deployment``, a Deployment. The configuration need not have the keys that
-    are ``unneeded``.
+    The configuration may lack the keys that are ``unneeded``.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -69,7 +63,7 @@ def with_deployment(
 
 @dataclass(frozen=True)
 class Deployment:
-    """What the options say; the rest is the configuration's."""
+    """The deployment that the options describe; the configuration has the rest."""
 
     config: str | None
     rules_directory: str | None
@@ -79,31 +73,25 @@ class Deployment:
 
     @cached_property
     def settings(self) -> Settings:
-        """Read and check the configuration; raises CannotRun, with everything that is wrong."""
-        from fedbadges.cli.configuration import checked_url, configured_settings
+        """Return the settings; raise CannotRun with everything that is wrong with them."""
+        from fedbadges.cli.configuration import configured_settings
 
-        history, tahrir = self.history_url, self.tahrir_url
-        if history is not None:
-            checked_url("--history-url", history)
-        if tahrir is not None:
-            checked_url("--tahrir-url", tahrir)
-        changes = {RULES: self.rules_directory, HISTORY: history}
         return configured_settings(
             self.config,
-            {key: value for key, value in changes.items() if value is not None},
-            tahrir_url=tahrir,
+            {RULES: self.rules_directory, HISTORY: self.history_url},
+            tahrir_url=self.tahrir_url,
             unneeded=self.unneeded,
         )
 
     @cached_property
     def backends(self) -> Backends:
-        """Make the criteria backends that are installed."""
+        """Return the criteria backends that are installed."""
         from fedbadges.criteria.backends import load_backends
 
         return load_backends(self.settings)
 
     def rules(self, backends: Backends | None = None) -> RuleSet:
-        """Load the rules as the daemon does; what is wrong with others goes to standard error."""
+        """Load the rules as the daemon does, and print the mistakes of others to standard error."""
         from fedbadges.rules.file_permissions import PermissionChecker
         from fedbadges.rules.loader import load_directory
 
@@ -116,9 +104,10 @@ class Deployment:
         return loaded.rules
 
     def chosen(self, names: Iterable[str], backends: Backends | None = None) -> tuple[Rule, ...]:
-        """Give the rules that somebody names: by a file, or by the id of a badge.
+        """Return rules by their names, each a file or the id of a badge.
 
-        Raises CannotRun, with every mistake in every file, and every id that there is not.
+        Raises:
+            CannotRun: With every mistake in the files, and every unknown id.
         """
         from fedbadges.errors import RuleError
         from fedbadges.rules.loader import each_once, load_file
@@ -142,26 +131,5 @@ class Deployment:
         chosen, duplicates = each_once(found)
         wrong += [str(problem) for problem in duplicates]
         if wrong:
-            raise CannotRun(wrong)
+            raise CannotRun(*wrong)
         return tuple(chosen)
-
-
-@contextmanager
-def failing_clearly() -> Iterator[None]:
-    """Turn what databases and other services say into one line for whoever called the command.
-
-    The same is done with Ctrl-C, unless somebody has something to show before.
-    """
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from fedbadges.errors import Unavailable
-    from fedbadges.util.text import describe_error
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise CannotRun(["Stopped"]) from None
-    except Unavailable as unavailable:
-        raise CannotRun([str(unavailable)]) from unavailable
-    except SQLAlchemyError as error:
-        raise CannotRun([f"the database says: {describe_error(error)}"]) from error

@@ -1,26 +1,42 @@
-"""Why a command cannot run: lines on standard error, and the exit code that says so."""
+"""How a command ends: its exit codes, and the error that says why it cannot run."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
-#: Exit codes: all is well, something was found, it could not be found out.
+#: Exit codes: all is well, something was found, the command cannot run.
 GOOD, FOUND, CANNOT_RUN = 0, 1, 2
 
 
 class CannotRun(click.ClickException):
-    """Something that whoever called the command must mend; each line says one thing."""
+    """An error that whoever called the command can fix; each line is one problem."""
 
     exit_code = CANNOT_RUN
 
-    def __init__(self, lines: Iterable[str]) -> None:
-        self.lines = tuple(lines)
-        super().__init__("\n".join(self.lines))
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
 
     def show(self, file: object = None) -> None:
-        """Say it; called by click."""
-        for line in self.lines:
-            click.echo(line, file=sys.stderr)
+        """Print the lines on standard error; click calls this."""
+        click.echo(self.message, err=True)
+
+
+@contextmanager
+def reporting_errors(stopped: str = "Stopped") -> Iterator[None]:
+    """Raise CannotRun with one line for an error of a database or service, and on Ctrl-C."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from fedbadges.errors import Unavailable
+    from fedbadges.util.text import describe_error
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CannotRun(stopped) from None
+    except Unavailable as unavailable:
+        raise CannotRun(str(unavailable)) from unavailable
+    except SQLAlchemyError as error:
+        raise CannotRun(f"the database says: {describe_error(error)}") from error

@@ -1,4 +1,7 @@
-"""The group of commands, and what all of them share."""
+"""The command ``fedbadges``: the group of its subcommands, and what all of them share.
+
+A subcommand imports what it needs when it is called, so that --help and completion are fast.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,14 @@ from typing import Any
 
 import click
 
-from fedbadges.cli.award.commands import award, revoke
+from fedbadges.cli.award.command import award
 from fedbadges.cli.backfill.command import backfill
 from fedbadges.cli.check.command import check
 from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
 from fedbadges.cli.preview.command import preview
 from fedbadges.cli.progress import progress
+from fedbadges.cli.revoke import revoke
 from fedbadges.cli.schema import schema
 from fedbadges.cli.status.command import status
 from fedbadges.cli.test.command import test
@@ -41,23 +45,23 @@ Results go to standard output, everything else to standard error. Exit codes:
 Completion, for bash: eval "$(_FEDBADGES_COMPLETE=bash_source fedbadges)"
 """
 
-#: What a system says where there is no room for more.
+#: The errors of a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Commands(click.Group):
-    """Commands that end with a line, and not with a traceback, wherever they are interrupted."""
+    """Commands that end with a line rather than a traceback on Ctrl-C or a full disk."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; raises CannotRun for Ctrl-C before it had anything to show."""
+        """Run a command; raise CannotRun on Ctrl-C before it had anything to show."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise CannotRun(["Stopped"]) from None
+            raise CannotRun("Stopped") from None
         except OSError as error:
             if error.errno not in _FULL:
                 raise
-            raise CannotRun([f"Not all could be written: {error.strerror}"]) from None
+            raise CannotRun(f"Not all could be written: {error.strerror}") from None
 
 
 @click.group(
@@ -70,23 +74,15 @@ class _Commands(click.Group):
 def main() -> None:
     """Write the rules by which badges are awarded, and see what they do."""
     if not sys.warnoptions:
-        # They are about the libraries' own code.
+        # The warnings are about the code of libraries.
         warnings.simplefilter("ignore")
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # A terminal that is not of UTF-8 shows names as well as it can.
-        sys.stdout.reconfigure(errors="replace")
+        # In another encoding than UTF-8, what it does not have is escaped.
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    # Its warnings are about its own defaults.
+    # fedmsg warns about its own defaults.
     logging.getLogger("fedmsg").setLevel(logging.CRITICAL)
 
 
-main.add_command(award)
-main.add_command(backfill)
-main.add_command(check)
-main.add_command(explain)
-main.add_command(preview)
-main.add_command(progress)
-main.add_command(revoke)
-main.add_command(schema)
-main.add_command(status)
-main.add_command(test)
+for command in (award, backfill, check, explain, preview, progress, revoke, schema, status, test):
+    main.add_command(command)

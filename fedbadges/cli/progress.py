@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
-from fedbadges.cli.errors import CANNOT_RUN, CannotRun
-from fedbadges.cli.terminal.formats import with_format
+from fedbadges.cli.deployment import Deployment, with_deployment
+from fedbadges.cli.errors import CANNOT_RUN, CannotRun, reporting_errors
+from fedbadges.cli.options import format_option
 from fedbadges.cli.terminal.progress_bar import advancing
 
 if TYPE_CHECKING:
@@ -28,30 +27,29 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("user")
-@with_format()
+@format_option()
 @with_deployment()
 def progress(deployment: Deployment, user: str, form: str) -> None:
-    """Say how far USER is with every badge.
+    """Show how far USER is with every badge.
 
     Those that are closest to completion come first, those that USER holds last. The daemon's own
     rules decide, for USER's latest messages in datanommer. Nothing is awarded, published or
     written.
     """
-    # Not at the top: these take a while to import, and completion and --help want to be fast.
     from fedbadges.criteria.backends import load_backends
     from fedbadges.engine.explanation import Explainer, without_count_cache
     from fedbadges.engine.progress import ProgressSearch
     from fedbadges.messages import fits_databases
 
     if not fits_databases(user):
-        raise CannotRun([f"nobody can have the name {user!r}"])
-    # What a rule stumbles over shows in its own line.
+        raise CannotRun(f"nobody can have the name {user!r}")
+    # Errors of a rule are shown in the line of its badge.
     logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
-    with failing_clearly():
+    with reporting_errors():
         settings = without_count_cache(deployment.settings)
         explainer = Explainer(settings, deployment.rules(load_backends(settings)))
         search = ProgressSearch(settings, explainer, user)
-        complete = _work(search)
+        complete = _search(search)
         found = search.progress()
     if not search.concerns_somebody:
         click.echo(f"datanommer and tahrir know nothing of {user!r}", err=True)
@@ -61,14 +59,14 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     else:
         _print(found)
     if search.interrupted:
-        raise CannotRun([search.interrupted])
+        raise CannotRun(search.interrupted)
     if not complete:
         click.echo("Stopped: not all was looked at", err=True)
         raise SystemExit(CANNOT_RUN)
 
 
-def _work(search: ProgressSearch) -> bool:
-    """Look and judge; gives whether nobody stopped it."""
+def _search(search: ProgressSearch) -> bool:
+    """ProgressSearch the messages and judge them; return False if Ctrl-C stopped it."""
     try:
         with advancing(search.batches, "Looking") as batches:
             for batch in batches:
@@ -80,30 +78,23 @@ def _work(search: ProgressSearch) -> bool:
 
 
 def _print(found: Iterable[Progress]) -> None:
-    rows = [(each.rule.badge.id, *_words(each)) for each in found]
-    if not sys.stdout.isatty():
-        width = max((len(badge) for badge, _, _ in rows), default=0)
-        for badge, text, _ in rows:
-            click.echo(f"{badge:{width}}  {text}")
-        return
-    # Not at the top: it is slow, and for people only.
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("Badge", "Progress")
-    for badge, text, style in rows:
-        table.add_row(Text(badge), Text(text, style=style))
-    Console(highlight=False, emoji=False, markup=False).print(table)
+    from fedbadges.cli.terminal.console import make_table, print_lines
+
+    table = make_table()
+    for each in found:
+        text, style = _describe(each)
+        table.add_row(each.rule.badge.id, Text(text, style=style))
+    print_lines(table)
 
 
-def _words(each: Progress) -> tuple[str, str]:
-    """Say how far it is, and give its colour."""
-    from fedbadges.cli.explain.output import day
+def _describe(each: Progress) -> tuple[str, str]:
+    """Return the progress in words, and their style."""
     from fedbadges.engine.progress import ProgressState
     from fedbadges.util.text import printable
 
-    since = "" if each.since is None else f" since {day(each.since)}"
+    since = "" if each.since is None else f" since {each.since:%Y-%m-%d}"
     counted = "" if each.counted is None else f"{each.counted}"
     text, style = {
         ProgressState.EARNED: (
@@ -121,7 +112,7 @@ def _words(each: Progress) -> tuple[str, str]:
 
 
 def _why(each: Progress) -> str:
-    """Say why there is nothing to count, in a few words."""
+    """Return why nothing can be counted, in a few words."""
     from fedbadges.cli.explain.parts import part_of, why_not
 
     if each.criteria is None:

@@ -22,10 +22,10 @@ whose first line is:
 def schema(tests: bool) -> None:
     """Print a JSON Schema of rules, with the criteria of all backends that are installed."""
     # Not at the top: these take a while to import, and completion and --help want to be fast.
-    from fedbadges.cli.configuration import no_settings
+    from fedbadges.cli.configuration import placeholder_settings
     from fedbadges.criteria.backends import load_backends
     from fedbadges.rules.rule import rule_schema
     from fedbadges.ruletests.format import suite_schema
 
-    described = suite_schema() if tests else rule_schema(load_backends(no_settings({})))
+    described = suite_schema() if tests else rule_schema(load_backends(placeholder_settings({})))
     click.echo(json.dumps(described, indent=2))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -117,12 +116,12 @@ class MessageReader:
 
     def last_number(self) -> int:
         """Return the highest row number; 0 if there are no messages."""
-        with self._connect() as connection:
+        with translate_errors(_NAME), self._reader.connect() as connection:
             return connection.scalar(select(func.max(_ROWS.c.id))) or 0
 
     def count_since(self, start: float) -> int:
         """Return how many messages were sent from ``start`` on, in seconds since 1970."""
-        with self._connect() as connection:
+        with translate_errors(_NAME), self._reader.connect() as connection:
             counted = select(func.count()).where(_ROWS.c.timestamp >= _naive_utc(start))
             return connection.scalar(counted) or 0
 
@@ -136,19 +135,19 @@ class MessageReader:
             .order_by(_ROWS.c.timestamp, _ROWS.c.id)
             .limit(limit)
         )
-        with self._connect() as connection:
+        with translate_errors(_NAME), self._reader.connect() as connection:
             return _read_headers(connection, statement)
 
     def headers_after(self, number: int, limit: int) -> list[MessageHeader]:
         """Return the messages with a higher row number, in the order of these."""
         statement = _HEADERS.where(_ROWS.c.id > number).order_by(_ROWS.c.id).limit(limit)
-        with self._connect() as connection:
+        with translate_errors(_NAME), self._reader.connect() as connection:
             return _read_headers(connection, statement)
 
     def messages(self, numbers: Sequence[int]) -> list[StoredMessage]:
         """Return the messages with these row numbers, in the same order."""
         asked = {"numbers": list(numbers)}
-        with self._connect() as connection:
+        with translate_errors(_NAME), self._reader.connect() as connection:
             rows = {row.id: row for row in connection.execute(_BODIES, asked)}
             users: dict[int, set[str]] = defaultdict(set)
             for number, name in connection.execute(_NAMES, asked):
@@ -168,7 +167,7 @@ class MessageReader:
 
     def message(self, msg_id: str) -> StoredMessage | None:
         """Return the message with this id, or None."""
-        with self._connect() as connection:
+        with translate_errors(_NAME), self._reader.connect() as connection:
             number = connection.scalar(_ROW_NUMBER, {"msg_id": msg_id})
         return None if number is None else self.messages([number])[0]
 
@@ -181,13 +180,8 @@ class MessageReader:
         are returned that are among the latest ``limit_per_topic`` of their topic.
         """
         asked = {"names": list(usernames), "limit_per_topic": limit_per_topic, "limit": limit}
-        with self._connect() as connection:
-            return _read_headers(connection, _LATEST, asked)
-
-    @contextmanager
-    def _connect(self) -> Iterator[Connection]:
         with translate_errors(_NAME), self._reader.connect() as connection:
-            yield connection
+            return _read_headers(connection, _LATEST, asked)
 
 
 def _read_headers(

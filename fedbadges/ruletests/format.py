@@ -27,7 +27,7 @@ from fedbadges.ruletests.grammar import (
     one_or_several,
     or_empty,
 )
-from fedbadges.ruletests.messages import MOST_MESSAGES
+from fedbadges.ruletests.messages import MAX_MESSAGES
 
 _TEXTS = one_or_several(TEXTUAL, "a name")
 _NAMES = one_or_several(TEMPLATE, "a name", least=0)
@@ -61,7 +61,7 @@ _SEVERAL = {
     "like": FieldSpec(TEXTUAL, "The message under 'messages' that says what this one does not."),
     "from": FieldSpec(_TEXTS, "Whom it is from: one message from each; fills in %(from)s."),
     "count": FieldSpec(
-        number(1, MOST_MESSAGES), "How many there are, of each sender; they fill in %(number)s."
+        number(1, MAX_MESSAGES), "How many there are, of each sender; they fill in %(number)s."
     ),
     "every": FieldSpec(INTERVAL, "How long after one the next is sent, such as 1 day; a minute."),
 }
@@ -132,5 +132,5 @@ FILE: Kind[Fields] = record_of(
 
 
 def suite_schema() -> Schema:
-    """Describe test files: a JSON Schema, as JSON has it."""
+    """Return a JSON Schema of test files."""
     return {"$schema": DIALECT, "title": "Tests of rules of fedbadges", **FILE.schema}

@@ -22,7 +22,7 @@ NOW = datetime.datetime(2024, 1, 1, 12, 0)
 
 
 def one_or_several(kind: Kind[T], what: str, *, least: int = 1) -> Kind[tuple[T, ...]]:
-    """Make the kind of one, or a list of them; with ``least`` 0 it may be empty."""
+    """Return the kind of one, or a list of them; with ``least`` 0 it may be empty."""
     many = several(kind, what)
 
     def read(node: Node, name: str, problems: Problems) -> tuple[T, ...] | None:
@@ -37,9 +37,9 @@ def one_or_several(kind: Kind[T], what: str, *, least: int = 1) -> Kind[tuple[T,
 def by_name(
     kind: Kind[T], check: Callable[[ScalarNode, Problems], str | None], *, least: int = 0
 ) -> Kind[tuple[tuple[str, T], ...]]:
-    """Make the kind of a mapping from names: gives each name with what it has.
+    """Return the kind of a mapping from names; what is read has each name with its value.
 
-    ``check`` gives the name that a key stands for, or reports that it cannot be one.
+    ``check`` returns the name that a key stands for, or reports that it cannot be one.
     """
 
     def read(node: Node, what: str, problems: Problems) -> tuple[tuple[str, T], ...] | None:
@@ -61,7 +61,7 @@ def by_name(
 
 
 def or_empty(kind: Kind[Fields]) -> Kind[Fields]:
-    """Make the kind of a mapping that may be left out behind its name."""
+    """Return the kind of a mapping that may be missing behind its name."""
 
     def read(node: Node, what: str, problems: Problems) -> Fields | None:
         if isinstance(node, ScalarNode) and node.value is None:
@@ -72,12 +72,12 @@ def or_empty(kind: Kind[Fields]) -> Kind[Fields]:
 
 
 def any_name(key: ScalarNode, problems: Problems) -> str | None:
-    """Take any text for a name."""
+    """Return the text of a key, any of which is a name."""
     return key.text
 
 
 def account_name(node: ScalarNode, problems: Problems) -> str | None:
-    """Take what can be an account for one, in lower case."""
+    """Return the name of an account in lower case, or report that it cannot be one."""
     found = account(node.text)
     if found.name is None:
         problems.add(node.place, f"{quoted(node.text)} can be no account: it {found.dropped}")

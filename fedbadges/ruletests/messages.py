@@ -1,4 +1,4 @@
-"""The messages of a test: one sketch stands for several of a kind, sent one after the other."""
+"""The messages of a test: one template stands for several, sent one after the other."""
 
 from __future__ import annotations
 
@@ -15,21 +15,16 @@ from fedbadges.rules.templates import Template
 from fedbadges.ruletests.grammar import FROM, NUMBER
 from fedbadges.util.text import quoted
 
-#: A test has at most this many messages.
-MOST_MESSAGES = 10_000
+#: How many messages a test has at most.
+MAX_MESSAGES = 10_000
 
-_MINUTE = datetime.timedelta(minutes=1)
-
-#: What is told of a message besides what it says: whom and what it concerns.
-_TOLD = ("usernames", "packages", "agent")
-
-#: Where what a sketch says goes into what another one says, instead of in its place.
+#: The keys whose mappings are merged with those of the message that is 'like' it.
 _MERGED = ("msg", "headers")
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A message of a test, and who and what it concerns; None where fedmsg.meta is to say that."""
+class SentMessage:
+    """A message of a test, and whom and what it concerns; None where fedmsg.meta finds that."""
 
     body: Mapping[str, Any]
     usernames: frozenset[str] | None
@@ -38,113 +33,107 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Sketch:
+class MessageTemplate:
     """``count`` messages from each of the ``senders``; with texts to be filled in."""
 
     place: Place
     fields: Mapping[str, Any]
     senders: tuple[str, ...] = ()
     count: int = 1
-    every: datetime.timedelta = _MINUTE
+    every: datetime.timedelta = datetime.timedelta(minutes=1)
 
     @property
-    def size(self) -> int:
-        """How many messages it stands for."""
-        return self.count * max(1, len(self.senders))
+    def duration(self) -> datetime.timedelta:
+        """Return how long it takes until all are sent; raise OverflowError."""
+        return self.count * self.every
 
 
-def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what one sketch says, ``over``, in front of what another one does."""
-    whole = {**under, **over}
-    for key in _MERGED:
-        if key in under and key in over:
-            whole[key] = _mixed(under[key], over[key])
-    return whole
+def merge(base: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a message that is like another one, ``base``."""
+    merged = {
+        key: _merge(base[key], fields[key]) for key in _MERGED if key in base and key in fields
+    }
+    return {**base, **fields, **merged}
 
 
-class Writer:
-    """Writes the messages of one test, and reports those that could never be sent."""
+class MessageBuilder:
+    """Builds the messages of one test, and reports those that could never be sent."""
 
     def __init__(self, now: datetime.datetime, problems: Problems) -> None:
         self._now = self._clock = now
         self._problems = problems
-        self._left = MOST_MESSAGES
+        self._left = MAX_MESSAGES
         self._ids: set[object] = set()
 
-    def past(self, sketches: Iterable[Sketch]) -> tuple[Sent, ...]:
-        """Write what was sent before now: in this order, and the last just before."""
-        groups: list[tuple[Sent, ...]] = []
+    def past(self, templates: Iterable[MessageTemplate]) -> tuple[SentMessage, ...]:
+        """Build what was sent before now: in this order, and the last just before."""
+        groups: list[tuple[SentMessage, ...]] = []
         until = self._now
-        for sketch in reversed(list(sketches)):
+        for template in reversed(list(templates)):
             try:
-                first = self._told(sketch)
-                if first is None:
-                    first = until = until - sketch.count * sketch.every
-                groups.append(self._write(sketch, first))
+                start = self._start(template)
+                if start is None:
+                    start = until = until - template.duration
+                groups.append(self._build(template, start))
             except OverflowError:
-                self._report_time(sketch)
+                self._report_time(template)
         return tuple(sent for group in reversed(groups) for sent in group)
 
-    def incoming(self, sketch: Sketch) -> tuple[Sent, ...]:
-        """Write what is sent now, and after what was written before."""
+    def incoming(self, template: MessageTemplate) -> tuple[SentMessage, ...]:
+        """Build what is sent now, and after what was built before."""
         try:
-            first = self._told(sketch) or self._clock
-            self._clock = first + sketch.count * sketch.every
-            return self._write(sketch, first)
+            start = self._start(template) or self._clock
+            self._clock = start + template.duration
+            return self._build(template, start)
         except OverflowError:
-            self._report_time(sketch)
+            self._report_time(template)
             return ()
 
-    def _told(self, sketch: Sketch) -> datetime.datetime | None:
-        stamp = sketch.fields.get("timestamp")
-        return None if stamp is None else to_moment(stamp.value, self._now)
+    def _start(self, template: MessageTemplate) -> datetime.datetime | None:
+        timestamp = template.fields.get("timestamp")
+        return None if timestamp is None else to_moment(timestamp.value, self._now)
 
-    def _report_time(self, sketch: Sketch) -> None:
-        self._problems.add(sketch.place, "sent at a time that no calendar has")
+    def _report_time(self, template: MessageTemplate) -> None:
+        self._problems.add(template.place, "sent at a time that no calendar has")
 
-    def _write(self, sketch: Sketch, first: datetime.datetime) -> tuple[Sent, ...]:
-        self._left -= sketch.size
+    def _build(
+        self, template: MessageTemplate, start: datetime.datetime
+    ) -> tuple[SentMessage, ...]:
+        self._left -= template.count * max(1, len(template.senders))
         if self._left < 0:
-            text = f"with these, the test has more than {MOST_MESSAGES} messages"
-            self._problems.add(sketch.place, text)
+            text = f"with these, the test has more than {MAX_MESSAGES} messages"
+            self._problems.add(template.place, text)
             return ()
         try:
             return tuple(
-                self._sent(sketch, first + number * sketch.every, number + 1, sender)
-                for number in range(sketch.count)
-                for sender in sketch.senders or (None,)
+                self._message(template, start + number * template.every, number + 1, sender)
+                for number in range(template.count)
+                for sender in template.senders or (None,)
             )
         except MissingValue:
             text = f"a text has %({FROM})s, and no '{FROM}' says whom the message is from"
-            self._problems.add(sketch.place, text)
+            self._problems.add(template.place, text)
             return ()
 
-    def _sent(
-        self, sketch: Sketch, moment: datetime.datetime, number: int, sender: str | None
-    ) -> Sent:
-        values: dict[str, Any] = {NUMBER: number}
-        if sender is not None:
-            values[FROM] = sender
-        filled = {
-            key: _filled(value, values)
-            for key, value in sketch.fields.items()
-            if key != "timestamp"
-        }
-        told = {key: filled.pop(key, None) for key in _TOLD}
-        if told["usernames"] is None and sender is not None:
-            told["usernames"] = [sender]
-        msg_id = filled.pop("msg_id", f"test-{len(self._ids) + 1}")
-        self._check(sketch.place, filled.get("topic"), msg_id)
+    def _message(
+        self, template: MessageTemplate, moment: datetime.datetime, number: int, sender: str | None
+    ) -> SentMessage:
+        values = {NUMBER: number} | ({} if sender is None else {FROM: sender})
+        fields = {key: _fill(value, values) for key, value in template.fields.items()}
+        usernames = fields.pop("usernames", None if sender is None else [sender])
+        packages, agent = fields.pop("packages", None), fields.pop("agent", None)
         body = {
             "msg": {},
             "i": 1,
-            **filled,
-            "msg_id": msg_id,
+            "msg_id": f"test-{len(self._ids) + 1}",
+            **fields,
             "timestamp": moment.replace(tzinfo=datetime.timezone.utc).timestamp(),
         }
-        return Sent(body, _names(told["usernames"]), _names(told["packages"]), told["agent"])
+        self._check(template.place, body)
+        return SentMessage(body, _names(usernames), _names(packages), agent)
 
-    def _check(self, place: Place, topic: Any, msg_id: Any) -> None:
+    def _check(self, place: Place, body: Mapping[str, Any]) -> None:
+        topic, msg_id = body.get("topic"), body["msg_id"]
         if not isinstance(topic, str):
             self._problems.add(place, "missing key 'topic' in a message")
         elif not fits_databases(topic):
@@ -154,21 +143,21 @@ class Writer:
         self._ids.add(msg_id)
 
 
-def _mixed(under: Any, over: Any) -> Any:
-    if not isinstance(under, dict) or not isinstance(over, dict):
-        return over
-    return {**under, **{key: _mixed(under.get(key), value) for key, value in over.items()}}
+def _merge(base: Any, value: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(value, dict):
+        return value
+    return {**base, **{key: _merge(base.get(key), each) for key, each in value.items()}}
 
 
-def _filled(value: Any, values: Mapping[str, Any]) -> Any:
+def _fill(value: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(value, Template):
         return value.fill(values)
     if isinstance(value, dict):
-        return {key: _filled(each, values) for key, each in value.items()}
+        return {key: _fill(each, values) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_filled(each, values) for each in value]
+        return [_fill(each, values) for each in value]
     return value
 
 
-def _names(told: Iterable[Any] | None) -> frozenset[str] | None:
-    return None if told is None else frozenset(str(name) for name in told)
+def _names(names: Iterable[Any] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(str(name) for name in names)

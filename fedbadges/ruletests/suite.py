@@ -1,4 +1,4 @@
-"""A test file, read: its tests, with all their messages, and everything that is wrong with it."""
+"""Test files: their tests, with all messages, and everything that is wrong with them."""
 
 from __future__ import annotations
 
@@ -16,28 +16,34 @@ from fedbadges.rules.problems import Problems
 from fedbadges.rules.yaml_document import parse_document
 from fedbadges.ruletests.format import EXPECTED_KEYS, FILE, MESSAGE_KEYS
 from fedbadges.ruletests.grammar import NOW
-from fedbadges.ruletests.messages import Sent, Sketch, Writer, merged
+from fedbadges.ruletests.messages import MessageBuilder, MessageTemplate, SentMessage, merge
 from fedbadges.util.text import quoted, suggestion
 
-#: In place of a topic about which something was reported already.
+#: Stands for a topic with a mistake that is reported already.
 _MISTAKEN = "mistaken"
+
+_Templates = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class ExpectedAward:
-    """A badge of somebody, as a test says at some place."""
+    """A badge of somebody, and where a test says so."""
 
     place: Place
     username: str
     badge: str
 
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Return the user and the badge."""
+        return self.username, self.badge
+
 
 @dataclass(frozen=True)
 class Expectation:
-    """What is to come of messages.
+    """What messages must and must not award.
 
-    ``awards`` are all that there are to be, None where nothing is said of the others; ``place`` is
-    where that is said.
+    ``awards`` are all of them, or None where others may be awarded as well.
     """
 
     place: Place
@@ -46,7 +52,7 @@ class Expectation:
 
     @property
     def named(self) -> tuple[ExpectedAward, ...]:
-        """Every badge that it speaks of."""
+        """Return every award that it is about."""
         return (*(self.awards or ()), *self.no_awards)
 
 
@@ -54,13 +60,13 @@ class Expectation:
 class Incoming:
     """Messages that come in, and what is expected of them, if anything."""
 
-    messages: tuple[Sent, ...]
+    messages: tuple[SentMessage, ...]
     expectation: Expectation | None
 
 
 @dataclass(frozen=True)
 class TestAccount:
-    """What the accounts service, and Libravatar, say of somebody."""
+    """What the accounts service and Libravatar know of somebody."""
 
     nicks: frozenset[str]
     emails: frozenset[str]
@@ -71,7 +77,7 @@ class TestAccount:
 
 @dataclass(frozen=True)
 class World:
-    """What holds before a test; without ``accounts``, everybody has one."""
+    """The state before a test; without ``accounts``, everybody has one."""
 
     accounts: Mapping[str, TestAccount] | None
     opted_out: frozenset[str]
@@ -86,13 +92,13 @@ class RuleTest:
     place: Place
     name: str
     world: World
-    past: tuple[Sent, ...]
+    past: tuple[SentMessage, ...]
     incoming: tuple[Incoming, ...]
     expectation: Expectation | None
 
     @property
     def expectations(self) -> tuple[Expectation, ...]:
-        """Everything that it expects."""
+        """Return everything that it expects."""
         each = (*(item.expectation for item in self.incoming), self.expectation)
         return tuple(expectation for expectation in each if expectation is not None)
 
@@ -126,25 +132,23 @@ def parse_suite(data: bytes, path: Path, problems: Problems) -> Suite:
         raise RuleError([Problem(document.place, text)])
     whole = FILE.read(document, "", problems)
     assert whole is not None  # it is a mapping
-    sketches = {name: _message(fields) for name, fields in whole.values.get("messages", ())}
+    templates = {name: _fields(each) for name, each in whole.values.get("messages", ())}
     return Suite(
         path,
         _rules(whole, path, problems),
-        tuple(_test(test, whole, sketches, problems) for test in whole.values.get("tests", ())),
+        tuple(_test(test, whole, templates, problems) for test in whole.values.get("tests", ())),
     )
 
 
 def check_badges(suite: Suite, badges: Collection[str], problems: Problems) -> None:
-    """Report every badge that a test speaks of and that is not among these."""
-    spoken = [
+    """Report every badge that a test is about and that is not among these."""
+    awards = [
         award
         for test in suite.tests
-        for award in (
-            *test.world.holds,
-            *(award for expectation in test.expectations for award in expectation.named),
-        )
+        for named in (test.world.holds, *(each.named for each in test.expectations))
+        for award in named
     ]
-    for award in dict.fromkeys(spoken):
+    for award in dict.fromkeys(awards):
         if award.badge not in badges:
             hint = suggestion(award.badge, badges)
             text = f"no rule that is tested here gives {quoted(award.badge)}{hint}"
@@ -153,8 +157,8 @@ def check_badges(suite: Suite, badges: Collection[str], problems: Problems) -> N
 
 def _rules(whole: Fields, path: Path, problems: Problems) -> tuple[RuleFile, ...]:
     if "rules" in whole.places:
-        named = whole.values.get("rules", ())
-        return tuple(RuleFile(node.place, path.parent / node.text.strip()) for node in named)
+        nodes = whole.values.get("rules", ())
+        return tuple(RuleFile(node.place, path.parent / node.text.strip()) for node in nodes)
     if path.name.endswith(TEST):
         return (RuleFile(whole.place, path.with_suffix("")),)
     problems.add(
@@ -165,27 +169,24 @@ def _rules(whole: Fields, path: Path, problems: Problems) -> tuple[RuleFile, ...
     return ()
 
 
-def _test(
-    test: Fields,
-    whole: Fields,
-    sketches: Mapping[str, Mapping[str, Any]],
-    problems: Problems,
-) -> RuleTest:
+def _test(test: Fields, whole: Fields, templates: _Templates, problems: Problems) -> RuleTest:
     world = _world({**whole.values, **test.values})
-    writer = Writer(world.now, problems)
-    past = writer.past(_sketch(item, sketches, problems) for item in test.values.get("past", ()))
-    incoming = tuple(
-        Incoming(writer.incoming(_sketch(item, sketches, problems)), _expectation(item))
-        for item in test.values.get("incoming", ())
-    )
-    name = test.values.get("name")
-    made = RuleTest(
-        test.place, name.text.strip() if name else "", world, past, incoming, _expectation(test)
-    )
-    items = (test, *test.values.get("incoming", ()))
-    if not any(EXPECTED_KEYS.keys() & item.places.keys() for item in items):
+    builder = MessageBuilder(world.now, problems)
+    incoming = test.values.get("incoming", ())
+    if not any(EXPECTED_KEYS.keys() & each.places.keys() for each in (test, *incoming)):
         problems.add(test.place, "a test that expects nothing; say 'awards' or 'no_awards'")
-    return made
+    name = test.values.get("name")
+    return RuleTest(
+        test.place,
+        name.text.strip() if name else "",
+        world,
+        builder.past(_template(each, templates, problems) for each in test.values.get("past", ())),
+        tuple(
+            Incoming(builder.incoming(_template(each, templates, problems)), _expectation(each))
+            for each in incoming
+        ),
+        _expectation(test),
+    )
 
 
 def _world(values: Mapping[str, Any]) -> World:
@@ -209,17 +210,17 @@ def _account(values: Mapping[str, Any]) -> TestAccount:
     return TestAccount(**texts, avatar=values.get("avatar", False))
 
 
-def _sketch(item: Fields, sketches: Mapping[str, Mapping[str, Any]], problems: Problems) -> Sketch:
+def _template(item: Fields, templates: _Templates, problems: Problems) -> MessageTemplate:
     values = item.values
-    fields = _message(item)
+    fields = _fields(item)
     like = values.get("like")
-    if like is not None and like.text in sketches:
-        fields = merged(sketches[like.text], fields)
+    if like is not None and like.text in templates:
+        fields = merge(templates[like.text], fields)
     elif like is not None:
-        hint = suggestion(like.text, sketches) if sketches else "; there is none at all"
+        hint = suggestion(like.text, templates) if templates else "; there is none at all"
         problems.add(like.place, f"no message {quoted(like.text)} under 'messages'{hint}")
         fields.setdefault("topic", _MISTAKEN)
-    return Sketch(
+    return MessageTemplate(
         item.place,
         fields,
         tuple(node.text for node in values.get("from", ())),
@@ -227,8 +228,8 @@ def _sketch(item: Fields, sketches: Mapping[str, Mapping[str, Any]], problems: P
     )
 
 
-def _message(item: Fields) -> dict[str, Any]:
-    """Give what is said of a message itself."""
+def _fields(item: Fields) -> dict[str, Any]:
+    """Return the fields of a message itself."""
     fields = {key: value for key, value in item.values.items() if key in MESSAGE_KEYS}
     if "topic" in item.places or ("like" in item.places and "like" not in item.values):
         fields.setdefault("topic", _MISTAKEN)
@@ -244,9 +245,9 @@ def _expectation(item: Fields) -> Expectation | None:
     return Expectation(place, awards, _awards(values.get("no_awards", ())))
 
 
-def _awards(read: Any) -> tuple[ExpectedAward, ...]:
+def _awards(by_name: Any) -> tuple[ExpectedAward, ...]:
     return tuple(
         ExpectedAward(node.place, username, node.text.strip())
-        for username, badges in read
+        for username, badges in by_name
         for node in badges
     )

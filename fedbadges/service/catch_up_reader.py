@@ -60,7 +60,9 @@ class CatchUpReader:
         self._history = history
         self._in_flight = in_flight
         self._verifier = verifier
-        self._marks = _RowMarks(clock)
+        self._clock = clock
+        # The last rows of sweeps, and when these ended.
+        self._marks: list[tuple[float, int]] = []
         # By row number: anybody can give a message the id of another.
         self._rejected: BoundedDict[int, None] = BoundedDict(_MAX_REJECTED)
         self._start = 0.0
@@ -81,14 +83,14 @@ class CatchUpReader:
         while page := self._history.headers_since(sent, number, _PAGE):
             yield from self._batches(page)
             sent, number = page[-1].sent, page[-1].number
-        self._marks.reset(self._last_old_row - _COMMIT_ROWS)
+        self._marks = [(self._clock(), max(self._last_old_row - _COMMIT_ROWS, 0))]
 
     def stored_since_last_sweep(self) -> Iterator[Batch]:
         """Yield everything that was stored since the last sweeps, in the order of rows.
 
         If it is not read to the end, the next sweep begins at the same row.
         """
-        last = self._marks.oldest()
+        last = self._first_mark()
         in_flight: list[int] = []
         while page := self._history.headers_after(last, _PAGE):
             for batch in self._batches(page):
@@ -96,11 +98,18 @@ class CatchUpReader:
                 yield batch
             last = page[-1].number
         # A message in flight may be requeued, and must then be found by the next sweep.
-        self._marks.add(in_flight[0] - 1 if in_flight else last)
+        self._marks.append((self._clock(), in_flight[0] - 1 if in_flight else last))
 
     def has_gone_back(self) -> bool:
         """Return True if rows are gone, as after restoring a backup: their numbers come again."""
-        return self._history.last_number() < self._marks.oldest()
+        return self._history.last_number() < self._first_mark()
+
+    def _first_mark(self) -> int:
+        """Return the last row below which none can appear any more."""
+        old = self._clock() - _COMMIT_SECONDS
+        while len(self._marks) > 1 and self._marks[1][0] <= old:
+            del self._marks[0]
+        return self._marks[0][1]
 
     def _batches(self, page: Iterable[MessageHeader]) -> Iterator[Batch]:
         for rows in _portions(page):
@@ -142,24 +151,3 @@ def _portions(headers: Iterable[MessageHeader]) -> Iterator[list[MessageHeader]]
         portion.append(header)
     if portion:
         yield portion
-
-
-class _RowMarks:
-    """The numbers of the last rows of sweeps, and when these ended."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._marks: list[tuple[float, int]] = []
-
-    def reset(self, number: int) -> None:
-        self._marks = [(self._clock(), max(number, 0))]
-
-    def add(self, number: int) -> None:
-        self._marks.append((self._clock(), number))
-
-    def oldest(self) -> int:
-        """Return the last row below which none can appear any more."""
-        old = self._clock() - _COMMIT_SECONDS
-        while len(self._marks) > 1 and self._marks[1][0] <= old:
-            del self._marks[0]
-        return self._marks[0][1]

@@ -73,7 +73,7 @@ class DeadLetters:
         """
         failed: list[tuple[Path, str]] = []
         paths = () if self._directory is None else self._directory.glob("*.json")
-        for path in sorted(paths, key=lambda path: (_modified(path), path.name)):
+        for path in sorted(paths, key=os.path.getmtime):
             message, problem = _read(path)
             if message is None:
                 failed.append((path, problem))
@@ -114,10 +114,3 @@ def _is_full(directory: Path) -> bool:
     except OSError:  # logged when the file is written
         return False
     return len(sizes) >= MAX_COUNT or sum(sizes) >= MAX_BYTES
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0

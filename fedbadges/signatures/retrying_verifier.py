@@ -68,7 +68,7 @@ class RetryingVerifier:
                     self._retry.call(lambda: self._verifier.verify(body, topic))
         except Rejected as rejected:
             if self._rejections.allows((rejected.reason, rejected.signer)):
-                log.warning("Rejected a message", msg_id=_id_of(body), reason=str(rejected))
+                log.warning("Rejected message", msg_id=_id_of(body), reason=str(rejected))
             raise
         except Stopped:
             log.warning("Stopped before a message was verified", msg_id=_id_of(body))
@@ -87,7 +87,7 @@ class RetryingVerifier:
             return self._retry.call(lambda: self._verify_forms(body, credentials))
         except Rejected as rejected:
             if self._rejections.allows(("stored", rejected.reason, rejected.signer)):
-                log.warning("Rejected a stored message", msg_id=_id_of(body), reason=str(rejected))
+                log.warning("Rejected stored message", msg_id=_id_of(body), reason=str(rejected))
             return None
 
     def _verify_forms(

@@ -1,4 +1,4 @@
-"""``fedbadges award`` and ``fedbadges revoke``: by hand, on both kinds of databases."""
+"""``fedbadges award`` and ``fedbadges revoke``: what an operator changes and what is refused."""
 
 import json
 import signal
@@ -68,21 +68,19 @@ class Place:
 
 
 @pytest.fixture
-def place(database: Databases, tmp_path: Path) -> Place:
-    return Place(database, tmp_path)
+def deployment(sqlite_database: Databases, tmp_path: Path) -> Place:
+    return Place(sqlite_database, tmp_path)
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Place:
-    """The same on SQLite, where the database makes no difference."""
-    return Place(
-        Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db"), tmp_path
-    )
+def any_deployment(database: Databases, tmp_path: Path) -> Place:
+    """Return the same on each kind of database, for tests of SQL."""
+    return Place(database, tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def system_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """The system's log, as journald has it."""
+    """Yield the socket of a system log."""
     monkeypatch.setattr(audit_log, "SYSTEM_LOG", tmp_path / "log")
     monkeypatch.setenv("LOGNAME", "root")
     monkeypatch.delenv("SUDO_USER", raising=False)
@@ -95,99 +93,107 @@ def system_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sock
 # Awards
 
 
-def test_somebody_gets_a_badge(place: Place) -> None:
-    done = place.award("alice", "speaker", "--link", "https://conference.example.org/7")
+def test_award_gives_a_badge_with_its_link(any_deployment: Place) -> None:
+    done = any_deployment.award("alice", "speaker", "--link", "https://conference.example.org/7")
 
     assert (done.exit_code, done.stdout) == (0, "alice has speaker now\n")
-    assert badges(place.databases, "alice") == {"speaker": "https://conference.example.org/7"}
-    with tahrir(place.databases) as database:
+    assert badges(any_deployment.databases, "alice") == {
+        "speaker": "https://conference.example.org/7"
+    }
+    with tahrir(any_deployment.databases) as database:
         assert database.get_person(nickname="alice").email == "alice@example.org"
 
 
-def test_the_reason_and_who_gave_it_are_logged(
-    small: Place, system_log: socket.socket, monkeypatch: pytest.MonkeyPatch
+def test_award_logs_the_reason_and_the_operator(
+    deployment: Place, system_log: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = "Awarded speaker to alice by hand (root): spoke at the conference"
+    line = 'Awarded badge badge=speaker user=alice operator=root reason="spoke at the conference"'
 
-    assert small.award("alice", "speaker").stderr == line + "\n"
+    assert deployment.award("alice", "speaker").stderr == line + "\n"
 
     # 14 is a user's process at the level INFO.
     assert system_log.recv(1000) == f"<14>fedbadges: {line}".encode()
     monkeypatch.setenv("SUDO_USER", "carol")
-    assert "by hand (carol)" in small.award("bob", "speaker").stderr
+    assert "operator=carol " in deployment.award("bob", "speaker").stderr
 
 
-def test_without_a_system_log_the_line_is_said_all_the_same(small: Place, tmp_path: Path) -> None:
+def test_award_without_a_system_log_logs_on_standard_error(
+    deployment: Place, tmp_path: Path
+) -> None:
     (tmp_path / "log").unlink()
 
-    done = small.award("alice", "speaker")
+    done = deployment.award("alice", "speaker")
 
     assert done.exit_code == 0
-    assert done.stderr == "Awarded speaker to alice by hand (root): spoke at the conference\n"
+    assert done.stderr == (
+        'Awarded badge badge=speaker user=alice operator=root reason="spoke at the conference"\n'
+    )
 
 
-def test_a_reason_of_several_lines_is_logged_as_one(small: Place) -> None:
-    done = small.call("award", "alice", "speaker", "--no-publish", "--reason", "a\nAwarded\x1b[0m")
+def test_award_logs_a_reason_of_several_lines_as_one(deployment: Place) -> None:
+    done = deployment.call(
+        "award", "alice", "speaker", "--no-publish", "--reason", "a\nAwarded\x1b[0m"
+    )
 
-    assert done.stderr == "Awarded speaker to alice by hand (root): a\\nAwarded\\x1b[0m\n"
-
-
-def test_ranks_are_adjusted(place: Place) -> None:
-    place.award("alice", "speaker")
-    place.award("bob", "speaker")
-    place.award("bob", "first-step")
-
-    assert (place.rank("bob"), place.rank("alice")) == (1, 2)
+    assert done.stderr.endswith(' reason="a\\nAwarded\\x1b[0m"\n')
 
 
-def test_a_badge_that_only_a_rule_has_is_made(place: Place) -> None:
-    assert place.award("alice", "first-step").exit_code == 0
+def test_award_adjusts_the_ranks(deployment: Place) -> None:
+    deployment.award("alice", "speaker")
+    deployment.award("bob", "speaker")
+    deployment.award("bob", "first-step")
 
-    assert list(badges(place.databases, "alice")) == ["first-step"]
-    with tahrir(place.databases) as database:
+    assert (deployment.rank("bob"), deployment.rank("alice")) == (1, 2)
+
+
+def test_award_creates_a_badge_that_only_a_rule_has(deployment: Place) -> None:
+    assert deployment.award("alice", "first-step").exit_code == 0
+
+    assert list(badges(deployment.databases, "alice")) == ["first-step"]
+    with tahrir(deployment.databases) as database:
         assert database.get_badge("first-step").name == "First Step"
 
 
-def test_names_are_kept_in_lower_case(small: Place) -> None:
-    assert small.award("Alice", "speaker").stdout == "alice has speaker now\n"
+def test_award_stores_names_in_lower_case(deployment: Place) -> None:
+    assert deployment.award("Alice", "speaker").stdout == "alice has speaker now\n"
 
-    assert awards(small.databases) == [("alice", "speaker")]
+    assert awards(deployment.databases) == [("alice", "speaker")]
 
 
-def test_who_has_it_gets_it_not_again(place: Place) -> None:
-    place.award("alice", "speaker")
+def test_award_gives_nothing_to_a_holder(deployment: Place) -> None:
+    deployment.award("alice", "speaker")
 
-    done = place.award("alice", "speaker")
+    done = deployment.award("alice", "speaker")
 
     assert (done.exit_code, done.stdout, done.stderr) == (1, "alice has speaker already\n", "")
-    assert awards(place.databases) == [("alice", "speaker")]
+    assert awards(deployment.databases) == [("alice", "speaker")]
 
 
-def test_who_opted_out_gets_nothing(place: Place) -> None:
-    with tahrir(place.databases) as database:
+def test_award_gives_nothing_to_somebody_who_opted_out(deployment: Place) -> None:
+    with tahrir(deployment.databases) as database:
         database.add_person("alice@example.org", nickname="alice")
         database.get_person(nickname="alice").opt_out = True
         database.session.commit()
 
-    done = place.award("alice", "speaker")
+    done = deployment.award("alice", "speaker")
 
     assert (done.exit_code, done.stderr) == (1, "")
     assert done.stdout == "alice has opted out, and gets neither speaker nor any other badge\n"
-    assert awards(place.databases) == []
+    assert awards(deployment.databases) == []
 
 
-def test_a_dry_run_changes_nothing(place: Place) -> None:
-    done = place.award("alice", "first-step", "--dry-run")
+def test_award_dry_run_changes_nothing(deployment: Place) -> None:
+    done = deployment.award("alice", "first-step", "--dry-run")
 
     assert (done.exit_code, done.stdout) == (0, "alice would get first-step\n")
     assert done.stderr == ""
-    with tahrir(place.databases) as database:
+    with tahrir(deployment.databases) as database:
         assert database.get_person(nickname="alice") is None
         assert database.get_badge("first-step") is None
 
 
-def test_a_dry_run_needs_no_bus(small: Place) -> None:
-    done = small.call("award", "alice", "speaker", *WHY, "--dry-run")
+def test_award_dry_run_needs_no_bus(deployment: Place) -> None:
+    done = deployment.call("award", "alice", "speaker", *WHY, "--dry-run")
 
     assert (done.exit_code, done.stdout) == (0, "alice would get speaker\n")
 
@@ -203,16 +209,16 @@ def test_a_dry_run_needs_no_bus(small: Place) -> None:
         ("a\x1b[1mlice\n", "it has characters that no account name has"),
     ],
 )
-def test_what_is_no_account_name_is_refused(small: Place, name: str, why: str) -> None:
-    done = small.call("award", *WHY, "--", name, "speaker")
+def test_award_refuses_what_is_no_account_name(deployment: Place, name: str, why: str) -> None:
+    done = deployment.call("award", *WHY, "--", name, "speaker")
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.rstrip("\n").endswith(f"is no account name: {why}")
     assert done.stderr.rstrip("\n").isprintable()
 
 
-def test_a_program_is_refused(small: Place) -> None:
-    done = small.award("koji", "speaker")
+def test_award_refuses_banned_usernames(deployment: Place) -> None:
+    done = deployment.award("koji", "speaker")
 
     assert (done.exit_code, done.stderr) == (2, "'koji' is among 'badges.banned_usernames'\n")
 
@@ -226,44 +232,46 @@ def test_a_program_is_refused(small: Place) -> None:
         ("quux", ""),
     ],
 )
-def test_a_badge_that_nobody_knows_is_refused(small: Place, badge: str, meant: str) -> None:
-    done = small.award("alice", badge)
+def test_award_refuses_an_unknown_badge_and_suggests_one(
+    deployment: Place, badge: str, meant: str
+) -> None:
+    done = deployment.award("alice", badge)
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == f"tahrir has no badge '{badge}' and no rule gives it{meant}\n"
 
 
-def test_a_legacy_badge_is_refused(place: Place) -> None:
-    with tahrir(place.databases) as database:
+def test_award_refuses_a_legacy_badge(deployment: Place) -> None:
+    with tahrir(deployment.databases) as database:
         database.session.execute(sa.update(BadgeRow).values(legacy=True))
         database.session.commit()
 
-    done = place.award("alice", "speaker")
+    done = deployment.award("alice", "speaker")
 
     assert done.exit_code == 2
     assert done.stderr == "'speaker' is a legacy badge in tahrir, which nobody can get\n"
 
 
 @pytest.mark.parametrize("command", ["award", "revoke"])
-def test_a_reason_is_required(small: Place, command: str) -> None:
-    without = small.call(command, "alice", "speaker")
+def test_award_and_revoke_require_a_reason(deployment: Place, command: str) -> None:
+    without = deployment.call(command, "alice", "speaker")
     assert without.exit_code == 2
-    assert "MissingValue option '--reason'" in without.stderr
+    assert "Missing option '--reason'" in without.stderr
 
-    empty = small.call(command, "alice", "speaker", "--reason", " ")
+    empty = deployment.call(command, "alice", "speaker", "--reason", " ")
     assert empty.exit_code == 2
     assert empty.stderr == "--reason is empty; say why, for those who will read the log\n"
 
 
 @pytest.mark.parametrize("link", ["https://example.org/" + "x" * 240, "", "https://\udcff"])
-def test_a_link_that_tahrir_cannot_hold_is_refused(small: Place, link: str) -> None:
-    done = small.award("alice", "speaker", "--link", link)
+def test_award_refuses_a_link_that_tahrir_cannot_hold(deployment: Place, link: str) -> None:
+    done = deployment.award("alice", "speaker", "--link", link)
 
     assert (done.exit_code, done.stderr) == (2, "--link is text of 1 to 256 characters\n")
 
 
-def test_json_says_what_was_done(small: Place) -> None:
-    done = small.award("alice", "speaker", "--format", "json")
+def test_award_as_json_has_the_outcome(deployment: Place) -> None:
+    done = deployment.award("alice", "speaker", "--format", "json")
 
     assert json.loads(done.stdout) == {
         "user": "alice",
@@ -273,57 +281,57 @@ def test_json_says_what_was_done(small: Place) -> None:
         "dry_run": False,
         "on_bus": False,
     }
-    again = small.award("alice", "speaker", "--format", "json")
+    again = deployment.award("alice", "speaker", "--format", "json")
     assert (again.exit_code, json.loads(again.stdout)["outcome"]) == (1, "held")
 
 
-def test_a_database_that_is_away_is_one_line(small: Place) -> None:
-    done = small.award("alice", "speaker", "--tahrir-url", "sqlite:////nowhere/t.db")
+def test_award_reports_an_unreachable_database_in_one_line(deployment: Place) -> None:
+    done = deployment.award("alice", "speaker", "--tahrir-url", "sqlite:////nowhere/t.db")
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == "tahrir: unable to open database file\n"
 
 
-def test_a_bus_that_only_a_hub_can_use_is_said_before_anything_is_done(small: Place) -> None:
-    small.configure(zmq_enabled=False)
+def test_award_refuses_a_bus_that_only_a_hub_can_use(deployment: Place) -> None:
+    deployment.configure(zmq_enabled=False)
 
-    done = small.call("award", "alice", "speaker", *WHY)
+    done = deployment.call("award", "alice", "speaker", *WHY)
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert "only a hub can publish on such a bus" in done.stderr
-    assert awards(small.databases) == []
+    assert awards(deployment.databases) == []
 
 
-def test_where_no_address_is_free_that_is_said_before_anything_is_done(small: Place) -> None:
+def test_award_changes_nothing_if_no_address_is_free(deployment: Place) -> None:
     bus = Bus()
     one = bus.endpoints[f"fedbadges.{HOST}"][:1]
     with socket.socket() as other:
         other.bind(("", int(one[0].rpartition(":")[2])))
         other.listen()
-        small.configure(endpoints={f"fedbadges.{HOST}": one})
-        done = small.call("award", "alice", "first-step", *WHY)
+        deployment.configure(endpoints={f"fedbadges.{HOST}": one})
+        done = deployment.call("award", "alice", "first-step", *WHY)
     bus.close()
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert "takes an address of its own" in done.stderr
     assert "--no-publish" in done.stderr
-    assert awards(small.databases) == []
-    with tahrir(small.databases) as database:
+    assert awards(deployment.databases) == []
+    with tahrir(deployment.databases) as database:
         assert database.get_badge("first-step") is None
 
 
-def test_who_listens_to_the_bus_hears_of_it(place: Place) -> None:
+def test_award_publishes_the_award_and_the_rank(deployment: Place) -> None:
     bus = Bus()
-    place.configure(endpoints=bus.endpoints, environment="dev")
+    deployment.configure(endpoints=bus.endpoints, environment="dev")
 
-    done = place.call("award", "alice", "speaker", *WHY, "--format", "json")
+    done = deployment.call("award", "alice", "speaker", *WHY, "--format", "json")
 
     # It was sent when the command had ended.
     award = bus.wait_for_award("alice", "speaker")
     (rank,) = bus.heard("fedbadges.person.rank.advance")
     bus.close()
     assert (done.exit_code, json.loads(done.stdout)["on_bus"]) == (0, True)
-    with tahrir(place.databases) as database:
+    with tahrir(deployment.databases) as database:
         number = database.get_person(nickname="alice").id
     assert award["msg"] == {
         "badge": {
@@ -337,12 +345,12 @@ def test_who_listens_to_the_bus_hears_of_it(place: Place) -> None:
     assert (rank["msg"]["person"]["nickname"], rank["msg"]["person"]["rank"]) == ("alice", 1)
 
 
-def test_ctrl_c_after_the_award_is_said(small: Place) -> None:
+def test_ctrl_c_after_an_award_reports_what_was_done(deployment: Place) -> None:
     bus = Bus()
-    small.configure(endpoints=bus.endpoints, environment="dev")
+    deployment.configure(endpoints=bus.endpoints, environment="dev")
     command = [Path(sys.executable).with_name("fedbadges"), "award", "alice", "speaker", *WHY]
     running = subprocess.Popen(
-        [*command, "--config", small.directory / "config.py"],
+        [*command, "--config", deployment.directory / "config.py"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -354,96 +362,102 @@ def test_ctrl_c_after_the_award_is_said(small: Place) -> None:
     printed, said = running.communicate(timeout=20)
     bus.close()
 
-    assert line.startswith("Awarded speaker to alice by hand")
+    assert line.startswith("Awarded badge badge=speaker user=alice ")
     assert (running.returncode, printed) == (2, "")
     assert said == "Stopped: nothing is changed but what is said above\n"
-    assert awards(small.databases) == [("alice", "speaker")]
+    assert awards(deployment.databases) == [("alice", "speaker")]
 
 
-def test_who_has_no_account_is_refused(small: Place) -> None:
+def test_award_refuses_a_user_without_an_account(deployment: Place) -> None:
     pytest.importorskip("fasjson_client")
     service = Fasjson(users={"alice": User()})
-    small.configure(
+    deployment.configure(
         **{
             "badges.accounts": "fasjson",
             "badges.fasjson.url": service.url,
             "badges.fasjson.auth": False,
         }
     )
-    refused, done = small.award("bob", "speaker"), small.award("alice", "speaker")
+    refused, done = deployment.award("bob", "speaker"), deployment.award("alice", "speaker")
     service.server.stop()
 
     assert (refused.exit_code, refused.stderr) == (2, "there is no account 'bob'\n")
     assert done.exit_code == 0
-    assert awards(small.databases) == [("alice", "speaker")]
+    assert awards(deployment.databases) == [("alice", "speaker")]
 
 
 # Revocations
 
 
-def test_somebody_loses_a_badge(place: Place) -> None:
-    place.award("alice", "speaker")
-    place.award("alice", "first-step")
-    place.award("bob", "speaker")
+def test_revoke_takes_one_badge_and_adjusts_the_ranks(any_deployment: Place) -> None:
+    any_deployment.award("alice", "speaker")
+    any_deployment.award("alice", "first-step")
+    any_deployment.award("bob", "speaker")
 
-    done = place.revoke("alice", "speaker")
+    done = any_deployment.revoke("alice", "speaker")
 
     assert (done.exit_code, done.stdout) == (0, "alice does not have speaker any more\n")
-    assert done.stderr == "Revoked speaker from alice by hand (root): spoke at the conference\n"
-    assert awards(place.databases) == [("alice", "first-step"), ("bob", "speaker")]
-    assert (place.rank("alice"), place.rank("bob")) == (1, 1)
+    assert done.stderr == (
+        'Revoked badge badge=speaker user=alice operator=root reason="spoke at the conference"\n'
+    )
+    assert awards(any_deployment.databases) == [("alice", "first-step"), ("bob", "speaker")]
+    assert (any_deployment.rank("alice"), any_deployment.rank("bob")) == (1, 1)
 
 
-def test_who_loses_the_last_badge_has_no_rank(place: Place) -> None:
-    place.award("alice", "speaker")
-    place.award("bob", "speaker")
-    place.award("bob", "first-step")
+def test_revoke_of_the_last_badge_removes_the_rank(deployment: Place) -> None:
+    deployment.award("alice", "speaker")
+    deployment.award("bob", "speaker")
+    deployment.award("bob", "first-step")
 
-    place.revoke("bob", "first-step")
-    place.revoke("bob", "speaker")
+    deployment.revoke("bob", "first-step")
+    deployment.revoke("bob", "speaker")
 
-    assert (place.rank("alice"), place.rank("bob")) == (1, None)
+    assert (deployment.rank("alice"), deployment.rank("bob")) == (1, None)
 
 
-def test_what_was_revoked_can_be_awarded_again(place: Place) -> None:
-    place.award("alice", "speaker")
-    place.revoke("alice", "speaker")
+def test_revoked_badge_can_be_awarded_again(deployment: Place) -> None:
+    deployment.award("alice", "speaker")
+    deployment.revoke("alice", "speaker")
 
-    assert place.award("alice", "speaker").exit_code == 0
-    assert awards(place.databases) == [("alice", "speaker")]
+    assert deployment.award("alice", "speaker").exit_code == 0
+    assert awards(deployment.databases) == [("alice", "speaker")]
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_who_does_not_have_it_loses_nothing(place: Place, known: bool) -> None:
-    place.award("alice" if known else "bob", "first-step")
+def test_revoke_changes_nothing_for_who_does_not_hold_the_badge(
+    deployment: Place, known: bool
+) -> None:
+    deployment.award("alice" if known else "bob", "first-step")
 
-    done = place.revoke("alice", "speaker")
+    done = deployment.revoke("alice", "speaker")
 
     assert (done.exit_code, done.stdout, done.stderr) == (1, "alice does not have speaker\n", "")
 
 
-def test_a_dry_run_takes_nothing(place: Place) -> None:
-    place.award("alice", "speaker")
+def test_revoke_dry_run_changes_nothing(deployment: Place) -> None:
+    deployment.award("alice", "speaker")
 
-    would, would_not = (place.revoke(name, "speaker", "--dry-run") for name in ("alice", "bob"))
+    would, would_not = (
+        deployment.revoke(name, "speaker", "--dry-run") for name in ("alice", "bob")
+    )
 
     assert (would.exit_code, would.stdout, would.stderr) == (0, "alice would lose speaker\n", "")
     assert (would_not.exit_code, would_not.stdout) == (1, "bob does not have speaker\n")
-    assert awards(place.databases) == [("alice", "speaker")]
+    assert awards(deployment.databases) == [("alice", "speaker")]
 
 
-def test_who_opted_out_can_still_lose_a_badge(place: Place) -> None:
-    place.award("alice", "speaker")
-    with tahrir(place.databases) as database:
+def test_revoke_takes_a_badge_from_somebody_who_opted_out(deployment: Place) -> None:
+    deployment.award("alice", "speaker")
+    with tahrir(deployment.databases) as database:
         database.session.execute(sa.update(Person).values(opt_out=True))
         database.session.commit()
 
-    assert place.revoke("alice", "speaker").exit_code == 0
-    assert awards(place.databases) == []
+    assert deployment.revoke("alice", "speaker").exit_code == 0
+    assert awards(deployment.databases) == []
 
 
-def test_a_badge_that_tahrir_does_not_have_cannot_be_revoked(small: Place) -> None:
-    done = small.revoke("alice", "speeker")
+def test_revoke_refuses_an_unknown_badge_and_suggests_one(deployment: Place) -> None:
+    done = deployment.revoke("alice", "speeker")
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == "tahrir has no badge 'speeker'; did you mean 'speaker'?\n"

@@ -1,4 +1,4 @@
-"""``fedbadges backfill``: who earned badges long ago gets them, as if they had been given then."""
+"""``fedbadges backfill``: awards for what was earned earlier, dated and linked accordingly."""
 
 import json
 import signal
@@ -96,7 +96,7 @@ def configure(databases: Databases, **others: Any) -> None:
 
 
 def contents(settings: Settings) -> dict[str, Any]:
-    """Returns all that tahrir has of badges, people and awards, but for salts and such."""
+    """Return all that tahrir has of badges, people and awards, but for salts and such."""
     with Session(engine(settings.tahrir_url)) as session:
         people = {
             each.nickname: (each.id, each.rank) for each in session.scalars(sa.select(Person))
@@ -111,7 +111,8 @@ def contents(settings: Settings) -> dict[str, Any]:
         }
 
 
-def test_without_award_it_says_who_would_get_what_and_writes_nothing(settings: Settings) -> None:
+@pytest.mark.sqlite
+def test_backfill_without_award_lists_awards_and_writes_nothing(settings: Settings) -> None:
     before = contents(settings)
 
     done = fedbadges("backfill", "rules/scribe-3.yml")
@@ -123,7 +124,7 @@ def test_without_award_it_says_who_would_get_what_and_writes_nothing(settings: S
     )
 
 
-def test_with_award_everybody_gets_it_as_of_then_linked_and_ranked(settings: Settings) -> None:
+def test_backfill_with_award_dates_links_and_ranks_the_awards(settings: Settings) -> None:
     done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
 
     assert done.exit_code == 0
@@ -147,7 +148,7 @@ def test_with_award_everybody_gets_it_as_of_then_linked_and_ranked(settings: Set
     }
 
 
-def test_the_end_is_as_if_all_had_been_handled_live(
+def test_backfill_gives_the_same_awards_as_the_daemon(
     settings: Settings, databases: Databases
 ) -> None:
     fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
@@ -162,7 +163,8 @@ def test_the_end_is_as_if_all_had_been_handled_live(
     assert live(settings, list(rules), told) == found
 
 
-def test_a_second_time_there_is_nothing_to_give(settings: Settings) -> None:
+@pytest.mark.sqlite
+def test_backfill_again_gives_nothing(settings: Settings) -> None:
     fedbadges("backfill", "--award", "--no-publish", "scribe-3")
     before = contents(settings)
 
@@ -175,7 +177,8 @@ def test_a_second_time_there_is_nothing_to_give(settings: Settings) -> None:
     assert contents(settings) == before
 
 
-def test_json_has_it_all(settings: Settings) -> None:
+@pytest.mark.sqlite
+def test_backfill_as_json_has_every_award(settings: Settings) -> None:
     done = fedbadges("backfill", "--format", "json", "scribe-3")
 
     found = json.loads(done.stdout)
@@ -195,7 +198,8 @@ def test_json_has_it_all(settings: Settings) -> None:
     }
 
 
-def test_the_bus_is_told_as_of_any_other_award(settings: Settings, bus: Bus) -> None:
+@pytest.mark.sqlite
+def test_backfill_publishes_awards_and_ranks(settings: Settings, bus: Bus) -> None:
     done = fedbadges("backfill", "--award", "scribe-3")
 
     assert done.exit_code == 0, done.stderr
@@ -206,7 +210,8 @@ def test_the_bus_is_told_as_of_any_other_award(settings: Settings, bus: Bus) -> 
     assert {each["msg"]["person"]["nickname"] for each in ranks} <= {"alice", "bob"}
 
 
-def test_where_nothing_can_be_published_nothing_is_given(settings: Settings) -> None:
+@pytest.mark.sqlite
+def test_backfill_awards_nothing_if_it_cannot_publish(settings: Settings) -> None:
     done = fedbadges("backfill", "--award", "scribe-3")
 
     assert (done.exit_code, done.stdout) == (2, "")
@@ -214,7 +219,8 @@ def test_where_nothing_can_be_published_nothing_is_given(settings: Settings) -> 
     assert contents(settings)["awards"] == set()
 
 
-def test_who_opted_out_and_who_holds_it_are_skipped(settings: Settings) -> None:
+@pytest.mark.sqlite
+def test_backfill_skips_holders_and_who_opted_out(settings: Settings) -> None:
     tahrir = Tahrir(settings)
     tahrir.publish_badges(
         rule.badge for rule in load_directory(Path("rules"), load_backends(settings)).rules
@@ -233,7 +239,10 @@ def test_who_opted_out_and_who_holds_it_are_skipped(settings: Settings) -> None:
     }
 
 
-def test_who_has_no_account_gets_nothing(settings: Settings, databases: Databases) -> None:
+@pytest.mark.sqlite
+def test_backfill_skips_users_without_a_fasjson_account(
+    settings: Settings, databases: Databases
+) -> None:
     pytest.importorskip("fasjson_client", reason="the extra fasjson is not installed")
     service = Fasjson({"bob": User()}, set())
     try:
@@ -247,7 +256,8 @@ def test_who_has_no_account_gets_nothing(settings: Settings, databases: Database
     assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == ["bob"]
 
 
-def test_who_an_accounts_service_does_not_know_gets_nothing(
+@pytest.mark.sqlite
+def test_backfill_skips_users_that_the_accounts_service_does_not_know(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class OnlyBob(Everybody):
@@ -270,7 +280,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def after(count: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has something happen while a portion is given, after so many were."""
+    """Call a function while the batch with this number is awarded."""
     give, given = backfill.BackfillAwarder.award, []
 
     def disturbed(self: backfill.BackfillAwarder, dues: list[backfill.DueAward]) -> None:
@@ -282,9 +292,10 @@ def after(count: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(backfill.BackfillAwarder, "award", disturbed)
 
 
+@pytest.mark.sqlite
 @pytest.mark.usefixtures("one_by_one")
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_stopped_by_ctrl_c_it_finishes_what_it_has_in_hand_and_can_be_run_again(
+def test_backfill_finishes_its_batch_on_ctrl_c_and_can_be_run_again(
     settings: Settings, databases: Databases, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     arguments = ("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
@@ -306,8 +317,9 @@ def test_stopped_by_ctrl_c_it_finishes_what_it_has_in_hand_and_can_be_run_again(
     assert contents(settings) == at_once
 
 
+@pytest.mark.sqlite
 @pytest.mark.usefixtures("one_by_one")
-def test_a_process_that_dies_leaves_the_rest_to_the_next(
+def test_backfill_continues_after_a_crash(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Died(BaseException):
@@ -329,7 +341,7 @@ def test_a_process_that_dies_leaves_the_rest_to_the_next(
 
 
 @pytest.mark.usefixtures("one_by_one")
-def test_a_daemon_that_gives_the_same_meanwhile_is_no_trouble(
+def test_backfill_races_with_the_daemon_without_duplicates(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def race() -> None:
@@ -352,7 +364,8 @@ def test_a_daemon_that_gives_the_same_meanwhile_is_no_trouble(
     assert len(done.stdout.splitlines()) == (ours + 1 if ours else 0)
 
 
-def test_ctrl_c_while_the_history_is_read_gives_what_was_found(
+@pytest.mark.sqlite
+def test_backfill_awards_what_was_found_before_ctrl_c(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     due_award, calls = backfill.due_award, []
@@ -372,7 +385,8 @@ def test_ctrl_c_while_the_history_is_read_gives_what_was_found(
     assert len(contents(settings)["awards"]) == 2
 
 
-def test_ctrl_c_before_anything_was_found(
+@pytest.mark.sqlite
+def test_backfill_stopped_before_anything_was_found_exits_with_2(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
@@ -389,7 +403,8 @@ def test_ctrl_c_before_anything_was_found(
 # What cannot be
 
 
-def test_a_legacy_badge_is_given_to_nobody(settings: Settings) -> None:
+@pytest.mark.sqlite
+def test_backfill_refuses_a_legacy_badge(settings: Settings) -> None:
     fedbadges("backfill", "--award", "--no-publish", "scribe-2")
     with Session(engine(settings.tahrir_url)) as session:
         TahrirDatabase(session=session).update_badge("scribe-2", legacy=True)
@@ -400,21 +415,24 @@ def test_a_legacy_badge_is_given_to_nobody(settings: Settings) -> None:
     assert done.stderr == "scribe-2: tahrir has this as a legacy badge, which nobody can be given\n"
 
 
-def test_a_badge_without_a_rule_is_a_mistake(settings: Settings) -> None:
+@pytest.mark.sqlite
+def test_backfill_refuses_a_badge_without_a_rule(settings: Settings) -> None:
     done = fedbadges("backfill", "scribe-9")
 
     assert done.exit_code == 2
     assert done.stderr == "'scribe-9' is neither a rule file nor the id of a badge with a rule\n"
 
 
-def test_a_database_that_is_away_is_one_line(settings: Settings) -> None:
+@pytest.mark.sqlite
+def test_backfill_reports_an_unreachable_database_in_one_line(settings: Settings) -> None:
     done = fedbadges("backfill", "--history-url", "sqlite:////nowhere/d.db", "scribe-3")
 
     assert done.exit_code == 2
     assert done.stderr == "datanommer: unable to open database file\n"
 
 
-def test_what_was_given_is_said_also_where_it_ends_badly(
+@pytest.mark.sqlite
+def test_backfill_lists_the_awards_before_an_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -430,7 +448,8 @@ def test_what_was_given_is_said_also_where_it_ends_badly(
     ]
 
 
-def test_control_characters_of_messages_do_not_reach_the_terminal(settings: Settings) -> None:
+@pytest.mark.sqlite
+def test_backfill_escapes_control_characters_of_messages(settings: Settings) -> None:
     Storage(settings).store(
         [
             Told(
@@ -451,7 +470,8 @@ def test_control_characters_of_messages_do_not_reach_the_terminal(settings: Sett
         assert "\x1b" not in done.stdout
 
 
-def test_on_a_terminal_it_is_a_table(settings: Settings) -> None:
+@pytest.mark.sqlite
+def test_backfill_on_a_terminal_prints_a_coloured_table(settings: Settings) -> None:
     shown = on_terminal(COMMAND, "backfill", "scribe-3", COLUMNS="120")
 
     assert "\x1b[1mBadge" in shown

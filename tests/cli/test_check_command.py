@@ -1,4 +1,4 @@
-"""``fedbadges check`` as a command: what goes where, in which form, and how it ends."""
+"""``fedbadges check`` as a command: its output, its formats and its exit codes."""
 
 import json
 import re
@@ -31,20 +31,20 @@ HINT = "'is 1' asks for the same object, not for an equal value; write '== 1'"
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls the command in an empty directory, as somebody who has nothing but rules."""
+    """Call the command in an empty directory, as somebody who has nothing but rules."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
 
 def write(name: str, body: str) -> Path:
-    """Writes a rule, whose badge is named after its file."""
+    """Write a rule, whose badge is named after its file."""
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(complete(f"{body}name: {path.stem}\n"))
     return path
 
 
-def test_good_rules_are_a_line_on_standard_error_and_0() -> None:
+def test_good_rules_exit_with_0() -> None:
     write("rules/a.yml", GOOD)
     write("rules/sub/b.yaml", GOOD + "recipient_nick2fas: Yes\n")
 
@@ -54,7 +54,7 @@ def test_good_rules_are_a_line_on_standard_error_and_0() -> None:
     assert done.stderr == "nothing found in 2 files\n"
 
 
-def test_a_finding_is_a_line_on_standard_output_and_1() -> None:
+def test_findings_are_lines_on_standard_output_and_exit_with_1() -> None:
     write("rules/bad.yml", BAD)
     write("rules/odd.yml", ODD)
 
@@ -68,11 +68,11 @@ def test_a_finding_is_a_line_on_standard_output_and_1() -> None:
     assert done.stderr == "1 error and 1 warning found in 2 files\n"
 
 
-def test_a_warning_alone_is_a_finding_too() -> None:
+def test_warning_alone_exits_with_1() -> None:
     assert fedbadges("check", write("odd.yml", ODD)).exit_code == 1
 
 
-def test_json_has_everything() -> None:
+def test_findings_as_json_have_everything() -> None:
     write("rules/bad.yml", BAD)
 
     done = fedbadges("check", "--format", "json", "rules")
@@ -96,13 +96,13 @@ def test_json_has_everything() -> None:
     }
 
 
-def test_json_of_good_rules_says_so() -> None:
+def test_good_rules_as_json_have_no_findings() -> None:
     done = fedbadges("check", "--format", "json", write("a.yml", GOOD))
 
     assert (done.exit_code, json.loads(done.stdout)["findings"]) == (0, [])
 
 
-def test_github_is_told_by_its_commands() -> None:
+def test_findings_as_github_are_workflow_commands() -> None:
     done = fedbadges("check", "--format", "github", write("odd.yml", ODD), write("bad.yml", BAD))
 
     assert done.stdout.splitlines() == [
@@ -111,7 +111,7 @@ def test_github_is_told_by_its_commands() -> None:
     ]
 
 
-def test_no_file_name_and_no_text_ends_a_line_or_a_command() -> None:
+def test_file_names_and_texts_are_escaped() -> None:
     path = write("a,b:c\n%::error::\x1b[31m.yml", "")
     path.write_text(complete(BAD.replace("topc", '"a%0A\\n::b"')))
 
@@ -127,7 +127,7 @@ def test_no_file_name_and_no_text_ends_a_line_or_a_command() -> None:
     assert github.count("\n") == 1
 
 
-def test_what_is_ignored_is_not_found() -> None:
+def test_ignored_findings_are_left_out() -> None:
     path = write("odd.yml", ODD)
 
     done = fedbadges("check", "--ignore", "same-for-all", "--ignore", "is-literal", path)
@@ -135,14 +135,14 @@ def test_what_is_ignored_is_not_found() -> None:
     assert (done.exit_code, done.stdout) == (0, "")
 
 
-def test_a_code_that_does_not_exist_is_told_of() -> None:
+def test_unknown_code_to_ignore_exits_with_2() -> None:
     done = fedbadges("check", "--ignore", "is-litreal", write("odd.yml", ODD))
 
     assert done.exit_code == 2
     assert "'is-literal'" in done.stderr
 
 
-def test_a_file_that_several_paths_lead_to_is_one() -> None:
+def test_file_reached_by_several_paths_is_checked_once() -> None:
     path = write("rules/a.yml", GOOD)
     Path("link").symlink_to("rules")
 
@@ -151,7 +151,7 @@ def test_a_file_that_several_paths_lead_to_is_one() -> None:
     assert (done.exit_code, done.stderr) == (0, "nothing found in 1 file\n")
 
 
-def test_what_leads_nowhere_is_an_error() -> None:
+def test_dangling_link_is_an_error() -> None:
     write("rules/a.yml", GOOD)
     Path("rules/gone").symlink_to("nowhere")
 
@@ -160,14 +160,14 @@ def test_what_leads_nowhere_is_an_error() -> None:
     ]
 
 
-def test_a_path_that_is_not_there_cannot_be_checked() -> None:
+def test_missing_path_exits_with_2() -> None:
     done = fedbadges("check", "rules")
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert "Path 'rules' does not exist" in done.stderr
 
 
-def test_a_directory_without_rules_is_said_to_be_one() -> None:
+def test_directory_without_rules_exits_with_2() -> None:
     Path("rules").mkdir()
     Path("rules/README").touch()
 
@@ -177,7 +177,7 @@ def test_a_directory_without_rules_is_said_to_be_one() -> None:
     assert done.stderr == "rules: no file there ends in .yml or .yaml\n"
 
 
-def test_neither_configuration_nor_database_is_needed_or_asked() -> None:
+def test_check_needs_neither_configuration_nor_database() -> None:
     Path("fedmsg.d").mkdir()
     Path("fedmsg.d/broken.py").write_text("raise RuntimeError('was read')\n")
     path = write("a.yml", 'criteria: {fasjson: {group: a}}\nrecipient: "%(msg.user)s"\n')
@@ -195,7 +195,7 @@ def configuration(tmp_path: Path, **keys: object) -> Path:
     return path
 
 
-def test_with_a_configuration_what_the_deployment_lacks_is_said_too(tmp_path: Path) -> None:
+def test_check_with_configuration_reports_missing_settings(tmp_path: Path) -> None:
     path = write("a.yml", 'criteria: {fasjson: {group: a}}\nrecipient: "%(msg.user)s"\n')
 
     done = fedbadges("check", "--config", configuration(tmp_path), path)
@@ -215,7 +215,7 @@ def test_with_a_configuration_what_the_deployment_lacks_is_said_too(tmp_path: Pa
         ("config = {}", "fedmsg cannot use its configuration: ValueError: No config value 'end"),
     ],
 )
-def test_a_configuration_that_cannot_be_used(tmp_path: Path, text: str, expected: str) -> None:
+def test_unusable_configuration_exits_with_2(tmp_path: Path, text: str, expected: str) -> None:
     config = tmp_path / "fedmsg.py"
     config.write_text(text)
 
@@ -225,7 +225,7 @@ def test_a_configuration_that_cannot_be_used(tmp_path: Path, text: str, expected
     assert expected.format(path=config) in done.stderr
 
 
-def test_ctrl_c_stops_with_what_was_found_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_shows_the_findings_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b", "c"):
         write(f"rules/{name}.yml", BAD)
 
@@ -244,7 +244,7 @@ def test_ctrl_c_stops_with_what_was_found_so_far(monkeypatch: pytest.MonkeyPatch
     assert done.stderr == "Stopped: 1 error found in 2 files, and not all was looked at\n"
 
 
-def test_ctrl_c_before_anything_was_found_is_no_good_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_before_any_finding_exits_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
     write("rules/a.yml", BAD)
     monkeypatch.setattr(run, "load_file", lambda *_, **__: signal.raise_signal(signal.SIGINT))
 
@@ -254,7 +254,7 @@ def test_ctrl_c_before_anything_was_found_is_no_good_news(monkeypatch: pytest.Mo
     assert done.stderr == "Stopped: nothing found in 1 file, and not all was looked at\n"
 
 
-def test_colours_are_for_terminals() -> None:
+def test_findings_on_a_terminal_have_colours() -> None:
     write("rules/bad.yml", BAD)
 
     shown = on_terminal(COMMAND, "check", "rules")
@@ -267,7 +267,7 @@ def test_colours_are_for_terminals() -> None:
     assert plain.stdout == f"rules/bad.yml:6:11: error: {MISTAKE} [mistake]\n"
 
 
-def test_a_terminal_without_colours_gets_none() -> None:
+def test_no_color_disables_colours() -> None:
     write("rules/bad.yml", BAD)
 
     assert "\x1b[1;31m" not in on_terminal(COMMAND, "check", "rules", NO_COLOR="1")

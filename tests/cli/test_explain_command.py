@@ -1,4 +1,4 @@
-"""``fedbadges explain``: what it prints, and what it exits with."""
+"""``fedbadges explain``: its output and its exit codes."""
 
 import json
 from pathlib import Path
@@ -22,70 +22,70 @@ recipient: "%(msg.users)s"
 TOPIC = "org.fedoraproject.dev.git.receive"
 
 
-@pytest.fixture
-def desk(database: Databases, tmp_path: Path) -> Commanded:
-    desk = Commanded(database, tmp_path)
-    desk.write("pushed", PUSHED)
-    return desk
+def with_rule(deployment: Commanded) -> Commanded:
+    deployment.write("pushed", PUSHED)
+    return deployment
 
 
 @pytest.fixture
-def quick(tmp_path: Path) -> Commanded:
-    """A deployment on SQLite, for what has nothing to do with databases."""
-    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
-    desk = Commanded(databases, tmp_path)
-    desk.write("pushed", PUSHED)
-    return desk
+def deployment(sqlite_database: Databases, tmp_path: Path) -> Commanded:
+    return with_rule(Commanded(sqlite_database, tmp_path))
 
 
-def message(desk: Commanded, *users: Any, **envelope: Any) -> Path:
-    """Returns a file with a message that names these users."""
+@pytest.fixture
+def any_deployment(database: Databases, tmp_path: Path) -> Commanded:
+    """Return the same on each kind of database, for tests of SQL."""
+    return with_rule(Commanded(database, tmp_path))
+
+
+def message(deployment: Commanded, *users: Any, **envelope: Any) -> Path:
+    """Return a file with a message that names these users."""
     sent = {"timestamp": 1412338000, "msg_id": "2014-1"} | envelope
-    path = desk.directory / "message.json"
+    path = deployment.directory / "message.json"
     path.write_text(json.dumps(make_message("git.receive", {"users": list(users)}, **sent).body))
     return path
 
 
-def test_it_says_every_step_of_the_decision(desk: Commanded) -> None:
+def test_explain_shows_every_step_of_the_decision(any_deployment: Commanded) -> None:
     for number in range(3):
-        desk.store("git.receive", ["bob"] if number else ["alice", "bob"])
+        any_deployment.store("git.receive", ["bob"] if number else ["alice", "bob"])
 
-    done = desk.call("explain", message(desk, "Alice", "bob", "10.0.0.1"))
+    done = any_deployment.call("explain", message(any_deployment, "Alice", "bob", "10.0.0.1"))
 
-    path = desk.rules / "pushed.yml"
+    path = any_deployment.rules / "pushed.yml"
     assert done.stdout == (
         f"2014-1: {TOPIC}, sent 2014-10-03 12:06:40 UTC\n"
-        "└─ datanommer does not have it, so it is not counted; the daemon first waits for it,"
+        "└── datanommer does not have it, so it is not counted; the daemon first waits for it,"
         " up to 3 seconds\n"
         f"pushed ({path}): bob gets it\n"
-        "├─ trigger: holds\n"
-        "│  └─ all: yes\n"
-        f"│     ├─ topic git.receive: yes, the message has {TOPIC}\n"
-        "│     └─ not: yes\n"
-        "│        └─ lambda msg['msg'].get('draft'): no, it gives None\n"
-        "├─ recipient %(msg.users)s: alice and bob\n"
-        "│  ├─ 'Alice' is alice\n"
-        "│  └─ '10.0.0.1' is an IP address\n"
-        "├─ alice does not get it: the criteria do not hold\n"
-        "│  └─ criteria: do not hold\n"
-        "│     └─ datanommer count, greater than 2: no, 1 of 3\n"
-        f"│        ├─ topics: {TOPIC}\n"
-        "│        └─ users: alice\n"
-        "└─ bob gets it\n"
-        "   └─ criteria: hold\n"
-        "      └─ datanommer count, greater than 2: yes, at least 3 of 3\n"
-        f"         ├─ topics: {TOPIC}\n"
-        "         └─ users: bob\n"
+        "├── trigger: holds\n"
+        "│   └── all: yes\n"
+        f"│       ├── topic git.receive: yes, the message has {TOPIC}\n"
+        "│       └── not: yes\n"
+        "│           └── lambda msg['msg'].get('draft'): no, it gives None\n"
+        "├── recipient %(msg.users)s: alice and bob\n"
+        "│   ├── 'Alice' is alice\n"
+        "│   └── '10.0.0.1' is an IP address\n"
+        "├── alice does not get it: the criteria do not hold\n"
+        "│   └── criteria: do not hold\n"
+        "│       └── datanommer count, greater than 2: no, 1 of 3\n"
+        f"│           ├── topics: {TOPIC}\n"
+        "│           └── users: alice\n"
+        "└── bob gets it\n"
+        "    └── criteria: hold\n"
+        "        └── datanommer count, greater than 2: yes, at least 3 of 3\n"
+        f"            ├── topics: {TOPIC}\n"
+        "            └── users: bob\n"
         "bob gets pushed\n"
     )
     assert (done.exit_code, done.stderr) == (0, "")
 
 
-def test_json_has_the_same(desk: Commanded) -> None:
-    desk.store("git.receive", ["alice"], msg_id="2014-1")
-    desk.configure(banned_usernames=["robot"])
+def test_explain_as_json_has_every_step(deployment: Commanded) -> None:
+    deployment.store("git.receive", ["alice"], msg_id="2014-1")
+    deployment.configure(banned_usernames=["robot"])
 
-    done = desk.call("explain", "--format", "json", message(desk, "alice", "robot"))
+    done = deployment.call("explain", "--format", "json", message(deployment, "alice", "robot"))
 
     said = json.loads(done.stdout)
     (rule,) = said["rules"]
@@ -121,37 +121,39 @@ def test_json_has_the_same(desk: Commanded) -> None:
     assert done.exit_code == 1
 
 
-def test_a_message_comes_from_datanommer_by_its_id(desk: Commanded) -> None:
+def test_explain_takes_a_message_from_datanommer_by_its_id(deployment: Commanded) -> None:
     for number in range(3):
-        desk.store("git.receive", ["alice"], {"users": ["alice"]}, msg_id=f"2014-{number}")
+        deployment.store("git.receive", ["alice"], {"users": ["alice"]}, msg_id=f"2014-{number}")
 
-    done = desk.call("explain", "--id", "2014-1")
+    done = deployment.call("explain", "--id", "2014-1")
 
     assert "datanommer has it" in done.stdout
     assert done.stdout.endswith("alice gets pushed\n")
     assert done.exit_code == 0
 
 
-def test_whom_datanommer_names_are_the_candidates_without_a_recipient(desk: Commanded) -> None:
-    desk.write("pushed", PUSHED.replace('recipient: "%(msg.users)s"\n', ""))
-    desk.store("git.receive", ["alice"], msg_id="2014-1")
+def test_explain_uses_the_usernames_in_datanommer_without_a_recipient(
+    deployment: Commanded,
+) -> None:
+    deployment.write("pushed", PUSHED.replace('recipient: "%(msg.users)s"\n', ""))
+    deployment.store("git.receive", ["alice"], msg_id="2014-1")
 
-    assert "usernames of the message: alice" in desk.call("explain", "--id", "2014-1").stdout
-
-
-def test_a_message_comes_from_standard_input(quick: Commanded) -> None:
-    text = message(quick, "alice").read_bytes()
-
-    assert quick.call("explain", "-", input=text).stdout.startswith(f"2014-1: {TOPIC}")
+    assert "usernames of the message: alice" in deployment.call("explain", "--id", "2014-1").stdout
 
 
-def test_one_user_decides_the_exit_code(desk: Commanded) -> None:
+def test_explain_reads_a_message_from_standard_input(deployment: Commanded) -> None:
+    text = message(deployment, "alice").read_bytes()
+
+    assert deployment.call("explain", "-", input=text).stdout.startswith(f"2014-1: {TOPIC}")
+
+
+def test_explain_with_user_exits_by_the_result_of_that_user(deployment: Commanded) -> None:
     for _ in range(3):
-        desk.store("git.receive", ["bob"])
-    sent = message(desk, "alice", "bob")
+        deployment.store("git.receive", ["bob"])
+    sent = message(deployment, "alice", "bob")
 
     alice, bob, carol = (
-        desk.call("explain", "--user", name, sent) for name in ("Alice", "bob", "carol")
+        deployment.call("explain", "--user", name, sent) for name in ("Alice", "bob", "carol")
     )
 
     assert [done.exit_code for done in (alice, bob, carol)] == [1, 0, 1]
@@ -161,20 +163,22 @@ def test_one_user_decides_the_exit_code(desk: Commanded) -> None:
     assert "carol is not among them" in carol.stdout
 
 
-def test_since_when_a_badge_is_held_is_said(desk: Commanded) -> None:
-    desk.tahrir.award([Award("pushed", "alice")])
+def test_explain_shows_since_when_a_badge_is_held(deployment: Commanded) -> None:
+    deployment.tahrir.award([Award("pushed", "alice")])
 
-    done = desk.call("explain", message(desk, "alice"))
+    done = deployment.call("explain", message(deployment, "alice"))
 
     assert "alice holds it already, since 20" in done.stdout
 
 
-def test_other_rules_are_one_line_and_one_that_is_asked_for_is_shown(quick: Commanded) -> None:
-    path = quick.write("edited", PUSHED.replace("git.receive", "wiki.edit"))
-    sent = message(quick, "alice")
+def test_explain_shows_rules_of_other_topics_only_with_badge(deployment: Commanded) -> None:
+    path = deployment.write("edited", PUSHED.replace("git.receive", "wiki.edit"))
+    sent = message(deployment, "alice")
 
-    everything = quick.call("explain", sent)
-    by_id, by_path = (quick.call("explain", "--badge", name, sent) for name in ("edited", path))
+    everything = deployment.call("explain", sent)
+    by_id, by_path = (
+        deployment.call("explain", "--badge", name, sent) for name in ("edited", path)
+    )
 
     assert "1 other rule waits for messages of other topics" in everything.stdout
     assert by_id.stdout == by_path.stdout
@@ -183,11 +187,13 @@ def test_other_rules_are_one_line_and_one_that_is_asked_for_is_shown(quick: Comm
     assert by_id.exit_code == 1
 
 
-def test_a_rule_that_is_not_in_force_can_be_asked_about(quick: Commanded, tmp_path: Path) -> None:
+def test_explain_takes_the_file_of_a_rule_that_is_not_in_force(
+    deployment: Commanded, tmp_path: Path
+) -> None:
     new = tmp_path / "new.yml"
-    new.write_text((quick.rules / "pushed.yml").read_text().replace("pushed", "new"))
+    new.write_text((deployment.rules / "pushed.yml").read_text().replace("pushed", "new"))
 
-    done = quick.call("explain", "--badge", new, message(quick, "alice"))
+    done = deployment.call("explain", "--badge", new, message(deployment, "alice"))
 
     assert f"new ({new}): nobody gets it" in done.stdout
 
@@ -204,30 +210,32 @@ def test_a_rule_that_is_not_in_force_can_be_asked_about(quick: Commanded, tmp_pa
         (question("a", "{is greater than: 1}", "len(set(m.topic for m in query))"), "no, 0 of 2"),
     ],
 )  # fmt: skip
-def test_it_says_what_the_criteria_stumble_over(quick: Commanded, criteria: str, said: str) -> None:
-    quick.write(
+def test_explain_shows_errors_and_values_of_criteria(
+    deployment: Commanded, criteria: str, said: str
+) -> None:
+    deployment.write(
         "odd", f'trigger: {{topic: git.receive}}\ncriteria: {criteria}\nrecipient: "%(msg.users)s"'
     )
 
-    done = quick.call("explain", "--badge", "odd", message(quick, "alice"))
+    done = deployment.call("explain", "--badge", "odd", message(deployment, "alice"))
 
     assert said in done.stdout
     assert done.stderr == ""
 
 
-def test_other_backends_show_as_the_rule_has_them(quick: Commanded) -> None:
-    quick.configure(**{"libravatar.url": "http://127.0.0.1:9/avatar"})
-    quick.write(
+def test_explain_shows_other_backends_as_the_rule_has_them(deployment: Commanded) -> None:
+    deployment.configure(**{"libravatar.url": "http://127.0.0.1:9/avatar"})
+    deployment.write(
         "seen",
         "trigger: {topic: git.receive}\n"
         "criteria: {any: [{libravatar: {exists: Yes}}]}\n"
         'recipient: "%(msg.users)s"',
     )
 
-    done = quick.call("explain", "--badge", "seen", message(quick, "alice"))
+    done = deployment.call("explain", "--badge", "seen", message(deployment, "alice"))
 
     assert "libravatar exists: Yes: no answer, Libravatar at " in done.stdout
-    assert f"seen ({quick.rules}/seen.yml): not all could be found out\n" in done.stdout
+    assert f"seen ({deployment.rules}/seen.yml): not all could be found out\n" in done.stdout
     assert "alice cannot be judged now" in done.stdout
     assert done.stderr.startswith("Libravatar at http://127.0.0.1:9/avatar: ")
     assert done.exit_code == 2
@@ -243,11 +251,11 @@ def test_other_backends_show_as_the_rule_has_them(quick: Commanded) -> None:
         ('{"topic": 5}', "no message: that is an object with a 'topic', and more"),
     ],
 )
-def test_what_is_no_message_cannot_be_explained(quick: Commanded, text: str, said: str) -> None:
-    path = quick.directory / "odd.json"
+def test_explain_refuses_what_is_no_message(deployment: Commanded, text: str, said: str) -> None:
+    path = deployment.directory / "odd.json"
     path.write_bytes(text.encode("latin-1"))
 
-    done = quick.call("explain", path)
+    done = deployment.call("explain", path)
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{path}: {said}")
@@ -255,22 +263,26 @@ def test_what_is_no_message_cannot_be_explained(quick: Commanded, text: str, sai
 
 
 @pytest.mark.parametrize("arguments", [[], ["--id", "x", "-"]])
-def test_there_is_one_message(quick: Commanded, arguments: list[str]) -> None:
-    done = quick.call("explain", *arguments)
+def test_explain_requires_exactly_one_message(deployment: Commanded, arguments: list[str]) -> None:
+    done = deployment.call("explain", *arguments)
 
     assert done.exit_code == 2
     assert "say which message: a FILE or --id MSG_ID" in done.stderr
 
 
 @pytest.mark.parametrize("msg_id", ["2014-none", "", "\x01\ud800", "a" * 300])
-def test_a_message_that_datanommer_does_not_have(quick: Commanded, msg_id: str) -> None:
-    done = quick.call("explain", "--id", msg_id)
+def test_explain_refuses_an_id_that_datanommer_does_not_have(
+    deployment: Commanded, msg_id: str
+) -> None:
+    done = deployment.call("explain", "--id", msg_id)
 
     assert (done.exit_code, done.stderr) == (2, f"datanommer has no message {msg_id!r}\n")
 
 
-def test_a_database_that_is_away_is_one_line(quick: Commanded) -> None:
-    done = quick.call("explain", "--tahrir-url", "sqlite:////nowhere/t.db", message(quick, "alice"))
+def test_explain_reports_an_unreachable_database_in_one_line(deployment: Commanded) -> None:
+    done = deployment.call(
+        "explain", "--tahrir-url", "sqlite:////nowhere/t.db", message(deployment, "alice")
+    )
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == "tahrir: unable to open database file\n"
@@ -289,14 +301,14 @@ VALUES = st.recursive(
     draft=VALUES,
     form=st.sampled_from(["text", "json"]),
 )
-def test_whatever_is_in_a_message_is_shown_as_text(
-    quick: Commanded, users: list[Any], draft: Any, form: str
+def test_explain_shows_whatever_is_in_a_message_as_text(
+    deployment: Commanded, users: list[Any], draft: Any, form: str
 ) -> None:
-    path = quick.directory / "any.json"
+    path = deployment.directory / "any.json"
     body = make_message("git.receive", {"users": users, "draft": draft}).body
     path.write_text(json.dumps(body))
 
-    done = quick.call("explain", "--format", form, path)
+    done = deployment.call("explain", "--format", form, path)
 
     assert done.exit_code in (0, 1)
     assert all(line.isprintable() for line in done.stdout.splitlines())
@@ -304,12 +316,14 @@ def test_whatever_is_in_a_message_is_shown_as_text(
         json.loads(done.stdout, parse_constant=pytest.fail)
 
 
-def test_ctrl_c_is_one_line(quick: Commanded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explain_reports_ctrl_c_in_one_line(
+    deployment: Commanded, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("fedbadges.engine.engine.BadgeEngine.match", interrupted)
 
-    done = quick.call("explain", message(quick, "alice"))
+    done = deployment.call("explain", message(deployment, "alice"))
 
     assert (done.exit_code, done.stdout, done.stderr) == (2, "", "Stopped\n")

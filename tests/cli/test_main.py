@@ -1,4 +1,4 @@
-"""The command ``fedbadges`` itself: help, completion in shells, and what it costs to start."""
+"""The command ``fedbadges`` itself: help, completion in shells, and the cost of its start."""
 
 import json
 import os
@@ -23,17 +23,17 @@ def test_every_command_has_help_with_examples(name: str | None) -> None:
     assert "Examples:\n" in done.stdout
 
 
-def test_its_version_is_the_package_s() -> None:
+def test_version_is_that_of_the_package() -> None:
     assert fedbadges("--version").stdout == f"fedbadges, version {version('fedbadges')}\n"
 
 
-def test_a_command_that_does_not_exist_cannot_run() -> None:
+def test_unknown_command_exits_with_2() -> None:
     done = fedbadges("chekc")
 
     assert (done.exit_code, done.stdout) == (2, "")
 
 
-def test_ctrl_c_before_there_is_anything_to_show_is_one_line(
+def test_ctrl_c_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def pressed(*_: object, **__: object) -> None:
@@ -45,7 +45,7 @@ def test_ctrl_c_before_there_is_anything_to_show_is_one_line(
     assert (done.exit_code, done.stdout, done.stderr) == (2, "", "Stopped\n")
 
 
-def test_a_full_disk_below_standard_output_is_one_line() -> None:
+def test_full_disk_is_reported_in_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [COMMAND, "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
@@ -55,7 +55,7 @@ def test_a_full_disk_below_standard_output_is_one_line() -> None:
     assert done.stderr == "Not all could be written: No space left on device\n"
 
 
-def test_names_that_the_terminal_cannot_show_do_not_end_a_command(tmp_path: Path) -> None:
+def test_names_outside_the_encoding_of_the_terminal_are_escaped(tmp_path: Path) -> None:
     (tmp_path / "日本.yml").touch()
     done = subprocess.run(
         [COMMAND, "check", "."],
@@ -66,11 +66,11 @@ def test_names_that_the_terminal_cannot_show_do_not_end_a_command(tmp_path: Path
         check=False,
     )
 
-    assert (done.returncode, done.stdout.split(":")[0]) == (1, "??.yml")
+    assert (done.returncode, done.stdout.split(":")[0]) == (1, r"\u65e5\u672c.yml")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_are_told_how_to_complete(shell: str) -> None:
+def test_completion_works_in_shells(shell: str) -> None:
     words = {"COMP_WORDS": "fedbadges che", "COMP_CWORD": "1"}
     if shell == "fish":
         words["COMP_CWORD"] = "che"
@@ -86,14 +86,14 @@ def test_shells_are_told_how_to_complete(shell: str) -> None:
     assert "schema" not in done.stdout
 
 
-def test_help_and_completion_do_not_wait_for_what_checks_need() -> None:
+def test_main_imports_no_slow_libraries() -> None:
     script = "import sys, fedbadges.cli.main; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
     assert {"sqlalchemy", "fedmsg", "rich"}.isdisjoint(done.stdout.split())
 
 
-def test_the_schema_is_json_on_standard_output() -> None:
+def test_schema_is_json_on_standard_output() -> None:
     done = fedbadges("schema")
 
     assert (done.exit_code, done.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""The hook for repositories of rules, run by the real pre-commit."""
+"""The hooks for repositories of rules, run by pre-commit itself."""
 
 import os
 import re
@@ -22,7 +22,7 @@ pytestmark = [
 
 
 def git(directory: Path, *arguments: str) -> str:
-    """Runs git, with nothing of the configuration of whoever runs the tests."""
+    """Run git, with nothing of the configuration of whoever runs the tests."""
     who = ["-c", "user.name=alice", "-c", "user.email=alice@example.org"]
     done = subprocess.run(
         ["git", *who, "-c", "init.defaultBranch=main", *arguments],
@@ -36,7 +36,7 @@ def git(directory: Path, *arguments: str) -> str:
 
 
 def commit_all(directory: Path) -> str:
-    """Makes a repository of a directory; returns the revision."""
+    """Make a repository of a directory; return the revision."""
     git(directory, "init", "--quiet")
     git(directory, "add", "--all")
     git(directory, "commit", "--quiet", "--message", "All")
@@ -45,7 +45,7 @@ def commit_all(directory: Path) -> str:
 
 @pytest.fixture(scope="module")
 def fedbadges_repository(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """What is here, as if it were released."""
+    """Return a repository with the working tree, and its revision."""
     tools = (".git", ".tox", ".venv", ".hypothesis", ".*_cache", "__pycache__")
     unwanted = shutil.ignore_patterns(*tools, "*.egg-info", "var")
     clone = tmp_path_factory.mktemp("released") / "fedbadges"
@@ -54,7 +54,7 @@ def fedbadges_repository(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 
 def two_lines_of_documentation() -> str:
-    """Returns the configuration of pre-commit that the documentation shows."""
+    """Return the configuration of pre-commit that the documentation shows."""
     text = (ROOT / "docs/rule-authors.rst").read_text()
     (found,) = re.findall(r"^    repos:\n    .*fedbadges-check.*\n", text, re.MULTILINE)
     return re.sub("^    ", "", found, flags=re.MULTILINE)
@@ -62,12 +62,12 @@ def two_lines_of_documentation() -> str:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pre-commit keeps what it has installed."""
+    """Return the directory for the environments that pre-commit installs."""
     return tmp_path_factory.mktemp("cache")
 
 
 def pre_commit(rules: Path, cache: Path) -> tuple[int, str]:
-    """Runs all hooks of a repository of rules; returns the exit code and what was shown."""
+    """Run all hooks of a repository of rules; return the exit code and what was shown."""
     done = subprocess.run(
         [sys.executable, "-m", "pre_commit", "run", "--all-files", "--color=never"],
         cwd=rules,
@@ -80,7 +80,7 @@ def pre_commit(rules: Path, cache: Path) -> tuple[int, str]:
 
 
 @pytest.mark.usefixtures("pypi")
-def test_two_lines_make_a_repository_check_its_rules(
+def test_documented_pre_commit_hook_checks_rules(
     fedbadges_repository: tuple[Path, str], cache: Path, tmp_path: Path
 ) -> None:
     released, revision = fedbadges_repository
@@ -107,7 +107,7 @@ def test_two_lines_make_a_repository_check_its_rules(
 
 
 @pytest.mark.usefixtures("pypi")
-def test_another_hook_runs_their_tests(
+def test_pre_commit_hook_runs_rule_tests(
     fedbadges_repository: tuple[Path, str], cache: Path, tmp_path: Path
 ) -> None:
     released, revision = fedbadges_repository

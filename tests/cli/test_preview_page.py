@@ -1,4 +1,4 @@
-"""The page that ``fedbadges preview --html`` writes, as a real Chromium shows it."""
+"""The page that ``fedbadges preview --html`` writes, as Chromium shows it."""
 
 import datetime
 import re
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support.chromium import CHROMIUM, Chromium, chromium
 
+from fedbadges.cli.preview.as_html import as_html
 from fedbadges.cli.preview.distribution import LIMIT, Distribution
-from fedbadges.cli.preview.page import page
 from fedbadges.cli.preview.preview import Earner, Preview
 from fedbadges.rules.rule import Badge
 
@@ -73,7 +73,7 @@ CONTRASTS = """
 
 
 def made(peaks: dict[str, int], own: int, *, topic: str = TOPIC, text: str = TEXT) -> Preview:
-    """Returns a preview in which whoever got far enough did so one day after the other."""
+    """Return a preview in which whoever got far enough did so one day after the other."""
     begin = datetime.datetime(2012, 2, 29, 9, 30)
     reached = [name for name, peak in peaks.items() if peak >= own]
     earners = tuple(
@@ -121,19 +121,19 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 @pytest.fixture(params=PREVIEWS)
 def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The page of each preview."""
+    """Return the page of each preview."""
     return stored(tmp_path, PREVIEWS[request.param])
 
 
 def stored(directory: Path, preview: Preview) -> Path:
     path = directory / "page.html"
-    path.write_text(page(preview, datetime.date(2026, 11, 24)), encoding="utf-8")
+    path.write_text(as_html(preview, datetime.date(2026, 11, 24)), encoding="utf-8")
     return path
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_it_fits_and_asks_for_nothing(
+def test_page_fits_its_window_and_loads_nothing(
     browser: Chromium, file: Path, width: int, scheme: str
 ) -> None:
     browser.show(file, width, scheme)
@@ -151,9 +151,7 @@ def test_it_fits_and_asks_for_nothing(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_everything_can_be_told_from_its_background(
-    browser: Chromium, file: Path, scheme: str
-) -> None:
+def test_page_has_enough_contrast(browser: Chromium, file: Path, scheme: str) -> None:
     browser.show(file, 360, scheme)
 
     contrasts = browser.value(CONTRASTS)
@@ -163,7 +161,7 @@ def test_everything_can_be_told_from_its_background(
         assert contrasts["shapes"][1] >= 3
 
 
-def test_the_dark_is_dark(browser: Chromium, tmp_path: Path) -> None:
+def test_page_is_dark_in_a_dark_colour_scheme(browser: Chromium, tmp_path: Path) -> None:
     file = stored(tmp_path, ORDINARY)
     background = "getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)"
 
@@ -197,7 +195,7 @@ def test_text_of_plots_is_large_enough_on_a_phone(
     assert browser.value(clash) is False
 
 
-def test_hostile_text_stays_text(browser: Chromium, tmp_path: Path) -> None:
+def test_page_escapes_hostile_text(browser: Chromium, tmp_path: Path) -> None:
     browser.show(stored(tmp_path, SPOILT), 360)
 
     tags = browser.value("[...new Set([...document.querySelectorAll('*')].map(e => e.tagName))]")
@@ -216,7 +214,7 @@ def test_hostile_text_stays_text(browser: Chromium, tmp_path: Path) -> None:
     assert browser.value("document.querySelector('pre').textContent").splitlines() == names
 
 
-def test_links_lead_to_datagrepper_only(browser: Chromium, tmp_path: Path) -> None:
+def test_page_links_to_datagrepper_only(browser: Chromium, tmp_path: Path) -> None:
     browser.show(stored(tmp_path, ORDINARY), 1100)
 
     links = browser.value("[...document.querySelectorAll('[href], [src]')].map(e => e.href)")
@@ -224,7 +222,7 @@ def test_links_lead_to_datagrepper_only(browser: Chromium, tmp_path: Path) -> No
     assert len(links) > 3
 
 
-def test_who_cannot_see_it_is_told(browser: Chromium, tmp_path: Path) -> None:
+def test_page_is_accessible_to_screen_readers(browser: Chromium, tmp_path: Path) -> None:
     browser.show(stored(tmp_path, ORDINARY), 1100)
 
     assert browser.value("document.documentElement.lang") == "en"
@@ -244,7 +242,7 @@ def test_who_cannot_see_it_is_told(browser: Chromium, tmp_path: Path) -> None:
     assert (roles.count("table"), roles.count("columnheader")) == (2, 6)
 
 
-def test_a_table_is_one_on_a_phone_too(browser: Chromium, tmp_path: Path) -> None:
+def test_tables_stay_tables_on_a_phone(browser: Chromium, tmp_path: Path) -> None:
     browser.show(stored(tmp_path, ORDINARY), 360)
 
     nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
@@ -252,7 +250,7 @@ def test_a_table_is_one_on_a_phone_too(browser: Chromium, tmp_path: Path) -> Non
     assert (roles.count("table"), roles.count("columnheader")) == (2, 6)
 
 
-def test_its_policy_forbids_what_it_does_not_need(browser: Chromium, tmp_path: Path) -> None:
+def test_content_security_policy_blocks_everything_else(browser: Chromium, tmp_path: Path) -> None:
     file = stored(tmp_path, ORDINARY)
     intruder = (
         "<script>document.title = 'mine'</script><p style='color: red'>"

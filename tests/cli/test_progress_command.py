@@ -25,42 +25,41 @@ TRIGGER = "trigger: {{topic: {}}}\n"
 
 
 def counting(topic: str, at_least: int) -> str:
-    """Returns a rule that counts somebody's messages of a topic."""
+    """Return a rule that counts somebody's messages of a topic."""
     condition = f"{{greater than or equal to: {at_least}}}"
     return f"{TRIGGER.format(topic)}criteria: {question('%(topic)s', condition)}\n{NAMED}"
 
 
 def asking(criteria: str) -> str:
-    """Returns a rule with these criteria for those who push."""
+    """Return a rule with these criteria for those who push."""
     return f"{TRIGGER.format('git.receive')}criteria: {criteria}\n{NAMED}"
 
 
 @pytest.fixture
-def desk(database: Databases, tmp_path: Path) -> Commanded:
-    return Commanded(database, tmp_path)
+def deployment(sqlite_database: Databases, tmp_path: Path) -> Commanded:
+    return Commanded(sqlite_database, tmp_path)
 
 
 @pytest.fixture
-def quick(tmp_path: Path) -> Commanded:
-    """A deployment on SQLite, for what has nothing to do with databases."""
-    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
-    return Commanded(databases, tmp_path)
+def any_deployment(database: Databases, tmp_path: Path) -> Commanded:
+    """Return the same on each kind of database, for tests of SQL."""
+    return Commanded(database, tmp_path)
 
 
-def push(desk: Commanded, times: int, user: str = "alice", **envelope: Any) -> None:
+def push(deployment: Commanded, times: int, user: str = "alice", **envelope: Any) -> None:
     for _ in range(times):
-        desk.store("git.receive", [user], {"user": user}, **envelope)
+        deployment.store("git.receive", [user], {"user": user}, **envelope)
 
 
-def shown(desk: Commanded, *arguments: str) -> dict[str, str]:
-    """Returns what is printed of each badge, in its order."""
-    done = desk.call("progress", *(arguments or ("alice",)))
+def shown(deployment: Commanded, *arguments: str) -> dict[str, str]:
+    """Return what is printed of each badge, in its order."""
+    done = deployment.call("progress", *(arguments or ("alice",)))
     assert done.exit_code == 0, done.stderr
     lines = (line.split(maxsplit=1) for line in done.stdout.splitlines())
     return dict(lines)
 
 
-def test_it_says_how_far_somebody_is_closest_first(desk: Commanded) -> None:
+def test_progress_lists_the_closest_badge_first(deployment: Commanded) -> None:
     for name, rule in {
         "far": counting("git.receive", 50),
         "near": counting("git.receive", 5),
@@ -68,12 +67,12 @@ def test_it_says_how_far_somebody_is_closest_first(desk: Commanded) -> None:
         "other": counting("wiki.edit", 7),
         "got": counting("git.receive", 1),
     }.items():
-        desk.write(name, rule)
-    desk.tahrir.award([Award("got", "alice")])
-    push(desk, 4)
-    push(desk, 9, "bob")
+        deployment.write(name, rule)
+    deployment.tahrir.award([Award("got", "alice")])
+    push(deployment, 4)
+    push(deployment, 9, "bob")
 
-    found = shown(desk)
+    found = shown(deployment)
 
     assert found.pop("got").startswith("held since 20")
     assert list(found.items()) == [
@@ -84,11 +83,11 @@ def test_it_says_how_far_somebody_is_closest_first(desk: Commanded) -> None:
     ]
 
 
-def test_json_has_the_same(desk: Commanded) -> None:
-    desk.write("near", counting("git.receive", 5))
-    push(desk, 1, msg_id="2014-1")
+def test_progress_as_json_has_every_badge(deployment: Commanded) -> None:
+    deployment.write("near", counting("git.receive", 5))
+    push(deployment, 1, msg_id="2014-1")
 
-    done = desk.call("progress", "--format", "json", "Alice")
+    done = deployment.call("progress", "--format", "json", "Alice")
 
     assert json.loads(done.stdout) == {
         "user": "Alice",
@@ -110,15 +109,15 @@ def test_json_has_the_same(desk: Commanded) -> None:
     }
 
 
-def test_who_opted_out_gets_nothing(desk: Commanded) -> None:
-    desk.write("near", counting("git.receive", 5))
-    desk.write("got", counting("git.receive", 1))
-    desk.tahrir.award([Award("got", "alice")])
-    with database_engine(desk.settings.tahrir_url).begin() as connection:
+def test_progress_of_somebody_who_opted_out(deployment: Commanded) -> None:
+    deployment.write("near", counting("git.receive", 5))
+    deployment.write("got", counting("git.receive", 1))
+    deployment.tahrir.award([Award("got", "alice")])
+    with database_engine(deployment.settings.tahrir_url).begin() as connection:
         connection.execute(sa.update(Person).values(opt_out=True))
-    push(desk, 1)
+    push(deployment, 1)
 
-    found = shown(desk)
+    found = shown(deployment)
 
     assert found["near"] == "opted out"
     assert found["got"].startswith("held since 20")
@@ -146,39 +145,41 @@ def test_who_opted_out_gets_nothing(desk: Commanded) -> None:
          "2 of 5"),
     ],
 )  # fmt: skip
-def test_it_says_what_can_be_counted_and_else_why_not(
-    quick: Commanded, criteria: str, said: str
+def test_progress_shows_counts_or_why_there_are_none(
+    deployment: Commanded, criteria: str, said: str
 ) -> None:
-    quick.write("odd", asking(criteria))
-    push(quick, 2)
+    deployment.write("odd", asking(criteria))
+    push(deployment, 2)
 
-    assert shown(quick)["odd"] == said
+    assert shown(deployment)["odd"] == said
 
 
-def test_a_message_that_triggers_nothing_is_no_message(quick: Commanded) -> None:
-    """How much of what the rule counts there is, nobody knows without a message of its kind."""
-    quick.write("odd", asking(question("%(topic)s", "{greater than: 1}")).replace("receive", "x"))
-    quick.write(
+def test_progress_ignores_messages_that_trigger_nothing(deployment: Commanded) -> None:
+    """Without a message that triggers a rule, nothing is known of what the rule counts."""
+    deployment.write(
+        "odd", asking(question("%(topic)s", "{greater than: 1}")).replace("receive", "x")
+    )
+    deployment.write(
         "big",
         counting("git.receive", 3).replace(
             "topic: git.receive", "all: [{topic: git.receive}, {lambda: \"msg['msg']['big']\"}]"
         ),
     )
-    quick.write(
+    deployment.write(
         "whole",
         asking(
             '{filter: {topics: ["git.y"]}, operation: count, condition: {greater than: 3}}'
         ).replace("receive", "y"),
     )
-    push(quick, 2)
+    push(deployment, 2)
 
-    assert shown(quick) == {"odd": "0 of 2", "big": "nothing yet", "whole": "nothing yet"}
+    assert shown(deployment) == {"odd": "0 of 2", "big": "nothing yet", "whole": "nothing yet"}
 
 
-def test_the_latest_message_counts(quick: Commanded) -> None:
-    quick.write("seen", asking(question("%(msg.seen)s", "{greater than: 4}")))
+def test_progress_uses_the_latest_message(deployment: Commanded) -> None:
+    deployment.write("seen", asking(question("%(msg.seen)s", "{greater than: 4}")))
     for day, topic in ((1, "a"), (3, "c"), (2, "b")):
-        quick.store(
+        deployment.store(
             "git.receive",
             ["alice"],
             {"user": "alice", "seen": topic},
@@ -186,26 +187,30 @@ def test_the_latest_message_counts(quick: Commanded) -> None:
             timestamp=1_400_000_000 + day,
         )
 
-    done = quick.call("progress", "--format", "json", "alice")
+    done = deployment.call("progress", "--format", "json", "alice")
 
     assert json.loads(done.stdout)["badges"][0]["message"] == "2014-3"
 
 
-def test_a_seldom_topic_is_found_behind_a_frequent_one(desk: Commanded) -> None:
-    desk.write("seldom", counting("wiki.edit", 2))
-    desk.write("often", counting("git.receive", 500).replace("topic: git.receive", "category: git"))
-    desk.store("wiki.edit", ["alice"], {"user": "alice"}, timestamp=1_400_000_000)
-    push(desk, 120)
+def test_progress_finds_a_rare_topic_behind_a_frequent_one(any_deployment: Commanded) -> None:
+    any_deployment.write("seldom", counting("wiki.edit", 2))
+    any_deployment.write(
+        "often", counting("git.receive", 500).replace("topic: git.receive", "category: git")
+    )
+    any_deployment.store("wiki.edit", ["alice"], {"user": "alice"}, timestamp=1_400_000_000)
+    push(any_deployment, 120)
 
-    assert shown(desk) == {"seldom": "1 of 2", "often": "120 of 500"}
+    assert shown(any_deployment) == {"seldom": "1 of 2", "often": "120 of 500"}
 
 
-def test_it_is_one_pass_however_many_rules_there_are(desk: Commanded) -> None:
+def test_progress_of_many_rules_needs_few_queries(any_deployment: Commanded) -> None:
     for number in range(1, 31):
-        desk.write(f"rule-{number}", counting("git.receive", number))
-    push(desk, 10)
-    settings = without_count_cache(desk.settings)
-    explainer = Explainer(settings, load_directory(desk.rules, load_backends(settings)).rules)
+        any_deployment.write(f"rule-{number}", counting("git.receive", number))
+    push(any_deployment, 10)
+    settings = without_count_cache(any_deployment.settings)
+    explainer = Explainer(
+        settings, load_directory(any_deployment.rules, load_backends(settings)).rules
+    )
 
     with statements(settings.history_url) as sent:
         search = ProgressSearch(settings, explainer, "alice")
@@ -218,48 +223,52 @@ def test_it_is_one_pass_however_many_rules_there_are(desk: Commanded) -> None:
     assert len(sent) <= 5
 
 
-def test_nobody_knows_a_stranger(desk: Commanded) -> None:
-    desk.write("near", counting("git.receive", 5))
+def test_progress_warns_about_an_unknown_user(deployment: Commanded) -> None:
+    deployment.write("near", counting("git.receive", 5))
 
-    done = desk.call("progress", "[red]nobody[/red]")
+    done = deployment.call("progress", "[red]nobody[/red]")
 
     assert done.stdout == "near  0 of 5\n"
     assert done.stderr == "datanommer and tahrir know nothing of '[red]nobody[/red]'\n"
 
 
 @pytest.mark.parametrize("name", ["", "a\x00", "a" * 300])
-def test_a_name_that_nobody_can_have(quick: Commanded, name: str) -> None:
-    done = quick.call("progress", name)
+def test_progress_refuses_a_name_that_nobody_can_have(deployment: Commanded, name: str) -> None:
+    done = deployment.call("progress", name)
 
     assert (done.exit_code, done.stderr) == (2, f"nobody can have the name {name!r}\n")
 
 
-def test_who_is_away_leaves_what_they_would_have_said(quick: Commanded) -> None:
-    quick.configure(**{"libravatar.url": "http://127.0.0.1:9/avatar"})
-    quick.write("near", counting("git.receive", 5))
-    quick.write("seen", asking("{libravatar: {exists: Yes}}").replace("git.receive", "wiki.edit"))
-    push(quick, 1)
-    quick.store("wiki.edit", ["alice"], {"user": "alice"})
+def test_progress_without_a_service_shows_what_it_can(deployment: Commanded) -> None:
+    deployment.configure(**{"libravatar.url": "http://127.0.0.1:9/avatar"})
+    deployment.write("near", counting("git.receive", 5))
+    deployment.write(
+        "seen", asking("{libravatar: {exists: Yes}}").replace("git.receive", "wiki.edit")
+    )
+    push(deployment, 1)
+    deployment.store("wiki.edit", ["alice"], {"user": "alice"})
 
-    done = quick.call("progress", "alice")
+    done = deployment.call("progress", "alice")
 
     assert done.exit_code == 2
     assert done.stdout == "near  1 of 5\nseen  not looked at\n"
     assert done.stderr.startswith("Libravatar at http://127.0.0.1:9/avatar: ")
 
 
-def test_ctrl_c_leaves_what_was_found(quick: Commanded, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick.write("near", counting("git.receive", 5))
-    quick.write("got", counting("git.receive", 1))
-    quick.tahrir.award([Award("got", "alice")])
-    push(quick, 1)
+def test_progress_on_ctrl_c_shows_what_was_found(
+    deployment: Commanded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.write("near", counting("git.receive", 5))
+    deployment.write("got", counting("git.receive", 1))
+    deployment.tahrir.award([Award("got", "alice")])
+    push(deployment, 1)
 
     def interrupted(self: ProgressSearch, batch: object) -> Iterator[object]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(progress.ProgressSearch, "read", interrupted)
 
-    done = quick.call("progress", "alice")
+    done = deployment.call("progress", "alice")
 
     assert done.exit_code == 2
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [

@@ -1,4 +1,4 @@
-"""Every command that a page shows is run, and prints what the page says."""
+"""The commands that pages of docs show, run to compare what they print."""
 
 import datetime
 import json
@@ -26,13 +26,13 @@ FOR_OPERATORS = ROOT / "docs/operations.rst"
 EDITED = datetime.datetime(2014, 10, 3, tzinfo=datetime.timezone.utc)
 EDITORS = {"alice": 124, "bob": 103, "carol": 61, "dave": 27, "erin": 8, "frank": 6, "grace": 3}
 EDITORS |= {"heidi": 2, "ivan": 1, "judy": 1, "mallory": 1, "trent": 1}
-"""How often each edited the wiki, every third day up to the same one."""
+"""How many edits of the wiki each made, every third day until the same day."""
 SPEAKER = Badge("speaker", "Speaker", "Gave a talk", "speaker.png", "ideas/3", "alice")
 
 
 @pytest.fixture
 def authors(tmp_path: Path) -> Path:
-    """Where somebody tries the commands: rules, and a deployment with messages of long ago."""
+    """Return a directory with rules, and a deployment with old messages."""
     directory = shutil.copytree(ROOT / "docs/examples/authors", tmp_path / "authors")
     databases = Databases(
         "sqlite", f"sqlite:///{directory}/tahrir.db", f"sqlite:///{directory}/datanommer.db"
@@ -53,7 +53,7 @@ def authors(tmp_path: Path) -> Path:
 
 
 def store_edits(databases: Databases, edit: dict) -> None:
-    """Stores an edit of the wiki that nora made, and those before; the first gave her a badge."""
+    """Store an edit of the wiki that nora made, and those before; the first gave her a badge."""
     for hours in range(36):
         earlier = {"msg_id": f"2014-{hours}", "timestamp": edit["timestamp"] - 3600 * (hours + 1)}
         store_message(databases, edit | earlier, ["nora"])
@@ -68,7 +68,7 @@ def store_edits(databases: Databases, edit: dict) -> None:
 
 @pytest.fixture
 def operators(tmp_path: Path) -> Iterator[Path]:
-    """A deployment whose tahrir has the badge Speaker, with a bus, and a daemon that is well."""
+    """Yield a deployment with the badge Speaker, a bus and a healthy daemon."""
     databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
     create_schemas(databases)
     Tahrir(make_settings(databases, tmp_path)).publish_badges([SPEAKER])
@@ -83,7 +83,7 @@ def operators(tmp_path: Path) -> Iterator[Path]:
 
 
 def run(command: str, directory: Path) -> str:
-    """Returns what a command prints, to either side, when a reader of the page types it."""
+    """Return what a command prints, to either side, when a reader of the page types it."""
     others = ("SUDO_USER", "VIRTUAL_ENV")
     done = subprocess.run(
         ["bash", "-c", command],
@@ -102,7 +102,7 @@ def run(command: str, directory: Path) -> str:
 
 
 def as_shown(block: str, directory: Path, prompt: str = "$ ") -> str:
-    """Returns a block with the commands that stand in it, and what they really print."""
+    """Return a block with the commands that stand in it, and what they really print."""
     commands = [line for line in block.splitlines() if line.startswith(prompt)]
     return "".join(
         f"{command}\n{run(command.removeprefix(prompt), directory)}" for command in commands
@@ -110,7 +110,7 @@ def as_shown(block: str, directory: Path, prompt: str = "$ ") -> str:
 
 
 def blocks(text: str) -> list[str]:
-    """Returns the blocks of a page that show a terminal."""
+    """Return the blocks of a page that show a terminal."""
     found = re.finditer(
         r"^\.\. code-block:: console\n\n((?:    .*\n|\n)+)", text, flags=re.MULTILINE
     )
@@ -118,12 +118,12 @@ def blocks(text: str) -> list[str]:
 
 
 def section(page: Path, title: str) -> str:
-    """Returns what stands below a title."""
+    """Return what stands below a title."""
     below = page.read_text().split(f"\n{title}\n{'-' * len(title)}\n")[1]
     return re.split(r"\n.+\n-{3,}\n", below)[0]
 
 
-def test_what_the_page_for_authors_shows_is_what_happens(authors: Path) -> None:
+def test_commands_in_rule_authors_print_what_it_shows(authors: Path) -> None:
     shown = blocks(FOR_AUTHORS.read_text())
     assert len(shown) > 5
 
@@ -132,7 +132,7 @@ def test_what_the_page_for_authors_shows_is_what_happens(authors: Path) -> None:
 
 
 @pytest.mark.parametrize("title", ["Show the status", "Award by hand"])
-def test_what_the_page_for_operators_shows_is_what_happens(operators: Path, title: str) -> None:
+def test_commands_in_operations_print_what_it_shows(operators: Path, title: str) -> None:
     ours = [b for b in blocks(section(FOR_OPERATORS, title)) if b.startswith("# fedbadges ")]
     assert ours
 
@@ -140,7 +140,7 @@ def test_what_the_page_for_operators_shows_is_what_happens(operators: Path, titl
         assert as_shown(block, operators, "# ").rstrip() == block
 
 
-def test_the_page_explains_every_code() -> None:
+def test_rule_authors_explains_every_finding() -> None:
     explained = re.findall(r"^``([a-z-]+)``$", FOR_AUTHORS.read_text(), re.MULTILINE)
 
     assert explained == list(CODES)

@@ -1,7 +1,8 @@
-"""``fedbadges status``: what it makes of what answers, or does not."""
+"""``fedbadges status``: its output for each kind of report, or without one."""
 
 import contextlib
 import copy
+import io
 import json
 import signal
 import subprocess
@@ -23,19 +24,26 @@ from support.databases import Databases
 from support.monitoring import REPORT, hub_report, monitored
 
 from fedbadges.cli.status.health import problems
-from fedbadges.cli.status.output import as_text
+from fedbadges.cli.status.output import tables_of
+from fedbadges.cli.terminal.console import print_lines
 
 
 def keys(value: Any) -> Any:
-    """Returns the keys of nested objects."""
+    """Return the keys of nested objects."""
     return {key: keys(each) for key, each in value.items()} if isinstance(value, dict) else None
+
+
+def as_text(report: dict[str, Any]) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        print_lines(*tables_of(report))
+    return printed.getvalue()
 
 
 def changed(**values: Any) -> dict[str, Any]:
     return copy.deepcopy(REPORT) | values
 
 
-def test_the_report_of_these_tests_is_like_a_daemon_s(tmp_path: Path) -> None:
+def test_sample_report_has_the_keys_of_a_daemon_s_report(tmp_path: Path) -> None:
     databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
     daemon = make_daemon(make_settings(databases, tmp_path))
     real, ours = daemon.report(), copy.deepcopy(REPORT)
@@ -49,7 +57,7 @@ def test_the_report_of_these_tests_is_like_a_daemon_s(tmp_path: Path) -> None:
     assert keys(real) == keys(ours)
 
 
-def test_all_is_well(tmp_path: Path) -> None:
+def test_status_of_a_healthy_daemon_exits_with_0(tmp_path: Path) -> None:
     with monitored(tmp_path, hub_report(REPORT)) as endpoint:
         done = fedbadges("status", "--socket", endpoint)
 
@@ -57,7 +65,7 @@ def test_all_is_well(tmp_path: Path) -> None:
     assert done.stdout.startswith("all is well\n\nrunning       fedbadges 1.1.0, for 34 minutes\n")
 
 
-def test_json_is_the_report_with_its_problems(tmp_path: Path) -> None:
+def test_status_as_json_is_the_report_with_its_problems(tmp_path: Path) -> None:
     with monitored(tmp_path, hub_report(changed(set_aside=2))) as endpoint:
         done = fedbadges("status", "--socket", endpoint, "--format", "json")
 
@@ -95,7 +103,7 @@ def test_json_is_the_report_with_its_problems(tmp_path: Path) -> None:
         ({"set_aside": 7}, "failed messages are set aside: 7"),
     ],
 )
-def test_what_is_wrong_is_said(values: dict[str, Any], said: str) -> None:
+def test_problems_are_reported(values: dict[str, Any], said: str) -> None:
     assert problems(changed(**values)) == [said]
 
 
@@ -103,37 +111,37 @@ def test_what_is_wrong_is_said(values: dict[str, Any], said: str) -> None:
     "values",
     [{"set_aside": None}, {"catch_up": REPORT["catch_up"] | {"running": True}}, {"backlog": 50}],
 )
-def test_what_is_no_problem_is_none(values: dict[str, Any]) -> None:
+def test_healthy_values_are_no_problems(values: dict[str, Any]) -> None:
     assert problems(changed(**values)) == []
 
 
-def test_mistakes_in_rules_are_said() -> None:
+def test_mistakes_in_rules_are_problems() -> None:
     rules = REPORT["rules"] | {"broken": 1, "mistakes": ["a.yml:1:1: wrong"]}
 
     assert problems(changed(rules=rules)) == ["rule files with mistakes: 1", "a.yml:1:1: wrong"]
 
 
-def test_catching_up_says_how_long_still() -> None:
+def test_text_shows_how_long_catching_up_takes() -> None:
     catch_up = {"running": True, "done": 120, "count": 5000, "seconds_left": 12.3}
     text = as_text(changed(catch_up=REPORT["catch_up"] | catch_up))
 
     assert "UTC; 120 of 5000 messages looked at, about 12 s left\n" in text
 
 
-def test_before_it_caught_up_nothing_is_claimed() -> None:
+def test_text_before_catching_up_claims_nothing() -> None:
     text = as_text(changed(state="starting", catch_up=REPORT["catch_up"] | {"until": None}))
 
     assert "\ncaught up     not begun yet\n" in text
 
 
-def test_an_award_for_a_message_without_an_id_names_none() -> None:
+def test_text_of_an_award_without_a_message_id() -> None:
     text = as_text(changed(last_award=REPORT["last_award"] | {"msg_id": None}))
 
     assert "because of" not in text
 
 
 @given(name=st.text(max_size=30))
-def test_names_are_data(name: str) -> None:
+def test_text_escapes_names(name: str) -> None:
     rules = REPORT["rules"] | {"tallies": {name: {"triggers": 1, "awards": 1}}}
     last = {"badge": name, "user": name, "msg_id": name, "at": 1764000000.0}
     text = as_text(changed(rules=rules, last_award=last))
@@ -145,7 +153,7 @@ def test_names_are_data(name: str) -> None:
 # Where there is nothing
 
 
-def test_without_monitoring_the_keys_are_named(tmp_path: Path) -> None:
+def test_status_without_monitoring_names_the_keys_to_set(tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text("config = {'endpoints': {}}\n")
 
     done = fedbadges("status", "--config", str(tmp_path / "config.py"))
@@ -156,7 +164,7 @@ def test_without_monitoring_the_keys_are_named(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_configuration_says_where_the_hub_is(tmp_path: Path) -> None:
+def test_status_takes_the_address_from_the_configuration(tmp_path: Path) -> None:
     with monitored(tmp_path, hub_report(REPORT)) as endpoint:
         text = f"config = {{'endpoints': {{}}, 'moksha.monitoring.socket': {endpoint!r}}}\n"
         (tmp_path / "config.py").write_text(text)
@@ -165,7 +173,7 @@ def test_the_configuration_says_where_the_hub_is(tmp_path: Path) -> None:
     assert done.exit_code == 0
 
 
-def test_a_socket_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+def test_missing_socket_is_reported_at_once(tmp_path: Path) -> None:
     before = time.monotonic()
     done = fedbadges("status", "--socket", f"ipc://{tmp_path}/none.sock")
 
@@ -177,7 +185,7 @@ def test_a_socket_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     )
 
 
-def test_a_hub_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+def test_silent_hub_is_reported_after_the_timeout(tmp_path: Path) -> None:
     with silent(tmp_path) as (endpoint, _):
         done = fedbadges("status", "--socket", endpoint, "--timeout", "0.3")
 
@@ -187,7 +195,7 @@ def test_a_hub_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path) -> N
     )
 
 
-def test_ctrl_c_before_a_report_is_said(tmp_path: Path) -> None:
+def test_ctrl_c_before_a_report_is_reported(tmp_path: Path) -> None:
     with silent(tmp_path) as (endpoint, hub):
         waiting = subprocess.Popen(
             [Path(sys.executable).with_name("fedbadges"), "status", "--socket", endpoint],
@@ -203,7 +211,7 @@ def test_ctrl_c_before_a_report_is_said(tmp_path: Path) -> None:
     assert said == "Stopped before the hub had reported\n"
 
 
-def test_what_is_no_address_is_said() -> None:
+def test_invalid_address_is_reported() -> None:
     done = fedbadges("status", "--socket", "nonsense")
 
     assert (done.exit_code, done.stdout) == (2, "")
@@ -223,7 +231,7 @@ def test_what_is_no_address_is_said() -> None:
         (hub_report(changed(since="yesterday")), "is of another version"),
     ],
 )
-def test_what_is_not_understood_is_one_line(tmp_path: Path, text: bytes, said: str) -> None:
+def test_unknown_report_is_one_line(tmp_path: Path, text: bytes, said: str) -> None:
     with monitored(tmp_path, text) as endpoint:
         done = fedbadges("status", "--socket", endpoint)
 
@@ -234,15 +242,15 @@ def test_what_is_not_understood_is_one_line(tmp_path: Path, text: bytes, said: s
 
 @contextlib.contextmanager
 def silent(directory: Path) -> Iterator[tuple[str, zmq.Socket]]:
-    """A hub that publishes nothing, or has just begun; it can be read who listens."""
+    """Yield a hub that publishes nothing, and its socket, which reports who listens."""
     endpoint = f"ipc://{directory}/s"
     with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
         socket.bind(endpoint)
         yield endpoint, socket
 
 
-def test_several_addresses_are_reached_at_one(tmp_path: Path) -> None:
-    """As where the hub listens on all of the machine's."""
+def test_wildcard_address_is_reached(tmp_path: Path) -> None:
+    """The hub listens on all addresses of the machine."""
     stopping = threading.Event()
     with zmq.Context() as context, context.socket(zmq.PUB) as socket:
         port = socket.bind_to_random_port("tcp://*")

@@ -1,4 +1,4 @@
-"""``fedbadges test`` as a command: what goes where, in which form, and how it ends."""
+"""``fedbadges test`` as a command: its output, its formats and its exit codes."""
 
 import json
 import re
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from support.command import fedbadges
-from support.stage import PUSH, counting, write_suite
+from support.ruletests import PUSH, counting, write_suite
 from support.terminal import on_terminal
 
-from fedbadges.ruletests.stage import Stage
+from fedbadges.ruletests.runner import RuleTestRunner
 from fedbadges.ruletests.suite import Suite
 
 COMMAND = Path(sys.executable).with_name("fedbadges")
@@ -33,7 +33,7 @@ GOT = "nobody: the criteria do not hold for alice"
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls the command in an empty directory, as somebody who has nothing but rules."""
+    """Call the command in an empty directory, as somebody who has nothing but rules."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
@@ -42,7 +42,7 @@ def write(directory: str, tests: str, at_least: int = 2) -> Path:
     return write_suite(Path(directory), tests, counting(at_least))
 
 
-def test_a_line_for_each_file_that_passes_and_0() -> None:
+def test_passing_tests_print_a_line_for_each_file_and_exit_with_0() -> None:
     write("rules/a", GOOD)
     write("rules/b", GOOD)
 
@@ -55,7 +55,7 @@ def test_a_line_for_each_file_that_passes_and_0() -> None:
     assert done.stderr == "4 tests passed\n"
 
 
-def test_what_fails_is_shown_with_its_place_and_1() -> None:
+def test_failing_test_shows_its_place_and_exits_with_1() -> None:
     write("bad", GOOD, at_least=3)
     write("good", GOOD)
 
@@ -73,7 +73,7 @@ def test_what_fails_is_shown_with_its_place_and_1() -> None:
     assert done.stderr == "3 tests passed, 1 failed\n"
 
 
-def test_every_mistake_is_said_the_rest_is_run_and_2() -> None:
+def test_mistakes_are_listed_the_rest_is_run_and_the_exit_code_is_2() -> None:
     write("a", MISTAKEN)
     write("b", GOOD, at_least=3)
     write("c", GOOD)
@@ -89,7 +89,7 @@ def test_every_mistake_is_said_the_rest_is_run_and_2() -> None:
     assert done.stderr == "1 test passed, 1 failed, 10 mistakes found\n"
 
 
-def test_json_has_everything() -> None:
+def test_results_as_json_have_everything() -> None:
     write("bad", GOOD, at_least=3)
     write("mistaken", MISTAKEN)
 
@@ -132,7 +132,7 @@ def test_json_has_everything() -> None:
     }
 
 
-def test_a_filter_runs_some() -> None:
+def test_filter_runs_matching_tests_only() -> None:
     write("bad", GOOD, at_least=3)
 
     done = fedbadges("test", "--filter", "counts", "bad")
@@ -140,7 +140,7 @@ def test_a_filter_runs_some() -> None:
     assert (done.exit_code, done.stdout) == (0, "bad/rule.yml.test: 1 test passed\n")
 
 
-def test_a_filter_that_fits_nothing_cannot_run() -> None:
+def test_filter_that_matches_nothing_exits_with_2() -> None:
     write("good", GOOD)
 
     done = fedbadges("test", "--filter", "third", "good")
@@ -149,7 +149,7 @@ def test_a_filter_that_fits_nothing_cannot_run() -> None:
     assert done.stderr == "no test there has 'third' in its name\n"
 
 
-def test_a_file_may_be_called_as_one_likes() -> None:
+def test_test_file_may_have_any_name() -> None:
     path = write("rules", "", at_least=2).with_name("any.yml")
     path.write_text(f"rules: [rule.yml]\n{GOOD}")
 
@@ -165,7 +165,7 @@ def test_each_file_is_run_once_however_it_is_reached() -> None:
     assert done.stdout == "rules/rule.yml.test: 2 tests passed\n"
 
 
-def test_a_directory_without_tests_cannot_run() -> None:
+def test_directory_without_tests_exits_with_2() -> None:
     write("rules", GOOD).unlink()
 
     done = fedbadges("test", "rules")
@@ -174,7 +174,7 @@ def test_a_directory_without_tests_cannot_run() -> None:
     assert done.stderr == "rules: no file there ends in .yml.test or .yaml.test\n"
 
 
-def test_a_file_that_cannot_be_read_is_a_mistake() -> None:
+def test_unreadable_file_is_a_mistake() -> None:
     Path("rules").mkdir()
     Path("rules/gone.yml.test").symlink_to("nowhere")
 
@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_read_is_a_mistake() -> None:
     )
 
 
-def test_what_a_rule_stumbles_over_is_said_as_by_the_daemon(
+def test_error_of_a_rule_is_logged_as_by_the_daemon(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     path = write("rules", GOOD)
@@ -203,17 +203,17 @@ def test_what_a_rule_stumbles_over_is_said_as_by_the_daemon(
     assert "KeyError('a')" in caplog.text
 
 
-def test_ctrl_c_stops_with_what_was_found_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_shows_the_results_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     write("a", GOOD, at_least=3)
     write("b", GOOD)
-    load = Stage.load
+    load = RuleTestRunner.load
 
-    def interrupt(stage: Stage, path: Path) -> Suite:
+    def interrupt(runner: RuleTestRunner, path: Path) -> Suite:
         if "b" in path.parts:
             signal.raise_signal(signal.SIGINT)
-        return load(stage, path)
+        return load(runner, path)
 
-    monkeypatch.setattr(Stage, "load", interrupt)
+    monkeypatch.setattr(RuleTestRunner, "load", interrupt)
     done = fedbadges("test", "--format", "json", ".")
 
     assert done.exit_code == 1
@@ -222,9 +222,9 @@ def test_ctrl_c_stops_with_what_was_found_so_far(monkeypatch: pytest.MonkeyPatch
     assert done.stderr == "Stopped: 1 test passed, 1 failed, and not all were run\n"
 
 
-def test_ctrl_c_before_anything_failed_is_no_good_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_before_any_result_exits_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
     write("a", GOOD)
-    monkeypatch.setattr(Stage, "load", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(RuleTestRunner, "load", lambda *_: signal.raise_signal(signal.SIGINT))
 
     done = fedbadges("test", "a")
 
@@ -232,7 +232,7 @@ def test_ctrl_c_before_anything_failed_is_no_good_news(monkeypatch: pytest.Monke
     assert done.stderr == "Stopped: 0 tests passed, and not all were run\n"
 
 
-def test_what_a_name_holds_is_no_markup_and_no_control_sequence() -> None:
+def test_names_of_tests_are_escaped() -> None:
     name = '"[red]a[/red] \\e[31mb"'
     write("bad", GOOD.replace("the second push brings it", name), at_least=3)
 
@@ -241,7 +241,7 @@ def test_what_a_name_holds_is_no_markup_and_no_control_sequence() -> None:
     assert "failed: [red]a[/red] \\x1b[31mb\n" in done.stdout
 
 
-def test_colours_are_for_terminals() -> None:
+def test_failures_on_a_terminal_have_colours() -> None:
     write("bad", GOOD, at_least=3)
 
     shown = on_terminal(COMMAND, "test", "bad")

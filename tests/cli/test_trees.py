@@ -1,4 +1,4 @@
-"""Trees of text: off a terminal, on one, and where there is no Unicode."""
+"""Trees of text: in a pipe, on a terminal, and in ASCII."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 
 SCRIPT = r"""
-from fedbadges.cli.text_trees import Branch, print_trees
+from fedbadges.cli.terminal.trees import Branch, print_trees
 odd = Branch("[red]b[/red] \x1b[31m\n", (Branch("é"),), "green")
 print_trees([Branch("a", (odd, Branch("c")))])
 """
@@ -21,7 +21,7 @@ def run(encoding: str) -> bytes:
 
 
 def run_on_terminal(**variables: str) -> str:
-    """Returns what somebody sees."""
+    """Return what somebody sees."""
     ours, theirs = pty.openpty()
     environment: Mapping[str, str] = os.environ | {"TERM": "xterm", "COLUMNS": "80"} | variables
     with subprocess.Popen(
@@ -37,25 +37,25 @@ def run_on_terminal(**variables: str) -> str:
     return shown.decode()
 
 
-def test_off_a_terminal_it_is_plain() -> None:
+def test_tree_is_plain_in_a_pipe() -> None:
     assert run("utf-8").decode() == (
         "a\n"
-        "├─ [red]b[/red] \\x1b[31m\\n\n"
-        "│  └─ é\n"
-        "└─ c\n"
+        "├── [red]b[/red] \\x1b[31m\\n\n"
+        "│   └── é\n"
+        "└── c\n"
     )  # fmt: skip
 
 
-def test_where_there_is_no_unicode_it_does_without() -> None:
-    assert run("ascii").decode() == (
+def test_tree_in_ascii_has_escapes() -> None:
+    assert run("ascii:backslashreplace").decode() == (
         "a\n"
-        "|- [red]b[/red] \\x1b[31m\\n\n"
-        "|  `- \\xe9\n"
-        "`- c\n"
+        "+-- [red]b[/red] \\x1b[31m\\n\n"
+        "|   `-- \\xe9\n"
+        "`-- c\n"
     )  # fmt: skip
 
 
-def test_on_a_terminal_what_is_in_it_is_text_all_the_same() -> None:
+def test_tree_on_a_terminal_has_colours_of_its_own_only() -> None:
     shown = run_on_terminal()
 
     assert "[red]b[/red] \\x1b[31m\\n" in shown

@@ -141,7 +141,7 @@ def test_every_real_rule_loads(rules: Mapping[str, Rule]) -> None:
     assert sorted(rules) == sorted(path.name for path in RULES.iterdir())
 
 
-def test_the_table_has_at_least_200_pairs_each_once_and_says_something_of_every_rule(
+def test_the_table_has_200_pairs_without_repetition_and_every_rule(
     rules: Mapping[str, Rule],
 ) -> None:
     keys = {pair.key for pair in PAIRS}
@@ -150,7 +150,7 @@ def test_the_table_has_at_least_200_pairs_each_once_and_says_something_of_every_
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.rule}-{pair.message}")
-def test_the_candidates_are_those_that_reading_finds(
+def test_trigger_and_candidates_are_those_of_the_table(
     pair: Pair,
     rules: Mapping[str, Rule],
     messages: Mapping[str, Message],
@@ -160,7 +160,7 @@ def test_the_candidates_are_those_that_reading_finds(
     assert candidates.get(pair.key, ()) == pair.candidates, pair.why
 
 
-def test_nothing_matches_that_is_not_in_the_table(
+def test_no_trigger_matches_outside_the_table(
     rules: Mapping[str, Rule],
     messages: Mapping[str, Message],
     candidates: Mapping[tuple[str, str], tuple[str, ...]],

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from support.command import fedbadges
-from support.stage import make_stage, run, write_suite
+from support.ruletests import make_runner, run, write_suite
 
 from fedbadges.ruletests.format import suite_schema
 from fedbadges.ruletests.grammar import NOW
-from fedbadges.ruletests.messages import MOST_MESSAGES
-from fedbadges.ruletests.stage import Stage
+from fedbadges.ruletests.messages import MAX_MESSAGES
+from fedbadges.ruletests.runner import RuleTestRunner
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/rule-tests.rst").read_text()
@@ -23,24 +23,26 @@ EXAMPLES = [
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
-    return make_stage()
+def runner() -> RuleTestRunner:
+    return make_runner()
 
 
 @pytest.mark.parametrize("text", [each for each in EXAMPLES if "tests:" in each])
-def test_example_of_rule_tests_passes(stage: Stage, tmp_path: Path, text: str) -> None:
+def test_example_of_rule_tests_passes(runner: RuleTestRunner, tmp_path: Path, text: str) -> None:
     path = write_suite(tmp_path, text, (ROOT / "rules/git/gardener-i.yml").read_text())
 
-    assert run(stage, path) == []
+    assert run(runner, path) == []
 
 
-def test_example_in_the_help_of_fedbadges_test_passes(stage: Stage, tmp_path: Path) -> None:
+def test_example_in_the_help_of_fedbadges_test_passes(
+    runner: RuleTestRunner, tmp_path: Path
+) -> None:
     example = fedbadges("test", "--help").stdout.partition("gardener-i.yml:\n")[2]
     path = write_suite(
         tmp_path, textwrap.dedent(example), (ROOT / "rules/git/gardener-i.yml").read_text()
     )
 
-    assert run(stage, path) == []
+    assert run(runner, path) == []
 
 
 def test_page_has_examples() -> None:
@@ -59,6 +61,6 @@ def test_page_explains_every_key_of_rule_tests() -> None:
 
 
 def test_page_names_the_limits_of_rule_tests() -> None:
-    assert f"{MOST_MESSAGES:,} messages" in PAGE
+    assert f"{MAX_MESSAGES:,} messages" in PAGE
     assert NOW.isoformat() == "2024-01-01T12:00:00"
     assert "noon of the first of January 2024" in PAGE

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from support.databases import Postgresql
 from support.fault_runs import FaultRun, run_with_faults
-from support.sizes import FULL, size
+from support.sizes import only_full, size
 
 OUTAGES = 3
-MESSAGES = size(2_000, 20_000)
-LENGTH = size(12, 90)
+MESSAGES = 20_000
+LENGTH = 90
 """Seconds that the messages take."""
 
 
@@ -53,7 +53,7 @@ class Outages:
         return not self._plan
 
 
-@pytest.mark.timeout(600)
+@only_full
 def test_no_badge_is_lost_when_the_database_server_restarts(
     server: Postgresql, tmp_path: Path
 ) -> None:
@@ -90,7 +90,7 @@ def test_start_waits_for_a_database_server_that_is_down(
         running.hub.check_log()
 
 
-@pytest.mark.skipif(not FULL, reason="a part of the full form")
+@only_full
 @pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])
 def test_daemon_stops_while_the_database_server_hangs(
     server: Postgresql, tmp_path: Path, command: str

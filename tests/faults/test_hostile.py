@@ -135,7 +135,6 @@ def named(body: Any) -> set[str]:
         return set()
 
 
-@pytest.mark.timeout(900)
 def test_hostile_messages_neither_stop_the_daemon_nor_forge_log_lines_or_awards(
     daemon: Daemon, databases: Databases, log: Lines, tmp_path: Path
 ) -> None:
@@ -179,7 +178,6 @@ def try_load(text: str) -> Rule | None:
     return None
 
 
-@pytest.mark.timeout(900)
 def test_hostile_rule_files_do_not_stop_the_loader_nor_the_engine(
     databases: Databases, log: Lines, tmp_path: Path
 ) -> None:

@@ -4,7 +4,6 @@ import itertools
 import time
 from pathlib import Path
 
-import pytest
 from support.databases import Postgresql
 from support.fault_runs import run_with_faults
 from support.sizes import size
@@ -16,7 +15,6 @@ LIVES = (0.2, 5.0)
 """Seconds, the fewest and the most, that a daemon has; for the first two it does not hear yet."""
 
 
-@pytest.mark.timeout(600)
 def test_daemon_killed_repeatedly_awards_each_badge_exactly_once(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:

@@ -5,19 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from support.databases import Postgresql
 from support.fault_runs import run_with_faults
 from support.hub import Hub
-from support.sizes import size
+from support.sizes import only_full
 
-BURST = size(5_000, 50_000)
-BACKLOG_LIMIT = size(500, 10_000)
+BURST = 50_000
+BACKLOG_LIMIT = 10_000
 
 WARM_UP = 500
 MOST_MEGABYTES = 60
 
-LARGE = size(150, 500)
+LARGE = 500
 """How many messages of a million letters."""
 
 MOST_MEGABYTES_OF_LARGE = 120
@@ -43,7 +42,7 @@ def sampled(hub: Hub) -> Iterator[list[float]]:
         thread.join()
 
 
-@pytest.mark.timeout(600)
+@only_full
 def test_flood_of_messages_takes_bounded_memory_and_loses_no_badge(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:
@@ -66,7 +65,7 @@ def test_flood_of_messages_takes_bounded_memory_and_loses_no_badge(
         running.hub.check_log()
 
 
-@pytest.mark.timeout(600)
+@only_full
 def test_flood_of_large_messages_takes_bounded_memory(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""A daemon that is told to stop, idle or in the middle of its work."""
+"""Signals that stop the daemon, idle or in the middle of its work."""
 
 import signal
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.databases import Postgresql
 from support.fault_runs import run_with_faults
-from support.sizes import FULL, size
+from support.sizes import only_full, size
 
 MESSAGES = size(1_000, 5_000)
 
@@ -15,11 +15,10 @@ COMMANDS = ("fedmsg-hub", "fedmsg-badges")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+@only_full
 @pytest.mark.parametrize(
     ("command", "number"),
-    [(command, number) for command in COMMANDS for number in SIGNALS]
-    if FULL
-    else zip(COMMANDS, SIGNALS, strict=True),
+    [(command, number) for command in COMMANDS for number in SIGNALS],
 )
 def test_daemon_stopped_by_a_signal_continues_at_the_next_start(
     postgresql: Postgresql, tmp_path: Path, command: str, number: signal.Signals

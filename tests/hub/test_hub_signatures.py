@@ -244,7 +244,7 @@ def test_fedmsg_badges_exits_if_it_cannot_verify_or_sign(
 
     assert hub.exit_code() == os.EX_CONFIG
     (line,) = hub.lines_with(f"'{key}'")
-    assert line.startswith(hub.place_of(key))
+    assert line.startswith(hub.location_of(key))
     assert reason in line
     assert not hub.lines_with("Traceback")
 

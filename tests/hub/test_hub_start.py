@@ -110,7 +110,7 @@ def test_fedmsg_badges_exits_with_a_line_for_each_malformed_setting(
     assert hub.exit_code() > 0
     for key in MALFORMED:
         (line,) = hub.lines_with(key)
-        assert hub.place_of(key) in line
+        assert hub.location_of(key) in line
     assert not hub.lines_with("Traceback")
 
 
@@ -146,7 +146,7 @@ def test_shared_hub_keeps_running_with_a_malformed_setting(
 
     hub.start()
 
-    hub.wait_for_log("CRITICAL", key, hub.place_of(key))
+    hub.wait_for_log("CRITICAL", key, hub.location_of(key))
     hub.wait_for_log("INFO", "Running the MokshaHub reactor")
     # Another consumer of this hub hears the bus.
     eventually(lambda: bus.hubs() == 1, "the hub listens to the bus")
@@ -192,7 +192,7 @@ def test_misspelt_key_is_logged_with_the_key_that_was_meant(
     hub.start()
 
     misspelt = hub.wait_for_log("WARNING", "badges.consume_dely", "'badges.consume_delay'")
-    assert hub.place_of("badges.consume_dely") in misspelt
+    assert hub.location_of("badges.consume_dely") in misspelt
 
 
 OTHER_PLUGINS = {each.name for each in entry_points(group="fedmsg.meta")} - {"announce", "logger"}

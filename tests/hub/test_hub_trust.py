@@ -35,7 +35,7 @@ def test_fedmsg_badges_exits_if_others_can_write_the_rule_directory(
 
     assert deployment.hub.exit_code() == os.EX_CONFIG
     (line,) = deployment.hub.lines_with("others can write it")
-    assert line.startswith(deployment.hub.place_of("badges.yaml.directory"))
+    assert line.startswith(deployment.hub.location_of("badges.yaml.directory"))
     assert line.endswith(f"chmod o-w {rules}")
 
 

@@ -1,4 +1,4 @@
-"""``fedbadges check``: what it finds in rules, and where."""
+"""What the linter finds in rules, and where."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from support.command import fedbadges
 from support.inline import CRITERIA, HERE, TRIGGER, complete
+
+from fedbadges.cli.configuration import no_settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.lint.linter import Linter, list_files
 
 RECIPIENT = 'recipient: "%(msg.user)s"\n'
 PERSONAL = """\
@@ -25,6 +29,8 @@ WHOLE_TOPIC = (
     'messages, as in usernames: ["%(recipient)s"], or count them by '
     "'len([m for m in query.all() if …])', which reads only what is new"
 )
+SETTINGS = no_settings({})
+LINTER = Linter(load_backends(SETTINGS), SETTINGS)
 
 
 def whole(body: str) -> str:
@@ -43,8 +49,14 @@ def found(directory: Path, *bodies: str) -> list[str]:
         if len(bodies) > 1:
             text = text.replace("name: Test Badge", f"name: Badge {number}")
         (directory / f"{number}.yml").write_text(text)
-    done = fedbadges("check", directory)
-    return [line.removeprefix(f"{directory}/") for line in done.stdout.splitlines()]
+    files, unreadable = list_files([directory])
+    assert unreadable == []
+    return [
+        f"{finding.place}: {finding.severity}: {finding.text} [{finding.code}]".removeprefix(
+            f"{directory}/"
+        )
+        for finding in sorted(LINTER.run(files))
+    ]
 
 
 def assert_found(directory: Path, body: str, *expected: str) -> None:
@@ -66,7 +78,7 @@ def test_nothing_is_found_in_a_good_rule(tmp_path: Path) -> None:
     assert found(tmp_path, "") == []
 
 
-def test_every_mistake_is_said_as_the_daemon_says_it(tmp_path: Path) -> None:
+def test_mistakes_have_the_text_that_the_daemon_logs(tmp_path: Path) -> None:
     assert found(tmp_path, "critera: 1\ntrigger: {topc: git.receive}\n") == [
         "0.yml:1:1: error: unknown key 'critera' in a rule; did you mean 'criteria'? [mistake]",
         "0.yml:2:11: error: unknown key 'topc' in a trigger; did you mean 'topic'? "
@@ -74,7 +86,7 @@ def test_every_mistake_is_said_as_the_daemon_says_it(tmp_path: Path) -> None:
     ]
 
 
-def test_a_badge_has_one_rule(tmp_path: Path) -> None:
+def test_duplicate_finds_two_rules_for_one_badge(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.yml").write_text(whole(""))
 
@@ -103,7 +115,7 @@ def test_a_badge_has_one_rule(tmp_path: Path) -> None:
     ],
     ids=lambda value: " ".join(value)[:50] if isinstance(value, tuple) else "",
 )
-def test_a_trigger_that_no_message_can_match(
+def test_never_matches_finds_a_trigger_that_no_message_can_match(
     tmp_path: Path, lines: Iterable[str], text: str
 ) -> None:
     assert_found(tmp_path, triggers(*lines), f"{text} [never-matches]")
@@ -124,7 +136,9 @@ def test_a_trigger_that_no_message_can_match(
     ],
     ids=" ".join,
 )
-def test_a_trigger_that_some_message_may_match(tmp_path: Path, lines: Iterable[str]) -> None:
+def test_never_matches_accepts_a_trigger_that_some_message_may_match(
+    tmp_path: Path, lines: Iterable[str]
+) -> None:
     assert found(tmp_path, triggers(*lines)) == []
 
 
@@ -140,7 +154,9 @@ def test_a_trigger_that_some_message_may_match(tmp_path: Path, lines: Iterable[s
         " condition: {greater than: 0}}",
     ],
 )
-def test_criteria_that_hold_for_everybody_or_nobody(tmp_path: Path, question: str) -> None:
+def test_same_for_all_finds_criteria_that_hold_for_everybody_or_nobody(
+    tmp_path: Path, question: str
+) -> None:
     assert_found(tmp_path, f"criteria:\n  →{question}\n", f"{SAME_FOR_ALL} [same-for-all]")
 
 
@@ -159,13 +175,13 @@ def test_criteria_that_hold_for_everybody_or_nobody(tmp_path: Path, question: st
         '{filter: {topics: ["%(topic)s"]}, operation: count, condition: {greater than: 0}}',
     ],
 )
-def test_criteria_that_ask_about_the_candidate_or_ask_nothing(
+def test_same_for_all_accepts_criteria_about_the_candidate_or_a_formality(
     tmp_path: Path, question: str
 ) -> None:
     assert found(tmp_path, f"criteria:\n  {question}\n") == []
 
 
-def test_one_question_about_the_candidate_is_enough(tmp_path: Path) -> None:
+def test_same_for_all_accepts_one_question_about_the_candidate(tmp_path: Path) -> None:
     body = """\
 criteria:
   all:
@@ -182,7 +198,7 @@ class Processor:
         self.__name__ = name
 
 
-def test_a_rule_that_names_nobody_where_no_plugin_does(
+def test_no_plugin_finds_a_rule_that_names_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.yml").write_text(complete(PERSONAL))
@@ -226,12 +242,14 @@ def test_a_rule_that_names_nobody_where_no_plugin_does(
         ),
     ],
 )
-def test_a_lambda_that_asks_for_the_same_object(tmp_path: Path, body: str, text: str) -> None:
+def test_is_literal_finds_a_lambda_that_compares_identity_with_a_literal(
+    tmp_path: Path, body: str, text: str
+) -> None:
     assert_found(tmp_path, body, f"{text} [is-literal]")
 
 
 @pytest.mark.parametrize("asked", ["msg is None", "msg['a'] is True", "msg['a'] == 1", "1 < 2"])
-def test_a_lambda_that_compares_as_it_should(tmp_path: Path, asked: str) -> None:
+def test_is_literal_accepts_other_comparisons(tmp_path: Path, asked: str) -> None:
     assert found(tmp_path, f'trigger:\n  lambda: "{asked}"\n') == []
 
 
@@ -259,7 +277,9 @@ criteria:
         ("len([m for m in query.all() if m.msg[1] is None and datetime])", "topics: [a.b]"),
     ],
 )
-def test_an_operation_that_reads_all_of_a_topic(tmp_path: Path, expression: str, keys: str) -> None:
+def test_whole_topic_finds_an_operation_that_reads_all_of_a_topic(
+    tmp_path: Path, expression: str, keys: str
+) -> None:
     operation = f'→{{lambda: "{expression}"}}'
 
     assert_found(tmp_path, computing(operation, keys), f"{WHOLE_TOPIC} [whole-topic]")
@@ -280,7 +300,9 @@ def test_an_operation_that_reads_all_of_a_topic(tmp_path: Path, expression: str,
         ("query.first().msg['a']", "topics: [a.b]"),
     ],
 )
-def test_an_operation_that_reads_what_it_needs(tmp_path: Path, expression: str, keys: str) -> None:
+def test_whole_topic_accepts_an_operation_that_reads_what_it_needs(
+    tmp_path: Path, expression: str, keys: str
+) -> None:
     assert found(tmp_path, computing(f'{{lambda: "{expression}"}}', keys)) == []
 
 
@@ -297,7 +319,7 @@ def test_an_operation_that_reads_what_it_needs(tmp_path: Path, expression: str, 
         "criteria:\n  datanommer:\n" + PERSONAL.replace("\n  ", "\n    ").partition("\n")[2],
     ],
 )
-def test_two_badges_for_the_same(tmp_path: Path, other: str) -> None:
+def test_same_again_finds_two_badges_for_the_same(tmp_path: Path, other: str) -> None:
     (line,) = found(tmp_path, PERSONAL, other)
 
     assert line == (
@@ -318,9 +340,9 @@ def test_two_badges_for_the_same(tmp_path: Path, other: str) -> None:
         PERSONAL.replace("}\n  operation", ", start: 7 days ago}\n  operation"),
     ],
 )
-def test_a_series_has_different_thresholds_or_differs_otherwise(tmp_path: Path, other: str) -> None:
+def test_same_again_accepts_the_badges_of_a_series(tmp_path: Path, other: str) -> None:
     assert found(tmp_path, PERSONAL, other) == []
 
 
-def test_the_constants_of_these_tests_are_good_rules(tmp_path: Path) -> None:
+def test_the_default_parts_of_test_rules_have_no_findings(tmp_path: Path) -> None:
     assert found(tmp_path, TRIGGER + CRITERIA + RECIPIENT) == []

@@ -50,7 +50,8 @@ def day(days: int) -> str:
     return f"{NOW - datetime.timedelta(days=days):%Y-%m-%d}"
 
 
-def test_a_topic_that_comes_now_and_then_is_fine(
+@pytest.mark.sqlite
+def test_a_topic_seen_within_a_year_is_not_stale(
     database: Databases, sent: Sent, tmp_path: Path
 ) -> None:
     sent("org.example.prod.git.receive", 700)
@@ -59,7 +60,7 @@ def test_a_topic_that_comes_now_and_then_is_fine(
     assert found(database, tmp_path, f"trigger: {{topic: git.receive}}\n{THIS_TOPIC}") == []
 
 
-def test_a_topic_that_came_long_ago_is_stale(
+def test_a_topic_not_seen_for_a_year_is_stale(
     database: Databases, sent: Sent, tmp_path: Path
 ) -> None:
     sent("org.example.prod.git.receive", 700)
@@ -74,7 +75,8 @@ def test_a_topic_that_came_long_ago_is_stale(
     ]
 
 
-def test_a_topic_that_never_came_may_be_misspelled(
+@pytest.mark.sqlite
+def test_a_topic_that_was_never_seen_is_stale(
     database: Databases, sent: Sent, tmp_path: Path
 ) -> None:
     sent("org.example.prod.git.receive", 1)
@@ -84,13 +86,17 @@ def test_a_topic_that_never_came_may_be_misspelled(
     ]
 
 
-def test_an_empty_history_has_nothing(database: Databases, sent: Sent, tmp_path: Path) -> None:
+@pytest.mark.sqlite
+def test_a_category_is_stale_in_an_empty_history(
+    database: Databases, sent: Sent, tmp_path: Path
+) -> None:
     assert found(database, tmp_path, f"trigger: {{category: git}}\n{THIS_TOPIC}") == [
         "1:21: warning: no message of the category 'git' was ever seen [stale-topic]"
     ]
 
 
-def test_every_topic_and_category_that_is_waited_for_is_looked_up(
+@pytest.mark.sqlite
+def test_topics_and_categories_of_triggers_and_filters_may_be_stale(
     database: Databases, sent: Sent, tmp_path: Path
 ) -> None:
     sent("org.example.prod.wiki.edit", 1)
@@ -115,7 +121,7 @@ trigger:
     ]
 
 
-def test_a_topic_is_looked_up_once_however_many_rules_wait_for_it(
+def test_each_topic_is_looked_up_once_for_all_rules(
     database: Databases, sent: Sent, tmp_path: Path
 ) -> None:
     for number in range(3):
@@ -132,7 +138,8 @@ def test_a_topic_is_looked_up_once_however_many_rules_wait_for_it(
     assert len([each for each in asked if each.startswith("SELECT")]) == 3 + 1 + 3
 
 
-def test_the_history_is_that_of_the_configuration(
+@pytest.mark.sqlite
+def test_history_asks_the_configured_datanommer(
     database: Databases, sent: Sent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent("org.example.prod.wiki.edit", 1)
@@ -160,7 +167,9 @@ def test_the_history_is_that_of_the_configuration(
         ("sqlite:///{directory}/nowhere/d.db", "datanommer: unable to open database file"),
     ],
 )
-def test_a_history_that_cannot_be_asked(tmp_path: Path, url: str, expected: str) -> None:
+def test_history_that_cannot_be_asked_ends_with_one_line(
+    tmp_path: Path, url: str, expected: str
+) -> None:
     (tmp_path / "rule.yml").write_text(complete(THIS_TOPIC))
     (tmp_path / "empty.db").touch()
 

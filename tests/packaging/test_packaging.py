@@ -73,7 +73,7 @@ def test_source_archive_contains_the_rules_and_their_tests(sources: Path, tmp_pa
     rules = {str(path.relative_to(ROOT)) for path in (ROOT / "rules").rglob("*.yml*")}
     assert {name for name in rules if name.endswith(".test")}
     assert rules <= names
-    assert "fedbadges/ruletests/stage.py" in names
+    assert "fedbadges/ruletests/runner.py" in names
 
 
 def test_pkg_resources_loads_the_consumer_of_this_environment(tmp_path: Path) -> None:

@@ -42,27 +42,27 @@ def test_numbers_are_compared_by_value_and_not_by_identity():
         assert not holds(f"{name}: 5000.0", 5000)
 
 
-def test_there_are_no_conditions_but_these():
+def test_every_condition_is_listed_once():
     assert sorted(CONDITIONS) == sorted(["lambda", *(name for name, _ in TABLE)])
 
 
-def test_the_fiftieth_but_not_the_forty_ninth_satisfies_fifty():
+def test_at_least_fifty_holds_of_fifty_and_not_of_forty_nine():
     assert not holds("greater than or equal to: 50", 49)
     assert holds("greater than or equal to: 50", 50)
 
 
 @pytest.mark.parametrize("number", ["0.5", "-1", "1.0e+0", "0x0", ".5"])
-def test_every_kind_of_number_is_compared_with(number):
+def test_a_comparison_takes_every_kind_of_number(number):
     assert holds(f"greater than: {number}", 2)
 
 
-def test_a_lambda_sees_the_value():
+def test_a_lambda_condition_sees_the_value():
     assert holds("lambda: value % 2 == 0", 4)
     assert not holds("lambda: value % 2 == 0", 5)
     assert holds("lambda: len(value) > 1 and 'alice' in value", ["alice", "bob"])
 
 
-def test_what_is_no_number_is_for_the_caller_to_judge():
+def test_comparing_with_what_is_no_number_raises_type_error():
     with pytest.raises(TypeError):
         holds("greater than: 1", ["alice"])
     with pytest.raises(ZeroDivisionError):

@@ -77,42 +77,42 @@ def trigger(expression: str) -> object:
         ("__import__('string').digits", "0123456789"),
     ],
 )
-def test_they_see_some_modules_and_the_builtins(expression, value):
+def test_an_expression_sees_some_modules_and_the_builtins(expression, value):
     assert trigger(expression) == value
 
 
-def test_they_see_nothing_of_the_program():
+def test_an_expression_sees_nothing_of_the_program():
     for name in ("ast", "Expression", "parse_expression", "warnings", "Problems", "_globals"):
         assert hasattr(fedbadges.rules.expressions, name)
         with pytest.raises(NameError):
             trigger(name)
 
 
-def test_they_cannot_change_the_programs_globals():
+def test_an_expression_cannot_change_the_globals_of_the_program():
     trigger("globals().update(json=None, parse_expression=None, extra=1)")
     assert fedbadges.rules.expressions.json is json
     assert fedbadges.rules.expressions.parse_expression is not None
     assert not hasattr(fedbadges.rules.expressions, "extra")
 
 
-def test_they_cannot_change_one_anothers_globals():
+def test_an_expression_cannot_change_the_globals_of_another():
     trigger("globals().update(json=None, extra=1)")
     assert trigger("json.dumps(1)") == "1"
     with pytest.raises(NameError):
         trigger("extra")
 
 
-def test_they_cannot_change_the_builtins():
+def test_an_expression_cannot_change_the_builtins():
     trigger("globals()['__builtins__'].update(len=None)")
     assert builtins.len is len
     assert trigger("len('ab')") == 2
 
 
-def test_nested_scopes_see_the_argument():
+def test_nested_scopes_of_an_expression_see_the_argument():
     assert compute("[q for q in query if (lambda m: m in query)(q)]", query=[1, 2]) == [1, 2]
 
 
-def test_they_are_compiled_when_the_rule_is_loaded(monkeypatch):
+def test_an_expression_is_compiled_when_the_rule_is_loaded(monkeypatch):
     found = operation("len(query)")
     monkeypatch.setattr(builtins, "compile", None)
     assert found([1, 2]) == 2
@@ -123,25 +123,25 @@ def test_they_are_compiled_when_the_rule_is_loaded(monkeypatch):
 
 @pytest.mark.parametrize("name", NASTY)
 @pytest.mark.parametrize("quote", ["'", '"', "'''", '"""'])
-def test_within_quotes_a_template_gives_its_text_whatever_that_is(name, quote):
+def test_a_template_in_quotes_is_replaced_by_any_text(name, quote):
     expression = f"[m for m in query if m == {quote}%(msg.author)s{quote}]"
     assert compute(expression, query=[name, "other"], author=name) == [name]
 
 
 @pytest.mark.parametrize("name", NASTY)
 @pytest.mark.parametrize("prefix", ["", "r", "f", "u", "rf"])
-def test_within_part_of_a_quoted_text_too(name, prefix):
+def test_a_template_in_part_of_a_quoted_text_is_replaced_by_its_text(name, prefix):
     assert compute(prefix + '"<%(msg.author)s|%(msg.author)s>"', author=name) == f"<{name}|{name}>"
 
 
 @pytest.mark.parametrize(
     "value", [*NASTY, 7, 1.5, True, None, ["a", 1], {"a": [1]}], ids=lambda value: repr(value)[:20]
 )
-def test_without_quotes_a_template_gives_the_typed_value(value):
+def test_a_template_without_quotes_is_replaced_by_the_typed_value(value):
     assert compute("[%(msg.x)s]", x=value) == [value]
 
 
-def test_within_quotes_what_is_no_text_gives_its_text():
+def test_a_template_in_quotes_turns_other_values_into_text():
     assert compute("'%(msg.x)s'", x=7) == "7"
     assert compute("'a' + '%(msg.x)s' 'b'", x=["c"]) == "a['c']b"
 
@@ -154,13 +154,13 @@ def test_braces_around_a_template_in_an_f_string_are_python():
     assert compute("""f'{"%(msg.x)s"!r}'""", x="it's") == '"it\'s"'
 
 
-def test_every_template_gets_its_own_value():
+def test_each_template_of_an_expression_has_its_own_value():
     numbers = list(range(12))
     templates = ", ".join(f"%(msg.n{number})s" for number in numbers)
     assert compute(f"[{templates}]", **{f"n{number}": number for number in numbers}) == numbers
 
 
-def test_what_looks_like_a_template_already_filled_is_left_alone():
+def test_text_like_the_internal_name_of_a_template_is_left_alone():
     assert compute("['_template_0_', '_template_', '%(msg.x)s']", x=1) == [
         "_template_0_",
         "_template_",
@@ -168,11 +168,11 @@ def test_what_looks_like_a_template_already_filled_is_left_alone():
     ]
 
 
-def test_two_percent_signs_stand_for_one():
+def test_two_percent_signs_in_an_expression_stand_for_one():
     assert compute("(7 %% 4, '%% %(msg.x)s', 7 % 4)", x=1) == (3, "% 1", 3)
 
 
-def test_a_value_that_the_message_lacks_is_missing():
+def test_an_expression_with_a_template_that_the_message_lacks_is_missing():
     with pytest.raises(MissingValue):
         operation("len(query) + %(msg.lacking)s").fill(message().body)
 
@@ -192,7 +192,7 @@ def test_only_an_operation_has_templates():
         "[1 for →%(topic)s in query]",
     ],
 )
-def test_a_template_stands_only_where_a_value_can(expression):
+def test_a_template_where_no_value_can_be_is_a_mistake(expression):
     assert_mistakes(
         "criteria:\n"
         "  filter: {topics: [a]}\n"
@@ -208,7 +208,7 @@ def test_a_template_stands_only_where_a_value_can(expression):
 @pytest.mark.parametrize(
     "expression", ["1 is 1", "msg is not 'a'", r"re.match('\d', '1')", "(1)(2)", "assert_ is 1"]
 )
-def test_real_rules_give_no_python_warning(expression):
+def test_real_rules_compile_without_python_warnings(expression):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loaded = load(f"trigger:\n  lambda: {json.dumps(expression)}\n")
@@ -233,7 +233,7 @@ def test_real_rules_give_no_python_warning(expression):
         ("lambda: →for x in msg", "invalid syntax"),
     ],
 )
-def test_a_lambda_that_does_not_compile_is_pointed_into(line, what):
+def test_a_lambda_that_does_not_compile_is_reported_with_its_column(line, what):
     assert_mistakes(f"trigger:\n  {line}\n", f"the lambda does not compile: {what}")
 
 
@@ -246,7 +246,7 @@ def test_a_lambda_that_does_not_compile_is_pointed_into(line, what):
         "lambda: 'one' == 'other''s' +→* 1",
     ],
 )
-def test_so_is_one_that_is_not_yaml_by_itself(line):
+def test_a_lambda_with_text_in_quotes_first_is_reported_with_its_column(line):
     assert_mistakes(f"trigger:\n  {line}\n", "the lambda does not compile: invalid syntax")
 
 
@@ -260,7 +260,7 @@ def test_so_is_one_that_is_not_yaml_by_itself(line):
         "1 +→* 1 + %(msg.x)s",
     ],
 )
-def test_templates_do_not_move_the_place_that_is_pointed_at(expression):
+def test_templates_do_not_shift_the_column_of_a_mistake(expression):
     assert_mistakes(
         "criteria:\n"
         "  filter: {topics: [a]}\n"
@@ -270,7 +270,7 @@ def test_templates_do_not_move_the_place_that_is_pointed_at(expression):
     )
 
 
-def test_in_a_lambda_of_several_lines_its_beginning_is_pointed_at():
+def test_a_mistake_in_a_lambda_of_several_lines_is_reported_at_its_beginning():
     assert_mistakes(
         "trigger:\n  lambda: →|\n    msg +\n    * 1\n",
         "the lambda does not compile: invalid syntax",
@@ -298,7 +298,7 @@ def test_in_a_lambda_of_several_lines_its_beginning_is_pointed_at():
     ],
     ids=lambda text: text[:12],
 )
-def test_whatever_is_no_expression_is_a_mistake(expression):
+def test_a_lambda_that_is_no_expression_is_a_mistake(expression):
     (found,) = mistakes(complete(f"trigger:\n  lambda: {json.dumps(expression)}\n"))
     assert found.startswith("rule.yml:2:")
     assert "the lambda does not compile: " in found

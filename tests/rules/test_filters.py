@@ -46,36 +46,36 @@ NEGATIVE = ["not_topics", "not_users", "not_packages", "not_categories", "not_ag
 
 
 @pytest.mark.parametrize("key", [*LIST_KEYS, *NAME_KEYS, *NEGATIVE])
-def test_what_datanommer_takes_is_a_list_a_template_or_a_lambda(key):
+def test_a_filter_key_takes_a_list_a_template_or_a_lambda(key):
     assert lists(f"{key}: [a, b]") == {key: ("a", "b")}
     assert lists(f"{key}: ['x%(msg.number)s', a]") == {key: ("a", "x7")}
     assert lists(f"{key}: '%(msg.number)s'") == {key: ("7",)}
     assert lists(f"{key}: {{lambda: \"[str(msg['i']), 'a']\"}}") == {key: ("1", "a")}
 
 
-def test_usernames_are_users():
+def test_usernames_is_another_name_of_users():
     assert lists("usernames: [alice]") == {"users": ("alice",)}
     assert lists("not_usernames: [alice]") == {"not_users": ("alice",)}
 
 
-def test_a_template_that_gives_a_list_gives_all_its_items():
+def test_a_template_for_a_list_selects_by_all_its_items():
     assert lists("packages: '%(msg.users)s'") == {"packages": ("Carol", "bob")}
     assert lists("packages: ['%(msg.users)s', dave]") == {"packages": ("Carol", "bob", "dave")}
 
 
 @pytest.mark.parametrize("key", NAME_KEYS)
-def test_names_are_also_looked_for_in_lower_case(key):
+def test_users_and_agents_are_also_looked_up_in_lower_case(key):
     assert lists(f"{key}: '%(msg.user)s'") == {key: ("Alice", "alice")}
 
 
-def test_nothing_else_changes_its_case():
+def test_other_filter_keys_keep_their_case():
     assert lists("topics: [A.b], packages: ['%(msg.user)s']") == {
         "topics": ("A.b",),
         "packages": ("Alice",),
     }
 
 
-def test_numbers_in_a_list_are_text():
+def test_numbers_in_a_list_of_a_filter_are_text():
     assert lists("packages: [7, 0x10, 2024]") == {"packages": ("0x10", "2024", "7")}
 
 
@@ -83,7 +83,7 @@ def test_numbers_in_a_list_are_text():
     "path", ["lacking", "nothing", "empty", "object", "flag", "nul", "surrogate"]
 )
 @pytest.mark.parametrize("key", ["users", "topics", "not_packages", "contains"])
-def test_what_no_past_message_can_have_means_that_the_rule_does_not_match(key, path):
+def test_a_filter_value_that_no_past_message_can_have_is_missing(key, path):
     with pytest.raises(MissingValue):
         fill(f"{key}: '%(msg.{path})s'")
     with pytest.raises(MissingValue):
@@ -91,7 +91,7 @@ def test_what_no_past_message_can_have_means_that_the_rule_does_not_match(key, p
 
 
 @pytest.mark.parametrize("value", ["None", "[]", "{}", "[None]", "[[['deep']]]", "True"])
-def test_nor_does_it_where_a_lambda_gives_nothing_to_filter_by(value):
+def test_a_lambda_that_returns_nothing_to_filter_by_is_missing(value):
     with pytest.raises(MissingValue):
         fill(f"topics: {{lambda: '{value}'}}".replace("'deep'", '"deep"'))
 
@@ -99,13 +99,13 @@ def test_nor_does_it_where_a_lambda_gives_nothing_to_filter_by(value):
 @pytest.mark.parametrize(
     "filter_text", ["msg_id: '%(msg.x)s'", "contains: '%(msg.x)s'", "contains: [a, '%(msg.x)s']"]
 )
-def test_an_empty_text_in_the_message_never_asks_for_every_past_message(filter_text):
+def test_an_empty_text_never_selects_every_past_message(filter_text):
     with pytest.raises(MissingValue, match="nothing to filter"):
         fill(filter_text, msg={"x": ""})
 
 
 @pytest.mark.parametrize("text", ["%", "_%%_", " "])
-def test_no_other_text_has_a_meaning_of_its_own(text):
+def test_filter_text_has_no_special_characters(text):
     assert fill("msg_id: '%(msg.x)s'", msg={"x": text}).msg_id == text
     assert fill("contains: '%(msg.x)s'", msg={"x": text}).lists == (("contains", (text,)),)
     assert lists("contains: ['%', '_']") == {"contains": ("%", "_")}
@@ -122,7 +122,7 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize("text", ATTACKS)
-def test_a_value_of_the_message_is_a_value_and_nothing_more(text):
+def test_a_template_in_a_value_of_the_message_is_not_filled_in(text):
     found = fill("users: ['%(msg.user)s'], contains: ['<%(msg.user)s>']", msg={"user": text})
     assert dict(found.lists) == {
         "users": tuple(sorted({text, text.lower()})),
@@ -130,7 +130,7 @@ def test_a_value_of_the_message_is_a_value_and_nothing_more(text):
     }
 
 
-def test_a_lambda_sees_the_whole_message_and_no_template_in_its_text():
+def test_a_lambda_of_a_filter_sees_the_whole_message_and_has_no_templates():
     assert lists("users: {lambda: \"[msg['msg']['user'], '%(msg.user)s']\"}") == {
         "users": ("%(msg.user)s", "Alice", "alice")
     }
@@ -147,12 +147,12 @@ def test_a_filter_without_recipient_is_the_same_for_all_candidates():
     assert not parse("users: ['%(msg.user)s'], topics: [recipient]").names_recipient
 
 
-def test_without_a_candidate_recipient_is_missing():
+def test_the_template_recipient_is_missing_without_a_candidate():
     with pytest.raises(MissingValue):
         fill("users: ['%(recipient)s']")
 
 
-def test_a_message_cannot_pass_for_its_candidate():
+def test_a_field_recipient_of_the_message_is_not_the_candidate():
     filled = parse("users: ['%(recipient)s']").fill(message(recipient="mallory"), "alice")
     assert dict(filled.lists) == {"users": ("alice",)}
     with pytest.raises(MissingValue):
@@ -188,13 +188,13 @@ def test_start_and_end_are_points_in_time_or_ages_before_the_message(text, start
 
 
 @pytest.mark.parametrize("path", ["lacking", "nothing", "odd_age", "users", "flag"])
-def test_what_is_no_point_in_time_means_that_the_rule_does_not_match(path):
+def test_a_start_that_is_no_point_in_time_is_missing(path):
     with pytest.raises(MissingValue):
         fill(f"start: '%(msg.{path})s'")
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e18", "float('nan')", "10**30"])
-def test_nor_does_it_match_where_time_does_not_reach(number):
+def test_an_age_before_the_beginning_of_time_is_missing(number):
     with pytest.raises(MissingValue):
         fill(f'end: {{lambda: "{number}"}}')
 
@@ -206,7 +206,7 @@ def test_msg_id_is_one_text():
         fill("msg_id: '%(msg.users)s'")
 
 
-def test_pages_are_kept_apart_from_what_is_counted():
+def test_pages_are_separate_from_the_lists_of_a_filter():
     assert fill("topics: [a], page: 2, rows_per_page: 9999999, order: desc") == FilledFilter(
         (("topics", ("a",)),), pages=Pages(2, 9999999, "desc")
     )
@@ -222,13 +222,13 @@ def test_the_keys_of_a_filter_are_filled_in_together():
     )
 
 
-def test_the_same_question_is_recognised_whatever_its_order():
+def test_filters_with_the_same_values_in_another_order_are_equal():
     first = fill("topics: [a, b], users: '%(msg.users)s'")
     second = fill("users: [Carol, bob, carol], topics: [b, a]")
     assert first == second
     assert hash(first) == hash(second)
 
 
-def test_what_a_lambda_raises_is_for_the_caller_to_judge():
+def test_an_error_of_a_lambda_in_a_filter_is_raised():
     with pytest.raises(KeyError):
         fill("topics: {lambda: \"msg['lacking']\"}")

@@ -44,7 +44,7 @@ def rule(trigger: object) -> Rule:
 
 
 @given(st.lists(TRIGGERS.map(rule), max_size=5), st.lists(TOPICS, min_size=1, max_size=10))
-def test_it_leaves_out_no_rule_that_is_triggered_and_keeps_their_order(rules, topics):
+def test_the_index_returns_every_triggered_rule_in_order(rules, topics):
     index = RuleSet(rules)
     for topic in topics:
         found = message(topic)
@@ -54,13 +54,13 @@ def test_it_leaves_out_no_rule_that_is_triggered_and_keeps_their_order(rules, to
 
 
 @given(NAMES, TOPICS)
-def test_a_rule_about_one_topic_is_concerned_if_and_only_if_it_is_triggered(name, topic):
+def test_the_index_returns_a_rule_about_one_topic_only_if_it_is_triggered(name, topic):
     only = rule({"topic": name})
     found = message(topic)
     assert bool(RuleSet([only]).concerned(found)) == only.trigger.holds(found)
 
 
-def test_a_message_that_concerns_no_rule_is_given_none():
+def test_the_index_returns_nothing_for_a_message_of_no_rule():
     index = RuleSet(
         rule(trigger)
         for trigger in (
@@ -77,18 +77,18 @@ def test_a_message_that_concerns_no_rule_is_given_none():
     assert len(index.concerned(message("org.fedoraproject.prod.wiki.edit"))) == 3
 
 
-def test_what_is_negated_or_computed_can_concern_every_message():
+def test_the_index_returns_negated_and_computed_triggers_for_every_message():
     index = RuleSet([rule({"not": {"topic": "git.receive"}}), rule({"lambda": "True"})])
     assert len(index.concerned(message("anything"))) == 2
 
 
-def test_all_is_looked_up_by_its_narrowest_part():
+def test_the_index_looks_all_up_by_its_narrowest_part():
     both = RuleSet([rule({"all": [{"lambda": "True"}, {"category": "git"}, {"topic": "a.b"}]})])
     assert both.concerned(message("org.fedoraproject.prod.git.c")) == ()
     assert len(both.concerned(message("org.fedoraproject.prod.git.a.b"))) == 1
 
 
-def test_a_topic_may_have_many_parts_or_empty_ones():
+def test_the_index_takes_topics_with_many_or_empty_parts():
     index = RuleSet([rule({"topic": "a.b"})])
     assert len(index.concerned(message("a." * 120 + "a.b"))) == 1
     assert index.concerned(message("." * 250)) == ()

@@ -41,7 +41,7 @@ def test_every_yml_and_yaml_file_anywhere_below_is_a_rule(tmp_path):
     assert loaded_ids(tmp_path) == ["a", "b", "d", "c", "e"]
 
 
-def test_other_and_hidden_files_are_none(tmp_path):
+def test_other_and_hidden_files_are_no_rules(tmp_path):
     for name in (
         "README.rst",
         "a.yml~",
@@ -75,7 +75,7 @@ def test_a_link_to_a_directory_is_followed(tmp_path):
     assert loaded.place.path == f"{tmp_path}/rules/link/deep/a.yml"
 
 
-def test_what_several_paths_lead_to_is_read_once_by_the_first(tmp_path):
+def test_a_file_that_several_paths_lead_to_is_read_once(tmp_path):
     write(tmp_path / "rules" / "b" / "one.yml")
     (tmp_path / "rules" / "a").symlink_to("b")
     (tmp_path / "rules" / "b" / "back").symlink_to(tmp_path / "rules")
@@ -98,7 +98,7 @@ def test_a_link_that_leads_nowhere_keeps_the_rules_behind_it_in_force(tmp_path):
     assert lines(loaded) == [f"{link}:1:1: cannot be read: No such file or directory"]
 
 
-def test_a_bad_file_does_not_cost_the_others_theirs(tmp_path):
+def test_a_file_with_mistakes_does_not_keep_others_from_loading(tmp_path):
     write(tmp_path / "a.yml")
     (tmp_path / "b.yml").write_text("- no rule\n")
     (tmp_path / "c.yml").write_text(complete("nme: 1\ntags: 7\n"))
@@ -112,7 +112,7 @@ def test_a_bad_file_does_not_cost_the_others_theirs(tmp_path):
     ]
 
 
-def test_of_two_files_with_one_badge_the_first_is_in_force_and_the_second_is_told(tmp_path):
+def test_of_two_files_with_one_badge_the_second_is_reported(tmp_path):
     write(tmp_path / "a.yml", "Same Badge")
     write(tmp_path / "b.yml", "'same (badge)'")
     loaded = load_directory(tmp_path, PARSING)
@@ -122,7 +122,7 @@ def test_of_two_files_with_one_badge_the_first_is_in_force_and_the_second_is_tol
     ]
 
 
-def test_a_badge_in_force_stays_with_its_file_when_another_comes_before(tmp_path):
+def test_a_badge_in_force_stays_with_its_file_if_another_file_has_it(tmp_path):
     write(tmp_path / "b.yml", "Same Badge")
     known = in_force(tmp_path)
     write(tmp_path / "a.yml", "Same Badge")
@@ -133,7 +133,7 @@ def test_a_badge_in_force_stays_with_its_file_when_another_comes_before(tmp_path
     ]
 
 
-def test_a_badge_whose_file_says_another_or_is_gone_may_move(tmp_path):
+def test_a_badge_may_move_to_another_file(tmp_path):
     write(tmp_path / "b.yml", "One")
     write(tmp_path / "c.yml", "Two")
     known = in_force(tmp_path)
@@ -168,7 +168,7 @@ def test_a_directory_that_cannot_be_read_keeps_its_rules_in_force(
     assert lines(loaded) == [f"{refused}:1:1: cannot be read: Permission denied"]
 
 
-def test_what_cannot_be_read_is_told(tmp_path):
+def test_an_unreadable_path_is_reported(tmp_path):
     (tmp_path / "dangling.yml").symlink_to(tmp_path / "nowhere")
     (tmp_path / "loop.yml").symlink_to(tmp_path / "loop.yml")
     os.mkfifo(tmp_path / "pipe.yml")
@@ -195,7 +195,7 @@ def test_a_huge_file_is_not_read_to_its_end(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_told(tmp_path):
+def test_a_file_without_read_permission_is_reported(tmp_path):
     write(tmp_path / "a.yml").chmod(0)
     write(tmp_path / "sub" / "b.yml").parent.chmod(0)
     try:
@@ -207,7 +207,7 @@ def test_what_may_not_be_read_is_told(tmp_path):
         (tmp_path / "sub").chmod(0o700)
 
 
-def test_a_directory_that_is_not_there_is_told(tmp_path):
+def test_a_directory_that_does_not_exist_is_reported(tmp_path):
     loaded = load_directory(tmp_path / "none", PARSING)
     assert len(loaded.rules) == 0
     assert lines(loaded) == [f"{tmp_path}/none:1:1: cannot be read: No such file or directory"]

@@ -70,22 +70,22 @@ PIECES = st.sampled_from(
 
 @given(st.binary(max_size=200))
 @example(b"\xef\xbb\xbf\xc3\xa9\xff")
-def test_any_bytes(data):
+def test_any_bytes_load_or_are_mistakes(data):
     try_load(data)
 
 
 @given(st.text(max_size=200))
-def test_any_text(text):
+def test_any_text_loads_or_is_a_mistake(text):
     try_load(text.encode("utf-8", "surrogatepass"))
 
 
 @given(st.lists(PIECES, max_size=30).map("".join))
-def test_any_pieces_of_rules(text):
+def test_any_pieces_of_rules_load_or_are_mistakes(text):
     try_load(text.encode())
 
 
 @given(st.sampled_from([WHOLE, *EXAMPLES]), st.data())
-def test_any_rule_with_some_changes(text, data):
+def test_any_changed_rule_loads_or_is_a_mistake(text, data):
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, min(len(text), start + 20)))
@@ -114,25 +114,25 @@ TREES = st.recursive(
 
 
 @given(st.sampled_from(["trigger", "criteria", "recipient", "tags", "name"]), TREES)
-def test_any_tree_in_place_of_a_part(key, tree):
+def test_any_tree_in_place_of_a_part_loads_or_is_a_mistake(key, tree):
     dumped = yaml.safe_dump({key: tree}, allow_unicode=True)
     try_load(complete(dumped).encode("utf-8", "surrogatepass"))
 
 
 @given(st.text(st.sampled_from("msgxy01 .,:=+-*%()[]{}'\"\\\n#lambdaifor"), max_size=40))
-def test_any_lambda(text):
+def test_any_lambda_loads_or_is_a_mistake(text):
     try_load(complete(f"trigger: {{lambda: {json.dumps(text)}}}\n").encode())
     parts = f"filter: {{topics: [a]}}, operation: {{lambda: {json.dumps(text)}}}"
     try_load(complete(f"criteria: {{{parts}, condition: {{equal to: 1}}}}\n").encode())
 
 
-def test_every_beginning_of_a_rule():
+def test_every_beginning_of_a_rule_loads_or_is_a_mistake():
     text = complete(WHOLE)
     for length in range(len(text)):
         try_load(text[:length].encode())
 
 
-def test_every_rule_with_a_line_less_or_twice():
+def test_every_rule_with_a_line_less_or_twice_loads_or_is_a_mistake():
     for text in (complete(WHOLE), *EXAMPLES):
         lines = text.splitlines(keepends=True)
         for number in range(len(lines)):
@@ -179,7 +179,7 @@ FILTERS = [
 
 
 @given(JSON)
-def test_any_message_names_accounts_or_lacks_them(msg):
+def test_any_message_names_accounts_or_is_missing_them(msg):
     body = message(msg=msg).body
     for recipient in RECIPIENTS:
         try:
@@ -196,7 +196,7 @@ def test_any_message_names_accounts_or_lacks_them(msg):
 
 
 @given(JSON, st.sampled_from([None, "alice"]))
-def test_any_message_fills_a_filter_or_lacks_what_it_needs(msg, recipient):
+def test_any_message_fills_a_filter_or_is_missing_a_value(msg, recipient):
     incoming = message(msg=msg)
     for each in FILTERS:
         try:
@@ -226,7 +226,7 @@ def test_anything_from_the_bus_is_a_message_or_none(body):
 
 @pytest.mark.parametrize("depth", [900, 20_000])
 @pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"x": inner}])
-def test_a_message_that_nests_deeply(depth, wrap):
+def test_a_deeply_nested_message_is_judged_without_a_crash(depth, wrap):
     nested: object = "alice"
     for _ in range(depth):
         nested = wrap(nested)

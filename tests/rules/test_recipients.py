@@ -39,28 +39,28 @@ def _find(value: object, *keys: str):
         ({}, []),
     ],
 )
-def test_a_recipient_gives_a_name_names_objects_keys_or_nothing(value, names):
+def test_a_recipient_may_be_a_name_names_objects_keys_or_nothing(value, names):
     assert candidates(value) == names
 
 
-def test_a_rule_without_recipient_leaves_it_to_fedmsg():
+def test_a_rule_without_recipient_has_none():
     assert load("").recipient is None
 
 
-def test_a_message_without_the_path_names_nobody():
+def test_a_message_without_the_path_of_the_recipient_names_nobody():
     recipient = load('recipient: "%(msg.who.name)s"').recipient
     with pytest.raises(MissingValue):
         recipient.find(message().body, DOMAIN)
 
 
-def test_names_come_in_lower_case_and_otherwise_unchanged():
+def test_account_names_are_in_lower_case_and_otherwise_unchanged():
     assert candidates(["Alice", "BOB-2", "c_d.e+f"]) == ["alice", "bob-2", "c_d.e+f"]
 
 
 @pytest.mark.parametrize(
     "name", ["a", "_", "alice_", "7even.of.9", "0xcafe", "1.two", "a[b]\\c^d{e}|f`g", "josé"]
 )
-def test_what_looks_unusual_may_be_a_name(name):
+def test_an_unusual_name_may_be_an_account(name):
     assert candidates(name) == [name]
 
 
@@ -132,11 +132,11 @@ def test_what_cannot_be_an_account_is_dropped_with_its_reason(value, why):
     assert candidates(value) == []
 
 
-def test_one_impossible_name_does_not_cost_the_others_theirs():
+def test_an_impossible_name_does_not_drop_the_others():
     assert candidates(["alice", "10.0.0.1", 5, "bob"]) == ["alice", "bob"]
 
 
-def test_a_name_of_64_characters_is_fine():
+def test_a_name_of_64_characters_may_be_an_account():
     assert account("a" * 64).name == "a" * 64
 
 
@@ -199,7 +199,7 @@ def test_a_nick_that_is_no_account_name_is_looked_up_as_it_is():
     assert found.name == "alice"
 
 
-def test_conversions_may_stand_together():
+def test_a_recipient_may_have_several_conversions():
     keys = ("recipient_nick2fas", "recipient_email2fas", "recipient_krb2fas")
     assert candidates("alice@fedoraproject.org", *keys) == ["alice"]
     assert candidates("bob@FEDORAPROJECT.ORG", *keys) == ["bob"]

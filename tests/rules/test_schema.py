@@ -41,12 +41,12 @@ def errors(validator: Draft202012Validator, text: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_it_takes_every_real_rule(validator: Draft202012Validator, path: Path) -> None:
+def test_the_schema_accepts_every_real_rule(validator: Draft202012Validator, path: Path) -> None:
     assert errors(validator, path.read_bytes()) == []
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: f"{e.page.name}:{e.line}")
-def test_it_takes_every_rule_of_the_documentation(
+def test_the_schema_accepts_every_rule_of_the_documentation(
     validator: Draft202012Validator, example: Any
 ) -> None:
     assert errors(validator, completed(example.text)) == []
@@ -81,7 +81,7 @@ QUESTION = "operation: count, condition: {equal to: 1}}"
         "criteria: {libravatar: {exists: No}}\n",
     ],
 )
-def test_it_takes_what_the_daemon_takes(
+def test_the_schema_accepts_what_the_daemon_accepts(
     validator: Draft202012Validator, backends: Backends, body: str
 ) -> None:
     text = complete(body).encode()
@@ -93,7 +93,9 @@ def test_it_takes_what_the_daemon_takes(
 @pytest.mark.parametrize(
     "group", ["' packager '", "{any: [packager, docs]}", "{not: {all: [packager]}}"]
 )
-def test_it_takes_groups(validator: Draft202012Validator, backends: Backends, group: str) -> None:
+def test_the_schema_accepts_groups(
+    validator: Draft202012Validator, backends: Backends, group: str
+) -> None:
     text = complete(f"criteria: {{fasjson: {{group: {group}}}}}\n").encode()
 
     assert load_text(text, "rule.yml", backends, configured=False)
@@ -184,7 +186,9 @@ def test_it_takes_groups(validator: Draft202012Validator, backends: Backends, gr
         "criteria: {filter: {users: [a]}, operation: count, condition: {lambda: 1}}\n",
     ],
 )
-def test_it_sees_mistakes(validator: Draft202012Validator, backends: Backends, body: str) -> None:
+def test_the_schema_refuses_mistakes(
+    validator: Draft202012Validator, backends: Backends, body: str
+) -> None:
     text = complete(body).encode()
 
     with pytest.raises(RuleError):
@@ -193,7 +197,9 @@ def test_it_sees_mistakes(validator: Draft202012Validator, backends: Backends, b
 
 
 @pytest.mark.parametrize("key", ["name", "description", "trigger", "criteria"])
-def test_it_misses_what_a_rule_must_have(validator: Draft202012Validator, key: str) -> None:
+def test_the_schema_requires_what_a_rule_must_have(
+    validator: Draft202012Validator, key: str
+) -> None:
     rule = as_json(parse_document(complete("").encode(), "rule.yml"))
     del rule[key]
 
@@ -202,19 +208,19 @@ def test_it_misses_what_a_rule_must_have(validator: Draft202012Validator, key: s
     assert error.message == f"'{key}' is a required property"
 
 
-def test_it_explains_every_key_of_a_rule(validator: Draft202012Validator) -> None:
+def test_the_schema_describes_every_key_of_a_rule(validator: Draft202012Validator) -> None:
     properties = validator.schema["properties"]
     assert all(each["description"] for each in properties.values())
 
 
-def test_yes_and_no_are_good_for_editors_of_newer_yaml_too(
+def test_the_schema_accepts_yes_and_no_as_text_for_newer_yaml(
     validator: Draft202012Validator,
 ) -> None:
     text = "recipient: '%(msg.a)s'\nrecipient_nick2fas: 'Yes'\n"
     assert errors(validator, complete(text).encode()) == []
 
 
-def test_a_backend_that_does_not_describe_itself_takes_any_mapping(backends: Backends) -> None:
+def test_the_schema_accepts_any_mapping_for_a_backend_without_a_schema(backends: Backends) -> None:
     class Odd:
         def parse(self, node: Node, problems: object) -> None:
             return None

@@ -43,7 +43,7 @@ def fill(text: str) -> object:
         ("%( msg.count )s", 3),
     ],
 )
-def test_alone_it_gives_the_value_itself_with_its_type(template, value):
+def test_a_single_template_returns_the_typed_value(template, value):
     found = fill(template)
     assert found == value
     assert type(found) is type(value)
@@ -63,11 +63,11 @@ def test_alone_it_gives_the_value_itself_with_its_type(template, value):
         ("%%(msg.name)s", "%(msg.name)s"),
     ],
 )
-def test_within_other_text_it_gives_its_text(template, text):
+def test_a_template_within_text_returns_text(template, text):
     assert fill(template) == text
 
 
-def test_what_is_filled_in_is_not_filled_in_again():
+def test_a_template_in_a_filled_in_value_is_not_filled_in():
     assert fill("<%(msg.percent)s>") == "<50%(name)s %s %%>"
 
 
@@ -79,11 +79,11 @@ def test_what_is_filled_in_is_not_filled_in_again():
         ("%(msg.0)s", "zero"),
     ],
 )
-def test_list_indices_work(template, value):
+def test_a_template_path_may_have_list_indices(template, value):
     assert fill(template) == value
 
 
-def test_a_key_may_have_dots_in_it():
+def test_a_template_path_finds_keys_with_dots():
     assert fill("%(msg.a.b.c)s") == "dotted"
 
 
@@ -104,14 +104,14 @@ def test_a_key_may_have_dots_in_it():
         "recipient",
     ],
 )
-def test_a_path_that_the_message_lacks_is_missing(path):
+def test_a_template_path_that_the_message_lacks_is_missing(path):
     with pytest.raises(MissingValue, match="the message has no"):
         fill(f"%({path})s")
     with pytest.raises(MissingValue, match="the message has no"):
         fill(f"in text: %({path})s")
 
 
-def test_text_that_cannot_be_made_is_missing():
+def test_a_value_that_cannot_be_written_as_text_is_missing():
     nested: list = []
     for _ in range(100_000):
         nested = [nested]

@@ -68,19 +68,19 @@ def test_a_topic_too_short_for_a_category_is_unclassified_as_in_datanommer():
     assert triggers("category: Unclassified", "git.receive")
 
 
-def test_a_lambda_sees_the_whole_message_as_msg():
+def test_a_lambda_trigger_sees_the_whole_message_as_msg():
     trigger = "lambda: msg['msg']['branch'] == 'main' and msg['i'] == 7"
     assert triggers(trigger, PREFIX, msg={"branch": "main"}, i=7)
     assert not triggers(trigger, PREFIX, msg={"branch": "main"}, i=8)
 
 
-def test_the_lambda_that_the_documentation_always_showed_works_though_it_is_no_yaml():
+def test_a_lambda_that_begins_with_a_quoted_text_is_loaded():
     trigger = 'lambda: "a string of interest" in json.dumps(msg)'
     assert triggers(trigger, PREFIX, msg={"text": "a string of interest"})
     assert not triggers(trigger, PREFIX, msg={"text": "nothing"})
 
 
-def test_the_properly_quoted_form_of_that_lambda_works_too():
+def test_a_lambda_in_quotes_as_a_whole_is_loaded():
     trigger = """lambda: '"a string of interest" in json.dumps(msg)'"""
     assert triggers(trigger, PREFIX, msg={"text": "a string of interest"})
     assert not triggers(trigger, PREFIX, msg={"text": "nothing"})
@@ -97,12 +97,12 @@ def test_the_properly_quoted_form_of_that_lambda_works_too():
         """all:\n- lambda: "in #channel" in json.dumps(msg)\n- topic: prod""",
     ],
 )
-def test_an_unquoted_lambda_is_taken_as_it_stands(line):
+def test_a_lambda_without_quotes_is_loaded_unchanged(line):
     assert triggers(line, PREFIX, msg={"text": "in #channel"})
     assert not triggers(line, PREFIX, msg={"text": "elsewhere"})
 
 
-def test_what_looks_like_such_a_lambda_within_a_text_is_left_alone():
+def test_a_line_like_a_lambda_within_a_text_is_left_alone():
     rule = load('description: |\n  lambda: "a" in b\n')
     assert rule.badge.description == 'lambda: "a" in b'
 
@@ -129,21 +129,21 @@ OPERATORS = [
 
 
 @pytest.mark.parametrize(("trigger", "expected"), OPERATORS)
-def test_operators_combine_triggers_and_nest_within_a_key(trigger, expected):
+def test_operators_combine_triggers_and_nest(trigger, expected):
     assert {topic for topic in ABC if triggers(trigger, f"{PREFIX}.{topic}")} == expected
 
 
-def test_parts_are_asked_in_their_order_and_only_as_far_as_needed():
+def test_parts_of_operators_are_asked_in_order_until_one_decides():
     assert not triggers("all: [{topic: nothing}, {lambda: 1 / 0}]", PREFIX)
     assert triggers("any: [{topic: prod}, {lambda: 1 / 0}]", PREFIX)
 
 
-def test_what_a_lambda_raises_is_for_the_caller_to_judge():
+def test_an_error_of_a_lambda_trigger_is_raised():
     with pytest.raises(KeyError):
         triggers("lambda: msg['msg']['lacking']", PREFIX)
 
 
-def test_a_lambda_may_stand_in_a_block_of_several_lines():
+def test_a_lambda_may_have_several_lines():
     trigger = "lambda: |\n  any(\n    part == 'b'\n    for part in msg['msg'])\n"
     assert triggers(trigger, PREFIX, msg=["a", "b"])
     assert not triggers(trigger, PREFIX, msg=["a"])

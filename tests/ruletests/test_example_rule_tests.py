@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 from support.command import fedbadges
-from support.stage import make_stage
+from support.ruletests import make_runner
 from tahrir_api.utils import convert_name_to_id
 
 from fedbadges.rules.folders import TEST
 from fedbadges.rules.problems import Problems
-from fedbadges.ruletests.stage import Stage
+from fedbadges.ruletests.runner import RuleTestRunner
 from fedbadges.ruletests.suite import Suite, parse_suite
 
 ROOT = Path(__file__).parents[2]
@@ -24,8 +24,8 @@ RULES = sorted((ROOT / "rules").rglob("*.yml"))
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
-    return make_stage()
+def runner() -> RuleTestRunner:
+    return make_runner()
 
 
 def suite_of(rule: Path) -> Suite:
@@ -33,12 +33,12 @@ def suite_of(rule: Path) -> Suite:
     return parse_suite(path.read_bytes(), path, Problems())
 
 
-def test_all_of_them_pass_within_seconds() -> None:
+def test_example_rule_tests_pass_in_reasonable_time() -> None:
     begin = time.monotonic()
     done = fedbadges("test", "--format", "json", ROOT / "rules")
 
     assert done.exit_code == 0
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 100
     found = json.loads(done.stdout)
     assert found["failed"] == 0
     assert {Path(test["path"]) for test in found["tests"]} == {
@@ -47,7 +47,7 @@ def test_all_of_them_pass_within_seconds() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.stem)
-def test_each_shows_who_gets_the_badge_and_who_does_not(rule: Path) -> None:
+def test_each_example_has_awards_and_no_awards(rule: Path) -> None:
     badge = convert_name_to_id(yaml.safe_load(rule.read_text())["name"])
     expected = [each for test in suite_of(rule).tests for each in test.expectations]
 
@@ -58,28 +58,28 @@ def test_each_shows_who_gets_the_badge_and_who_does_not(rule: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.stem)
-def test_each_notices_another_threshold_or_trigger(
-    rule: Path, tmp_path: Path, stage: Stage
+def test_each_example_fails_with_another_threshold_or_trigger(
+    rule: Path, tmp_path: Path, runner: RuleTestRunner
 ) -> None:
     for each in (*rule.parent.glob("*.yml"), rule.with_name(rule.name + TEST)):
         (tmp_path / each.name).write_bytes(each.read_bytes())
     path = tmp_path / f"{rule.name}{TEST}"
-    assert fails(stage, path) is False
+    assert fails(runner, path) is False
 
     variants = list(mutants(yaml.safe_load(rule.read_text())))
     assert len(variants) >= 2
     unnoticed = []
     for what, variant in variants:
         (tmp_path / rule.name).write_text(yaml.safe_dump(variant))
-        if not fails(stage, path):
+        if not fails(runner, path):
             unnoticed.append(what)
 
     assert unnoticed == []
 
 
-def fails(stage: Stage, path: Path) -> bool:
-    suite = stage.load(path)
-    return any(not stage.run(suite, test).passed for test in suite.tests)
+def fails(runner: RuleTestRunner, path: Path) -> bool:
+    suite = runner.load(path)
+    return any(not runner.run(suite, test).passed for test in suite.tests)
 
 
 def mutants(rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.stage import PUSH, counting, make_stage, mistakes, write_suite
+from support.ruletests import PUSH, counting, make_runner, mistakes, write_suite
 
 from fedbadges.errors import RuleError
 from fedbadges.rules.folders import files_of_tests
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.problems import Problems
-from fedbadges.ruletests.stage import Stage
+from fedbadges.ruletests.runner import RuleTestRunner
 from fedbadges.ruletests.suite import parse_suite
 
 HERE = "→"
@@ -207,61 +207,57 @@ MISTAKES: list[tuple[str, list[str]]] = [
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
-    return make_stage()
+def runner() -> RuleTestRunner:
+    return make_runner()
 
 
-def assert_mistakes(stage: Stage, directory: Path, marked: str, *expected: str) -> None:
+def assert_mistakes(runner: RuleTestRunner, directory: Path, marked: str, *expected: str) -> None:
     """Checks the mistakes of a test file: one message for each place that is marked in it."""
     pieces = marked.split(HERE)
     before = ["".join(pieces[:count]) for count in range(1, len(pieces))]
     places = [(text.count("\n") + 1, len(text) - text.rfind("\n")) for text in before]
     path = write_suite(directory, "".join(pieces), counting(1))
-    assert mistakes(stage, path) == [
+    assert mistakes(runner, path) == [
         f"rule.yml.test:{line}:{column}: {text}"
         for (line, column), text in zip(places, expected, strict=True)
     ]
 
 
-def test_everything_that_can_be_said_may_be_said(stage: Stage, tmp_path: Path) -> None:
-    assert_mistakes(stage, tmp_path, EVERYTHING)
+def test_file_with_every_key_has_no_mistakes(runner: RuleTestRunner, tmp_path: Path) -> None:
+    assert_mistakes(runner, tmp_path, EVERYTHING)
 
 
 @pytest.mark.parametrize(("text", "expected"), MISTAKES)
-def test_each_mistake_is_said_with_its_place_and_what_would_be_right(
-    stage: Stage, tmp_path: Path, text: str, expected: list[str]
+def test_mistake_is_reported_at_its_place_with_a_hint(
+    runner: RuleTestRunner, tmp_path: Path, text: str, expected: list[str]
 ) -> None:
-    assert_mistakes(stage, tmp_path, text, *expected)
+    assert_mistakes(runner, tmp_path, text, *expected)
 
 
-def test_a_file_that_is_called_otherwise_says_which_rules_it_is_about(
-    stage: Stage, tmp_path: Path
-) -> None:
+def test_file_of_another_name_needs_the_key_rules(runner: RuleTestRunner, tmp_path: Path) -> None:
     write_suite(tmp_path, "", counting(1))
     (tmp_path / "deep").mkdir()
     path = tmp_path / "deep/any-name.yml"
     path.write_text(TESTS)
-    (found,) = mistakes(stage, path)
+    (found,) = mistakes(runner, path)
     assert found.startswith("any-name.yml:1:1: missing key 'rules' in a test file; the rule beside")
 
     path.write_text(f"rules: ../rule.yml\n{TESTS}")
-    assert mistakes(stage, path) == []
+    assert mistakes(runner, path) == []
 
 
-def test_the_mistakes_of_a_rule_and_two_rules_for_a_badge_are_said(
-    stage: Stage, tmp_path: Path
-) -> None:
+def test_mistakes_in_the_tested_rules_are_reported(runner: RuleTestRunner, tmp_path: Path) -> None:
     path = write_suite(tmp_path, f"rules: [rule.yml, a.yml, b.yml]\n{TESTS}", counting(1))
     (tmp_path / "a.yml").write_text(counting(2))
     (tmp_path / "b.yml").write_text(counting(1, "Other") + "topc: 1\n")
 
-    duplicate, unknown = mistakes(stage, path)
+    duplicate, unknown = mistakes(runner, path)
 
     assert duplicate.startswith("a.yml:1:1: the badge 'test-badge' has a rule already")
     assert unknown.startswith("b.yml:12:1: unknown key 'topc' in a rule")
 
 
-def test_the_daemon_takes_no_test_for_a_rule_and_no_rule_for_a_test(tmp_path: Path) -> None:
+def test_rule_files_and_test_files_are_told_apart_by_name(tmp_path: Path) -> None:
     from support.inline import PARSING
 
     rules = ("a.yml", "b.yaml", "c.test.yml", "test.yml", "d.tests.yaml")
@@ -318,7 +314,7 @@ _ITEM = st.dictionaries(st.sampled_from(_KEYS.split(" ")), _NODES, max_size=5).m
 @settings(
     deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_whatever_a_file_holds_it_is_read_or_its_mistakes_are_said(data: bytes) -> None:
+def test_file_with_any_content_is_parsed_or_its_mistakes_are_reported(data: bytes) -> None:
     path = Path("rule.yml.test")
     problems = Problems()
     try:

@@ -8,27 +8,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.inline import complete
-from support.stage import PUSH, counting, make_stage, run, write_suite
+from support.ruletests import PUSH, counting, make_runner, run, write_suite
 
 from fedbadges.errors import RuleError
-from fedbadges.ruletests.stage import Stage
+from fedbadges.ruletests.runner import RuleTestRunner
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
-    return make_stage()
+def runner() -> RuleTestRunner:
+    return make_runner()
 
 
 def differences(
-    stage: Stage, directory: Path, test: str, rule: str = counting(2), before: str = ""
+    runner: RuleTestRunner, directory: Path, test: str, rule: str = counting(2), before: str = ""
 ) -> list[tuple[str, str]]:
     """Returns what is expected and what is got, where that is not the same, in one test."""
     lines = "".join(f"  {line}\n" for line in test.strip().splitlines())
     path = write_suite(directory, f"{PUSH}{before}tests:\n- name: a\n{lines}", rule)
-    return [(each.expected, each.got) for each in run(stage, path)]
+    return [(each.expected, each.got) for each in run(runner, path)]
 
 
-def test_what_is_expected_passes(stage: Stage, tmp_path: Path) -> None:
+def test_test_passes_when_its_expectations_are_met(runner: RuleTestRunner, tmp_path: Path) -> None:
     test = """
 incoming:
 - {like: push, from: alice, awards: {}}
@@ -37,7 +37,7 @@ incoming:
 awards: {alice: test-badge}
 no_awards: {bob: test-badge}
 """
-    assert differences(stage, tmp_path, test) == []
+    assert differences(runner, tmp_path, test) == []
 
 
 @pytest.mark.parametrize(
@@ -107,27 +107,27 @@ no_awards: {bob: test-badge}
         ),
     ],
 )
-def test_what_differs_is_said_with_why(
-    stage: Stage, tmp_path: Path, test: str, expected: str, got: str
+def test_difference_says_what_happened_and_why(
+    runner: RuleTestRunner, tmp_path: Path, test: str, expected: str, got: str
 ) -> None:
-    assert differences(stage, tmp_path, test) == [(expected, got)]
+    assert differences(runner, tmp_path, test) == [(expected, got)]
 
 
-def test_a_difference_is_told_once(stage: Stage, tmp_path: Path) -> None:
+def test_difference_is_reported_only_once(runner: RuleTestRunner, tmp_path: Path) -> None:
     test = """
 incoming: [{like: push, from: alice, count: 2, awards: {}, no_awards: {alice: test-badge}}]
 """
-    assert len(differences(stage, tmp_path, test)) == 1
+    assert len(differences(runner, tmp_path, test)) == 1
 
 
-def test_one_test_leaves_nothing_to_the_next(stage: Stage, tmp_path: Path) -> None:
+def test_each_test_begins_with_empty_databases(runner: RuleTestRunner, tmp_path: Path) -> None:
     first = """
 holds: {bob: test-badge}
 opted_out: carol
 past: [{like: push, from: [alice, carol], count: 5}]
 incoming: [{like: push, from: alice, awards: {alice: test-badge}}]
 """
-    assert differences(stage, tmp_path, first) == []
+    assert differences(runner, tmp_path, first) == []
 
     second = """
 incoming:
@@ -136,16 +136,16 @@ incoming:
   from: [carol, bob, alice]
   awards: {alice: test-badge, bob: test-badge, carol: test-badge}
 """
-    assert differences(stage, tmp_path, second) == []
+    assert differences(runner, tmp_path, second) == []
 
 
-def test_who_holds_a_badge_may_have_opted_out_since(stage: Stage, tmp_path: Path) -> None:
+def test_holder_of_a_badge_can_have_opted_out(runner: RuleTestRunner, tmp_path: Path) -> None:
     test = """
 holds: {alice: test-badge}
 opted_out: [alice]
 incoming: [{like: push, from: alice, count: 2, awards: {}}]
 """
-    assert differences(stage, tmp_path, test) == []
+    assert differences(runner, tmp_path, test) == []
 
 
 def since(age: str) -> str:
@@ -172,19 +172,19 @@ recipient: "%(msg.user)s"
         ("from: [bob, alice], count: 2, every: 5 days", True),
     ],
 )
-def test_past_messages_are_spread_over_time(
-    stage: Stage, tmp_path: Path, past: str, fits: bool
+def test_past_messages_are_sent_at_intervals_before_now(
+    runner: RuleTestRunner, tmp_path: Path, past: str, fits: bool
 ) -> None:
     awards = "{alice: test-badge}" if fits else "{}"
     test = f"""
 past: [{{like: push, {past}}}]
 incoming: [{{like: push, from: alice, awards: {awards}}}]
 """
-    assert differences(stage, tmp_path, test, since("10 days ago")) == []
+    assert differences(runner, tmp_path, test, since("10 days ago")) == []
 
 
-def test_messages_without_a_time_of_their_own_come_in_the_order_of_the_file(
-    stage: Stage, tmp_path: Path
+def test_messages_without_timestamp_come_in_the_order_of_the_file(
+    runner: RuleTestRunner, tmp_path: Path
 ) -> None:
     rule = complete("""\
 criteria:
@@ -205,21 +205,21 @@ incoming:
 - {like: push, from: x, msg: {b: g}}
 - {like: push, from: alice, msg: {b: h}, awards: {alice: test-badge}}
 """
-    assert differences(stage, tmp_path, test, rule) == []
+    assert differences(runner, tmp_path, test, rule) == []
 
 
-def test_now_can_be_set_for_the_file_and_for_a_test(stage: Stage, tmp_path: Path) -> None:
+def test_now_can_be_set_for_the_file_and_for_a_test(runner: RuleTestRunner, tmp_path: Path) -> None:
     past = "past: [{like: push, from: alice, timestamp: 2020-06-01, count: 2, every: 1 second}]\n"
     incoming = "incoming: [{like: push, from: alice, awards: %s}]\n"
     won, nothing = incoming % "{alice: test-badge}", incoming % "{}"
     rule, file = since("10 days ago"), "now: 2020-06-05\n"
 
-    assert differences(stage, tmp_path, past + nothing, rule) == []
-    assert differences(stage, tmp_path, past + won, rule, before=file) == []
-    assert differences(stage, tmp_path, "now: 2021-01-01\n" + past + nothing, rule, file) == []
+    assert differences(runner, tmp_path, past + nothing, rule) == []
+    assert differences(runner, tmp_path, past + won, rule, before=file) == []
+    assert differences(runner, tmp_path, "now: 2021-01-01\n" + past + nothing, rule, file) == []
 
 
-def test_what_is_like_another_message_says_the_rest_itself(stage: Stage, tmp_path: Path) -> None:
+def test_like_merges_the_fields_of_another_message(runner: RuleTestRunner, tmp_path: Path) -> None:
     rule = complete("""\
 criteria: {filter: {msg_id: "%(msg_id)s"}, operation: count, condition: {equal to: 1}}
 trigger:
@@ -240,11 +240,11 @@ incoming:
 - {like: other, from: alice, count: 2, username: x, msg: {user: "%(from)s", a: {c: [2]}}}
 awards: {alice: test-badge}
 """
-    assert differences(stage, tmp_path, test, rule, before) == []
+    assert differences(runner, tmp_path, test, rule, before) == []
 
 
-def test_usernames_are_told_or_whom_it_is_from_or_whom_fedmsg_meta_names(
-    stage: Stage, tmp_path: Path
+def test_usernames_default_to_the_sender_and_then_to_fedmsg_meta(
+    runner: RuleTestRunner, tmp_path: Path
 ) -> None:
     rule = complete("trigger: {topic: logger.log}\n").replace("\nrecipient", "\n# recipient")
     log = "topic: org.fedoraproject.prod.logger.log, username: alice, msg: {log: a}"
@@ -255,15 +255,15 @@ incoming:
 - {{{log}, from: carol, usernames: [Dave, erin], awards: {{dave: test-badge, erin: test-badge}}}}
 - {{{log}, usernames: [], awards: {{}}}}
 """
-    assert differences(stage, tmp_path, test, rule) == []
+    assert differences(runner, tmp_path, test, rule) == []
 
 
 @pytest.mark.parametrize(
     ("key", "told"),
     [("packages", "packages: vim"), ("agents", "agent: Vim"), ("users", "usernames: [vim]")],
 )
-def test_packages_and_agents_are_told_too(
-    stage: Stage, tmp_path: Path, key: str, told: str
+def test_packages_and_agent_of_a_message_can_be_set(
+    runner: RuleTestRunner, tmp_path: Path, key: str, told: str
 ) -> None:
     rule = complete(f"""\
 criteria: {{filter: {{{key}: [vim]}}, operation: count, condition: {{equal to: 1}}}}
@@ -274,14 +274,14 @@ incoming:
 - {{like: push, from: alice, awards: {{}}}}
 - {{like: push, from: alice, {told}, awards: {{alice: test-badge}}}}
 """
-    assert differences(stage, tmp_path, test, rule) == []
+    assert differences(runner, tmp_path, test, rule) == []
 
 
 @pytest.mark.parametrize(
     ("kind", "name"), [("nick", "al[m]"), ("email", "al@example.com"), ("github", "al-hub")]
 )
-def test_accounts_say_whose_other_names_are(
-    stage: Stage, tmp_path: Path, kind: str, name: str
+def test_accounts_resolve_nicks_emails_and_github_names(
+    runner: RuleTestRunner, tmp_path: Path, kind: str, name: str
 ) -> None:
     rule = counting(1) + f"recipient_{kind}2fas: Yes\n"
     rule = rule.replace('users: ["%(recipient)s"]', 'users: ["%(msg.user)s"]')
@@ -296,7 +296,7 @@ incoming:
 - {{like: push, from: both, awards: {{}}}}
 - {{like: push, from: somebody@example.com, awards: {{}}}}
 """
-    assert differences(stage, tmp_path, test, rule, before) == []
+    assert differences(runner, tmp_path, test, rule, before) == []
 
 
 @pytest.mark.parametrize(
@@ -308,8 +308,8 @@ incoming:
         ("libravatar: {exists: No}", "{alice: test-badge}"),
     ],
 )
-def test_groups_and_avatars_are_what_the_test_says(
-    stage: Stage, tmp_path: Path, criteria: str, awards: str
+def test_criteria_see_the_groups_and_avatars_of_the_test(
+    runner: RuleTestRunner, tmp_path: Path, criteria: str, awards: str
 ) -> None:
     rule = complete(f"criteria: {{{criteria}}}\nrecipient: '%(msg.user)s'\n")
     test = f"""
@@ -319,10 +319,10 @@ accounts:
 incoming: [{{like: push, from: [alice, bob]}}]
 awards: {awards}
 """
-    assert differences(stage, tmp_path, test, rule) == []
+    assert differences(runner, tmp_path, test, rule) == []
 
 
-def test_several_rules_can_be_tested_together(stage: Stage, tmp_path: Path) -> None:
+def test_file_can_test_several_rules_together(runner: RuleTestRunner, tmp_path: Path) -> None:
     (tmp_path / "other.yml").write_text(counting(3, "Other"))
     test = """
 incoming:
@@ -330,7 +330,7 @@ incoming:
 - {like: push, from: alice, awards: {alice: other}}
 awards: {alice: [test-badge, other]}
 """
-    assert differences(stage, tmp_path, test, before="rules: [rule.yml, other.yml]\n") == []
+    assert differences(runner, tmp_path, test, before="rules: [rule.yml, other.yml]\n") == []
 
 
 _TEXT = st.text(max_size=20) | st.sampled_from(["\ud800", "\x00", "a" * 300, "%", "git.receive"])
@@ -360,13 +360,13 @@ _MESSAGES = st.fixed_dictionaries(
 @settings(
     deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_whatever_a_message_holds_it_is_handled(
-    stage: Stage, tmp_path: Path, messages: list[dict[str, Any]]
+def test_message_with_any_content_is_handled(
+    runner: RuleTestRunner, tmp_path: Path, messages: list[dict[str, Any]]
 ) -> None:
     test = {"name": "a", "past": messages[:1], "incoming": messages[1:] or messages, "awards": {}}
     path = write_suite(tmp_path, json.dumps({"tests": [test]}), counting(1))
     try:
-        found = run(stage, path)
+        found = run(runner, path)
     except RuleError:
         return
     assert all(each.got.endswith(" gets it") for each in found)

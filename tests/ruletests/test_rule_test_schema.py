@@ -36,12 +36,14 @@ def errors(validator: Draft202012Validator, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_it_takes_the_tests_of_every_example(validator: Draft202012Validator, path: Path) -> None:
+def test_schema_accepts_the_tests_of_every_example(
+    validator: Draft202012Validator, path: Path
+) -> None:
     assert errors(validator, path.read_text()) == []
 
 
 @pytest.mark.parametrize("text", [EVERYTHING, TESTS])
-def test_it_takes_whatever_can_be_said(validator: Draft202012Validator, text: str) -> None:
+def test_schema_accepts_files_without_mistakes(validator: Draft202012Validator, text: str) -> None:
     problems = Problems()
     assert parse_suite(text.encode(), Path("rule.yml.test"), problems)
     assert list(problems) == []
@@ -65,7 +67,7 @@ UNSEEN = (
         if not expected[0].startswith(UNSEEN) and "---" not in text and not text.startswith("→- a")
     ],
 )
-def test_it_sees_mistakes(validator: Draft202012Validator, text: str, mistake: str) -> None:
+def test_schema_rejects_mistakes(validator: Draft202012Validator, text: str, mistake: str) -> None:
     problems = Problems()
     with contextlib.suppress(RuleError):
         assert parse_suite(text.encode(), Path("rule.yml.test"), problems)
@@ -73,7 +75,7 @@ def test_it_sees_mistakes(validator: Draft202012Validator, text: str, mistake: s
     assert errors(validator, text) != [], mistake
 
 
-def test_it_explains_every_key(validator: Draft202012Validator) -> None:
+def test_schema_describes_every_key(validator: Draft202012Validator) -> None:
     def keys(schema: object) -> list[str]:
         if isinstance(schema, list):
             return [name for each in schema for name in keys(each)]

@@ -12,13 +12,14 @@ from support.databases import Databases, create_schemas
 from support.restarts import HOUR, sent, store_message
 
 from fedbadges.databases.connections import engine
+from fedbadges.history.history import CHECKED
 from fedbadges.history.message_reader import MessageReader
 from fedbadges.messages import Message, parse_message
 from fedbadges.service import catch_up_reader
 from fedbadges.service.catch_up_reader import Batch, CatchUpReader
 from fedbadges.service.in_flight import InFlight
 
-pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.sqlite
 
 
 class Clock:
@@ -315,3 +316,15 @@ def test_rejected_row_is_not_verified_again_though_its_id_is(
 
     assert swept(reader) == ["alice"]
     assert verifier.asked == ["mallory", "alice"]
+
+
+def test_message_that_the_daemon_stored_itself_is_not_verified_again(
+    history: MessageReader, in_flight: InFlight, store: Callable[..., Message], database: Databases
+) -> None:
+    verifier = Verifier()
+    store("alice")
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(text("UPDATE messages SET source_name = :name"), {"name": CHECKED})
+
+    assert caught_up(CatchUpReader(history, in_flight, verifier), 0) == ["alice"]  # type: ignore[arg-type]
+    assert verifier.asked == []

@@ -18,7 +18,7 @@ from support.rules import rule
 
 
 class Commanded:
-    """Databases and rules below a directory, and the command that is told of them."""
+    """Databases and rules below a directory, and commands that use them."""
 
     def __init__(self, databases: Databases, directory: Path) -> None:
         self.directory = directory

@@ -39,7 +39,7 @@ class Deployment:
         return self.badges(username)[badge]
 
     def restart(self, settings: Mapping[str, object] | None = None) -> None:
-        """Stop the daemon and starts it again, with other settings if they are given."""
+        """Stop the daemon and start it again, with other settings if they are given."""
         stop(self.bus, self.hub)
         if settings is not None:
             self.hub.configure(settings)
@@ -47,7 +47,7 @@ class Deployment:
 
 
 def start(bus: Bus, *hubs: Hub, command: str = "fedmsg-hub") -> None:
-    """Start hubs, all at once, and waits until each hears the bus."""
+    """Start hubs, all at once, and wait until each hears the bus."""
     wanted = bus.hubs() + len(hubs)
     for hub in hubs:
         hub.start(command)
@@ -56,8 +56,8 @@ def start(bus: Bus, *hubs: Hub, command: str = "fedmsg-hub") -> None:
         for hub in hubs:
             assert hub.running(), f"{command} ended at once:\n{hub.log()}"
             hub.check_log()
-        # It hears the bus before it can be told to stop.
-        return bus.hubs() == wanted and all(hub.heeds(signal.SIGTERM) for hub in hubs)
+        # It hears the bus before it handles signals.
+        return bus.hubs() == wanted and all(hub.handles(signal.SIGTERM) for hub in hubs)
 
     eventually(ready, f"{command} listens to the bus")
 
@@ -65,7 +65,7 @@ def start(bus: Bus, *hubs: Hub, command: str = "fedmsg-hub") -> None:
 def stop(
     bus: Bus, *hubs: Hub, number: signal.Signals = signal.SIGTERM, within: float = TIMEOUT
 ) -> None:
-    """Stop hubs as a service manager does, and waits until the bus knows."""
+    """Stop hubs as a service manager does, and wait until the bus knows."""
     wanted = bus.hubs() - len(hubs)
     for hub in hubs:
         assert hub.stop(number, within) == 0

@@ -14,7 +14,7 @@ from support.waiting import TIMEOUT, eventually
 SETTINGS_FILE = "badges.py"
 
 ENDS_WITHIN = 10.0
-"""Seconds that a daemon may take to finish what is in hand when it is told to stop."""
+"""Seconds that a daemon may take to stop, with the messages in flight."""
 
 LOGGING = {
     "version": 1,
@@ -76,7 +76,7 @@ class Hub:
         lines = [f"    {key!r}: {value!r},\n" for key, value in settings.items()]
         self.settings_file.write_text("config = {\n" + "".join(lines) + "}\n")
 
-    def place_of(self, key: str) -> str:
+    def location_of(self, key: str) -> str:
         """Return ``file:line`` of a configuration key."""
         lines = self.settings_file.read_text().splitlines()
         number = next(n for n, line in enumerate(lines, 1) if line.startswith(f"    {key!r}:"))
@@ -135,8 +135,8 @@ class Hub:
         """Return how much memory it has now."""
         return int(self._status("VmRSS").removesuffix(" kB")) / 1024
 
-    def heeds(self, number: signal.Signals) -> bool:
-        """Return whether it has said by now what a signal is to do."""
+    def handles(self, number: signal.Signals) -> bool:
+        """Return True if it has installed a handler for this signal."""
         return bool(int(self._status("SigCgt"), 16) >> (number - 1) & 1)
 
     def log(self) -> str:

@@ -1,1 +1,1 @@
-"""``fedbadges award`` and ``fedbadges revoke``: badges given and taken by hand."""
+"""``fedbadges award``, and what ``fedbadges revoke`` shares with it."""

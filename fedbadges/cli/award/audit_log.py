@@ -1,4 +1,4 @@
-"""What somebody did by hand, kept where a system's administrator looks for it."""
+"""A record of what an operator did, where a system's administrator looks for it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from pathlib import Path
 
 import click
 
-#: The system's log: that of journald, or of a syslog daemon.
+from fedbadges.util.logs import get_logger
+
+#: The socket of the system's log: that of journald, or of a syslog daemon.
 SYSTEM_LOG = Path("/dev/log")
 
-#: What syslog calls user.info.
+#: The priority ``user.info`` of syslog.
 _INFO = 14
 
 
-def log_operation(line: str) -> None:
-    """Say a line on standard error, and in the system's log, at INFO, where there is one."""
+def log_operation(event: str, **fields: str) -> None:
+    """Write an event to standard error and, if there is one, to the system's log."""
+    # As EventLogger writes it, but visible whatever the configuration of logging is.
+    line, _ = get_logger(__name__).process(event, fields)
     click.echo(line, err=True)
     with (
-        contextlib.suppress(OSError),  # in most containers there is none
+        contextlib.suppress(OSError),  # most containers have no system log
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log,
     ):
         log.connect(str(SYSTEM_LOG))
@@ -29,7 +33,7 @@ def log_operation(line: str) -> None:
 
 
 def operator() -> str:
-    """Give the name of who runs the command; behind sudo, of who called that."""
+    """Return the name of the user who runs the command, or who called sudo."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from fedbadges.cli.bus import publishing
-from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
-from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
-from fedbadges.cli.terminal.formats import with_format
-from fedbadges.cli.terminal.interrupts import undisturbed
+from fedbadges.cli.deployment import Deployment, with_deployment
+from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
+from fedbadges.cli.options import format_option
+from fedbadges.cli.terminal.interrupts import deferring_interrupts
 from fedbadges.cli.terminal.progress_bar import following
 
 if TYPE_CHECKING:
@@ -36,34 +36,34 @@ some awards, or it was stopped; 2 if the command cannot run, or was stopped
 before anything was found.
 """
 
-#: Seconds to let the bus have what is to be said.
-_BUS_PATIENCE = 600.0
+#: Seconds to wait until all notices are published.
+_PUBLISH_TIMEOUT = 600.0
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("names", nargs=-1, required=True, metavar="RULE…")
-@click.option("--award", is_flag=True, help="Give the badges, rather than say who would get them.")
-@click.option("--no-publish", is_flag=True, help="Say nothing on the bus.")
-@with_format()
+@click.option("--award", is_flag=True, help="Award the badges, rather than list the awards.")
+@click.option("--no-publish", is_flag=True, help="Publish nothing on the bus.")
+@format_option()
 @with_deployment()
 def backfill(
     deployment: Deployment, names: tuple[str, ...], award: bool, no_publish: bool, form: str
 ) -> None:
-    """Give badges to all who have earned them by now; without --award, only say who they are.
+    """Award badges to all who have earned them by now; without --award, only list them.
 
-    RULE is a rule file, or the id of a badge. The whole history is gone through once. What comes of
-    it is what would be, had the rules existed from the beginning: awards are dated when they were
-    earned, and link to the message that did it. Who holds the badge is skipped, so it can be
-    stopped at any time and run again; and the daemon may run meanwhile.
+    RULE is a rule file, or the id of a badge. The whole history is read once. The result is as if
+    the rules had always existed: awards have the date when they were earned, and link to the
+    message that earned them. Users who hold the badge are skipped, so the command can be stopped at
+    any time and run again; the daemon may run meanwhile.
     """
     from fedbadges.cli.backfill.output import FORMATS, summary
 
-    with failing_clearly():
+    with reporting_errors():
         outcome = _backfill(deployment, names, award, no_publish)
     FORMATS[form](outcome)
     click.echo(summary(outcome), err=True)
     if outcome.error is not None:
-        raise CannotRun([outcome.error])
+        raise CannotRun(outcome.error)
     if not outcome.complete and not outcome.dues:
         raise SystemExit(CANNOT_RUN)
     good = outcome.complete and not outcome.refused and not outcome.unpublished
@@ -83,7 +83,7 @@ def _backfill(
     rules = deployment.chosen(names, replay.backends)
     backfill = _Backfill(settings, tahrir, replay, rules, BackfillResult(award))
     if not award:
-        backfill.look()
+        backfill.find()
         return backfill.outcome
     with nullcontext() if silent else publishing(settings) as publisher:
         backfill.award(publisher)
@@ -100,8 +100,8 @@ class _Backfill:
     rules: tuple[Rule, ...]
     outcome: BackfillResult
 
-    def look(self) -> None:
-        """Find who would get what; raises Unavailable."""
+    def find(self) -> None:
+        """Find who would get which badge; raise Unavailable."""
         from fedbadges.replay.backfill import not_held
 
         dues: list[DueAward] = []
@@ -110,21 +110,21 @@ class _Backfill:
         self.outcome.dues += not_held(dues, self.tahrir)
 
     def award(self, publisher: Publisher | None) -> None:
-        """Give badges as they are found; what is given is in the outcome, whatever happens then."""
+        """Award badges as they are found; the outcome has them, whatever happens afterwards."""
         from fedbadges.replay.backfill import BackfillAwarder, batches
 
         self._publish_badges()
         publish = (lambda notice: None) if publisher is None else publisher.publish
         awarder = BackfillAwarder(self.tahrir, publish, self.outcome)
-        with self._noting_trouble(), self._stoppable():
+        with self._storing_errors(), self._stoppable():
             for batch in batches(self._dues()):
-                with undisturbed():
+                with deferring_interrupts():
                     awarder.award(batch)
-        # Who has pressed Ctrl-C once gets it all to a good end, and need not press it again.
-        with suppress(KeyboardInterrupt), undisturbed():
-            with self._noting_trouble():
+        # After a first Ctrl-C this still has to be done; a second one changes nothing.
+        with suppress(KeyboardInterrupt), deferring_interrupts():
+            with self._storing_errors():
                 awarder.adjust_ranks()
-            if publisher is not None and not publisher.finish(_BUS_PATIENCE):
+            if publisher is not None and not publisher.finish(_PUBLISH_TIMEOUT):
                 self.outcome.unpublished = publisher.unsent
 
     def _dues(self) -> Iterator[DueAward]:
@@ -134,7 +134,7 @@ class _Backfill:
             yield due_award(earned, self.settings)
 
     def _publish_badges(self) -> None:
-        """Make tahrir show the badges; raises CannotRun where one cannot be given to anybody."""
+        """Publish the badges in tahrir; raise CannotRun if one of them cannot be awarded."""
         published = self.tahrir.publish_badges(rule.badge for rule in self.rules)
         wrong = [f"{badge_id}: {why}" for badge_id, why in published.refused.items()]
         wrong += [
@@ -142,11 +142,11 @@ class _Backfill:
             for badge_id in sorted(published.legacy)
         ]
         if wrong:
-            raise CannotRun(wrong)
+            raise CannotRun(*wrong)
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """Show how far it is, until it is done or somebody presses Ctrl-C."""
+        """Show the progress of the block; end it on Ctrl-C."""
         try:
             with following("Reading the history", lambda: (self.replay.done, self.replay.total)):
                 yield
@@ -154,10 +154,10 @@ class _Backfill:
             self.outcome.complete = False
 
     @contextmanager
-    def _noting_trouble(self) -> Iterator[None]:
-        """Take note of what a database says, so that what is done can be told nevertheless."""
+    def _storing_errors(self) -> Iterator[None]:
+        """Store an error of a database in the outcome, so that the awards can be shown."""
         try:
-            with failing_clearly():
+            with reporting_errors():
                 yield
         except CannotRun as trouble:
             self.outcome.error = self.outcome.error or trouble.message

@@ -1,23 +1,21 @@
-"""What a backfill found or gave, as text and as JSON."""
+"""The result of a backfill as text and as JSON."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
+from rich.text import Text
 
-from fedbadges.cli.terminal.columns import padded, width_of
+from fedbadges.cli.terminal.console import make_table, print_lines
 from fedbadges.replay.backfill import BackfillResult, DueAward
 from fedbadges.util.text import pluralize, printable
 
-_HEADINGS = ("Badge", "User", "Earned (UTC)", "Because of")
-
 
 def summary(outcome: BackfillResult) -> str:
-    """Say it all in one line."""
+    """Return the result in one line."""
     badges = pluralize(len(outcome.dues), "badge")
     people = pluralize(len({due.award.username for due in outcome.dues}), "person", "people")
     if outcome.awarding:
@@ -33,25 +31,28 @@ def summary(outcome: BackfillResult) -> str:
 
 
 def as_text(outcome: BackfillResult) -> None:
-    """Print a table of what somebody gets; what was refused goes to standard error."""
+    """Print a table of the awards; refused ones go to standard error."""
     for due, why in outcome.refused:
         award = due.award
         line = f"{award.badge_id} for {award.username} was refused: {why}"
         click.echo(printable(line), err=True)
     if not outcome.dues:
         return
-    rows = [_row(due) for due in outcome.dues]
-    if sys.stdout.isatty():
-        _print_table(rows)
-        return
-    widths = [max(map(width_of, column)) for column in zip(_HEADINGS, *rows, strict=True)]
-    for row in (_HEADINGS, *rows):
-        cells = (padded(text, width) for text, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    table = make_table("Badge", "User", "Earned (UTC)", "Because of")
+    for due in outcome.dues:
+        because = due.topic if due.msg_id is None else f"{due.topic} {due.msg_id}"
+        award = due.award
+        table.add_row(
+            Text(award.badge_id, "cyan"),
+            Text(award.username, "bold"),
+            f"{award.issued_on:%Y-%m-%d %H:%M:%S}",
+            Text(printable(because), "dim"),
+        )
+    print_lines(table)
 
 
 def as_json(outcome: BackfillResult) -> None:
-    """Print one object with all that is known."""
+    """Print the result as one object."""
     whole = {
         "awarded": outcome.awarding,
         "complete": outcome.complete and outcome.error is None,
@@ -61,15 +62,8 @@ def as_json(outcome: BackfillResult) -> None:
     click.echo(json.dumps(whole, indent=2))
 
 
-#: How an outcome is shown, by what ``--format`` says.
+#: What prints the result, by the value of ``--format``.
 FORMATS: Mapping[str, Callable[[BackfillResult], None]] = {"text": as_text, "json": as_json}
-
-
-def _row(due: DueAward) -> tuple[str, ...]:
-    because = due.topic if due.msg_id is None else f"{due.topic} {due.msg_id}"
-    award = due.award
-    earned = f"{award.issued_on:%Y-%m-%d %H:%M:%S}"
-    return award.badge_id, award.username, earned, printable(because)
 
 
 def _object(due: DueAward) -> dict[str, Any]:
@@ -82,15 +76,3 @@ def _object(due: DueAward) -> dict[str, Any]:
         "msg_id": due.msg_id,
         "link": award.link,
     }
-
-
-def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
-    # Not at the top: it is slow, and for people only.
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*_HEADINGS, box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for badge, user, earned, because in rows:
-        table.add_row(Text(badge, "cyan"), Text(user, "bold"), Text(earned), Text(because, "dim"))
-    Console(emoji=False, markup=False).print(table)

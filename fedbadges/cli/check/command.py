@@ -11,7 +11,7 @@ import click
 
 from fedbadges.cli.check.output import FORMATS, Report, summary
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
-from fedbadges.cli.terminal.formats import with_format
+from fedbadges.cli.options import config_option, database_option, format_option
 from fedbadges.cli.terminal.progress_bar import advancing
 from fedbadges.lint.findings import CODES
 
@@ -36,7 +36,7 @@ What a line ends with is its code:
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH…"
 )
-@with_format(FORMATS)
+@format_option(FORMATS)
 @click.option(
     "--ignore",
     multiple=True,
@@ -45,13 +45,8 @@ What a line ends with is its code:
     help="Say nothing of this kind; may be given several times.",
 )
 @click.option("--history", is_flag=True, help="Ask datanommer which topics are still sent.")
-@click.option("--history-url", metavar="URL", help="Ask the datanommer at this URL.")
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False),
-    metavar="FILE",
-    help="Check for the deployment that this configuration of fedmsg describes.",
-)
+@database_option("--history-url", "Ask the datanommer at this URL.")
+@config_option("Check for the deployment that this configuration of fedmsg describes.")
 def check(
     paths: tuple[Path, ...],
     form: str,
@@ -88,15 +83,18 @@ class _Deployment:
     def linter(self) -> Linter:
         """Make the linter; raise CannotRun if the options or the configuration are wrong."""
         # Not at the top: these take a while to import, and completion and --help want to be fast.
-        from fedbadges.cli.configuration import checked_url, configured_settings, no_settings
+        from fedbadges.cli.configuration import configured_settings, placeholder_settings
         from fedbadges.criteria.backends import load_backends
         from fedbadges.lint.linter import Linter
         from fedbadges.lint.stale_topic import TopicHistory
 
-        url = self.history_url
-        changes = {_URL: checked_url("--history-url", url)} if url else {}
+        changes = {_URL: self.history_url} if self.history_url else {}
         configured = self.config is not None or (self.history and not self.history_url)
-        settings = configured_settings(self.config, changes) if configured else no_settings(changes)
+        settings = (
+            configured_settings(self.config, changes)
+            if configured
+            else placeholder_settings(changes)
+        )
         asked = self.history or self.history_url
         topics = TopicHistory(settings.history_url) if asked else None
         return Linter(load_backends(settings), settings, configured, topics)
@@ -115,16 +113,16 @@ def _check(
     files, unreadable = list_files(paths)
     if not files and not unreadable:
         where = ", ".join(str(path) for path in paths)
-        raise CannotRun([f"{where}: no file there ends in .yml or .yaml"])
+        raise CannotRun(f"{where}: no file there ends in .yml or .yaml")
     report.add(unreadable, ignore)
     linter = deployment.linter()
     try:
         with advancing(files, "Checking") as each:
             report.add(linter.run(_counted(each, report)), ignore)
     except Unavailable as unavailable:
-        raise CannotRun([str(unavailable)]) from unavailable
+        raise CannotRun(str(unavailable)) from unavailable
     except SQLAlchemyError as error:
-        raise CannotRun([f"datanommer: {describe_error(error)}"]) from error
+        raise CannotRun(f"datanommer: {describe_error(error)}") from error
 
 
 def _counted(files: Iterable[Path], report: Report) -> Iterator[Path]:

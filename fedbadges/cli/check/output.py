@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -50,11 +49,7 @@ def summary(report: Report) -> str:
 
 def as_text(report: Report) -> None:
     """Print a line for each finding, as compilers do; in colour on a terminal."""
-    if not sys.stdout.isatty():
-        for finding in report.in_order():
-            click.echo(f"{finding.place}: {finding.severity}: {_rest(finding)}")
-        return
-    # Not at the top: it is slow to import.
+    # Not at the top: these are slow to import.
     from rich.console import Console
     from rich.text import Text
 
@@ -117,10 +112,6 @@ FORMATS: Mapping[str, Callable[[Report], None]] = {
     "json": as_json,
     "github": as_github,
 }
-
-
-def _rest(finding: Finding) -> str:
-    return f"{finding.text} [{finding.code}]"
 
 
 def _data(text: str) -> str:

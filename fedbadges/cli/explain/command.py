@@ -1,4 +1,4 @@
-"""``fedbadges explain``: why a message does, or does not, give a badge to somebody."""
+"""``fedbadges explain``: why a message does, or does not, earn somebody a badge."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from fedbadges.cli.deployment import Deployment, failing_clearly, with_deployment
-from fedbadges.cli.errors import FOUND, GOOD, CannotRun
-from fedbadges.cli.terminal.formats import with_format
+from fedbadges.cli.deployment import Deployment, with_deployment
+from fedbadges.cli.errors import FOUND, GOOD, CannotRun, reporting_errors
+from fedbadges.cli.options import format_option
 
 if TYPE_CHECKING:
     from fedbadges.config.settings import Settings
@@ -25,7 +25,7 @@ Examples:
 
 \b
 The exit code is 0 if somebody gets a badge (with --user: that user does), 1 if
-nobody does, and 2 if that cannot be told.
+nobody does, and 2 if that cannot be found out.
 """
 
 
@@ -40,7 +40,7 @@ nobody does, and 2 if that cannot be told.
     help="Ask about one rule only, in force or not: the id of its badge, or its file.",
 )
 @click.option("--user", metavar="NAME", help="Ask about one user only.")
-@with_format()
+@format_option()
 @with_deployment()
 def explain(
     deployment: Deployment,
@@ -50,7 +50,7 @@ def explain(
     user: str | None,
     form: str,
 ) -> None:
-    """Say why a message does, or does not, give a badge to somebody.
+    """Explain why a message does, or does not, give a badge to somebody.
 
     FILE has the message as it came over the bus, in JSON; - is standard input. Everything is
     decided as the daemon does, with the rules and databases of its configuration, as they are now.
@@ -58,16 +58,16 @@ def explain(
     """
     if (file is None) == (msg_id is None):
         raise click.UsageError("say which message: a FILE or --id MSG_ID")
-    # Not at the top: these take a while to import, and completion and --help want to be fast.
-    from fedbadges.cli.explain.output import data_of_explanation, trees_of
+    from fedbadges.cli.explain.as_json import as_json
+    from fedbadges.cli.explain.as_tree import trees_of
     from fedbadges.cli.terminal.trees import print_trees
     from fedbadges.criteria.backends import load_backends
     from fedbadges.engine.explanation import Explainer, without_count_cache
 
-    # What a rule stumbles over is in the explanation.
+    # The errors of rules are in the explanation.
     logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
     user = None if user is None else user.lower()
-    with failing_clearly():
+    with reporting_errors():
         settings = without_count_cache(deployment.settings)
         message = _from_file(file) if file is not None else _from_datanommer(msg_id, settings)
         backends = load_backends(settings)
@@ -75,11 +75,11 @@ def explain(
         explainer = Explainer(settings, deployment.rules(backends) if chosen is None else chosen)
         found = explainer.explain(message, user, full=chosen is not None)
     if form == "json":
-        click.echo(json.dumps(data_of_explanation(found, user), indent=2))
+        click.echo(json.dumps(as_json(found, user), indent=2))
     else:
         print_trees(trees_of(found, user, settings.consume_delay))
     if found.interrupted:
-        raise CannotRun([found.interrupted])
+        raise CannotRun(found.interrupted)
     raise SystemExit(GOOD if found.awards else FOUND)
 
 
@@ -89,10 +89,10 @@ def _from_file(file: BinaryIO) -> Message:
     try:
         body = json.load(file)
     except (ValueError, RecursionError) as error:
-        raise CannotRun([f"{file.name}: no JSON: {error}"]) from None
+        raise CannotRun(f"{file.name}: no JSON: {error}") from None
     message = parse_message(body)
     if message is None:
-        raise CannotRun([f"{file.name}: no message: that is an object with a 'topic', and more"])
+        raise CannotRun(f"{file.name}: no message: that is an object with a 'topic', and more")
     return message
 
 
@@ -103,5 +103,5 @@ def _from_datanommer(msg_id: str | None, settings: Settings) -> Message:
     found = MessageReader(settings).message(msg_id) if msg_id and fits_databases(msg_id) else None
     message = None if found is None else parse_message(found.body, found.users)
     if message is None:
-        raise CannotRun([f"datanommer has no message {msg_id!r}"])
+        raise CannotRun(f"datanommer has no message {msg_id!r}")
     return message

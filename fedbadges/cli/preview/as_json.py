@@ -1,4 +1,4 @@
-"""A preview for programs."""
+"""A preview as JSON."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from fedbadges.cli.preview.preview import Earner, Preview
 
 
 def print_json(preview: Preview) -> None:
-    """Print one object with all that is known."""
-    unit, periods = preview.over_time
+    """Print a preview as one object."""
     whole = {
         "badge": preview.badge.id,
         "name": preview.badge.name,
@@ -24,10 +23,10 @@ def print_json(preview: Preview) -> None:
         "awards": len(preview.earners),
         "earners": [_earner(each) for each in preview.earners],
         "over_time": {
-            "unit": unit,
+            "unit": preview.over_time.unit,
             "periods": [
                 {"period": each.name, "awards": each.awards, "total": each.total}
-                for each in periods
+                for each in preview.over_time.periods
             ],
         },
         "counts": None if preview.counts is None else _counts(preview.counts),

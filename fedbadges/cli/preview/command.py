@@ -1,4 +1,4 @@
-"""``fedbadges preview``: who would have a badge, had its rule been there from the beginning."""
+"""``fedbadges preview``: who would have a badge if its rule had always been there."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fedbadges.cli.deployment import RULES, TAHRIR, Deployment, failing_clearly, with_deployment
-from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
-from fedbadges.cli.terminal.formats import with_format
+from fedbadges.cli.deployment import RULES, TAHRIR, Deployment, with_deployment
+from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
+from fedbadges.cli.options import format_option
 from fedbadges.cli.terminal.progress_bar import following
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ Nothing is awarded, and nothing is written but the page.
     metavar="NUMBER",
     help="How many of the people text shows; JSON and the page have all.",
 )
-@with_format()
+@format_option()
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -48,18 +48,17 @@ Nothing is awarded, and nothing is written but the page.
 )
 @with_deployment(RULES, TAHRIR)
 def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path | None) -> None:
-    """Say who would have a badge by now, and how many would for another threshold.
+    """Show who would have a badge by now, and how many would for another threshold.
 
-    RULE is a rule file, or the id of a badge. The whole history is gone through, as if the rule had
-    been there from the beginning. Who opted out in tahrir, where one is configured, is left out.
+    RULE is a rule file, or the id of a badge. The whole history is read, as if the rule had always
+    existed. Users who opted out in tahrir, if one is configured, are left out.
     """
-    # Not at the top: completion and --help want to be fast.
     from fedbadges.cli.preview.as_json import print_json
-    from fedbadges.cli.preview.text import print_preview
+    from fedbadges.cli.preview.as_text import print_preview
 
     if html is not None and not html.parent.is_dir():
-        raise CannotRun([f"--html: there is no directory {str(html.parent)!r}"])
-    with failing_clearly():
+        raise CannotRun(f"--html: there is no directory {str(html.parent)!r}")
+    with reporting_errors():
         found = _preview(deployment, rule)
     if form == "json":
         print_json(found)
@@ -74,15 +73,15 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
 
 
 def _preview(deployment: Deployment, name: str) -> Preview:
-    """Go over the history, as far as it may; raises Unavailable, and CannotRun for the rule."""
-    from fedbadges.cli.preview.distribution import counts_of
+    """Replay the history until its end or Ctrl-C; raise Unavailable, or CannotRun for the rule."""
+    from fedbadges.cli.preview.distribution import distribution_of
     from fedbadges.cli.preview.preview import Earner, Preview
     from fedbadges.engine.links import link_to
     from fedbadges.replay import Replay
     from fedbadges.tahrir.database import Tahrir
 
     settings = deployment.settings
-    # Where no tahrir is configured, there is nobody who opted out.
+    # Without a tahrir, nobody has opted out.
     people = Tahrir(settings) if settings.tahrir_url.database else None
     replay = Replay(settings, people)
     (rule,) = deployment.chosen([name], replay.backends)
@@ -93,14 +92,9 @@ def _preview(deployment: Deployment, name: str) -> Preview:
         with following("Reading the history", lambda: (replay.done, replay.total)):
             for earned in replay.run([rule]):
                 message = earned.message
+                link = link_to(message, settings)
                 earners.append(
-                    Earner(
-                        earned.username,
-                        message.sent,
-                        message.topic,
-                        message.msg_id,
-                        link_to(message, settings),
-                    )
+                    Earner(earned.username, message.sent, message.topic, message.msg_id, link)
                 )
     except KeyboardInterrupt:
         complete = False
@@ -110,7 +104,7 @@ def _preview(deployment: Deployment, name: str) -> Preview:
         path=rule.place.path,
         text=text,
         earners=tuple(earners),
-        counts=counts_of(rule.criteria, replay.peaks.get(rule.badge.id, {}), names),
+        counts=distribution_of(rule.criteria, replay.peaks.get(rule.badge.id, {}), names),
         read=replay.done,
         total=replay.total,
         complete=complete,
@@ -118,11 +112,11 @@ def _preview(deployment: Deployment, name: str) -> Preview:
 
 
 def _write(path: Path, found: Preview) -> None:
-    from fedbadges.cli.preview.page import page
+    from fedbadges.cli.preview.as_html import as_html
 
-    content = page(found, datetime.now(timezone.utc).date()).encode("utf-8")
+    content = as_html(found, datetime.now(timezone.utc).date()).encode("utf-8")
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise CannotRun([f"--html: {path} cannot be written: {error.strerror or error}"]) from None
+        raise CannotRun(f"--html: {path} cannot be written: {error.strerror or error}") from None
     click.echo(f"{path}: {math.ceil(len(content) / 1000)} kB", err=True)

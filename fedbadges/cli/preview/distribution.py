@@ -1,4 +1,4 @@
-"""How far people got, and how many of them any threshold would reach."""
+"""How far people got, and how many would get the badge for another threshold."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from fedbadges.rules.criteria import Criteria
 #: 1, 2, 5, 10, 25, 50, 100, 250 and so on: where bins begin, and thresholds worth a look.
 LADDER = (1, 2, 5, *(step * 10**power for power in range(11) for step in (10, 25, 50)))
 
-#: What is more, or less than its contrary, counts as so much: nobody did anything as often.
+#: Counts are limited to this, and to its negative: nobody did anything as often.
 LIMIT = 10**11
 
-#: Bins of equal width are about as many as these at most.
-_MOST_BINS = 20
+#: There are about this many bins of equal width at most.
+_MAX_BINS = 20
 
-#: Where the greatest is so many times the least, bins of equal width say little.
+#: If the greatest count is this many times the least, bins get wider and wider.
 _WIDE = 10
 
-#: The rule's own threshold makes no bin that is narrower than this part of the one it splits.
-_APART = 4
+#: A bin that begins or ends at the rule's threshold has at least a quarter of the usual width.
+_MIN_PART = 4
 
 
 @dataclass(frozen=True)
 class Bin:
-    """How many people got at least to ``low`` but not to ``high``, which None leaves open.
+    """The people whose count is at least ``low`` and below ``high``; None is without a limit.
 
-    ``awarded`` is whether the rule gives them its badge; None where it has no such threshold.
+    ``awarded`` is True if they get the badge, and None if the rule has no threshold.
     """
 
     low: int
@@ -40,10 +40,18 @@ class Bin:
     people: int
     awarded: bool | None
 
+    @property
+    def name(self) -> str:
+        """Return the counts that the bin is for, such as ``5 to 9``."""
+        if self.high is None:
+            return f"{self.low} or more"
+        last = self.high - 1
+        return str(last) if last == self.low else f"{self.low} to {last}"
+
 
 @dataclass(frozen=True)
 class Threshold:
-    """How many people would get the badge for ``at_least`` so many; ``own`` is the rule's."""
+    """The awards if a count of ``at_least`` were enough; ``own`` marks the rule's threshold."""
 
     at_least: int
     awards: int
@@ -54,7 +62,7 @@ class Threshold:
 class Distribution:
     """The highest count that each person reached.
 
-    ``own`` is the least count for which the rule gives its badge; None where more is not better.
+    ``own`` is the least count for which the rule awards its badge; None if it has no threshold.
     """
 
     peaks: Mapping[str, int]
@@ -65,12 +73,12 @@ class Distribution:
         return sorted(self.peaks.values())
 
     def awards(self, at_least: int) -> int:
-        """Count the people who got to ``at_least``."""
+        """Return how many people reached the count ``at_least``."""
         return len(self._values) - bisect_left(self._values, at_least)
 
     @cached_property
     def bins(self) -> tuple[Bin, ...]:
-        """Sort all people into bins; one of these begins at the rule's own threshold."""
+        """Return all people in bins, one of which begins at the rule's threshold."""
         if not self._values:
             return ()
         edges = _with_own(_edges(self._values[0], self._values[-1]), self.own)
@@ -87,9 +95,14 @@ class Distribution:
             for low, high in zip(edges, highs, strict=False)
         )
 
+    @property
+    def own_awards(self) -> int:
+        """Return how many people reached the rule's threshold, if it has one."""
+        return 0 if self.own is None else self.awards(self.own)
+
     @cached_property
     def thresholds(self) -> tuple[Threshold, ...]:
-        """Give the rule's own threshold among others that somebody reached."""
+        """Return the rule's threshold among others that somebody reached."""
         if self.own is None:
             return ()
         reached = {step for step in LADDER if self.awards(step)}
@@ -99,12 +112,13 @@ class Distribution:
         )
 
 
-def counts_of(
+def distribution_of(
     criteria: Criteria, peaks: Mapping[str, int], earners: Set[str]
 ) -> Distribution | None:
-    """Make counts of what people reached, where the criteria are one count.
+    """Return the distribution of the counts that people reached; None if it is not one count.
 
-    Who got there and is none of the ``earners`` has no account, and is left out.
+    People who reached the threshold but are not among the ``earners`` have no account; they are
+    left out.
     """
     question = past_messages(criteria)
     if question is None or not isinstance(question.condition, Comparison):
@@ -120,16 +134,8 @@ def counts_of(
     return Distribution(usable, _own(condition))
 
 
-def span(bin_: Bin) -> str:
-    """Write which numbers a bin is for."""
-    if bin_.high is None:
-        return f"{bin_.low} or more"
-    last = bin_.high - 1
-    return str(last) if last == bin_.low else f"{bin_.low} to {last}"
-
-
 def _own(condition: Comparison) -> int | None:
-    """Say from which count on a condition holds, if that is how it works."""
+    """Return the least count for which a condition holds; None if it has no such threshold."""
     if condition.compare not in (operator.ge, operator.gt):
         return None
     enough = condition.enough
@@ -137,22 +143,22 @@ def _own(condition: Comparison) -> int | None:
 
 
 def _edges(least: int, greatest: int) -> list[int]:
-    """Say where bins begin; the last of these is where they end, above the greatest."""
-    if greatest > _MOST_BINS and greatest >= _WIDE * max(least, 1) and least >= 0:
+    """Return where bins begin, and at last where they end, above the greatest."""
+    if greatest > _MAX_BINS and greatest >= _WIDE * max(least, 1) and least >= 0:
         steps = [0, *LADDER]
         return steps[bisect_right(steps, least) - 1 : bisect_right(steps, greatest) + 1]
-    width = next(step for step in LADDER if (greatest - least) // step < _MOST_BINS)
+    width = next(step for step in LADDER if (greatest - least) // step < _MAX_BINS)
     first = least // width
     last = greatest // width + 1
     return [number * width for number in range(first, last + 1)]
 
 
 def _with_own(edges: list[int], own: int | None) -> list[int]:
-    """Put the rule's own threshold among the edges, in place of those that are hardly another."""
+    """Add the rule's threshold to the edges, in place of those that are too near to it."""
     if own is None or own in edges:
         return edges
     first, *others, end = edges
     at = bisect_left(edges, own)
-    least = (edges[at] - edges[at - 1]) // _APART if 0 < at < len(edges) else 0
+    least = (edges[at] - edges[at - 1]) // _MIN_PART if 0 < at < len(edges) else 0
     apart = [edge for edge in others if abs(edge - own) >= least]
     return sorted([first, *apart, end, own])

@@ -1,19 +1,36 @@
-"""Awards over time, in days, months, quarters or years."""
+"""Awards over time, by day, month, quarter or year."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-#: More periods than these nobody reads.
-_MOST = 24
+#: More periods than these are hard to read.
+_MAX_PERIODS = 24
+
+#: The number of the period that a moment is in, and the name of a period by its number.
+_Unit = tuple[Callable[[datetime], int], Callable[[int], str]]
+
+#: From the finest to the coarsest.
+_UNITS: Mapping[str, _Unit] = {
+    "day": (datetime.toordinal, lambda day: str(date.fromordinal(day))),
+    "month": (
+        lambda when: when.year * 12 + when.month - 1,
+        lambda month: f"{month // 12:04}-{month % 12 + 1:02}",
+    ),
+    "quarter": (
+        lambda when: when.year * 4 + (when.month - 1) // 3,
+        lambda quarter: f"{quarter // 4:04}-Q{quarter % 4 + 1}",
+    ),
+    "year": (lambda when: when.year, lambda year: f"{year:04}"),
+}
 
 
 @dataclass(frozen=True)
 class Period:
-    """What was given in a period, such as ``2014-10``, and in all up to its end."""
+    """The awards in a period, such as ``2014-10``, and the total up to its end."""
 
     name: str
     awards: int
@@ -21,53 +38,35 @@ class Period:
 
 
 @dataclass(frozen=True)
-class _Unit:
-    """Numbers periods one after the other, and names them by their number."""
+class OverTime:
+    """Awards by period, from the first that has some to the last."""
 
-    number: Callable[[datetime], int]
-    name: Callable[[int], str]
-
-
-def _years(length: int) -> _Unit:
-    def name(number: int) -> str:
-        first = max(number * length, 1)
-        return f"{first:04}" if length == 1 else f"{first:04} to {(number + 1) * length - 1:04}"
-
-    return _Unit(lambda when: when.year // length, name)
+    unit: str
+    periods: tuple[Period, ...]
 
 
-#: The finest that makes few enough periods is taken; the coarsest always does.
-_UNITS: Mapping[str, _Unit] = {
-    "day": _Unit(lambda when: when.toordinal(), lambda number: str(date.fromordinal(number))),
-    "month": _Unit(
-        lambda when: when.year * 12 + when.month - 1,
-        lambda number: f"{number // 12:04}-{number % 12 + 1:02}",
-    ),
-    "quarter": _Unit(
-        lambda when: when.year * 4 + (when.month - 1) // 3,
-        lambda number: f"{number // 4:04}-Q{number % 4 + 1}",
-    ),
-    "year": _years(1),
-    "decade": _years(10),
-    "millennium": _years(1000),
-}
+def count_by_period(moments: Iterable[datetime]) -> OverTime:
+    """Count moments by period, of the finest unit that makes few enough periods.
 
-
-def periods(moments: Iterable[datetime]) -> tuple[str, tuple[Period, ...]]:
-    """Count moments by period, from the first to the last; gives the unit and the periods."""
+    Years without any are left out where there are too many of them.
+    """
     moments = sorted(moments)
     if not moments:
-        return "day", ()
-    first, last = moments[0], moments[-1]
-    name, unit = next(
-        (name, unit)
-        for name, unit in _UNITS.items()
-        if unit.number(last) - unit.number(first) < _MOST
-    )
-    counted = Counter(unit.number(when) for when in moments)
-    found: list[Period] = []
+        return OverTime("day", ())
+    unit = next((unit for unit in _UNITS if _span(moments, unit) <= _MAX_PERIODS), "year")
+    number_of, name_of = _UNITS[unit]
+    counts = Counter(map(number_of, moments))
+    numbers: Iterable[int] = range(min(counts), max(counts) + 1)
+    if _span(moments, unit) > _MAX_PERIODS:
+        numbers = sorted(counts)
+    periods: list[Period] = []
     total = 0
-    for number in range(unit.number(first), unit.number(last) + 1):
-        total += counted[number]
-        found.append(Period(unit.name(number), counted[number], total))
-    return name, tuple(found)
+    for number in numbers:
+        total += counts[number]
+        periods.append(Period(name_of(number), counts[number], total))
+    return OverTime(unit, tuple(periods))
+
+
+def _span(moments: Sequence[datetime], unit: str) -> int:
+    number_of, _ = _UNITS[unit]
+    return number_of(moments[-1]) - number_of(moments[0]) + 1

@@ -1,4 +1,4 @@
-"""What a rule would have done: all that is shown of it, whichever the form."""
+"""What a rule would have done: all that a preview shows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import datetime
 from functools import cached_property
 
 from fedbadges.cli.preview.distribution import Distribution
-from fedbadges.cli.preview.periods import Period, periods
+from fedbadges.cli.preview.periods import OverTime, count_by_period
 from fedbadges.rules.rule import Badge
 from fedbadges.util.text import printable
 
 
 @dataclass(frozen=True)
 class Earner:
-    """Who would have earned the badge, and the message that did it; ``when`` is naive UTC."""
+    """Somebody who would have earned the badge, and by which message; ``when`` is naive UTC."""
 
     user: str
     when: datetime
@@ -25,10 +25,10 @@ class Earner:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a rule, whose file has this ``text``, would have done; the earners oldest first.
+    """What the rule at ``path`` would have done; ``text`` is its file, ``earners`` are by date.
 
-    ``counts`` is None for criteria that are no one count. Of ``total`` messages of the history,
-    ``read`` were looked at; not ``complete`` where somebody stopped it.
+    ``counts`` is None if the criteria are not one count. ``read`` of ``total`` messages of the
+    history were replayed; it is not ``complete`` if Ctrl-C stopped it.
     """
 
     badge: Badge
@@ -41,13 +41,13 @@ class Preview:
     complete: bool
 
     @cached_property
-    def over_time(self) -> tuple[str, tuple[Period, ...]]:
-        """The awards of each period, and the unit of these."""
-        return periods(earner.when for earner in self.earners)
+    def over_time(self) -> OverTime:
+        """Return the awards by period."""
+        return count_by_period(earner.when for earner in self.earners)
 
     @property
     def summary(self) -> str:
-        """Say the most of it in one line."""
+        """Return the main result in one line."""
         if self.complete:
             return self._people()
         return f"{self._people()} Only {self.read} of {self.total} messages were looked at."

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun
-from fedbadges.cli.terminal.formats import with_format
+from fedbadges.cli.options import config_option, format_option
 
-#: Seconds to wait for a report: two periods, and what asking the databases takes.
-_PATIENCE = 12.0
+#: Seconds to wait for a report: two periods of the hub, and its queries to the databases.
+_TIMEOUT = 12.0
 
 _EPILOG = """\b
 Examples:
@@ -34,31 +34,25 @@ something is wrong, which the first lines say, 2 if no daemon answers.
     metavar="ADDRESS",
     help="Where the hub publishes what it does, rather than 'moksha.monitoring.socket'.",
 )
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False),
-    metavar="FILE",
-    help="Read this configuration of fedmsg rather than /etc/fedmsg.d, ~/.fedmsg.d and so on.",
-)
+@config_option()
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
-    default=_PATIENCE,
+    default=_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
     help="How long to wait for a report; a hub gives one every 5 seconds.",
 )
 @click.option("--watch", is_flag=True, help="Go on, report after report, until Ctrl-C.")
-@with_format()
+@format_option()
 def status(
     endpoint: str | None, config: str | None, timeout: float, watch: bool, form: str
 ) -> None:
-    """Say what the running daemon is doing, and what is wrong with it.
+    """Show what the running daemon is doing, and what is wrong with it.
 
     It is asked by way of moksha's monitoring, which must be configured. The next report of the hub
     may take 5 seconds to come.
     """
-    # Not at the top: these take a while to import, and completion and --help want to be fast.
     from fedbadges.cli.status.monitoring import listening
     from fedbadges.cli.terminal.progress_bar import waiting
 
@@ -66,13 +60,13 @@ def status(
     try:
         with listening(endpoint or _configured(config)) as next_report:
             while found is None or watch:
-                # Who watches sees what came last meanwhile.
+                # With --watch, the last report is visible meanwhile.
                 with waiting(f"The hub reports every 5 s; at most {timeout:g} s", found is None):
                     report = next_report(timeout)
                 found = _show(report, form, watch)
     except KeyboardInterrupt:
         if found is None:
-            raise CannotRun(["Stopped before the hub had reported"]) from None
+            raise CannotRun("Stopped before the hub had reported") from None
     raise SystemExit(FOUND if found else GOOD)
 
 
@@ -83,28 +77,27 @@ def _configured(filename: str | None) -> str:
     endpoint = fedmsg_configuration(filename).get(SOCKET)
     if not endpoint:
         raise CannotRun(
-            [
-                f"The hub's monitoring is not configured: set '{SOCKET}' to an address such as "
-                f"'ipc:///run/fedbadges/monitoring.sock', and '{MODE}' to who may use it, such as "
-                "'0600', and restart the hub"
-            ]
+            f"The hub's monitoring is not configured: set '{SOCKET}' to an address such as "
+            f"'ipc:///run/fedbadges/monitoring.sock', and '{MODE}' to who may use it, such as "
+            "'0600', and restart the hub"
         )
     return str(endpoint)
 
 
 def _show(report: Mapping[str, Any], form: str, watch: bool) -> bool:
-    """Show a report; tells whether something is wrong."""
+    """Show a report; return True if something is wrong."""
     from fedbadges.cli.status.health import problems
-    from fedbadges.cli.status.output import as_text
+    from fedbadges.cli.status.output import tables_of
+    from fedbadges.cli.terminal.console import print_lines
     from fedbadges.util.text import printable
 
     try:
         wrong = problems(report)
-        text = as_text(report)
+        tables = tables_of(report)
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, OSError):
-        raise CannotRun(["The daemon is of another version, whose report is not known"]) from None
+        raise CannotRun("The daemon is of another version, whose report is not known") from None
     if form == "json":
-        # For a program that reads one report after the other, each is a line.
+        # With --watch, each report is one line.
         click.echo(json.dumps({"problems": wrong, **report}, indent=None if watch else 2))
         return bool(wrong)
     if watch and sys.stdout.isatty():
@@ -113,5 +106,5 @@ def _show(report: Mapping[str, Any], form: str, watch: bool) -> bool:
         click.secho(f"wrong: {printable(problem)}", fg="red")
     if not wrong:
         click.secho("all is well", fg="green")
-    click.echo(f"\n{text}" + ("\n" if watch else ""))
+    print_lines("", *tables, *([""] if watch else []))
     return bool(wrong)

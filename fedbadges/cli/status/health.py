@@ -1,4 +1,4 @@
-"""What is wrong with a daemon, by its own report."""
+"""The problems of a daemon, by its own report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from fedbadges.util.text import format_time
 
-#: What a daemon that cannot award says of its state.
+#: The states of a daemon that awards nothing.
 _STATES = {
     "starting": "it has not started yet",
     "stopping": "it is stopping",
@@ -16,11 +16,11 @@ _STATES = {
 
 
 def problems(report: Mapping[str, Any]) -> list[str]:
-    """Say everything that is wrong, the worst first; nothing, where all is well."""
-    return [*_stopped(report), *_hindered(report), *_left(report), *_rules(report)]
+    """Return everything that is wrong, the worst first."""
+    return [*_blocking(report), *_degrading(report), *_rules(report)]
 
 
-def _stopped(report: Mapping[str, Any]) -> Iterator[str]:
+def _blocking(report: Mapping[str, Any]) -> Iterator[str]:
     if report["state"] in _STATES:
         yield _STATES[report["state"]]
     if report["signatures"]["trouble"]:
@@ -33,16 +33,13 @@ def _stopped(report: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} does not answer: {reason}"
 
 
-def _hindered(report: Mapping[str, Any]) -> Iterator[str]:
+def _degrading(report: Mapping[str, Any]) -> Iterator[str]:
     if report["catch_up"]["trouble"]:
         yield f"it cannot catch up: {report['catch_up']['trouble']}"
     if report["overflown"]:
         yield "messages beyond 'badges.backlog_limit', or too large to wait, are put off"
     if report["bus"]["trouble"]:
         yield f"awards are not on the bus: {report['bus']['trouble']}"
-
-
-def _left(report: Mapping[str, Any]) -> Iterator[str]:
     if report["set_aside"]:
         yield f"failed messages are set aside: {report['set_aside']}"
 

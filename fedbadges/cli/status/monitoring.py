@@ -1,4 +1,4 @@
-"""Listening to the monitoring of a hub: what moksha publishes of its consumers."""
+"""The monitoring of a hub: the reports on its consumers that moksha publishes."""
 
 from __future__ import annotations
 
@@ -25,32 +25,33 @@ _CONSUMER = {"module": "fedbadges.consumers", "name": "FedoraBadgesConsumer"}
 
 @contextmanager
 def listening(endpoint: str) -> Iterator[Callable[[float], Mapping[str, Any]]]:
-    """Connect, and give what waits at most so many seconds for the next report of the daemon.
+    """Yield a function that returns the next report of the daemon.
 
-    That raises CannotRun, as this does, where there is nobody who gives one.
+    It waits at most for as many seconds as its argument says. It raises CannotRun if there is no
+    report, and so does this.
     """
-    # What is bound to every address is reached at one.
+    # A hub that listens on all addresses is reached at one of them.
     address = endpoint.replace("://*:", "://127.0.0.1:")
-    _see_reachable(address)
+    _check_reachable(address)
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.SUBSCRIBE, b"")
         try:
             socket.connect(address)
         except zmq.ZMQError as error:
-            raise CannotRun([f"'{endpoint}' is no address of ZeroMQ: {error}"]) from None
+            raise CannotRun(f"'{endpoint}' is no address of ZeroMQ: {error}") from None
 
-        def report(patience: float) -> Mapping[str, Any]:
-            if not socket.poll(int(patience * 1000)):
-                said = f"No hub has said anything at {endpoint} for {patience:g} s"
-                raise CannotRun([f"{said}, where one does every {PERIOD:g} s"])
-            return _of_daemon(socket.recv_multipart()[-1], endpoint)
+        def next_report(timeout: float) -> Mapping[str, Any]:
+            if not socket.poll(int(timeout * 1000)):
+                said = f"No hub has said anything at {endpoint} for {timeout:g} s"
+                raise CannotRun(f"{said}, where one does every {PERIOD:g} s")
+            return _parse_report(socket.recv_multipart()[-1], endpoint)
 
-        yield report
+        yield next_report
 
 
-def _see_reachable(address: str) -> None:
-    """ZeroMQ keeps trying, and says nothing; what is wrong with a file can be seen."""
+def _check_reachable(address: str) -> None:
+    """Raise CannotRun if the socket is not there; ZeroMQ would wait for it without a word."""
     scheme, _, name = address.partition("://")
     if scheme != "ipc" or name.startswith("@"):
         return
@@ -65,25 +66,23 @@ def _see_reachable(address: str) -> None:
     hint = f"is a hub running that has it as its '{SOCKET}'?"
     if reason == "Permission denied":
         hint = f"'{MODE}' says who may use it"
-    raise CannotRun([f"{path}: {reason}; {hint}"])
+    raise CannotRun(f"{path}: {reason}; {hint}")
 
 
-def _of_daemon(text: bytes, endpoint: str) -> Mapping[str, Any]:
-    """Find what the badges consumer says of itself."""
+def _parse_report(text: bytes, endpoint: str) -> Mapping[str, Any]:
+    """Return the report of the badges consumer."""
     try:
         consumers = json.loads(text)["consumers"]
         found = [each for each in consumers if _CONSUMER.items() <= each.items()]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise CannotRun([f"What answers at {endpoint} is no hub"]) from None
+        raise CannotRun(f"What answers at {endpoint} is no hub") from None
     if not found:
         raise CannotRun(
-            [
-                f"The hub at {endpoint} runs no badges consumer: it is not enabled, or could not "
-                "start, and then the log has lines at CRITICAL; or it is a fedmsg-relay, which "
-                f"takes '{SOCKET}' over where it reads the same configuration"
-            ]
+            f"The hub at {endpoint} runs no badges consumer: it is not enabled, or could not "
+            "start, and then the log has lines at CRITICAL; or it is a fedmsg-relay, which "
+            f"takes '{SOCKET}' over where it reads the same configuration"
         )
     report = found[0].get("fedbadges")
     if not isinstance(report, Mapping):
-        raise CannotRun([f"The hub at {endpoint} runs a fedbadges that says nothing of itself"])
+        raise CannotRun(f"The hub at {endpoint} runs a fedbadges that says nothing of itself")
     return report

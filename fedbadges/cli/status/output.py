@@ -1,20 +1,27 @@
-"""What a daemon reports of itself, as text for people."""
+"""The report of a daemon as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fedbadges.cli.terminal.console import make_table
 from fedbadges.util.text import format_time, printable
 
-#: Names of durations, each with the seconds that it has, and how many of it still are a few.
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+#: Units of time, each with its seconds and the number from which on the next unit is used.
 _UNITS = (("s", 1, 120), ("minutes", 60, 120), ("hours", 3600, 48), ("days", 86_400, 10**9))
 
 
-def as_text(report: Mapping[str, Any]) -> str:
-    """Give what the daemon does, and what its rules did, a line each."""
-    lines = [f"{name:<14}{text}" for name, text in _rows(report)]
-    return "\n".join(map(printable, (*lines, "", *_tallies(report["rules"]))))
+def tables_of(report: Mapping[str, Any]) -> tuple[RenderableType, ...]:
+    """Return what the daemon does, and below it how often each rule was triggered."""
+    overview = make_table()
+    overview.add_column(min_width=12)
+    for name, text in _rows(report):
+        overview.add_row(printable(name), printable(text))
+    return overview, "", _rule_counts(report["rules"])
 
 
 def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -60,23 +67,23 @@ def _bus(bus: Mapping[str, Any]) -> str:
     return f"awards and ranks are said; not sent: {bus['unsent']}"
 
 
-def _tallies(rules: Mapping[str, Any]) -> Iterator[str]:
-    """List what was triggered, the most often first."""
-    found = [(badge, *_numbers(tally)) for badge, tally in rules["tallies"].items()]
-    found = [(badge, *numbers) for badge, *numbers in found if any(numbers)]
-    if not found:
-        yield "No rule was triggered yet."
-        return
-    width = max(len("badge"), *(len(badge) for badge, *_ in found))
-    yield f"{'badge':<{width}}  triggers  awards"
-    for badge, triggers, awards in sorted(found, key=lambda row: (-row[1], -row[2], row[0])):
-        yield f"{badge:<{width}}  {triggers:>8}  {awards:>6}"
-
-
-def _numbers(tally: Mapping[str, Any]) -> tuple[int, int]:
-    return int(tally["triggers"]), int(tally["awards"])
+def _rule_counts(rules: Mapping[str, Any]) -> RenderableType:
+    """Return a table of the rules that were triggered, the most often first."""
+    counts = [
+        (-int(each["triggers"]), -int(each["awards"]), badge)
+        for badge, each in rules["tallies"].items()
+        if any(each.values())
+    ]
+    if not counts:
+        return "No rule was triggered yet."
+    table = make_table("badge", "triggers", "awards")
+    for triggers, awards, badge in sorted(counts):
+        table.add_row(printable(badge), str(-triggers), str(-awards))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
 
 
 def _span(seconds: float) -> str:
-    name, length = next((name, length) for name, length, few in _UNITS if seconds < few * length)
-    return f"{seconds / length:.0f} {name}"
+    unit, length = next((unit, length) for unit, length, end in _UNITS if seconds < end * length)
+    return f"{seconds / length:.0f} {unit}"

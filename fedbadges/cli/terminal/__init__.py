@@ -1,1 +1,1 @@
-"""What commands share to show their results."""
+"""How commands show their results and their progress."""

@@ -1,4 +1,4 @@
-"""Ctrl-C, put off for as long as something is better not left half done."""
+"""Ctrl-C, held back while something must not be left half done."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Have Ctrl-C wait until the block is done; only in the main thread."""
+def deferring_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt for a Ctrl-C only after the block; only in the main thread."""
     pressed: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
     try:

@@ -1,4 +1,4 @@
-"""A bar that shows how far long work is, for somebody who watches a terminal."""
+"""Progress bars on standard error, for somebody who watches a terminal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ T = TypeVar("T")
 
 @contextmanager
 def advancing(items: Sequence[T], what: str) -> Iterator[Iterable[T]]:
-    """Give the items, and show on standard error how many of them are left."""
+    """Yield the items, and show how many of them are left."""
     if not sys.stderr.isatty():
         yield items
         return
-    # Not at the top: it is slow, and for people only.
     from rich.console import Console
     from rich.progress import Progress
 
@@ -29,9 +28,11 @@ def advancing(items: Sequence[T], what: str) -> Iterator[Iterable[T]]:
 
 @contextmanager
 def following(what: str, reached: Callable[[], tuple[int, int]]) -> Iterator[None]:
-    """Show on standard error how far work is that goes on by itself.
+    """Show how far the work in the block is.
 
-    ``reached`` gives how much is done and how much there is in all, 0 while nobody knows.
+    Args:
+        what: Its name.
+        reached: Returns how much is done and the total, which is 0 while it is unknown.
     """
     if not sys.stderr.isatty():
         yield
@@ -53,7 +54,7 @@ def following(what: str, reached: Callable[[], tuple[int, int]]) -> Iterator[Non
 
 @contextmanager
 def waiting(what: str, shown: bool = True) -> Iterator[None]:
-    """Show on standard error what is waited for, of which nobody knows how much is left."""
+    """Show that the block waits for something, of which nobody knows how long it takes."""
     if not shown or not sys.stderr.isatty():
         yield
         return

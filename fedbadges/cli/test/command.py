@@ -1,4 +1,4 @@
-"""``fedbadges test``: whether rules do what their tests say."""
+"""``fedbadges test``: run the tests of rules."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
-from fedbadges.cli.terminal.formats import with_format
+from fedbadges.cli.options import format_option
 from fedbadges.cli.terminal.progress_bar import advancing
 from fedbadges.cli.test.output import FORMATS, Results, summary
 
 if TYPE_CHECKING:
-    from fedbadges.ruletests.stage import Stage
+    from fedbadges.ruletests.runner import RuleTestRunner
 
 _EPILOG = """\b
 Examples:
@@ -41,7 +41,7 @@ rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE…"
 )
-@with_format(FORMATS)
+@format_option(FORMATS)
 @click.option(
     "--filter",
     "text",
@@ -67,46 +67,46 @@ def test(paths: tuple[Path, ...], form: str, text: str) -> None:
 
 
 def _test(results: Results, paths: tuple[Path, ...], text: str) -> None:
-    """Run, and add to the results what comes out as soon as it does."""
-    # Not at the top: these take a while to import, and completion and --help want to be fast.
-    from fedbadges.cli.configuration import no_settings
-    from fedbadges.cli.deployment import HISTORY, failing_clearly
+    """Run the tests, and add each outcome to the results at once."""
+    from fedbadges.cli.configuration import placeholder_settings
+    from fedbadges.cli.deployment import HISTORY
+    from fedbadges.cli.errors import reporting_errors
     from fedbadges.rules.folders import files_of_tests
     from fedbadges.rules.loader import files_at
-    from fedbadges.ruletests.stage import HISTORY_URL, TAHRIR_URL, Stage
+    from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, RuleTestRunner
 
     files, unreadable = files_at(paths, files_of_tests)
     if not files and not unreadable:
         where = ", ".join(str(path) for path in paths)
-        raise CannotRun([f"{where}: no file there ends in .yml.test or .yaml.test"])
+        raise CannotRun(f"{where}: no file there ends in .yml.test or .yaml.test")
     results.mistakes += unreadable
     changes = {HISTORY: HISTORY_URL, "badges.keep_counts": False}
-    with failing_clearly(), _stoppable(results), advancing(files, "Testing") as each:
-        stage = Stage(no_settings(changes, tahrir_url=TAHRIR_URL))
+    with reporting_errors(), _stoppable(results), advancing(files, "Testing") as each:
+        runner = RuleTestRunner(placeholder_settings(changes, tahrir_url=TAHRIR_URL))
         for path in each:
-            _run(path, text, stage, results)
+            _run(path, text, runner, results)
     if text and results.complete and not results.outcomes and not results.mistakes:
-        raise CannotRun([f"no test there has {text!r} in its name"])
+        raise CannotRun(f"no test there has {text!r} in its name")
 
 
 @contextmanager
 def _stoppable(results: Results) -> Iterator[None]:
-    """End at Ctrl-C, with what has come out by then."""
+    """End the block on Ctrl-C; the results so far stay."""
     try:
         yield
     except KeyboardInterrupt:
         results.complete = False
 
 
-def _run(path: Path, text: str, stage: Stage, results: Results) -> None:
-    """Run the tests of one file; what is wrong with it is a mistake among the results."""
+def _run(path: Path, text: str, runner: RuleTestRunner, results: Results) -> None:
+    """Run the tests of one file; its mistakes are added to the results."""
     from fedbadges.errors import RuleError
 
     try:
-        suite = stage.load(path)
+        suite = runner.load(path)
     except RuleError as error:
         results.mistakes += error.problems
         return
     for each in suite.tests:
         if text in each.name:
-            results.outcomes.append(stage.run(suite, each))
+            results.outcomes.append(runner.run(suite, each))

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from fedbadges.cli.configuration import no_settings
+from fedbadges.cli.configuration import placeholder_settings
 from fedbadges.errors import RuleError
-from fedbadges.ruletests.outcomes import Difference
-from fedbadges.ruletests.stage import HISTORY_URL, TAHRIR_URL, Stage
+from fedbadges.ruletests.results import Difference
+from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, RuleTestRunner
 from support.inline import complete
 
 PUSH = """\
@@ -18,12 +18,12 @@ messages:
 """A message that the rules made here are about."""
 
 
-def make_stage() -> Stage:
+def make_runner() -> RuleTestRunner:
     changes: dict[str, Any] = {
         "datanommer.sqlalchemy.url": HISTORY_URL,
         "badges.keep_counts": False,
     }
-    return Stage(no_settings(changes, tahrir_url=TAHRIR_URL))
+    return RuleTestRunner(placeholder_settings(changes, tahrir_url=TAHRIR_URL))
 
 
 def counting(at_least: int, name: str = "Test Badge") -> str:
@@ -49,16 +49,16 @@ def write_suite(directory: Path, text: str, rule: str) -> Path:
     return path
 
 
-def mistakes(stage: Stage, path: Path) -> list[str]:
+def mistakes(runner: RuleTestRunner, path: Path) -> list[str]:
     """Return what is wrong with a test file, a line each, without its directory."""
     try:
-        stage.load(path)
+        runner.load(path)
     except RuleError as error:
         return [str(problem).replace(f"{path.parent}/", "") for problem in error.problems]
     return []
 
 
-def run(stage: Stage, path: Path) -> list[Difference]:
+def run(runner: RuleTestRunner, path: Path) -> list[Difference]:
     """Return whatever differs, in all tests of a file."""
-    suite = stage.load(path)
-    return [difference for test in suite.tests for difference in stage.run(suite, test).differences]
+    suite = runner.load(path)
+    return [each for test in suite.tests for each in runner.run(suite, test).differences]

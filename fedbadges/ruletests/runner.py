@@ -1,9 +1,9 @@
-"""Where tests are run: the daemon's own engine, on databases that are in memory and empty."""
+"""Runs tests on the daemon's own engine, on databases that are in memory and empty."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 from datanommer.models import Message as Row
@@ -28,12 +28,19 @@ from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import each_once, load_file, read_file
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.recipients import Accounts
+from fedbadges.rules.recipients import EVERYBODY
 from fedbadges.rules.rule import Rule
-from fedbadges.ruletests.messages import Sent
-from fedbadges.ruletests.outcomes import Difference, Happened, Pair, TestResult, differences
-from fedbadges.ruletests.people import People, ToldUsernames, people_of
-from fedbadges.ruletests.suite import ExpectedAward, RuleTest, Suite, check_badges, parse_suite
+from fedbadges.ruletests.accounts import TestAccounts, TestUsernames
+from fedbadges.ruletests.messages import SentMessage
+from fedbadges.ruletests.results import Difference, TestResult, compare
+from fedbadges.ruletests.suite import (
+    Expectation,
+    ExpectedAward,
+    RuleTest,
+    Suite,
+    check_badges,
+    parse_suite,
+)
 from fedbadges.tahrir.awarding import Award, AwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.schema import create_tahrir
@@ -44,24 +51,24 @@ HISTORY_URL = "sqlite:///file:fedbadges-tests-history?mode=memory&cache=shared&u
 TAHRIR_URL = "sqlite:///file:fedbadges-tests-tahrir?mode=memory&cache=shared&uri=true"
 
 
-class Stage:
+class RuleTestRunner:
     """Runs tests, one after the other; each begins with empty databases.
 
     ``settings`` are those of a deployment with HISTORY_URL and TAHRIR_URL, and without
-    ``keep_counts``: what a count was for one test would be kept for the next one.
+    ``keep_counts``: the counts of one test must not be cached for the next one.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._databases = _databases(settings)
-        self._usernames = ToldUsernames(settings.fedmsg)
+        self._usernames = TestUsernames(settings.fedmsg)
         self._installed = load_backends(settings)
 
     def load(self, path: Path) -> Suite:
-        """Read a test file; raises RuleError, with every mistake in it and in its rules."""
+        """Read a test file; raise RuleError with every mistake in it and in its rules."""
         problems = Problems()
         suite = parse_suite(read_file(path), path, problems)
-        rules, mistakes = self._rules(suite, self._backends(People({})))
+        rules, mistakes = self._rules(suite, self._backends(TestAccounts({})))
         if not mistakes:
             check_badges(suite, {rule.badge.id for rule in rules}, problems)
         if mistakes or len(problems):
@@ -69,25 +76,30 @@ class Stage:
         return suite
 
     def run(self, suite: Suite, test: RuleTest) -> TestResult:
-        """Run one test of a file that was loaded; raises Unavailable where a backend is away."""
+        """Run one test of a file that was loaded; raise Unavailable where a backend is away."""
         for database, metadata in self._databases:
             _empty(database, metadata)
-        accounts, people = people_of(test.world)
-        # New ones each time: they remember what they were told.
-        rules, _ = self._rules(suite, self._backends(people))
-        performance = _Performance(self._settings, test, rules, accounts, self._usernames)
-        return TestResult(test, tuple(performance.differences()))
+        accounts = TestAccounts(test.world.accounts or {})
+        # New backends each time: they cache answers.
+        rules, _ = self._rules(suite, self._backends(accounts))
+        recipients = RecipientFinder(
+            self._settings,
+            self._usernames,
+            EVERYBODY if test.world.accounts is None else accounts,
+        )
+        run = _TestRun(self._settings, test, rules, recipients, self._usernames)
+        return TestResult(test, tuple(run.differences()))
 
-    def _backends(self, people: People) -> Backends:
+    def _backends(self, accounts: TestAccounts) -> Backends:
         return {
             **self._installed,
             "datanommer": Datanommer(self._settings),
-            "fasjson": Groups(self._settings, people),
-            "libravatar": Avatars(self._settings, people),
+            "fasjson": Groups(self._settings, accounts),
+            "libravatar": Avatars(self._settings, accounts),
         }
 
     def _rules(self, suite: Suite, backends: Backends) -> tuple[list[Rule], list[Problem]]:
-        """Give the rules of a test file, and what is wrong with others."""
+        """Return the rules of a test file, and what is wrong with others."""
         found: list[Rule] = []
         problems: list[Problem] = []
         for file in suite.rules:
@@ -103,7 +115,7 @@ class Stage:
         return rules, [*problems, *duplicates]
 
 
-class _Performance:
+class _TestRun:
     """One test that is run."""
 
     def __init__(
@@ -111,82 +123,80 @@ class _Performance:
         settings: Settings,
         test: RuleTest,
         rules: list[Rule],
-        accounts: Accounts,
-        usernames: ToldUsernames,
+        recipients: RecipientFinder,
+        usernames: TestUsernames,
     ) -> None:
         self._test = test
-        self._accounts = accounts
+        self._recipients = recipients
         self._usernames = usernames
         self._history = History(settings)
-        self._tahrir = Tahrir(settings)
         self._engine = BadgeEngine(
-            settings,
-            self._tahrir,
-            RecipientFinder(settings, usernames, accounts),
-            RuleSet(rules),
-            self._awarded,
+            settings, Tahrir(settings), recipients, RuleSet(rules), self._awarded
         )
-        self._held: set[Pair] = set()
-        self._tahrir.publish_badges(rule.badge for rule in rules)
-        self._tahrir.award(Award(each.badge, each.username) for each in test.world.holds)
-        self._held.update((each.username, each.badge) for each in test.world.holds)
+        tahrir = Tahrir(settings)
+        tahrir.publish_badges(rule.badge for rule in rules)
+        tahrir.award(Award(each.badge, each.username) for each in test.world.holds)
+        self._held = {each.pair for each in test.world.holds}
         _opt_out(settings, test.world.opted_out)
 
-    def differences(self) -> Iterable[Difference]:
-        """Send all the messages; give what is not as expected, as soon as that is known."""
+    def differences(self) -> Iterator[Difference]:
+        """Send all the messages; yield what is not as expected, as soon as that is known."""
         for sent in self._test.past:
-            self._record(sent)
-        begin = frozenset(self._held)
-        awards: set[Pair] = set()
-        people: set[Pair] = set()
-        for number, item in enumerate(self._test.incoming, 1):
+            self._store(sent)
+        start = frozenset(self._held)
+        everybody: set[tuple[str, str]] = set()
+        for number, incoming in enumerate(self._test.incoming, 1):
             before = frozenset(self._held)
-            concerned = {pair for sent in item.messages for pair in self._send(sent)}
-            people |= concerned
-            awards |= self._held - before
-            if item.expectation is not None:
-                happened = self._happened(self._held - before, concerned, before)
-                yield from differences(item.expectation, happened, number, item)
-        if self._test.expectation is not None:
-            happened = self._happened(awards, people, begin)
-            yield from differences(self._test.expectation, happened, None, None)
+            named = {pair for sent in incoming.messages for pair in self._handle(sent)}
+            everybody |= named
+            count = len(incoming.messages)
+            several = f"with the {count} messages of incoming {number}"
+            when = f"with incoming message {number}" if count == 1 else several
+            yield from self._compare(incoming.expectation, before, named, number, when)
+        yield from self._compare(self._test.expectation, start, everybody, None, "in all")
 
-    def _record(self, sent: Sent) -> Message:
+    def _store(self, sent: SentMessage) -> Message:
         message = parse_message(sent.body)
         assert message is not None  # its topic was checked
         names = self._usernames
-        names.tell({message: sent})
+        names.set(message, sent)
         self._history.record(
             message, names.users(message), names.packages(message), names.agent(message)
         )
         return message
 
-    def _send(self, sent: Sent) -> set[Pair]:
-        """Handle a message as the daemon does; gives whom it names for which badges."""
-        message = self._record(sent)
-        named = self._engine.match(message)
-        if named is None:
+    def _handle(self, sent: SentMessage) -> set[tuple[str, str]]:
+        """Handle a message as the daemon does; return whom it names for which badges."""
+        triggered = self._engine.match(self._store(sent))
+        if triggered is None:
             return set()
-        (case,) = self._engine.find_candidates([named])
-        if case is not None:
-            self._engine.decide(case)
-        return {(name, rule.badge.id) for rule, names in named.people for name in names}
+        (candidates,) = self._engine.find_candidates([triggered])
+        if candidates is not None:
+            self._engine.decide(candidates)
+        return {(name, rule.badge.id) for rule, names in triggered.people for name in names}
 
-    def _happened(self, awards: Set[Pair], people: Set[Pair], before: frozenset[Pair]) -> Happened:
+    def _compare(
+        self,
+        expectation: Expectation | None,
+        before: Set[tuple[str, str]],
+        named: Set[tuple[str, str]],
+        number: int | None,
+        when: str,
+    ) -> Iterator[Difference]:
         def why_not(award: ExpectedAward) -> str:
             username = award.username
-            pair = username, award.badge
-            if pair in before:
+            if award.pair in before:
                 return f"{username} holds it already"
             if username in self._test.world.opted_out:
                 return f"{username} has opted out"
-            if pair not in people:
+            if award.pair not in named:
                 return f"{username} is no candidate, or the trigger does not hold"
-            if not self._accounts.exists(username):
+            if not self._recipients.exists(username):
                 return f"{username} has no account"
             return f"the criteria do not hold for {username}"
 
-        return Happened(frozenset(awards), why_not)
+        if expectation is not None:
+            yield from compare(expectation, self._held - before, why_not, number, when)
 
     def _awarded(self, given: AwardResult) -> None:
         self._held.add((given.award.username, given.award.badge_id))
@@ -194,7 +204,7 @@ class _Performance:
 
 @functools.cache
 def _created(history: Database, tahrir: Database) -> tuple[object, ...]:
-    """Create the tables; what it gives keeps the databases from vanishing."""
+    """Create the tables; the connections that it returns keep the databases in memory."""
     kept = history.connect(), tahrir.connect()
     create_history(history)
     create_tahrir(tahrir.url)

@@ -1,0 +1,56 @@
+"""``fedbadges revoke``: take a badge away from somebody."""
+
+from __future__ import annotations
+
+import click
+
+from fedbadges.cli.award.change import (
+    STOPPED,
+    Change,
+    change_options,
+    make_change,
+    unknown_badge,
+)
+from fedbadges.cli.deployment import HISTORY, RULES, Deployment, with_deployment
+from fedbadges.cli.errors import reporting_errors
+
+_EPILOG = """\b
+Examples:
+  fedbadges revoke alice gardener-i --reason "the rule counted merges"
+  fedbadges revoke alice gardener-i --reason "see the list" --dry-run
+
+\b
+Exit codes: 0 if it is gone, 1 if alice does not hold it, 2 if the command
+cannot run.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@change_options
+@with_deployment(HISTORY, RULES)
+def revoke(
+    user: str, badge: str, reason: str, dry_run: bool, form: str, deployment: Deployment
+) -> None:
+    """Revoke the badge with the id BADGE from USER, and adjust the ranks.
+
+    Nothing is published on the bus. Beware: if a rule still awards it, USER gets the badge again
+    with the next message that triggers the rule.
+    """
+    with reporting_errors(STOPPED):
+        change = make_change(user, badge, reason, dry_run, deployment)
+        known = change.tahrir.badges()
+        if badge not in known:
+            raise unknown_badge(badge, known)
+        revoked = _revoke(change)
+    change.report("revoked" if revoked else "not-held", form)
+
+
+def _revoke(change: Change) -> bool:
+    if change.dry_run:
+        return bool(change.tahrir.holdings([change.user], [change.badge]).held)
+    person_id = change.tahrir.revoke(change.badge, change.user)
+    if person_id is None:
+        return False
+    change.log("Revoked badge")
+    change.adjust_ranks(person_id)
+    return True

@@ -1,0 +1,54 @@
+"""What commands print: plain lines in a pipe, colours on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+#: Columns of what is no terminal: lines are neither wrapped nor cut there, so that grep finds them.
+_UNLIMITED = 1_000_000
+
+
+def make_console() -> Console:
+    """Return a console for standard output that takes all text as it is, without any markup.
+
+    It writes no colours and wraps no lines if standard output is not a terminal.
+    """
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    return Console(
+        force_terminal=terminal,
+        width=None if terminal else _UNLIMITED,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+
+
+def print_lines(*renderables: RenderableType, width: int | None = None, wrap: bool = True) -> None:
+    """Print text, tables and trees, without spaces at the end of a line.
+
+    Args:
+        width: The columns to use, rather than those of the terminal.
+        wrap: False leaves it to the terminal to wrap lines, so that they can be copied.
+    """
+    console = make_console()
+    with console.capture() as capture:
+        for renderable in renderables:
+            console.print(renderable, width=width, soft_wrap=not wrap)
+    for line in capture.get().splitlines():
+        print(line.rstrip())
+
+
+def make_table(*headings: str) -> Table:
+    """Return a table of columns without lines between them."""
+    from rich.table import Table
+
+    return Table(
+        *headings, box=None, show_header=bool(headings), pad_edge=False, padding=(0, 2, 0, 0)
+    )

@@ -1,0 +1,77 @@
+"""What the accounts service, Libravatar and fedmsg.meta would answer, as a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fedbadges.accounts.usernames import FedmsgUsernames
+from fedbadges.messages import Message
+from fedbadges.ruletests.messages import SentMessage
+from fedbadges.ruletests.suite import TestAccount
+
+
+class TestAccounts:
+    """Answers in place of the accounts service, of FASJSON's groups and of Libravatar."""
+
+    def __init__(self, accounts: Mapping[str, TestAccount]) -> None:
+        self._accounts = accounts
+
+    def exists(self, username: str) -> bool:
+        """Return True if there is an account of this name."""
+        return username in self._accounts
+
+    def by_nick(self, nick: str) -> str | None:
+        """Return the one account that has this IRC nick, or None."""
+        return self._only("nicks", nick)
+
+    def by_email(self, address: str) -> str | None:
+        """Return the one account that has this e-mail address, or None."""
+        return self._only("emails", address)
+
+    def by_github(self, name: str) -> str | None:
+        """Return the one account that has this name on GitHub, or None."""
+        return self._only("github", name)
+
+    def is_member(self, group: str, username: str) -> bool:
+        """Return True if an account is in a group."""
+        account = self._accounts.get(username)
+        return account is not None and group in account.groups
+
+    def has_avatar(self, username: str) -> bool:
+        """Return True if an account has an avatar."""
+        account = self._accounts.get(username)
+        return account is not None and account.avatar
+
+    def _only(self, kind: str, value: str) -> str | None:
+        names = [name for name, each in self._accounts.items() if value in getattr(each, kind)]
+        return names[0] if len(names) == 1 else None
+
+
+class TestUsernames(FedmsgUsernames):
+    """Whom and what a message concerns: as a test says, or else as fedmsg.meta does."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self._sent: dict[Message, SentMessage] = {}
+
+    def set(self, message: Message, sent: SentMessage) -> None:
+        """Answer for this message as its test says, and for no other one."""
+        self._sent = {message: sent}
+
+    def users(self, message: Message) -> frozenset[str]:
+        """Return the users that the message concerns, in lower case."""
+        sent = self._sent.get(message)
+        if sent is None or sent.usernames is None:
+            return super().users(message)
+        return frozenset(name.lower() for name in sent.usernames)
+
+    def packages(self, message: Message) -> frozenset[str]:
+        """Return the packages that the message concerns."""
+        sent = self._sent.get(message)
+        return super().packages(message) if sent is None or sent.packages is None else sent.packages
+
+    def agent(self, message: Message) -> str | None:
+        """Return the user who did what the message is about, in lower case."""
+        sent = self._sent.get(message)
+        return super().agent(message) if sent is None or sent.agent is None else sent.agent.lower()
