@@ -111,34 +111,13 @@ class CatchUp:
             self._thread.join()
         self._tracker.write(now=True)
 
-    def _run(self) -> None:
-        step = self.catch_up
-        while not self._stopping:
-            try:
-                self._retry.call(step)
-                step = self.sweep
-                self._trouble = None
-            except Stopped:
-                return
-            except Exception as error:  # whatever it is, it may be over the next time
-                self._trouble = describe_error(error)
-                if self._failures.allows(error_kind(error)):
-                    log.error("Cannot catch up, trying again later", error=error)
-            self._wait()
-
-    def _wait(self) -> None:
-        self._wake.wait(self._interval)
-        self._wake.clear()
-        end = time.monotonic() + _MAX_BACKLOG_WAIT
-        while self._backlog() and time.monotonic() < end and not self._stopping:
-            time.sleep(min(0.2, self._interval))
-
     def catch_up(self) -> None:
         """Handle what was sent since the checkpoint, the oldest first, while new messages come."""
-        start = self._tracker.start()
+        start = self._tracker.read_from()
         count = self._reader.begin(start)
         log.info("Catching up", since=format_time(start), count=count)
         progress = self._progress = _Progress(count)
+        self._tracker.start()
         try:
             for batch in self._reader.sent_since_start():
                 if self._stopping:
@@ -168,6 +147,28 @@ class CatchUp:
         self._tracker.swept(began, in_flight=in_flight)
         if new:
             log.info("Handled messages that the bus did not deliver", count=new)
+
+    def _run(self) -> None:
+        step = self.catch_up
+        while not self._stopping:
+            try:
+                self._retry.call(step)
+                step = self.sweep
+                self._trouble = None
+            except Stopped:
+                return
+            except Exception as error:  # whatever it is, it may be over the next time
+                self._trouble = describe_error(error)
+                if self._failures.allows(error_kind(error)):
+                    log.error("Cannot catch up, trying again later", error=error)
+            self._wait()
+
+    def _wait(self) -> None:
+        self._wake.wait(self._interval)
+        self._wake.clear()
+        end = time.monotonic() + _MAX_BACKLOG_WAIT
+        while self._backlog() and time.monotonic() < end and not self._stopping:
+            time.sleep(min(0.2, self._interval))
 
 
 class _Progress:

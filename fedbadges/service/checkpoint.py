@@ -115,7 +115,7 @@ class CheckpointTracker:
         if not self._checkpoint.exists():
             self._checkpoint.write(self._read_until, now=True)
 
-    def start(self) -> float:
+    def read_from(self) -> float:
         """Return from when on the history must be read."""
         until = self._checkpoint.read()
         if until is None:
@@ -133,8 +133,11 @@ class CheckpointTracker:
                 catchup_limit=self._limit,
             )
         self._read_until = min(max(until, earliest), now)
-        self._started = True
         return self._read_until - self._margin
+
+    def start(self) -> None:
+        """Note that the history is being read from there, so that the checkpoint may be written."""
+        self._started = True
 
     def reached(self, sent: float) -> None:
         """Note that everything stored by now that was sent up to a moment is done or in flight."""

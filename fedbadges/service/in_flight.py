@@ -37,7 +37,7 @@ class InFlight:
         #: How large the messages in flight are together, in characters of JSON.
         self.size = 0
         self._lock = threading.Lock()
-        self._in_flight: dict[Message, None] = {}
+        self._in_flight: set[Message] = set()
         self._keys_in_flight: Counter[int] = Counter()
         self._seen: BoundedDict[int, None] = BoundedDict(_MAX_REMEMBERED)
         # When each was sent; until it comes again.
@@ -51,7 +51,7 @@ class InFlight:
         """Track a message from now on."""
         key = _key(message)
         with self._lock:
-            self._in_flight[message] = None
+            self._in_flight.add(message)
             self.size += message.size
             self._keys_in_flight[key] += 1
             self._seen[key] = None
@@ -118,7 +118,7 @@ class InFlight:
     def _end(self, message: Message) -> None:
         if message not in self._in_flight:
             return
-        del self._in_flight[message]
+        self._in_flight.remove(message)
         self.size -= message.size
         key = _key(message)
         self._keys_in_flight[key] -= 1

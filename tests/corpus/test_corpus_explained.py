@@ -25,7 +25,10 @@ from fedbadges.tahrir.database import Tahrir
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 
-pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not there")
+pytestmark = [
+    pytest.mark.sqlite,
+    pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not there"),
+]
 
 
 class Listed:

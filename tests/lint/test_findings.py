@@ -1,4 +1,4 @@
-"""``fedbadges check``: what it finds in rules, and where."""
+"""What the linter finds in rules, and where."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from support.command import fedbadges
 from support.inline import CRITERIA, HERE, TRIGGER, complete
+
+from fedbadges.cli.configuration import no_settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.lint.linter import Linter, list_files
 
 RECIPIENT = 'recipient: "%(msg.user)s"\n'
 PERSONAL = """\
@@ -25,6 +29,8 @@ WHOLE_TOPIC = (
     'messages, as in usernames: ["%(recipient)s"], or count them by '
     "'len([m for m in query.all() if …])', which reads only what is new"
 )
+SETTINGS = no_settings({})
+LINTER = Linter(load_backends(SETTINGS), SETTINGS)
 
 
 def whole(body: str) -> str:
@@ -43,8 +49,14 @@ def found(directory: Path, *bodies: str) -> list[str]:
         if len(bodies) > 1:
             text = text.replace("name: Test Badge", f"name: Badge {number}")
         (directory / f"{number}.yml").write_text(text)
-    done = fedbadges("check", directory)
-    return [line.removeprefix(f"{directory}/") for line in done.stdout.splitlines()]
+    files, unreadable = list_files([directory])
+    assert unreadable == []
+    return [
+        f"{finding.place}: {finding.severity}: {finding.text} [{finding.code}]".removeprefix(
+            f"{directory}/"
+        )
+        for finding in sorted(LINTER.run(files))
+    ]
 
 
 def assert_found(directory: Path, body: str, *expected: str) -> None:

@@ -50,6 +50,7 @@ def day(days: int) -> str:
     return f"{NOW - datetime.timedelta(days=days):%Y-%m-%d}"
 
 
+@pytest.mark.sqlite
 def test_a_topic_seen_within_a_year_is_not_stale(
     database: Databases, sent: Sent, tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_topic_not_seen_for_a_year_is_stale(
     ]
 
 
+@pytest.mark.sqlite
 def test_a_topic_that_was_never_seen_is_stale(
     database: Databases, sent: Sent, tmp_path: Path
 ) -> None:
@@ -84,6 +86,7 @@ def test_a_topic_that_was_never_seen_is_stale(
     ]
 
 
+@pytest.mark.sqlite
 def test_a_category_is_stale_in_an_empty_history(
     database: Databases, sent: Sent, tmp_path: Path
 ) -> None:
@@ -92,6 +95,7 @@ def test_a_category_is_stale_in_an_empty_history(
     ]
 
 
+@pytest.mark.sqlite
 def test_topics_and_categories_of_triggers_and_filters_may_be_stale(
     database: Databases, sent: Sent, tmp_path: Path
 ) -> None:
@@ -134,6 +138,7 @@ def test_each_topic_is_looked_up_once_for_all_rules(
     assert len([each for each in asked if each.startswith("SELECT")]) == 3 + 1 + 3
 
 
+@pytest.mark.sqlite
 def test_history_asks_the_configured_datanommer(
     database: Databases, sent: Sent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

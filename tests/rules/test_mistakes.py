@@ -559,7 +559,7 @@ def test_mistakes_in_a_recipient(text, expected):
     assert_mistakes(text, expected)
 
 
-# Whatever the input: no traceback, and within a second
+# Whatever the input: no traceback, and an answer within seconds
 
 
 def nested_by_aliases(levels: int, steps: int) -> str:
@@ -642,14 +642,14 @@ EXPLOSIVE = {
 
 @pytest.mark.parametrize("what", EXPLOSIVE)
 @pytest.mark.parametrize("whole", [False, True], ids=["alone", "in a rule"])
-def test_no_input_takes_more_than_a_second(what, whole):
+def test_no_input_takes_more_than_5_seconds(what, whole):
     text = EXPLOSIVE[what]
     if whole and isinstance(text, str):
         text = complete(text) if text.count("\n") < 1000 else complete("") + text
     data = text if isinstance(text, bytes) else text.encode()
     before = time.process_time()
     found = mistakes(data)
-    assert time.process_time() - before < 1
+    assert time.process_time() - before < 5
     assert len(found) <= MAX_PROBLEMS + 2
     assert all(len(line) < 1000 for line in found)
 

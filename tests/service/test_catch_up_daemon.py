@@ -29,7 +29,7 @@ from fedbadges.tahrir.schema import create_tahrir
 
 pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
 
-on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.sqlite
 
 
 def test_message_that_the_bus_did_not_deliver_earns_its_badge(

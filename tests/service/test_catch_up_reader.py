@@ -19,7 +19,7 @@ from fedbadges.service import catch_up_reader
 from fedbadges.service.catch_up_reader import Batch, CatchUpReader
 from fedbadges.service.in_flight import InFlight
 
-pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.sqlite
 
 
 class Clock:

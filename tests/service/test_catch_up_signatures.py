@@ -17,7 +17,7 @@ from fedbadges.databases.connections import engine
 
 pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
 
-on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.sqlite
 
 
 @pytest.fixture

@@ -47,6 +47,11 @@ def tracker(checkpoint: Checkpoint, in_flight: InFlight, clock: Clock) -> Checkp
     return CheckpointTracker(checkpoint, in_flight, margin=MARGIN, limit=LIMIT, clock=clock)
 
 
+def start(tracker: CheckpointTracker) -> None:
+    tracker.read_from()
+    tracker.start()
+
+
 def sent_at(seconds: float) -> Message:
     return make_message(timestamp=seconds)
 
@@ -115,7 +120,7 @@ def test_first_checkpoint_is_when_the_daemon_was_made(
 
     tracker.create()
 
-    assert (checkpoint.read(), tracker.start()) == (NOW, NOW - MARGIN)
+    assert (checkpoint.read(), tracker.read_from()) == (NOW, NOW - MARGIN)
 
 
 def test_checkpoint_that_exists_is_not_replaced_by_a_first_one(
@@ -133,7 +138,7 @@ def test_history_is_read_from_a_margin_before_the_checkpoint(
 ) -> None:
     checkpoint.write(NOW - 50)
 
-    assert tracker.start() == NOW - 50 - MARGIN
+    assert tracker.read_from() == NOW - 50 - MARGIN
 
 
 def test_without_state_directory_the_history_is_read_from_when_the_daemon_was_made(
@@ -144,7 +149,7 @@ def test_without_state_directory_the_history_is_read_from_when_the_daemon_was_ma
     )
     clock.now += 100
 
-    assert tracker.start() == NOW - MARGIN
+    assert tracker.read_from() == NOW - MARGIN
 
 
 def test_checkpoint_beyond_the_limit_is_logged_and_not_followed(
@@ -152,7 +157,7 @@ def test_checkpoint_beyond_the_limit_is_logged_and_not_followed(
 ) -> None:
     checkpoint.write(NOW - LIMIT - 1)
 
-    assert tracker.start() == NOW - LIMIT - MARGIN
+    assert tracker.read_from() == NOW - LIMIT - MARGIN
 
     (line,) = caplog.messages
     assert line.startswith("Not catching up messages beyond the limit since=")
@@ -169,11 +174,12 @@ def test_checkpoint_that_is_damaged_or_in_the_future_means_reading_up_to_the_lim
 ) -> None:
     (tmp_path / "checkpoint").write_text(content)
 
-    assert tracker.start() == NOW - LIMIT - MARGIN
+    assert tracker.read_from() == NOW - LIMIT - MARGIN
 
     (line,) = caplog.messages
     assert "checkpoint" in line
     assert "catching up everything" in line
+    tracker.start()
     tracker.write(now=True)
     assert checkpoint.read() == NOW - LIMIT
 
@@ -183,7 +189,7 @@ def test_clock_that_was_set_back_a_little_does_not_spoil_the_checkpoint(
 ) -> None:
     checkpoint.write(NOW + 50)
 
-    assert tracker.start() == NOW - MARGIN
+    assert tracker.read_from() == NOW - MARGIN
     assert caplog.messages == []
 
 
@@ -191,18 +197,19 @@ def test_nothing_is_known_or_written_before_catching_up_starts(
     tracker: CheckpointTracker, checkpoint: Checkpoint
 ) -> None:
     """Else a stop before the start would pass what the last process left."""
-    checkpoint.write(NOW - 50)
+    checkpoint.write(NOW - 2 * LIMIT)
+    tracker.read_from()
 
     tracker.write(now=True)
 
-    assert (tracker.until, checkpoint.read()) == (None, NOW - 50)
+    assert (tracker.until, checkpoint.read()) == (None, NOW - 2 * LIMIT)
 
 
 def test_checkpoint_follows_the_pass_at_a_margin(
     tracker: CheckpointTracker, checkpoint: Checkpoint
 ) -> None:
     checkpoint.write(NOW - 3_000)
-    tracker.start()
+    start(tracker)
 
     tracker.reached(NOW - 1_000)
     tracker.write(now=True)
@@ -215,7 +222,7 @@ def test_checkpoint_does_not_go_back_when_the_pass_begins_before_it(
 ) -> None:
     """Else it would go back further at each of several starts in a row."""
     checkpoint.write(NOW - 50)
-    tracker.start()
+    start(tracker)
 
     tracker.reached(NOW - 50 - MARGIN)
 
@@ -227,7 +234,7 @@ def test_message_from_the_future_does_not_take_the_checkpoint_there(
     tracker: CheckpointTracker, checkpoint: Checkpoint, sent: float
 ) -> None:
     checkpoint.write(NOW - 3_000)
-    tracker.start()
+    start(tracker)
 
     tracker.reached(sent)
 
@@ -237,7 +244,7 @@ def test_message_from_the_future_does_not_take_the_checkpoint_there(
 def test_sweep_takes_the_checkpoint_to_when_it_began(
     tracker: CheckpointTracker, checkpoint: Checkpoint
 ) -> None:
-    tracker.start()
+    start(tracker)
 
     tracker.swept(NOW + 7, in_flight=False)
 
@@ -247,7 +254,7 @@ def test_sweep_takes_the_checkpoint_to_when_it_began(
 def test_checkpoint_does_not_pass_messages_in_flight(
     tracker: CheckpointTracker, in_flight: InFlight, checkpoint: Checkpoint
 ) -> None:
-    tracker.start()
+    start(tracker)
     message = sent_at(NOW - 5)
     in_flight.begin(message)
 
@@ -261,7 +268,7 @@ def test_checkpoint_does_not_pass_messages_in_flight(
 def test_checkpoint_does_not_pass_messages_left_for_the_restart(
     tracker: CheckpointTracker, in_flight: InFlight
 ) -> None:
-    tracker.start()
+    start(tracker)
     message = sent_at(NOW - 5)
     in_flight.begin(message)
     in_flight.leave_for_restart(message)
@@ -274,7 +281,7 @@ def test_checkpoint_does_not_pass_messages_left_for_the_restart(
 def test_checkpoint_waits_for_requeued_messages_until_a_sweep_must_have_found_them(
     tracker: CheckpointTracker, in_flight: InFlight
 ) -> None:
-    tracker.start()
+    start(tracker)
     message = sent_at(NOW)
     in_flight.begin(message)
     in_flight.requeue(message)
@@ -295,7 +302,7 @@ def test_message_older_than_1970_leaves_a_checkpoint_that_can_be_read(
     checkpoint: Checkpoint,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    tracker.start()
+    start(tracker)
     in_flight.begin(sent_at(-1e9))
 
     tracker.write(now=True)

@@ -25,7 +25,7 @@ from fedbadges.errors import CannotStart, Unavailable
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning"),
-    pytest.mark.parametrize("database", ["sqlite"], indirect=True),
+    pytest.mark.sqlite,
 ]
 
 

@@ -9,7 +9,7 @@ from support.waiting import eventually
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning"),
-    pytest.mark.parametrize("database", ["sqlite"], indirect=True),
+    pytest.mark.sqlite,
 ]
 
 

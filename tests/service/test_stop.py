@@ -23,7 +23,7 @@ from fedbadges.history.history import History
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning"),
-    pytest.mark.parametrize("database", ["sqlite"], indirect=True),
+    pytest.mark.sqlite,
 ]
 
 
@@ -102,7 +102,6 @@ def test_message_in_flight_while_the_first_start_waits_is_stored_before_the_stop
 def test_stop_takes_as_long_as_storing_messages_does(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedbadges.service.daemon._LONG", 0.3)
     record = History.record
 
     def slowly(*arguments: Any) -> None:
@@ -114,7 +113,7 @@ def test_stop_takes_as_long_as_storing_messages_does(
     daemon.hurry()
 
     def drain() -> None:
-        for number in range(12):
+        for number in range(20):
             daemon.handle(sent(f"user{number}"))
         daemon.stop()
 

@@ -1,0 +1,371 @@
+"""Awarding and revoking, as tahrir_api itself sees it."""
+
+import datetime
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+from support.builders import make_settings, statements, wipe
+from support.databases import Databases
+from support.tahrir import (
+    BOTH,
+    EDITOR,
+    LINK,
+    TAGGER,
+    at_once,
+    award,
+    badges_of,
+    due,
+    opt_out,
+    ranks,
+)
+from tahrir_api.dbapi import TahrirDatabase
+from tahrir_api.model import Assertion, Person, get_assertion_recipient
+
+from fedbadges.config.settings import Settings
+from fedbadges.databases.connections import engine
+from fedbadges.errors import Unavailable
+from fedbadges.tahrir.awarding import AwardResult, BulkAwardResult
+from fedbadges.tahrir.database import Tahrir
+
+
+def test_award_creates_the_person_and_the_assertion(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    before = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None, microsecond=0)
+
+    given = award(tahrir, "editor", "alice", "https://example.org/id?id=1")
+
+    person = api.get_person("alice@example.org")
+    (assertion,) = api.get_assertions_by_email("alice@example.org")
+    assert person.nickname == "alice"
+    assert given is not None
+    assert given.person_id == person.id
+    assert assertion.badge_id == "editor"
+    assert assertion.issued_for == "https://example.org/id?id=1"
+    assert before <= assertion.issued_on <= before + datetime.timedelta(seconds=60)
+
+
+def test_award_notice_names_the_badge_and_the_person(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    given = award(tahrir, "editor", "alice")
+
+    assert given is not None
+    assert given.notice.topic == "badge.award"
+    assert given.notice.body == {
+        "badge": {
+            "name": "Editor",
+            "description": "Edited a page",
+            "image_url": "https://badges.example.org/pngs/editor.png",
+            "badge_id": "editor",
+        },
+        "user": {"username": "alice", "badges_user_id": given.person_id},
+    }
+
+
+def test_badge_is_awarded_only_once(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    assert award(tahrir, "editor", "alice") is not None
+    assert award(tahrir, "editor", "alice") is None
+
+    assert badges_of(api, "alice@example.org") == ["editor"]
+
+
+def test_person_who_opted_out_meanwhile_is_awarded_nothing(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    award(tahrir, "editor", "alice")
+    opt_out(api, "alice@example.org")
+
+    assert award(tahrir, "tagger", "alice") is None
+    assert badges_of(api, "alice@example.org") == ["editor"]
+
+
+def test_person_with_another_address_is_awarded_a_badge_only_once(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    api.add_person("alice@elsewhere.example", nickname="alice")
+
+    assert award(tahrir, "editor", "alice") is not None
+    assert award(tahrir, "editor", "alice") is None
+
+    assert badges_of(api, "alice@elsewhere.example") == ["editor"]
+    assert api.get_person("alice@example.org") is None
+
+
+def test_legacy_badge_cannot_be_awarded(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    api.update_badge("editor", legacy=True)
+
+    with pytest.raises(ValueError, match="legacy"):
+        award(tahrir, "editor", "alice")
+
+
+def test_award_of_an_unknown_badge_is_refused(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    with pytest.raises(RuntimeError, match="no badge nothing"):
+        award(tahrir, "nothing", "alice")
+
+    assert api.get_person("alice@example.org") is None
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_same_award_from_several_threads_is_given_only_once(
+    tahrir: Tahrir, api: TahrirDatabase, known: bool
+) -> None:
+    if known:
+        award(tahrir, "tagger", "alice")
+
+    got = at_once(lambda: award(tahrir, "editor", "alice"))
+
+    assert sorted(type(each).__name__ for each in got) == ["AwardResult", "NoneType", "NoneType"]
+    assert (
+        api.session.scalar(
+            sa.select(sa.func.count(Assertion.id)).where(Assertion.badge_id == "editor")
+        )
+        == 1
+    )
+
+
+def test_same_award_from_several_processes_is_given_only_once(
+    tahrir: Tahrir, settings: Settings, api: TahrirDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "fedbadges.tahrir.awarding.engine", lambda url: sa.create_engine(url, poolclass=sa.NullPool)
+    )
+
+    got = at_once(lambda: award(Tahrir(settings), "editor", "alice"))
+
+    assert sorted(type(each).__name__ for each in got) == ["AwardResult", "NoneType", "NoneType"]
+    assert api.session.scalar(sa.select(sa.func.count(Person.id))) == 1
+
+
+def test_different_awards_to_a_new_person_at_once_are_both_given(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    wanted = ["editor", "tagger"]
+
+    got = at_once(lambda: award(tahrir, wanted.pop(), "alice"), times=2)
+
+    assert all(isinstance(each, AwardResult) for each in got)
+    assert badges_of(api, "alice@example.org") == ["editor", "tagger"]
+
+
+# Awards in bulk
+
+
+def gifts(result: BulkAwardResult) -> list[tuple[str, str]]:
+    return sorted(
+        (each.username, each.badge_id) for each in (given.award for given in result.given)
+    )
+
+
+def rows(api: TahrirDatabase) -> set[tuple[Any, ...]]:
+    """Returns all that there is of awards, but for their salts."""
+    api.session.rollback()
+    found = sa.select(Assertion, Person).join(Person, Person.id == Assertion.person_id)
+    listed = api.session.execute(found).all()
+    for assertion, person in listed:
+        assert assertion.id == f"{assertion.badge_id} -> {person.id}"
+        assert assertion.recipient == get_assertion_recipient(person.email, assertion.salt)
+    return {
+        (a.badge_id, p.email, p.nickname, a.issued_on, a.issued_for, p.opt_out) for a, p in listed
+    }
+
+
+def test_award_inserts_the_rows_that_tahrir_api_inserts(
+    tahrir: Tahrir, api: TahrirDatabase, tables: Databases
+) -> None:
+    awards = [due("alice"), due("bob", day=1), due("alice", "tagger", day=2)]
+    for each in awards:
+        email = f"{each.username}@example.org"
+        api.add_person(email, nickname=each.username)
+        api.add_assertion(each.badge_id, email, each.issued_on, each.link)
+    expected = rows(api)
+    wipe(tables)
+    tahrir.publish_badges([EDITOR, TAGGER])
+
+    result = tahrir.award(awards)
+
+    assert rows(api) == expected
+    assert len(expected) == 3
+    assert result.refused == ()
+    assert gifts(result) == [("alice", "editor"), ("alice", "tagger"), ("bob", "editor")]
+
+
+def test_award_notice_is_what_tahrir_api_announces(tahrir: Tahrir, settings: Settings) -> None:
+    announced: list[Any] = []
+    with Session(engine(settings.tahrir_url)) as session:
+        theirs = TahrirDatabase(
+            session=session, autocommit=False, notification_callback=announced.append
+        )
+        theirs.add_person("alice@example.org", nickname="alice")
+        theirs.add_assertion("editor", "alice@example.org", None)
+        session.rollback()
+
+    given = award(tahrir, "editor", "alice")
+
+    (message,) = announced
+    assert given is not None
+    user = {"username": "alice", "badges_user_id": given.person_id}
+    assert message.topic == f"badges.{given.notice.topic}"
+    assert given.notice.body == message.body | {"user": user}
+
+
+def test_bulk_award_takes_few_statements(tahrir: Tahrir, settings: Settings) -> None:
+    tahrir.award([due(f"known{n}", "tagger") for n in range(100)])
+    awards = [due(f"{kind}{n}") for n in range(100) for kind in ("known", "new")]
+
+    with statements(settings.tahrir_url) as sent:
+        result = tahrir.award(awards)
+
+    assert len(result.given) == 200
+    assert len(sent) <= 6
+
+
+def test_bulk_award_gives_nobody_a_badge_twice(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    award(tahrir, "editor", "alice")
+    api.add_person("carol@elsewhere.example", nickname="Carol")
+
+    result = tahrir.award([due(name) for name in ("alice", "bob", "carol", "carol")])
+
+    assert gifts(result) == [("bob", "editor"), ("carol", "editor")]
+    assert {(email, link) for _, email, _, _, link, _ in rows(api)} == {
+        ("alice@example.org", None),
+        ("bob@example.org", LINK),
+        ("carol@elsewhere.example", LINK),
+    }
+
+
+def test_bulk_award_gives_nothing_to_those_who_opted_out(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    award(tahrir, "tagger", "bob")
+    opt_out(api, "bob@example.org")
+
+    result = tahrir.award([due("alice"), due("bob")])
+
+    assert gifts(result) == [("alice", "editor")]
+    assert badges_of(api, "bob@example.org") == ["tagger"]
+
+
+def test_rows_are_inserted_in_one_order_whatever_the_order_of_the_awards(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    """So that two processes that award the same cannot block each other."""
+    awards = [due(f"user{n:02d}", badge) for n in range(20) for badge in BOTH]
+
+    tahrir.award(awards[::-3] + awards)
+
+    place = "ctid" if api.session.get_bind().dialect.name == "postgresql" else "rowid"
+    people = sa.select(Person.nickname).order_by(sa.literal_column(f"persons.{place}"))
+    assert list(api.session.scalars(people)) == sorted({each.username for each in awards})
+    inserted = (
+        sa.select(Assertion.badge_id, Person.nickname)
+        .join(Person, Person.id == Assertion.person_id)
+        .order_by(sa.literal_column(f"assertions.{place}"))
+    )
+    assert [tuple(row) for row in api.session.execute(inserted)] == sorted(
+        (each.badge_id, each.username) for each in awards
+    )
+
+
+def test_refused_award_does_not_cost_the_others(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    api.update_badge("tagger", legacy=True)
+    awards = [due("alice", "tagger"), due("alice"), due("bob", "nothing"), due("bob")]
+
+    result = tahrir.award(awards)
+
+    assert gifts(result) == [("alice", "editor"), ("bob", "editor")]
+    assert [(each.username, each.badge_id) for each, _ in result.refused] == [
+        ("bob", "nothing"),
+        ("alice", "tagger"),
+    ]
+    assert {row[:3] for row in rows(api)} == {
+        ("editor", "alice@example.org", "alice"),
+        ("editor", "bob@example.org", "bob"),
+    }
+
+
+def test_concurrent_bulk_awards_of_the_same_badges_give_each_only_once(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    awards = [due(f"user{n:02d}") for n in range(40)]
+
+    tasks: list[Any] = [
+        lambda: tahrir.award(awards),
+        lambda: tahrir.award(list(reversed(awards))),
+        lambda: BulkAwardResult(
+            tuple(g for each in awards[::3] for g in tahrir.award([each]).given)
+        ),
+    ]
+
+    got = at_once(lambda: tasks.pop()())
+
+    assert [result.refused for result in got] == [()] * 3
+    assert sum(len(result.given) for result in got) == 40
+    assert len(rows(api)) == 40
+
+
+def test_bulk_award_of_nothing_gives_nothing(tahrir: Tahrir) -> None:
+    assert tahrir.award([]) == BulkAwardResult()
+
+
+def test_row_that_the_database_refuses_does_not_cost_the_others(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    bad = replace(due("bob"), issued_on="soon")
+
+    result = tahrir.award([due("alice"), bad, due("carol")])
+
+    assert gifts(result) == [("alice", "editor"), ("carol", "editor")]
+    assert [each for each, _ in result.refused] == [bad]
+    assert badges_of(api, "bob@example.org") == []
+    assert api.get_person("bob@example.org") is None
+
+
+def test_every_method_raises_unavailable_while_the_database_is_away(tmp_path: Path) -> None:
+    away = Databases("sqlite", f"sqlite:///{tmp_path}/a/b.db", f"sqlite:///{tmp_path}/a/c.db")
+    tahrir = Tahrir(make_settings(away, tmp_path))
+
+    for ask in (
+        lambda: tahrir.holdings(["alice"], ["editor"]),
+        lambda: award(tahrir, "editor", "alice"),
+        lambda: tahrir.award([due("alice")]),
+        lambda: tahrir.adjust_ranks([1]),
+        lambda: tahrir.publish_badges([EDITOR]),
+    ):
+        with pytest.raises(Unavailable):
+            ask()
+
+
+# Revocations
+
+
+def test_revoke_removes_only_the_badge_of_the_person(tahrir: Tahrir, api: TahrirDatabase) -> None:
+    given = award(tahrir, "editor", "alice")
+    award(tahrir, "tagger", "alice")
+    award(tahrir, "editor", "bob")
+
+    assert given is not None
+    assert tahrir.revoke("editor", "alice") == given.person_id
+    assert badges_of(api, "alice@example.org") == ["tagger"]
+    assert badges_of(api, "bob@example.org") == ["editor"]
+
+
+def test_revoke_of_a_badge_that_is_not_held_returns_none(tahrir: Tahrir) -> None:
+    award(tahrir, "editor", "alice")
+
+    assert tahrir.revoke("tagger", "alice") is None
+    assert tahrir.revoke("editor", "nobody") is None
+
+
+def test_person_without_badges_after_revoke_has_no_rank(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    given = award(tahrir, "editor", "alice")
+    assert given is not None
+    tahrir.adjust_ranks([given.person_id])
+    assert ranks(api) == {"alice": 1}
+
+    tahrir.revoke("editor", "alice")
+
+    api.session.rollback()
+    assert ranks(api) == {"alice": None}
