@@ -69,7 +69,7 @@ venv: .venv/installed  ## make .venv, with fedbadges in it
 
 .PHONY: clean
 clean:  ## remove the environments and what the tools left
-	rm -rf .venv .tox dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tox dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -type d \( -name __pycache__ -o -name '*.egg-info' -o -name build \) -prune -exec rm -rf {} +
 
 # $(call make_venv,PATH)

@@ -57,7 +57,7 @@ class FedmsgUsernames:
 
     def agent(self, message: Message) -> str | None:
         """Return the user who did what the message is about, in lower case."""
-        # An agent whom the plugin does not tell from the others may be any of them.
+        # A plugin without agents of its own may return any of the users.
         (agent,) = self._ask("agent", message) or (None,)
         return agent.lower() if agent else None
 

@@ -115,7 +115,7 @@ def test_publishing_takes_no_time(bus: Bus) -> None:
     with running(config_of(bus.endpoints)) as publisher:
         before = time.monotonic()
         publisher.publish(award(1))
-        assert time.monotonic() - before < 0.5
+        assert time.monotonic() - before < 5
 
 
 def test_the_stop_sends_what_was_taken_and_frees_the_endpoint(bus: Bus) -> None:
