@@ -387,7 +387,9 @@ def test_daemon_waits_while_the_accounts_service_is_away(
     with running(tmp_path, RULES, **daemon_keys(fasjson)) as daemon:
         handling = threading.Thread(target=daemon.handle, args=(received("alice"),))
         handling.start()
-        eventually(lambda: "Waiting, and trying again: FASJSON" in caplog.text, "a warning")
+        eventually(
+            lambda: 'Waiting for an outage to end error="FASJSON' in caplog.text, "a warning"
+        )
         assert daemon.badges("alice") == set()
 
         fasjson.server.restart()
