@@ -1,27 +1,38 @@
-"""Going on through an outage: what cannot be answered now is asked again, until it can."""
+"""Retry and back-off: what cannot be answered during an outage is asked again until it can."""
 
 from __future__ import annotations
 
-import logging
-import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from fedbadges.errors import Stopped, Unavailable
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_not_exception_type,
+    stop_after_attempt,
+    stop_never,
+    wait_exponential,
+    wait_random,
+)
 
-log = logging.getLogger(__name__)
+from fedbadges.errors import Stopped, Unavailable
+from fedbadges.util.logs import get_logger
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
-#: Seconds between two tries, the first and the longest; each is varied by up to a half.
-_SHORTEST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
+#: Seconds between two tries during an outage: they double up to the maximum; a random jitter is
+#: added.
+_INITIAL_PAUSE = 0.5
+_MAX_PAUSE = 30.0
+_JITTER = 0.5
 
-
-#: How often, and with which pause in seconds, what fails for other reasons is tried.
+#: How often, and after how many seconds, what fails for other reasons is tried.
 _TRIES = 3
 _PAUSE = 0.2
 
@@ -35,7 +46,7 @@ class Outage:
 
 
 class OutageRetry:
-    """Tries again what is Unavailable, with growing pauses; says so once, and when it is over."""
+    """Calls again what raises Unavailable; logs the begin and the end of an outage; thread-safe."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
@@ -45,57 +56,66 @@ class OutageRetry:
 
     @property
     def outage(self) -> Outage | None:
-        """What is waited for now, if anything is."""
+        """Return what is waited for now, or None."""
         return self._outage
 
     def stop(self) -> None:
-        """Give up what is being tried, and from now on what fails once."""
+        """Stop waiting, and from now on try everything once."""
         self._stopping.set()
 
     def call(self, ask: Callable[[], T]) -> T:
-        """Call ``ask`` until it answers; raises Stopped where the daemon stops before it does."""
+        """Return what ``ask`` returns, as soon as it does not raise Unavailable.
+
+        Raises:
+            Stopped: The daemon stops before.
+        """
         try:
-            return self._ask_twice(ask)
+            return ask()
         except Unavailable as unavailable:
             if self._stopping.is_set():
                 raise Stopped from unavailable
-            self._begin_to_wait(unavailable)
+        # A connection that the server cut is replaced when it is used next: that is no outage yet.
+        return self._call_again(ask)
+
+    def _call_again(self, ask: Callable[[], T]) -> T:
+        waiting = False
+
+        def note(state: RetryCallState) -> None:
+            nonlocal waiting
+            if not waiting and state.outcome is not None:
+                waiting = True
+                self._begin(state.outcome.exception())
+
+        retrying = Retrying(
+            retry=retry_if_exception_type(Unavailable),
+            stop=stop_never,
+            wait=wait_exponential(_INITIAL_PAUSE, _MAX_PAUSE) + wait_random(0, _JITTER),
+            before_sleep=note,
+            sleep=self._sleep,
+        )
         answered = False
         try:
-            answer = self._ask_again(ask)
+            answer = retrying(ask)
             answered = True
             return answer
         finally:
-            self._end_to_wait(answered)
+            if waiting:
+                self._end(answered)
 
-    def _ask_twice(self, ask: Callable[[], T]) -> T:
-        """Ask again if the connection was cut: the engine replaces it, and that is no outage."""
-        try:
-            return ask()
-        except Unavailable:
-            if self._stopping.is_set():
-                raise
-        return ask()
+    def _sleep(self, seconds: float) -> None:
+        if self._stopping.wait(seconds):
+            raise Stopped
 
-    def _ask_again(self, ask: Callable[[], T]) -> T:
-        pause = _SHORTEST_PAUSE
-        while not self._stopping.wait(pause * random.uniform(0.5, 1.5)):
-            try:
-                return ask()
-            except Unavailable:
-                pause = min(2 * pause, _LONGEST_PAUSE)
-        raise Stopped
-
-    def _begin_to_wait(self, unavailable: Unavailable) -> None:
+    def _begin(self, error: BaseException | None) -> None:
         with self._lock:
             self._waiting += 1
             first = self._waiting == 1
             if first:
-                self._outage = Outage(str(unavailable), time.time())
+                self._outage = Outage(str(error), time.time())
         if first:
-            log.warning("Waiting, and trying again: %s. This is said once.", unavailable)
+            log.warning("Waiting for an outage to end", error=str(error))
 
-    def _end_to_wait(self, answered: bool) -> None:
+    def _end(self, answered: bool) -> None:
         # Others may still wait: what answers one question need not be what they ask.
         with self._lock:
             self._waiting -= 1
@@ -103,20 +123,24 @@ class OutageRetry:
             if last:
                 self._outage = None
         if last and answered:
-            log.info("Everything answers again; going on")
+            log.info("The outage has ended")
 
 
 def retry_failures(do: Callable[[], T]) -> T:
-    """Do, again where it fails: what is wrong may have been wrong at that moment only.
+    """Return what ``do`` returns; try three times, as an error may be due to the moment only.
 
-    Raises what it raised at last; Unavailable and Stopped at once.
+    Raises what the last try raised; Unavailable and Stopped at once.
     """
-    for _ in range(_TRIES - 1):
-        try:
-            return do()
-        except (Unavailable, Stopped):
-            raise
-        except Exception as error:  # whatever it is
-            log.debug("Once more: %r", error)
-            time.sleep(_PAUSE)
-    return do()
+    retrying = Retrying(
+        retry=retry_if_not_exception_type((Unavailable, Stopped)),
+        stop=stop_after_attempt(_TRIES),
+        wait=lambda state: _PAUSE,
+        before_sleep=_log_failure,
+        reraise=True,
+    )
+    return retrying(do)
+
+
+def _log_failure(state: RetryCallState) -> None:
+    if state.outcome is not None:
+        log.debug("Trying again after a failure", error=state.outcome.exception())

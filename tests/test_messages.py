@@ -30,7 +30,7 @@ HUGE = 10**400
         {"topic": "a" * 257},
     ],
 )
-def test_what_has_no_usable_topic_is_no_message(body: Any) -> None:
+def test_body_without_usable_topic_is_no_message(body: Any) -> None:
     assert parse_message(body) is None
 
 
@@ -46,7 +46,7 @@ def test_a_message_keeps_its_whole_body() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, "", 5, [], {}, "a\x00b", "\ud800", "x" * 257])
-def test_what_no_database_can_hold_is_no_id(odd: Any) -> None:
+def test_msg_id_that_no_database_can_hold_is_none(odd: Any) -> None:
     assert make_message(msg_id=odd).msg_id is None
 
 
@@ -59,7 +59,7 @@ def test_a_message_knows_when_it_was_sent(timestamp: float) -> None:
     "odd",
     [None, "1400000000", True, [], float("nan"), float("inf"), float("-inf"), HUGE, -HUGE, 1e300],
 )
-def test_what_is_no_time_counts_as_now(odd: Any) -> None:
+def test_timestamp_that_is_no_number_counts_as_now(odd: Any) -> None:
     now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
 
     assert abs(make_message(timestamp=odd).sent - now) < datetime.timedelta(seconds=10)

@@ -1,4 +1,4 @@
-"""Going on through an outage."""
+"""Retry and back-off."""
 
 import logging
 import threading
@@ -28,7 +28,6 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             return self.is_set()
 
     monkeypatch.setattr("fedbadges.retry.threading.Event", Stopping)
-    monkeypatch.setattr("fedbadges.retry.random.uniform", lambda low, high: 1)
     return made
 
 
@@ -44,49 +43,56 @@ def failing(times: int) -> Callable[[], str]:
     return ask
 
 
-def test_an_answer_is_given_at_once(pauses: list[float], log: pytest.LogCaptureFixture) -> None:
+def test_answer_is_returned_without_a_pause(
+    pauses: list[float], log: pytest.LogCaptureFixture
+) -> None:
     assert OutageRetry().call(failing(0)) == "answer"
 
     assert pauses == []
     assert log.messages == []
 
 
-def test_it_asks_until_there_is_an_answer_with_growing_pauses(pauses: list[float]) -> None:
+def test_outage_is_waited_out_with_exponential_back_off_and_jitter(pauses: list[float]) -> None:
     assert OutageRetry().call(failing(10)) == "answer"
 
-    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    expected = [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert len(pauses) == len(expected)
+    for pause, least in zip(pauses, expected, strict=True):
+        assert least <= pause <= least + 0.5
+    # Several daemons do not ask in step.
+    assert len(set(pauses)) == len(pauses)
 
 
-def test_once_it_is_stopped_what_fails_is_given_up_without_a_word(
+def test_nothing_is_retried_or_logged_after_the_stop(
     log: pytest.LogCaptureFixture,
 ) -> None:
-    patience = OutageRetry()
-    patience.stop()
+    outages = OutageRetry()
+    outages.stop()
 
     with pytest.raises(Stopped):
-        patience.call(failing(1))
+        outages.call(failing(1))
     assert log.messages == []
 
 
-def test_an_outage_and_its_end_are_each_said_once(
+def test_begin_and_end_of_an_outage_are_logged_once(
     pauses: list[float], log: pytest.LogCaptureFixture
 ) -> None:
     OutageRetry().call(failing(5))
 
     assert [record.levelname for record in log.records] == ["WARNING", "INFO"]
-    assert log.messages[0].startswith("Waiting, and trying again: tahrir: the server is away.")
+    assert log.messages[0] == ('Waiting for an outage to end error="tahrir: the server is away"')
 
 
-def test_every_outage_is_said(pauses: list[float], log: pytest.LogCaptureFixture) -> None:
-    patience = OutageRetry()
+def test_each_outage_is_logged(pauses: list[float], log: pytest.LogCaptureFixture) -> None:
+    outages = OutageRetry()
 
-    patience.call(failing(2))
-    patience.call(failing(2))
+    outages.call(failing(2))
+    outages.call(failing(2))
 
     assert [record.levelname for record in log.records] == ["WARNING", "INFO"] * 2
 
 
-def test_a_connection_that_was_cut_is_no_outage(
+def test_connection_that_was_cut_is_no_outage(
     pauses: list[float], log: pytest.LogCaptureFixture
 ) -> None:
     assert OutageRetry().call(failing(1)) == "answer"
@@ -95,7 +101,7 @@ def test_a_connection_that_was_cut_is_no_outage(
     assert log.messages == []
 
 
-def test_what_fails_for_another_reason_is_tried_three_times(
+def test_other_failures_are_tried_three_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("fedbadges.retry._PAUSE", 0)
@@ -113,7 +119,7 @@ def test_what_fails_for_another_reason_is_tried_three_times(
         retry_failures(lambda: work(4))
 
 
-def test_an_outage_is_tried_once_here_and_again_by_who_is_patient() -> None:
+def test_outage_is_not_retried_as_a_failure() -> None:
     tries: list[int] = []
 
     def away() -> None:
@@ -125,7 +131,7 @@ def test_an_outage_is_tried_once_here_and_again_by_who_is_patient() -> None:
     assert len(tries) == 1
 
 
-def test_what_is_no_outage_is_raised(pauses: list[float]) -> None:
+def test_other_errors_than_outages_are_raised(pauses: list[float]) -> None:
     def ask() -> None:
         raise ValueError("wrong")
 
@@ -134,13 +140,13 @@ def test_what_is_no_outage_is_raised(pauses: list[float]) -> None:
     assert pauses == []
 
 
-def test_an_answer_to_somebody_else_does_not_end_the_outage(
+def test_answer_to_another_question_does_not_end_the_outage(
     log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One database may be away while the other answers."""
-    monkeypatch.setattr("fedbadges.retry._SHORTEST_PAUSE", 0.001)
-    monkeypatch.setattr("fedbadges.retry._LONGEST_PAUSE", 0.001)
-    patience = OutageRetry()
+    monkeypatch.setattr("fedbadges.retry._INITIAL_PAUSE", 0.001)
+    monkeypatch.setattr("fedbadges.retry._JITTER", 0)
+    outages = OutageRetry()
     back = threading.Event()
     tries: list[int] = []
 
@@ -149,12 +155,12 @@ def test_an_answer_to_somebody_else_does_not_end_the_outage(
         if not back.is_set():
             raise Unavailable("datanommer: away")
 
-    thread = threading.Thread(target=lambda: patience.call(ask))
+    thread = threading.Thread(target=lambda: outages.call(ask))
     thread.start()
     eventually(lambda: len(tries) > 2, "several tries")
     for _ in range(3):
-        patience.call(failing(0))
-    patience.call(failing(2))
+        outages.call(failing(0))
+    outages.call(failing(2))
     seen = len(tries)
     eventually(lambda: len(tries) > seen + 1, "another try")
     assert [record.levelname for record in log.records] == ["WARNING"]
@@ -164,8 +170,8 @@ def test_an_answer_to_somebody_else_does_not_end_the_outage(
     assert [record.levelname for record in log.records] == ["WARNING", "INFO"]
 
 
-def test_who_waits_is_stopped() -> None:
-    patience = OutageRetry()
+def test_stop_ends_the_wait() -> None:
+    outages = OutageRetry()
     tried = threading.Event()
     raised: list[Exception] = []
 
@@ -175,37 +181,39 @@ def test_who_waits_is_stopped() -> None:
 
     def work() -> None:
         try:
-            patience.call(ask)
+            outages.call(ask)
         except Stopped as stopped:
             raised.append(stopped)
 
     thread = threading.Thread(target=work)
     thread.start()
     tried.wait()
-    patience.stop()
+    outages.stop()
     thread.join(20)
 
     assert len(raised) == 1
 
 
-def test_after_the_stop_each_question_has_one_try() -> None:
-    patience = OutageRetry()
-    patience.stop()
+def test_each_question_is_tried_once_after_the_stop() -> None:
+    outages = OutageRetry()
+    outages.stop()
 
-    assert patience.call(failing(0)) == "answer"
+    assert outages.call(failing(0)) == "answer"
     with pytest.raises(Stopped):
-        patience.call(failing(1))
+        outages.call(failing(1))
 
 
-def test_a_stop_is_no_end_of_the_outage(pauses: list[float], log: pytest.LogCaptureFixture) -> None:
-    patience = OutageRetry()
+def test_stop_is_not_logged_as_the_end_of_an_outage(
+    pauses: list[float], log: pytest.LogCaptureFixture
+) -> None:
+    outages = OutageRetry()
 
     def ask() -> None:
         if pauses:
-            patience.stop()
+            outages.stop()
         raise Unavailable("tahrir: the server is away")
 
     with pytest.raises(Stopped):
-        patience.call(ask)
+        outages.call(ask)
 
     assert [record.levelname for record in log.records] == ["WARNING"]

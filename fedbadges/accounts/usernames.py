@@ -45,7 +45,7 @@ class FedmsgUsernames:
         badges = [rule.badge.id for rule in rules if has_no_candidates(rule)]
         if badges and badges != self._without_candidates:
             log.warning(
-                "Rules without 'recipient' can award nothing without a plugin for fedmsg.meta",
+                "Rules can award nothing without a plugin for fedmsg",
                 badges=badges,
             )
         self._without_candidates = badges
@@ -57,7 +57,7 @@ class FedmsgUsernames:
 
     def agent(self, message: Message) -> str | None:
         """Return the user who did what the message is about, in lower case."""
-        # An agent whom the plugin does not tell from the others may be any of them.
+        # A plugin without agents of its own may return any of the users.
         (agent,) = self._ask("agent", message) or (None,)
         return agent.lower() if agent else None
 
@@ -80,7 +80,7 @@ class FedmsgUsernames:
         except Exception as error:  # a plugin may fail on anything in a message
             if self._throttle.allows((message.category, what, type(error))):
                 log.warning(
-                    "Plugin for fedmsg.meta failed",
+                    "Plugin for fedmsg failed",
                     category=message.category,
                     asked=what,
                     msg_id=message.msg_id,

@@ -50,7 +50,7 @@ class Progress:
 
     ``since`` is when they got it. ``message`` is the latest that could have given it to them,
     and ``criteria`` are as they were judged for it. ``counted`` is how many of what they need they
-    have, as far as that can be told.
+    have, as far as that is known.
     """
 
     rule: Rule

@@ -1,4 +1,4 @@
-"""Whether the databases answer at this moment, asked without waiting for one that hangs."""
+"""Health of the databases, checked without waiting for one that hangs."""
 
 from __future__ import annotations
 
@@ -15,65 +15,65 @@ from fedbadges.databases.outages import translate_errors
 from fedbadges.errors import Unavailable
 from fedbadges.util.text import describe_error
 
-#: Seconds in which a database that is well answers.
-_PROMPT = 1.0
+#: Seconds in which a healthy database answers.
+_TIMEOUT = 1.0
 
 
 class DatabaseHealth:
-    """Asks each of some databases whether it is there; at most one question to each is open.
+    """Runs health checks, at most one of each at a time.
 
-    ``questions`` are called in threads of their own, and raise where the answer is no.
+    ``checks`` are called in threads of their own, and raise an error if a database is not healthy.
     """
 
-    def __init__(self, questions: Mapping[str, Callable[[], object]]) -> None:
-        self._questions = questions
-        self._open: dict[str, tuple[Future[None], float]] = {}
+    def __init__(self, checks: Mapping[str, Callable[[], object]]) -> None:
+        self._checks = checks
+        self._running: dict[str, tuple[Future[None], float]] = {}
 
     def check(self) -> dict[str, str | None]:
-        """Ask all at once, for a second; gives by name why one does not answer, or None."""
-        for name, question in self._questions.items():
-            if name not in self._open or self._open[name][0].done():
-                self._open[name] = (_ask(question), time.monotonic())
-        wait([answer for answer, _ in self._open.values()], _PROMPT)
-        return {name: _trouble(name, *self._open[name]) for name in self._questions}
+        """Run all checks at once, for a second; return by name what is wrong, or None."""
+        for name, check in self._checks.items():
+            if name not in self._running or self._running[name][0].done():
+                self._running[name] = (_run(check), time.monotonic())
+        wait([answer for answer, _ in self._running.values()], _TIMEOUT)
+        return {name: _problem(name, *self._running[name]) for name in self._checks}
 
 
 def database_health(settings: Settings) -> DatabaseHealth:
-    """Make what asks tahrir's and datanommer's databases."""
+    """Create the health checks of tahrir's and datanommer's databases."""
     return DatabaseHealth(
         {
-            "tahrir": _question("tahrir", settings.tahrir_url, settings),
-            "datanommer": _question("datanommer", settings.history_url, settings),
+            "tahrir": _query("tahrir", settings.tahrir_url, settings),
+            "datanommer": _query("datanommer", settings.history_url, settings),
         }
     )
 
 
-def _question(name: str, url: URL, settings: Settings) -> Callable[[], None]:
-    made = reader(url, settings.prepare_statements)
+def _query(name: str, url: URL, settings: Settings) -> Callable[[], None]:
+    engine = reader(url, settings.prepare_statements)
 
     def ask() -> None:
-        with translate_errors(name), made.connect() as connection:
+        with translate_errors(name), engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
     return ask
 
 
-def _ask(question: Callable[[], object]) -> Future[None]:
+def _run(check: Callable[[], object]) -> Future[None]:
     answer: Future[None] = Future()
 
     def work() -> None:
         try:
-            question()
-        except Exception as error:  # whatever a driver says
+            check()
+        except Exception as error:  # whatever a driver raises
             answer.set_exception(error)
         else:
             answer.set_result(None)
 
-    threading.Thread(target=work, name="fedbadges-pulse", daemon=True).start()
+    threading.Thread(target=work, name="fedbadges-health", daemon=True).start()
     return answer
 
 
-def _trouble(name: str, answer: Future[None], since: float) -> str | None:
+def _problem(name: str, answer: Future[None], since: float) -> str | None:
     if not answer.done():
         return f"no answer for {time.monotonic() - since:.0f} s"
     error = answer.exception()

@@ -1,24 +1,25 @@
-"""Ranks: computed afresh after awards, for many awards at once."""
+"""Ranks: computed anew after awards, for many awards at once."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 
 from fedbadges.errors import Unavailable
+from fedbadges.tahrir.awarding import AwardResult
 from fedbadges.tahrir.notices import Notice
+from fedbadges.util.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Seconds at least until ranks that could not be adjusted are tried again.
 _RETRY = 1.0
 
 
 class Ranks:
-    """Adjusts the ranks in a thread of its own, at most once in ``interval`` seconds.
+    """Adjusts ranks in a thread of its own, at most once in ``interval`` seconds.
 
-    ``adjust`` takes the numbers of those who got badges; what it gives goes to ``publish``.
+    ``adjust`` takes tahrir's numbers of those who got badges; what it returns is published.
     """
 
     def __init__(
@@ -37,17 +38,22 @@ class Ranks:
         self._thread = threading.Thread(target=self._work, name="fedbadges-ranks", daemon=True)
 
     def start(self) -> None:
-        """Begin to wait for awards."""
+        """Start the thread."""
         self._thread.start()
 
-    def note(self, person_id: int) -> None:
-        """Take note that somebody got a badge; returns at once."""
+    def announce(self, award: AwardResult) -> None:
+        """Publish an award, and adjust the person's rank later; returns at once."""
+        self._publish(award.notice)
+        self.add(award.person_id)
+
+    def add(self, person_id: int) -> None:
+        """Adjust the rank of somebody who got a badge, later; returns at once."""
         with self._changed:
             self._people.add(person_id)
             self._changed.notify()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Adjust for those who are noted, and end."""
+        """Adjust the ranks that are due, for so many seconds at most, and end the thread."""
         self._stopping.set()
         with self._changed:
             self._changed.notify()
@@ -58,11 +64,11 @@ class Ranks:
         while not self._stopping.is_set():
             with self._changed:
                 self._changed.wait_for(lambda: self._people or self._stopping.is_set())
-            self._adjust_for(self._take())
+            self._adjust_for(self._pop())
             self._stopping.wait(max(self._interval, _RETRY) if self._failing else self._interval)
-        self._adjust_for(self._take())
+        self._adjust_for(self._pop())
 
-    def _take(self) -> set[int]:
+    def _pop(self) -> set[int]:
         with self._changed:
             people, self._people = self._people, set()
         return people
@@ -72,11 +78,12 @@ class Ranks:
             return
         try:
             notices = self._adjust(people)
-        except Exception as error:  # ranks can wait; those who are noted are not forgotten
+        except Exception as error:  # ranks can wait, but nobody's is forgotten
             with self._changed:
                 self._people |= people
             if not self._failing:
-                log.warning("Ranks are not adjusted for now: %s", _words(error))
+                reason = str(error) if isinstance(error, Unavailable) else error
+                log.warning("Cannot adjust ranks, trying again later", error=reason)
             self._failing = True
             return
         if self._failing:
@@ -84,7 +91,3 @@ class Ranks:
         self._failing = False
         for notice in notices:
             self._publish(notice)
-
-
-def _words(error: Exception) -> str:
-    return str(error) if isinstance(error, Unavailable) else repr(error)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fedbadges.config.keys import ConfigReader
 from fedbadges.config.settings import KEYS, Settings, read_settings
 from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import retry_races, translate_errors
-from fedbadges.errors import DatabaseUnusable, SettingsError, Unavailable
+from fedbadges.errors import CannotStart, DatabaseUnusable, SettingsError, Unavailable
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
 from fedbadges.rules import file_permissions
+from fedbadges.service.deliveries import log_origin
 from fedbadges.signatures import options as signatures
 from fedbadges.tahrir.schema import create_tahrir
 from fedbadges.util.text import describe_error
 
-#: What a database says, where it is there and still will not be asked, however long one waits.
-#: psycopg2 gives no code for what goes wrong while connecting, so a server that speaks another
-#: language is waited for.
-_HOPELESS = re.compile(
+#: Errors of databases that waiting does not end. psycopg2 has no codes for errors while connecting,
+#: so the daemon waits for a server whose messages are in another language.
+_PERMANENT = re.compile(
     r"(database|role) \".*\" does not exist|authentication failed|no pg_hba.conf entry"
     r"|no password supplied|unable to open database file|readonly database"
 )
@@ -60,8 +60,28 @@ def start_mistakes(config: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def check_start(settings: Settings, prepare: Callable[[], object]) -> None:
+    """Check the configuration, then call ``prepare``, which may raise anything.
+
+    Raises:
+        Unavailable: A database does not answer, and may do so later.
+        CannotStart: Waiting does not help.
+    """
+    mistakes = start_mistakes(settings.fedmsg)
+    if mistakes:
+        raise CannotStart("; ".join(mistakes))
+    try:
+        prepare()
+    except Exception as error:  # a mistake in the schema, a directory that cannot be created, ...
+        reason = _permanent_reason(error, settings)
+        if reason is None:
+            raise
+        log_origin(error)
+        raise CannotStart(reason) from error
+
+
 def prepare_databases(settings: Settings, history: History) -> None:
-    """See that the databases are fit; make their tables first where the settings want that.
+    """Check the databases, and create their tables before if the settings want that.
 
     Raises Unavailable, and whatever SQLAlchemy and tahrir's migrations raise.
     """
@@ -73,12 +93,12 @@ def prepare_databases(settings: Settings, history: History) -> None:
     history.check()
 
 
-def mistake_of(error: Exception, settings: Settings) -> str | None:
-    """Tell what is wrong, in one line, where waiting does not mend it; None where it may."""
+def _permanent_reason(error: Exception, settings: Settings) -> str | None:
+    """Return in one line why waiting does not help, or None if it may."""
     if isinstance(error, DatabaseUnusable):
         return f"{error}{_hint(error, settings)}"
     if isinstance(error, Unavailable):
-        return str(error) if _HOPELESS.search(str(error)) else None
+        return str(error) if _PERMANENT.search(str(error)) else None
     return describe_error(error)
 
 

@@ -102,7 +102,9 @@ def test_without_a_service_every_name_exists(desk: Desk) -> None:
     assert desk.handle(EVERYBODY, HOLDS, users=["alice", "some-nick"]) == 2
 
 
-def test_who_does_not_exist_gets_nothing(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_name_without_account_is_awarded_nothing(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "fedbadges")
 
     assert desk.handle(Listed("alice"), HOLDS, users=["some-nick", "alice"]) == 1
@@ -112,7 +114,7 @@ def test_who_does_not_exist_gets_nothing(desk: Desk, caplog: pytest.LogCaptureFi
     assert "Candidate has no account badge=rule-0 user=some-nick" in caplog.messages
 
 
-def test_it_is_not_asked_about_those_who_would_get_nothing_anyway(desk: Desk) -> None:
+def test_accounts_are_not_asked_about_people_who_get_nothing_anyway(desk: Desk) -> None:
     accounts = Listed("alice", "bob")
     desk.handle(accounts, HOLDS, users=["alice"])
     accounts.asked.clear()
@@ -122,7 +124,7 @@ def test_it_is_not_asked_about_those_who_would_get_nothing_anyway(desk: Desk) ->
     assert accounts.asked == ["bob"]
 
 
-def test_while_it_is_away_nothing_is_awarded_and_the_caller_is_told(desk: Desk) -> None:
+def test_nothing_is_awarded_while_the_accounts_service_is_away(desk: Desk) -> None:
     accounts = Listed("alice")
     accounts.away = True
 
@@ -155,7 +157,7 @@ def found(accounts: Accounts, value: object, *keys: str) -> list[str | None]:
         ("recipient_github2fas", "ali"),
     ],
 )
-def test_another_name_becomes_the_account_that_has_it(key: str, name: str) -> None:
+def test_recipient_conversion_finds_the_account(key: str, name: str) -> None:
     assert found(Listed(others=OTHERS), name, key) == ["alice"]
 
 
@@ -167,12 +169,12 @@ def test_another_name_becomes_the_account_that_has_it(key: str, name: str) -> No
         ("recipient_github2fas", "alice"),
     ],
 )
-def test_another_name_that_no_account_has_names_nobody(key: str, name: str) -> None:
+def test_recipient_conversion_without_account_names_nobody(key: str, name: str) -> None:
     """Not even where an account is called the same: that may be somebody else."""
     assert found(Listed("alice", others=OTHERS), name, key) == [None]
 
 
-def test_it_is_asked_about_each_name_once_and_about_a_limited_number() -> None:
+def test_accounts_are_asked_about_each_name_once_up_to_a_limit() -> None:
     accounts = Listed(others={"nick7": "alice", "nick5000": "bob"})
     nicks = [f"nick{number}" for number in range(10_000)]
 
@@ -182,7 +184,7 @@ def test_it_is_asked_about_each_name_once_and_about_a_limited_number() -> None:
     assert len(accounts.asked) == len(set(accounts.asked)) == MOST_CANDIDATES
 
 
-def test_a_message_with_more_names_is_told_once(
+def test_message_with_too_many_names_is_warned_of_once(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     accounts = CachedAccounts(Listed("alice", others={"nick0": "alice"}), 60)
@@ -215,7 +217,7 @@ def test_without_a_service_a_foreign_address_names_nobody() -> None:
         ("alice", []),
     ],
 )
-def test_what_the_text_itself_tells_is_not_asked(value: str, keys: list[str]) -> None:
+def test_conversion_that_needs_only_the_text_asks_no_service(value: str, keys: list[str]) -> None:
     accounts = Listed()
 
     assert found(accounts, value, *keys) == ["alice"]
@@ -232,7 +234,7 @@ def test_several_kinds_of_names_are_tried_until_one_is_known() -> None:
     assert accounts.asked == ["nick nobody", "github nobody"]
 
 
-def test_what_is_far_too_long_is_not_asked() -> None:
+def test_name_that_is_too_long_is_not_asked_about() -> None:
     accounts = Listed()
 
     assert found(accounts, "a" * 1_000_000, "recipient_nick2fas") == [None]
@@ -266,7 +268,7 @@ Asking = Callable[[Accounts, str], object]
 
 
 @pytest.mark.parametrize("name", ["alice", "nobody"])
-def test_an_answer_is_remembered_whatever_it_is(question: Asking, name: str) -> None:
+def test_every_answer_is_cached(question: Asking, name: str) -> None:
     accounts = Listed("alice", others={"alice": "alice"})
     remembered = CachedAccounts(accounts, 60)
 
@@ -276,14 +278,14 @@ def test_an_answer_is_remembered_whatever_it_is(question: Asking, name: str) -> 
     assert len(accounts.asked) == 2  # and one of these is by the line above
 
 
-def test_the_same_name_of_another_kind_is_another_question() -> None:
+def test_cache_distinguishes_kinds_of_names() -> None:
     remembered = CachedAccounts(Listed("ann", others={"al": "alice"}), 60)
 
     assert remembered.exists("al") is False
     assert remembered.by_nick("al") == "alice"
 
 
-def test_what_was_remembered_long_enough_is_asked_again() -> None:
+def test_cached_answer_expires() -> None:
     accounts = Listed()
     remembered = CachedAccounts(accounts, 0)
 
@@ -293,7 +295,7 @@ def test_what_was_remembered_long_enough_is_asked_again() -> None:
     assert accounts.asked == ["alice", "alice"]
 
 
-def test_that_nobody_answered_is_not_remembered() -> None:
+def test_outage_is_not_cached() -> None:
     accounts = Listed("alice")
     remembered = CachedAccounts(accounts, 60)
     accounts.away = True
@@ -305,7 +307,7 @@ def test_that_nobody_answered_is_not_remembered() -> None:
     assert remembered.exists("alice") is True
 
 
-def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fedbadges.accounts.service._MAX_ANSWERS", 2)
     accounts = Listed()
     remembered = CachedAccounts(accounts, 60)

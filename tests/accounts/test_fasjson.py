@@ -54,12 +54,12 @@ def client(fasjson: Fasjson, tmp_path: Path) -> Client:
 
 
 @pytest.mark.parametrize(("name", "exists"), [("alice", True), ("mallory", False)])
-def test_it_tells_who_exists(client: Client, name: str, exists: bool) -> None:
+def test_fasjson_says_which_accounts_exist(client: Client, name: str, exists: bool) -> None:
     assert client.exists(name) is exists
 
 
 @pytest.mark.parametrize("name", [".", "..", "-x", "a+b", "ä", "a$", "[m]", "a" * 65, "%2e%2e"])
-def test_what_cannot_be_a_name_there_is_not_asked(
+def test_fasjson_is_not_asked_about_invalid_names(
     fasjson: Fasjson, client: Client, name: str
 ) -> None:
     assert client.exists(name) is False
@@ -84,7 +84,9 @@ def test_what_cannot_be_a_name_there_is_not_asked(
         ("", None),
     ],
 )
-def test_it_knows_irc_nicks(client: Client, nick: str, account: str | None) -> None:
+def test_fasjson_finds_the_account_of_an_irc_nick(
+    client: Client, nick: str, account: str | None
+) -> None:
     assert client.by_nick(nick) == account
 
 
@@ -97,12 +99,16 @@ def test_it_knows_irc_nicks(client: Client, nick: str, account: str | None) -> N
         ("*", None),
     ],
 )
-def test_it_knows_addresses(client: Client, address: str, account: str | None) -> None:
+def test_fasjson_finds_the_account_of_an_address(
+    client: Client, address: str, account: str | None
+) -> None:
     assert client.by_email(address) == account
 
 
 @pytest.mark.parametrize(("name", "account"), [("ali", "alice"), ("nobody", None), ("*", None)])
-def test_it_knows_names_on_github(client: Client, name: str, account: str | None) -> None:
+def test_fasjson_finds_the_account_of_a_name_on_github(
+    client: Client, name: str, account: str | None
+) -> None:
     assert client.by_github(name) == account
 
 
@@ -136,7 +142,7 @@ def ask(request: pytest.FixtureRequest, client: Client) -> Callable[[], object]:
         Answer(200, b"{}"),
     ],
 )
-def test_what_is_no_answer_is_unavailable(
+def test_unusable_answers_of_fasjson_mean_unavailable(
     fasjson: Fasjson, client: Client, ask: Callable[[], object], answer: Answer, connected: bool
 ) -> None:
     if connected:
@@ -183,7 +189,7 @@ def test_a_server_that_hangs_is_unavailable_when_the_time_is_up(
     assert time.monotonic() - began < 5
 
 
-def test_what_fails_in_passing_is_tried_again(fasjson: Fasjson, client: Client) -> None:
+def test_transient_failure_of_fasjson_is_retried(fasjson: Fasjson, client: Client) -> None:
     client.exists("bob")
     fasjson.server.instead = Answer(503)
     result: list[bool] = []
@@ -198,14 +204,14 @@ def test_what_fails_in_passing_is_tried_again(fasjson: Fasjson, client: Client) 
     assert result == [True]
 
 
-def test_what_it_refuses_is_not_asked_for_ever(fasjson: Fasjson, client: Client) -> None:
+def test_question_that_fasjson_refuses_is_not_retried(fasjson: Fasjson, client: Client) -> None:
     client.exists("bob")
     fasjson.server.instead = Answer(400, b'{"message": "Input payload validation failed"}')
 
     assert client.by_nick("al") is None
 
 
-def test_without_a_ticket_it_is_unavailable(
+def test_fasjson_without_kerberos_ticket_is_unavailable(
     fasjson: Fasjson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path}/none")
@@ -242,13 +248,13 @@ def backend(fasjson: Fasjson, tmp_path: Path) -> Groups:
         ("{group: {all: [docs, {not: packager}]}}", {"bob"}),
     ],
 )
-def test_it_tells_who_is_in_a_group(backend: Groups, criteria: str, members: set[str]) -> None:
+def test_fasjson_says_who_is_in_a_group(backend: Groups, criteria: str, members: set[str]) -> None:
     names = ("alice", "bob", "carol", "mallory")
 
     assert {name for name in names if in_groups(backend, criteria, name)} == members
 
 
-def test_nobody_is_in_a_group_that_does_not_exist_and_that_is_said_once(
+def test_missing_group_has_no_members_and_is_warned_of_once(
     backend: Groups, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert in_groups(backend, "{group: pacakger}", "alice") is False
@@ -323,7 +329,7 @@ def test_a_rule_about_groups_is_judged_by_candidate_and_needs_no_history(backend
         ),
     ],
 )
-def test_a_mistake_in_the_groups_is_told_with_its_place(
+def test_mistake_in_groups_is_reported_at_its_place(
     backend: Groups, criteria: str, message: str
 ) -> None:
     assert_mistakes(f"criteria:\n  {criteria}\n", message, using={"fasjson": backend})
@@ -356,7 +362,7 @@ def test_a_daemon_awards_to_those_who_exist(fasjson: Fasjson, tmp_path: Path) ->
         assert daemon.badges("mallory") == set()
 
 
-def test_a_daemon_asks_about_nobody_twice(fasjson: Fasjson, tmp_path: Path) -> None:
+def test_daemon_asks_about_each_account_once(fasjson: Fasjson, tmp_path: Path) -> None:
     rules = {"nick": rule("Nick", GIVEN + "recipient_nick2fas: Yes\n" + THIS_MESSAGE)}
     rules["same"] = rules["nick"].replace("name: Nick", "name: Same")
     with running(tmp_path, rules, **daemon_keys(fasjson)) as daemon:
@@ -374,14 +380,16 @@ def test_a_daemon_asks_about_nobody_twice(fasjson: Fasjson, tmp_path: Path) -> N
     ]
 
 
-def test_a_daemon_waits_while_it_is_away_and_forgets_nothing(
+def test_daemon_waits_while_the_accounts_service_is_away(
     fasjson: Fasjson, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fasjson.server.stop()
     with running(tmp_path, RULES, **daemon_keys(fasjson)) as daemon:
         handling = threading.Thread(target=daemon.handle, args=(received("alice"),))
         handling.start()
-        eventually(lambda: "Waiting, and trying again: FASJSON" in caplog.text, "a warning")
+        eventually(
+            lambda: 'Waiting for an outage to end error="FASJSON' in caplog.text, "a warning"
+        )
         assert daemon.badges("alice") == set()
 
         fasjson.server.restart()

@@ -59,7 +59,7 @@ def test_a_message_of_an_unknown_kind_names_nobody(usernames: FedmsgUsernames) -
 
 
 @pytest.mark.parametrize("odd", [None, 5, ["alice"], {"name": "alice"}, True])
-def test_what_is_no_text_is_no_name(usernames: FedmsgUsernames, odd: Any) -> None:
+def test_plugin_answers_that_are_no_text_are_ignored(usernames: FedmsgUsernames, odd: Any) -> None:
     message = make_message("logger.log", username=odd)
 
     assert usernames.users(message) == set()
@@ -74,7 +74,7 @@ def test_a_plugin_names_users_and_packages(with_git: FedmsgUsernames) -> None:
     assert with_git.agent(message) in {"alice", "bob"}
 
 
-def test_a_plugin_is_known_to_be_there(usernames: FedmsgUsernames) -> None:
+def test_has_plugins_is_true_with_a_plugin(usernames: FedmsgUsernames) -> None:
     fedmsg.meta.processors.insert(0, GitProcessor(lambda text: text, topic_prefix_re="x"))
     try:
         assert usernames.has_plugins
@@ -83,7 +83,7 @@ def test_a_plugin_is_known_to_be_there(usernames: FedmsgUsernames) -> None:
 
 
 @pytest.mark.parametrize("msg", [{"users": 5}, {}, "text", []])
-def test_a_plugin_that_stumbles_names_nobody_and_is_told_of_once(
+def test_plugin_that_fails_names_nobody_and_is_warned_of_once(
     with_git: FedmsgUsernames, msg: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "fedbadges")
@@ -97,7 +97,7 @@ def test_a_plugin_that_stumbles_names_nobody_and_is_told_of_once(
 
 
 @pytest.mark.parametrize("name", ["users", "packages", "agent"])
-def test_the_warning_says_what_could_not_be_named(
+def test_warning_of_a_failed_plugin_says_what_was_asked(
     with_git: FedmsgUsernames, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "fedbadges")
@@ -106,12 +106,10 @@ def test_the_warning_says_what_could_not_be_named(
     getattr(with_git, name)(message)
 
     (line,) = caplog.messages
-    assert line.startswith(
-        f"Plugin for fedmsg.meta failed category=git asked={name} msg_id=2026-1 "
-    )
+    assert line.startswith(f"Plugin for fedmsg failed category=git asked={name} msg_id=2026-1 ")
 
 
-def test_of_one_message_a_plugin_is_asked_each_thing_once(
+def test_plugin_is_asked_each_question_once_per_message(
     with_git: FedmsgUsernames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []

@@ -37,4 +37,4 @@ def test_parts_that_stumble_keep_neither_the_others_nor_the_reactor_from_stoppin
 
     assert stopped == [True]
     assert all(part.stopped for part in parts)
-    assert [line[:34] for line in caplog.messages] == ["A part of the hub did not stop wel"] * 2
+    assert [line[:30] for line in caplog.messages] == ["A part of the hub did not stop"] * 2

@@ -152,11 +152,13 @@ def test_what_cannot_be_sent_is_logged_and_costs_no_other(
 
     assert numbers(bus) == [2]
     (line,) = [r.getMessage() for r in log.records if r.name == "fedbadges.buses.fedmsg.publisher"]
-    assert line.startswith("Could not publish badge.award {'number': <object object")
+    assert line.startswith(
+        "Could not publish a notice topic=badge.award body=\"{'number': <object object"
+    )
 
 
 @pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
-def test_without_an_endpoint_that_is_said_and_every_notice_is_logged(
+def test_missing_endpoint_is_logged_and_so_is_every_notice(
     log: pytest.LogCaptureFixture,
 ) -> None:
     with running(config_of({"relay_outbound": ["tcp://127.0.0.1:4001"]})) as publisher:
@@ -165,16 +167,14 @@ def test_without_an_endpoint_that_is_said_and_every_notice_is_logged(
         eventually(lambda: len(log.records) >= 3, "three lines")
 
     assert log.messages == [
-        f"Awards will not be on the bus: 'endpoints' has no 'fedbadges.{HOST}'",
-        "Not on the bus: badge.award {'number': 1}",
-        "Not on the bus: badge.award {'number': 2}",
+        f"Not publishing awards reason=\"'endpoints' has no 'fedbadges.{HOST}'\"",
+        "Notice not published topic=badge.award body=\"{'number': 1}\"",
+        "Notice not published topic=badge.award body=\"{'number': 2}\"",
     ]
     assert log.records[0].levelname == "WARNING"
 
 
-def test_where_others_have_every_endpoint_that_is_said(
-    bus: Bus, log: pytest.LogCaptureFixture
-) -> None:
+def test_endpoints_that_are_all_taken_are_logged(bus: Bus, log: pytest.LogCaptureFixture) -> None:
     one = {f"fedbadges.{HOST}": bus.endpoints[f"fedbadges.{HOST}"][:1]}
     with running(config_of(one)) as first:
         first.publish(award(1))
@@ -184,11 +184,12 @@ def test_where_others_have_every_endpoint_that_is_said(
             eventually(lambda: len(log.messages) == 2, "two lines")
 
     assert log.records[0].levelname == "ERROR"
-    assert log.messages[0].startswith("Awards will not be on the bus: Couldn't find an available")
-    assert log.messages[1] == "Not on the bus: badge.award {'number': 2}"
+    assert log.messages[0].startswith("Cannot publish awards error=")
+    assert "Couldn't find an available" in log.messages[0]
+    assert log.messages[1] == "Notice not published topic=badge.award body=\"{'number': 2}\""
 
 
-def test_the_configuration_stays_as_it_was(bus: Bus) -> None:
+def test_publisher_does_not_change_the_configuration(bus: Bus) -> None:
     config = config_of(bus.endpoints)
     before = copy.deepcopy(config)
 
@@ -199,7 +200,7 @@ def test_the_configuration_stays_as_it_was(bus: Bus) -> None:
     assert config == before
 
 
-def test_where_the_bus_is_not_zeromq_it_is_left_to_whoever_runs_the_hub(
+def test_notices_are_sent_by_run_if_the_bus_is_not_zeromq(
     log: pytest.LogCaptureFixture,
 ) -> None:
     handed: list[Any] = []
@@ -215,11 +216,11 @@ def test_where_the_bus_is_not_zeromq_it_is_left_to_whoever_runs_the_hub(
     (record,) = [
         record for record in log.records if record.name == "fedbadges.buses.fedmsg.publisher"
     ]
-    assert record.getMessage().startswith("Could not publish badge.award {'number': 1}: ")
+    assert record.getMessage().startswith("Could not publish a notice topic=badge.award body=")
     assert record.levelname == "ERROR"
 
 
-def test_what_was_left_to_somebody_who_has_ended_is_said_at_the_stop(
+def test_notices_that_run_did_not_send_are_logged_at_the_stop(
     log: pytest.LogCaptureFixture,
 ) -> None:
     publisher = Publisher(config_of({}, zmq_enabled=False), run=lambda function: None)
@@ -228,8 +229,7 @@ def test_what_was_left_to_somebody_who_has_ended_is_said_at_the_stop(
     publisher.stop()
 
     assert log.messages == [
-        "Could not publish badge.award {'number': 1}: stopping. "
-        "What it tells of is done all the same"
+        "Stopping before a notice was sent topic=badge.award body=\"{'number': 1}\""
     ]
     assert log.records[0].levelname == "WARNING"
 

@@ -47,7 +47,7 @@ def test_sample_report_has_the_keys_of_a_daemon_s_report(tmp_path: Path) -> None
     databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
     daemon = make_daemon(make_settings(databases, tmp_path))
     real, ours = daemon.report(), copy.deepcopy(REPORT)
-    daemon.hurry()
+    daemon.drain()
 
     # The consumer adds it.
     del ours["signatures"]

@@ -156,7 +156,9 @@ def test_a_daemon_waits_while_libravatar_is_away(
         message = fedmsg_body("fas.user.update", {"user": "alice"})
         handling = threading.Thread(target=daemon.handle, args=(message,))
         handling.start()
-        eventually(lambda: "Waiting, and trying again: Libravatar" in caplog.text, "a warning")
+        eventually(
+            lambda: 'Waiting for an outage to end error="Libravatar' in caplog.text, "a warning"
+        )
         assert daemon.badges("alice") == set()
 
         server.restart()

@@ -167,7 +167,7 @@ def test_a_message_that_names_nobody_asks_no_database(daemon: Daemon) -> None:
     assert tahrir == []
 
 
-def test_everybody_and_every_badge_are_asked_for_at_once(daemon: Daemon) -> None:
+def test_one_statement_asks_about_all_people_and_badges(daemon: Daemon) -> None:
     daemon.load(**{f"named-{number}": NAMED for number in range(7)})
     daemon.handle(received(["alice", "bob"]))
 
@@ -192,14 +192,16 @@ def test_without_a_recipient_candidates_are_the_users_of_the_message(daemon: Dae
 
 
 @pytest.mark.parametrize("name", ["robot", "Robot", "127.0.0.1", "::1", "a b", "a@b", "a/b", 5])
-def test_programs_and_what_is_no_account_are_no_candidates(daemon: Daemon, name: Any) -> None:
+def test_banned_names_and_invalid_names_are_no_candidates(daemon: Daemon, name: Any) -> None:
     daemon.load(first=FIRST, named=NAMED)
 
     assert candidates_of(daemon.engine, logged(name)) is None
     assert names_in(candidates_of(daemon.engine, received([name, "alice"]))) == [("alice",)]
 
 
-def test_what_is_no_account_is_said_at_debug(daemon: Daemon, log: pytest.LogCaptureFixture) -> None:
+def test_name_that_is_no_account_is_logged_at_debug(
+    daemon: Daemon, log: pytest.LogCaptureFixture
+) -> None:
     daemon.load(named=NAMED)
 
     candidates_of(daemon.engine, received(["127.0.0.1", "a\nb"]))
@@ -211,7 +213,7 @@ def test_what_is_no_account_is_said_at_debug(daemon: Daemon, log: pytest.LogCapt
     ]
 
 
-def test_who_holds_the_badge_is_no_candidate_for_it(daemon: Daemon) -> None:
+def test_holder_of_a_badge_is_no_candidate_for_it(daemon: Daemon) -> None:
     daemon.load(first=FIRST, second=AT_LEAST.format(1))
     daemon.tahrir.award([Award("first", "alice")])
 
@@ -221,7 +223,7 @@ def test_who_holds_the_badge_is_no_candidate_for_it(daemon: Daemon) -> None:
     assert [rule.badge.id for rule, _ in case.candidates] == ["second"]
 
 
-def test_who_opted_out_is_no_candidate(daemon: Daemon) -> None:
+def test_person_who_opted_out_is_no_candidate(daemon: Daemon) -> None:
     daemon.load(first=FIRST, second=AT_LEAST.format(1))
     daemon.tahrir.award([Award("first", "alice")])
     daemon.opt_out("alice")
@@ -229,7 +231,7 @@ def test_who_opted_out_is_no_candidate(daemon: Daemon) -> None:
     assert candidates_of(daemon.engine, logged()) is None
 
 
-def test_a_case_knows_whether_it_is_about_the_past(daemon: Daemon) -> None:
+def test_candidates_know_whether_their_criteria_need_the_history(daemon: Daemon) -> None:
     daemon.load(first=FIRST)
 
     case = candidates_of(daemon.engine, logged())
@@ -238,7 +240,7 @@ def test_a_case_knows_whether_it_is_about_the_past(daemon: Daemon) -> None:
     assert case.needs_history
 
 
-def test_what_the_message_lacks_means_no_match_and_is_said_at_debug(
+def test_value_that_the_message_lacks_means_no_match_and_is_logged_at_debug(
     daemon: Daemon, log: pytest.LogCaptureFixture
 ) -> None:
     daemon.load(
@@ -282,7 +284,7 @@ for _ in range(400):
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_odd_recipients_are_nobody(daemon: Daemon, users: Any) -> None:
+def test_unusable_recipients_name_nobody(daemon: Daemon, users: Any) -> None:
     daemon.load(named=NAMED, text=NAMED.replace("%(msg.users)s", "%(msg.users)s/"), each=EACH)
 
     assert daemon.handle(received(users)) == 0
@@ -331,7 +333,7 @@ def test_the_message_that_completes_the_number_gives_the_badge(daemon: Daemon) -
     assert daemon.holders() == {("alice", "three")}
 
 
-def test_what_several_rules_ask_of_the_same_message_is_asked_once(daemon: Daemon) -> None:
+def test_question_of_several_rules_about_a_message_is_asked_once(daemon: Daemon) -> None:
     daemon.load(**{f"series-{number}": AT_LEAST.format(number) for number in range(1, 8)})
     daemon.store(times=4)
     case = candidates_of(daemon.engine, logged())
@@ -358,7 +360,7 @@ def test_one_rule_may_ask_for_few_and_for_more_of_the_same(daemon: Daemon) -> No
         assert daemon.engine.decide(case) == awards
 
 
-def test_another_message_is_asked_anew(daemon: Daemon) -> None:
+def test_answers_are_not_shared_between_messages(daemon: Daemon) -> None:
     daemon.load(three=AT_LEAST.format(3))
 
     for awards in (0, 0, 1):
@@ -379,7 +381,7 @@ def test_criteria_that_name_the_candidate_are_judged_for_each(daemon: Daemon) ->
     assert daemon.holders() == {("alice", "each"), ("carol", "each")}
 
 
-def test_criteria_that_do_not_are_judged_once_for_all(daemon: Daemon) -> None:
+def test_criteria_that_name_no_candidate_are_judged_once_for_all(daemon: Daemon) -> None:
     daemon.load(named=NAMED)
     message = received(["alice", "bob"])
     daemon.history.record(message, [], [])
@@ -439,7 +441,7 @@ def test_a_question_that_is_too_large_does_not_match(
 # Awarding
 
 
-def test_an_award_is_one_line(daemon: Daemon, log: pytest.LogCaptureFixture) -> None:
+def test_award_is_logged_in_one_line(daemon: Daemon, log: pytest.LogCaptureFixture) -> None:
     daemon.load(first=FIRST)
 
     daemon.handle(logged(msg_id="2026-1"))
@@ -452,7 +454,9 @@ def test_an_award_is_one_line(daemon: Daemon, log: pytest.LogCaptureFixture) -> 
     )
 
 
-def test_the_line_says_how_long_it_took(daemon: Daemon, log: pytest.LogCaptureFixture) -> None:
+def test_log_line_of_an_award_says_how_long_it_took(
+    daemon: Daemon, log: pytest.LogCaptureFixture
+) -> None:
     daemon.load(first=FIRST)
     message = logged()
     message = logged(timestamp=message.body["timestamp"] - 3600)
@@ -497,7 +501,7 @@ def test_the_award_links_to_the_message(daemon: Daemon, tables: Databases) -> No
 
 
 @pytest.mark.parametrize("msg_id", [None, "x" * 250, "é" * 100, "x" * 1000])
-def test_where_no_link_fits_there_is_none(daemon: Daemon, msg_id: str | None) -> None:
+def test_award_has_no_link_where_none_fits(daemon: Daemon, msg_id: str | None) -> None:
     daemon.load(first=FIRST)
 
     assert daemon.handle(logged(msg_id=msg_id)) == 1
@@ -505,7 +509,7 @@ def test_where_no_link_fits_there_is_none(daemon: Daemon, msg_id: str | None) ->
         assert connection.scalar(sa.select(Assertion.issued_for)) is None
 
 
-def test_an_award_is_told_after_it_is_committed(daemon: Daemon, tables: Databases) -> None:
+def test_on_award_is_called_after_the_commit(daemon: Daemon, tables: Databases) -> None:
     daemon.load(first=FIRST)
     seen: list[dict[str, str]] = []
     daemon.engine._on_award = lambda given: seen.append(badges(tables, "alice"))
@@ -515,7 +519,7 @@ def test_an_award_is_told_after_it_is_committed(daemon: Daemon, tables: Database
     assert [list(each) for each in seen] == [["first"]]
 
 
-def test_what_one_award_stumbles_over_does_not_cost_the_others(daemon: Daemon) -> None:
+def test_award_that_fails_does_not_cost_the_others(daemon: Daemon) -> None:
     daemon.load(one=FIRST, two=FIRST, three=FIRST)
     with database_engine(daemon.settings.tahrir_url).begin() as connection:
         connection.execute(sa.text("UPDATE badges SET legacy = true WHERE id = 'two'"))
@@ -526,7 +530,7 @@ def test_what_one_award_stumbles_over_does_not_cost_the_others(daemon: Daemon) -
     assert daemon.holders() == {("alice", "one"), ("alice", "three")}
 
 
-def test_who_got_the_badge_meanwhile_is_no_award(
+def test_badge_that_was_awarded_meanwhile_is_not_awarded_again(
     daemon: Daemon, log: pytest.LogCaptureFixture
 ) -> None:
     daemon.load(first=FIRST)

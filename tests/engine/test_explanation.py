@@ -169,7 +169,7 @@ def test_each_candidate_has_the_verdict_that_the_engine_comes_to(desk: Desk) -> 
     assert set(since.values()) == {None}
 
 
-def test_it_says_why_each_name_is_dropped(desk: Desk) -> None:
+def test_explanation_says_why_each_name_is_dropped(desk: Desk) -> None:
     desk.load(PUSHED)
 
     account = desk.account(pushed("Alice", "10.0.0.1", "Robot", 5))
@@ -182,7 +182,7 @@ def test_it_says_why_each_name_is_dropped(desk: Desk) -> None:
     ]
 
 
-def test_it_says_what_the_message_lacks_to_name_anybody(desk: Desk) -> None:
+def test_explanation_says_what_the_message_lacks_to_name_anybody(desk: Desk) -> None:
     desk.load(PUSHED)
 
     account = desk.account(make_message("git.receive", {}))
@@ -191,7 +191,7 @@ def test_it_says_what_the_message_lacks_to_name_anybody(desk: Desk) -> None:
     assert str(account.error) == "the message has no msg.users"
 
 
-def test_who_comes_after_too_many_is_passed_over(desk: Desk) -> None:
+def test_explanation_passes_over_people_after_the_limit(desk: Desk) -> None:
     desk.load(PUSHED)
     names = [f"user{number}" for number in range(MOST_CANDIDATES + 1)]
 
@@ -230,7 +230,7 @@ def test_a_series_shares_its_count(desk: Desk) -> None:
         assert count_of(candidate.criteria) == counted
 
 
-def test_what_the_topic_alone_excludes_is_counted_unless_it_is_asked_for(desk: Desk) -> None:
+def test_rules_of_other_topics_are_counted_unless_all_are_explained(desk: Desk) -> None:
     desk.load(PUSHED, PUSHED.replace("git.receive", "wiki.edit"))
     message = pushed("alice")
 
@@ -256,7 +256,7 @@ def test_a_rule_that_the_daemon_would_not_have_in_force_awards_nothing(desk: Des
     ]
 
 
-def test_one_user_is_asked_about_alone(desk: Desk) -> None:
+def test_explanation_for_one_user_is_about_that_user_only(desk: Desk) -> None:
     desk.load(PUSHED)
     desk.store("bob", 3)
     message = pushed("alice", "bob", "carol")
@@ -269,7 +269,7 @@ def test_one_user_is_asked_about_alone(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_it_says_whether_datanommer_has_the_message(desk: Desk, stored: bool) -> None:
+def test_explanation_says_whether_datanommer_has_the_message(desk: Desk, stored: bool) -> None:
     desk.load(PUSHED)
     message = pushed("alice")
     if stored:
@@ -278,13 +278,13 @@ def test_it_says_whether_datanommer_has_the_message(desk: Desk, stored: bool) ->
     assert desk.explain(message).stored is stored
 
 
-def test_where_the_past_does_not_matter_datanommer_need_not_have_it(desk: Desk) -> None:
+def test_explanation_without_history_does_not_ask_datanommer(desk: Desk) -> None:
     desk.load(PUSHED)
 
     assert desk.explain(make_message("git.receive", {})).stored is None
 
 
-def test_who_is_away_leaves_some_questions_open(desk: Desk) -> None:
+def test_outage_leaves_verdicts_unknown(desk: Desk) -> None:
     desk.load(PUSHED)
     desk.store("alice", 3)
     desk.accounts.away = True
@@ -304,7 +304,7 @@ def test_criteria_are_judged_once_where_they_do_not_name_the_candidate(desk: Des
     assert first.criteria is second.criteria
 
 
-def test_nothing_is_written(desk: Desk) -> None:
+def test_explanation_writes_nothing(desk: Desk) -> None:
     desk.load(PUSHED)
     desk.store("alice", 3)
     message = pushed("alice", "newcomer")
@@ -393,7 +393,7 @@ def as_yaml(rule: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-def test_who_is_said_to_get_a_badge_gets_it_and_nobody_else(desk: Desk) -> None:
+def test_explained_awards_are_those_that_the_daemon_gives(desk: Desk) -> None:
     awarded: list[tuple[str, str]] = []
 
     @hypothesis_settings(

@@ -68,7 +68,7 @@ def test_no_badge_is_lost_when_the_database_server_restarts(
         running.check()
         running.hub.check_log()
         # Once for each outage, not for each message.
-        assert 1 <= len(running.hub.logged("WARNING", "trying again")) <= 3 * OUTAGES
+        assert 1 <= len(running.hub.logged("WARNING", "Waiting for an outage")) <= 3 * OUTAGES
 
 
 @pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"][: size(1, 2)])
@@ -107,7 +107,7 @@ def test_daemon_stops_while_the_database_server_hangs(
             running.stop()
         finally:
             server.thaw()
-        assert running.hub.logged("WARNING", "Stopping although")
+        assert running.hub.logged("WARNING", "Stopping without an answer")
 
         running.start()
         running.wait_until_awarded()

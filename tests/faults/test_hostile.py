@@ -121,7 +121,6 @@ def daemon(databases: Databases, tmp_path: Path) -> Iterator[Daemon]:
             state_directory=str(tmp_path / "state"),
         )
     )
-    daemon.prepare()
     daemon.start()
     yield daemon
     daemon.stop()

@@ -46,7 +46,7 @@ def test_stop_is_quick_while_thousands_of_messages_wait_for_datanommer(
 
         # Within 10 seconds, with 0.
         running.stop()
-        assert not running.hub.logged("WARNING", "did not wait")
+        assert not running.hub.logged("WARNING", "Not waiting for datanommer")
         assert running.awards() == []
 
         running.datanommer.delay = 0.0

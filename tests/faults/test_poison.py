@@ -91,7 +91,7 @@ def test_poison_message_becomes_a_dead_letter_and_can_be_retried(
     # Three times, each in bulk and then in a savepoint.
     assert tahrir.tries() == 3 * 2
     (line,) = running.hub.logged("ERROR")
-    assert repr(poison["msg_id"]) in line
+    assert poison["msg_id"] in line
     assert REFUSAL in line
     assert str(file) in line
 

@@ -175,7 +175,7 @@ def test_database_password_is_not_logged_if_the_database_cannot_be_used(
     eventually(
         lambda: (
             not hub.running()
-            or hub.logged("WARNING", "trying again")
+            or hub.logged("WARNING", "Waiting for an outage")
             or hub.logged("ERROR")
             or hub.logged("CRITICAL")
         ),
@@ -238,7 +238,7 @@ def test_start_waits_for_a_database_that_is_away(
     try:
         with run_hubs(bus, hub, command=command):
             bus.publish("logger.first", username="ann")
-            hub.wait_for_log("WARNING", "tahrir", "trying again")
+            hub.wait_for_log("WARNING", "tahrir", "Waiting for an outage")
             outage.end()
             bus.wait_for_award("ann", "first-step")
     finally:
@@ -257,11 +257,13 @@ def test_hub_stops_during_a_database_outage(
         start(bus, hub)
         Outage(postgresql_database.datanommer_url).begin()
         message = bus.publish("logger.first", username="ann")
-        hub.wait_for_log("WARNING", "datanommer", "trying again")
+        hub.wait_for_log("WARNING", "datanommer", "Waiting for an outage")
 
         assert hub.stop() == 0
 
-        assert hub.logged("WARNING", f"Stopping before '{message['msg_id']}' could be handled")
+        assert hub.logged(
+            "WARNING", f"Stopping before a message was handled msg_id={message['msg_id']}"
+        )
     finally:
         hub.kill()
         bus.close()
@@ -283,7 +285,7 @@ def test_fedmsg_badges_exits_if_the_database_it_waited_for_has_no_tables(
     create_history(engine(f"sqlite:///{tmp_path}/d"))
     try:
         start(bus, hub, command="fedmsg-badges")
-        hub.wait_for_log("WARNING", "tahrir", "trying again")
+        hub.wait_for_log("WARNING", "tahrir", "Waiting for an outage")
         outage.end()
 
         assert hub.exit_code() == 1

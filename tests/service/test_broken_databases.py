@@ -112,7 +112,7 @@ def test_messages_wait_and_are_awarded_once_it_is_mended(
     workers = [threading.Thread(target=daemon.handle, args=(each,)) for each in messages]
     for worker in workers:
         worker.start()
-    eventually(lambda: "Waiting, and trying again: tahrir: " in caplog.text, "a warning")
+    eventually(lambda: 'Waiting for an outage to end error="tahrir: ' in caplog.text, "a warning")
     for statement in BREAKS[what][1]:
         owner(database.tahrir_url, statement.format(name))
     for worker in workers:
@@ -120,7 +120,7 @@ def test_messages_wait_and_are_awarded_once_it_is_mended(
 
     eventually(lambda: held(database, "alice", "bob") == [True, True], "the badges")
     assert list((tmp_path / "state" / "failed").iterdir()) == []
-    assert caplog.text.count("Waiting, and trying again") == 1
+    assert caplog.text.count("Waiting for an outage to end") == 1
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 

@@ -64,7 +64,7 @@ def test_users_are_those_whom_datanommer_has_for_the_message(
     text = FIRST.replace('recipient: "%(msg.user)s"', "")
     daemon = start()
     write_rules(tmp_path / "rules", {"first": text})
-    daemon._reload()
+    daemon.reload_rules()
 
     store_message(database, sent("alice"))
 
@@ -102,7 +102,7 @@ def test_start_that_is_impossible_writes_no_checkpoint(
 
 @on_sqlite
 def test_retry_of_dead_letters_writes_no_checkpoint(start: Start, tmp_path: Path) -> None:
-    assert start(retry=True).retry_failed() == []
+    assert start(retry=True).retry_dead_letters() == []
 
     assert checkpoint(tmp_path) is None
 
@@ -114,7 +114,7 @@ def test_message_that_was_decided_before_it_was_stored_is_decided_again(
     daemon = start(consume_delay=0)
     late = sent("alice")
     daemon.handle(late)
-    eventually(lambda: not len(daemon._waiting), "a decision without the message")
+    eventually(lambda: not len(daemon._parts.delay_queue), "a decision without the message")
     assert held(database, "alice") == [False]
 
     store_message(database, late)

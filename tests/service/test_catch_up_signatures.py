@@ -136,7 +136,7 @@ def test_message_that_the_daemon_stored_itself_is_not_verified_again(
     start: Start, database: Databases, required: dict[str, Any], ca: Authority
 ) -> None:
     daemon = start(config=required, record_messages=True)
-    daemon.hurry()
+    daemon.drain()
 
     daemon.handle(ca.issue("app01").signed(step("alice")))
     assert held(database, "alice") == [False]
@@ -151,7 +151,7 @@ def test_message_stored_while_signatures_were_not_required_is_verified_later(
 ) -> None:
     caplog.set_level(logging.WARNING)
     daemon = start(record_messages=True)
-    daemon.hurry()
+    daemon.drain()
 
     daemon.handle(step("mallory"))
     start(config=required, record_messages=True)

@@ -1,14 +1,13 @@
-"""Cases wait until datanommer has their message, and not for one another."""
+"""Messages wait until datanommer has them, and not for one another."""
 
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 
 import pytest
-from support.builders import make_message
 from support.waiting import eventually
 
-from fedbadges.engine.engine import Candidates
 from fedbadges.errors import Unavailable
 from fedbadges.service.delay_queue import DelayQueue
 
@@ -30,27 +29,32 @@ class Datanommer:
         return self.ids & set(msg_ids)
 
 
-class Decisions:
-    """Remembers which messages were decided on; can be made to wait, or to fail."""
+class Resumed:
+    """Remembers which messages went on, and whether each was stored; can be made to block."""
 
     def __init__(self) -> None:
-        self.made: list[str | None] = []
+        self.made: list[tuple[str, bool]] = []
         self.blocked: dict[str, threading.Event] = {}
 
-    def decide(self, case: Candidates) -> None:
-        event = self.blocked.get(str(case.message.msg_id))
-        if event:
-            event.wait()
-        if case.message.msg_id == "bad":
-            raise ValueError("bad")
-        self.made.append(case.message.msg_id)
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.made]
+
+    def add(self, queue: DelayQueue, msg_id: str) -> Future[bool]:
+        """Adds a message; what it returns becomes done when the message has gone on."""
+        done: Future[bool] = Future()
+
+        def resume(stored: bool) -> None:
+            if msg_id in self.blocked:
+                self.blocked[msg_id].wait()
+            self.made.append((msg_id, stored))
+            done.set_result(stored)
+
+        queue.add(msg_id, resume)
+        return done
 
 
-def case(msg_id: str | None) -> Candidates:
-    return Candidates(make_message(msg_id=msg_id), ())
-
-
-Open = Callable[..., DelayQueue]
+Create = Callable[..., DelayQueue]
 
 
 @pytest.fixture
@@ -59,35 +63,30 @@ def datanommer() -> Datanommer:
 
 
 @pytest.fixture
-def decisions() -> Decisions:
-    return Decisions()
+def resumed() -> Resumed:
+    return Resumed()
 
 
 @pytest.fixture
-def open_room(datanommer: Datanommer, decisions: Decisions) -> Iterator[Open]:
-    rooms: list[DelayQueue] = []
+def create(datanommer: Datanommer) -> Iterator[Create]:
+    queues: list[DelayQueue] = []
 
-    def open_(
+    def create_(
         delay: float = NEVER,
         limit: int = 100,
         backlog: Callable[[], int] = lambda: 0,
         workers: int = 1,
     ) -> DelayQueue:
-        room = DelayQueue(
-            datanommer.stored,
-            decisions.decide,
-            delay=delay,
-            limit=limit,
-            backlog=backlog,
-            workers=workers,
+        queue = DelayQueue(
+            datanommer.stored, delay=delay, limit=limit, backlog=backlog, workers=workers
         )
-        room.start()
-        rooms.append(room)
-        return room
+        queue.start()
+        queues.append(queue)
+        return queue
 
-    yield open_
-    for room in rooms:
-        room.stop()
+    yield create_
+    for queue in queues:
+        queue.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -97,253 +96,209 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def asked_again(datanommer: Datanommer) -> None:
-    """Waits until everybody who is there was asked for."""
+    """Waits until datanommer was asked for all that wait."""
     before = datanommer.asked
     eventually(lambda: datanommer.asked > before + 1, "another look")
 
 
-def test_a_case_is_decided_when_its_message_is_stored(
-    open_room: Open, datanommer: Datanommer, decisions: Decisions
+def test_message_goes_on_when_it_is_stored(
+    create: Create, datanommer: Datanommer, resumed: Resumed
 ) -> None:
-    room = open_room()
-    decided = room.admit(case("a"))
+    queue = create()
+    done = resumed.add(queue, "a")
     asked_again(datanommer)
-    assert decisions.made == []
-    assert len(room) == 1
+    assert resumed.made == []
+    assert len(queue) == queue.unfinished == 1
 
     datanommer.ids.add("a")
 
-    decided.result(20)
-    assert decisions.made == ["a"]
-    assert len(room) == 0
+    assert done.result(20) is True
+    assert len(queue) == 0
+    eventually(lambda: queue.unfinished == 0, "the end")
 
 
-def test_a_case_does_not_wait_for_those_before_it(
-    open_room: Open, datanommer: Datanommer, decisions: Decisions
+def test_message_does_not_wait_for_those_before_it(
+    create: Create, datanommer: Datanommer, resumed: Resumed
 ) -> None:
-    room = open_room()
-    room.admit(case("late"))
+    queue = create()
+    resumed.add(queue, "late")
     datanommer.ids.add("stored")
 
-    room.admit(case("stored")).result(20)
+    resumed.add(queue, "stored").result(20)
 
-    assert decisions.made == ["stored"]
+    assert resumed.names == ["stored"]
 
 
-def test_cases_that_are_stored_together_are_decided_in_their_order(
-    open_room: Open, datanommer: Datanommer, decisions: Decisions
+def test_messages_that_are_stored_together_go_on_in_their_order(
+    create: Create, datanommer: Datanommer, resumed: Resumed
 ) -> None:
-    room = open_room()
+    queue = create()
     names = [str(number) for number in range(50)]
-    waiting = [room.admit(case(name)) for name in names]
+    waiting = [resumed.add(queue, name) for name in names]
     datanommer.ids.update(names)
 
     for each in waiting:
         each.result(20)
 
-    assert decisions.made == names
+    assert resumed.names == names
 
 
-def test_with_several_workers_a_slow_decision_holds_up_nobody(
-    open_room: Open, datanommer: Datanommer, decisions: Decisions
+def test_slow_message_holds_up_no_other_with_several_workers(
+    create: Create, datanommer: Datanommer, resumed: Resumed
 ) -> None:
-    room = open_room(workers=2)
-    decisions.blocked["slow"] = threading.Event()
+    queue = create(workers=2)
+    resumed.blocked["slow"] = threading.Event()
     datanommer.ids |= {"slow", "quick"}
-    slow = room.admit(case("slow"))
+    slow = resumed.add(queue, "slow")
 
-    room.admit(case("quick")).result(20)
+    resumed.add(queue, "quick").result(20)
 
     assert not slow.done()
-    decisions.blocked["slow"].set()
+    assert queue.unfinished >= 1
+    resumed.blocked["slow"].set()
     slow.result(20)
 
 
-def test_after_the_delay_it_goes_on_and_says_so_once(
-    open_room: Open, decisions: Decisions, log: pytest.LogCaptureFixture
+def test_messages_go_on_after_the_delay_and_the_first_is_logged(
+    create: Create, resumed: Resumed, log: pytest.LogCaptureFixture
 ) -> None:
-    room = open_room(delay=0.05)
+    queue = create(delay=0.05)
 
     for name in ("a", "b\nc"):
-        room.admit(case(name)).result(20)
+        assert resumed.add(queue, name).result(20) is False
 
-    assert decisions.made == ["a", "b\nc"]
-    (line,) = log.messages
-    assert line.startswith("datanommer had not stored 'a' within 0.05 s; going on without")
+    assert log.messages == [
+        "datanommer is late, going on without the message msg_id=a seconds=0.05"
+    ]
 
 
-def test_that_it_is_in_time_again_is_said_too(
-    open_room: Open, datanommer: Datanommer, log: pytest.LogCaptureFixture
+def test_end_of_the_delays_is_logged_once(
+    create: Create, datanommer: Datanommer, resumed: Resumed, log: pytest.LogCaptureFixture
 ) -> None:
-    room = open_room(delay=0.05)
-    room.admit(case("a")).result(20)
+    queue = create(delay=0.05)
+    resumed.add(queue, "a").result(20)
     datanommer.ids.add("b")
 
     for _ in range(2):
-        room.admit(case("b")).result(20)
+        resumed.add(queue, "b").result(20)
 
     assert [record.levelname for record in log.records] == ["WARNING", "INFO"]
     assert log.messages[1] == "datanommer stores messages in time again"
 
 
-def test_above_the_limit_nobody_waits(
-    open_room: Open, decisions: Decisions, log: pytest.LogCaptureFixture
+def test_no_message_waits_above_the_limit(
+    create: Create, resumed: Resumed, log: pytest.LogCaptureFixture
 ) -> None:
-    room = open_room(limit=3)
-    waiting = [room.admit(case(str(number))) for number in range(3)]
+    queue = create(limit=3)
+    waiting = [resumed.add(queue, str(number)) for number in range(3)]
     assert not any(each.done() for each in waiting)
 
-    waiting.append(room.admit(case("3")))
+    waiting.append(resumed.add(queue, "3"))
 
     for each in waiting:
         each.result(20)
-    assert decisions.made == ["0", "1", "2", "3"]
+    assert resumed.names == ["0", "1", "2", "3"]
     assert log.messages == []
 
 
-def test_messages_that_the_hub_still_has_count_too(
-    open_room: Open, datanommer: Datanommer, decisions: Decisions
+def test_backlog_counts_towards_the_limit(
+    create: Create, datanommer: Datanommer, resumed: Resumed
 ) -> None:
     backlog = 3
-    room = open_room(limit=3, backlog=lambda: backlog)
+    queue = create(limit=3, backlog=lambda: backlog)
 
-    room.admit(case("a")).result(20)
+    resumed.add(queue, "a").result(20)
     backlog = 2
-    room.admit(case("b"))
+    resumed.add(queue, "b")
     asked_again(datanommer)
 
-    assert decisions.made == ["a"]
+    assert resumed.names == ["a"]
 
 
-def test_a_limit_of_nothing_means_that_nobody_ever_waits(
-    open_room: Open, decisions: Decisions
-) -> None:
-    open_room(limit=0).admit(case("a")).result(20)
+def test_no_message_waits_with_a_limit_of_0(create: Create, resumed: Resumed) -> None:
+    resumed.add(create(limit=0), "a").result(20)
 
-    assert decisions.made == ["a"]
+    assert resumed.names == ["a"]
 
 
 @pytest.mark.parametrize("failure", [Unavailable("away"), ValueError("permission denied")])
-def test_who_cannot_be_asked_for_waits_no_longer_than_others(
-    open_room: Open, datanommer: Datanommer, decisions: Decisions, failure: Exception
+def test_messages_go_on_after_the_delay_if_datanommer_cannot_be_asked(
+    create: Create, datanommer: Datanommer, resumed: Resumed, failure: Exception
 ) -> None:
-    room = open_room(delay=0.05)
+    queue = create(delay=0.05)
     datanommer.failure = failure
 
-    room.admit(case("a")).result(20)
-    room.admit(case("b")).result(20)
+    resumed.add(queue, "a").result(20)
+    resumed.add(queue, "b").result(20)
 
-    assert decisions.made == ["a", "b"]
+    assert resumed.names == ["a", "b"]
 
 
-def test_a_decision_that_fails_is_told_to_who_waits_for_it_and_costs_nobody_else(
-    open_room: Open, datanommer: Datanommer, decisions: Decisions, log: pytest.LogCaptureFixture
+def test_nothing_is_logged_with_a_delay_of_0(
+    create: Create, resumed: Resumed, log: pytest.LogCaptureFixture
 ) -> None:
-    room = open_room()
-    datanommer.ids |= {"bad", "good"}
-    bad, good = room.admit(case("bad")), room.admit(case("good"))
+    resumed.add(create(delay=0), "a").result(20)
 
-    with pytest.raises(ValueError, match="bad"):
-        bad.result(20)
-    good.result(20)
-
-    assert decisions.made == ["good"]
     assert log.messages == []
 
 
-def test_the_stop_has_everybody_decided_without_further_waiting(
-    open_room: Open, decisions: Decisions, log: pytest.LogCaptureFixture
-) -> None:
-    room = open_room()
-    waiting = [room.admit(case(str(number))) for number in range(5)]
+def test_stop_lets_all_messages_go_on(create: Create, resumed: Resumed) -> None:
+    queue = create()
+    waiting = [resumed.add(queue, str(number)) for number in range(5)]
 
-    room.stop()
+    queue.stop()
 
     assert all(each.done() for each in waiting)
-    assert decisions.made == ["0", "1", "2", "3", "4"]
-    (line,) = log.messages
-    assert line.startswith("Stopping: did not wait for datanommer to store 5 messages")
-    assert line.endswith(": '0', '1', '2', '3', '4'")
+    assert resumed.made == [(str(number), False) for number in range(5)]
 
 
-def test_of_very_many_who_were_not_waited_for_some_are_named(
-    open_room: Open, log: pytest.LogCaptureFixture
-) -> None:
-    room = open_room(limit=1000)
-    for number in range(500):
-        room.admit(case(str(number)))
+def test_no_message_waits_after_a_drain(create: Create, resumed: Resumed) -> None:
+    queue = create()
+    before = resumed.add(queue, "before")
 
-    room.stop()
-
-    (line,) = log.messages
-    assert "500 messages" in line
-    assert line.endswith("'8', '9' …")
-
-
-def test_who_is_stored_as_it_stops_was_not_decided_in_a_hurry(
-    open_room: Open, datanommer: Datanommer, log: pytest.LogCaptureFixture
-) -> None:
-    room = open_room()
-    datanommer.ids.add("a")
-    room.admit(case("a")).result(20)
-
-    room.stop()
-
-    assert log.messages == []
-
-
-def test_after_a_hurry_nobody_waits(
-    open_room: Open, decisions: Decisions, log: pytest.LogCaptureFixture
-) -> None:
-    room = open_room()
-    before = room.admit(case("before"))
-
-    room.hurry()
+    queue.drain()
 
     before.result(20)
-    room.admit(case("after")).result(20)
-    assert sorted(map(str, decisions.made)) == ["after", "before"]
-    assert log.messages == []
-    room.stop()
-    assert "2 messages" in log.messages[0]
+    assert resumed.add(queue, "after").result(20) is False
 
 
-def test_where_nobody_is_to_wait_nothing_is_said_of_it(
-    open_room: Open, log: pytest.LogCaptureFixture
+def test_message_that_comes_after_the_stop_goes_on_at_once(
+    create: Create, resumed: Resumed
 ) -> None:
-    open_room(delay=0).admit(case("a")).result(20)
+    queue = create()
+    queue.stop()
 
-    assert log.messages == []
-
-
-def test_who_comes_after_the_stop_is_decided_at_once(open_room: Open, decisions: Decisions) -> None:
-    room = open_room()
-    room.stop()
-
-    assert room.admit(case("late")).done()
-    assert decisions.made == ["late"]
+    assert resumed.add(queue, "late").done()
 
 
 @pytest.mark.parametrize("attempt", range(20))
-def test_nobody_is_forgotten_who_comes_as_it_stops(
-    open_room: Open, decisions: Decisions, attempt: int
+def test_no_message_is_lost_that_comes_during_the_stop(
+    create: Create, resumed: Resumed, attempt: int
 ) -> None:
-    room = open_room()
+    queue = create()
     start = threading.Barrier(3)
-    waiting: list = []
+    waiting: list[Future[bool]] = []
 
     def come() -> None:
         start.wait()
-        waiting.extend(room.admit(case(str(number))) for number in range(20))
+        waiting.extend(resumed.add(queue, str(number)) for number in range(20))
 
     threads = [threading.Thread(target=come) for _ in range(2)]
     for thread in threads:
         thread.start()
     start.wait()
-    room.stop()
+    queue.stop()
     for thread in threads:
         thread.join()
 
     for each in waiting:
         each.result(20)
-    assert len(decisions.made) == 40
+    assert len(resumed.made) == 40
+    assert queue.unfinished == 0
+
+
+def test_unstored_messages_are_found(create: Create, datanommer: Datanommer) -> None:
+    datanommer.ids = {"a", "b"}
+
+    assert create().find_unstored({"b", "c"}) == {"c"}
+    assert create().find_unstored(set()) == set()

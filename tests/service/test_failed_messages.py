@@ -54,9 +54,9 @@ def test_message_that_fails_is_set_aside_and_retried_until_it_succeeds(
     assert bad["msg_id"] in line
     assert str(path) in line
 
-    assert [again for again, _ in start(retry=True).retry_failed()] == [path]
+    assert [again for again, _ in start(retry=True).retry_dead_letters()] == [path]
     unspoil(database.tahrir_url, "assertions")
-    assert start(retry=True).retry_failed() == []
+    assert start(retry=True).retry_dead_letters() == []
     assert held(database, "alice") == [True]
     assert not path.exists()
 
@@ -66,17 +66,17 @@ def test_message_that_datanommer_does_not_have_stays_set_aside_while_it_fails(
 ) -> None:
     message = sent("alice")
     with monkeypatch.context() as broken:
-        broken.setattr("fedbadges.engine.engine.BadgeEngine.decide", fail)
+        broken.setattr("fedbadges.engine.engine.BadgeEngine.judge", fail)
         daemon = start()
         daemon.handle(message)
         eventually(lambda: set_aside(tmp_path), "a dead letter")
         (path,) = set_aside(tmp_path)
 
-        assert start(retry=True).retry_failed() == [(path, "ValueError('no')")]
+        assert start(retry=True).retry_dead_letters() == [(path, "ValueError('no')")]
         assert path.exists()
 
     store_message(database, message)
-    assert start(retry=True).retry_failed() == []
+    assert start(retry=True).retry_dead_letters() == []
     assert held(database, "alice") == [True]
     assert not path.exists()
 
@@ -93,7 +93,7 @@ def test_users_whom_datanommer_had_for_a_message_are_set_aside_with_it(
     daemon.stop()
     unspoil(database.tahrir_url, "assertions")
 
-    assert start(retry=True).retry_failed() == []
+    assert start(retry=True).retry_dead_letters() == []
 
     assert held(database, "alice") == [True]
 
@@ -103,7 +103,7 @@ def test_file_that_is_no_message_stays_set_aside(start: Start, tmp_path: Path) -
     path = tmp_path / "state" / "failed" / "odd.json"
     path.write_text(json.dumps({"message": {"msg": {}}}))
 
-    assert start(retry=True).retry_failed() == [(path, "it is no message with a topic")]
+    assert start(retry=True).retry_dead_letters() == [(path, "it is no message with a topic")]
     assert path.exists()
 
 
@@ -138,7 +138,7 @@ def test_messages_are_not_set_aside_if_the_daemon_cannot_start(
 
     monkeypatch.setattr("fedbadges.service.daemon.prepare_databases", prepare)
     daemon = start()
-    eventually(lambda: daemon.prepared.done(), "the start to fail")
+    eventually(lambda: daemon.started.done(), "the start to fail")
 
     daemon.handle(sent("alice"))
 
@@ -153,5 +153,5 @@ def test_dead_letters_are_not_retried_if_the_daemon_cannot_start(
     daemon = start(retry=True, state_directory=str(tmp_path / "file" / "state"))
 
     with pytest.raises(CannotStart, match="Not a directory"):
-        daemon.retry_failed()
+        daemon.retry_dead_letters()
     daemon.stop()

@@ -51,40 +51,40 @@ def ranks(leaderboard: Leaderboard, published: list[Notice]) -> Iterator[Ranks]:
     made.stop()
 
 
-def test_ranks_are_adjusted_after_an_award_and_published(
+def test_rank_is_adjusted_and_published_after_an_award(
     ranks: Ranks, leaderboard: Leaderboard, published: list[Notice]
 ) -> None:
-    ranks.note(7)
+    ranks.add(7)
 
     eventually(lambda: published, "a notice")
     assert published == [Notice("person.rank.advance", {"id": 7})]
     assert leaderboard.computed == [{7}]
 
 
-def test_awards_that_come_meanwhile_are_adjusted_together(
+def test_awards_during_an_adjustment_are_adjusted_together(
     ranks: Ranks, leaderboard: Leaderboard
 ) -> None:
     leaderboard.free.clear()
-    ranks.note(1)
+    ranks.add(1)
     eventually(lambda: leaderboard.computed, "the first adjustment")
 
     for number in (2, 3, 2):
-        ranks.note(number)
+        ranks.add(number)
     leaderboard.free.set()
 
     eventually(lambda: len(leaderboard.computed) == 2, "the second adjustment")
     assert leaderboard.computed == [{1}, {2, 3}]
 
 
-def test_ranks_are_not_adjusted_more_often_than_the_interval_says(
+def test_ranks_are_adjusted_at_most_once_an_interval(
     leaderboard: Leaderboard,
 ) -> None:
     ranks = Ranks(leaderboard.adjust, lambda notice: None, 0.3)
     ranks.start()
-    ranks.note(1)
+    ranks.add(1)
     eventually(lambda: leaderboard.computed, "the first adjustment")
-    ranks.note(2)
-    ranks.note(3)
+    ranks.add(2)
+    ranks.add(3)
     eventually(lambda: len(leaderboard.computed) == 2, "the second adjustment")
     ranks.stop()
 
@@ -93,7 +93,7 @@ def test_ranks_are_not_adjusted_more_often_than_the_interval_says(
     assert leaderboard.computed == [{1}, {2, 3}]
 
 
-def test_nothing_is_adjusted_without_an_award(leaderboard: Leaderboard) -> None:
+def test_no_rank_is_adjusted_without_an_award(leaderboard: Leaderboard) -> None:
     ranks = Ranks(leaderboard.adjust, lambda notice: None, 0)
     ranks.start()
     ranks.stop()
@@ -103,9 +103,12 @@ def test_nothing_is_adjusted_without_an_award(leaderboard: Leaderboard) -> None:
 
 @pytest.mark.parametrize(
     ("failure", "words"),
-    [(Unavailable("tahrir: away"), "tahrir: away"), (ValueError("x\ny"), r"ValueError('x\ny')")],
+    [
+        (Unavailable("tahrir: away"), '"tahrir: away"'),
+        (ValueError("x\ny"), """\"ValueError('x\\\\ny')\""""),
+    ],
 )
-def test_a_failure_is_said_once_and_nobody_is_forgotten(
+def test_failure_is_logged_once_and_nobody_is_forgotten(
     ranks: Ranks,
     leaderboard: Leaderboard,
     published: list[Notice],
@@ -117,24 +120,24 @@ def test_a_failure_is_said_once_and_nobody_is_forgotten(
     monkeypatch.setattr("fedbadges.service.ranks._RETRY", 0.01)
     caplog.set_level(logging.INFO, "fedbadges")
     leaderboard.failure = failure
-    ranks.note(1)
+    ranks.add(1)
     eventually(lambda: len(leaderboard.tries) > 2, "several tries")
-    ranks.note(2)
+    ranks.add(2)
 
     leaderboard.failure = None
 
     eventually(lambda: len(published) == 2, "both notices")
     assert caplog.messages == [
-        f"Ranks are not adjusted for now: {words}",
+        f"Cannot adjust ranks, trying again later error={words}",
         "Ranks are adjusted again",
     ]
 
 
-def test_without_an_interval_a_failure_is_not_repeated_without_a_pause(
+def test_failed_adjustment_is_retried_after_a_pause_even_without_an_interval(
     ranks: Ranks, leaderboard: Leaderboard
 ) -> None:
     leaderboard.failure = Unavailable("away")
-    ranks.note(1)
+    ranks.add(1)
 
     eventually(lambda: len(leaderboard.tries) == 2, "the second try")
 
@@ -142,12 +145,12 @@ def test_without_an_interval_a_failure_is_not_repeated_without_a_pause(
     assert second - first >= 0.99
 
 
-def test_the_stop_adjusts_for_those_who_are_noted(leaderboard: Leaderboard) -> None:
+def test_stop_adjusts_the_ranks_that_are_due(leaderboard: Leaderboard) -> None:
     ranks = Ranks(leaderboard.adjust, lambda notice: None, 3600)
     ranks.start()
-    ranks.note(1)
+    ranks.add(1)
     eventually(lambda: leaderboard.computed, "the first adjustment")
-    ranks.note(2)
+    ranks.add(2)
 
     ranks.stop()
 

@@ -53,10 +53,10 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         )
     )
     yield made
-    made.hurry()
+    made.drain()
 
 
-def test_before_the_start_little_is_known(daemon: Daemon) -> None:
+def test_report_before_the_start(daemon: Daemon) -> None:
     report = daemon.report()
 
     assert report["state"] == "starting"
@@ -65,12 +65,11 @@ def test_before_the_start_little_is_known(daemon: Daemon) -> None:
     assert report["rules"]["in_force"] == 0
 
 
-def test_what_was_done_is_counted(daemon: Daemon) -> None:
-    daemon.prepare()
+def test_report_counts_messages_and_awards(daemon: Daemon) -> None:
     daemon.start()
-    daemon.handle(fedmsg_body("logger.first", {}, "alice"), wait=True)
-    daemon.handle(fedmsg_body("logger.first", {}, "alice"), wait=True)
-    daemon.handle(fedmsg_body("logger.other", {}, "alice"), wait=True)
+    daemon.handle_acknowledged(fedmsg_body("logger.first", {}, "alice"))
+    daemon.handle_acknowledged(fedmsg_body("logger.first", {}, "alice"))
+    daemon.handle_acknowledged(fedmsg_body("logger.other", {}, "alice"))
 
     report = daemon.report()
 
@@ -85,10 +84,10 @@ def test_what_was_done_is_counted(daemon: Daemon) -> None:
     daemon.stop()
 
 
-def test_broken_rules_are_counted_and_said(daemon: Daemon, tmp_path: Path) -> None:
+def test_report_counts_broken_rules_and_lists_some_mistakes(daemon: Daemon, tmp_path: Path) -> None:
     for number in range(30):
         (tmp_path / f"rules/{number}.yml").write_text(f"name: {'long ' * 300}\n")
-    daemon.prepare()
+    daemon.start()
 
     rules = daemon.report()["rules"]
 
@@ -99,7 +98,7 @@ def test_broken_rules_are_counted_and_said(daemon: Daemon, tmp_path: Path) -> No
 @given(
     user=st.text(min_size=1, max_size=64), msg_id=st.one_of(st.text(max_size=300), st.integers())
 )
-def test_whatever_a_message_says_it_is_valid_json(user: str, msg_id: object) -> None:
+def test_report_is_valid_json_whatever_a_message_contains(user: str, msg_id: object) -> None:
     message = make_message("wiki.edit", {"user": user}, msg_id=msg_id)
     tallies = RuleStatistics()
     tallies.awarded("named", user, message.msg_id)
@@ -111,7 +110,7 @@ def test_whatever_a_message_says_it_is_valid_json(user: str, msg_id: object) -> 
     assert len(text) < 12 * (256 + 64 + 100)
 
 
-def test_tallies_of_several_threads_add_up() -> None:
+def test_counts_of_several_threads_add_up() -> None:
     tallies = RuleStatistics()
 
     def work() -> None:
@@ -129,7 +128,7 @@ def test_tallies_of_several_threads_add_up() -> None:
     assert tallies.awards == 8000
 
 
-def test_badges_that_come_and_go_do_not_fill_the_memory() -> None:
+def test_counts_of_badges_are_bounded() -> None:
     tallies = RuleStatistics()
     for number in range(10_500):
         tallies.triggered(str(number))
@@ -138,7 +137,7 @@ def test_badges_that_come_and_go_do_not_fill_the_memory() -> None:
     assert tallies.of("10499") == RuleCounters(1, 0)
 
 
-def test_a_message_counts_as_handled_once_and_not_when_it_was_given_up() -> None:
+def test_message_counts_as_handled_once_and_not_if_it_is_requeued() -> None:
     ledger = InFlight()
     message, other = make_message(), make_message()
     ledger.begin(message)
@@ -152,7 +151,7 @@ def test_a_message_counts_as_handled_once_and_not_when_it_was_given_up() -> None
     assert (ledger.handled, len(ledger)) == (1, 0)
 
 
-def test_what_is_waited_for_is_told_as_long_as_it_is() -> None:
+def test_outage_is_reported_until_it_ends() -> None:
     patience = OutageRetry()
     answers = threading.Event()
 
@@ -172,7 +171,7 @@ def test_what_is_waited_for_is_told_as_long_as_it_is() -> None:
     assert patience.outage is None
 
 
-def test_a_stop_ends_an_outage() -> None:
+def test_stop_ends_the_reported_outage() -> None:
     patience = OutageRetry()
 
     def ask() -> None:
@@ -184,7 +183,7 @@ def test_a_stop_ends_an_outage() -> None:
     assert patience.outage is None
 
 
-def test_a_database_that_hangs_holds_up_nobody() -> None:
+def test_health_check_does_not_wait_for_a_database_that_hangs() -> None:
     release = threading.Event()
     asked = []
 
@@ -204,7 +203,7 @@ def test_a_database_that_hangs_holds_up_nobody() -> None:
     eventually(lambda: pulse.check()["tahrir"] is None, "an answer")
 
 
-def test_why_a_database_does_not_answer_is_told() -> None:
+def test_health_check_returns_why_a_database_does_not_answer() -> None:
     def refuse() -> None:
         raise Unavailable("tahrir: connection refused")
 

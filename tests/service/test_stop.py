@@ -39,7 +39,7 @@ def test_message_that_comes_while_the_first_start_waits_is_handled_by_the_next_s
     with monkeypatch.context() as away:
         away.setattr("fedbadges.service.daemon.prepare_databases", unavailable)
         daemon = start(keep_counts_distance=0)
-        daemon.hurry()
+        daemon.drain()
         message = sent("alice")
         store_message(database, message)
         daemon.handle(message)
@@ -57,7 +57,7 @@ def test_message_that_comes_during_the_stop_is_handled_by_the_next_start(
     start: Start, database: Databases, record: bool
 ) -> None:
     daemon = start(record_messages=record)
-    daemon.hurry()
+    daemon.drain()
     message = sent("alice")
     if not record:
         store_message(database, message)
@@ -73,7 +73,7 @@ def test_old_message_that_comes_during_the_stop_is_handled_by_the_next_start(
     start: Start, database: Databases
 ) -> None:
     daemon = after_first_pass(start(record_messages=True))
-    daemon.hurry()
+    daemon.drain()
 
     daemon.handle(sent("alice", HOUR))
     start(record_messages=True)
@@ -90,7 +90,7 @@ def test_message_in_flight_while_the_first_start_waits_is_stored_before_the_stop
         worker = threading.Thread(target=daemon.handle, args=(sent("alice"),))
         worker.start()
         time.sleep(0.1)
-        daemon.hurry()
+        daemon.drain()
         worker.join()
         daemon.stop()
 
@@ -110,7 +110,7 @@ def test_stop_takes_as_long_as_storing_messages_does(
 
     monkeypatch.setattr(History, "record", slowly)
     daemon = start(record_messages=True)
-    daemon.hurry()
+    daemon.drain()
 
     def drain() -> None:
         for number in range(20):
@@ -120,7 +120,7 @@ def test_stop_takes_as_long_as_storing_messages_does(
     worker = threading.Thread(target=drain)
     worker.start()
 
-    assert daemon.leave(0.1)
+    assert daemon.wait_until_stopped(0.1)
     worker.join()
 
 
@@ -130,12 +130,12 @@ def test_message_that_can_neither_be_stored_nor_set_aside_is_logged_as_lost(
     daemon = start(record_messages=True)
     monkeypatch.setattr("fedbadges.service.dead_letters.MAX_COUNT", 0)
     monkeypatch.setattr(History, "record", unavailable)
-    daemon.hurry()
+    daemon.drain()
 
     for name in ("alice", "bob"):
         daemon.handle(sent(name))
 
-    assert log.text.count("It is lost, since nobody else has it") == 1
+    assert log.text.count("lost=True") == 1
 
 
 def test_message_that_cannot_be_stored_before_the_stop_is_set_aside(
@@ -150,19 +150,19 @@ def test_message_that_cannot_be_stored_before_the_stop_is_set_aside(
         worker = threading.Thread(target=daemon.handle, args=(sent("alice"),))
         worker.start()
         eventually(lambda: daemon.report()["waiting_for"], "an outage")
-        daemon.hurry()
+        daemon.drain()
         worker.join()
         daemon.handle(sent("bob"))
         daemon.stop()
 
-    assert log.text.count("could not be stored before the daemon stopped'). It is set aside") == 2
-    assert start(retry=True, record_messages=True).retry_failed() == []
+    assert log.text.count("could not be stored before the daemon stopped") == 2
+    assert start(retry=True, record_messages=True).retry_dead_letters() == []
     assert held(database, "alice", "bob") == [True, True]
 
 
 def test_message_that_a_broker_delivers_during_the_stop_is_refused(start: Start) -> None:
     daemon = start()
-    daemon.hurry()
+    daemon.drain()
 
     with pytest.raises(NotHandled, match="stopping"):
-        daemon.handle(sent("alice"), wait=True)
+        daemon.handle_acknowledged(sent("alice"))

@@ -298,5 +298,5 @@ def test_notices_are_signed_with_the_current_key_file(
     assert first["certificate"] != second["certificate"]
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert record.getMessage().startswith("Could not publish badge.award {'number': 3}: ")
+    assert record.getMessage().startswith("Could not publish a notice topic=badge.award body=")
     assert len(bus.heard("fedbadges.badge.award")) == 2

@@ -43,11 +43,10 @@ class Running:
             **keys,
         )
         self._daemon = make_daemon(settings)
-        self._daemon.prepare()
 
     def handle(self, body: dict[str, Any]) -> None:
-        """Handle a message, and returns when that is done."""
-        self._daemon.handle(body, wait=True)
+        """Handle a message, and return when that is done."""
+        self._daemon.handle_acknowledged(body)
 
     def badges(self, username: str) -> set[str]:
         return set(badges(self.databases, username))

@@ -1,6 +1,5 @@
 """Daemons that are started one after the other with the same state, and what datanommer has."""
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -75,8 +74,6 @@ def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
         running.append(daemon)
         if retry:
             return daemon
-        with contextlib.suppress(Unavailable):
-            daemon.prepare()
         daemon.start()
         return daemon
 

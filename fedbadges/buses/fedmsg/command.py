@@ -1,4 +1,4 @@
-"""``fedmsg-badges``: a hub with nothing in it but the badges consumer."""
+"""``fedmsg-badges``: a hub that runs the badges consumer and nothing else."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class BadgesCommand(HubCommand):
     )
 
     def run(self) -> int:
-        """Run until stopped; gives the exit code, which is not 0 if the daemon could not start.
+        """Run until stopped; return the exit code, which is not 0 if the daemon could not start.
 
-        A configuration that cannot be used gives ``os.EX_CONFIG``: no restart mends that.
+        It is ``os.EX_CONFIG`` if the configuration cannot be used: a restart does not help.
         """
         self.config[ENABLED] = True
         self.config["explicit_hub_consumers"] = _CONSUMER
@@ -50,7 +50,7 @@ class BadgesCommand(HubCommand):
             sys.stderr.writelines(f"{line}\n" for line in error.lines)
             return os.EX_CONFIG
         if self.config.get("retry_failed"):
-            return _retry_failed(settings)
+            return _retry_dead_letters(settings)
         # Not at the top: importing it installs Twisted's reactor.
         from moksha.hub.reactor import reactor
 
@@ -62,7 +62,7 @@ class BadgesCommand(HubCommand):
             failed.append(reason)
             reactor.callFromThread(stop_hub)
 
-        reactor.callWhenRunning(_watch_consumer, give_up)
+        reactor.callWhenRunning(_watch_start, give_up)
         super().run()
         return 1 if failed else 0
 
@@ -77,8 +77,8 @@ def run_command() -> None:
     sys.exit(command.execute())
 
 
-def _retry_failed(settings: Settings) -> int:
-    """Hand the failed messages in again; gives 1 if some failed again, or nothing could be done."""
+def _retry_dead_letters(settings: Settings) -> int:
+    """Retry the dead letters; return 1 if some failed again, or the daemon could not start."""
     from fedbadges.buses.fedmsg.publisher import Publisher
     from fedbadges.service.daemon import Daemon
 
@@ -87,29 +87,29 @@ def _retry_failed(settings: Settings) -> int:
         return os.EX_CONFIG
     daemon = Daemon(settings, Publisher(settings.fedmsg))
     try:
-        again = daemon.retry_failed()
+        failed = daemon.retry_dead_letters()
     except CannotStart as error:
         sys.stderr.write(f"Cannot start: {error}\n")
         return 1
     finally:
         daemon.stop()
-    for path, reason in again:
+    for path, reason in failed:
         sys.stderr.write(f"{path}: failed again: {reason}\n")
-    return 1 if again else 0
+    return 1 if failed else 0
 
 
-def _watch_consumer(give_up: Callable[[object], None]) -> None:
+def _watch_start(give_up: Callable[[object], None]) -> None:
     """Call ``give_up`` as soon as it is clear that nothing will ever be awarded."""
     import moksha.hub
 
     consumers = moksha.hub._hub.consumers
-    prepared = getattr(consumers[0], "prepared", None) if consumers else None
-    if prepared is None:
+    started = getattr(consumers[0], "started", None) if consumers else None
+    if started is None:
         give_up("no consumer")
         return
 
-    def judge(done: Future[None]) -> None:
+    def check(done: Future[None]) -> None:
         if done.exception() is not None and not isinstance(done.exception(), Stopped):
             give_up(done.exception())
 
-    prepared.add_done_callback(judge)
+    started.add_done_callback(check)

@@ -1,8 +1,7 @@
-"""The consumer that runs in a hub, between moksha and the daemon."""
+"""The consumer that runs in fedmsg's hub: it verifies messages and hands them to the daemon."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -21,115 +20,126 @@ from fedbadges.errors import CannotStart, Rejected, SettingsError, Stopped, Unav
 from fedbadges.service.daemon import Daemon
 from fedbadges.service.startup import read_start_settings
 from fedbadges.signatures.retrying_verifier import RetryingVerifier, make_retrying_verifier
-from fedbadges.util.text import short_repr
+from fedbadges.util.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
-#: Seconds until a stop does not wait any longer for a server that accepts questions and is silent.
-_MOST_SECONDS = 8.0
+#: Seconds after which a stop does not wait any longer for a server that does not answer.
+_STOP_TIMEOUT = 8.0
 
 
-class _Checked(dict[str, Any]):
-    """A message as the hub has it, whose signature was checked; there is nothing else to it."""
+class _Verified(dict[str, Any]):
+    """A message as the hub has it, whose signature was verified."""
 
 
 class BadgesConsumer(FedmsgConsumer):
-    """Hands every message on the bus to the daemon, if it was signed by who may send it."""
+    """Hands every message with a valid signature to the daemon."""
 
     topic = "*"
     config_key = ENABLED
 
-    #: Whether fedmsg checks signatures. That is done here, once, and as the configuration says.
+    #: Whether fedmsg verifies signatures. This class does, as fedmsg's own code no longer works.
     validate_signatures = False
 
-    #: Set by the hub's base class once it takes part.
+    #: Set by the hub's base class once it has joined the hub.
     _initialized = False
 
     def __init__(self, hub: Any) -> None:
         self._daemon: Daemon | None = None
-        self._gate: RetryingVerifier | None = None
+        self._verifier: RetryingVerifier | None = None
+        self._incoming = SizedQueue()
         # Of the message that the reactor's thread is at.
         self._size = 0
         if not hub.config.get(self.config_key, False):
             super().__init__(hub)
             return
-        _lend_handlers()
-        # What is wrong is said here, in one line each: moksha would print a traceback, and go on.
-        settings = _settings(hub.config)
+        _share_log_handlers()
+        # Errors are logged here, in one line each: moksha would print a traceback, and go on.
+        settings = _read_settings(hub.config)
         if settings is None:
             return
-        daemon = self._make_daemon(settings) if self._make_gate(hub.config) else None
-        if daemon is None or not self._join(hub):
+        try:
+            self._verifier = make_retrying_verifier(hub.config, before_waiting=self._flush)
+            daemon = self._make_daemon(settings)
+            daemon.start()
+        except (Unavailable, CannotStart) as error:
+            log.critical("Cannot start", error=str(error))
+            return
+        if not self._join(hub):
+            daemon.stop()
             return
         self._daemon = daemon
-        if self._gate is not None:
-            self._gate.start()
-        daemon.start()
+        if self._verifier is not None:
+            self._verifier.start()
         # The hub's worker threads end during the shutdown, so after it nothing more is handed over.
         reactor.addSystemEventTrigger("after", "shutdown", daemon.stop)
-        # At once, and once more when the reactor has put its own handlers in place.
+        # Now, and again when the reactor has put its own handlers in place.
         install_signal_handlers(self._end)
         reactor.callWhenRunning(install_signal_handlers, self._end)
 
     @property
     def incoming(self) -> SizedQueue:
-        """The messages that wait for a worker."""
+        """Return the queue of messages that wait for a worker."""
         return self._incoming
 
     @incoming.setter
     def incoming(self, _: object) -> None:
-        # The hub's base class would have one that does not know how large it is.
-        self._incoming = SizedQueue()
+        """Keep the queue that knows its size; the hub's base class would set another."""
 
     @property
-    def prepared(self) -> Future[None] | None:
-        """Becomes done when awards can be given; None if that will never be."""
-        return None if self._daemon is None else self._daemon.prepared
+    def started(self) -> Future[None] | None:
+        """Return what becomes done when awards are given; None if that will never be."""
+        return None if self._daemon is None else self._daemon.started
 
     def validate(self, message: Any) -> None:
-        """Give a message its form, and return if it is to be heeded.
+        """Verify the signature of a message.
 
-        Raises Rejected, a RuntimeWarning, if not, and Stopped if the daemon stops before signatures
-        can be checked.
+        Raises:
+            Rejected: It is not valid.
+            Stopped: The daemon stopped before it could be verified.
         """
         super().validate(message)
-        if self._gate is not None and not isinstance(message, _Checked):
-            self._gate.verify(message["body"], message.get("topic"))
+        if self._verifier is not None and not isinstance(message, _Verified):
+            self._verifier.verify(message["body"], message.get("topic"))
 
     def consume(self, message: dict[str, Any]) -> None:
         """Handle one message; called by the hub's worker threads.
 
-        In blocking mode, raises NotHandled where the message is to be handed over again.
+        In blocking mode, raises NotHandled if the bus must deliver the message again.
         """
-        if self._daemon is not None:
-            self._daemon.handle(message.get("body"), size=size_of(message), wait=self.blocking_mode)
+        if self._daemon is None:
+            return
+        if self.blocking_mode:
+            self._daemon.handle_acknowledged(message.get("body"))
+        else:
+            self._daemon.handle(message.get("body"), size=size_of(message))
 
     def _do_work(self, message: Any) -> Any:
-        """Handle one message, and what was put off where it was the last; called by the hub."""
-        handled = self._heed(message)
-        # Also where the message was invalid, so that nobody was handed it.
+        """Handle one message, and the current batch if it was the last; called by the hub."""
+        handled = self._verify_and_handle(message)
+        # Also after an invalid message, of which the daemon did not hear.
         if self.incoming.empty():
-            self._work_off()
+            self._flush()
         return handled
 
     def __json__(self) -> dict[str, Any]:
-        """Say what it is doing; called by the hub's monitoring, in a thread of that."""
-        said: dict[str, Any] = super().__json__()
+        """Return the status; called by the hub's monitoring, in a thread of its own."""
+        status: dict[str, Any] = super().__json__()
         if self._daemon is None:
-            return said | {"fedbadges": None}
-        outage = None if self._gate is None else self._gate.outage
+            return status | {"fedbadges": None}
+        outage = None if self._verifier is None else self._verifier.outage
         signatures = {
-            "checked": self._gate is not None,
+            "checked": self._verifier is not None,
             "trouble": None if outage is None else outage.reason,
         }
-        return said | {"fedbadges": {**self._daemon.report(), "signatures": signatures}}
+        return status | {"fedbadges": {**self._daemon.report(), "signatures": signatures}}
 
     def stop(self) -> None:
-        """Take no more messages; called by the hub when it stops."""
+        """Accept no more messages; called by the hub when it stops."""
         try:
             super().stop()
-        finally:  # where others in the hub stumble, too
-            self._hurry()
+        finally:  # even if another part of the hub fails
+            self._drain()
 
     def _consume_json(self, message: Any) -> Any:
         self._size = len(message.body)
@@ -137,113 +147,97 @@ class BadgesConsumer(FedmsgConsumer):
 
     def _consume(self, message: Any) -> Any:
         size, self._size = self._size, 0
-        if self._overflows():
+        if self._must_shed():
             return None
         if not self.blocking_mode and isinstance(message, dict):
-            message[SIZE] = size or _length(message)
-        if self._gate is None:
+            message[SIZE] = size or _json_length(message)
+        if self._verifier is None:
             return super()._consume(message)
-        # Past fedmsg, which would check a first time, in the reactor's thread.
+        # Past fedmsg, which would verify in the reactor's thread.
         return super(FedmsgConsumer, self)._consume(message)
 
-    def _overflows(self) -> bool:
+    def _must_shed(self) -> bool:
         if self._daemon is None or self.blocking_mode:
             return False
-        return self._daemon.overflows(self.incoming.qsize(), self.incoming.size)
+        return self._daemon.must_shed(self.incoming.qsize(), self.incoming.size)
 
-    def _heed(self, message: Any) -> Any:
-        """Handle one message if it is to be heeded; gives whether that is done with."""
-        if self._gate is None:
+    def _verify_and_handle(self, message: Any) -> Any:
+        """Return True if the bus need not deliver the message again."""
+        if self._verifier is None:
             return super()._do_work(message)
         try:
             self.validate(message)
         except (Rejected, Stopped) as outcome:
             self.headcount_out += 1
             return isinstance(outcome, Rejected)
-        return super()._do_work(_Checked(message))
+        return super()._do_work(_Verified(message))
 
-    def _work_off(self) -> None:
-        """Have done what was put off until the next message."""
+    def _flush(self) -> None:
         if self._daemon is not None:
-            self._daemon.pause()
+            self._daemon.flush()
 
-    def _hurry(self) -> None:
-        if self._gate is not None:
-            self._gate.stop()
+    def _drain(self) -> None:
+        if self._verifier is not None:
+            self._verifier.stop()
         if self._daemon is not None:
-            self._daemon.hurry()
+            self._daemon.drain()
 
     def _end(self) -> None:
-        """Stop in time, whatever hangs: nothing in hand is lost by it. Called after a signal."""
-        self._hurry()
-        if self._daemon is not None and not self._daemon.leave(_MOST_SECONDS, self._check_hangs):
+        """Stop in time, even if a server hangs: no message is lost by it. Called after a signal."""
+        self._drain()
+        if self._daemon is None:
+            return
+        if not self._daemon.wait_until_stopped(_STOP_TIMEOUT, self._verification_hangs):
             logging.shutdown()
             os._exit(os.EX_OK)
 
-    def _check_hangs(self, seconds: float) -> bool:
-        return self._gate is not None and self._gate.is_stuck(seconds)
-
-    def _make_gate(self, config: dict[str, Any]) -> bool:
-        """Tell whether signatures can be checked, if they are to be."""
-        try:
-            self._gate = make_retrying_verifier(config, before_waiting=self._work_off)
-        except Unavailable as error:
-            log.critical("Cannot start: %s", error)
-            return False
-        return True
+    def _verification_hangs(self, seconds: float) -> bool:
+        return self._verifier is not None and self._verifier.is_stuck(seconds)
 
     def _join(self, hub: Any) -> bool:
         try:
             super().__init__(hub)
         except Exception as error:  # whatever moksha and fedmsg make of their configuration
-            log.critical("Cannot take part in the hub: %s", short_repr(error))
+            log.critical("Cannot join the hub", error=error)
             return False
         return True
 
-    def _make_daemon(self, settings: Settings) -> Daemon | None:
+    def _make_daemon(self, settings: Settings) -> Daemon:
         config = settings.fedmsg
         blocking = asbool(config.get("moksha.blocking_mode", False))
-        try:
-            daemon = Daemon(
-                settings,
-                Publisher(
-                    config, _run_here if config.get("zmq_enabled", True) else _run_in_reactor
-                ),
-                self._gate,
-                backlog=lambda: 0 if blocking else int(self.incoming.qsize()),
-                workers=1 if blocking else settings.workers,
-            )
-            # Not with the first message: a mistake is to be seen at once.
-            with contextlib.suppress(Unavailable):
-                daemon.prepare()
-        except CannotStart as error:
-            log.critical("Cannot start: %s", error)
-            return None
-        return daemon
+        # Only ZeroMQ publishes from any thread.
+        run = _run_here if config.get("zmq_enabled", True) else reactor.callFromThread
+        return Daemon(
+            settings,
+            Publisher(config, run),
+            self._verifier,
+            backlog=lambda: 0 if blocking else int(self.incoming.qsize()),
+            workers=1 if blocking else settings.workers,
+        )
 
 
-def _length(message: Any) -> int:
-    """Tell how large the JSON of a message was that some brokers' clients have read already."""
+def _json_length(message: Any) -> int:
+    """Return how long the JSON of a message is; some brokers' clients have parsed it already."""
     try:
         return len(json.dumps(message.get("body"), default=repr))
     except (ValueError, RecursionError):
         return 0
 
 
-def _settings(config: dict[str, Any]) -> Settings | None:
+def _read_settings(config: dict[str, Any]) -> Settings | None:
     try:
         settings, warnings = read_start_settings(config)
     except SettingsError as error:
         for line in error.lines:
-            log.critical("%s", line)
+            log.critical("Invalid configuration", error=line)
         return None
-    for warning in warnings:
-        log.warning("%s", warning)
+    for line in warnings:
+        log.warning("Questionable configuration", warning=line)
     return settings
 
 
-def _lend_handlers() -> None:
-    """Let our log lines go where fedmsg's go, where logging is configured for fedmsg alone.
+def _share_log_handlers() -> None:
+    """Log to where fedmsg logs, if logging is configured for fedmsg alone.
 
     fedmsg's own default, and the configurations that were made from it, name the loggers
     ``fedmsg`` and ``moksha`` only.
@@ -257,7 +251,3 @@ def _lend_handlers() -> None:
 
 def _run_here(function: Any) -> None:
     function()
-
-
-def _run_in_reactor(function: Any) -> None:
-    reactor.callFromThread(function)

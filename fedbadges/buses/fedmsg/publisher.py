@@ -1,9 +1,8 @@
-"""What the daemon says on the bus: all of it, from one thread with one endpoint."""
+"""Publishing on fedmsg: from one thread, with one endpoint."""
 
 from __future__ import annotations
 
 import copy
-import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -15,21 +14,22 @@ import zmq
 
 from fedbadges.signatures.signing import MODNAME, sender_of, signer_of
 from fedbadges.tahrir.notices import Notice
+from fedbadges.util.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
-#: Seconds to let ZeroMQ send what it has when the daemon stops.
+#: Seconds that ZeroMQ has to send what is left when the daemon stops.
 _LINGER = 1.0
 
 
 class Publisher:
     """Publishes notices in their order.
 
-    ZeroMQ drops what is sent while nobody listens yet. So the endpoint is bound at the start, and
+    ZeroMQ drops what is sent while nobody listens. So the endpoint is bound at the start, and
     nothing is sent before those who were trying to connect have had the time to.
 
-    ``run`` is called with what must happen in another thread than the publisher's own; where the
-    bus is not ZeroMQ, fedmsg sends through the hub, which wants it in the reactor's thread.
+    ``run`` calls a function in the thread that may publish: on a bus other than ZeroMQ, fedmsg
+    sends through the hub, in the reactor's thread.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Publisher:
         self._config["name"] = sender_of(self._config)
         self._sign = signer_of(self._config)
         if self._sign is not None:
-            # Not by fedmsg, which would send nothing at all.
+            # fedmsg's own signing fails, and then it sends nothing.
             self._config["sign_messages"] = False
         self._run = run
         self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
-        # Handed to be sent in another thread, which may have ended before it came to it.
+        # Handed to another thread, which may end before it sends them.
         self._handed: list[Notice] = []
         self._unsent = 0
         self._settled: Future[str | None] = Future()
@@ -54,37 +54,33 @@ class Publisher:
 
     @property
     def unsent(self) -> int:
-        """How many notices could not be sent, by now."""
+        """Return how many notices could not be sent so far."""
         return self._unsent
 
     def start(self) -> None:
-        """Bind the endpoint, in a thread of its own."""
+        """Start the thread, which binds the endpoint."""
         self._thread.start()
 
     def trouble(self, timeout: float = 0.0) -> str | None:
-        """Say why nothing can be sent; None if it can, or is not known within ``timeout`` s."""
+        """Return why nothing can be sent; None if it can, or is not known within ``timeout`` s."""
         wait([self._settled], timeout)
         return self._settled.result() if self._settled.done() else None
 
     def publish(self, notice: Notice) -> None:
-        """Take a notice to be sent as soon as may be; returns at once."""
+        """Queue a notice; returns at once."""
         self._queue.put(notice)
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Send what was taken, at most for ``timeout`` seconds, and release the endpoint."""
+        """Send what is queued, for ``timeout`` seconds at most, and release the endpoint."""
         self._stopping.set()
         self.finish(timeout)
         for notice in list(self._handed):
-            log.warning(
-                "Could not publish %s %s: stopping. What it tells of is done all the same",
-                notice.topic,
-                notice.body,
-            )
+            log.warning("Stopping before a notice was sent", topic=notice.topic, body=notice.body)
 
     def finish(self, timeout: float = 15.0) -> bool:
-        """Send what was taken when listeners have had their time, and release the endpoint.
+        """Send what is queued once listeners have had time to connect; release the endpoint.
 
-        Tells whether all of it was sent. Nothing can be published afterwards.
+        Returns True if all of it was sent. Nothing can be published afterwards.
         """
         self._queue.put(None)
         if self._thread.is_alive():
@@ -106,21 +102,20 @@ class Publisher:
         try:
             context = fedmsg.core.FedMsgContext(**self._config)
         except Exception as error:  # whatever fedmsg makes of its configuration
-            log.error("Awards will not be on the bus: %s", error)
+            log.error("Cannot publish awards", error=error)
             self._settled.set_result(str(error))
             return None
         if self._config.get("zmq_enabled", True) and not getattr(context, "publisher", None):
-            log.warning(
-                "Awards will not be on the bus: 'endpoints' has no '%s'", self._config["name"]
-            )
-            self._settled.set_result(f"'endpoints' has no '{self._config['name']}'")
+            problem = f"'endpoints' has no '{self._config['name']}'"
+            log.warning("Not publishing awards", reason=problem)
+            self._settled.set_result(problem)
             context.destroy()
             return None
         self._settled.set_result(None)
         return context
 
     def _grace(self) -> float:
-        """Seconds in which a subscriber that keeps trying will have connected."""
+        """Return the seconds in which a listener that keeps trying will have connected."""
         if not self._config.get("zmq_enabled", True):
             return 0.0
         longest = self._config.get("zmq_reconnect_ivl_max")
@@ -130,7 +125,7 @@ class Publisher:
     def _send(self, context: fedmsg.core.FedMsgContext | None, notice: Notice) -> None:
         if context is None:
             self._unsent += 1
-            log.info("Not on the bus: %s %s", notice.topic, notice.body)
+            log.info("Notice not published", topic=notice.topic, body=notice.body)
             return
 
         def send() -> None:
@@ -144,7 +139,9 @@ class Publisher:
                 )
             except Exception as error:  # the award is committed; it stays, published or not
                 self._unsent += 1
-                log.error("Could not publish %s %s: %s", notice.topic, notice.body, error)
+                log.error(
+                    "Could not publish a notice", topic=notice.topic, body=notice.body, error=error
+                )
 
         self._handed.append(notice)
         self._run(send)

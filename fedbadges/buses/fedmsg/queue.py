@@ -1,21 +1,21 @@
-"""What waits in the hub for a worker, and how large it is together."""
+"""The queue of messages that wait in the hub for a worker; it knows its size in memory."""
 
 from __future__ import annotations
 
 import queue
 from typing import Any
 
-#: The key of a message, as the hub has it, that says how large its JSON was, in characters.
+#: The key of a message, as the hub has it, with the length of its JSON in characters.
 SIZE = "size"
 
 
 def size_of(message: Any) -> int:
-    """Tell how large the JSON of a message was, in characters; 0 where that is not known."""
+    """Return the length of a message's JSON in characters; 0 if it is unknown."""
     return int(message.get(SIZE, 0)) if isinstance(message, dict) else 0
 
 
 class SizedQueue(queue.Queue[Any]):
-    """A queue of messages, as the hub has them, that knows how large they are together."""
+    """A queue of messages that knows how large they are together."""
 
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)

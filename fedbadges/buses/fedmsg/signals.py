@@ -1,13 +1,12 @@
-"""Stopping a hub by a signal.
+"""Signals that stop a hub.
 
-moksha stops on SIGINT and SIGHUP only, and an idle reactor sleeps through both, because nothing
-wakes it; SIGTERM kills it in the middle of a message.
+moksha stops on SIGINT and SIGHUP only. Neither wakes an idle reactor, and SIGTERM kills the hub in
+the middle of a message.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import threading
@@ -19,41 +18,37 @@ import moksha.hub
 from moksha.hub.reactor import reactor
 from twisted.internet.error import ReactorNotRunning
 
-from fedbadges.util.text import short_repr
+from fedbadges.util.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def install_signal_handlers(hurry: Callable[[], None]) -> None:
-    """Stop the hub when one of the signals comes, and the process at once when a second one does.
+def install_signal_handlers(drain: Callable[[], None]) -> None:
+    """Stop the hub on the first signal, and exit at once on the second.
 
-    ``hurry`` is called first, in a thread of its own: what the reactor's thread waits for must not
-    keep it from stopping. Where the reactor does not run yet, it stops as soon as it does. In
-    another thread than the main one this does nothing.
+    ``drain`` is called first, in a thread of its own, so that whatever the reactor's thread waits
+    for does not keep the hub from stopping. A reactor that does not run yet stops as soon as it
+    does. In another thread than the main one this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         return
 
-    def first(number: int, frame: FrameType | None) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         for other in _SIGNALS:
-            signal.signal(other, _second)
-        # Directly, it could want a lock that this very thread holds.
-        threading.Thread(target=hurry, name="fedbadges-hurry", daemon=True).start()
+            signal.signal(other, _exit)
+        # In this thread, it could wait for a lock that this thread holds.
+        threading.Thread(target=drain, name="fedbadges-stop", daemon=True).start()
         # Unlike a direct call, this wakes the reactor.
         reactor.callFromThread(stop_hub)
 
     for number in _SIGNALS:
-        signal.signal(number, first)
-
-
-def _second(number: int, frame: FrameType | None) -> None:
-    os._exit(128 + number)
+        signal.signal(number, stop)
 
 
 def stop_hub() -> None:
-    """End the hub that runs in this process; to be called in the reactor's thread."""
+    """Stop the hub that runs in this process; called in the reactor's thread."""
     hub = getattr(moksha.hub, "_hub", None)
     if hub is not None:
         _stop_parts(hub)
@@ -61,12 +56,16 @@ def stop_hub() -> None:
         reactor.stop()
 
 
+def _exit(number: int, frame: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
 def _stop_parts(hub: Any) -> None:
-    """Have all consumers and producers stop, also where one of them stumbles over it."""
+    """Stop all consumers and producers, even if one of them fails to stop."""
     for _ in range(len(hub.consumers or ()) + len(hub.producers or ()) + 1):
         try:
             # It takes each off its list before.
             hub.stop()
             return
-        except Exception as error:  # whatever others do at their end
-            log.error("A part of the hub did not stop well: %s", short_repr(error))
+        except Exception as error:  # whatever the code of others raises
+            log.error("A part of the hub did not stop", error=error)

@@ -1,0 +1,117 @@
+"""Start and stop of the daemon: one state machine, which every part is told through."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from enum import Enum
+from typing import Any
+
+from fedbadges.errors import CannotStart, Stopped
+from fedbadges.util.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class State(Enum):
+    """What the daemon is doing as a whole."""
+
+    #: Nothing runs yet.
+    CREATED = "created"
+    #: The databases have not answered yet, or the rules are not loaded; messages wait.
+    STARTING = "starting"
+    RUNNING = "running"
+    #: Nothing is waited for any more; what is in flight is finished or released.
+    DRAINING = "draining"
+    #: Nothing hands over messages any more; the parts end, or have ended.
+    STOPPED = "stopped"
+    #: It cannot start, and waiting does not help.
+    FAILED = "failed"
+
+
+_NEXT = {
+    State.CREATED: {State.STARTING, State.FAILED, State.DRAINING},
+    State.STARTING: {State.RUNNING, State.FAILED, State.DRAINING},
+    State.RUNNING: {State.DRAINING},
+    State.FAILED: {State.DRAINING},
+    State.DRAINING: {State.STOPPED},
+    State.STOPPED: set(),
+}
+
+
+class Lifecycle:
+    """The state of the daemon, and what is done when it changes; thread-safe.
+
+    ``started`` becomes done when the daemon is running; it has an exception, CannotStart or
+    Stopped, if it never will be.
+    """
+
+    def __init__(self) -> None:
+        self.state = State.CREATED
+        self.started: Future[None] = Future()
+        self._lock = threading.Lock()
+        self._actions: dict[State, tuple[Callable[[], object], ...]] = {}
+        self._stopped = threading.Event()
+
+    @property
+    def is_draining(self) -> bool:
+        """Return True from the moment on that the daemon was told to stop."""
+        return self.state in (State.DRAINING, State.STOPPED)
+
+    def on(self, state: State, *actions: Callable[[], object]) -> None:
+        """Set what is done when a state is entered, in this order."""
+        self._actions[state] = actions
+
+    def enter(self, state: State) -> bool:
+        """Change the state and do what belongs to it; return False if it cannot change to that."""
+        with self._lock:
+            before = self.state
+            if state not in _NEXT[before]:
+                return False
+            self.state = state
+        for action in self._actions.get(state, ()):
+            action()
+        fields: dict[str, Any] = {"from": before.value, "to": state.value}
+        log.info("Daemon state changed", **fields)
+        if state is State.RUNNING:
+            self._settle(None)
+        elif state is State.DRAINING:
+            self._settle(Stopped())
+        elif state is State.STOPPED:
+            self._stopped.set()
+        return True
+
+    def fail(self, error: CannotStart) -> None:
+        """Enter ``FAILED``, unless the daemon was told to stop."""
+        if self.enter(State.FAILED):
+            self._settle(error)
+
+    def stop(self) -> None:
+        """Drain, stop every part and return when all have ended."""
+        self.enter(State.DRAINING)
+        self.enter(State.STOPPED)
+
+    def wait_until_started(self) -> bool:
+        """Wait until the daemon is running; return False if it is told to stop before.
+
+        Raises:
+            CannotStart: It never will be running.
+        """
+        try:
+            self.started.result()
+        except Stopped:
+            return False
+        return True
+
+    def wait_until_stopped(self, seconds: float) -> bool:
+        """Return True as soon as every part has ended, or False after so many seconds."""
+        return self._stopped.wait(seconds)
+
+    def _settle(self, failure: Exception | None) -> None:
+        with contextlib.suppress(InvalidStateError):  # settled before, such as by a stop meanwhile
+            if failure is None:
+                self.started.set_result(None)
+            else:
+                self.started.set_exception(failure)

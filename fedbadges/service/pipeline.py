@@ -1,0 +1,205 @@
+"""The way of a message, from whoever delivers it to its awards, a step a function.
+
+Most messages end in the second step: they trigger no rule. The others are batched, and go through
+the rest together. Where a step fails for a batch it is tried for each message alone, so that a
+message that fails takes no other with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
+from fedbadges.errors import CannotStart, NotStored, Stopped
+from fedbadges.history.recorder import Recorder
+from fedbadges.retry import OutageRetry, retry_failures
+from fedbadges.service.batching import Batcher, in_batches
+from fedbadges.service.delay_queue import DelayQueue
+from fedbadges.service.deliveries import Delivery
+from fedbadges.service.lifecycle import Lifecycle
+from fedbadges.util.logs import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(eq=False)
+class Job:
+    """A message that triggered rules, on its way."""
+
+    delivery: Delivery
+    triggered: Triggered
+    candidates: Candidates | None = None
+    #: Whether datanommer has the message, or its criteria do not ask.
+    stored: bool = True
+
+
+Step = Callable[[Sequence[Job]], None]
+
+
+class Pipeline:
+    """Handles messages; its methods are called from several threads, and raise nothing.
+
+    ``recorder`` stores messages where nobody else does.
+    """
+
+    def __init__(
+        self,
+        engine: BadgeEngine,
+        recorder: Recorder | None,
+        batcher: Batcher[Job],
+        delay_queue: DelayQueue,
+        outages: OutageRetry,
+        lifecycle: Lifecycle,
+    ) -> None:
+        self._engine = engine
+        self._recorder = recorder
+        self._batcher = batcher
+        self._delay_queue = delay_queue
+        self._outages = outages
+        self._lifecycle = lifecycle
+
+    def receive(self, delivery: Delivery) -> None:
+        """Handle a message as far as possible now; it may wait for its batch or for datanommer."""
+        job = self._begin(delivery)
+        self._handle(self._batcher.add(job))
+
+    def receive_all(self, deliveries: Sequence[Delivery]) -> None:
+        """Handle messages that come together."""
+        jobs = [job for delivery in deliveries if (job := self._begin(delivery)) is not None]
+        for batch in in_batches(jobs):
+            self._handle(batch)
+
+    def flush(self) -> None:
+        """Handle the current batch, as no message comes to complete it."""
+        self._handle(self._batcher.flush())
+
+    def _begin(self, delivery: Delivery) -> Job | None:
+        """Run the steps that each message goes through alone; return None if it ends there."""
+        try:
+            started = self._lifecycle.wait_until_started()
+            self._store(delivery)
+            if not started or (self._lifecycle.is_draining and delivery.recoverable):
+                raise Stopped
+            return self._match(delivery)
+        except Exception as error:  # whatever it is, it must not cost the next message
+            _end(delivery, error)
+            return None
+
+    def _handle(self, batch: Sequence[Job]) -> None:
+        """Run the steps that messages go through in batches."""
+        batch = self._run(self._find_candidates, batch)
+        batch = self._run(self._look_up_stored, batch)
+        batch = self._delay_unstored(batch)
+        self._run(self._decide, batch)
+
+    # The steps, in their order.
+
+    def _store(self, delivery: Delivery) -> None:
+        """Store the message in datanommer, where that is the daemon's job."""
+        if self._recorder is None or delivery.in_history:
+            return
+        try:
+            self._recorder.record(delivery.message)
+        except Stopped as stopped:
+            if delivery.redelivered:
+                raise
+            raise NotStored from stopped
+
+    def _match(self, delivery: Delivery) -> Job | None:
+        """Evaluate the triggers; most messages are done here."""
+        triggered = self._outages.call(partial(self._engine.match, delivery.message))
+        if triggered is None:
+            delivery.done()
+            return None
+        return Job(delivery, triggered)
+
+    def _find_candidates(self, batch: Sequence[Job]) -> None:
+        """Ask tahrir once who could get a badge; messages without candidates are done."""
+        found = self._engine.find_candidates([job.triggered for job in batch])
+        for job, candidates in zip(batch, found, strict=True):
+            job.candidates = candidates
+            if candidates is None:
+                job.delivery.done()
+
+    def _look_up_stored(self, batch: Sequence[Job]) -> None:
+        """Ask datanommer once which of the messages it has, where criteria ask for the history."""
+        if self._recorder is not None:
+            return
+        awaited = {
+            msg_id
+            for job in batch
+            if job.candidates is not None and job.candidates.needs_history
+            if (msg_id := job.delivery.message.msg_id) is not None
+        }
+        unstored = self._delay_queue.find_unstored(awaited)
+        for job in batch:
+            job.stored = job.delivery.message.msg_id not in unstored
+
+    def _delay_unstored(self, batch: Sequence[Job]) -> list[Job]:
+        """Delay the messages that datanommer does not have yet; return the others."""
+        for job in batch:
+            msg_id = job.delivery.message.msg_id
+            if not job.stored and msg_id is not None:
+                self._delay_queue.add(msg_id, partial(self._resume, job))
+        return [job for job in batch if job.stored]
+
+    def _resume(self, job: Job, stored: bool) -> None:
+        """Go on with a message that was delayed; called by the delay queue."""
+        job.stored = stored
+        if self._lifecycle.is_draining and job.delivery.recoverable:
+            # There may be thousands.
+            job.delivery.release()
+            return
+        if self._lifecycle.is_draining and not stored:
+            msg_id = job.delivery.message.msg_id
+            log.warning("Not waiting for datanommer at the stop", msg_id=msg_id)
+        self._run(self._decide, [job])
+
+    def _decide(self, batch: Sequence[Job]) -> None:
+        """Judge the criteria, look up accounts, award and announce; then the messages are done."""
+        judged = [job.candidates for job in batch if job.candidates is not None]
+        shared = self._engine.plan(judged)
+        earned = [each for one in judged for each in self._engine.judge(one, shared)]
+        _, refused = self._engine.award(earned)
+        for job in batch:
+            if job.delivery.message not in refused:
+                job.delivery.done(stored=job.stored)
+        for error in refused.values():
+            raise error
+
+    # Retrying and failing, for every step.
+
+    def _run(self, step: Step, batch: Sequence[Job]) -> Sequence[Job]:
+        """Run a step, through outages; return the jobs that go on.
+
+        A batch that fails is split into its jobs. One that fails alone is tried three times.
+        """
+        if not batch:
+            return batch
+        attempt = partial(self._outages.call, lambda: step(_unsettled(batch)))
+        try:
+            if len(batch) == 1:
+                retry_failures(attempt)
+            else:
+                attempt()
+        except Exception as error:  # whatever it is, it must not cost other messages
+            for job in _unsettled(batch):
+                if len(batch) == 1 or isinstance(error, Stopped):
+                    _end(job.delivery, error)
+                else:
+                    self._run(step, [job])
+        return _unsettled(batch)
+
+
+def _unsettled(batch: Sequence[Job]) -> list[Job]:
+    return [job for job in batch if not job.delivery.settled]
+
+
+def _end(delivery: Delivery, error: Exception) -> None:
+    """Release a message that the daemon had no chance to handle; any other has failed."""
+    if isinstance(error, (Stopped, CannotStart)):
+        delivery.release()
+    else:
+        delivery.failed(error)
