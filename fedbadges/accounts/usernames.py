@@ -45,7 +45,7 @@ class FedmsgUsernames:
         badges = [rule.badge.id for rule in rules if has_no_candidates(rule)]
         if badges and badges != self._without_candidates:
             log.warning(
-                "Rules without 'recipient' can award nothing without a plugin for fedmsg.meta",
+                "Rules can award nothing without a plugin for fedmsg",
                 badges=badges,
             )
         self._without_candidates = badges
@@ -80,7 +80,7 @@ class FedmsgUsernames:
         except Exception as error:  # a plugin may fail on anything in a message
             if self._throttle.allows((message.category, what, type(error))):
                 log.warning(
-                    "Plugin for fedmsg.meta failed",
+                    "Plugin for fedmsg failed",
                     category=message.category,
                     asked=what,
                     msg_id=message.msg_id,

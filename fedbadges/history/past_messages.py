@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, overload
+from typing import Any
 
 from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
@@ -152,13 +152,7 @@ class Messages(Sequence[PastMessage]):
     def __len__(self) -> int:
         return self._query.count() if self._list is None else len(self._list)
 
-    @overload
-    def __getitem__(self, index: int) -> PastMessage: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[PastMessage]: ...
-
-    def __getitem__(self, index: int | slice) -> PastMessage | list[PastMessage]:
+    def __getitem__(self, index: Any) -> Any:
         if self._list is None:
             self._list = list(self._query)
         return self._list[index]

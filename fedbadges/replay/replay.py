@@ -60,6 +60,8 @@ class Replay:
             settings, FedmsgUsernames(settings.fedmsg), make_accounts(settings)
         )
         self._peaks: dict[str, dict[str, int]] = {}
+        self._rules = RuleSet(())
+        self._needed: BoundedDict[tuple[str, str], tuple[bool, bool]] = BoundedDict(_MOST_TOPICS)
         self.backends: Backends = {
             **load_backends(settings),
             DEFAULT_BACKEND: Datanommer(settings, self._history),
@@ -82,34 +84,38 @@ class Replay:
         Messages that are stored meanwhile are not read. Without ``measure`` there are no peaks, and
         it is faster.
         """
-        rule_set = RuleSet(rules)
-        self._history.reset(rule_set)
+        self._rules = RuleSet(rules)
+        self._needed.clear()
+        self._history.reset(self._rules)
         holdings = _ReplayedHoldings(self._source)
-        self._peaks = {rule.badge.id: {} for rule in rule_set if measure and _has_peaks(rule)}
-        engine = BadgeEngine(self._settings, holdings, self._recipients, rule_set)
+        self._peaks = {rule.badge.id: {} for rule in self._rules if measure and _has_peaks(rule)}
+        engine = BadgeEngine(self._settings, holdings, self._recipients, self._rules)
         self.done, self.total = 0, self._stream.start()
-        topics = _Topics(rule_set, self._history)
-        for count, entries in prefetched(self._batches(topics)):
-            yield from self._replay(entries, engine, holdings, topics)
+        for count, entries in prefetched(self._batches()):
+            yield from self._replay(entries, engine, holdings)
             self.done += count
 
-    def _batches(self, topics: _Topics) -> Iterator[tuple[int, list[HistoryEntry]]]:
+    def _batches(self) -> Iterator[tuple[int, list[HistoryEntry]]]:
         """Read the history: the number of messages, and those of them that are needed."""
         for headers in self._stream.headers():
-            needed = [header for header in headers if any(topics.needed_by(header))]
+            needed = [header for header in headers if any(self._needed_by(header))]
             yield len(headers), self._stream.entries(needed)
 
+    def _needed_by(self, message: EntryHeader | HistoryEntry) -> tuple[bool, bool]:
+        """Return if a message can trigger a rule, and if the history must see it."""
+        key = message.topic, message.category
+        known = self._needed.get(key)
+        if known is None:
+            concerned = self._rules.concerned(Message(message.topic, {}, 0.0))
+            known = self._needed[key] = bool(concerned), self._history.needs(*key)
+        return known
+
     def _replay(
-        self,
-        entries: Sequence[HistoryEntry],
-        engine: BadgeEngine,
-        holdings: _ReplayedHoldings,
-        topics: _Topics,
+        self, entries: Sequence[HistoryEntry], engine: BadgeEngine, holdings: _ReplayedHoldings
     ) -> Iterator[Earned]:
-        matches: list[Triggered | None] = []
-        for entry in entries:
-            for_rules, _ = topics.needed_by(entry)
-            matches.append(_match(entry, engine) if for_rules else None)
+        matches = [
+            _match(entry, engine) if self._needed_by(entry)[0] else None for entry in entries
+        ]
         people = [pair for triggered in matches if triggered for pair in triggered.people]
         holdings.load_opted_out(name for _, names in people for name in names)
         self._history.prefetch(entries)
@@ -165,25 +171,6 @@ class _ReplayedHoldings:
         """Add awards; nothing is announced."""
         self._held.update((award.username, award.badge_id) for award in awards)
         return BulkAwardResult()
-
-
-class _Topics:
-    """Caches by topic and category who needs a message: the rules, and the history as of it."""
-
-    def __init__(self, rules: RuleSet, history: HistoryAsOf) -> None:
-        self._rules = rules
-        self._history = history
-        self._known: BoundedDict[tuple[str, str], tuple[bool, bool]] = BoundedDict(_MOST_TOPICS)
-
-    def needed_by(self, message: EntryHeader | HistoryEntry) -> tuple[bool, bool]:
-        """Return if a message can trigger a rule, and if the history must see it."""
-        key = message.topic, message.category
-        known = self._known.get(key)
-        if known is None:
-            concerned = self._rules.concerned(Message(message.topic, {}, 0.0))
-            known = bool(concerned), self._history.needs(*key)
-            self._known[key] = known
-        return known
 
 
 def _has_peaks(rule: Rule) -> bool:

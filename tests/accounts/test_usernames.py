@@ -106,9 +106,7 @@ def test_warning_of_a_failed_plugin_says_what_was_asked(
     getattr(with_git, name)(message)
 
     (line,) = caplog.messages
-    assert line.startswith(
-        f"Plugin for fedmsg.meta failed category=git asked={name} msg_id=2026-1 "
-    )
+    assert line.startswith(f"Plugin for fedmsg failed category=git asked={name} msg_id=2026-1 ")
 
 
 def test_plugin_is_asked_each_question_once_per_message(

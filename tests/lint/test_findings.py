@@ -7,7 +7,7 @@ import pytest
 from support.command import fedbadges
 from support.inline import CRITERIA, HERE, TRIGGER, complete
 
-from fedbadges.cli.configuration import no_settings
+from fedbadges.cli.configuration import placeholder_settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.lint.linter import Linter, list_files
 
@@ -29,7 +29,7 @@ WHOLE_TOPIC = (
     'messages, as in usernames: ["%(recipient)s"], or count them by '
     "'len([m for m in query.all() if …])', which reads only what is new"
 )
-SETTINGS = no_settings({})
+SETTINGS = placeholder_settings({})
 LINTER = Linter(load_backends(SETTINGS), SETTINGS)
 
 
