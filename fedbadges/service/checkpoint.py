@@ -159,7 +159,10 @@ class CheckpointTracker:
             self._checkpoint.write(self._done_until(), now=now)
 
     def _done_until(self) -> float:
+        # First, as what is read meanwhile moves this on, and may not be done.
+        until = self._read_until
         oldest = self._in_flight.oldest_sent()
-        until = self._read_until if oldest is None else min(self._read_until, oldest)
+        if oldest is not None:
+            until = min(until, oldest)
         # A sender may say that its message is older than 1970.
         return max(until, 0.0)

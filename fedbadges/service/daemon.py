@@ -88,6 +88,9 @@ class Daemon:
         self._lifecycle.enter(State.STARTING)
         try:
             self._prepare()
+        except CannotStart as error:
+            self._lifecycle.fail(error)
+            raise
         except Unavailable:
             self._parts.tracker.create()
             thread = threading.Thread(target=self._start_later, name="fedbadges-start", daemon=True)
@@ -199,11 +202,7 @@ class Daemon:
             prepare_databases(self._settings, self._parts.history)
             self._load_rules()
 
-        try:
-            check_start(self._settings, prepare)
-        except CannotStart as error:
-            self._lifecycle.fail(error)
-            raise
+        check_start(self._settings, prepare)
 
     def _load_rules(self) -> None:
         rules = self._parts.rulebook.load()
@@ -216,7 +215,9 @@ class Daemon:
         except Stopped:
             return
         except CannotStart as error:
+            # Before whoever waits for the start ends the process because of it.
             log.critical("Cannot start", error=str(error))
+            self._lifecycle.fail(error)
         else:
             self._run()
 

@@ -95,9 +95,7 @@ class BusDelivery:
     def done(self, *, stored: bool = True) -> None:
         """Take it out of flight; forget it if it must be handled again once it is stored."""
         self.settled = True
-        self._tracking.in_flight.done(self.message)
-        if not stored:
-            self._tracking.in_flight.release(self.message)
+        self._tracking.in_flight.done(self.message, stored=stored)
 
     def failed(self, error: Exception) -> None:
         """Set it aside as a dead letter, or leave it to the next process if that is impossible."""

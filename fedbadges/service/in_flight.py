@@ -57,12 +57,17 @@ class InFlight:
             self._seen[key] = None
             self._requeued.pop(key, None)
 
-    def done(self, message: Message) -> None:
-        """End a message that was handled or set aside."""
+    def done(self, message: Message, *, stored: bool = True) -> None:
+        """End a message that was handled or set aside.
+
+        Forget it if it was not ``stored`` yet: then it must be handled again once it is.
+        """
         with self._lock:
             if message in self._in_flight:
                 self._end(message)
                 self.handled += 1
+                if not stored:
+                    self._seen.pop(_key(message), None)
 
     def release(self, message: Message) -> None:
         """End a message that whoever delivered it is going to deliver again."""

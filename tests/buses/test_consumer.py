@@ -19,6 +19,7 @@ from fedbadges.config.settings import ENABLED
 from fedbadges.consumers import FedoraBadgesConsumer
 from fedbadges.databases.connections import engine
 from fedbadges.history.schema import create_history
+from fedbadges.service.daemon import Daemon
 
 RULES = {"first": counting_rule("First", "logger.first", 1)}
 
@@ -132,6 +133,27 @@ def test_failure_to_join_the_hub_is_one_critical_line(
     (line,) = said(log, "CRITICAL")
     assert line.startswith("Cannot join the hub error=")
     assert consumer.started is None
+
+
+def test_failure_to_join_the_hub_stops_the_daemon(
+    database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemons: list[Daemon] = []
+
+    class Recorded(Daemon):
+        """A daemon that a test can find."""
+
+        def start(self) -> None:
+            super().start()
+            daemons.append(self)
+
+    monkeypatch.setattr("fedbadges.buses.fedmsg.consumer.Daemon", Recorded)
+
+    FedoraBadgesConsumer(Hub(hub_config(database, tmp_path, create_tables=True)))
+
+    (daemon,) = daemons
+    assert daemon.started.exception(0) is None
+    assert daemon.wait_until_stopped(0)
 
 
 def test_blocking_mode_returns_whether_a_message_was_handled(

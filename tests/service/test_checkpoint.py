@@ -265,6 +265,32 @@ def test_checkpoint_does_not_pass_messages_in_flight(
     assert tracker.until == NOW
 
 
+def test_checkpoint_does_not_pass_messages_that_come_while_it_is_written(
+    tracker: CheckpointTracker,
+    checkpoint: Checkpoint,
+    in_flight: InFlight,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start(tracker)
+    oldest_sent = in_flight.oldest_sent
+
+    def catch_up_meanwhile() -> float | None:
+        oldest = oldest_sent()
+        monkeypatch.undo()
+        in_flight.begin(sent_at(NOW + 50))
+        clock.now = NOW + 100
+        tracker.swept(NOW + 100, in_flight=True)
+        return oldest
+
+    monkeypatch.setattr(in_flight, "oldest_sent", catch_up_meanwhile)
+    tracker.write(now=True)
+
+    until = checkpoint.read()
+    assert until is not None
+    assert until <= NOW + 50
+
+
 def test_checkpoint_does_not_pass_messages_left_for_the_restart(
     tracker: CheckpointTracker, in_flight: InFlight
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import fedmsg.config
 import pytest
+import sqlalchemy as sa
 from support.builders import make_config
 from support.bus import fedmsg_body
 from support.databases import Databases, Postgresql, badges, spoil, store_message
@@ -18,7 +19,8 @@ from support.waiting import eventually
 
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.config.settings import read_settings
-from fedbadges.errors import NotHandled
+from fedbadges.databases.connections import engine
+from fedbadges.errors import CannotStart, NotHandled
 from fedbadges.service.daemon import Daemon
 from fedbadges.tahrir.schema import create_tahrir
 
@@ -395,3 +397,32 @@ def test_missing_tables_found_after_an_outage_are_critical(
 
     assert daemon.started.exception(20) is not None
     daemon.handle(fedmsg_body("logger.first", {}, "alice"))
+
+
+def test_reason_why_a_later_start_fails_is_logged_before_others_hear_of_it(
+    start: Start, served: Databases, log: pytest.LogCaptureFixture
+) -> None:
+    outage = Outage(served.datanommer_url)
+    outage.begin()
+    create_tahrir(served.tahrir_url)
+    daemon = start(served, create_tables=False)
+    logged: list[list[str]] = []
+    daemon.started.add_done_callback(lambda done: logged.append(said(log, "CRITICAL")))
+
+    outage.end()
+    eventually(lambda: logged, "the end of the start")
+
+    (lines,) = logged
+    assert len(lines) == 1
+
+
+@pytest.mark.sqlite
+def test_daemon_does_not_start_with_rules_that_others_can_write(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    (tmp_path / "rules").chmod(0o777)
+
+    with pytest.raises(CannotStart, match="others can write it"):
+        start(database)
+
+    assert not sa.inspect(engine(database.tahrir_url)).get_table_names()

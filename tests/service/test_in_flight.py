@@ -30,6 +30,16 @@ def test_message_is_in_flight_until_done_and_remembered_afterwards() -> None:
     assert (in_flight.oldest_sent(), len(in_flight)) == (None, 0)
 
 
+def test_message_done_before_it_was_stored_may_come_again() -> None:
+    in_flight, message = InFlight(), sent_at(50)
+    in_flight.begin(message)
+
+    in_flight.done(message, stored=False)
+
+    assert lookup(in_flight, message) is Seen.NEVER
+    assert (in_flight.oldest_sent(), len(in_flight), in_flight.handled) == (None, 0, 1)
+
+
 def test_size_adds_up_the_messages_in_flight() -> None:
     in_flight = InFlight()
     one, two, three = (replace(sent_at(50, msg_id), size=10) for msg_id in ("one", "two", "three"))

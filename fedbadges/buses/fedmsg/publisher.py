@@ -22,6 +22,18 @@ log = get_logger(__name__)
 _LINGER = 1.0
 
 
+class _Context(fedmsg.core.FedMsgContext):
+    """fedmsg's sockets, which are closed if it cannot use them."""
+
+    def __init__(self, **config: Any) -> None:
+        try:
+            super().__init__(**config)
+        except Exception:
+            # Whatever thread collected them would hang.
+            self.destroy()
+            raise
+
+
 class Publisher:
     """Publishes notices in their order.
 
@@ -98,9 +110,9 @@ class Publisher:
             context.publisher.setsockopt(zmq.LINGER, int(_LINGER * 1000))
         context.destroy()
 
-    def _connect(self) -> fedmsg.core.FedMsgContext | None:
+    def _connect(self) -> _Context | None:
         try:
-            context = fedmsg.core.FedMsgContext(**self._config)
+            context = _Context(**self._config)
         except Exception as error:  # whatever fedmsg makes of its configuration
             log.error("Cannot publish awards", error=error)
             self._settled.set_result(str(error))
@@ -122,7 +134,7 @@ class Publisher:
         # fedmsg takes anything for it.
         return 0.2 + (longest if isinstance(longest, (int, float)) and longest else 1000) / 1000
 
-    def _send(self, context: fedmsg.core.FedMsgContext | None, notice: Notice) -> None:
+    def _send(self, context: _Context | None, notice: Notice) -> None:
         if context is None:
             self._unsent += 1
             log.info("Notice not published", topic=notice.topic, body=notice.body)
