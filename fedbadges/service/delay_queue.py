@@ -152,13 +152,13 @@ class DelayQueue:
             self._late = True
             first = min(overdue, key=lambda each: each.since)
             log.warning(
-                "datanommer is late, going on without the message",
+                "Datanommer is late, continuing without the message",
                 msg_id=first.msg_id,
                 seconds=self._delay,
             )
         if found and not overdue and self._late:
             self._late = False
-            log.info("datanommer stores messages in time again")
+            log.info("Datanommer is in time again")
 
     def _resume(self, waiting: _Waiting, stored: bool) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The rules in force: loaded from their directory, and kept up to date while the daemon runs."""
+"""The rules in force: loaded from their directory, and reloaded while the daemon runs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.rule import Badge, Rule
 from fedbadges.tahrir.badges import Unawardable
-from fedbadges.util.text import pluralize, printable
+from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
-#: What watchdog says at the level of errors where it is stopped while it looks; nothing is wrong.
+#: What watchdog logs as an error if it is stopped while it looks; nothing is wrong.
 _STOPPED = "called when the thread is inactive"
 logging.getLogger("watchdog.observers.inotify").addFilter(
     lambda record: _STOPPED not in record.getMessage()
@@ -41,11 +41,8 @@ _CALM = 0.3
 #: Seconds between two looks at a directory that the system cannot watch.
 _POLLING = 5.0
 
-#: Seconds between two looks whether the directory is still the one that is watched.
-_LOOKING = 2.0
-
-#: How many paths are named in one line.
-_SHOWN = 5
+#: Seconds between two checks whether the directory is still the one that is watched.
+_CHECKING = 2.0
 
 #: What the daemon's own reading causes is not among these. With new permissions, others may no
 #: longer be able to write a file, or now be.
@@ -53,11 +50,11 @@ _CHANGES = frozenset(["created", "modified", "attrib", "moved", "deleted", "clos
 
 
 class RuleBook:
-    """Loads rules, makes tahrir show their badges, and says what is wrong with the others.
+    """Loads rules, shows their badges in tahrir, and logs what is wrong with the others.
 
-    ``publish`` makes tahrir show some badges, and gives those that it cannot award; it may raise
-    Unavailable, and then nothing has changed here. What others can write is refused, or with
-    ``insecure`` a warning.
+    ``publish`` shows badges in tahrir, and returns those that cannot be awarded; it may raise
+    Unavailable, and then nothing has changed here. Rules that others can write are refused, or with
+    ``insecure`` logged.
     """
 
     def __init__(
@@ -80,11 +77,11 @@ class RuleBook:
 
     @property
     def problems(self) -> frozenset[Problem]:
-        """What was wrong with rules when they were read last."""
+        """Return what was wrong with rules when they were loaded last."""
         return self._problems
 
     def load(self) -> RuleSet:
-        """Read the directory; the last good version of a file that became bad stays in force."""
+        """Load the directory; the last good version of a file that became bad stays in force."""
         permissions = PermissionChecker(self._directory)
         vet = permissions.record if self._insecure else permissions.check
         loaded = load_directory(self._directory, self._backends, self._good, vet)
@@ -98,10 +95,12 @@ class RuleBook:
         problems = (*loaded.problems, *refused)
         for problem in problems:
             if problem not in self._problems:
-                log.error("%s", problem)
+                log.error("Mistake in a rule", mistake=str(problem))
         for rule in rules:
             if rule.badge.id in published.legacy and rule != self._good.get(rule.place.path):
-                log.warning("%s: '%s' is a legacy badge: not awarded", rule.place, rule.badge.id)
+                log.warning(
+                    "Legacy badge is not awarded", badge=rule.badge.id, rule=str(rule.place)
+                )
         good = {rule.place.path: rule for rule in rules}
         self._warn(permissions.recorded)
         self._report(good, frozenset(problems))
@@ -110,15 +109,10 @@ class RuleBook:
         return self.rules
 
     def _warn(self, noted: frozenset[Problem]) -> None:
-        """Say, once, that the daemon runs what others can write."""
+        """Log once that the daemon runs what others can write."""
         if noted and noted != self._noted:
-            paths = [printable(problem.place.path) for problem in sorted(noted)]
-            more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-            log.warning(
-                "'badges.insecure_rules' is True: whoever can write %s can have the daemon run "
-                "anything",
-                ", ".join(paths[:_SHOWN]) + more,
-            )
+            paths = [problem.place.path for problem in sorted(noted)]
+            log.warning("Insecure rules are loaded", count=len(paths), paths=paths)
         self._noted = noted
 
     def _report(self, good: dict[str, Rule], problems: frozenset[Problem]) -> None:
@@ -128,25 +122,25 @@ class RuleBook:
         if self._loaded and not (new or gone or changed or problems != self._problems):
             return
         log.info(
-            "%d rules from %s: %d new, %d changed, %d gone; %s",
-            len(good),
-            self._directory,
-            len(new),
-            len(changed),
-            len(gone),
-            pluralize(len(problems), "mistake"),
+            "Loaded rules",
+            path=str(self._directory),
+            count=len(good),
+            new=len(new),
+            changed=len(changed),
+            removed=len(gone),
+            mistakes=len(problems),
         )
 
 
 class Watcher(FileSystemEventHandler):
-    """Calls ``changed`` in a thread of its own, when files below ``directory`` have changed.
+    """Calls ``changed`` in a thread of its own when files below ``directory`` have changed.
 
-    Below it is also what links there lead to. Every ``looking`` seconds it looks whether another
-    directory has taken the place of one that is watched.
+    Directories that links lead to are watched as well. Every ``looking`` seconds it checks whether
+    another directory has taken the place of one that is watched.
     """
 
     def __init__(
-        self, directory: Path, changed: Callable[[], None], looking: float = _LOOKING
+        self, directory: Path, changed: Callable[[], None], looking: float = _CHECKING
     ) -> None:
         self._directory = directory
         self._changed = changed
@@ -159,24 +153,24 @@ class Watcher(FileSystemEventHandler):
         self._warnings = Throttle()
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start to watch."""
         self._observe()
         # What changed between loading and watching would go unnoticed.
         self._noticed.set()
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._stopping.set()
         self._noticed.set()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Take note of a change; called by watchdog."""
+        """Note a change; called by watchdog."""
         if event.event_type in _CHANGES:
             self._noticed.set()
 
     def _observe(self) -> None:
-        """Watch the directories that are there now; the next look may find others."""
+        """Watch the directories that are there now; the next check may find others."""
         if self._observer is not None:
             self._observer.stop()
         self._watched = _roots(self._directory)
@@ -195,10 +189,10 @@ class Watcher(FileSystemEventHandler):
             reason = error.strerror or str(error)
             if self._warnings.allows(reason):
                 log.warning(
-                    "Cannot watch %s (%s): looking every %g s instead",
-                    self._directory,
-                    reason,
-                    _POLLING,
+                    "Cannot watch the rule directory, polling it instead",
+                    path=str(self._directory),
+                    error=reason,
+                    seconds=_POLLING,
                 )
             observer = PollingObserverVFS(_stat, os.scandir, polling_interval=_POLLING)
             self._begin(observer, paths)
@@ -210,7 +204,7 @@ class Watcher(FileSystemEventHandler):
         observer.start()
 
     def _is_replaced(self) -> bool:
-        """Tell whether what is watched is not what has those names, or not all of it."""
+        """Return True if another directory has the place of one that is watched."""
         if _roots(self._directory) != self._watched:
             return True
         # A new directory may get the number of the removed one, but with that its emitter ended.
@@ -250,7 +244,7 @@ _Roots = dict[Path, tuple[int, int]]
 
 
 def _roots(directory: Path) -> _Roots:
-    """Find what is to be watched by itself, because watchdog does not follow a link."""
+    """Return the directories that must be watched; watchdog does not follow links."""
     found: _Roots = {}
     for folder in (directory, *linked_folders(directory)):
         with contextlib.suppress(OSError):  # gone meanwhile
@@ -261,12 +255,12 @@ def _roots(directory: Path) -> _Roots:
 
 
 def _outermost(roots: Iterable[Path]) -> list[Path]:
-    """Leave out what is watched as a part of another."""
+    """Return the directories that are not below another of them."""
     roots = set(roots)
     return [root for root in roots if roots.isdisjoint(root.parents)]
 
 
 def _stat(path: str) -> os.stat_result:
-    """Look at what a link leads to, unless that is a directory: a link back would never end."""
+    """Return the status of what a link leads to, unless that is a directory and may be a loop."""
     found = Path(path).stat()
     return Path(path).lstat() if stat.S_ISDIR(found.st_mode) else found

@@ -14,14 +14,16 @@ def test_changed_rule_files_apply_to_the_next_messages(
     before = {"a": counting_rule("Early", "logger.early", 1)}
     with run_deployment(tmp_path, sqlite_database, before) as running:
         write_rules(rules, {"b": counting_rule("Late", "logger.late", 1)})
-        running.hub.wait_for_log("INFO", "2 rules from", "1 new, 0 changed, 0 gone; 0 mistakes")
+        running.hub.wait_for_log(
+            "INFO", "Loaded rules", "count=2 new=1 changed=0 removed=0 mistakes=0"
+        )
         running.publish("logger.late", username="ann")
         running.wait_for_badge("ann", "late")
 
         write_rules(rules, {"b": counting_rule("Late", "logger.later", 1)})
-        running.hub.wait_for_log("INFO", "0 new, 1 changed, 0 gone; 0 mistakes")
+        running.hub.wait_for_log("INFO", "new=0 changed=1 removed=0 mistakes=0")
         (rules / "a.yml").unlink()
-        running.hub.wait_for_log("INFO", "0 new, 0 changed, 1 gone; 0 mistakes")
+        running.hub.wait_for_log("INFO", "new=0 changed=0 removed=1 mistakes=0")
         running.publish("logger.late", username="bea")
         running.publish("logger.early", username="bea")
         running.publish("logger.later", username="bea")

@@ -53,7 +53,7 @@ def test_rule_file_is_not_read_while_others_can_write_it(
     assert deployment.badges("ann").keys() == {"first-step"}
 
     late.chmod(0o604)
-    hub.wait_for_log("INFO", "2 rules", "1 new, 0 changed, 0 gone; 0 mistakes")
+    hub.wait_for_log("INFO", "Loaded rules", "count=2 new=1 changed=0 removed=0 mistakes=0")
     deployment.publish("logger.first", username="bea")
     deployment.wait_for_badge("bea", "late")
     stop(deployment.bus, hub)

@@ -289,7 +289,8 @@ def test_only_the_rule_file_that_others_can_write_is_not_loaded(
     assert logged(caplog) == [
         (
             logging.ERROR,
-            f"{rules}/a.yml:1:1: others can write it; chmod o-w {rules}/a.yml",
+            f'Mistake in a rule mistake="{rules}/a.yml:1:1: others can write it; '
+            f'chmod o-w {rules}/a.yml"',
         )
     ]
     (rules / "a.yml").chmod(0o644)
@@ -304,7 +305,11 @@ def test_a_writable_directory_is_reported_once_for_all_its_rule_files(
 
     assert names(book) == ["First"]
     assert logged(caplog) == [
-        (logging.ERROR, f"{rules}/git:1:1: others can write it; chmod o-w {rules}/git")
+        (
+            logging.ERROR,
+            f'Mistake in a rule mistake="{rules}/git:1:1: others can write it; '
+            f'chmod o-w {rules}/git"',
+        )
     ]
 
 
@@ -333,8 +338,7 @@ def test_insecure_rules_loads_writable_rules_with_one_warning(
     assert logged(caplog) == [
         (
             logging.WARNING,
-            f"'badges.insecure_rules' is True: whoever can write {rules}, {rules}/a.yml can have "
-            "the daemon run anything",
+            f"Insecure rules are loaded count=2 paths={rules},{rules}/a.yml",
         )
     ]
 

@@ -168,7 +168,7 @@ def test_messages_go_on_after_the_delay_and_the_first_is_logged(
         assert resumed.add(queue, name).result(20) is False
 
     assert log.messages == [
-        "datanommer is late, going on without the message msg_id=a seconds=0.05"
+        "Datanommer is late, continuing without the message msg_id=a seconds=0.05"
     ]
 
 
@@ -183,7 +183,7 @@ def test_end_of_the_delays_is_logged_once(
         resumed.add(queue, "b").result(20)
 
     assert [record.levelname for record in log.records] == ["WARNING", "INFO"]
-    assert log.messages[1] == "datanommer stores messages in time again"
+    assert log.messages[1] == "Datanommer is in time again"
 
 
 def test_no_message_waits_above_the_limit(

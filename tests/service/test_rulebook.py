@@ -90,10 +90,10 @@ def test_a_legacy_badge_is_not_in_force(shelf: Shelf, caplog: pytest.LogCaptureF
     shelf.write("a", counting_rule("Old One", "git.receive", 1))
 
     assert shelf.load() == []
-    assert "'old-one' is a legacy badge: not awarded" in caplog.text
+    assert "Legacy badge is not awarded badge=old-one" in caplog.text
 
 
-def test_a_badge_that_tahrir_refuses_is_left_out_and_said_once_where_its_rule_is(
+def test_badge_that_tahrir_refuses_is_left_out_and_logged_once_with_its_rule(
     shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
     shelf.answer = Unawardable(refused={"second": "tahrir does not want it"})
@@ -102,11 +102,11 @@ def test_a_badge_that_tahrir_refuses_is_left_out_and_said_once_where_its_rule_is
 
     assert shelf.load() == shelf.load() == ["First"]
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
-        f"{shelf.directory}/b.yml:1:1: tahrir does not want it"
+        f'Mistake in a rule mistake="{shelf.directory}/b.yml:1:1: tahrir does not want it"'
     ]
 
 
-def test_a_badge_that_tahrir_refuses_no_longer_is_in_force(shelf: Shelf) -> None:
+def test_badge_that_tahrir_no_longer_refuses_is_in_force(shelf: Shelf) -> None:
     shelf.answer = Unawardable(refused={"first": "tahrir does not want it"})
     shelf.write("a", counting_rule("First", "git.receive", 1))
     shelf.load()
@@ -115,7 +115,7 @@ def test_a_badge_that_tahrir_refuses_no_longer_is_in_force(shelf: Shelf) -> None
     assert shelf.load() == ["First"]
 
 
-def test_rules_whose_directory_is_gone_stay_in_force_and_that_is_said_once(
+def test_rules_stay_in_force_if_their_directory_is_gone_and_that_is_logged_once(
     shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
     shelf.write("a", counting_rule("First", "git.receive", 1))
@@ -124,7 +124,8 @@ def test_rules_whose_directory_is_gone_stay_in_force_and_that_is_said_once(
 
     assert shelf.load() == shelf.load() == ["First"]
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
-        f"{shelf.directory}:1:1: cannot be read: No such file or directory"
+        f'Mistake in a rule mistake="{shelf.directory}:1:1: cannot be read: '
+        'No such file or directory"'
     ]
 
 
