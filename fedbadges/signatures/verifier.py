@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from fedbadges.errors import Rejected, SignatureMismatch, Unavailable
 from fedbadges.signatures.authority import PARSE_ERRORS, Authority, NotIssued, utc_now
 from fedbadges.signatures.authority_cache import AuthorityCache
-from fedbadges.signatures.canonical_text import canonical_text
 from fedbadges.signatures.options import Options
+from fedbadges.signatures.signed_forms import canonical_text
 from fedbadges.signatures.sources import make_source
 
 #: How long a certificate or signature may be; both have a few thousand characters.
@@ -101,10 +101,14 @@ class Verifier:
             signer.key.verify(signature, canonical_text(body), padding.PKCS1v15(), hashes.SHA1())
         except InvalidSignature:
             raise SignatureMismatch("its signature does not fit what it says") from None
-        self._check_policy(body["topic"], signer.name)
+        # As ``fedmsg.crypto.utils.validate_policy`` does.
+        senders = self._options.policy.get(body["topic"])
+        if senders is None and self._options.nitpicky:
+            raise Rejected("'routing_policy' does not have its topic", signer.name)
+        if senders is not None and signer.name not in senders:
+            raise Rejected("'routing_policy' does not let its signer send its topic", signer.name)
 
     def _signer(self, text: str) -> _Signer:
-        """Return the holder of a certificate in base64; raise Rejected if it is not valid."""
         assert self._authorities is not None
         authority, now = self._authorities.authority(), self._clock()
         cached = self._signers.get(text)
@@ -129,14 +133,6 @@ class Verifier:
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         signer = self._signers[text] = _Signer(authority, names[0].value, key, begin, end)
         return signer
-
-    def _check_policy(self, topic: Any, signer: Any) -> None:
-        """Do what ``fedmsg.crypto.utils.validate_policy`` does."""
-        senders = self._options.policy.get(topic)
-        if senders is None and self._options.nitpicky:
-            raise Rejected("'routing_policy' does not have its topic", signer)
-        if senders is not None and signer not in senders:
-            raise Rejected("'routing_policy' does not let its signer send its topic", signer)
 
 
 def make_verifier(
