@@ -59,19 +59,7 @@ class TestUsernames(FedmsgUsernames):
         """Answer for this message as its test says, and for no other one."""
         self._sent = {message: sent}
 
-    def users(self, message: Message) -> frozenset[str]:
-        """Return the users that the message concerns, in lower case."""
+    def _find(self, what: str, message: Message) -> frozenset[str]:
         sent = self._sent.get(message)
-        if sent is None or sent.usernames is None:
-            return super().users(message)
-        return frozenset(name.lower() for name in sent.usernames)
-
-    def packages(self, message: Message) -> frozenset[str]:
-        """Return the packages that the message concerns."""
-        sent = self._sent.get(message)
-        return super().packages(message) if sent is None or sent.packages is None else sent.packages
-
-    def agent(self, message: Message) -> str | None:
-        """Return the user who did what the message is about, in lower case."""
-        sent = self._sent.get(message)
-        return super().agent(message) if sent is None or sent.agent is None else sent.agent.lower()
+        given = None if sent is None else sent.names.get(what)
+        return super()._find(what, message) if given is None else given
