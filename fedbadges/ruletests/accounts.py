@@ -35,13 +35,11 @@ class TestAccounts:
 
     def is_member(self, group: str, username: str) -> bool:
         """Return True if an account is in a group."""
-        account = self._accounts.get(username)
-        return account is not None and group in account.groups
+        return username in self._accounts and group in self._accounts[username].groups
 
     def has_avatar(self, username: str) -> bool:
         """Return True if an account has an avatar."""
-        account = self._accounts.get(username)
-        return account is not None and account.avatar
+        return username in self._accounts and self._accounts[username].avatar
 
     def _only(self, kind: str, value: str) -> str | None:
         names = [name for name, each in self._accounts.items() if value in getattr(each, kind)]
