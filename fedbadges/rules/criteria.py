@@ -157,16 +157,6 @@ def backend_criteria(criteria: Criteria) -> Iterator[Criterion]:
     return (leaf.criterion for leaf in leaves(criteria))
 
 
-def needs_history(criteria: Criteria) -> bool:
-    """Return True if any part looks at past messages."""
-    return any(criterion.needs_history for criterion in backend_criteria(criteria))
-
-
-def names_recipient(criteria: Criteria) -> bool:
-    """Return True if the answer can differ from candidate to candidate."""
-    return any(criterion.names_recipient for criterion in backend_criteria(criteria))
-
-
 def _parse_criterion(
     backend: str, node: Node, backends: Backends, problems: Problems, place: Place
 ) -> Criteria | None:

@@ -149,10 +149,6 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _read_text(node: Node, what: str, problems: Problems) -> ScalarNode | None:
-    return as_text(node, what, problems)
-
-
 def _read_yes_or_no(node: Node, what: str, problems: Problems) -> bool | None:
     if isinstance(node, ScalarNode) and isinstance(node.value, bool):
         return node.value
@@ -160,5 +156,5 @@ def _read_yes_or_no(node: Node, what: str, problems: Problems) -> bool | None:
     return None
 
 
-TEXTUAL = Kind(_read_text, TEXT)
+TEXTUAL = Kind(as_text, TEXT)
 YES_NO = Kind(_read_yes_or_no, YES_OR_NO)
