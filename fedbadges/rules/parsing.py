@@ -99,8 +99,8 @@ def _described(node: Node) -> str:
         return node.kind
     if node.value is None:
         return "empty"
-    kinds = {bool: "a truth value", int: "a number", float: "a number", str: "text"}
-    kind = kinds.get(type(node.value), f"a {type(node.value).__name__}")
     if isinstance(node.value, str):
-        return kind
+        return "text"
+    kinds = {bool: "a truth value", int: "a number", float: "a number"}
+    kind = kinds.get(type(node.value), f"a {type(node.value).__name__}")
     return f"{kind}, {quoted(node.text)} (quotes make it text)"
