@@ -233,30 +233,29 @@ def _read_recipient(node: Node, _: str, problems: Problems) -> Template | None:
     return template
 
 
+_CONVERSIONS = {
+    "recipient_nick2fas": "an IRC nick",
+    _EMAIL: "an e-mail address",
+    "recipient_openid2fas": "like http://alice.id.fedoraproject.org/",
+    "recipient_github2fas": "a name on GitHub",
+    "recipient_distgit2fas": "like https://src.fedoraproject.org/user/bob",
+    "recipient_krb2fas": "like alice@FEDORAPROJECT.ORG",
+}
+#: The keys of a rule that say what kind of name the recipient is.
+CONVERSIONS = tuple(_CONVERSIONS)
+
+_NOT_RECIPIENT = {"not": {"pattern": r"%\(\s*recipient\s*\)s"}}
 #: The keys of a rule that name who gets the badge.
 RECIPIENT_KEYS = {
     "recipient": FieldSpec(
-        Kind(
-            _read_recipient,
-            {**TEMPLATE_WITH_PATH, "not": {"pattern": r"%\(\s*recipient\s*\)s"}},
-        ),
+        Kind(_read_recipient, {**TEMPLATE_WITH_PATH, **_NOT_RECIPIENT}),
         "A template that names who gets it; without, fedmsg.meta says whom a message is about.",
     ),
-    "recipient_nick2fas": FieldSpec(YES_NO, "Yes, if the recipient is an IRC nick."),
-    _EMAIL: FieldSpec(YES_NO, "Yes, if the recipient is an e-mail address."),
-    "recipient_openid2fas": FieldSpec(
-        YES_NO, "Yes, if the recipient is like http://alice.id.fedoraproject.org/."
-    ),
-    "recipient_github2fas": FieldSpec(YES_NO, "Yes, if the recipient is a name on GitHub."),
-    "recipient_distgit2fas": FieldSpec(
-        YES_NO, "Yes, if the recipient is like https://src.fedoraproject.org/user/bob."
-    ),
-    "recipient_krb2fas": FieldSpec(
-        YES_NO, "Yes, if the recipient is like alice@FEDORAPROJECT.ORG."
-    ),
+    **{
+        key: FieldSpec(YES_NO, f"Yes, if the recipient is {kind}.")
+        for key, kind in _CONVERSIONS.items()
+    },
 }
-#: Those that say what kind of name it is.
-CONVERSIONS = tuple(key for key in RECIPIENT_KEYS if key != "recipient")
 
 # The account's name within the text.
 _PATTERNS = {
