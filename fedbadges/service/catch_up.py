@@ -137,14 +137,15 @@ class CatchUp:
             self.catch_up()
             return
         began = time.time()
-        new, in_flight = 0, False
+        new, unfinished = 0, False
         for batch in self._reader.stored_since_last_sweep():
             if self._stopping:
                 return
             self._handle(batch.missing)
             new += len(batch.missing)
-            in_flight = in_flight or bool(batch.in_flight)
-        self._tracker.swept(began, in_flight=in_flight)
+            # What was handled just now may be released, as the daemon stops.
+            unfinished = unfinished or bool(batch.in_flight or batch.missing)
+        self._tracker.swept(began, in_flight=unfinished)
         if new:
             log.info("Handled messages that the bus did not deliver", count=new)
 
