@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -17,6 +18,7 @@ from sqlalchemy import (
     create_engine,
     event,
     exc,
+    text,
 )
 
 from fedbadges.databases.outages import READ_ONLY
@@ -81,6 +83,19 @@ def streaming(made: Engine) -> Iterator[Connection]:
     """Connect so that results are streamed, however long they are."""
     with made.connect() as connection:
         yield connection.execution_options(stream_results=True, yield_per=_BATCH)
+
+
+def create_indexes(made: Engine, statements: tuple[str, ...]) -> None:
+    """Execute statements that create indexes."""
+    with made.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def make_directory(url: URL) -> None:
+    """Create the directory of an SQLite file; other databases need none."""
+    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
 
 
 def _disconnect_if_read_only(context: Any) -> None:

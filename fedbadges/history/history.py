@@ -100,11 +100,9 @@ class History:
         message: Message | None = None,
         shared: dict[Any, Any] | None = None,
     ) -> int:
-        """Count those of the past messages that pass a test, which is called with each.
+        """Count those that pass a test, which ``test_key`` distinguishes, its text first.
 
-        Args:
-            test_key: Distinguishes the test from others; its text comes first.
-            shared: Holds what several tests of the same messages have read.
+        ``shared`` holds what several tests of the same messages have read.
         """
         question = self._question(filled, test_key)
         counter = TestedCounter(
@@ -118,12 +116,7 @@ class History:
         return self._counts.count(question, counter, enough)
 
     def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
-        """Evaluate an expression over the past messages.
-
-        Raises:
-            MissingValue: The message lacks what a template of the expression names.
-            Exception: Whatever the expression raises.
-        """
+        """Evaluate an expression over the past messages; raise what it raises."""
         try:
             return evaluate(self._engine, self._name_ids, expression, filled, message)
         except exc.DBAPIError:
@@ -137,10 +130,7 @@ class History:
         packages: Iterable[str],
         agent: str | None = None,
     ) -> None:
-        """Store a message with the names it concerns, unless it is stored already.
-
-        ``agent`` is the one of the users who caused it.
-        """
+        """Store a message, the names it concerns and who caused it, unless it is stored."""
         with translate_errors(_NAME), self._engine.begin() as connection:
             store(connection, message, (usernames, packages), agent, self._source)
 

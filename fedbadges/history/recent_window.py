@@ -74,11 +74,8 @@ class RecentWindow:
         """Return the messages sent later than ``after`` that a filter selects.
 
         Those are all that are stored by now or, with ``message``, that were stored at some time
-        after it came and was stored itself. None where the window cannot tell.
-
-        Args:
-            after: Naive UTC, like ``cutoff``.
-            cutoff: Before it, no message is expected to be stored any more.
+        after it came and was stored itself. None where the window cannot tell. Before ``cutoff``,
+        no message is expected to be stored any more; both moments are naive UTC.
         """
         matcher = Matcher(filled)
         if matcher.reads_content:

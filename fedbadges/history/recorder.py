@@ -24,11 +24,7 @@ class Recorder:
         self._throttle = Throttle()
 
     def record(self, message: Message) -> None:
-        """Store a message; log it if datanommer cannot hold it, as rules may still be about it.
-
-        Raises:
-            Stopped: The daemon stopped during an outage.
-        """
+        """Store a message, or log that datanommer cannot hold it; raise Stopped in an outage."""
         try:
             self._outages.call(lambda: self._store(message))
         except Stopped:

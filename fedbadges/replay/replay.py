@@ -7,7 +7,8 @@ are those up to it; and holdings in memory, of what was earned so far, replace t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from fedbadges.accounts.service import make_accounts
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -21,27 +22,22 @@ from fedbadges.history.message_reader import body_of
 from fedbadges.messages import Message, parse_message
 from fedbadges.replay.history_as_of import HistoryAsOf
 from fedbadges.replay.history_stream import EntryHeader, HistoryEntry, HistoryStream
-from fedbadges.replay.prefetch import prefetched
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
+from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings
 from fedbadges.util.caching import BoundedDict
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
+
 #: For how many topics it is cached who needs their messages.
 _MOST_TOPICS = 10_000
-
-
-class HoldingsSource(Protocol):
-    """Knows who opted out: tahrir."""
-
-    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Return which of these people hold which of these badges, and who opted out."""
 
 
 class Replay:
@@ -51,7 +47,7 @@ class Replay:
     has. While and after it runs, ``done`` of ``total`` messages have been read.
     """
 
-    def __init__(self, settings: Settings, source: HoldingsSource | None = None) -> None:
+    def __init__(self, settings: Settings, source: Tahrir | None = None) -> None:
         self._settings = settings
         self._source = source
         self._stream = HistoryStream(settings)
@@ -91,7 +87,7 @@ class Replay:
         self._peaks = {rule.badge.id: {} for rule in self._rules if measure and _has_peaks(rule)}
         engine = BadgeEngine(self._settings, holdings, self._recipients, self._rules)
         self.done, self.total = 0, self._stream.start()
-        for count, entries in prefetched(self._batches()):
+        for count, entries in _prefetch(self._batches()):
             yield from self._replay(entries, engine, holdings)
             self.done += count
 
@@ -143,7 +139,7 @@ class Replay:
 class _ReplayedHoldings:
     """What was earned in the replay so far, in place of what tahrir has."""
 
-    def __init__(self, source: HoldingsSource | None) -> None:
+    def __init__(self, source: Tahrir | None) -> None:
         self._source = source
         self._loaded: set[str] = set()
         self._held: set[tuple[str, str]] = set()
@@ -207,3 +203,13 @@ def _match(entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
         return None
     message = parse_message(body_of(entry.row, content), frozenset(entry.users))
     return None if message is None else engine.match(message)
+
+
+def _prefetch(items: Iterator[T]) -> Iterator[T]:
+    """Yield the items, while a thread waits for the next one; raise what the iterator raises."""
+    end = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="fedbadges-prefetch") as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item  # type: ignore[misc]
