@@ -1,4 +1,4 @@
-"""Connections to the databases: one engine for changes and one for questions to each."""
+"""Connections to the databases by URL: an engine for changes and one for questions to each."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from sqlalchemy import (
     exc,
     text,
 )
+from sqlalchemy.engine import make_url
 
 from fedbadges.databases.outages import READ_ONLY
 from fedbadges.databases.prepared_statements import enable_prepared_statements
-from fedbadges.databases.url import parse_url
 
 #: Seconds that SQLite waits for another process to finish writing.
 _SQLITE_TIMEOUT = 30
@@ -34,6 +34,34 @@ _IDLE = 2.0
 
 #: How many rows of a streamed result are in memory at once.
 _BATCH = 500
+
+
+def parse_url(spelled: str) -> URL:
+    """Parse a database URL; raise ValueError, without any password in its text.
+
+    A URL without a driver means psycopg2; for SQLAlchemy 2.1 it would mean psycopg 3.
+    """
+    try:
+        url = make_url(spelled)
+    except (exc.ArgumentError, ValueError):
+        raise ValueError("not a database URL") from None
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg2")
+    if url.get_backend_name() not in ("postgresql", "sqlite"):
+        raise ValueError(f"'{url.drivername}' is neither postgresql nor sqlite")
+    try:
+        url.get_dialect().import_dbapi()
+    except (exc.NoSuchModuleError, ImportError):
+        raise ValueError(f"no driver '{url.drivername}' is installed") from None
+    return _without_open_password(url)
+
+
+def _without_open_password(url: URL) -> URL:
+    """Move a password from the query, which SQLAlchemy shows, to where it hides it."""
+    password = url.query.get("password")
+    if not isinstance(password, str):
+        return url
+    return url.difference_update_query(["password"]).set(password=password)
 
 
 def engine(url: URL | str) -> Engine:

@@ -10,10 +10,12 @@ from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
 from sqlalchemy import exc, select
 
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
+from fedbadges.errors import Stopped
 from fedbadges.history.count_cache import CountCache
 from fedbadges.history.counting import FilterCounter, TestedCounter
 from fedbadges.history.evaluation import Test, evaluate, tolerant
@@ -21,10 +23,15 @@ from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.sql import NameIds
 from fedbadges.history.storing import CHECKED, store
 from fedbadges.messages import Message
+from fedbadges.retry import OutageRetry
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.util.caching import BoundedDict, make_cache_region
+from fedbadges.util.logs import get_logger
+from fedbadges.util.text import error_kind
 from fedbadges.util.throttle import Throttle
+
+log = get_logger(__name__)
 
 _NAME = "datanommer"
 
@@ -142,3 +149,27 @@ class History:
 
     def _counter(self, filled: FilledFilter, message: Message | None) -> FilterCounter:
         return FilterCounter(self._reader, self._name_ids, self._window, filled, message)
+
+
+class Recorder:
+    """Stores messages with the names that they concern, and waits during an outage."""
+
+    def __init__(self, history: History, usernames: FedmsgUsernames, outages: OutageRetry) -> None:
+        self._history = history
+        self._usernames = usernames
+        self._outages = outages
+        self._throttle = Throttle()
+
+    def record(self, message: Message) -> None:
+        """Store a message, or log that datanommer cannot hold it; raise Stopped in an outage."""
+        try:
+            self._outages.call(lambda: self._store(message))
+        except Stopped:
+            raise
+        except Exception as error:
+            if self._throttle.allows(error_kind(error)):
+                log.error("Could not store a message", msg_id=message.msg_id, error=error)
+
+    def _store(self, message: Message) -> None:
+        users, packages = self._usernames.users(message), self._usernames.packages(message)
+        self._history.record(message, users, packages, self._usernames.agent(message))

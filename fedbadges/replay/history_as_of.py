@@ -111,11 +111,16 @@ class HistoryAsOf(History):
     def _expect(
         self, criterion: PastMessages, rule: Rule, scopes: dict[GroupedFilter, TopicScope]
     ) -> None:
-        operation, test, passes = criterion.operation, None, None
-        if isinstance(operation, LambdaOperation):
-            if operation.expression.test is None:
+        test: str | None = None
+        passes: Passes | None = None
+        if isinstance(criterion.operation, LambdaOperation):
+            expression = criterion.operation.expression
+            if (call := expression.test) is None:
                 return
-            test, passes = operation.expression.text, self._passes(operation.expression)
+            test = expression.text
+            if not expression.paths:
+                test_key = test, ()
+                passes = tolerant(lambda message: call(message, ()), test_key, self._log_throttle)
         grouped = group(criterion.filter, test)
         if grouped is None:
             return
@@ -124,15 +129,6 @@ class HistoryAsOf(History):
             scope = scopes[grouped]
             scope.add(rule, own_topic=asks_for_own_topic(criterion.filter))
             self._running.add(grouped, scope, passes)
-
-    def _passes(self, expression: Expression) -> Passes | None:
-        """Return an operation's test, if it is the same for all messages."""
-        test = expression.test
-        if test is None or expression.paths:
-            return None
-        return tolerant(
-            lambda message: test(message, ()), (expression.text, ()), self._log_throttle
-        )
 
     def _fallback_count(self, filled: FilledFilter, passes: Passes | None) -> int:
         last, until = self._last, self._last.position
@@ -149,5 +145,4 @@ class HistoryAsOf(History):
             return sum(passes(UnparsedMessage(row, connection)) for row in rows)
 
     def _is_only(self, entry: HistoryEntry, msg_id: str) -> bool:
-        """Return True if this message, and no other, has the id."""
         return self._by_own_id and msg_id == entry.msg_id and msg_id not in self._duplicated_ids

@@ -6,7 +6,7 @@ are those up to it; and holdings in memory, of what was earned so far, replace t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -45,6 +45,10 @@ class Replay:
 
     Rules must be loaded with its ``backends``. ``source`` knows who opted out; without it, nobody
     has. While and after it runs, ``done`` of ``total`` messages have been read.
+
+    ``peaks`` are the highest values that criteria had, by badge id and candidate: at messages that
+    triggered the rule, also after the badge was earned, of rules with one criterion over past
+    messages that compares with a number.
     """
 
     def __init__(self, settings: Settings, source: Tahrir | None = None) -> None:
@@ -55,7 +59,7 @@ class Replay:
         self._recipients = RecipientFinder(
             settings, FedmsgUsernames(settings.fedmsg), make_accounts(settings)
         )
-        self._peaks: dict[str, dict[str, int]] = {}
+        self.peaks: dict[str, dict[str, int]] = {}
         self._rules = RuleSet(())
         self._needed: BoundedDict[tuple[str, str], tuple[bool, bool]] = BoundedDict(_MOST_TOPICS)
         self.backends: Backends = {
@@ -64,15 +68,6 @@ class Replay:
         }
         self.done = 0
         self.total = 0
-
-    @property
-    def peaks(self) -> Mapping[str, Mapping[str, int]]:
-        """Return the highest values that criteria had, by badge id and candidate.
-
-        They are those at messages that triggered the rule, also after the badge was earned, of
-        rules with one criterion over past messages that compares with a number.
-        """
-        return self._peaks
 
     def run(self, rules: Iterable[Rule], *, measure: bool = True) -> Iterator[Earned]:
         """Yield who earned what, the oldest first; raise Unavailable.
@@ -84,7 +79,7 @@ class Replay:
         self._needed.clear()
         self._history.reset(self._rules)
         holdings = _ReplayedHoldings(self._source)
-        self._peaks = {rule.badge.id: {} for rule in self._rules if measure and _has_peaks(rule)}
+        self.peaks = {rule.badge.id: {} for rule in self._rules if measure and _has_peaks(rule)}
         engine = BadgeEngine(self._settings, holdings, self._recipients, self._rules)
         self.done, self.total = 0, self._stream.start()
         for count, entries in _prefetch(self._batches()):
@@ -125,7 +120,7 @@ class Replay:
     ) -> Iterator[Earned]:
         shared: Shared = {}
         for rule, names in triggered.people:
-            peaks = self._peaks.get(rule.badge.id)
+            peaks = self.peaks.get(rule.badge.id)
             if peaks is not None:
                 names = holdings.without_opted_out(names)
                 _measure(peaks, rule, names, triggered.message, shared)
