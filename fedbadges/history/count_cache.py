@@ -37,8 +37,8 @@ class CountResult:
     complete: bool
 
 
-#: Counts messages sent later than the first moment, None for no bound, both naive UTC; the second is
-#: the cutoff, and the number is how many are enough, if any.
+#: Counts messages sent later than the first moment, or all if it is None; the second moment is the
+#: cutoff, and the number is how many are enough, if any. Both moments are naive UTC.
 Counter = Callable[[datetime.datetime | None, datetime.datetime, int | None], CountResult]
 
 
