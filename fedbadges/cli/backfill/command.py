@@ -63,7 +63,7 @@ def backfill(
     FORMATS[form](outcome)
     click.echo(summary(outcome), err=True)
     if outcome.error is not None:
-        raise CannotRun(outcome.error)
+        raise CannotRun(*outcome.error.split("\n"))
     if not outcome.complete and not outcome.dues:
         raise SystemExit(CANNOT_RUN)
     good = outcome.complete and not outcome.refused and not outcome.unpublished
