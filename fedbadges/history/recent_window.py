@@ -205,7 +205,6 @@ class RecentWindow:
         self._reset()
 
     def _index(self, rows: Iterable[RecentMessage]) -> None:
-        """Replace the messages of the window."""
         self._rows: dict[int, RecentMessage] = {}
         self._msg_ids: set[str | None] = set()
         self._by_topic: dict[str, list[RecentMessage]] = defaultdict(list)

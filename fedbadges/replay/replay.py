@@ -88,7 +88,6 @@ class Replay:
             self.done += count
 
     def _batches(self) -> Iterator[tuple[int, list[HistoryEntry]]]:
-        """Read the history: the number of messages, and those of them that are needed."""
         for headers in self._stream.headers():
             needed = [header for header in headers if any(self._needed_by(header))]
             yield len(headers), self._stream.entries(needed)
