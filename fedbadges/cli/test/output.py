@@ -15,7 +15,7 @@ from fedbadges.errors import Problem
 from fedbadges.util.text import pluralize, printable
 
 if TYPE_CHECKING:
-    from fedbadges.ruletests.results import TestResult
+    from fedbadges.ruletests.runner import TestResult
 
 #: The parts of a line, each with its style.
 _Line = tuple[tuple[str, str], ...]
