@@ -158,11 +158,8 @@ class BadgeEngine:
     def decide(self, candidates: Candidates, shared: Shared | None = None) -> int:
         """Judge the criteria and award; return the number of awards.
 
-        An award that fails does not cost the others; its error is raised after them.
-
-        Args:
-            candidates: those of one message.
-            shared: what ``plan`` returned for the batch that they are of, if they are of one.
+        An award that fails does not cost the others; its error is raised after them. ``shared`` is
+        what ``plan`` returned for the batch that the candidates are of, if they are of one.
         """
         shared = self.plan([candidates]) if shared is None else shared
         count, failures = self.award(self.judge(candidates, shared))

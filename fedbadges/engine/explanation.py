@@ -164,7 +164,8 @@ class Explainer:
             if candidates is not None and user is not None:
                 candidates = _only(candidates, user)
             if candidates is not None:
-                stored = self._stored(candidates)
+                if candidates.needs_history:
+                    stored = bool(message.msg_id and self._history.stored([message.msg_id]))
                 engine.decide(candidates)
         except Unavailable as unavailable:
             interrupted = str(unavailable)
@@ -184,12 +185,6 @@ class Explainer:
             for rule in explained
         )
         return Explanation(message, rules, len(self._all) - len(explained), stored, interrupted)
-
-    def _stored(self, candidates: Candidates) -> bool | None:
-        if not candidates.needs_history:
-            return None
-        msg_id = candidates.message.msg_id
-        return msg_id is not None and bool(self._history.stored([msg_id]))
 
 
 def count_of(traced: Traced) -> Counted | None:

@@ -35,13 +35,11 @@ class TestAccounts:
 
     def is_member(self, group: str, username: str) -> bool:
         """Return True if an account is in a group."""
-        account = self._accounts.get(username)
-        return account is not None and group in account.groups
+        return username in self._accounts and group in self._accounts[username].groups
 
     def has_avatar(self, username: str) -> bool:
         """Return True if an account has an avatar."""
-        account = self._accounts.get(username)
-        return account is not None and account.avatar
+        return username in self._accounts and self._accounts[username].avatar
 
     def _only(self, kind: str, value: str) -> str | None:
         names = [name for name, each in self._accounts.items() if value in getattr(each, kind)]
@@ -59,19 +57,7 @@ class TestUsernames(FedmsgUsernames):
         """Answer for this message as its test says, and for no other one."""
         self._sent = {message: sent}
 
-    def users(self, message: Message) -> frozenset[str]:
-        """Return the users that the message concerns, in lower case."""
+    def _find(self, what: str, message: Message) -> frozenset[str]:
         sent = self._sent.get(message)
-        if sent is None or sent.usernames is None:
-            return super().users(message)
-        return frozenset(name.lower() for name in sent.usernames)
-
-    def packages(self, message: Message) -> frozenset[str]:
-        """Return the packages that the message concerns."""
-        sent = self._sent.get(message)
-        return super().packages(message) if sent is None or sent.packages is None else sent.packages
-
-    def agent(self, message: Message) -> str | None:
-        """Return the user who did what the message is about, in lower case."""
-        sent = self._sent.get(message)
-        return super().agent(message) if sent is None or sent.agent is None else sent.agent.lower()
+        given = None if sent is None else sent.names.get(what)
+        return super()._find(what, message) if given is None else given

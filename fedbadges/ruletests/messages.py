@@ -21,12 +21,10 @@ _MERGED = ("msg", "headers")
 
 @dataclass(frozen=True)
 class SentMessage:
-    """A message of a test, and whom and what it concerns; None where fedmsg.meta finds that."""
+    """A message of a test; ``names`` has the users, the agent and the packages that it states."""
 
     body: Mapping[str, Any]
-    usernames: frozenset[str] | None
-    packages: frozenset[str] | None
-    agent: str | None
+    names: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -112,8 +110,9 @@ class MessageBuilder:
     ) -> SentMessage:
         values = {NUMBER: number} | ({} if sender is None else {FROM: sender})
         fields = {key: _fill(value, values) for key, value in template.fields.items()}
-        usernames = fields.pop("usernames", None if sender is None else [sender])
-        packages, agent = fields.pop("packages", None), fields.pop("agent", None)
+        names = {"users": fields.pop("usernames", None if sender is None else [sender])}
+        names["packages"] = fields.pop("packages", None)
+        names["agent"] = [fields.pop("agent")] if "agent" in fields else None
         body = {
             "msg": {},
             "i": 1,
@@ -130,7 +129,10 @@ class MessageBuilder:
             text = f"another message has the msg_id {quoted(str(msg_id))}"
             self._problems.add(template.place, text)
         self._ids.add(msg_id)
-        return SentMessage(body, _names(usernames), _names(packages), agent)
+        return SentMessage(
+            body,
+            {key: frozenset(map(str, each)) for key, each in names.items() if each is not None},
+        )
 
 
 def _merge(base: Any, value: Any) -> Any:
@@ -147,7 +149,3 @@ def _fill(value: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_fill(each, values) for each in value]
     return value
-
-
-def _names(names: Iterable[Any] | None) -> frozenset[str] | None:
-    return None if names is None else frozenset(str(name) for name in names)

@@ -258,15 +258,13 @@ def _databases(history_url: URL, tahrir_url: URL) -> tuple[tuple[Connection, Met
 
 
 def _opt_out(settings: Settings, usernames: Iterable[str]) -> None:
-    with Session(engine(settings.tahrir_url)) as session:
+    with Session(engine(settings.tahrir_url)) as session, session.begin():
         for name in sorted(usernames):
             email = settings.email_of(name)
-            person = session.query(Person).filter_by(email=email).one_or_none()
-            if person is None:
-                person = Person(email=email, nickname=name)
-                session.add(person)
+            known = session.query(Person).filter_by(email=email).one_or_none()
+            person = known or Person(email=email, nickname=name)
             person.opt_out = True
-        session.commit()
+            session.add(person)
 
 
 def _joined(names: Collection[str]) -> str:

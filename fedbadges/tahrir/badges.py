@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,9 +27,8 @@ class Unawardable:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def publish_badges(api: TahrirDatabase, badges: Iterable[Badge], issuer: Issuer) -> Unawardable:
+def publish_badges(api: TahrirDatabase, wanted: Sequence[Badge], issuer: Issuer) -> Unawardable:
     """Create the badges that tahrir lacks, change the others; return what cannot be awarded."""
-    wanted = list(badges)
     issuer_id = _issuer_id(api, issuer)
     unawardable = find_unawardable(api, wanted)
     known = _rows(api, wanted)
@@ -38,17 +37,24 @@ def publish_badges(api: TahrirDatabase, badges: Iterable[Badge], issuer: Issuer)
             continue
         if badge.id in known:
             _change(api, badge, known[badge.id])
-        else:
-            _create(api, badge, issuer_id)
+            continue
+        api.add_badge(
+            name=badge.name,
+            image=badge.image_url,
+            desc=badge.description,
+            criteria=badge.discussion,
+            issuer_id=issuer_id,
+            tags=list(badge.tags or ()),
+            badge_id=badge.id,
+        )
     return unawardable
 
 
-def find_unawardable(api: TahrirDatabase, badges: Iterable[Badge]) -> Unawardable:
+def find_unawardable(api: TahrirDatabase, wanted: Sequence[Badge]) -> Unawardable:
     """Return which of these badges nobody can be awarded.
 
     One that has the name of another, as only somebody's hand can have made it, is refused.
     """
-    wanted = list(badges)
     names = [badge.name for badge in wanted]
     rows = api.session.execute(select(BadgeRow.name, BadgeRow.id).where(BadgeRow.name.in_(names)))
     owners = {row.name: row.id for row in rows}
@@ -70,37 +76,19 @@ def _rows(api: TahrirDatabase, badges: Iterable[Badge]) -> dict[str, BadgeRow]:
 def _issuer_id(api: TahrirDatabase, issuer: Issuer) -> int:
     # Names are unique there: an issuer whose origin was changed by hand stays who it is.
     known = api.session.scalar(select(IssuerRow.id).where(IssuerRow.name == issuer.name))
-    if known is not None:
-        return int(known)
-    return int(
-        api.add_issuer(
-            origin=issuer.origin, name=issuer.name, org=issuer.org, contact=issuer.contact
-        )
-    )
-
-
-def _create(api: TahrirDatabase, badge: Badge, issuer_id: int) -> None:
-    api.add_badge(
-        name=badge.name,
-        image=badge.image_url,
-        desc=badge.description,
-        criteria=badge.discussion,
-        issuer_id=issuer_id,
-        tags=list(badge.tags or ()),
-        badge_id=badge.id,
-    )
+    if known is None:
+        known = api.add_issuer(issuer.origin, issuer.name, issuer.org, issuer.contact)
+    return int(known)
 
 
 def _change(api: TahrirDatabase, badge: Badge, row: BadgeRow) -> None:
-    wanted = {
+    wanted: dict[str, Any] = {
         "name": badge.name,
         "image": badge.image_url,
         "description": badge.description,
         "criteria": badge.discussion,
     }
-    changes: dict[str, Any] = {
-        key: value for key, value in wanted.items() if getattr(row, key) != value
-    }
+    changes = {key: value for key, value in wanted.items() if getattr(row, key) != value}
     # Where a rule says nothing of tags, those that were set on the web site stay.
     if badge.tags is not None and sorted(tag.name for tag in row.tags) != list(badge.tags):
         changes["tags"] = list(badge.tags)

@@ -46,7 +46,7 @@ class Tahrir:
     def unawardable(self, badges: Iterable[Badge]) -> Unawardable:
         """Return which of these badges nobody can be awarded, as ``publish_badges`` does."""
         with self._api() as api:
-            return find_unawardable(api, badges)
+            return find_unawardable(api, list(badges))
 
     def badges(self) -> dict[str, bool]:
         """Return the ids of all badges, each with whether it can still be awarded."""
