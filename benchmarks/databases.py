@@ -23,8 +23,7 @@ import psycopg2
 import sqlalchemy as sa
 from traffic import Draft, Traffic, people
 
-from fedbadges.databases.connections import engine, reader
-from fedbadges.databases.url import parse_url
+from fedbadges.databases.connections import engine, parse_url, reader
 from fedbadges.history.schema import create_history
 from fedbadges.messages import category_of
 from fedbadges.tahrir.schema import create_tahrir

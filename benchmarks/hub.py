@@ -26,7 +26,7 @@ from databases import PACE, History
 from deployment import AWARD_TOPIC, make_settings
 from traffic import Draft, Traffic, send
 
-from fedbadges.databases.url import parse_url
+from fedbadges.databases.connections import parse_url
 
 Results = dict[str, float]
 

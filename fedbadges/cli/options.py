@@ -40,7 +40,7 @@ def _check_url(context: click.Context, option: click.Parameter, text: str | None
 
     Nor may its file be missing, since SQLite would create an empty one.
     """
-    from fedbadges.databases.url import parse_url
+    from fedbadges.databases.connections import parse_url
 
     if text is None:
         return None

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from fedbadges.databases.url import parse_url
+from fedbadges.databases.connections import parse_url
 from fedbadges.util.caching import make_cache_region
 
 FASJSON_MISSING = (

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from fedbadges.config.settings import Settings
-from fedbadges.history.evaluation import Test
 from fedbadges.history.history import History
-from fedbadges.messages import Message
 from fedbadges.rules.conditions import CONDITION_SCHEMA, Condition, parse_condition
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, PlacedCriterion, Question
-from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FILTER_SCHEMA, FilledFilter, Filter, parse_filter
 from fedbadges.rules.grammar import FieldSpec, Kind, Schema, record_of
 from fedbadges.rules.operations import OPERATION_SCHEMA, LambdaOperation, Operation, parse_operation
@@ -49,32 +46,6 @@ FILTER, VALUE, AT_LEAST = "filter", "value", "at least"
 _MOST_FILTERS = 10_000
 
 
-class Past(Protocol):
-    """What criteria ask about past messages; each method raises Unavailable.
-
-    ``message`` is the one that is decided on; it is one of them.
-    """
-
-    def count(
-        self, filled: FilledFilter, enough: int | None = None, message: Message | None = None
-    ) -> int:
-        """Count the past messages that a filter selects, at least up to ``enough``."""
-
-    def count_where(
-        self,
-        filled: FilledFilter,
-        test: Test,
-        test_key: tuple[Any, ...],
-        enough: int | None = None,
-        message: Message | None = None,
-        shared: dict[Any, Any] | None = None,
-    ) -> int:
-        """Count those that pass a test; ``test_key`` distinguishes it from others."""
-
-    def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
-        """Evaluate an expression over the past messages; raise what it raises."""
-
-
 @dataclass(frozen=True)
 class PastMessages:
     """A criterion over the history: a filter, an operation over it, and a condition.
@@ -86,7 +57,7 @@ class PastMessages:
     filter: Filter
     operation: Operation
     condition: Condition
-    history: Past
+    history: History
     shared_filter: Filter = field(compare=False, repr=False)
 
     needs_history = True
@@ -166,13 +137,13 @@ class PastMessages:
 
 
 class Datanommer:
-    """The criteria backend ``datanommer``; ``past`` replaces the history of the settings."""
+    """The criteria backend ``datanommer``; ``history`` replaces that of the settings."""
 
     #: What a rule may say, for editors.
     schema: ClassVar[Schema] = _QUESTION.schema
 
-    def __init__(self, settings: Settings, past: Past | None = None) -> None:
-        self.history = History(settings) if past is None else past
+    def __init__(self, settings: Settings, history: History | None = None) -> None:
+        self.history = history or History(settings)
         # Rules of a series have equal filters; a shared one is filled in once for all of them.
         self._filters: BoundedDict[Filter, Filter] = BoundedDict(_MOST_FILTERS)
 
@@ -202,5 +173,4 @@ def past_messages(check: object) -> PastMessages | None:
 def shared_history(backends: Backends, settings: Settings) -> History:
     """Return the history that the criteria use, in order to share its caches."""
     backend = backends.get(DEFAULT_BACKEND)
-    history = backend.history if isinstance(backend, Datanommer) else None
-    return history if isinstance(history, History) else History(settings)
+    return backend.history if isinstance(backend, Datanommer) else History(settings)

@@ -87,7 +87,6 @@ class Groups:
         return Membership(groups)
 
     def _parse_groups(self, node: Node, problems: Problems) -> Check[Question] | None:
-        """Parse the name of a group, or operators over several."""
         if isinstance(node, MappingNode):
             entry = only_entry(node, OPERATORS, "a 'group'", problems)
             if entry is None:

@@ -1,4 +1,4 @@
-"""Connections to the databases: one engine for changes and one for questions to each."""
+"""Connections to the databases by URL: an engine for changes and one for questions to each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -17,11 +18,12 @@ from sqlalchemy import (
     create_engine,
     event,
     exc,
+    text,
 )
+from sqlalchemy.engine import make_url
 
 from fedbadges.databases.outages import READ_ONLY
 from fedbadges.databases.prepared_statements import enable_prepared_statements
-from fedbadges.databases.url import parse_url
 
 #: Seconds that SQLite waits for another process to finish writing.
 _SQLITE_TIMEOUT = 30
@@ -32,6 +34,34 @@ _IDLE = 2.0
 
 #: How many rows of a streamed result are in memory at once.
 _BATCH = 500
+
+
+def parse_url(spelled: str) -> URL:
+    """Parse a database URL; raise ValueError, without any password in its text.
+
+    A URL without a driver means psycopg2; for SQLAlchemy 2.1 it would mean psycopg 3.
+    """
+    try:
+        url = make_url(spelled)
+    except (exc.ArgumentError, ValueError):
+        raise ValueError("not a database URL") from None
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg2")
+    if url.get_backend_name() not in ("postgresql", "sqlite"):
+        raise ValueError(f"'{url.drivername}' is neither postgresql nor sqlite")
+    try:
+        url.get_dialect().import_dbapi()
+    except (exc.NoSuchModuleError, ImportError):
+        raise ValueError(f"no driver '{url.drivername}' is installed") from None
+    return _without_open_password(url)
+
+
+def _without_open_password(url: URL) -> URL:
+    """Move a password from the query, which SQLAlchemy shows, to where it hides it."""
+    password = url.query.get("password")
+    if not isinstance(password, str):
+        return url
+    return url.difference_update_query(["password"]).set(password=password)
 
 
 def engine(url: URL | str) -> Engine:
@@ -81,6 +111,19 @@ def streaming(made: Engine) -> Iterator[Connection]:
     """Connect so that results are streamed, however long they are."""
     with made.connect() as connection:
         yield connection.execution_options(stream_results=True, yield_per=_BATCH)
+
+
+def create_indexes(made: Engine, statements: tuple[str, ...]) -> None:
+    """Execute statements that create indexes."""
+    with made.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def make_directory(url: URL) -> None:
+    """Create the directory of an SQLite file; other databases need none."""
+    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
 
 
 def _disconnect_if_read_only(context: Any) -> None:

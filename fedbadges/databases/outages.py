@@ -97,6 +97,5 @@ def is_broken(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the driver's message, on one line."""
     message = " ".join(str(getattr(error, "orig", None) or error).split())
     return "".join(letter if letter.isprintable() else "?" for letter in message)

@@ -12,7 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from dogpile.cache.region import CacheRegion
 
@@ -37,16 +37,9 @@ class CountResult:
     complete: bool
 
 
-class Counter(Protocol):
-    """Counts the messages that a question is about."""
-
-    def __call__(
-        self, after: datetime.datetime | None, cutoff: datetime.datetime, limit: int | None
-    ) -> CountResult:
-        """Count messages sent later than ``after``, at most ``limit`` of them.
-
-        Both moments are naive UTC; None stands for no bound.
-        """
+#: Counts messages sent later than the first moment, or all if it is None; the second moment is the
+#: cutoff, and the number is how many are enough, if any. Both moments are naive UTC.
+Counter = Callable[[datetime.datetime | None, datetime.datetime, int | None], CountResult]
 
 
 class CountCache:

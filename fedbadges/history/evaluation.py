@@ -59,10 +59,7 @@ def evaluate(
 ) -> Any:
     """Evaluate an expression over the past messages, up to the position ``until``.
 
-    Raises:
-        Unavailable: The database is away.
-        MissingValue: The message lacks what a template of the expression names.
-        Exception: Whatever the expression raises.
+    Raises Unavailable, and whatever the expression raises.
     """
     values = expression.fill(message.body)
     with translate_errors("datanommer", foreign=True), Session(engine) as session:

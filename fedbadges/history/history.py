@@ -10,10 +10,12 @@ from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
 from sqlalchemy import exc, select
 
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
+from fedbadges.errors import Stopped
 from fedbadges.history.count_cache import CountCache
 from fedbadges.history.counting import FilterCounter, TestedCounter
 from fedbadges.history.evaluation import Test, evaluate, tolerant
@@ -21,10 +23,15 @@ from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.sql import NameIds
 from fedbadges.history.storing import CHECKED, store
 from fedbadges.messages import Message
+from fedbadges.retry import OutageRetry
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.util.caching import BoundedDict, make_cache_region
+from fedbadges.util.logs import get_logger
+from fedbadges.util.text import error_kind
 from fedbadges.util.throttle import Throttle
+
+log = get_logger(__name__)
 
 _NAME = "datanommer"
 
@@ -100,11 +107,9 @@ class History:
         message: Message | None = None,
         shared: dict[Any, Any] | None = None,
     ) -> int:
-        """Count those of the past messages that pass a test, which is called with each.
+        """Count those that pass a test, which ``test_key`` distinguishes, its text first.
 
-        Args:
-            test_key: Distinguishes the test from others; its text comes first.
-            shared: Holds what several tests of the same messages have read.
+        ``shared`` holds what several tests of the same messages have read.
         """
         question = self._question(filled, test_key)
         counter = TestedCounter(
@@ -118,12 +123,7 @@ class History:
         return self._counts.count(question, counter, enough)
 
     def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
-        """Evaluate an expression over the past messages.
-
-        Raises:
-            MissingValue: The message lacks what a template of the expression names.
-            Exception: Whatever the expression raises.
-        """
+        """Evaluate an expression over the past messages; raise what it raises."""
         try:
             return evaluate(self._engine, self._name_ids, expression, filled, message)
         except exc.DBAPIError:
@@ -137,10 +137,7 @@ class History:
         packages: Iterable[str],
         agent: str | None = None,
     ) -> None:
-        """Store a message with the names it concerns, unless it is stored already.
-
-        ``agent`` is the one of the users who caused it.
-        """
+        """Store a message, the names it concerns and who caused it, unless it is stored."""
         with translate_errors(_NAME), self._engine.begin() as connection:
             store(connection, message, (usernames, packages), agent, self._source)
 
@@ -152,3 +149,27 @@ class History:
 
     def _counter(self, filled: FilledFilter, message: Message | None) -> FilterCounter:
         return FilterCounter(self._reader, self._name_ids, self._window, filled, message)
+
+
+class Recorder:
+    """Stores messages with the names that they concern, and waits during an outage."""
+
+    def __init__(self, history: History, usernames: FedmsgUsernames, outages: OutageRetry) -> None:
+        self._history = history
+        self._usernames = usernames
+        self._outages = outages
+        self._throttle = Throttle()
+
+    def record(self, message: Message) -> None:
+        """Store a message, or log that datanommer cannot hold it; raise Stopped in an outage."""
+        try:
+            self._outages.call(lambda: self._store(message))
+        except Stopped:
+            raise
+        except Exception as error:
+            if self._throttle.allows(error_kind(error)):
+                log.error("Could not store a message", msg_id=message.msg_id, error=error)
+
+    def _store(self, message: Message) -> None:
+        users, packages = self._usernames.users(message), self._usernames.packages(message)
+        self._history.record(message, users, packages, self._usernames.agent(message))

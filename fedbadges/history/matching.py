@@ -15,10 +15,6 @@ from fedbadges.rules.filters import FilledFilter
 SINGLE_VALUED = ("topics", "categories", "agents")
 MULTI_VALUED = ("users", "packages")
 
-_NOT = "not_"
-_CONTAINS = "contains"
-
-
 #: How to read the values of a key; None stands for NULL.
 _READERS: dict[str, Callable[[Any], Collection[str] | None]] = {
     "topics": lambda message: (message.topic,),
@@ -38,28 +34,21 @@ class Matcher:
     """Decides which messages a filled filter selects.
 
     A message has the attributes of ``past_messages.PastMessage``, its ``agent`` and, where the
-    matcher ``reads_content``, its content as ``text``.
+    filter cannot do without its content and ``reads_content`` is True, that as ``text``.
     """
 
     def __init__(self, filled: FilledFilter) -> None:
         lists = dict(filled.lists)
         self._msg_id = filled.msg_id
-        self._contains = lists.pop(_CONTAINS, None)
+        self._contains = lists.pop("contains", None)
         self._between = None
         if filled.start is not None and filled.end is not None:
             self._between = filled.start, filled.end
-        self._lists = [
-            (key.removeprefix(_NOT), key.startswith(_NOT), frozenset(values))
+        self._conditions = [
+            (kind := key.removeprefix("not_"), _READERS[kind], kind != key, frozenset(values))
             for key, values in lists.items()
         ]
-        self._conditions = [
-            (_READERS[key], negated, wanted) for key, negated, wanted in self._lists
-        ]
-
-    @property
-    def reads_content(self) -> bool:
-        """Return True if the filter cannot be evaluated without the messages' content."""
-        return self._contains is not None
+        self.reads_content = self._contains is not None
 
     def matches(self, message: Any) -> bool:
         """Return True if the filter selects this message."""
@@ -69,7 +58,7 @@ class Matcher:
             start, end = self._between
             if not start <= message.timestamp <= end:
                 return False
-        for read, negated, wanted in self._conditions:
+        for _, read, negated, wanted in self._conditions:
             values = read(message)
             # As in SQL, NULL satisfies neither a condition nor its negation.
             if values is None or wanted.isdisjoint(values) is not negated:
@@ -81,6 +70,6 @@ class Matcher:
         known = {"topics": topic, "categories": category}
         return all(
             (known[key] in wanted) is not negated
-            for key, negated, wanted in self._lists
+            for key, _, negated, wanted in self._conditions
             if key in known
         )

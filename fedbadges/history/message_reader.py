@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
 from datanommer.models import User, users_assoc_table
-from sqlalchemy import Connection, Integer, and_, bindparam, func, select, tuple_
+from sqlalchemy import Integer, Select, and_, bindparam, func, select, tuple_
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
@@ -49,7 +49,6 @@ _NAMES = (
     .join(_USERS, _USERS.c.id == users_assoc_table.c[0])
     .where(is_any_of(users_assoc_table.c.msg_id, array_parameter("numbers")))
 )
-_ROW_NUMBER = select(_ROWS.c.id).where(_ROWS.c.msg_id == bindparam("msg_id")).limit(1)
 
 # A user's latest messages, and of each topic only the latest of these.
 _THEIRS = (
@@ -116,33 +115,26 @@ class MessageReader:
 
     def last_number(self) -> int:
         """Return the highest row number; 0 if there are no messages."""
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            return connection.scalar(select(func.max(_ROWS.c.id))) or 0
+        return self._scalar(select(func.max(_ROWS.c.id))) or 0
 
     def count_since(self, start: float) -> int:
         """Return how many messages were sent from ``start`` on, in seconds since 1970."""
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            counted = select(func.count()).where(_ROWS.c.timestamp >= _naive_utc(start))
-            return connection.scalar(counted) or 0
+        return self._scalar(select(func.count()).where(_ROWS.c.timestamp >= _naive_utc(start))) or 0
 
     def headers_since(self, start: float, number: int, limit: int) -> list[MessageHeader]:
         """Return the messages after the position (``start``, ``number``), in order of sending."""
         sent = _naive_utc(start)
-        statement = (
+        return self._headers(
             _HEADERS.where(tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(sent, number))
             # The same again, in a form that an index serves in any database.
             .where(_ROWS.c.timestamp >= sent)
             .order_by(_ROWS.c.timestamp, _ROWS.c.id)
             .limit(limit)
         )
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            return _read_headers(connection, statement)
 
     def headers_after(self, number: int, limit: int) -> list[MessageHeader]:
         """Return the messages with a higher row number, in the order of these."""
-        statement = _HEADERS.where(_ROWS.c.id > number).order_by(_ROWS.c.id).limit(limit)
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            return _read_headers(connection, statement)
+        return self._headers(_HEADERS.where(_ROWS.c.id > number).order_by(_ROWS.c.id).limit(limit))
 
     def messages(self, numbers: Sequence[int]) -> list[StoredMessage]:
         """Return the messages with these row numbers, in the same order."""
@@ -167,8 +159,7 @@ class MessageReader:
 
     def message(self, msg_id: str) -> StoredMessage | None:
         """Return the message with this id, or None."""
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            number = connection.scalar(_ROW_NUMBER, {"msg_id": msg_id})
+        number = self._scalar(select(_ROWS.c.id).where(_ROWS.c.msg_id == msg_id).limit(1))
         return None if number is None else self.messages([number])[0]
 
     def latest_of(
@@ -180,17 +171,20 @@ class MessageReader:
         are returned that are among the latest ``limit_per_topic`` of their topic.
         """
         asked = {"names": list(usernames), "limit_per_topic": limit_per_topic, "limit": limit}
+        return self._headers(_LATEST, asked)
+
+    def _scalar(self, statement: Select[Any]) -> Any:
         with translate_errors(_NAME), self._reader.connect() as connection:
-            return _read_headers(connection, _LATEST, asked)
+            return connection.scalar(statement)
 
-
-def _read_headers(
-    connection: Connection, statement: Any, parameters: Mapping[str, Any] | None = None
-) -> list[MessageHeader]:
-    return [
-        MessageHeader(row.id, row.msg_id, row.topic, _seconds(row.timestamp), row.size)
-        for row in connection.execute(statement, parameters)
-    ]
+    def _headers(
+        self, statement: Select[Any], parameters: Mapping[str, Any] | None = None
+    ) -> list[MessageHeader]:
+        with translate_errors(_NAME), self._reader.connect() as connection:
+            return [
+                MessageHeader(row.id, row.msg_id, row.topic, _seconds(row.timestamp), row.size)
+                for row in connection.execute(statement, parameters)
+            ]
 
 
 def body_of(row: Any, msg: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -20,43 +21,25 @@ from fedbadges.rules.filters import Pages
 _BATCH = 500
 
 
-@dataclass(frozen=True)
 class PastMessage:
-    """A past message as an operation sees it; ``users`` and ``packages`` are names."""
+    """A past message as an operation sees it; ``users`` and ``packages`` are names.
 
-    _row: Any
-    _connection: Connection
+    ``number`` is its row number; ``timestamp``, naive UTC, when it was sent.
+    """
 
-    @property
-    def number(self) -> int:
-        """Return its row number."""
-        return int(self._row.id)
+    def __init__(self, row: Any, connection: Connection) -> None:
+        self._row = row
+        self._connection = connection
+        self.number: int = row.id
+        self.topic: str = row.topic
+        self.category: str = row.category
+        self.timestamp: datetime = row.timestamp
+        self.msg_id: str | None = row.msg_id
 
-    @property
+    @cached_property
     def msg(self) -> Any:
         """Return the message's own content, without the envelope."""
         return self._row.msg
-
-    @property
-    def topic(self) -> str:
-        """Return its topic."""
-        return str(self._row.topic)
-
-    @property
-    def category(self) -> str:
-        """Return its category."""
-        return str(self._row.category)
-
-    @property
-    def timestamp(self) -> Any:
-        """Return when it was sent: a ``datetime``, naive UTC."""
-        return self._row.timestamp
-
-    @property
-    def msg_id(self) -> str | None:
-        """Return its id."""
-        found: str | None = self._row.msg_id
-        return found
 
     @property
     def users(self) -> list[str]:

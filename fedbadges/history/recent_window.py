@@ -74,11 +74,8 @@ class RecentWindow:
         """Return the messages sent later than ``after`` that a filter selects.
 
         Those are all that are stored by now or, with ``message``, that were stored at some time
-        after it came and was stored itself. None where the window cannot tell.
-
-        Args:
-            after: Naive UTC, like ``cutoff``.
-            cutoff: Before it, no message is expected to be stored any more.
+        after it came and was stored itself. None where the window cannot tell. Before ``cutoff``,
+        no message is expected to be stored any more; both moments are naive UTC.
         """
         matcher = Matcher(filled)
         if matcher.reads_content:
@@ -208,7 +205,6 @@ class RecentWindow:
         self._reset()
 
     def _index(self, rows: Iterable[RecentMessage]) -> None:
-        """Replace the messages of the window."""
         self._rows: dict[int, RecentMessage] = {}
         self._msg_ids: set[str | None] = set()
         self._by_topic: dict[str, list[RecentMessage]] = defaultdict(list)

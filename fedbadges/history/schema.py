@@ -9,7 +9,7 @@ from sqlalchemy import Engine, MetaData, PrimaryKeyConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 
-from fedbadges.databases.schema import create_indexes, make_directory
+from fedbadges.databases.connections import create_indexes, make_directory
 
 HISTORY_INDEXES = (
     "CREATE INDEX IF NOT EXISTS fedbadges_users_messages"

@@ -54,7 +54,6 @@ def _columns(message: Message) -> dict[str, Any]:
 
 
 def _fits_jsonb(headers: dict[str, Any]) -> bool:
-    """Return True if these are headers of the usual kind, text to text."""
     return bool(headers) and all(
         isinstance(text, str) and (not text or fits_databases(text))
         for pair in headers.items()

@@ -7,8 +7,9 @@ are those up to it; and holdings in memory, of what was earned so far, replace t
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from fedbadges.accounts.service import make_accounts
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -22,27 +23,22 @@ from fedbadges.history.message_reader import body_of
 from fedbadges.messages import Message, parse_message
 from fedbadges.replay.history_as_of import HistoryAsOf
 from fedbadges.replay.history_stream import EntryHeader, HistoryEntry, HistoryStream
-from fedbadges.replay.prefetch import prefetched
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
+from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings
 from fedbadges.util.caching import BoundedDict
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
+
 #: For how many topics it is cached who needs their messages.
 _MOST_TOPICS = 10_000
-
-
-class HoldingsSource(Protocol):
-    """Knows who opted out: tahrir."""
-
-    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Return which of these people hold which of these badges, and who opted out."""
 
 
 class Replay:
@@ -50,9 +46,13 @@ class Replay:
 
     Rules must be loaded with its ``backends``. ``source`` knows who opted out; without it, nobody
     has. While and after it runs, ``done`` of ``total`` messages have been read.
+
+    ``peaks`` are the highest values that criteria had, by badge id and candidate: at messages that
+    triggered the rule, also after the badge was earned, of rules with one criterion over past
+    messages that compares with a number.
     """
 
-    def __init__(self, settings: Settings, source: HoldingsSource | None = None) -> None:
+    def __init__(self, settings: Settings, source: Tahrir | None = None) -> None:
         self._settings = settings
         self._source = source
         self._stream = HistoryStream(settings)
@@ -60,7 +60,7 @@ class Replay:
         self._recipients = RecipientFinder(
             settings, FedmsgUsernames(settings.fedmsg), make_accounts(settings)
         )
-        self._peaks: dict[str, dict[str, int]] = {}
+        self.peaks: dict[str, dict[str, int]] = {}
         self._rules = RuleSet(())
         self._needed: BoundedDict[tuple[str, str], tuple[bool, bool]] = BoundedDict(_MOST_TOPICS)
         self.backends: Backends = {
@@ -69,15 +69,6 @@ class Replay:
         }
         self.done = 0
         self.total = 0
-
-    @property
-    def peaks(self) -> Mapping[str, Mapping[str, int]]:
-        """Return the highest values that criteria had, by badge id and candidate.
-
-        They are those at messages that triggered the rule, also after the badge was earned, of
-        rules with one criterion over past messages that compares with a number.
-        """
-        return self._peaks
 
     def run(self, rules: Iterable[Rule], *, measure: bool = True) -> Iterator[Earned]:
         """Yield who earned what, the oldest first; raise Unavailable.
@@ -89,15 +80,14 @@ class Replay:
         self._needed.clear()
         self._history.reset(self._rules)
         holdings = _ReplayedHoldings(self._source)
-        self._peaks = {rule.badge.id: {} for rule in self._rules if measure and _has_peaks(rule)}
+        self.peaks = {rule.badge.id: {} for rule in self._rules if measure and _has_peaks(rule)}
         engine = BadgeEngine(self._settings, holdings, self._recipients, self._rules)
         self.done, self.total = 0, self._stream.start()
-        for count, entries in prefetched(self._batches()):
+        for count, entries in _prefetch(self._batches()):
             yield from self._replay(entries, engine, holdings)
             self.done += count
 
     def _batches(self) -> Iterator[tuple[int, list[HistoryEntry]]]:
-        """Read the history: the number of messages, and those of them that are needed."""
         for headers in self._stream.headers():
             needed = [header for header in headers if any(self._needed_by(header))]
             yield len(headers), self._stream.entries(needed)
@@ -130,7 +120,7 @@ class Replay:
     ) -> Iterator[Earned]:
         shared: Shared = {}
         for rule, names in triggered.people:
-            peaks = self._peaks.get(rule.badge.id)
+            peaks = self.peaks.get(rule.badge.id)
             if peaks is not None:
                 names = holdings.without_opted_out(names)
                 _measure(peaks, rule, names, triggered.message, shared)
@@ -144,7 +134,7 @@ class Replay:
 class _ReplayedHoldings:
     """What was earned in the replay so far, in place of what tahrir has."""
 
-    def __init__(self, source: HoldingsSource | None) -> None:
+    def __init__(self, source: Tahrir | None) -> None:
         self._source = source
         self._loaded: set[str] = set()
         self._held: dict[tuple[str, str], datetime.datetime] = {}
@@ -208,3 +198,13 @@ def _match(entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
         return None
     message = parse_message(body_of(entry.row, content), frozenset(entry.users))
     return None if message is None else engine.match(message)
+
+
+def _prefetch(items: Iterator[T]) -> Iterator[T]:
+    """Yield the items, while a thread waits for the next one; raise what the iterator raises."""
+    end = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="fedbadges-prefetch") as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item  # type: ignore[misc]

@@ -1,30 +1,88 @@
 """Running counts of the messages that have gone by, for everybody whom a rule may ask about.
 
-Each counts the messages with the fixed values of a grouped filter, by their values for its other
-keys. So its size depends on the number of different people, packages and so on, not of messages.
+A filter is grouped: by what is fixed in the rule, and the keys whose values come with a message. As
+in SQL's ``GROUP BY``, one count of the messages with the fixed values, by the other keys, answers
+for every message that fills in the filter. So its size depends on the number of different people,
+packages and so on, not of messages. Rules of a series share it.
 """
 
 from __future__ import annotations
 
+import datetime
 import itertools
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from fedbadges.history.matching import MULTI_VALUED, Matcher, values_of
+from fedbadges.errors import MissingValue
+from fedbadges.history.matching import MULTI_VALUED, SINGLE_VALUED, Matcher, values_of
 from fedbadges.messages import Message
-from fedbadges.replay.grouped_filters import GroupedFilter, group_filled
 from fedbadges.replay.history_stream import HistoryEntry
-from fedbadges.rules.filters import FilledFilter
+from fedbadges.rules.filters import TIME_KEYS, FilledFilter, Filter, FilterEntry, templates_in
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
+from fedbadges.rules.templates import TemplatePath
 from fedbadges.util.caching import BoundedDict
+
+_TOPIC = (TemplatePath("topic"),)
 
 #: For how many topics the running counts that they concern are cached.
 _MOST_TOPICS = 10_000
 
 #: Decides whether a message counts.
 Passes = Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class GroupedFilter:
+    """The fixed values of a filter, and the keys to group by, sorted.
+
+    ``test`` is the text of the operation's test, if it has one.
+    """
+
+    fixed: FilledFilter
+    group_by: tuple[str, ...] = ()
+    test: str | None = None
+
+    @property
+    def is_countable(self) -> bool:
+        """Return True if a message has a value, or several, for each key to group by."""
+        return all(key in SINGLE_VALUED or key in MULTI_VALUED for key in self.group_by)
+
+
+def group(chosen: Filter, test: str | None = None) -> GroupedFilter | None:
+    """Return the grouped filter of a rule's filter; None if no message can fill it in."""
+    fixed = [(key, entry) for key, entry in chosen.entries if _is_fixed(key, entry)]
+    group_by = sorted({key for key, _ in chosen.entries} - {key for key, _ in fixed})
+    try:
+        filled = Filter(tuple(fixed), chosen.place, chosen.pages).fill(Message("", {}, 0.0), None)
+    except MissingValue:
+        return None
+    return GroupedFilter(filled, tuple(group_by), test)
+
+
+def group_filled(
+    filled: FilledFilter, group_by: tuple[str, ...], test: str | None
+) -> GroupedFilter:
+    """Return the grouped filter that a filled filter belongs to, if these are its keys."""
+    lists = tuple((key, values) for key, values in filled.lists if key not in group_by)
+    fixed = FilledFilter(lists, filled.msg_id, filled.start, filled.end, pages=filled.pages)
+    return GroupedFilter(fixed, group_by, test)
+
+
+def asks_for_own_topic(chosen: Filter) -> bool:
+    """Return True if the filter's only topic is that of the message that fills it in."""
+    entry = dict(chosen.entries).get("topics")
+    templates = () if entry is None else templates_in(entry)
+    return len(templates) == 1 and templates[0].parts == _TOPIC
+
+
+def _is_fixed(key: str, entry: FilterEntry) -> bool:
+    if key in TIME_KEYS:
+        return isinstance(entry, datetime.datetime)
+    templates = templates_in(entry)
+    return bool(templates) and not any(template.paths for template in templates)
 
 
 class TopicScope:

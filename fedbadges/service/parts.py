@@ -11,8 +11,8 @@ from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import shared_history
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
+from fedbadges.history.history import Recorder
 from fedbadges.history.message_reader import MessageReader, StoredMessage
-from fedbadges.history.recorder import Recorder
 from fedbadges.messages import parse_message
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.index import RuleSet

@@ -13,7 +13,7 @@ from functools import partial
 
 from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
 from fedbadges.errors import CannotStart, NotStored, Stopped
-from fedbadges.history.recorder import Recorder
+from fedbadges.history.history import Recorder
 from fedbadges.retry import OutageRetry, retry_failures
 from fedbadges.service.batching import Batcher, in_batches
 from fedbadges.service.delay_queue import DelayQueue

@@ -5,9 +5,7 @@ from __future__ import annotations
 import tahrir_api.utils
 from sqlalchemy import URL
 
-from fedbadges.databases.connections import engine
-from fedbadges.databases.schema import create_indexes, make_directory
-from fedbadges.databases.url import parse_url
+from fedbadges.databases.connections import create_indexes, engine, make_directory, parse_url
 
 #: Indexes that the daemon's questions want, and that the schemas do not bring.
 TAHRIR_INDEXES = (

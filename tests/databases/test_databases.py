@@ -10,9 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from support.databases import Databases, Postgresql, create_schemas
 
-from fedbadges.databases.connections import engine, reader
+from fedbadges.databases.connections import engine, parse_url, reader
 from fedbadges.databases.outages import retry_races, translate_errors
-from fedbadges.databases.url import parse_url
 from fedbadges.errors import DatabaseUnusable, Unavailable
 from fedbadges.history.schema import create_history
 

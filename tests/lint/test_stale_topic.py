@@ -11,7 +11,7 @@ from support.command import fedbadges
 from support.databases import Databases, create_schemas, store_message
 from support.inline import complete
 
-from fedbadges.databases.url import parse_url
+from fedbadges.databases.connections import parse_url
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
 QUESTION = """\

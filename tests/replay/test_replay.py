@@ -25,8 +25,7 @@ from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import past_messages
-from fedbadges.databases.connections import engine
-from fedbadges.databases.url import parse_url
+from fedbadges.databases.connections import engine, parse_url
 from fedbadges.engine.engine import Earned
 from fedbadges.engine.recipients import Usernames
 from fedbadges.errors import RuleError, Unavailable

@@ -19,8 +19,7 @@ from fedbadges.criteria.backends import load_backends
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import CannotStart, Unavailable
-from fedbadges.history.history import History
-from fedbadges.history.recorder import Recorder
+from fedbadges.history.history import History, Recorder
 from fedbadges.messages import Message
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.index import RuleSet

@@ -11,8 +11,7 @@ from tahrir_api.model import Person
 
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.criteria.backends import load_backends
-from fedbadges.databases.connections import engine, reader
-from fedbadges.databases.url import parse_url
+from fedbadges.databases.connections import engine, parse_url, reader
 from fedbadges.engine.engine import BadgeEngine, Candidates
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.loader import load_text
