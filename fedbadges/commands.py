@@ -1,7 +1,5 @@
 """The command ``fedmsg-badges``, under the name that its entry point has."""
 
-from __future__ import annotations
-
 from fedbadges.buses.fedmsg.command import run_command
 
 

@@ -1,7 +1,5 @@
 """The consumer, under the name by which ``fedmsg-hub`` finds it."""
 
-from __future__ import annotations
-
 from fedbadges.buses.fedmsg.consumer import BadgesConsumer
 
 

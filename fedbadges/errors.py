@@ -1,7 +1,5 @@
 """Every exception that crosses a package, and the place in a file that a mistake has."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Messages of the bus: those that come in, which nothing may change, and notices to be sent."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import time

@@ -1,7 +1,5 @@
 """Retry and back-off: what cannot be answered during an outage is asked again until it can."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

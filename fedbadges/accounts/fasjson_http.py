@@ -3,8 +3,6 @@
 It is an extra, ``fasjson``, since GSSAPI needs a C compiler to install.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit

@@ -1,7 +1,5 @@
 """Accounts: who exists, and whose another name is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """Whom and what a message concerns, according to ``fedmsg.meta`` and its plugins."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

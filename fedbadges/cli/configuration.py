@@ -1,7 +1,5 @@
 """The settings of a command: from fedmsg's configuration, or for rules alone."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """How a command ends: its exit codes, and the error that says why it cannot run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -3,8 +3,6 @@
 A subcommand imports what it needs when it is called, so that --help and completion are fast.
 """
 
-from __future__ import annotations
-
 import errno
 import io
 import logging

@@ -1,7 +1,5 @@
 """``fedbadges revoke``: take a badge away from somebody."""
 
-from __future__ import annotations
-
 import click
 
 from fedbadges.cli.award.change import (

@@ -1,7 +1,5 @@
 """``fedbadges schema``: the rule language as a JSON Schema, for editors."""
 
-from __future__ import annotations
-
 import json
 
 import click

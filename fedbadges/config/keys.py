@@ -1,7 +1,5 @@
 """Configuration keys: dataclass fields that know their key, and a reader that reports mistakes."""
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Mapping

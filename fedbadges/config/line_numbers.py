@@ -1,7 +1,5 @@
 """Line numbers of configuration mistakes: where fedmsg's configuration files set a key."""
 
-from __future__ import annotations
-
 import ast
 import os
 from collections.abc import Iterator, Mapping

@@ -4,8 +4,6 @@ The configuration is fedmsg's: Python files in /etc/fedmsg.d, merged into one ma
 docs/configuration.rst explains the keys at length.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field

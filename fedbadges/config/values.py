@@ -5,8 +5,6 @@ where Python's own conversion does, for a value of another kind, and MalformedVa
 more to say than what was expected.
 """
 
-from __future__ import annotations
-
 import importlib
 import math
 import re

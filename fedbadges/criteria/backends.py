@@ -1,7 +1,5 @@
 """The criteria backends that are installed, found by their entry points."""
 
-from __future__ import annotations
-
 import importlib.metadata
 
 from fedbadges.config.settings import Settings

@@ -1,7 +1,5 @@
 """The criteria backend ``datanommer``: what a rule asks of the past messages."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """The criteria backend ``fasjson``: who is in which group."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 

@@ -1,7 +1,5 @@
 """Libravatar: who has an avatar."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Connections to the databases by URL: an engine for changes and one for questions to each."""
 
-from __future__ import annotations
-
 import functools
 import sqlite3
 import time

@@ -1,7 +1,5 @@
 """SQL functions that each database writes in its own way."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sqlalchemy import Boolean

@@ -1,7 +1,5 @@
 """Classification of database errors: an outage, a broken schema, or a mistake."""
 
-from __future__ import annotations
-
 import sqlite3
 import time
 from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@
 Planning takes PostgreSQL several times as long as executing, where an index leads to a few rows.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Mapping

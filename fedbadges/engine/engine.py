@@ -1,7 +1,5 @@
 """The way of a message through the rules: triggers, candidates, criteria, awards."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import time

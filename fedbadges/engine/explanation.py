@@ -3,8 +3,6 @@
 The engine decides as it does in the daemon, with a tracer, and awards nothing.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import datetime
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """How far somebody is with every badge, judged by their latest messages."""
 
-from __future__ import annotations
-
 import datetime
 from collections import defaultdict
 from collections.abc import Iterable

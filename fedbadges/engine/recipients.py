@@ -1,7 +1,5 @@
 """Whom a message names for the badge of a rule that it triggered."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Protocol
 

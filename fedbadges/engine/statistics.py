@@ -1,7 +1,5 @@
 """Counters of the daemon: how often each rule was triggered, and how often it awarded."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """Counts of the messages that a filter selects: from the window over recent ones, or by SQL."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

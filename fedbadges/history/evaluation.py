@@ -1,7 +1,5 @@
 """Evaluation of a rule's own code over past messages: tests of one, expressions over all."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

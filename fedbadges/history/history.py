@@ -1,7 +1,5 @@
 """The history: every past message, in datanommer's database."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from typing import Any

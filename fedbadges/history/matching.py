@@ -4,8 +4,6 @@ The window over recent messages and the replay both use it. A test compares it w
 generated filters and messages, on every kind of database.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Reading stored messages back from datanommer's database."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone

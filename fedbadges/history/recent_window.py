@@ -4,8 +4,6 @@ Cached counts end some minutes ago, and what came since is counted for every mes
 for what was stored since the last one, serves all these counts.
 """
 
-from __future__ import annotations
-
 import datetime
 import threading
 import time

@@ -1,7 +1,5 @@
 """Datanommer's schema, for deployments that have none yet."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import datanommer.models

@@ -6,8 +6,6 @@ takes far longer to build one than the database to answer it; and users are look
 that datanommer has for their names, which leaves the database less to plan.
 """
 
-from __future__ import annotations
-
 import datetime
 import functools
 import re

@@ -1,7 +1,5 @@
 """Storing of messages in datanommer's tables, as datanommer itself stores them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -4,8 +4,6 @@ Nothing here has state or locks. Messages get their row numbers before they are 
 number below the highest one that was read may still appear: such *gaps* are asked for again.
 """
 
-from __future__ import annotations
-
 import datetime
 import json
 import sys

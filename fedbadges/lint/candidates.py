@@ -1,7 +1,5 @@
 """Rules that do not depend on who would get the badge, or do not say who that is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from fedbadges.accounts.usernames import has_no_candidates

@@ -1,7 +1,5 @@
 """Lambdas that work by accident, or read more than they need."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Running all checks over some files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial

@@ -4,8 +4,6 @@ A lambda may be true or false. It is enough to try the topics that the trigger n
 message has the longest that matches, and those that are ends of it.
 """
 
-from __future__ import annotations
-
 import ast
 import itertools
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Badges that are given for the same as another badge."""
 
-from __future__ import annotations
-
 import operator
 from collections import defaultdict
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Rules that wait for topics of which no message was sent for a year."""
 
-from __future__ import annotations
-
 import datetime
 import operator
 from collections.abc import Callable, Iterator

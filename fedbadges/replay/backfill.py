@@ -1,7 +1,5 @@
 """Backfill: badges for those who earned them before there was a rule, or while no daemon ran."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

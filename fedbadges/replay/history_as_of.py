@@ -1,7 +1,5 @@
 """The past messages as they were when a message of the past was handled."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The history as a stream: every message in the order of time, in batches."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

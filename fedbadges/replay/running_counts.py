@@ -6,8 +6,6 @@ for every message that fills in the filter. So its size depends on the number of
 packages and so on, not of messages. Rules of a series share it.
 """
 
-from __future__ import annotations
-
 import datetime
 import itertools
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Conditions: what the result of a criterion's operation must satisfy."""
 
-from __future__ import annotations
-
 import math
 import operator
 import re

@@ -4,8 +4,6 @@
 past message has to be read only once, and none has to stay in memory.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 

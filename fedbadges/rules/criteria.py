@@ -3,8 +3,6 @@
 A backend is found by its name through the entry point group ``fedbadges.criteria``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable

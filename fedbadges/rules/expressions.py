@@ -5,8 +5,6 @@ would be an accident: each expression has globals of its own, and a template's v
 value, never as program text.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import datetime

@@ -6,8 +6,6 @@ to write a rule file, its directory, or a directory or link on the way there fro
 another could be put in its place.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import functools

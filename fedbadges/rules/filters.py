@@ -3,8 +3,6 @@
 The keys are those of ``datanommer.models.Message.grep``, with ``usernames`` for ``users``.
 """
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Finding rule files and their tests in a directory, below it, and behind links there."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -4,8 +4,6 @@ The language of rules is made of these, and so is that of rule tests. A schema s
 reader does. What the schema refuses, the reader refuses; what the reader takes, the schema takes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar

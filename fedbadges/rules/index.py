@@ -1,7 +1,5 @@
 """The index of rules by topic, for finding the few that a message can trigger."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 

@@ -1,7 +1,5 @@
 """Loading rules from a file, or from all files below a directory."""
 
-from __future__ import annotations
-
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Points in time as rules and messages write them."""
 
-from __future__ import annotations
-
 import datetime
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """Operations: what a criterion computes over the past messages that its filter selects."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from fedbadges.errors import Place

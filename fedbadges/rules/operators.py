@@ -1,7 +1,5 @@
 """``all``, ``any`` and ``not``, which combine triggers as well as criteria."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar

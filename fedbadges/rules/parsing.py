@@ -1,7 +1,5 @@
 """Checks that the parsers of all parts of a rule share; each reports what is wrong."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Collecting the mistakes of a rule file, so that all of them are reported at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from fedbadges.errors import Place, Problem, RuleError

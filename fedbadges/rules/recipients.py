@@ -1,7 +1,5 @@
 """Recipients: who a message says should get the badge, as account names."""
 
-from __future__ import annotations
-
 import functools
 import ipaddress
 import itertools

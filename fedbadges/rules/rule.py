@@ -1,7 +1,5 @@
 """A rule: what one YAML file says, parsed and immutable."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

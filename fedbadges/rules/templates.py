@@ -4,8 +4,6 @@ A template alone gives the value itself with its type; within other text it give
 ``%%`` stands for a percent sign. List indices work: ``%(msg.authors.0.name)s``.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Mapping

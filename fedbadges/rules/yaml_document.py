@@ -1,7 +1,5 @@
 """YAML text as immutable nodes that know their place in the file."""
 
-from __future__ import annotations
-
 import datetime
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What the accounts service, Libravatar and fedmsg.meta would answer, as a test says."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

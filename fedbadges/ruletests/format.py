@@ -3,8 +3,6 @@
 Some kinds of values are only here, beside those of the rule language.
 """
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """The messages of a test: one template stands for several, sent one after the other."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Runs tests on the daemon's own engine, on databases that are in memory and empty."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Collection, Iterable, Iterator, Set
 from dataclasses import dataclass

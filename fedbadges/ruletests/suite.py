@@ -1,7 +1,5 @@
 """Test files: their tests, with all messages, and everything that is wrong with them."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Back-pressure: messages that do not fit into memory are shed, and read back from datanommer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from fedbadges.service.delay_queue import DelayQueue

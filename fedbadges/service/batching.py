@@ -1,7 +1,5 @@
 """Batching: messages that come fast are handled together, with fewer questions for each."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar

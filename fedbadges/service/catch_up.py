@@ -5,8 +5,6 @@ not. So at the start, and then every few seconds, what it has stored is compared
 delivered: no message is lost that datanommer has.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Sequence

@@ -5,8 +5,6 @@ sent. A sweep goes by row number, from the rows of the sweeps before: so it find
 since, whenever that was sent.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

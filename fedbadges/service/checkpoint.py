@@ -6,8 +6,6 @@ aside as a dead letter, or a broker still has it and delivers it again. So the n
 what was sent since the checkpoint, and as many seconds before as datanommer may be late.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import time

@@ -1,7 +1,5 @@
 """The daemon: how it starts and stops, and what a bus calls."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Callable

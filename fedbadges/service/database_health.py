@@ -1,7 +1,5 @@
 """Health of the databases, checked without waiting for one that hangs."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Dead letters: messages that failed for good and were set aside."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

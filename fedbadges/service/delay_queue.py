@@ -3,8 +3,6 @@
 Another process stores the messages, and may be a little later than the bus.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterable

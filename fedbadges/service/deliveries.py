@@ -1,7 +1,5 @@
 """The ways in which a message is delivered, and what each does when the message has its end."""
 
-from __future__ import annotations
-
 from concurrent.futures import Future
 from typing import Protocol
 

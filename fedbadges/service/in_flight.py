@@ -1,7 +1,5 @@
 """The messages that are in flight, and those that came lately."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """Start and stop of the daemon: one state machine, which every part is told through."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The parts of a daemon, put together. Nothing is asked or started here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from fedbadges.accounts.service import make_accounts

@@ -5,8 +5,6 @@ the rest together. Where a step fails for a batch it is tried for each message a
 message that fails takes no other with it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """What the daemon needs of a bus to announce awards on it."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from fedbadges.messages import Notice

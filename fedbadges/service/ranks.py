@@ -1,7 +1,5 @@
 """Ranks: computed anew after awards, for many awards at once."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterable
 

@@ -1,7 +1,5 @@
 """The rules in force: loaded from their directory, and reloaded while the daemon runs."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

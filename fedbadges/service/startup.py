@@ -1,7 +1,5 @@
 """What every start checks: the configuration, the rule directory, signatures, the databases."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Status: what the daemon is doing, as plain values that any JSON can hold."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import time
 from collections.abc import Iterable

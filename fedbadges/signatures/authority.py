@@ -4,8 +4,6 @@ fedmsg leaves this to OpenSSL, in ``fedmsg.crypto.x509_ng``, and the rules here 
 self-signed authority, which itself issued the certificates.
 """
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Caches the CA's certificate and revocation list, and refreshes them when they change."""
 
-from __future__ import annotations
-
 import datetime
 import threading
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 The keys and their meaning are fedmsg's, from its own documentation of ``fedmsg.config``.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Verifies messages as they arrive, retries while the CA is unavailable, and logs rejections."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """What fedmsg signs of a message, and how a stored message may have been signed."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any

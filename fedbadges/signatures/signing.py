@@ -1,7 +1,5 @@
 """Signs the daemon's own messages, as ``fedmsg.crypto.x509_ng`` does."""
 
-from __future__ import annotations
-
 import base64
 import socket
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Where the CA's certificate and revocation list are read from: a file, or a URL."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

@@ -4,8 +4,6 @@ The answers are those of ``fedmsg.crypto.validate`` in fedmsg 1.1.7. Where that 
 message is rejected here.
 """
 
-from __future__ import annotations
-
 import base64
 import datetime
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Awarding badges: all of them in one transaction, with a few statements."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

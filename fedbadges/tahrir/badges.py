@@ -1,7 +1,5 @@
 """Badges as tahrir shows them, created and changed to what their rules say."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

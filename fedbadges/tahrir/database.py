@@ -1,7 +1,5 @@
 """Everything that is asked of, and changed in, tahrir's database."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Who holds which badge, and who opted out."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass

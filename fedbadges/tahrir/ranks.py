@@ -1,7 +1,5 @@
 """Ranks: the leaderboard, computed with one statement for everybody."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from sqlalchemy import func, select, update

@@ -1,7 +1,5 @@
 """Tahrir's schema, for deployments that have none yet."""
 
-from __future__ import annotations
-
 import tahrir_api.utils
 from sqlalchemy import URL
 

@@ -1,7 +1,5 @@
 """Bounded dictionaries and dogpile cache regions."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping
 from typing import Any, TypeVar

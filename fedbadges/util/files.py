@@ -1,7 +1,5 @@
 """Files that are written as a whole or not at all, for their owner only."""
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

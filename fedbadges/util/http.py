@@ -1,7 +1,5 @@
 """HTTP sessions with time limits and a few quick retries, and what may be said of their errors."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -9,8 +9,6 @@ Every value goes through one function that escapes it: nothing in a message can 
 another or pass for a field.
 """
 
-from __future__ import annotations
-
 import itertools
 import logging
 import os

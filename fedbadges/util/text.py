@@ -1,7 +1,5 @@
 """Text for people: whatever a message or an error contains, it stays on one line and short."""
 
-from __future__ import annotations
-
 import difflib
 import reprlib
 from collections.abc import Iterable

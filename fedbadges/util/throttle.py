@@ -1,7 +1,5 @@
 """Log throttling: log the same thing once in a while instead of each time it happens."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Hashable

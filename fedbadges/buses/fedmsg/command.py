@@ -1,7 +1,5 @@
 """``fedmsg-badges``: a hub that runs the badges consumer and nothing else."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The consumer that runs in fedmsg's hub: it verifies messages and hands them to the daemon."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

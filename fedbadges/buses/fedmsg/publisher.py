@@ -1,7 +1,5 @@
 """Publishing on fedmsg: from one thread, with one endpoint."""
 
-from __future__ import annotations
-
 import copy
 import queue
 import threading

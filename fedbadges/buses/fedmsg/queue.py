@@ -1,7 +1,5 @@
 """The queue of messages that wait in the hub for a worker; it knows its size in memory."""
 
-from __future__ import annotations
-
 import queue
 from typing import Any
 

@@ -4,8 +4,6 @@ moksha stops on SIGINT and SIGHUP only. Neither wakes an idle reactor, and SIGTE
 the middle of a message.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

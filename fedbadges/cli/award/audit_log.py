@@ -1,7 +1,5 @@
 """A record of what an operator did, where a system's administrator looks for it."""
 
-from __future__ import annotations
-
 import contextlib
 import getpass
 import os

@@ -1,7 +1,5 @@
 """The result of a backfill as text and as JSON."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Findings as text, as JSON and as annotations of GitHub."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

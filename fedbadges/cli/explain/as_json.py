@@ -1,7 +1,5 @@
 """An explanation as JSON."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from fedbadges.cli.explain.parts import data_of, describe_failure, part_of, short

@@ -1,7 +1,5 @@
 """An explanation as trees of text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from fedbadges.cli.explain.parts import (

@@ -1,7 +1,5 @@
 """A preview as a page: one file, which loads nothing from any network and runs no script."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from datetime import date

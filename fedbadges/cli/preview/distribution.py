@@ -1,7 +1,5 @@
 """How far people got, and how many would get the badge for another threshold."""
 
-from __future__ import annotations
-
 import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Set

@@ -1,7 +1,5 @@
 """Awards over time, by day, month, quarter or year."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

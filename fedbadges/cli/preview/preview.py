@@ -1,7 +1,5 @@
 """What a rule would have done: all that a preview shows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property

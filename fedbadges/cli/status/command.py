@@ -1,7 +1,5 @@
 """``fedbadges status``: what the running daemon is doing."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping

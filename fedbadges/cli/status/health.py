@@ -1,7 +1,5 @@
 """The problems of a daemon, by its own report."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

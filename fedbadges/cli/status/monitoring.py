@@ -1,7 +1,5 @@
 """The monitoring of a hub: the reports on its consumers that moksha publishes."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Progress bars on standard error, for somebody who watches a terminal."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
