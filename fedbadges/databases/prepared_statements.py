@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.expression import TextualSelect
 from sqlalchemy.types import TypeDecorator
 
-from fedbadges.databases.functions import dialect_function
+from fedbadges.databases.sql_functions import dialect_function
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)

@@ -11,9 +11,9 @@ from sqlalchemy import Integer, Select, and_, bindparam, func, select, tuple_
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
-from fedbadges.databases.functions import dialect_function
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
+from fedbadges.databases.sql_functions import dialect_function
 from fedbadges.history.storing import CHECKED
 
 _ROWS = Row.__table__

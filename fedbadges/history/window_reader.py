@@ -26,8 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import NullType
 
-from fedbadges.databases.functions import dialect_function
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
+from fedbadges.databases.sql_functions import dialect_function
 
 #: How many rows are read at once. For more, PostgreSQL would not use the index on the numbers of a
 #: small table.

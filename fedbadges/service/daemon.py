@@ -12,11 +12,11 @@ from fedbadges.errors import CannotStart, NotHandled, Stopped, Unavailable
 from fedbadges.messages import Message, parse_message
 from fedbadges.service.deliveries import AcknowledgedDelivery, BusDelivery, RetriedDelivery
 from fedbadges.service.lifecycle import State
-from fedbadges.service.parts import Parts
 from fedbadges.service.publisher import Publisher
 from fedbadges.service.rulebook import Watcher
 from fedbadges.service.startup import check_start, prepare_databases
 from fedbadges.service.status import StatusReporter
+from fedbadges.service.wiring import Parts
 from fedbadges.signatures.retrying_verifier import RetryingVerifier
 from fedbadges.util.logs import get_logger
 

@@ -10,7 +10,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.errors import Problem
 from fedbadges.service.database_health import database_health
 from fedbadges.service.lifecycle import State
-from fedbadges.service.parts import Parts
+from fedbadges.service.wiring import Parts
 from fedbadges.util.text import printable
 
 #: How many mistakes in rules are reported; all are counted. How many characters each may have.
