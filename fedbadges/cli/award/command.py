@@ -88,7 +88,10 @@ def _check_awardable(change: Change, link: str | None) -> Badge | None:
 
 
 def _badge_of_rule(change: Change, known: Iterable[str]) -> Badge:
-    rules = {rule.badge.id: rule.badge for rule in change.deployment.rules()}
+    from fedbadges.criteria.backends import load_backends
+
+    backends = load_backends(change.deployment.settings)
+    rules = {rule.badge.id: rule.badge for rule in change.deployment.rules(backends)}
     if change.badge not in rules:
         raise unknown_badge(change.badge, {*known, *rules}, " and no rule gives it")
     return rules[change.badge]

@@ -38,11 +38,9 @@ def make_console() -> Console:
 
 
 def print_lines(*renderables: RenderableType, width: int | None = None, wrap: bool = True) -> None:
-    """Print text, tables and trees, without spaces at the end of a line.
+    """Print text, tables and trees, ``width`` columns wide, without spaces at the end of a line.
 
-    Args:
-        width: The columns to use, rather than those of the terminal.
-        wrap: False leaves it to the terminal to wrap lines, so that they can be copied.
+    Without ``wrap``, the terminal wraps long lines, so that they can be copied.
     """
     console = make_console()
     with console.capture() as capture:
