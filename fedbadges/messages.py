@@ -1,4 +1,4 @@
-"""Messages as they come from the bus, checked once and then immutable."""
+"""Messages of the bus: those that come in, which nothing may change, and notices to be sent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,12 @@ class Message:
     @cached_property
     def sent(self) -> datetime.datetime:
         """Return when it was sent, naive UTC, as its sender says; now, where that is no number."""
-        return _sent(self.body.get("timestamp"))
+        timestamp = self.body.get("timestamp")
+        moment = datetime.datetime.now(datetime.timezone.utc)
+        if isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool):
+            with contextlib.suppress(ValueError, OverflowError, OSError):  # too large, or no number
+                moment = datetime.datetime.fromtimestamp(timestamp, datetime.timezone.utc)
+        return moment.replace(tzinfo=None)
 
     @property
     def sent_seconds(self) -> float:
@@ -49,11 +54,16 @@ class Message:
         return category_of(self.topic)
 
 
-def category_of(topic: str) -> str:
-    """Return the fourth part of a topic, the third in a ``VirtualTopic``.
+@dataclass(frozen=True)
+class Notice:
+    """An announcement for the bus."""
 
-    The rule is that of ``datanommer.models.Message``.
-    """
+    topic: str
+    body: dict[str, Any]
+
+
+def category_of(topic: str) -> str:
+    """Return the category of a topic, as ``datanommer.models.Message`` does."""
     parts = topic.split(".")
     index = 2 if "VirtualTopic" in topic else 3
     return parts[index] if len(parts) > index else "Unclassified"
@@ -80,11 +90,3 @@ def fits_databases(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _sent(timestamp: Any) -> datetime.datetime:
-    moment = datetime.datetime.now(datetime.timezone.utc)
-    if isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool):
-        with contextlib.suppress(ValueError, OverflowError, OSError):  # too large, or no number
-            moment = datetime.datetime.fromtimestamp(timestamp, datetime.timezone.utc)
-    return moment.replace(tzinfo=None)

@@ -5,7 +5,6 @@ It is an extra, ``fasjson``, since GSSAPI needs a C compiler to install.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,22 +25,25 @@ _NOT_FOUND = 404
 _REFUSED = (400, 414, 422)
 
 
-class Service:
-    """Asks FASJSON; connects, and reads what it offers, with the first question."""
+class Service(Client):
+    """FASJSON, connected; raises Unavailable when it is created and while there is no answer."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
-        self._client: _LimitedClient | None = None
+        try:
+            super().__init__(
+                settings.fasjson_url,
+                principal=settings.fasjson_principal,
+                auth=settings.fasjson_auth,
+                bravado_config={"use_models": False, "validate_responses": False},
+            )
+        except Exception as error:  # what is no specification may fail anywhere in its reading
+            raise self._unavailable(error_reason(error)) from error
 
     def ask(self, operation: str, **arguments: Any) -> Any:
-        """Call an operation and return its result; None where FASJSON has no such thing.
-
-        Raises Unavailable for everything that is no answer.
-        """
-        client = self._connected()
+        """Call an operation and return its result; None where FASJSON has no such thing."""
         try:
-            return getattr(client, operation)(**arguments).result
+            return getattr(self, operation)(**arguments).result
         except APIError as error:
             if error.code in _REFUSED or _has_no_such_thing(error):
                 return None
@@ -50,41 +52,17 @@ class Service:
         except (OSError, ClientError, SwaggerError, ValueError, KeyError, TypeError) as error:
             raise self._unavailable(error_reason(error)) from error
 
-    def _connected(self) -> _LimitedClient:
-        with self._lock:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
-
-    def _connect(self) -> _LimitedClient:
-        try:
-            return _LimitedClient(self._settings)
-        except Exception as error:  # what is no specification may fail anywhere in its reading
-            raise self._unavailable(error_reason(error)) from error
-
-    def _unavailable(self, why: str) -> Unavailable:
-        return Unavailable(f"FASJSON at {self._settings.fasjson_url}: {why}")
-
-
-class _LimitedClient(Client):
-    """The client, with time limits also for its first request, which reads the specification."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._seconds = settings.fasjson_timeout
-        super().__init__(
-            settings.fasjson_url,
-            principal=settings.fasjson_principal,
-            auth=settings.fasjson_auth,
-            bravado_config={"use_models": False, "validate_responses": False},
-        )
-
     def _make_bravado_client(self) -> SwaggerClient:
+        # As in the client, but with time limits also for the request of the specification.
         http = RequestsClientFollowingRedirects()
-        configure_session(http.session, self._seconds)
+        configure_session(http.session, self._settings.fasjson_timeout)
         if self._auth:
             host = urlsplit(self._base_url).netloc
             http.authenticator = GssapiAuthenticator(host, principal=self._principal)
         return SwaggerClient.from_url(self._spec_url, http_client=http, config=self._bravado_config)
+
+    def _unavailable(self, why: str) -> Unavailable:
+        return Unavailable(f"FASJSON at {self._settings.fasjson_url}: {why}")
 
 
 def _has_no_such_thing(error: APIError) -> bool:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import click
 
+from fedbadges.util.text import describe_error, printable
+
 #: Exit codes: all is well, something was found, the command cannot run.
 GOOD, FOUND, CANNOT_RUN = 0, 1, 2
 
@@ -17,11 +19,12 @@ class CannotRun(click.ClickException):
     exit_code = CANNOT_RUN
 
     def __init__(self, *lines: str) -> None:
+        self.lines = lines
         super().__init__("\n".join(lines))
 
     def show(self, file: object = None) -> None:
-        """Print the lines on standard error; click calls this."""
-        click.echo(self.message, err=True)
+        """Print the lines on standard error, escaped; click calls this."""
+        click.echo("\n".join(map(printable, self.lines)), err=True)
 
 
 @contextmanager
@@ -30,7 +33,6 @@ def reporting_errors(stopped: str = "Stopped") -> Iterator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from fedbadges.errors import Unavailable
-    from fedbadges.util.text import describe_error
 
     try:
         yield

@@ -21,17 +21,18 @@ from fedbadges.errors import SettingsError
 #: Enables the consumer in a hub.
 ENABLED = "fedmsg.consumers.badges.enabled"
 
-_SECONDS = "a number of seconds, from 0 to 86400"
-_TIMEOUT = "a number of seconds, more than 0 and up to 86400"
-_FLAG = "True or False"
-_URL = "a database URL, such as 'postgresql://user:password@host/name'"
-_ISSUER_TEXT = "text of at most 128 characters"
+# What a mistake says is expected, and how the value is parsed.
+_SECONDS = ("a number of seconds, from 0 to 86400", values.seconds)
+_TIMEOUT = ("a number of seconds, more than 0 and up to 86400", values.timeout)
+_FLAG = ("True or False", values.flag)
+_URL = ("a database URL, such as 'postgresql://user:password@host/name'", values.database_url)
+_ISSUER_TEXT = ("text of at most 128 characters", values.short_text)
 _GLOBAL = ("badges_global",)
 _ISSUER = ("badges_global", "badge_issuer")
 
 
 def _issuer_key(name: str, older_name: str | None = None) -> Any:
-    return config_key(name, _ISSUER_TEXT, values.short_text, REQUIRED, _ISSUER, older_name)
+    return config_key(name, *_ISSUER_TEXT, REQUIRED, _ISSUER, older_name)
 
 
 @dataclass(frozen=True)
@@ -50,23 +51,20 @@ class Settings:
 
     # The rules.
     rules_directory: Path = config_key(
-        "badges.yaml.directory",
-        "the directory that has the rule files",
-        values.directory,
-        REQUIRED,
+        "badges.yaml.directory", "the directory that has the rule files", values.directory, REQUIRED
     )
     #: Reload rule files that change.
-    reload: bool = config_key("badges.reload", _FLAG, values.flag, True)
+    reload: bool = config_key("badges.reload", *_FLAG, True)
     #: Load rules that others can write.
-    insecure_rules: bool = config_key("badges.insecure_rules", _FLAG, values.flag, False)
+    insecure_rules: bool = config_key("badges.insecure_rules", *_FLAG, False)
 
     # The databases.
-    tahrir_url: URL = config_key("database_uri", _URL, values.database_url, REQUIRED, _GLOBAL)
-    history_url: URL = config_key("datanommer.sqlalchemy.url", _URL, values.database_url, REQUIRED)
+    tahrir_url: URL = config_key("database_uri", *_URL, REQUIRED, _GLOBAL)
+    history_url: URL = config_key("datanommer.sqlalchemy.url", *_URL, REQUIRED)
     #: Create missing tables at the start.
-    create_tables: bool = config_key("badges.create_tables", _FLAG, values.flag, False)
+    create_tables: bool = config_key("badges.create_tables", *_FLAG, False)
     #: Use prepared statements, which a pooler between the daemon and PostgreSQL may not support.
-    prepare_statements: bool = config_key("badges.prepare_statements", _FLAG, values.flag, True)
+    prepare_statements: bool = config_key("badges.prepare_statements", *_FLAG, True)
 
     # Awards.
     issuer: Issuer
@@ -92,17 +90,17 @@ class Settings:
         ("bodhi", "oscar", "apache", "koji", "taskotron"),
     )
     #: Recompute the leaderboard at most once in this time.
-    rank_interval: float = config_key("badges.rank_interval", _SECONDS, values.seconds, 5.0)
+    rank_interval: float = config_key("badges.rank_interval", *_SECONDS, 5.0)
 
     # Messages.
     #: How long to wait until datanommer has stored a message.
-    consume_delay: float = config_key("badges.consume_delay", _SECONDS, values.seconds, 3.0)
+    consume_delay: float = config_key("badges.consume_delay", *_SECONDS, 3.0)
     #: Do not wait for datanommer if more messages than this are queued.
     delay_limit: int = config_key(
         "badges.delay_limit", "a number of messages, 0 or more", values.count, 100
     )
     #: Store messages in datanommer's database.
-    record_messages: bool = config_key("badges.record_messages", _FLAG, values.flag, False)
+    record_messages: bool = config_key("badges.record_messages", *_FLAG, False)
     #: Shed messages, to catch up later, if more than this are in memory.
     backlog_limit: int = config_key(
         "badges.backlog_limit", "a number of messages", values.count, 10_000
@@ -124,16 +122,14 @@ class Settings:
         "badges.catchup_limit", "a number of seconds", values.age, 7 * 86_400.0
     )
     #: Look for messages that the bus did not deliver this often.
-    sweep_interval: float = config_key("badges.sweep_interval", _TIMEOUT, values.timeout, 30.0)
+    sweep_interval: float = config_key("badges.sweep_interval", *_TIMEOUT, 30.0)
     #: Do not verify the signatures of stored messages.
-    trust_history: bool = config_key("badges.trust_history", _FLAG, values.flag, False)
+    trust_history: bool = config_key("badges.trust_history", *_FLAG, False)
 
     # Cached counts of past messages.
-    keep_counts: bool = config_key("badges.keep_counts", _FLAG, values.flag, True)
+    keep_counts: bool = config_key("badges.keep_counts", *_FLAG, True)
     #: How late datanommer may store a message that cached counts still include.
-    keep_counts_distance: float = config_key(
-        "badges.keep_counts_distance", _SECONDS, values.seconds, 600.0
-    )
+    keep_counts_distance: float = config_key("badges.keep_counts_distance", *_SECONDS, 600.0)
     cache: tuple[str, Mapping[str, Any]] = config_key(
         "badges.cache",
         "a mapping with the 'backend' of dogpile.cache and its 'arguments'",
@@ -152,19 +148,17 @@ class Settings:
     fasjson_principal: str | None = config_key(
         "badges.fasjson.principal", "a Kerberos principal", values.text
     )
-    fasjson_auth: bool = config_key("badges.fasjson.auth", _FLAG, values.flag, True)
-    fasjson_timeout: float = config_key("badges.fasjson.timeout", _TIMEOUT, values.timeout, 10.0)
+    fasjson_auth: bool = config_key("badges.fasjson.auth", *_FLAG, True)
+    fasjson_timeout: float = config_key("badges.fasjson.timeout", *_TIMEOUT, 10.0)
     #: How long the answer whether an account exists is cached.
-    fasjson_cache: float = config_key("badges.fasjson.cache", _SECONDS, values.seconds, 600.0)
+    fasjson_cache: float = config_key("badges.fasjson.cache", *_SECONDS, 600.0)
     libravatar_url: str = config_key(
         "badges.libravatar.url",
         "the address of Libravatar's avatars, such as 'https://seccdn.libravatar.org/avatar'",
         values.web_address,
         "https://seccdn.libravatar.org/avatar",
     )
-    libravatar_timeout: float = config_key(
-        "badges.libravatar.timeout", _TIMEOUT, values.timeout, 10.0
-    )
+    libravatar_timeout: float = config_key("badges.libravatar.timeout", *_TIMEOUT, 10.0)
 
     #: The whole configuration, for fedmsg itself.
     fedmsg: Mapping[str, Any] = field(repr=False, compare=False)
@@ -179,7 +173,7 @@ KEYS = keys_of(Settings)
 ISSUER_KEYS = keys_of(Issuer)
 
 #: fedmsg fails without these, and its own defaults may be switched off.
-_HUB_KEY = ConfigKey("validate_signatures", _FLAG, bool, REQUIRED)
+_HUB_KEY = ConfigKey("validate_signatures", _FLAG[0], bool, REQUIRED)
 _ZEROMQ_KEYS = (
     ConfigKey("zmq_enabled", "True, where no other bus is named", values.true, REQUIRED),
     ConfigKey("endpoints", "a mapping from names to lists of addresses", values.mapping, REQUIRED),
@@ -191,17 +185,10 @@ _OTHER_BUSES = ("stomp_uri", "stomp_broker", "amqp_broker")
 def read_settings(
     config: Mapping[str, Any], *, in_hub: bool = False
 ) -> tuple[Settings, tuple[str, ...]]:
-    """Read fedmsg's configuration.
+    """Read fedmsg's configuration; with ``in_hub``, check the keys that a hub needs as well.
 
-    Args:
-        config: The configuration, as fedmsg merged it.
-        in_hub: Check the keys that a hub needs as well.
-
-    Returns:
-        The settings, and a warning for each unknown key that looks like one of ours.
-
-    Raises:
-        SettingsError: With every mistake.
+    Return the settings, and a warning for each unknown key that looks like one of ours. Raise
+    SettingsError with every mistake.
     """
     reader = ConfigReader(config)
     reader.mapping(_ISSUER)
@@ -209,10 +196,9 @@ def read_settings(
     if read["accounts"] is not None and config.get(KEYS["fasjson_url"].name) is None:
         reader.report(KEYS["fasjson_url"])
     if in_hub:
-        reader.read(_HUB_KEY)
-        if not any(config.get(name) for name in _OTHER_BUSES):
-            for key in _ZEROMQ_KEYS:
-                reader.read(key)
+        zeromq = not any(config.get(name) for name in _OTHER_BUSES)
+        for key in (_HUB_KEY, *(_ZEROMQ_KEYS if zeromq else ())):
+            reader.read(key)
     issuer = reader.read_all(Issuer)
     if reader.mistakes:
         raise SettingsError(reader.mistakes)

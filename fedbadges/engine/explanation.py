@@ -30,8 +30,6 @@ from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings
 
-_HeldSince = dict[tuple[str, str], datetime.datetime]
-
 
 class Verdict(Enum):
     """What a candidate gets, or why nothing; the values stand for it in JSON."""
@@ -133,7 +131,7 @@ class ExplanationTracer:
     accounts: dict[tuple[str, str], bool] = field(default_factory=dict)
     awarded: set[tuple[str, str]] = field(default_factory=set)
     opted_out: set[str] = field(default_factory=set)
-    held: set[tuple[str, str]] = field(default_factory=set)
+    held: dict[tuple[str, str], datetime.datetime] = field(default_factory=dict)
 
     def trigger(self, rule: Rule) -> Trigger:
         """Return the rule's own trigger, traced."""
@@ -233,7 +231,6 @@ class Explainer:
         except Unavailable as unavailable:
             interrupted = str(unavailable)
         explained = self._all.rules if full else self._all.concerned(message)
-        held = self._held_since(tracer)
         for rule in explained:
             if rule.badge.id not in tracer.triggers and not interrupted:
                 engine.triggers(message, rule)
@@ -243,7 +240,7 @@ class Explainer:
                 tracer.triggers.get(rule.badge.id),
                 tracer.found.get(rule.badge.id),
                 tracer.errors.get(rule.badge.id),
-                tuple(_candidates(rule, tracer, triggered, user, held)),
+                tuple(_candidates(rule, tracer, triggered, user)),
                 self._unawardable.get(rule.badge.id, ""),
             )
             for rule in explained
@@ -255,10 +252,6 @@ class Explainer:
             return None
         msg_id = candidates.message.msg_id
         return msg_id is not None and bool(self._history.stored([msg_id]))
-
-    def _held_since(self, tracer: ExplanationTracer) -> _HeldSince:
-        names, ids = ({pair[part] for pair in tracer.held} for part in (0, 1))
-        return self.tahrir.held_since(names, ids) if tracer.held else {}
 
 
 def count_of(traced: Traced) -> Counted | None:
@@ -285,7 +278,6 @@ def _candidates(
     tracer: ExplanationTracer,
     triggered: Triggered | None,
     user: str | None,
-    held: _HeldSince,
 ) -> Iterator[Candidate]:
     found = tracer.found.get(rule.badge.id, ())
     for name in dict.fromkeys(each.name for each in found if each.name is not None):
@@ -293,7 +285,7 @@ def _candidates(
             yield Candidate(
                 name,
                 _verdict(rule, name, tracer, triggered),
-                held.get((name, rule.badge.id)),
+                tracer.held.get((name, rule.badge.id)),
                 tracer.criteria_for(rule, name),
             )
 

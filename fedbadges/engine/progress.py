@@ -84,8 +84,8 @@ class ProgressSearch:
         self._rules = explainer.rules
         self._user = user.lower()
         ids = [rule.badge.id for rule in self._rules]
-        self._held = explainer.tahrir.held_since([self._user], ids)
-        self.opted_out = bool(explainer.tahrir.holdings([self._user], ids).opted_out)
+        holdings = explainer.tahrir.holdings([self._user], ids)
+        self._held, self.opted_out = holdings.held, bool(holdings.opted_out)
         self._open = {rule.badge.id: rule for rule in self._rules if not self._has(rule)}
         self._latest: dict[str, Message] = {}
         self._unread = 0

@@ -6,6 +6,7 @@ are those up to it; and holdings in memory, of what was earned so far, replace t
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -146,7 +147,7 @@ class _ReplayedHoldings:
     def __init__(self, source: HoldingsSource | None) -> None:
         self._source = source
         self._loaded: set[str] = set()
-        self._held: set[tuple[str, str]] = set()
+        self._held: dict[tuple[str, str], datetime.datetime] = {}
         self._opted_out: set[str] = set()
         self._holdings = Holdings(self._held, self._opted_out)
 
@@ -169,7 +170,7 @@ class _ReplayedHoldings:
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Add awards; nothing is announced."""
-        self._held.update((award.username, award.badge_id) for award in awards)
+        self._held.update(((award.username, award.badge_id), award.issued_on) for award in awards)
         return BulkAwardResult()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from fedbadges.tahrir.notices import Notice
+from fedbadges.messages import Notice
 
 
 class Publisher(Protocol):

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Iterable
 
 from fedbadges.errors import Unavailable
+from fedbadges.messages import Notice
 from fedbadges.tahrir.awarding import AwardResult
-from fedbadges.tahrir.notices import Notice
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)

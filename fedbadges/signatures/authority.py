@@ -45,15 +45,20 @@ class Authority:
 
     def problem(self, now: datetime.datetime) -> str | None:
         """Return why no certificate can be verified at a time; None if they can."""
-        problem = _validity_problem_of_ca(self.certificate, now)
-        if problem is None and self.revoked is not None:
-            problem = _validity_problem_of_crl(self.revoked, now)
+        problem = _validity_problem(self.certificate, now)
+        if problem is None and self.revoked is not None:  # an empty list is false
+            problem = _validity_problem(self.revoked, now)
         return problem
 
     def verify(self, certificate: x509.Certificate, now: datetime.datetime) -> None:
         """Verify a certificate; raise NotIssued or Rejected if it is not valid."""
         if certificate != self.certificate:
-            self._verify_issuer(certificate)
+            try:
+                certificate.verify_directly_issued_by(self.certificate)
+            except (InvalidSignature, *PARSE_ERRORS):
+                raise NotIssued("its certificate is not from the configured CA") from None
+            if not _names_issuer(certificate, self.certificate):
+                raise NotIssued("its certificate names another certificate of the CA")
         if now < certificate.not_valid_before_utc:
             raise Rejected("its certificate is not valid yet")
         if now >= certificate.not_valid_after_utc:
@@ -63,26 +68,14 @@ class Authority:
         if self.revoked is not None and _is_revoked(self.revoked, certificate.serial_number):
             raise Rejected("its certificate is revoked")
 
-    def _verify_issuer(self, certificate: x509.Certificate) -> None:
-        try:
-            certificate.verify_directly_issued_by(self.certificate)
-        except (InvalidSignature, *PARSE_ERRORS):
-            raise NotIssued("its certificate is not from the configured CA") from None
-        if not _names_issuer(certificate, self.certificate):
-            raise NotIssued("its certificate names another certificate of the CA")
-
 
 def read_ca(pem: bytes, now: datetime.datetime) -> x509.Certificate:
-    """Read the authority's certificate, the first in ``pem``.
-
-    Raises CertificateError, also for one that is not valid now.
-    """
+    """Read the authority's certificate, the first; raise CertificateError if it is not valid."""
     try:
         certificate = x509.load_pem_x509_certificate(pem)
     except PARSE_ERRORS:
         raise CertificateError("no certificate in PEM") from None
-    problem = _problem_of_ca(certificate) or _validity_problem_of_ca(certificate, now)
-    if problem is not None:
+    if problem := _problem_of_ca(certificate) or _validity_problem(certificate, now):
         raise CertificateError(problem)
     return certificate
 
@@ -90,16 +83,12 @@ def read_ca(pem: bytes, now: datetime.datetime) -> x509.Certificate:
 def read_crl(
     pem: bytes, ca: x509.Certificate | None, now: datetime.datetime
 ) -> x509.CertificateRevocationList:
-    """Read a revocation list, which ``ca`` must have signed, if it is known.
-
-    Raises CertificateError, also for one that is not valid now.
-    """
+    """Read a revocation list, which ``ca`` must have signed if it is known, as ``read_ca`` does."""
     try:
         revoked = x509.load_pem_x509_crl(pem)
     except PARSE_ERRORS:
         raise CertificateError("no revocation list in PEM") from None
-    problem = _problem_of_crl(revoked, ca) or _validity_problem_of_crl(revoked, now)
-    if problem is not None:
+    if problem := _problem_of_crl(revoked, ca) or _validity_problem(revoked, now):
         raise CertificateError(problem)
     return revoked
 
@@ -109,26 +98,22 @@ def utc_now() -> datetime.datetime:
     return datetime.datetime.now(datetime.timezone.utc)
 
 
-def _validity_problem_of_ca(ca: x509.Certificate, now: datetime.datetime) -> str | None:
-    if now < ca.not_valid_before_utc:
-        return f"the CA's certificate is valid from {ca.not_valid_before_utc} on"
-    if now >= ca.not_valid_after_utc:
-        return f"the CA's certificate expired on {ca.not_valid_after_utc}"
-    return None
-
-
-def _validity_problem_of_crl(
-    revoked: x509.CertificateRevocationList, now: datetime.datetime
+def _validity_problem(
+    signed: x509.Certificate | x509.CertificateRevocationList, now: datetime.datetime
 ) -> str | None:
-    if now < revoked.last_update_utc:
-        return f"the CA's revocation list is valid from {revoked.last_update_utc} on"
-    if revoked.next_update_utc is not None and now >= revoked.next_update_utc:
-        return f"the CA's revocation list expired on {revoked.next_update_utc}"
+    end: datetime.datetime | None
+    if isinstance(signed, x509.Certificate):
+        what, begin, end = "certificate", signed.not_valid_before_utc, signed.not_valid_after_utc
+    else:
+        what, begin, end = "revocation list", signed.last_update_utc, signed.next_update_utc
+    if now < begin:
+        return f"the CA's {what} is valid from {begin} on"
+    if end is not None and now >= end:
+        return f"the CA's {what} expired on {end}"
     return None
 
 
 def _problem_of_ca(ca: x509.Certificate) -> str | None:
-    """Return why a certificate is not that of an authority; None if it is."""
     if ca.issuer != ca.subject:
         return "not the certificate of a CA that signed itself"
     try:
@@ -156,7 +141,6 @@ def _may_issue(ca: x509.Certificate) -> bool:
 def _problem_of_crl(
     revoked: x509.CertificateRevocationList, ca: x509.Certificate | None
 ) -> str | None:
-    """Return why a revocation list is not one of ``ca``; None if it is."""
     try:
         unknown = list(_unknown_criticals(revoked.extensions))
         signed = ca is None or revoked.is_signature_valid(ca.public_key())  # type: ignore[arg-type]
@@ -188,12 +172,10 @@ def _names_issuer(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
         return False
     if named.authority_cert_serial_number not in (None, ca.serial_number):
         return False
-    issuers = [
-        name.value
-        for name in named.authority_cert_issuer or ()
-        if isinstance(name, x509.DirectoryName)
-    ]
-    return not issuers or issuers[0] == ca.issuer
+    for name in named.authority_cert_issuer or ():
+        if isinstance(name, x509.DirectoryName):
+            return bool(name.value == ca.issuer)
+    return True
 
 
 def _is_revoked(revoked: x509.CertificateRevocationList, serial: int) -> bool:

@@ -20,9 +20,8 @@ _INTERVAL = 5.0
 class AuthorityCache:
     """The current authority, whose certificate and revocation list come from two sources.
 
-    If they change to something unusable, that is logged, and the previous ones stay in use.
-
-    Raises Unavailable when it is created and there is nothing usable.
+    If they change to something unusable, that is logged, and the previous ones stay in use; if they
+    are unusable at first, Unavailable is raised.
     """
 
     def __init__(
@@ -31,8 +30,6 @@ class AuthorityCache:
         crl: Source | None,
         clock: Callable[[], datetime.datetime] = utc_now,
     ) -> None:
-        self._ca = ca
-        self._crl = crl
         self._sources = [ca] if crl is None else [ca, crl]
         self._clock = clock
         self._lock = threading.Lock()
@@ -41,7 +38,8 @@ class AuthorityCache:
         self._failing = False
         self._out_of_date = False
         try:
-            self._refresh_sources(force=True)
+            for source in self._sources:
+                source.refresh(force=True)
             self._authority = self._read()
         except CertificateError as error:
             raise Unavailable(f"signatures cannot be checked: {error}") from None
@@ -66,20 +64,22 @@ class AuthorityCache:
             self.refresh(force=True)
         authority = self._authority
         problem = authority.problem(self._clock())
-        if problem is not None and not self._out_of_date:
+        was_out_of_date, self._out_of_date = self._out_of_date, problem is not None
+        if problem is None:
+            if was_out_of_date:
+                log.info("Can verify signatures again")
+            return authority
+        if not was_out_of_date:
             log.error("Cannot verify signatures, messages wait for a newer CA", error=problem)
-        if problem is None and self._out_of_date:
-            log.info("Can verify signatures again")
-        self._out_of_date = problem is not None
-        if problem is not None:
-            raise Unavailable(f"signatures cannot be checked: {problem}")
-        return authority
+        raise Unavailable(f"signatures cannot be checked: {problem}")
 
     def refresh(self, *, force: bool = False) -> None:
         """Read the sources again; ``force`` those that are not due yet as well."""
         with self._lock:
             try:
-                if not self._refresh_sources(force=force):
+                # Every source, even if the first one has changed.
+                changed = [source.refresh(force=force) for source in self._sources]
+                if not any(changed):
                     return
                 self._authority = self._read()
             except CertificateError as error:
@@ -92,15 +92,11 @@ class AuthorityCache:
             self._failing = False
             log.info("Refreshed the CA")
 
-    def _refresh_sources(self, *, force: bool) -> bool:
-        # Every source, even if the first one has changed.
-        changed = [source.refresh(force=force) for source in self._sources]
-        return any(changed)
-
     def _read(self) -> Authority:
         now = self._clock()
-        ca = read_ca(self._ca.content, now)
-        return Authority(ca, None if self._crl is None else read_crl(self._crl.content, ca, now))
+        ca, *crls = (source.content for source in self._sources)
+        certificate = read_ca(ca, now)
+        return Authority(certificate, read_crl(crls[0], certificate, now) if crls else None)
 
     def _run(self) -> None:
         while not self._stopping.wait(_INTERVAL):

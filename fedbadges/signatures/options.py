@@ -10,15 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography import x509
-
 from fedbadges.config.keys import ConfigKey, ConfigReader, config_key, keys_of
 from fedbadges.config.values import MalformedValue, interval, items, mapping
 from fedbadges.signatures.authority import CertificateError, read_ca, read_crl, utc_now
 from fedbadges.signatures.signing import certificate_of, signer_of
-from fedbadges.signatures.sources import is_url, make_source
+from fedbadges.signatures.sources import File, is_url
 
-_SECONDS = "a number of seconds, 0 or more"
+_SECONDS = ("a number of seconds, 0 or more", interval)
 
 
 def _methods(value: Any) -> frozenset[str]:
@@ -54,18 +52,15 @@ class Options:
         "crypto_validate_backends", "a list of 'x509', 'gpg' or both", _methods, ()
     )
     ca: str = config_key(
-        "ca_cert_location",
-        "the CA's certificate, a PEM file or an https:// address",
-        _location,
-        "",
+        "ca_cert_location", "the CA's certificate, a PEM file or an https:// address", _location, ""
     )
-    ca_interval: float = config_key("ca_cert_cache_expiry", _SECONDS, interval, 0.0)
+    ca_interval: float = config_key("ca_cert_cache_expiry", *_SECONDS, 0.0)
     crl: str | None = config_key(
         "crl_location",
         "the CA's revocation list, a PEM file or an https:// address",
         lambda value: _location(value) or None,
     )
-    crl_interval: float = config_key("crl_cache_expiry", _SECONDS, interval, 0.0)
+    crl_interval: float = config_key("crl_cache_expiry", *_SECONDS, 0.0)
     #: The names of the certificates that may send a topic.
     policy: Mapping[str, frozenset[str]] = config_key(
         "routing_policy", "a mapping from topics to lists of certificates' names", _policy, {}
@@ -106,7 +101,14 @@ def mistakes(config: Mapping[str, Any]) -> list[str]:
         options = _read_options(reader, config)
         if not reader.mistakes:
             _check_verification(options, reader)
-    _check_signing(config, reader)
+    try:
+        if signer := signer_of(config):
+            signer.read()
+    except (KeyError, ValueError, TypeError):
+        reason = f"without '{certificate_of(config)}' nothing can be signed"
+        reader.report(_CERTIFICATES_KEY, reason)
+    except CertificateError as error:
+        reader.report(_CERTIFICATES_KEY, str(error))
     return reader.mistakes
 
 
@@ -136,7 +138,7 @@ def _check_verification(options: Options, reader: ConfigReader) -> None:
     if "x509" not in options.methods:
         return
     now = utc_now()
-    ca: x509.Certificate | None = None
+    ca = None
     if not options.ca:
         reader.report(_KEYS["ca"])
     elif not is_url(options.ca):
@@ -151,19 +153,7 @@ def _check_verification(options: Options, reader: ConfigReader) -> None:
             reader.report(_KEYS["crl"], str(error))
 
 
-def _check_signing(config: Mapping[str, Any], reader: ConfigReader) -> None:
-    try:
-        signer = signer_of(config)
-        if signer is not None:
-            signer.check()
-    except (KeyError, ValueError, TypeError):
-        reason = f"without '{certificate_of(config)}' nothing can be signed"
-        reader.report(_CERTIFICATES_KEY, reason)
-    except CertificateError as error:
-        reader.report(_CERTIFICATES_KEY, str(error))
-
-
 def _read(path: str) -> bytes:
-    file = make_source(path, 0)
+    file = File(path)
     file.refresh()
     return file.content

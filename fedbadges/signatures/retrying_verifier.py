@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fedbadges.errors import Rejected, SignatureMismatch, Stopped, Unavailable
 from fedbadges.retry import Outage, OutageRetry
 from fedbadges.signatures.options import read_options
-from fedbadges.signatures.stored_forms import stored_forms
+from fedbadges.signatures.signed_forms import stored_forms
 from fedbadges.signatures.verifier import Verifier, make_verifier
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
@@ -59,13 +58,14 @@ class RetryingVerifier:
 
         Raises Rejected if it is not valid, and Stopped if the daemon stops first.
         """
+        thread = threading.get_ident()
+        self._begun[thread] = time.monotonic()
         try:
-            with self._timed():
-                try:
-                    self._verifier.verify(body, topic)
-                except Unavailable:
-                    self._before_waiting()
-                    self._retry.call(lambda: self._verifier.verify(body, topic))
+            try:
+                self._verifier.verify(body, topic)
+            except Unavailable:
+                self._before_waiting()
+                self._retry.call(lambda: self._verifier.verify(body, topic))
         except Rejected as rejected:
             if self._rejections.allows((rejected.reason, rejected.signer)):
                 log.warning("Rejected message", msg_id=_id_of(body), reason=str(rejected))
@@ -73,6 +73,8 @@ class RetryingVerifier:
         except Stopped:
             log.warning("Stopped before a message was verified", msg_id=_id_of(body))
             raise
+        finally:
+            del self._begun[thread]
 
     def verify_stored(
         self, body: Mapping[str, Any], credentials: Mapping[str, str]
@@ -103,15 +105,6 @@ class RetryingVerifier:
                 return form
         assert mismatch is not None
         raise mismatch
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        thread = threading.get_ident()
-        self._begun[thread] = time.monotonic()
-        try:
-            yield
-        finally:
-            del self._begun[thread]
 
 
 def make_retrying_verifier(

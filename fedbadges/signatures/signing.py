@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from fedbadges.signatures.authority import PARSE_ERRORS, CertificateError
-from fedbadges.signatures.canonical_text import canonical_text
+from fedbadges.signatures.signed_forms import canonical_text
 
 MODNAME = "fedbadges"
 
@@ -28,26 +28,22 @@ class Signer:
 
     def __call__(self, message: dict[str, Any]) -> None:
         """Add a signature to a message; raise CertificateError if that is not possible."""
-        key, certificate = self._read()
+        key, certificate = self.read()
         message["crypto"] = "x509"
         signature = key.sign(canonical_text(message), padding.PKCS1v15(), hashes.SHA1())
         pem = certificate.public_bytes(serialization.Encoding.PEM)
         message["signature"] = base64.encodebytes(signature).decode("ascii")
         message["certificate"] = base64.encodebytes(pem).decode("ascii")
 
-    def check(self) -> None:
-        """Raise CertificateError if nothing can be signed."""
-        self._read()
-
-    def _read(self) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
+    def read(self) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
+        """Read the files; raise CertificateError if nothing can be signed with them."""
         try:
             key = serialization.load_pem_private_key(
                 _read_bytes(self.key), password=None, unsafe_skip_rsa_key_validation=True
             )
         except PARSE_ERRORS as error:
-            raise CertificateError(
-                f"{self.key}: no private key that can be used: {error}"
-            ) from None
+            reason = f"{self.key}: no private key that can be used: {error}"
+            raise CertificateError(reason) from None
         try:
             certificate = x509.load_pem_x509_certificate(_read_bytes(self.certificate))
         except PARSE_ERRORS:

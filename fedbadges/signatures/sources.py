@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import requests
 
@@ -20,35 +19,9 @@ _MIN_INTERVAL = 120.0
 _TIMEOUT = 5.0
 
 
-class Source(Protocol):
-    """Something to read again and again; ``remote`` if another machine has it."""
+class File:
+    """A path, which is read again if its file changed."""
 
-    remote: bool
-    content: bytes
-
-    def refresh(self, *, force: bool = False) -> bool:
-        """Read again what may have changed; return True if there is new ``content``.
-
-        With ``force``, do not wait for the usual interval. Raises CertificateError.
-        """
-
-
-def make_source(
-    location: str, interval: float, clock: Callable[[], float] = time.monotonic
-) -> Source:
-    """Create the source for a path or a URL.
-
-    ``interval`` is the time between two requests for a URL; with 0, only forced ones are made.
-    """
-    return _Url(location, interval, clock) if is_url(location) else _File(location)
-
-
-def is_url(location: str) -> bool:
-    """Return True if fedmsg takes a location for a URL; anything else is a path."""
-    return location.startswith("https://")
-
-
-class _File:
     remote = False
 
     def __init__(self, path: str) -> None:
@@ -57,6 +30,7 @@ class _File:
         self._seen: tuple[int, int, int] | None = None
 
     def refresh(self, *, force: bool = False) -> bool:
+        """Return True if there is new ``content``; raise CertificateError if it cannot be read."""
         try:
             status = self._path.stat()
             seen = (status.st_ino, status.st_size, status.st_mtime_ns)
@@ -71,7 +45,9 @@ class _File:
         return True
 
 
-class _Url:
+class Url:
+    """A URL, which is requested again after ``interval`` seconds; if that is 0, only by force."""
+
     remote = True
 
     def __init__(self, url: str, interval: float, clock: Callable[[], float]) -> None:
@@ -83,6 +59,7 @@ class _Url:
         self._failed = False
 
     def refresh(self, *, force: bool = False) -> bool:
+        """Request it if that is due; by force, it is so sooner. Answers as for a file."""
         now = self._clock()
         interval = min(self._interval, _MIN_INTERVAL) if force or self._failed else self._interval
         if now - self._requested < interval:
@@ -98,3 +75,18 @@ class _Url:
             raise CertificateError(f"{shown}: {error_reason(error)}") from None
         self._failed = False
         return True
+
+
+Source = File | Url
+
+
+def make_source(
+    location: str, interval: float, clock: Callable[[], float] = time.monotonic
+) -> Source:
+    """Create the source for a path or a URL."""
+    return Url(location, interval, clock) if is_url(location) else File(location)
+
+
+def is_url(location: str) -> bool:
+    """Return True if fedmsg takes a location for a URL; anything else is a path."""
+    return location.startswith("https://")

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from fedbadges.errors import Rejected, SignatureMismatch, Unavailable
 from fedbadges.signatures.authority import PARSE_ERRORS, Authority, NotIssued, utc_now
 from fedbadges.signatures.authority_cache import AuthorityCache
-from fedbadges.signatures.canonical_text import canonical_text
 from fedbadges.signatures.options import Options
+from fedbadges.signatures.signed_forms import canonical_text
 from fedbadges.signatures.sources import make_source
 
 #: How long a certificate or signature may be; both have a few thousand characters.
@@ -104,7 +104,6 @@ class Verifier:
         self._check_policy(body["topic"], signer.name)
 
     def _signer(self, text: str) -> _Signer:
-        """Return the holder of a certificate in base64; raise Rejected if it is not valid."""
         assert self._authorities is not None
         authority, now = self._authorities.authority(), self._clock()
         cached = self._signers.get(text)

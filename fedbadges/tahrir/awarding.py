@@ -17,8 +17,8 @@ from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
 from fedbadges.errors import Unavailable
+from fedbadges.messages import Notice
 from fedbadges.tahrir.holdings import NAME, HoldingsReader
-from fedbadges.tahrir.notices import Notice, award_notice
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -122,9 +122,11 @@ class Awarder:
         # Whatever must be committed together with the awards is inserted here.
         persons = dict(known)
         return [
-            AwardResult(award, row["person_id"], award_notice(badges[award.badge_id], person))
+            AwardResult(
+                award, row["person_id"], _notice(badges[award.badge_id], persons[award.username])
+            )
             for award, row in rows.items()
-            if row["id"] in inserted and (person := persons[award.username])
+            if row["id"] in inserted
         ]
 
 
@@ -149,6 +151,18 @@ def _assertions(wanted: list[Award], known: list[tuple[str, Any]]) -> dict[Award
             "recipient": get_assertion_recipient(person.email, salt),
         }
     return rows
+
+
+def _notice(badge: Any, person: Any) -> Notice:
+    """Return the announcement that tahrir_api's ``add_assertion`` makes."""
+    shown = {
+        "name": badge.name,
+        "description": badge.description,
+        "image_url": badge.image,
+        "badge_id": badge.id,
+    }
+    user = {"username": person.nickname, "badges_user_id": person.number}
+    return Notice("badge.award", {"badge": shown, "user": user})
 
 
 def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> set[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -15,11 +14,11 @@ from tahrir_api.model import Badge as BadgeRow
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import retry_races, translate_errors
+from fedbadges.messages import Notice
 from fedbadges.rules.rule import Badge
 from fedbadges.tahrir.awarding import Award, Awarder, BulkAwardResult
 from fedbadges.tahrir.badges import Unawardable, find_unawardable, publish_badges
 from fedbadges.tahrir.holdings import NAME, Holdings, HoldingsReader
-from fedbadges.tahrir.notices import Notice
 from fedbadges.tahrir.ranks import adjust_ranks
 
 
@@ -59,12 +58,6 @@ class Tahrir:
         """Return who of these people holds which of these badges, and who opted out."""
         return self._holdings.holdings(usernames, badge_ids)
 
-    def held_since(
-        self, usernames: Iterable[str], badge_ids: Iterable[str]
-    ) -> dict[tuple[str, str], datetime.datetime]:
-        """Return since when, naive UTC, these people hold those of these badges that they hold."""
-        return self._holdings.held_since(usernames, badge_ids)
-
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Award badges, in one transaction: see ``Awarder.award``."""
         return self._awarder.award(awards)
@@ -85,16 +78,12 @@ class Tahrir:
             return int(person.id)
 
     def adjust_ranks(self, person_ids: Iterable[int]) -> tuple[Notice, ...]:
-        """Compute the leaderboard, once for all these people who got badges.
-
-        Returns the announcements of their new ranks.
-        """
+        """Compute the leaderboard; return the announcements of these people's new ranks."""
         with self._api() as api:
             return adjust_ranks(api.session, person_ids)
 
     @contextmanager
     def _api(self) -> Iterator[TahrirDatabase]:
-        """Open a session, and commit it at the end if nothing was raised."""
         made = engine(self._settings.tahrir_url)
         with translate_errors(NAME), Session(made, autoflush=False) as session:
             yield TahrirDatabase(session=session, autocommit=False, notification_callback=None)

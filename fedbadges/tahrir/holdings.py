@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ _BATCH = 1000
 _ADDRESS, _NICKNAME = func.lower(Person.email), func.lower(Person.nickname)
 
 
-def _select(whom: Any, *more: Any) -> PreparedStatement:
+def _select(whom: Any) -> PreparedStatement:
     held = and_(
         Assertion.person_id == Person.id,
         is_any_of(Assertion.badge_id, array_parameter("ids")),
@@ -39,33 +39,28 @@ def _select(whom: Any, *more: Any) -> PreparedStatement:
             _NICKNAME.label("nick"),
             Person.opt_out,
             Assertion.badge_id,
-            *more,
+            Assertion.issued_on,
         )
         .outerjoin(Assertion, held)
         .where(whom)
     )
 
 
-def _lookups(*more: Any) -> tuple[PreparedStatement, PreparedStatement]:
-    # An exact address has an index in any case. Only what that lookup misses is compared in lower
-    # case.
-    exact = is_any_of(Person.email, array_parameter("emails"))
-    in_lower_case = or_(
+# An exact address has an index in any case. Only what that lookup misses is compared in lower case.
+_EXACT = _select(is_any_of(Person.email, array_parameter("emails")))
+_IN_LOWER_CASE = _select(
+    or_(
         is_any_of(_ADDRESS, array_parameter("emails")),
         is_any_of(_NICKNAME, array_parameter("names")),
     )
-    return _select(exact, *more), _select(in_lower_case, *more)
-
-
-_HOLDINGS = _lookups()
-_HELD_SINCE = _lookups(Assertion.issued_on)
+)
 
 
 @dataclass(frozen=True)
 class Holdings:
-    """What tahrir knows of some people and badges: held ones as (username, badge id)."""
+    """Since when, naive UTC, people hold badges, by (username, badge id); and who opted out."""
 
-    held: Set[tuple[str, str]]
+    held: Mapping[tuple[str, str], datetime.datetime]
     opted_out: Set[str]
 
     def allows(self, username: str, badge_id: str) -> bool:
@@ -82,31 +77,20 @@ class HoldingsReader:
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Return who of these people holds which of these badges, and who opted out."""
-        held: set[tuple[str, str]] = set()
+        held: dict[tuple[str, str], datetime.datetime] = {}
         opted_out: set[str] = set()
         for name, row in self.rows(usernames, badge_ids):
             if row.opt_out:
                 opted_out.add(name)
             if row.badge_id is not None:
-                held.add((name, row.badge_id))
-        return Holdings(frozenset(held), frozenset(opted_out))
-
-    def held_since(
-        self, usernames: Iterable[str], badge_ids: Iterable[str]
-    ) -> dict[tuple[str, str], datetime.datetime]:
-        """Return since when, naive UTC, these people hold those of these badges that they hold."""
-        return {
-            (name, row.badge_id): row.issued_on
-            for name, row in self.rows(usernames, badge_ids, lookups=_HELD_SINCE)
-            if row.badge_id is not None
-        }
+                held[name, row.badge_id] = row.issued_on
+        return Holdings(held, opted_out)
 
     def rows(
         self,
         usernames: Iterable[str],
         badge_ids: Iterable[str],
         connection: Connection | None = None,
-        lookups: tuple[PreparedStatement, PreparedStatement] = _HOLDINGS,
     ) -> list[tuple[str, Any]]:
         """Return the known ones of these people, each with a row for every badge that they hold.
 
@@ -115,32 +99,27 @@ class HoldingsReader:
         """
         if connection is None:
             with translate_errors(NAME), self._reader.connect() as made:
-                return self.rows(usernames, badge_ids, made, lookups)
+                return self.rows(usernames, badge_ids, made)
         names, ids = sorted(set(usernames)), sorted(set(badge_ids))
         return [
             found
             for start in range(0, len(names), _BATCH)
-            for found in self._find(connection, lookups, names[start : start + _BATCH], ids)
+            for found in self._find(connection, names[start : start + _BATCH], ids)
         ]
 
     def _find(
-        self,
-        connection: Connection,
-        lookups: tuple[PreparedStatement, PreparedStatement],
-        names: list[str],
-        ids: list[str],
+        self, connection: Connection, names: list[str], ids: list[str]
     ) -> Iterator[tuple[str, Any]]:
-        exact, in_lower_case = lookups
         by_email = {self._settings.email_of(name): name for name in names}
         missed = set(names)
-        for row in exact.execute(connection, {"emails": list(by_email), "ids": ids}).all():
+        for row in _EXACT.execute(connection, {"emails": list(by_email), "ids": ids}).all():
             missed.discard(by_email[row.email])
             yield by_email[row.email], row
         if not missed:
             return
         by_email = {self._settings.email_of(name): name for name in missed}
         parameters = {"emails": list(by_email), "names": list(missed), "ids": ids}
-        rows = in_lower_case.execute(connection, parameters).all()
+        rows = _IN_LOWER_CASE.execute(connection, parameters).all()
         for row in rows:
             if row.address in by_email:
                 missed.discard(by_email[row.address])

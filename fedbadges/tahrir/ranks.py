@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from tahrir_api.model import Assertion, Person
 
-from fedbadges.tahrir.notices import Notice, rank_notice
+from fedbadges.messages import Notice
 
 # What tahrir_api's make_leaderboard computes, without making an object of everybody: those with as
 # many badges share a rank, and those who opted out are left out.
@@ -32,9 +32,12 @@ _SET_RANKS = (
 
 
 def adjust_ranks(session: Session, person_ids: Iterable[int]) -> tuple[Notice, ...]:
-    """Set everybody's rank; return the announcements for these people."""
+    """Set everybody's rank; return the notices for these people, as tahrir_api makes them."""
     people = list(session.scalars(select(Person).where(Person.id.in_(set(person_ids)))))
     before = {person.id: person.rank for person in people}
     session.connection().execute(_SET_RANKS)
     session.expire_all()
-    return tuple(rank_notice(person, before[person.id]) for person in people)
+    return tuple(
+        Notice("person.rank.advance", {"person": person.as_dict(), "old_rank": before[person.id]})
+        for person in people
+    )

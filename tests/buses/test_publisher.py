@@ -15,7 +15,7 @@ from support.bus import HOST, Bus, Subscriber
 from support.waiting import eventually
 
 from fedbadges.buses.fedmsg.publisher import Publisher
-from fedbadges.tahrir.notices import Notice
+from fedbadges.messages import Notice
 
 
 @pytest.fixture

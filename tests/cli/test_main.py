@@ -45,6 +45,16 @@ def test_ctrl_c_is_reported_in_one_line(
     assert (done.exit_code, done.stdout, done.stderr) == (2, "", "Stopped\n")
 
 
+def test_error_of_a_command_cannot_control_the_terminal(tmp_path: Path) -> None:
+    directory = tmp_path / "a\n\x1b[2J"
+    directory.mkdir()
+    done = fedbadges("test", str(directory))
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(rf"{tmp_path}/a\n\x1b[2J: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_full_disk_is_reported_in_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

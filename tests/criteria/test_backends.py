@@ -63,7 +63,7 @@ def lists(tmp_path: Path) -> Path:
 def example_in_docs() -> str:
     """Returns the criteria that the documentation shows for the example."""
     text = (ROOT / "docs/backends.rst").read_text()
-    block = text.split("this rule's criteria hold of those whom the file lists::\n\n")[1]
+    block = text.split("these criteria hold for the people in the file::\n\n")[1]
     return textwrap.dedent(block.split("\n\n")[0]) + "\n"
 
 

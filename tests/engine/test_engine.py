@@ -24,6 +24,8 @@ from fedbadges.rules.recipients import MOST_CANDIDATES
 from fedbadges.tahrir.awarding import Award, AwardResult
 from fedbadges.tahrir.database import Tahrir
 
+pytestmark = pytest.mark.sqlite
+
 FIRST = """
 trigger:
   category: logger

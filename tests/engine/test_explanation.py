@@ -39,6 +39,8 @@ from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award
 from fedbadges.tahrir.database import Tahrir
 
+pytestmark = pytest.mark.sqlite
+
 PUSHED = """
 trigger: {topic: git.receive}
 criteria:

@@ -9,8 +9,8 @@ import pytest
 from support.waiting import eventually
 
 from fedbadges.errors import Unavailable
+from fedbadges.messages import Notice
 from fedbadges.service.ranks import Ranks
-from fedbadges.tahrir.notices import Notice
 
 
 class Leaderboard:

@@ -15,11 +15,11 @@ from support.certificates import DAY, IS_CA, NOW, Authority, authority, curve_ke
 from support.waiting import eventually
 
 from fedbadges.buses.fedmsg.publisher import Publisher
+from fedbadges.messages import Notice
 from fedbadges.signatures.authority import CertificateError
 from fedbadges.signatures.options import dangers, mistakes, read_options
 from fedbadges.signatures.signing import Signer, certificate_of
 from fedbadges.signatures.verifier import make_verifier
-from fedbadges.tahrir.notices import Notice
 
 SENDER = f"fedbadges.{HOST}"
 

@@ -47,6 +47,7 @@ def test_award_creates_the_person_and_the_assertion(tahrir: Tahrir, api: TahrirD
     assert before <= assertion.issued_on <= before + datetime.timedelta(seconds=60)
 
 
+@pytest.mark.sqlite
 def test_award_notice_names_the_badge_and_the_person(tahrir: Tahrir, api: TahrirDatabase) -> None:
     given = award(tahrir, "editor", "alice")
 
@@ -92,6 +93,7 @@ def test_person_with_another_address_is_awarded_a_badge_only_once(
     assert api.get_person("alice@example.org") is None
 
 
+@pytest.mark.sqlite
 def test_legacy_badge_cannot_be_awarded(tahrir: Tahrir, api: TahrirDatabase) -> None:
     api.update_badge("editor", legacy=True)
 
@@ -99,6 +101,7 @@ def test_legacy_badge_cannot_be_awarded(tahrir: Tahrir, api: TahrirDatabase) -> 
         award(tahrir, "editor", "alice")
 
 
+@pytest.mark.sqlite
 def test_award_of_an_unknown_badge_is_refused(tahrir: Tahrir, api: TahrirDatabase) -> None:
     with pytest.raises(RuntimeError, match="no badge nothing"):
         award(tahrir, "nothing", "alice")
@@ -304,6 +307,7 @@ def test_concurrent_bulk_awards_of_the_same_badges_give_each_only_once(
     assert len(rows(api)) == 40
 
 
+@pytest.mark.sqlite
 def test_bulk_award_of_nothing_gives_nothing(tahrir: Tahrir) -> None:
     assert tahrir.award([]) == BulkAwardResult()
 
@@ -350,6 +354,7 @@ def test_revoke_removes_only_the_badge_of_the_person(tahrir: Tahrir, api: Tahrir
     assert badges_of(api, "bob@example.org") == ["editor"]
 
 
+@pytest.mark.sqlite
 def test_revoke_of_a_badge_that_is_not_held_returns_none(tahrir: Tahrir) -> None:
     award(tahrir, "editor", "alice")
 

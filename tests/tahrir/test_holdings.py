@@ -17,7 +17,7 @@ from fedbadges.tahrir.holdings import Holdings
 
 
 def test_unknown_people_hold_nothing_and_have_not_opted_out(tahrir: Tahrir) -> None:
-    assert tahrir.holdings(["alice"], BOTH) == Holdings(frozenset(), frozenset())
+    assert tahrir.holdings(["alice"], BOTH) == Holdings({}, set())
 
 
 def test_holdings_are_of_the_requested_people_and_badges_only(tahrir: Tahrir) -> None:
@@ -27,7 +27,7 @@ def test_holdings_are_of_the_requested_people_and_badges_only(tahrir: Tahrir) ->
 
     standing = tahrir.holdings(["alice", "carol"], ["editor"])
 
-    assert standing.held == {("alice", "editor")}
+    assert standing.held.keys() == {("alice", "editor")}
     assert not standing.allows("alice", "editor")
     assert standing.allows("carol", "editor")
 
@@ -67,7 +67,7 @@ def test_person_is_found_by_an_address_in_upper_case(tahrir: Tahrir, api: Tahrir
     api.add_person("Alice@Example.org", nickname="somebody")
     api.add_assertion("editor", "alice@example.org", None)
 
-    assert tahrir.holdings(["alice"], BOTH).held == {("alice", "editor")}
+    assert tahrir.holdings(["alice"], BOTH).held.keys() == {("alice", "editor")}
     assert award(tahrir, "editor", "alice") is None
 
 
@@ -81,18 +81,19 @@ def test_person_with_another_address_is_found_by_nickname(
 
     standing = tahrir.holdings(["alice", "bob"], BOTH)
 
-    assert standing == Holdings(frozenset([("alice", "editor")]), frozenset(["bob"]))
+    assert standing.held.keys() == {("alice", "editor")}
+    assert standing.opted_out == {"bob"}
 
 
-def test_held_since_returns_when_badges_were_awarded(tahrir: Tahrir, api: TahrirDatabase) -> None:
+def test_holdings_say_when_badges_were_awarded(tahrir: Tahrir, api: TahrirDatabase) -> None:
     since = datetime.datetime(2014, 9, 20, 12)
     api.add_person("Alice@Example.org", nickname="somebody")
     api.add_assertion("editor", "alice@example.org", since)
     award(tahrir, "tagger", "bob")
 
-    held = tahrir.held_since(["alice", "bob", "carol"], ["editor"])
+    holdings = tahrir.holdings(["alice", "bob", "carol"], ["editor"])
 
-    assert held == {("alice", "editor"): since}
+    assert holdings.held == {("alice", "editor"): since}
 
 
 def test_address_takes_precedence_over_nickname(tahrir: Tahrir, api: TahrirDatabase) -> None:
@@ -101,14 +102,17 @@ def test_address_takes_precedence_over_nickname(tahrir: Tahrir, api: TahrirDatab
     api.add_person("carol@example.org", nickname="alice")
     api.add_assertion("editor", "carol@example.org", None)
 
-    assert tahrir.holdings(["alice"], BOTH).held == set()
+    assert tahrir.holdings(["alice"], BOTH).held == {}
     award(tahrir, "tagger", "alice")
     assert badges_of(api, "alice@example.org") == ["tagger"]
-    assert tahrir.holdings(["alice", "bob"], BOTH).held == {("alice", "tagger"), ("bob", "tagger")}
+    assert tahrir.holdings(["alice", "bob"], BOTH).held.keys() == {
+        ("alice", "tagger"),
+        ("bob", "tagger"),
+    }
 
 
 def test_holdings_of_more_people_than_a_statement_can_hold(tahrir: Tahrir) -> None:
     names = [f"user{number}" for number in range(40_000)]
     award(tahrir, "editor", names[-1])
 
-    assert tahrir.holdings(names, BOTH).held == {(names[-1], "editor")}
+    assert tahrir.holdings(names, BOTH).held.keys() == {(names[-1], "editor")}

@@ -60,6 +60,7 @@ def test_publish_writes_nothing_where_no_rule_changed(
     assert caplog.messages == []
 
 
+@pytest.mark.sqlite
 def test_publish_logs_which_fields_changed(
     tahrir: Tahrir, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -69,6 +70,7 @@ def test_publish_logs_which_fields_changed(
     assert caplog.messages == ["Changed badge badge=editor changed=description,image"]
 
 
+@pytest.mark.sqlite
 def test_publish_keeps_tags_of_the_web_site_where_the_rule_has_none(
     tahrir: Tahrir, api: TahrirDatabase
 ) -> None:
@@ -79,6 +81,7 @@ def test_publish_keeps_tags_of_the_web_site_where_the_rule_has_none(
     assert [tag.name for tag in api.get_badge("editor").tags] == ["by-hand"]
 
 
+@pytest.mark.sqlite
 def test_publish_removes_tags_where_the_rule_has_an_empty_list(
     tahrir: Tahrir, api: TahrirDatabase
 ) -> None:
@@ -87,6 +90,7 @@ def test_publish_removes_tags_where_the_rule_has_an_empty_list(
     assert api.get_badge("tagger").tags == []
 
 
+@pytest.mark.sqlite
 def test_publish_keeps_an_issuer_whose_origin_changed(
     tahrir: Tahrir, api: TahrirDatabase, tables: Databases, tmp_path: Path
 ) -> None:
@@ -107,12 +111,14 @@ def test_several_daemons_can_publish_the_same_badges_at_once(
     assert sorted(badge.id for badge in api.get_all_badges()) == ["editor", "tagger"]
 
 
+@pytest.mark.sqlite
 def test_publish_returns_legacy_badges(tahrir: Tahrir, api: TahrirDatabase) -> None:
     api.update_badge("editor", legacy=True)
 
     assert tahrir.publish_badges([EDITOR, TAGGER]) == Unawardable(legacy=frozenset(["editor"]))
 
 
+@pytest.mark.sqlite
 def test_publish_refuses_only_the_badge_whose_name_is_taken(
     tahrir: Tahrir, api: TahrirDatabase
 ) -> None:
@@ -127,6 +133,7 @@ def test_publish_refuses_only_the_badge_whose_name_is_taken(
     assert sorted(badge.id for badge in api.get_all_badges()) == ["editor", "tagger", "third"]
 
 
+@pytest.mark.sqlite
 def test_publish_leaves_a_badge_whose_new_name_is_taken_unchanged(
     tahrir: Tahrir, api: TahrirDatabase
 ) -> None:
@@ -177,6 +184,7 @@ def test_unawardable_badges_are_found_without_writing(
     assert {statement.split()[0] for statement in sent} == {"SELECT"}
 
 
+@pytest.mark.sqlite
 def test_badges_are_listed_with_whether_they_can_be_awarded(
     tahrir: Tahrir, api: TahrirDatabase
 ) -> None:

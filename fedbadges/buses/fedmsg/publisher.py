@@ -12,8 +12,8 @@ from typing import Any
 import fedmsg.core
 import zmq
 
+from fedbadges.messages import Notice
 from fedbadges.signatures.signing import MODNAME, sender_of, signer_of
-from fedbadges.tahrir.notices import Notice
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)

@@ -18,8 +18,8 @@ from fedbadges.cli.options import format_option
 
 if TYPE_CHECKING:
     from fedbadges.cli.deployment import Deployment
+    from fedbadges.messages import Notice
     from fedbadges.tahrir.database import Tahrir
-    from fedbadges.tahrir.notices import Notice
 
 #: What is printed on Ctrl-C.
 STOPPED = "Stopped; nothing was changed except what is printed above"

@@ -61,7 +61,7 @@ def backfill(
     (print_json if form == "json" else print_text)(result)
     click.echo(summary(result), err=True)
     if result.error is not None:
-        raise CannotRun(result.error)
+        raise CannotRun(*result.error.split("\n"))
     if not result.complete and not result.dues:
         raise SystemExit(CANNOT_RUN)
     good = result.complete and not result.refused and not result.unpublished

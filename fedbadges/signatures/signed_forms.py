@@ -1,10 +1,21 @@
-"""The forms in which a message that datanommer stored may have been signed."""
+"""What fedmsg signs of a message, and how a stored message may have been signed."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import fedmsg.encoding
+
+#: Fields that signing adds, and that are not signed themselves.
+_CREDENTIALS = ("signature", "certificate")
+
+
+def canonical_text(message: Mapping[str, Any]) -> bytes:
+    """Return what fedmsg signs of a message; equal messages have equal texts."""
+    signed = {key: value for key, value in message.items() if key not in _CREDENTIALS}
+    return bytes(fedmsg.encoding.dumps(signed).encode("utf-8"))
 
 
 def stored_forms(
