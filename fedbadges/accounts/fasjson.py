@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedbadges.config.settings import Settings
 from fedbadges.util.logs import get_logger
@@ -49,15 +49,15 @@ class Fasjson:
 
     def by_nick(self, nick: str) -> str | None:
         """Return the one account that has this IRC nick, or None."""
-        return _only(self._search("ircnick__exact", nick, f"irc:/{nick}"))
+        return self._only("ircnick__exact", nick, f"irc:/{nick}")
 
     def by_email(self, address: str) -> str | None:
         """Return the one account that has this e-mail address, or None."""
-        return _only(self._search("email", address))
+        return self._only("email", address)
 
     def by_github(self, name: str) -> str | None:
         """Return the one account that has this name on GitHub, or None."""
-        return _only(self._search("github_username", name))
+        return self._only("github_username", name)
 
     def is_member(self, group: str, username: str) -> bool:
         """Return True if an account is in a group; it is not where either does not exist."""
@@ -68,14 +68,11 @@ class Fasjson:
             log.warning("FASJSON has no such group, so nobody is in it", group=group)
         return found is True
 
-    def _search(self, field: str, *terms: str) -> set[str]:
-        found: list[dict[str, Any]] = []
+    def _only(self, field: str, *terms: str) -> str | None:
+        names: set[str] = set()
         for term in terms:
             if term != _ANYTHING and _TERM.fullmatch(term):
-                found += self._service.ask("search", **{field: term}) or []
-        return {user["username"] for user in found}
-
-
-def _only(names: set[str]) -> str | None:
-    # What several accounts share names none of them.
-    return next(iter(names)) if len(names) == 1 else None
+                found = self._service.ask("search", **{field: term}) or ()
+                names |= {user["username"] for user in found}
+        # What several accounts share names none of them.
+        return names.pop() if len(names) == 1 else None

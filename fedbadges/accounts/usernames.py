@@ -99,12 +99,8 @@ def has_no_candidates(rule: Rule) -> bool:
     return not any(set(topic.split(".")) & _NAMING_CATEGORIES for topic in concern.topics)
 
 
-def _agent(body: Mapping[str, Any], **config: Any) -> list[Any]:
-    return [fedmsg.meta.msg2agent(body, **config)]
-
-
 _QUESTIONS: Mapping[str, Callable[..., Iterable[Any] | None]] = {
     "users": fedmsg.meta.msg2usernames,
     "packages": fedmsg.meta.msg2packages,
-    "agent": _agent,
+    "agent": lambda body, **config: [fedmsg.meta.msg2agent(body, **config)],
 }

@@ -70,16 +70,11 @@ class ConfigReader:
             return None
         if key.older_name in source and key.name not in source:
             key = dataclasses.replace(key, name=str(key.older_name))
-        value = source.get(key.name)
-        if value is None:
-            if key.default is REQUIRED:
-                self.report(key)
-                return None
-            value = key.default
-        if value is None:
-            return None
+        value = key.default if source.get(key.name) is None else source[key.name]
         try:
-            return key.parse(value)
+            if value is REQUIRED:
+                raise ValueError
+            return None if value is None else key.parse(value)
         except MalformedValue as error:
             self.report(key, str(error))
         except (ValueError, TypeError, OverflowError):

@@ -11,6 +11,7 @@ import importlib
 import math
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,9 @@ def interval(value: Any, most: float = math.inf) -> float:
     return number
 
 
-def seconds(value: Any) -> float:
-    """Return a number of seconds from 0 to a day."""
-    return interval(value, _DAY)
-
-
-def age(value: Any) -> float:
-    """Return a number of seconds from 0 to a century."""
-    return interval(value, 100 * 365 * _DAY)
+#: Numbers of seconds from 0 to a day, and to a century.
+seconds = partial(interval, most=_DAY)
+age = partial(interval, most=100 * 365 * _DAY)
 
 
 def timeout(value: Any) -> float:

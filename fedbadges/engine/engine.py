@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from fedbadges.config.settings import Settings
-from fedbadges.engine.links import link_to
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.statistics import RuleStatistics
+from fedbadges.engine.tracing import Tracer
 from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
-from fedbadges.rules.criteria import Criteria, PlanningCriterion, Question, backend_criteria
+from fedbadges.rules.criteria import PlanningCriterion, Question, backend_criteria
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, NamedPerson
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.triggers import Trigger
-from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult
+from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult, link_to
 from fedbadges.tahrir.holdings import Holdings
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
@@ -47,28 +46,6 @@ class BadgeStore(Protocol):
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Award badges; those that are not to be announced are left out of the result."""
-
-
-class Tracer(Protocol):
-    """Observes how an engine decides, step by step; the daemon has none."""
-
-    def trigger(self, rule: Rule) -> Trigger:
-        """Return what is evaluated in place of the rule's trigger, with the same answers."""
-
-    def criteria(self, rule: Rule, recipient: str | None) -> Criteria:
-        """Return what is evaluated in place of the rule's criteria, with the same answers.
-
-        ``recipient`` is None where all candidates are judged at once.
-        """
-
-    def recipients(self, rule: Rule, found: Sequence[NamedPerson]) -> None:
-        """Record whom the message names for a rule that it triggered."""
-
-    def failed(self, rule: Rule, error: BaseException) -> None:
-        """Record an error of a trigger, a recipient or criteria, in place of an answer."""
-
-    def account(self, rule: Rule, name: str, exists: bool) -> None:
-        """Record whether somebody who has earned the badge has an account."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +83,7 @@ class BadgeEngine:
 
     ``on_award`` is called for every award after it was committed. ``rules`` may be replaced between
     messages. The methods may be called from several threads. They raise Unavailable, and database
-    errors that no retry mends.
+    errors that no retry mends. ``tracer`` observes how it decides; the daemon has none.
     """
 
     def __init__(

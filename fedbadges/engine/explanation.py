@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from fedbadges.accounts.service import make_accounts
@@ -17,18 +17,14 @@ from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import AT_LEAST, VALUE, past_messages
 from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
 from fedbadges.engine.recipients import RecipientFinder, Usernames
-from fedbadges.engine.tracing import Traced, trace
+from fedbadges.engine.tracing import Traced, Tracer
 from fedbadges.errors import Unavailable
 from fedbadges.history.history import History
 from fedbadges.messages import Message
-from fedbadges.rules.criteria import Criteria
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.recipients import Accounts, NamedPerson
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.triggers import Trigger
-from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
-from fedbadges.tahrir.holdings import Holdings
 
 
 class Verdict(Enum):
@@ -119,67 +115,10 @@ class Explanation:
         )
 
 
-@dataclass
-class ExplanationTracer:
-    """Records what an engine does, in place of tahrir as well; by badge id, and by person."""
-
-    tahrir: Tahrir
-    triggers: dict[str, Traced] = field(default_factory=dict)
-    found: dict[str, tuple[NamedPerson, ...]] = field(default_factory=dict)
-    errors: dict[str, BaseException] = field(default_factory=dict)
-    judged: dict[tuple[str, str | None], Traced] = field(default_factory=dict)
-    accounts: dict[tuple[str, str], bool] = field(default_factory=dict)
-    awarded: set[tuple[str, str]] = field(default_factory=set)
-    opted_out: set[str] = field(default_factory=set)
-    held: dict[tuple[str, str], datetime.datetime] = field(default_factory=dict)
-
-    def trigger(self, rule: Rule) -> Trigger:
-        """Return the rule's own trigger, traced."""
-        self.triggers[rule.badge.id] = traced = trace(rule.trigger)
-        return traced
-
-    def criteria(self, rule: Rule, recipient: str | None) -> Criteria:
-        """Return the rule's own criteria, traced."""
-        self.judged[rule.badge.id, recipient] = traced = trace(rule.criteria)
-        return traced
-
-    def recipients(self, rule: Rule, found: Sequence[NamedPerson]) -> None:
-        """Record whom the message names."""
-        self.found[rule.badge.id] = tuple(found)
-
-    def failed(self, rule: Rule, error: BaseException) -> None:
-        """Record an error in naming people; all others are in what is traced."""
-        if self.triggers[rule.badge.id].answer and rule.badge.id not in self.found:
-            self.errors[rule.badge.id] = error
-
-    def account(self, rule: Rule, name: str, exists: bool) -> None:
-        """Record whether somebody has an account."""
-        self.accounts[rule.badge.id, name] = exists
-
-    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Ask tahrir, and record the answer."""
-        holdings = self.tahrir.holdings(usernames, badge_ids)
-        self.opted_out |= holdings.opted_out
-        self.held |= holdings.held
-        return holdings
-
-    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
-        """Record what the daemon would award, and award nothing."""
-        self.awarded |= {(award.username, award.badge_id) for award in awards}
-        return BulkAwardResult()
-
-    def criteria_for(self, rule: Rule, name: str) -> Traced | None:
-        """Return the criteria as they were judged for somebody, or for all candidates at once."""
-        return self.judged.get((rule.badge.id, name if rule.names_recipient else None))
-
-
 class Explainer:
     """Asks the engine what it would do with messages, without any effect.
 
-    Args:
-        rules: those to explain.
-        usernames: in place of those that fedmsg.meta finds.
-        accounts: in place of the configured accounts service.
+    ``usernames`` and ``accounts`` replace fedmsg.meta and the configured accounts service.
     """
 
     def __init__(
@@ -205,17 +144,16 @@ class Explainer:
         }
         self.rules = RuleSet(rule for rule in self._all if rule.badge.id not in self._unawardable)
 
-    def engine(self, tracer: ExplanationTracer) -> BadgeEngine:
+    def engine(self, tracer: Tracer) -> BadgeEngine:
         """Return an engine that awards nothing, with this tracer."""
         return BadgeEngine(self._settings, tracer, self._recipients, self.rules, tracer=tracer)
 
     def explain(self, message: Message, user: str | None = None, *, full: bool) -> Explanation:
         """Explain what a message does, to everybody or to one user.
 
-        Args:
-            full: explain all rules, also those that the message cannot concern.
+        With ``full``, rules that the message cannot concern are explained as well.
         """
-        tracer = ExplanationTracer(self.tahrir)
+        tracer = Tracer(self.tahrir)
         engine = self.engine(tracer)
         triggered: Triggered | None = None
         stored: bool | None = None
@@ -240,7 +178,7 @@ class Explainer:
                 tracer.triggers.get(rule.badge.id),
                 tracer.found.get(rule.badge.id),
                 tracer.errors.get(rule.badge.id),
-                tuple(_candidates(rule, tracer, triggered, user)),
+                tuple(_candidates(tracer, rule, triggered, user)),
                 self._unawardable.get(rule.badge.id, ""),
             )
             for rule in explained
@@ -273,26 +211,7 @@ def _only(candidates: Candidates, user: str) -> Candidates | None:
     return Candidates(candidates.message, left) if left else None
 
 
-def _candidates(
-    rule: Rule,
-    tracer: ExplanationTracer,
-    triggered: Triggered | None,
-    user: str | None,
-) -> Iterator[Candidate]:
-    found = tracer.found.get(rule.badge.id, ())
-    for name in dict.fromkeys(each.name for each in found if each.name is not None):
-        if user is None or name == user:
-            yield Candidate(
-                name,
-                _verdict(rule, name, tracer, triggered),
-                tracer.held.get((name, rule.badge.id)),
-                tracer.criteria_for(rule, name),
-            )
-
-
-def _verdict(
-    rule: Rule, name: str, tracer: ExplanationTracer, triggered: Triggered | None
-) -> Verdict:
+def verdict(tracer: Tracer, rule: Rule, name: str, triggered: Triggered | None = None) -> Verdict:
     """Return how far somebody got in what the engine did."""
     pair = (name, rule.badge.id)
     criteria = tracer.criteria_for(rule, name)
@@ -311,3 +230,17 @@ def _verdict(
     if criteria is None or isinstance(criteria.raised, Unavailable) or criteria.answer:
         return Verdict.UNKNOWN
     return Verdict.CRITERIA
+
+
+def _candidates(
+    tracer: Tracer, rule: Rule, triggered: Triggered | None, user: str | None
+) -> Iterator[Candidate]:
+    found = tracer.found.get(rule.badge.id, ())
+    for name in dict.fromkeys(each.name for each in found if each.name is not None):
+        if user is None or name == user:
+            yield Candidate(
+                name,
+                verdict(tracer, rule, name, triggered),
+                tracer.held.get((name, rule.badge.id)),
+                tracer.criteria_for(rule, name),
+            )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from enum import Enum
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import past_messages
 from fedbadges.engine.engine import Candidates
-from fedbadges.engine.explanation import Counted, Explainer, ExplanationTracer, count_of
-from fedbadges.engine.tracing import Traced
+from fedbadges.engine.explanation import Counted, Explainer, Verdict, count_of, verdict
+from fedbadges.engine.tracing import Traced, Tracer
 from fedbadges.errors import Unavailable
-from fedbadges.history.message_reader import MessageHeader, MessageReader, StoredMessage
+from fedbadges.history.message_reader import MessageHeader, MessageReader
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operations import Count
@@ -42,6 +41,13 @@ class ProgressState(Enum):
     OPTED_OUT = "opted-out"
     UNKNOWN = "unknown"
     HELD = "held"
+
+
+_STATES = {
+    Verdict.AWARD: ProgressState.EARNED,
+    Verdict.NO_ACCOUNT: ProgressState.UNCOUNTABLE,
+    Verdict.UNKNOWN: ProgressState.UNKNOWN,
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class ProgressSearch:
 
     def __init__(self, settings: Settings, explainer: Explainer, user: str) -> None:
         self._reader = MessageReader(settings)
-        self._tracer = ExplanationTracer(explainer.tahrir)
+        self._tracer = Tracer(explainer.tahrir)
         self._engine = explainer.engine(self._tracer)
         self._rules = explainer.rules
         self._user = user.lower()
@@ -96,9 +102,17 @@ class ProgressSearch:
 
     def read(self, batch: list[MessageHeader]) -> None:
         """Find the latest message by which each badge could have been awarded."""
-        wanted = [each.number for each in batch if self._wanted(each)]
+        wanted = [
+            each.number for each in batch if self._concerned[each.topic] - self._latest.keys()
+        ]
         for stored in self._reader.messages(wanted):
-            self._match(stored)
+            message = parse_message(stored.body, stored.users)
+            triggered = None if message is None else self._engine.match(message)
+            if triggered is None:
+                continue
+            for rule, names in triggered.people:
+                if self._user in names and rule.badge.id in self._open:
+                    self._latest.setdefault(rule.badge.id, triggered.message)
         self._unread -= 1
 
     def judge(self) -> None:
@@ -123,29 +137,17 @@ class ProgressSearch:
 
     def _batches(self, headers: list[MessageHeader]) -> list[list[MessageHeader]]:
         rules = RuleSet(self._open.values())
-        concerned: dict[str, tuple[str, ...]] = {}
+        concerned: dict[str, frozenset[str]] = {}
         for topic in dict.fromkeys(each.topic for each in headers):
             message = parse_message({"topic": topic})
             found = () if message is None else rules.concerned(message)
-            concerned[topic] = tuple(rule.badge.id for rule in found)
+            concerned[topic] = frozenset(rule.badge.id for rule in found)
         self._concerned = concerned
-        self._touched = set(itertools.chain.from_iterable(concerned.values()))
+        self._touched = frozenset().union(*concerned.values())
         left = [each for each in headers if concerned[each.topic]]
         batches = [left[start : start + _BATCH] for start in range(0, len(left), _BATCH)]
         self._unread = len(batches)
         return batches
-
-    def _wanted(self, header: MessageHeader) -> bool:
-        return any(badge_id not in self._latest for badge_id in self._concerned[header.topic])
-
-    def _match(self, stored: StoredMessage) -> None:
-        message = parse_message(stored.body, stored.users)
-        triggered = None if message is None else self._engine.match(message)
-        if triggered is None:
-            return
-        for rule, names in triggered.people:
-            if self._user in names and rule.badge.id in self._open:
-                self._latest.setdefault(rule.badge.id, triggered.message)
 
     def _progress(self, rule: Rule) -> Progress:
         if self._has(rule):
@@ -158,12 +160,7 @@ class ProgressSearch:
         criteria = self._tracer.criteria_for(rule, self._user)
         counted = None if criteria is None else _nearest(criteria)
         state = ProgressState.UNCOUNTABLE if counted is None else ProgressState.COUNTED
-        if (self._user, rule.badge.id) in self._tracer.awarded:
-            state = ProgressState.EARNED
-        elif self._tracer.accounts.get((rule.badge.id, self._user)) is False:
-            state = ProgressState.UNCOUNTABLE
-        elif criteria is None or isinstance(criteria.raised, Unavailable) or criteria.answer:
-            state = ProgressState.UNKNOWN
+        state = _STATES.get(verdict(self._tracer, rule, self._user), state)
         return Progress(rule, state, None, message, criteria, counted)
 
     def _without_message(self, rule: Rule) -> Progress:

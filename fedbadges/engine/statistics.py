@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
-
-from fedbadges.util.caching import BoundedDict
-
-#: How many badges have counters at most; rules come and go while the daemon runs.
-_MAX_BADGES = 10_000
 
 
 @dataclass(frozen=True)
@@ -22,12 +18,12 @@ class LastAward:
     at: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class RuleCounters:
     """How often a rule was triggered, and how many people got its badge."""
 
-    triggers: int = 0
-    awards: int = 0
+    triggers: int
+    awards: int
 
 
 class RuleStatistics:
@@ -42,27 +38,22 @@ class RuleStatistics:
         self.awards = 0
         self.last_award: LastAward | None = None
         self._lock = threading.Lock()
-        self._by_badge: BoundedDict[str, RuleCounters] = BoundedDict(_MAX_BADGES)
+        self._triggers: Counter[str] = Counter()
+        self._awards: Counter[str] = Counter()
 
     def triggered(self, badge: str) -> None:
         """Count that the trigger of the rule for a badge held."""
         with self._lock:
-            self._counters(badge).triggers += 1
+            self._triggers[badge] += 1
 
     def awarded(self, badge: str, user: str, msg_id: str | None) -> None:
         """Count an award."""
         with self._lock:
-            self._counters(badge).awards += 1
+            self._awards[badge] += 1
             self.awards += 1
             self.last_award = LastAward(badge, user, msg_id, time.time())
 
     def of(self, badge: str) -> RuleCounters:
-        """Return a copy of the counters of a badge."""
+        """Return the counters of a badge as they are now."""
         with self._lock:
-            found = self._by_badge.get(badge, RuleCounters())
-            return RuleCounters(found.triggers, found.awards)
-
-    def _counters(self, badge: str) -> RuleCounters:
-        if badge not in self._by_badge:
-            self._by_badge[badge] = RuleCounters()
-        return self._by_badge[badge]
+            return RuleCounters(self._triggers[badge], self._awards[badge])

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fedbadges.errors import Place
-from fedbadges.rules.criteria import Question
+from fedbadges.rules.criteria import Criteria, Question
 from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, operands
-from fedbadges.rules.triggers import LambdaTrigger
+from fedbadges.rules.recipients import NamedPerson
+from fedbadges.rules.rule import Rule
+from fedbadges.rules.triggers import LambdaTrigger, Trigger
+from fedbadges.tahrir.awarding import Award, BulkAwardResult
+from fedbadges.tahrir.database import Tahrir
+from fedbadges.tahrir.holdings import Holdings
 
 #: The key of a lambda's value, among the details of a trigger.
 LAMBDA_VALUE = "gave"
@@ -56,17 +63,70 @@ class Traced:
         if isinstance(self.check, Not):
             return replace(self.check, part=self.parts[0])
         if isinstance(self.check, LambdaTrigger):
-            return replace(self.check, expression=self._recording(self.check))
+            expression = self.check.expression
+
+            def function(value: Any, filled: tuple[Any, ...]) -> Any:
+                self.details[LAMBDA_VALUE] = found = expression.function(value, filled)
+                return found
+
+            return replace(self.check, expression=replace(expression, function=function))
         return self.check
-
-    def _recording(self, check: LambdaTrigger) -> Any:
-        def function(value: Any, filled: tuple[Any, ...]) -> Any:
-            self.details[LAMBDA_VALUE] = found = check.expression.function(value, filled)
-            return found
-
-        return replace(check.expression, function=function)
 
 
 def trace(check: Check[Any]) -> Traced:
     """Return a traced check, with all its parts traced."""
     return Traced(check, tuple(trace(part) for part in operands(check)))
+
+
+@dataclass
+class Tracer:
+    """Records what an engine does, in place of tahrir as well; by badge id, and by person."""
+
+    tahrir: Tahrir
+    triggers: dict[str, Traced] = field(default_factory=dict)
+    found: dict[str, tuple[NamedPerson, ...]] = field(default_factory=dict)
+    errors: dict[str, BaseException] = field(default_factory=dict)
+    judged: dict[tuple[str, str | None], Traced] = field(default_factory=dict)
+    accounts: dict[tuple[str, str], bool] = field(default_factory=dict)
+    awarded: set[tuple[str, str]] = field(default_factory=set)
+    opted_out: set[str] = field(default_factory=set)
+    held: dict[tuple[str, str], datetime.datetime] = field(default_factory=dict)
+
+    def trigger(self, rule: Rule) -> Trigger:
+        """Return the rule's own trigger, traced."""
+        self.triggers[rule.badge.id] = traced = trace(rule.trigger)
+        return traced
+
+    def criteria(self, rule: Rule, recipient: str | None) -> Criteria:
+        """Return the rule's own criteria, traced."""
+        self.judged[rule.badge.id, recipient] = traced = trace(rule.criteria)
+        return traced
+
+    def recipients(self, rule: Rule, found: Sequence[NamedPerson]) -> None:
+        """Record whom the message names."""
+        self.found[rule.badge.id] = tuple(found)
+
+    def failed(self, rule: Rule, error: BaseException) -> None:
+        """Record an error in naming people; all others are in what is traced."""
+        if self.triggers[rule.badge.id].answer and rule.badge.id not in self.found:
+            self.errors[rule.badge.id] = error
+
+    def account(self, rule: Rule, name: str, exists: bool) -> None:
+        """Record whether somebody has an account."""
+        self.accounts[rule.badge.id, name] = exists
+
+    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
+        """Ask tahrir, and record the answer."""
+        holdings = self.tahrir.holdings(usernames, badge_ids)
+        self.opted_out |= holdings.opted_out
+        self.held |= holdings.held
+        return holdings
+
+    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
+        """Record what the daemon would award, and award nothing."""
+        self.awarded |= {(award.username, award.badge_id) for award in awards}
+        return BulkAwardResult()
+
+    def criteria_for(self, rule: Rule, name: str) -> Traced | None:
+        """Return the criteria as they were judged for somebody, or for all candidates at once."""
+        return self.judged.get((rule.badge.id, name if rule.names_recipient else None))

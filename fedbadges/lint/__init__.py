@@ -8,5 +8,5 @@
     for finding in [*unreadable, *Linter(backends, settings).run(files)]:
         print(f"{finding.place}: {finding.severity}: {finding.text} [{finding.code}]")
 
-Each kind of finding has a module of its own, named after its code.
+Each kind of finding is found by the function that is named after its code.
 """

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from fedbadges.lint.findings import Finding
@@ -27,24 +26,9 @@ _MOST = 200_000
 _ENVIRONMENTS = ("prod", "stg", "dev")
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """Messages that a trigger does not distinguish: the longest of its topics, and a category."""
-
-    topic: str | None
-    category: str | None
-
-    @property
-    def exists(self) -> bool:
-        """Return True if there can be such messages: a complete topic has one category."""
-        if self.topic is None or not _is_complete(self.topic):
-            return True
-        return self.category == category_of(self.topic)
-
-
 def never_matches(rule: Rule) -> Iterator[Finding]:
     """Find a trigger, or what stands below its ``any``, that no message can match."""
-    yield from _find(rule.trigger)
+    return _find(rule.trigger)
 
 
 def _find(trigger: Check[Any]) -> Iterator[Finding]:
@@ -71,27 +55,35 @@ def _can_hold(trigger: Check[Any]) -> bool:
     topics = {part.suffix for part in parts if isinstance(part, Topic)}
     categories = {part.name for part in parts if isinstance(part, Category)}
     categories |= {category_of(topic) for topic in topics if _is_complete(topic)}
-    kinds = [_Kind(*each) for each in itertools.product((*topics, None), (*categories, None))]
+    kinds = list(itertools.product((*topics, None), (*categories, None)))
     if len(kinds) * len(parts) > _MOST:
         return True
-    return any(kind.exists and _holds(trigger, kind) is not False for kind in kinds)
+    return any(
+        _holds(trigger, topic, category) is not False
+        for topic, category in kinds
+        # A complete topic has one category.
+        if topic is None or not _is_complete(topic) or category == category_of(topic)
+    )
 
 
-def _holds(trigger: Check[Any], kind: _Kind) -> bool | None:
-    """Return whether a trigger holds of messages of a kind; None if that depends."""
+def _holds(trigger: Check[Any], topic: str | None, category: str | None) -> bool | None:
+    """Return whether a trigger holds of such messages; None if that depends.
+
+    ``topic`` is the longest of its topics that matches them.
+    """
     if isinstance(trigger, Not):
-        found = _holds(trigger.part, kind)
+        found = _holds(trigger.part, topic, category)
         return None if found is None else not found
     if isinstance(trigger, (AllOf, AnyOf)):
         decisive = isinstance(trigger, AnyOf)
-        all_found = {_holds(part, kind) for part in trigger.parts}
+        all_found = {_holds(part, topic, category) for part in trigger.parts}
         if decisive in all_found:
             return decisive
         return None if None in all_found else not decisive
     if isinstance(trigger, Topic):
-        return kind.topic is not None and f".{kind.topic}".endswith(f".{trigger.suffix}")
+        return topic is not None and f".{topic}".endswith(f".{trigger.suffix}")
     if isinstance(trigger, Category):
-        return kind.category == trigger.name
+        return category == trigger.name
     return _constant(trigger) if isinstance(trigger, LambdaTrigger) else None
 
 

@@ -19,7 +19,7 @@ from fedbadges.errors import Place
 from fedbadges.lint.findings import Finding
 from fedbadges.messages import category_of
 from fedbadges.rules.criteria import backend_criteria
-from fedbadges.rules.filters import Filter, templates_in
+from fedbadges.rules.filters import templates_in
 from fedbadges.rules.operators import Check, Not, operands
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Category, Topic
@@ -28,17 +28,14 @@ from fedbadges.util.text import quoted
 #: After this time without a message, a topic counts as stale.
 LONG = datetime.timedelta(days=365)
 
-#: Returns True for a topic that a rule waits for.
-TopicTest = Callable[[str], bool]
-
 
 @dataclass(frozen=True)
-class Wait:
+class _Wait:
     """What a rule waits for: a topic, the end of one or a category, and where it says so."""
 
     place: Place
     what: str
-    matches: TopicTest
+    matches: Callable[[str], bool]
 
 
 class TopicHistory:
@@ -60,7 +57,7 @@ class TopicHistory:
                 following = connection.scalar(select(func.min(topic)).where(topic > found[-1]))
         return tuple(found)
 
-    def last_seen(self, matches: TopicTest) -> datetime.datetime | None:
+    def last_seen(self, matches: Callable[[str], bool]) -> datetime.datetime | None:
         """Return when the last message of these topics was sent, naive UTC; None for never."""
         return max((self._last(name) for name in self.names if matches(name)), default=None)
 
@@ -73,12 +70,10 @@ class TopicHistory:
         return self._seen[name]
 
 
-def stale_topic(
-    rule: Rule, topics: TopicHistory, now: datetime.datetime | None = None
-) -> Iterator[Finding]:
+def stale_topic(topics: TopicHistory, rule: Rule) -> Iterator[Finding]:
     """Find the topics that a rule waits for though no message came for a year."""
-    now = now or datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
-    for wait in waits(rule):
+    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+    for wait in _waits(rule):
         last = topics.last_seen(wait.matches)
         if last is None:
             yield Finding(wait.place, "stale-topic", f"no message of {wait.what} was ever seen")
@@ -87,23 +82,26 @@ def stale_topic(
             yield Finding(wait.place, "stale-topic", text)
 
 
-def waits(rule: Rule) -> Iterator[Wait]:
-    """Yield every topic and category without which a rule is of no use."""
+def _waits(rule: Rule) -> Iterator[_Wait]:
     yield from _in_trigger(rule.trigger)
     for criterion in backend_criteria(rule.criteria):
         if isinstance(criterion, PastMessages):
-            yield from _in_filter(criterion.filter)
+            topics = dict(criterion.filter.entries).get("topics", ())
+            for template in templates_in(topics):
+                if not template.paths:
+                    what = f"the topic {quoted(template.text)}"
+                    yield _Wait(template.place, what, partial(operator.eq, template.text))
 
 
-def _in_trigger(trigger: Check[Any]) -> Iterator[Wait]:
+def _in_trigger(trigger: Check[Any]) -> Iterator[_Wait]:
     if isinstance(trigger, Topic):
-        yield Wait(
+        yield _Wait(
             trigger.name_place,
             f"the topic {quoted(trigger.suffix)}",
             lambda topic: f".{topic}".endswith(f".{trigger.suffix}"),
         )
     elif isinstance(trigger, Category):
-        yield Wait(
+        yield _Wait(
             trigger.name_place,
             f"the category {quoted(trigger.name)}",
             lambda topic: category_of(topic) == trigger.name,
@@ -111,11 +109,3 @@ def _in_trigger(trigger: Check[Any]) -> Iterator[Wait]:
     elif not isinstance(trigger, Not):
         for part in operands(trigger):
             yield from _in_trigger(part)
-
-
-def _in_filter(chosen: Filter) -> Iterator[Wait]:
-    entry = dict(chosen.entries).get("topics", ())
-    for template in templates_in(entry):
-        if not template.paths:
-            text = template.text
-            yield Wait(template.place, f"the topic {quoted(text)}", partial(operator.eq, text))

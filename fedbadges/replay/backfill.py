@@ -9,9 +9,8 @@ from typing import TypeVar
 
 from fedbadges.config.settings import Settings
 from fedbadges.engine.engine import Earned
-from fedbadges.engine.links import link_to
 from fedbadges.messages import Notice
-from fedbadges.tahrir.awarding import Award
+from fedbadges.tahrir.awarding import Award, link_to
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.util.text import describe_error
 

@@ -97,33 +97,20 @@ def parse_condition(node: Node, problems: Problems) -> Condition | None:
     if key.text == "lambda":
         expression = parse_expression(value, "value", problems)
         return None if expression is None else LambdaCondition(expression, node.place)
-    if (
-        not isinstance(value, ScalarNode)
-        or isinstance(value.value, bool)
-        or not isinstance(value.value, (int, float))
-    ):
+    number = value.value if isinstance(value, ScalarNode) else None
+    if isinstance(number, (int, float)) and not isinstance(number, bool):
+        if number == number:
+            return Comparison(key.text, number, _COMPARISONS[key.text], node.place)
+        found = "none"
+    else:
         found = quoted(value.text) if isinstance(value, ScalarNode) else value.kind
-        advice = "; remove the quotes" if _is_quoted_number(value) else ""
-        problems.add(
-            value.place, f"'{key.text}' compares with a number, and this is {found}{advice}"
-        )
-        return None
-    if value.value != value.value:
-        problems.add(value.place, f"'{key.text}' compares with a number, and this is none")
-        return None
-    return Comparison(key.text, value.value, _COMPARISONS[key.text], node.place)
+        if isinstance(number, str) and _NUMBER.fullmatch(number.strip()):
+            found += "; remove the quotes"
+    problems.add(value.place, f"'{key.text}' compares with a number, and this is {found}")
+    return None
 
 
 #: A JSON Schema of conditions.
 CONDITION_SCHEMA = mapping_of(
     {key: LAMBDA if key == "lambda" else {"type": "number"} for key in CONDITIONS}
 )
-
-
-def _is_quoted_number(node: Node) -> bool:
-    """Return True if text would be a number without the quotes around it."""
-    return (
-        isinstance(node, ScalarNode)
-        and isinstance(node.value, str)
-        and _NUMBER.fullmatch(node.text.strip()) is not None
-    )

@@ -25,50 +25,40 @@ def parse_count(body: ast.expr, query: str, values: str) -> tuple[str, ast.expr]
     ``query`` and ``values`` are the names of the expression's arguments. Return None if the
     expression does not count messages one by one.
     """
-    loop = _loop(body)
-    if loop is None or len(loop.generators) != 1:
-        return None
-    (generator,) = loop.generators
-    if generator.is_async or not isinstance(generator.target, ast.Name):
-        return None
-    if not _is_query(generator.iter, query):
-        return None
-    name = generator.target.id
-    if not _is_harmless(loop.elt, name):
+    match body:
+        case ast.Call(func=ast.Name(id="len"), args=[ast.ListComp() as loop], keywords=[]):
+            pass
+        case ast.Call(
+            func=ast.Name(id="sum"),
+            args=[(ast.ListComp() | ast.GeneratorExp()) as loop],
+            keywords=[],
+        ) if isinstance(loop.elt, ast.Constant) and loop.elt.value == 1:
+            pass
+        case _:
+            return None
+    match loop.generators:
+        case [
+            ast.comprehension(
+                target=ast.Name(id=name),
+                iter=ast.Name(id=source)
+                | ast.Call(
+                    func=ast.Attribute(value=ast.Name(id=source), attr="all"), args=[], keywords=[]
+                ),
+                ifs=conditions,
+                is_async=0,
+            )
+        ] if source == query:
+            pass
+        case _:
+            return None
+    # The items must not be computed: that might fail, or have side effects.
+    is_message = isinstance(loop.elt, ast.Name) and loop.elt.id == name
+    if not is_message and not isinstance(loop.elt, ast.Constant):
         return None
     test: ast.expr = ast.Constant(True)
-    if generator.ifs:
-        test = ast.BoolOp(op=ast.And(), values=[test, *generator.ifs])
+    if conditions:
+        test = ast.BoolOp(op=ast.And(), values=[test, *conditions])
     return (name, test) if _is_steady(test, {name, values}, query) else None
-
-
-def _loop(body: ast.expr) -> ast.ListComp | ast.GeneratorExp | None:
-    """Return the comprehension in ``len([…])`` or ``sum(1 for …)``."""
-    if not isinstance(body, ast.Call) or len(body.args) != 1 or body.keywords:
-        return None
-    function, argument = body.func, body.args[0]
-    if not isinstance(function, ast.Name):
-        return None
-    if function.id == "len" and isinstance(argument, ast.ListComp):
-        return argument
-    if function.id != "sum" or not isinstance(argument, (ast.ListComp, ast.GeneratorExp)):
-        return None
-    one = argument.elt
-    return argument if isinstance(one, ast.Constant) and one.value == 1 else None
-
-
-def _is_query(node: ast.expr, query: str) -> bool:
-    """Return True if the loop is over ``query`` or ``query.all()``."""
-    if isinstance(node, ast.Call) and not node.args and not node.keywords:
-        method = node.func
-        if isinstance(method, ast.Attribute) and method.attr == "all":
-            node = method.value
-    return isinstance(node, ast.Name) and node.id == query
-
-
-def _is_harmless(node: ast.expr, name: str) -> bool:
-    """Return True if the items of the list are the messages or a constant."""
-    return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id == name)
 
 
 def _is_steady(test: ast.expr, own: set[str], query: str) -> bool:

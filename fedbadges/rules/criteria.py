@@ -110,7 +110,8 @@ Backends = Mapping[str, Backend]
 
 def parse_criteria(node: Node, backends: Backends, problems: Problems) -> Criteria | None:
     """Parse the mapping below ``criteria:``, or below one of its operators."""
-    if isinstance(node, MappingNode) and _is_direct(node, backends):
+    keys = [key.text for key, _ in node.entries] if isinstance(node, MappingNode) else []
+    if DEFAULT_BACKEND in backends and any(key in QUESTION_KEYS for key in keys):
         return _parse_criterion(DEFAULT_BACKEND, node, backends, problems, node.place)
     entry = only_entry(node, (*backends, *OPERATORS), "criteria", problems)
     if entry is None:
@@ -157,16 +158,6 @@ def backend_criteria(criteria: Criteria) -> Iterator[Criterion]:
     return (leaf.criterion for leaf in leaves(criteria))
 
 
-def needs_history(criteria: Criteria) -> bool:
-    """Return True if any part looks at past messages."""
-    return any(criterion.needs_history for criterion in backend_criteria(criteria))
-
-
-def names_recipient(criteria: Criteria) -> bool:
-    """Return True if the answer can differ from candidate to candidate."""
-    return any(criterion.names_recipient for criterion in backend_criteria(criteria))
-
-
 def _parse_criterion(
     backend: str, node: Node, backends: Backends, problems: Problems, place: Place
 ) -> Criteria | None:
@@ -184,8 +175,3 @@ def _cached(cache: dict[Any, Any], key: Any, compute: Callable[[], T]) -> T:
         cache[key] = compute()
     found: T = cache[key]
     return found
-
-
-def _is_direct(node: MappingNode, backends: Backends) -> bool:
-    keys = (key.text for key, _ in node.entries)
-    return DEFAULT_BACKEND in backends and any(key in QUESTION_KEYS for key in keys)

@@ -151,20 +151,13 @@ def _compile(source: Source, argument: str) -> tuple[Function, Function | None]:
 
 
 def _function(argument: str, body: ast.expr) -> Function:
-    function = ast.Expression(
-        ast.Lambda(
-            args=ast.arguments(
-                posonlyargs=[],
-                args=[ast.arg(arg=argument), ast.arg(arg=_VALUES)],
-                kwonlyargs=[],
-                kw_defaults=[],
-                defaults=[],
-            ),
-            body=body,
-        )
-    )
+    function = ast.parse(f"lambda {argument}, {_VALUES}: 0", mode="eval")
+    assert isinstance(function.body, ast.Lambda)
+    function.body.body = body
     code = compile(ast.fix_missing_locations(function), "<lambda>", "eval")
-    return eval(code, _globals())  # type: ignore[no-any-return]  # noqa: S307
+    modules = {"json": json, "re": re, "datetime": datetime, "math": math, "fedmsg": fedmsg}
+    names = {"__builtins__": dict(vars(builtins)), **modules}
+    return eval(code, names)  # type: ignore[no-any-return]  # noqa: S307
 
 
 def _check_syntax(body: ast.expr, argument: str) -> None:
@@ -189,17 +182,6 @@ def _fill(body: ast.expr, names: re.Pattern[str]) -> ast.expr:
 def _error_at(node: ast.AST, what: str) -> SyntaxError:
     place = (None, getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1, None)
     return SyntaxError(what, place)
-
-
-def _globals() -> dict[str, Any]:
-    return {
-        "__builtins__": dict(vars(builtins)),
-        "json": json,
-        "re": re,
-        "datetime": datetime,
-        "math": math,
-        "fedmsg": fedmsg,
-    }
 
 
 def _unused_letters(text: str) -> list[str]:

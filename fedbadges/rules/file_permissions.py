@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import grp
 import os
 import pwd
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.rules.loader import unreadable
@@ -41,14 +43,10 @@ class PermissionChecker:
         self._trusted = {_ROOT, os.geteuid()}
         with contextlib.suppress(OSError):  # no directory, no rules
             self._trusted.add(directory.stat().st_uid)
-        self._known: dict[Path, tuple[Problem, ...]] = {}
-        self._groups: dict[int, bool] = {}
-        self._recorded: set[Problem] = set()
-
-    @property
-    def recorded(self) -> frozenset[Problem]:
-        """The problems of the files that were given to ``record``."""
-        return frozenset(self._recorded)
+        self._check = functools.cache(self._find)
+        self._is_private = functools.cache(self._find_private)
+        #: The problems of the files that were given to ``record``.
+        self.recorded: set[Problem] = set()
 
     def check(self, path: Path) -> None:
         """Raise RuleError if others can write the rule file at ``path`` or replace it."""
@@ -62,7 +60,7 @@ class PermissionChecker:
     def record(self, path: Path) -> None:
         """Record the problems for which ``check`` would raise RuleError."""
         with contextlib.suppress(OSError):  # whoever reads the file reports this
-            self._recorded.update(self.problems(path))
+            self.recorded.update(self.problems(path))
 
     def problems(self, path: Path) -> list[Problem]:
         """Return what others can write: ``path``, the directories above it, and the way there.
@@ -73,18 +71,16 @@ class PermissionChecker:
         way = [self._directory.joinpath(*below[:depth]) for depth in range(len(below) + 1)]
         return list(dict.fromkeys(problem for each in way for problem in self._check(each)))
 
-    def _check(self, path: Path) -> tuple[Problem, ...]:
-        if path not in self._known:
-            *way, last = _steps(path)
-            found = [self._problem(*step, on_the_way=True) for step in way]
-            found.append(self._problem(*last, on_the_way=False))
-            self._known[path] = tuple(problem for problem in found if problem is not None)
-        return self._known[path]
+    def _find(self, path: Path) -> tuple[Problem, ...]:
+        *way, last = _steps(path)
+        found = [self._problem(*step, on_the_way=True) for step in way]
+        found.append(self._problem(*last, on_the_way=False))
+        return tuple(problem for problem in found if problem is not None)
 
     def _problem(self, path: Path, status: os.stat_result, *, on_the_way: bool) -> Problem | None:
-        writers, remedies, classes = [], [], ""
+        writers, remedies = [], []
         if status.st_uid not in self._trusted:
-            writers.append(f"its owner {_user(status.st_uid)}")
+            writers.append(f"its owner {_name(status.st_uid, pwd.getpwuid)}")
             remedies.append("chown --no-dereference root")
         # In a sticky directory, such as /tmp, people can remove and replace only what is theirs.
         sticky = on_the_way and status.st_mode & stat.S_ISVTX
@@ -92,9 +88,8 @@ class PermissionChecker:
             by_group = self._writers_by_group(path, status)
             by_others = ["others"] if status.st_mode & stat.S_IWOTH else []
             writers += by_group + by_others
-            classes = "g" * bool(by_group) + "o" * bool(by_others)
-        if classes:
-            remedies.append(f"chmod {classes}-w")
+            if by_group or by_others:
+                remedies.append(f"chmod {'g' * bool(by_group)}{'o' * bool(by_others)}-w")
         if not writers:
             return None
         quoted_path = shlex.quote(printable(str(path)))
@@ -109,16 +104,11 @@ class PermissionChecker:
         # With an access control list, these bits are its mask: an entry may let anybody write.
         if _has_acl(path):
             return ["accounts that its access control list names"]
-        if self._is_trusted_group(status.st_gid):
+        if status.st_gid == _ROOT or self._is_private(status.st_gid):
             return []
-        return [f"the group {_group(status.st_gid)}"]
+        return [f"the group {_name(status.st_gid, grp.getgrgid)}"]
 
-    def _is_trusted_group(self, number: int) -> bool:
-        if number not in self._groups:
-            self._groups[number] = number == _ROOT or self._is_private(number)
-        return self._groups[number]
-
-    def _is_private(self, number: int) -> bool:
+    def _find_private(self, number: int) -> bool:
         """Return True if a group is that of one trusted account and has no other members.
 
         Where every account has such a group, umask is 002, and git and editors create files that
@@ -185,15 +175,8 @@ def _has_acl(path: Path) -> bool:
         return False
 
 
-def _user(number: int) -> str:
+def _name(number: int, look_up: Callable[[int], Sequence[Any]]) -> str:
     try:
-        return f"'{pwd.getpwuid(number).pw_name}'"
-    except KeyError:
-        return str(number)
-
-
-def _group(number: int) -> str:
-    try:
-        return f"'{grp.getgrgid(number).gr_name}'"
+        return f"'{look_up(number)[0]}'"
     except KeyError:
         return str(number)

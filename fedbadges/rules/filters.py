@@ -6,7 +6,7 @@ The keys are those of ``datanommer.models.Message.grep``, with ``usernames`` for
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,19 +15,19 @@ from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.grammar import LAMBDA, FieldSpec, Kind, Schema, mapping_of, number, record_of
 from fedbadges.rules.moments import is_age, to_moment
-from fedbadges.rules.parsing import as_text, each_item, only_entry
+from fedbadges.rules.parsing import UNSTORABLE, each_item, only_entry
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.templates import (
     RECIPIENT,
-    TEMPLATE_PATTERN,
-    WITH_PATH_PATTERN,
+    TEMPLATE,
+    TEMPLATE_WITH_PATH,
     Template,
     parse_template,
+    read_template,
 )
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
 _LISTS = ("topics", "users", "packages", "categories", "agents")
-TEXT_KEYS = ("msg_id",)
 TIME_KEYS = ("start", "end")
 #: From this many rows on, a page is all there is.
 _ALL_ROWS = 1_000_000
@@ -110,14 +110,18 @@ class Filter:
 
         Raise MissingValue if the message has no such value, or no past message can have it.
         """
-        source = _Source(message.body, recipient)
+        source = {**message.body, RECIPIENT: recipient}
+        if recipient is None:
+            del source[RECIPIENT]
         lists: dict[str, tuple[str, ...]] = {}
         others: dict[str, Any] = {}
         for key, entry in self.entries:
             value = _filled(entry, source, message)
             if key in TIME_KEYS:
-                others[key] = _moment(key, value, message)
-            elif key in TEXT_KEYS:
+                others[key] = to_moment(value, message.sent)
+                if others[key] is None:
+                    raise MissingValue(f"{key} is no point in time")
+            elif key == "msg_id":
                 others[key] = _text(key, value)
             else:
                 lists[key] = _texts(key, value)
@@ -154,45 +158,17 @@ def templates_in(entry: FilterEntry) -> tuple[Template, ...]:
     return entry if isinstance(entry, tuple) else ()
 
 
-class _Source(Mapping[str, Any]):
-    """The message, with the candidate as ``recipient``."""
-
-    def __init__(self, body: Mapping[str, Any], recipient: str | None) -> None:
-        self._body = body
-        self._recipient = recipient
-
-    def __getitem__(self, key: str) -> Any:
-        if key != RECIPIENT:
-            return self._body[key]
-        if self._recipient is None:
-            raise KeyError(key)
-        return self._recipient
-
-    def __iter__(self) -> Any:
-        return iter(self._body)
-
-    def __len__(self) -> int:
-        return len(self._body)
-
-
-def _filled(entry: FilterEntry, source: _Source, message: Message) -> Any:
-    if isinstance(entry, Template):
-        return entry.fill(source)
+def _filled(entry: FilterEntry, source: Mapping[str, Any], message: Message) -> Any:
     if isinstance(entry, Expression):
         return entry(message.body)
     if isinstance(entry, tuple):
         return [template.fill(source) for template in entry]
-    return entry
+    return entry.fill(source) if isinstance(entry, Template) else entry
 
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:
     """Flatten to texts, sorted, so that equal questions have equal filters."""
-    texts: set[str] = set()
-    for item in value if isinstance(value, (list, tuple, set, frozenset)) else [value]:
-        if isinstance(item, (list, tuple, set, frozenset)):
-            texts.update(_text(key, each) for each in item)
-        else:
-            texts.add(_text(key, item))
+    texts = {_text(key, each) for item in _items(value) for each in _items(item)}
     if not texts:
         # datanommer takes an empty list to mean "no such filter": every message.
         raise MissingValue(f"nothing to filter {key} by")
@@ -201,6 +177,10 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
         # or in lower case where the plugin that named them knows better.
         texts |= {text.lower() for text in texts}
     return tuple(sorted(texts))
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, (list, tuple, set, frozenset)) else (value,)
 
 
 def _text(key: str, value: Any) -> str:
@@ -212,24 +192,9 @@ def _text(key: str, value: Any) -> str:
     if key in _NEVER_EMPTY and not text:
         raise MissingValue(f"nothing to filter {key} by")
     # No row can have these, and PostgreSQL refuses to be asked.
-    if "\x00" in text or not _encodable(text):
+    if UNSTORABLE.search(text):
         raise MissingValue(f"no past message can have such {key}")
     return text
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _moment(key: str, value: Any, message: Message) -> datetime.datetime:
-    moment = to_moment(value, message.sent)
-    if moment is None:
-        raise MissingValue(f"{key} is no point in time")
-    return moment
 
 
 def _check_times(node: Node, entries: Mapping[str, FilterEntry], problems: Problems) -> None:
@@ -266,21 +231,16 @@ def _or_lambda(kind: Kind[Any]) -> Kind[Any]:
     return Kind(read, {"anyOf": [kind.schema, mapping_of({"lambda": LAMBDA})]})
 
 
-def _read_template(node: Node, what: str, problems: Problems) -> Template | None:
-    text = as_text(node, what, problems)
-    return None if text is None else parse_template(text, problems)
-
-
 def _read_item(node: Node, what: str, problems: Problems) -> Template | None:
     # YAML reads some names as numbers and truth values; in a list they are names.
     if isinstance(node, ScalarNode) and isinstance(node.value, int):
         node = replace(node, value=node.text)
-    return _read_template(node, f"an item of {what}", problems)
+    return read_template(node, f"an item of {what}", problems)
 
 
 def _read_list(node: Node, what: str, problems: Problems) -> FilterEntry | None:
     if not isinstance(node, SequenceNode):
-        template = _read_template(node, what, problems)
+        template = read_template(node, what, problems)
         if template is not None and not template.paths:
             problems.add(template.place, f"{what} takes a list, a template or a lambda")
         return template
@@ -309,24 +269,12 @@ def _read_order(node: Node, what: str, problems: Problems) -> str | None:
     return None
 
 
-_TEMPLATE: Schema = {"type": "string", "allOf": [{"pattern": TEMPLATE_PATTERN}, {"pattern": r"\S"}]}
+_ITEM: Schema = {"anyOf": [TEMPLATE, {"type": ["integer", "boolean"]}]}
 _LIST = Kind(
     _read_list,
-    {
-        "anyOf": [
-            {
-                "type": "array",
-                "items": {"anyOf": [_TEMPLATE, {"type": ["integer", "boolean"]}]},
-                "minItems": 1,
-            },
-            {
-                "type": "string",
-                "allOf": [{"pattern": TEMPLATE_PATTERN}, {"pattern": WITH_PATH_PATTERN}],
-            },
-        ]
-    },
+    {"anyOf": [{"type": "array", "items": _ITEM, "minItems": 1}, TEMPLATE_WITH_PATH]},
 )
-_MOMENT = Kind(_read_moment, {"anyOf": [_TEMPLATE, {"type": "number"}]})
+_MOMENT = Kind(_read_moment, {"anyOf": [TEMPLATE, {"type": "number"}]})
 
 #: Every key of a filter, with what may stand below it.
 _KEYS = {
@@ -337,7 +285,7 @@ _KEYS = {
         for key in keys
     },
     "contains": FieldSpec(_or_lambda(_LIST), "Messages whose content has one of these texts."),
-    "msg_id": FieldSpec(_or_lambda(Kind(_read_template, _TEMPLATE)), "The message of this id."),
+    "msg_id": FieldSpec(_or_lambda(Kind(read_template, TEMPLATE)), "The message of this id."),
     "start": FieldSpec(_or_lambda(_MOMENT), "Since: 2014-12-31, 30 days ago or a template."),
     "end": FieldSpec(_or_lambda(_MOMENT), "Until: 2014-12-31, 30 days ago or a template."),
     "page": FieldSpec(number(1, MOST, "at least 1"), "Which page an operation sees."),

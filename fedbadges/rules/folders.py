@@ -39,10 +39,14 @@ def linked_folders(directory: Path) -> Iterator[Path]:
 def _files(directory: Path, endings: tuple[str, ...], on_error: OnError | None) -> Iterator[Path]:
     for folder, names in _walk(directory, on_error):
         for name in names:
+            path = folder / name
             if name.endswith(endings):
-                yield folder / name
-            elif on_error is not None:
-                _check(folder / name, on_error)
+                yield path
+            elif on_error is not None and path.is_symlink():
+                try:
+                    path.stat()
+                except OSError as error:
+                    on_error(error)
 
 
 def _walk(directory: Path, on_error: OnError | None = None) -> Iterator[tuple[Path, list[str]]]:
@@ -63,12 +67,3 @@ def _walk(directory: Path, on_error: OnError | None = None) -> Iterator[tuple[Pa
 
 def _seen(names: list[str]) -> list[str]:
     return sorted(name for name in names if not name.startswith("."))
-
-
-def _check(path: Path, on_error: OnError) -> None:
-    if not path.is_symlink():
-        return
-    try:
-        path.stat()
-    except OSError as error:
-        on_error(error)

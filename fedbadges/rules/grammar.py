@@ -14,7 +14,7 @@ from fedbadges.errors import Place
 from fedbadges.rules.operators import OPERATORS
 from fedbadges.rules.parsing import as_mapping, as_text, check_keys, each_item
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.yaml_document import Node, ScalarNode, SequenceNode
+from fedbadges.rules.yaml_document import Node, ScalarNode
 
 T = TypeVar("T")
 
@@ -35,12 +35,10 @@ LAMBDA: Schema = {"description": "A Python expression, without 'lambda' in front
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """What may stand below a key.
+    """What may stand below a key, and a JSON Schema of it.
 
-    Attributes:
-        read: Called with the node, the name of it for error messages and the problems; reports
-            what is wrong, and then may return None.
-        schema: A JSON Schema of the same.
+    ``read`` is called with the node, its name for error messages and the problems; it reports what
+    is wrong, and then may return None.
     """
 
     read: Callable[[Node, str, Problems], T | None]
@@ -100,11 +98,9 @@ def several(kind: Kind[T], what: str) -> Kind[tuple[T, ...]]:
     """Return the kind of a list that has at least one item; ``what`` is the name of each."""
 
     def read(node: Node, name: str, problems: Problems) -> tuple[T, ...] | None:
-        if isinstance(node, SequenceNode) and node.items:
-            items = [kind.read(item, what, problems) for item in node.items]
-            return tuple(item for item in items if item is not None)
-        # This reports what is wrong.
-        return each_item(node, name.strip("'"), lambda item: None, problems)
+        return each_item(
+            node, name.strip("'"), lambda item: kind.read(item, what, problems), problems
+        )
 
     return Kind(read, {"type": "array", "items": kind.schema, "minItems": 1})
 
@@ -149,10 +145,6 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _read_text(node: Node, what: str, problems: Problems) -> ScalarNode | None:
-    return as_text(node, what, problems)
-
-
 def _read_yes_or_no(node: Node, what: str, problems: Problems) -> bool | None:
     if isinstance(node, ScalarNode) and isinstance(node.value, bool):
         return node.value
@@ -160,5 +152,5 @@ def _read_yes_or_no(node: Node, what: str, problems: Problems) -> bool | None:
     return None
 
 
-TEXTUAL = Kind(_read_text, TEXT)
+TEXTUAL = Kind(as_text, TEXT)
 YES_NO = Kind(_read_yes_or_no, YES_OR_NO)

@@ -25,7 +25,15 @@ class RuleSet:
         self._most_parts = 0
         self._known: BoundedDict[str, tuple[Rule, ...]] = BoundedDict(_MOST_TOPICS)
         for number, rule in enumerate(self.rules):
-            self._file(number, rule)
+            concern = concern_of(rule.trigger)
+            if concern.anything:
+                self._always.append(number)
+                continue
+            for topic in concern.topics:
+                self._by_topic[topic].append(number)
+                self._most_parts = max(self._most_parts, topic.count(".") + 1)
+            for category in concern.categories:
+                self._by_category[category].append(number)
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self.rules)
@@ -52,14 +60,3 @@ class RuleSet:
         """Yield the topic and its ends, in whole parts, no longer than the longest in a rule."""
         parts = topic.rsplit(".", self._most_parts)
         return (".".join(parts[start:]) for start in range(len(parts)))
-
-    def _file(self, number: int, rule: Rule) -> None:
-        concern = concern_of(rule.trigger)
-        if concern.anything:
-            self._always.append(number)
-            return
-        for topic in concern.topics:
-            self._by_topic[topic].append(number)
-            self._most_parts = max(self._most_parts, topic.count(".") + 1)
-        for category in concern.categories:
-            self._by_category[category].append(number)

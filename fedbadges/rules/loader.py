@@ -77,12 +77,9 @@ def load_directory(
 ) -> Loaded:
     """Load every rule file anywhere below ``directory``, in the order of their paths.
 
-    Args:
-        directory: Where the rules are.
-        backends: The criteria backends that they may ask.
-        last_good: Rules by path. One stays in force if its file has mistakes now, or if a
-            directory above it cannot be read or is no longer behind its link.
-        vet: Raises RuleError for a file that must not be read.
+    A rule of ``last_good``, which are rules by path, stays in force if its file has mistakes now,
+    or if a directory above it cannot be read or is no longer behind its link. ``vet`` raises
+    RuleError for a file that must not be read.
     """
     known = last_good or {}
     found: list[Rule] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -10,6 +11,9 @@ from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, Sequenc
 from fedbadges.util.text import join_quoted, quoted, suggestion
 
 T = TypeVar("T")
+
+#: Finds characters that no database holds.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def as_mapping(node: Node, what: str, problems: Problems) -> MappingNode | None:
@@ -95,8 +99,8 @@ def _described(node: Node) -> str:
         return node.kind
     if node.value is None:
         return "empty"
-    kinds = {bool: "a truth value", int: "a number", float: "a number", str: "text"}
-    kind = kinds.get(type(node.value), f"a {type(node.value).__name__}")
     if isinstance(node.value, str):
-        return kind
+        return "text"
+    kinds = {bool: "a truth value", int: "a number", float: "a number"}
+    kind = kinds.get(type(node.value), f"a {type(node.value).__name__}")
     return f"{kind}, {quoted(node.text)} (quotes make it text)"

@@ -11,15 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fedbadges.rules.grammar import YES_NO, Fields, FieldSpec, Kind
-from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.templates import (
-    RECIPIENT,
-    TEMPLATE_PATTERN,
-    WITH_PATH_PATTERN,
-    Template,
-    parse_template,
-)
+from fedbadges.rules.templates import RECIPIENT, TEMPLATE_WITH_PATH, Template, read_template
 from fedbadges.rules.yaml_document import Node
 
 #: How many people one message can name. No honest message names more, and each costs a query.
@@ -46,13 +39,13 @@ class Accounts(Protocol):
     def exists(self, username: str) -> bool:
         """Return True if there is an account of this name."""
 
-    def by_nick(self, nick: str) -> str | None:
+    def by_nick(self, nick: str, /) -> str | None:
         """Return the account of an IRC nick, or None."""
 
-    def by_email(self, address: str) -> str | None:
+    def by_email(self, address: str, /) -> str | None:
         """Return the account of an e-mail address, or None."""
 
-    def by_github(self, name: str) -> str | None:
+    def by_github(self, name: str, /) -> str | None:
         """Return the account of a name on GitHub, or None."""
 
 
@@ -63,17 +56,11 @@ class Everybody:
         """Return True."""
         return True
 
-    def by_nick(self, nick: str) -> str | None:
-        """Return the nick itself."""
-        return nick
-
-    def by_email(self, address: str) -> str | None:
-        """Return the address itself, which is no account name unless it has no ``@``."""
-        return address
-
-    def by_github(self, name: str) -> str | None:
-        """Return the name itself."""
+    def by_nick(self, name: str, /) -> str | None:
+        """Return the name itself; an address is no account name, and is dropped later."""
         return name
+
+    by_email = by_github = by_nick
 
 
 EVERYBODY = Everybody()
@@ -106,19 +93,14 @@ class Recipient:
     ) -> tuple[NamedPerson, ...]:
         """Return the people that a message names.
 
-        Args:
-            message: The body of the message.
-            email_domain: The part behind the ``@`` of the accounts' own addresses.
-            accounts: Knows whose the nicks, addresses and names on GitHub are. It is asked about
-                MOST_CANDIDATES names at most; the others are dropped as PASSED_OVER.
+        ``email_domain`` is that of the accounts' own addresses. ``accounts`` is asked about
+        MOST_CANDIDATES names at most; the others are dropped as PASSED_OVER.
 
-        Raises:
-            MissingValue: The message has nothing at the template's path.
-            Unavailable: The accounts service does not answer.
+        Raise MissingValue if there is nothing at the template's path, and Unavailable.
         """
         raw = names_in(self.template.fill(message))
         texts = dict.fromkeys(name for name in raw if isinstance(name, str))
-        most = MOST_CANDIDATES if self.conversions & _LOOKED_UP else None
+        most = MOST_CANDIDATES if self.conversions & _LOOK_UPS.keys() else None
         found = {
             name: self._account(name, email_domain, accounts)
             for name in itertools.islice(texts, most)
@@ -138,19 +120,22 @@ class Recipient:
             return account(converted, raw)
         look_ups = [
             look_up
-            for key, look_up in _look_ups(accounts).items()
+            for key, look_up in _LOOK_UPS.items()
             if key in self.conversions and (key != _EMAIL or "@" in raw)
         ]
-        owners = (look_up(raw) for look_up in look_ups)
+        owners = (look_up(accounts, raw) for look_up in look_ups)
         owner = next((name for name in owners if name is not None), None)
         if look_ups and owner is None:
             return NamedPerson(raw, None, "belongs to no account")
         return account(raw if owner is None else owner, raw)
 
     def _convert(self, name: str, email_domain: str) -> str:
-        for key, convert in _TEXT_CONVERSIONS.items():
-            if key in self.conversions:
-                name = convert(name, email_domain)
+        if _EMAIL in self.conversions:
+            user, _, domain = name.rpartition("@")
+            name = user if domain.lower() == email_domain.lower() else name
+        for key, pattern in _PATTERNS.items():
+            if key in self.conversions and (found := pattern.fullmatch(name)):
+                name = found[1]
         return name
 
 
@@ -236,9 +221,8 @@ def _name_of(item: Any) -> Any:
     return item.get("name") if isinstance(item, Mapping) else item
 
 
-def _read_template(node: Node, _: str, problems: Problems) -> Template | None:
-    text = as_text(node, "a recipient", problems)
-    template = None if text is None else parse_template(text, problems)
+def _read_recipient(node: Node, _: str, problems: Problems) -> Template | None:
+    template = read_template(node, "a recipient", problems)
     if template is None:
         return None
     if not template.paths:
@@ -249,70 +233,40 @@ def _read_template(node: Node, _: str, problems: Problems) -> Template | None:
     return template
 
 
-def _from_email(name: str, email_domain: str) -> str:
-    user, _, domain = name.rpartition("@")
-    return user if domain.lower() == email_domain.lower() else name
+_CONVERSIONS = {
+    "recipient_nick2fas": "an IRC nick",
+    _EMAIL: "an e-mail address",
+    "recipient_openid2fas": "like http://alice.id.fedoraproject.org/",
+    "recipient_github2fas": "a name on GitHub",
+    "recipient_distgit2fas": "like https://src.fedoraproject.org/user/bob",
+    "recipient_krb2fas": "like alice@FEDORAPROJECT.ORG",
+}
+#: The keys of a rule that say what kind of name the recipient is.
+CONVERSIONS = tuple(_CONVERSIONS)
 
-
-def _from_openid(name: str, email_domain: str) -> str:
-    found = re.fullmatch(r"https?://([^./]+)\.id\.[^/]+/?", name)
-    return found[1] if found else name
-
-
-def _from_distgit(name: str, email_domain: str) -> str:
-    found = re.fullmatch(r"https?://[^/]+/user/([^/]+)/?", name)
-    return found[1] if found else name
-
-
-def _from_kerberos(name: str, email_domain: str) -> str:
-    return re.sub(r"@[A-Z0-9.-]+$", "", name)
-
-
+_NOT_RECIPIENT = {"not": {"pattern": r"%\(\s*recipient\s*\)s"}}
 #: The keys of a rule that name who gets the badge.
 RECIPIENT_KEYS = {
     "recipient": FieldSpec(
-        Kind(
-            _read_template,
-            {
-                "type": "string",
-                "allOf": [{"pattern": TEMPLATE_PATTERN}, {"pattern": WITH_PATH_PATTERN}],
-                "not": {"pattern": r"%\(\s*recipient\s*\)s"},
-            },
-        ),
+        Kind(_read_recipient, {**TEMPLATE_WITH_PATH, **_NOT_RECIPIENT}),
         "A template that names who gets it; without, fedmsg.meta says whom a message is about.",
     ),
-    "recipient_nick2fas": FieldSpec(YES_NO, "Yes, if the recipient is an IRC nick."),
-    _EMAIL: FieldSpec(YES_NO, "Yes, if the recipient is an e-mail address."),
-    "recipient_openid2fas": FieldSpec(
-        YES_NO, "Yes, if the recipient is like http://alice.id.fedoraproject.org/."
-    ),
-    "recipient_github2fas": FieldSpec(YES_NO, "Yes, if the recipient is a name on GitHub."),
-    "recipient_distgit2fas": FieldSpec(
-        YES_NO, "Yes, if the recipient is like https://src.fedoraproject.org/user/bob."
-    ),
-    "recipient_krb2fas": FieldSpec(
-        YES_NO, "Yes, if the recipient is like alice@FEDORAPROJECT.ORG."
-    ),
-}
-#: Those that say what kind of name it is.
-CONVERSIONS = tuple(key for key in RECIPIENT_KEYS if key != "recipient")
-
-# What needs the text alone.
-_TEXT_CONVERSIONS: dict[str, Callable[[str, str], str]] = {
-    _EMAIL: _from_email,
-    "recipient_openid2fas": _from_openid,
-    "recipient_distgit2fas": _from_distgit,
-    "recipient_krb2fas": _from_kerberos,
+    **{
+        key: FieldSpec(YES_NO, f"Yes, if the recipient is {kind}.")
+        for key, kind in _CONVERSIONS.items()
+    },
 }
 
+# The account's name within the text.
+_PATTERNS = {
+    "recipient_openid2fas": re.compile(r"https?://([^./]+)\.id\.[^/]+/?"),
+    "recipient_distgit2fas": re.compile(r"https?://[^/]+/user/([^/]+)/?"),
+    "recipient_krb2fas": re.compile(r"(.*)@[A-Z0-9.-]+", re.DOTALL),
+}
 
 # What needs an accounts service.
-_LOOKED_UP = frozenset(["recipient_nick2fas", _EMAIL, "recipient_github2fas"])
-
-
-def _look_ups(accounts: Accounts) -> dict[str, Callable[[str], str | None]]:
-    return {
-        "recipient_nick2fas": accounts.by_nick,
-        _EMAIL: accounts.by_email,
-        "recipient_github2fas": accounts.by_github,
-    }
+_LOOK_UPS: dict[str, Callable[[Accounts, str], str | None]] = {
+    "recipient_nick2fas": lambda accounts, nick: accounts.by_nick(nick),
+    _EMAIL: lambda accounts, address: accounts.by_email(address),
+    "recipient_github2fas": lambda accounts, name: accounts.by_github(name),
+}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,28 +12,16 @@ from fedbadges.rules import triggers
 from fedbadges.rules.criteria import (
     Backends,
     Criteria,
+    backend_criteria,
     criteria_definitions,
-    names_recipient,
-    needs_history,
     parse_criteria,
 )
-from fedbadges.rules.grammar import (
-    DIALECT,
-    TEXT,
-    Fields,
-    FieldSpec,
-    Kind,
-    Schema,
-    record_of,
-    ref,
-)
-from fedbadges.rules.parsing import as_text
+from fedbadges.rules.grammar import DIALECT, TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
+from fedbadges.rules.parsing import UNSTORABLE, as_text
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.recipients import CONVERSIONS, RECIPIENT_KEYS, Recipient, make_recipient
 from fedbadges.rules.triggers import Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
-
-_UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 #: What tahrir's columns hold, in characters. An assertion's id is ``<badge> -> <person>``.
 MAX_TEXT = 128
@@ -67,12 +54,12 @@ class Rule:
     @cached_property
     def needs_history(self) -> bool:
         """Return True if its criteria look at past messages."""
-        return needs_history(self.criteria)
+        return any(each.needs_history for each in backend_criteria(self.criteria))
 
     @cached_property
     def names_recipient(self) -> bool:
         """Return True if its criteria are judged for each candidate separately."""
-        return names_recipient(self.criteria)
+        return any(each.names_recipient for each in backend_criteria(self.criteria))
 
 
 def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rule | None:
@@ -126,9 +113,8 @@ def _read_text(node: Node, what: str, problems: Problems) -> str | None:
     text = as_text(node, what, problems)
     if text is None:
         return None
-    value = text.text.strip()
     _check_characters(text, what, problems)
-    return value
+    return text.text.strip()
 
 
 def _read_short_text(node: Node, what: str, problems: Problems) -> str | None:
@@ -176,7 +162,7 @@ def _check_length(node: Node, value: str, what: str, problems: Problems) -> None
 
 
 def _check_characters(text: ScalarNode, what: str, problems: Problems) -> None:
-    unfit = _UNFIT.search(text.text)
+    unfit = UNSTORABLE.search(text.text)
     if unfit:
         problems.add(text.place, f"{what} has U+{ord(unfit.group()):04X}, which no database holds")
 

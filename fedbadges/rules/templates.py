@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from fedbadges.errors import MissingValue, Place
+from fedbadges.rules.parsing import as_text
 from fedbadges.rules.problems import Problems
-from fedbadges.rules.yaml_document import ScalarNode
+from fedbadges.rules.yaml_document import Node, ScalarNode
 from fedbadges.util.text import quoted
 
 #: The path that stands for the candidate, within a filter.
 RECIPIENT = "recipient"
 
-#: What templates look like, and what has a path in it: regular expressions for JSON Schema, as
-#: ECMAScript reads them.
+# Regular expressions for JSON Schema, as ECMAScript reads them.
 _PATH = r"%\(\s*[^().\s][^().]*(\.[^().]+)*\s*\)s"
-TEMPLATE_PATTERN = rf"^(%%|{_PATH}|%(?![(%])|[^%])*$"
-WITH_PATH_PATTERN = rf"^(%%|%(?![(%])|[^%])*{_PATH}"
+_WHOLE = {"pattern": rf"^(%%|{_PATH}|%(?![(%])|[^%])*$"}
 
-_TOKEN = re.compile(r"%\((?P<path>[^()]*)\)s|%%")
-_BROKEN = re.compile(r"%\(")
+#: JSON Schemas of a template that is not blank, and of one that has a path.
+TEMPLATE: dict[str, Any] = {"type": "string", "allOf": [_WHOLE, {"pattern": r"\S"}]}
+TEMPLATE_WITH_PATH: dict[str, Any] = {
+    "type": "string",
+    "allOf": [_WHOLE, {"pattern": rf"^(%%|%(?![(%])|[^%])*{_PATH}"}],
+}
+
+_TOKEN = re.compile(r"%\((?P<path>[^()]*)\)s|%%|(?P<broken>%\()")
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,33 @@ class TemplatePath:
 
     def resolve(self, message: Mapping[str, Any]) -> Any:
         """Return what the message has at this path; raise MissingValue if there is nothing."""
-        return _resolve(message, self._parts, self.dotted)
+        value: Any = message
+        start = 0
+        while start < len(self._parts):
+            value, start = self._step(value, start)
+        return value
 
     @cached_property
     def _parts(self) -> list[str]:
         return self.dotted.split(".")
+
+    def _step(self, value: Any, start: int) -> tuple[Any, int]:
+        """Return what ``value`` has under the next part or parts, and where the rest begins."""
+        parts = self._parts
+        # Most are dictionaries, and ``dict`` is checked faster than ``Mapping``.
+        if isinstance(value, (dict, Mapping)):
+            if parts[start] in value:
+                return value[parts[start]], start + 1
+            # A key may itself have dots in it.
+            for end in range(start + 2, len(parts) + 1):
+                key = ".".join(parts[start:end])
+                if key in value:
+                    return value[key], end
+        elif isinstance(value, list) and parts[start].isdecimal() and len(parts[start]) < 10:
+            index = int(parts[start])
+            if index < len(value):
+                return value[index], start + 1
+        raise MissingValue(f"the message has no {self.dotted}")
 
 
 @dataclass(frozen=True)
@@ -93,41 +120,34 @@ def name_paths(text: str, first: str, other: str) -> str:
 
 def parse_template(node: ScalarNode, problems: Problems) -> Template | None:
     """Parse the text of ``node``; report broken parentheses and empty paths."""
-    text = node.text
-    before = len(problems)
+    text, before = node.text, len(problems)
     parts: list[str | TemplatePath] = []
     position = 0
     for token in _TOKEN.finditer(text):
-        _check_plain(node, position, token.start(), problems)
-        parts.append(text[position : token.start()])
-        parts.append(_part(node, token, problems))
+        parts += [text[position : token.start()], _part(node, token, problems)]
         position = token.end()
-    _check_plain(node, position, len(text), problems)
     parts.append(text[position:])
     if len(problems) > before:
         return None
     return Template(text, tuple(part for part in parts if part != ""), node.place)
 
 
+def read_template(node: Node, what: str, problems: Problems) -> Template | None:
+    """Parse a template, or report that ``what`` is not one."""
+    text = as_text(node, what, problems)
+    return None if text is None else parse_template(text, problems)
+
+
 def _part(node: ScalarNode, token: re.Match[str], problems: Problems) -> str | TemplatePath:
-    if token["path"] is None:
+    if token.group() == "%%":
         return "%"
-    dotted = token["path"].strip()
+    dotted = (token["path"] or "").strip()
     if not all(dotted.split(".")):
-        problems.add(
-            node.place_at(token.start()),
-            f"{quoted(token.group())} names no path; write it as %(msg.user)s",
-        )
+        mistake = f"{quoted(token.group())} names no path"
+        if token["broken"]:
+            mistake = "a template that does not end in ')s'"
+        problems.add(node.place_at(token.start()), f"{mistake}; write it as %(msg.user)s")
     return TemplatePath(dotted)
-
-
-def _check_plain(node: ScalarNode, start: int, end: int, problems: Problems) -> None:
-    broken = _BROKEN.search(node.text, start, end)
-    if broken:
-        problems.add(
-            node.place_at(broken.start()),
-            "a template that does not end in ')s'; write it as %(msg.user)s",
-        )
 
 
 def _as_text(path: TemplatePath, message: Mapping[str, Any]) -> str:
@@ -135,28 +155,3 @@ def _as_text(path: TemplatePath, message: Mapping[str, Any]) -> str:
         return str(path.resolve(message))
     except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
         raise MissingValue(f"the message has no text as {path.dotted}") from None
-
-
-def _resolve(value: Any, parts: Sequence[str], dotted: str) -> Any:
-    start = 0
-    while start < len(parts):
-        value, start = _step(value, parts, start, dotted)
-    return value
-
-
-def _step(value: Any, parts: Sequence[str], start: int, dotted: str) -> tuple[Any, int]:
-    """Return what ``value`` has under the next part or parts, and where the rest begins."""
-    # Most are dictionaries, and ``dict`` is checked faster than ``Mapping``.
-    if isinstance(value, (dict, Mapping)):
-        if parts[start] in value:
-            return value[parts[start]], start + 1
-        # A key may itself have dots in it.
-        for end in range(start + 2, len(parts) + 1):
-            key = ".".join(parts[start:end])
-            if key in value:
-                return value[key], end
-    elif isinstance(value, list) and parts[start].isdecimal() and len(parts[start]) < 10:
-        index = int(parts[start])
-        if index < len(value):
-            return value[index], start + 1
-    raise MissingValue(f"the message has no {dotted}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 from dataclasses import dataclass, field
 
@@ -89,12 +91,9 @@ def concern_of(trigger: Trigger) -> Concern:
     if isinstance(trigger, Category):
         return Concern(categories=frozenset([trigger.name]))
     if isinstance(trigger, AllOf):
-        return min((concern_of(part) for part in trigger.parts), key=_breadth)
+        return min(map(concern_of, trigger.parts), key=_breadth)
     if isinstance(trigger, AnyOf):
-        concern = Concern()
-        for part in trigger.parts:
-            concern |= concern_of(part)
-        return concern
+        return functools.reduce(operator.or_, map(concern_of, trigger.parts))
     return Concern(anything=True)
 
 

@@ -6,7 +6,7 @@ import datetime
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Union
+from typing import NoReturn, Union
 
 import yaml
 from yaml.constructor import SafeConstructor
@@ -85,23 +85,16 @@ class MappingNode:
 
 
 def parse_document(data: bytes, path: str, what: str = "rule") -> MappingNode:
-    """Parse the one YAML document, a mapping, that a file holds.
+    """Parse the one YAML document, a mapping, that a file holds; raise RuleError.
 
-    Args:
-        data: The file's content.
-        path: The file's name, for error messages.
-        what: What the file is, for error messages.
-
-    Raises:
-        RuleError: The file has mistakes.
+    ``path`` and ``what``, the kind of file, are for error messages.
     """
     documents, quoted_lines = _compose(_decode(data, path), path)
     reader = _NodeReader(path, what, quoted_lines)
     if not documents:
         raise _error(Place(path, 1, 1), f"the file is empty; a {what} is a mapping")
     if len(documents) > 1:
-        place = reader.place(documents[1])
-        raise _error(place, f"a second document; a {what} file holds exactly one")
+        reader.stop(documents[1], f"a second document; a {what} file holds exactly one")
     document = reader.read(documents[0])
     if not isinstance(document, MappingNode):
         reader.problems.add(document.place, f"a {what} is a mapping, and this is {document.kind}")
@@ -190,32 +183,31 @@ class _NodeReader:
         self._constructor = SafeConstructor()
         self._count = 0
 
-    def place(self, node: yaml.Node) -> Place:
-        """Return where a node begins."""
+    def _place(self, node: yaml.Node) -> Place:
         return Place(self._path, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    def stop(self, node: yaml.Node, text: str) -> NoReturn:
+        """Raise RuleError for a node with which reading ends."""
+        raise RuleError([*self.problems, Problem(self._place(node), text)])
 
     def read(self, node: yaml.Node, depth: int = 1) -> Node:
         """Return the node with all below; raise RuleError where that is too much."""
         self._count += 1
         if self._count > MAX_NODES:
-            self._stop(node, f"more than {MAX_NODES} values in one {self._what}")
+            self.stop(node, f"more than {MAX_NODES} values in one {self._what}")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         # An alias may stand for what it is part of, which never ends.
         if depth > MAX_DEPTH:
-            self._stop(node, f"nested more than {MAX_DEPTH} levels deep")
+            self.stop(node, f"nested more than {MAX_DEPTH} levels deep")
         if isinstance(node, yaml.SequenceNode):
             items = tuple(self.read(item, depth + 1) for item in node.value)
-            return SequenceNode(self.place(node), items)
+            return SequenceNode(self._place(node), items)
         assert isinstance(node, yaml.MappingNode)
         return self._mapping(node, depth)
 
-    def _stop(self, node: yaml.Node, text: str) -> None:
-        self.problems.add(self.place(node), text)
-        raise RuleError(self.problems)
-
     def _scalar(self, node: yaml.ScalarNode) -> ScalarNode:
-        place, text = self.place(node), node.value
+        place, text = self._place(node), node.value
         start, end = node.start_mark, node.end_mark
         in_quotes = node.style in ("'", '"')
         width = end.column - start.column - 2 * in_quotes
@@ -262,7 +254,7 @@ class _NodeReader:
                 )
         for key, value in merged:
             entries.setdefault((type(key.value), key.text), (key, value))
-        return MappingNode(self.place(node), tuple(entries.values()))
+        return MappingNode(self._place(node), tuple(entries.values()))
 
     def _merged(self, value: Node) -> Iterator[tuple[ScalarNode, Node]]:
         for source in value.items if isinstance(value, SequenceNode) else (value,):

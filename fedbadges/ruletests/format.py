@@ -1,9 +1,17 @@
-"""The format of test files: every key there is, and what may stand below it."""
+"""The format of test files: every key there is, and what may stand below it.
+
+Some kinds of values are only here, beside those of the rule language.
+"""
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from fedbadges.rules.grammar import (
     DIALECT,
+    TEXT,
     TEXTUAL,
     YES_NO,
     Fields,
@@ -14,46 +22,169 @@ from fedbadges.rules.grammar import (
     record_of,
     several,
 )
-from fedbadges.ruletests.grammar import (
-    ACCOUNT,
-    DATA,
-    INTERVAL,
-    MOMENT,
-    OBJECT,
-    TEMPLATE,
-    account_name,
-    any_name,
-    by_name,
-    one_or_several,
-    or_empty,
-)
-from fedbadges.ruletests.messages import MAX_MESSAGES
+from fedbadges.rules.moments import AGE_UNITS, to_moment
+from fedbadges.rules.parsing import as_mapping, as_text
+from fedbadges.rules.problems import Problems
+from fedbadges.rules.recipients import account
+from fedbadges.rules.templates import Template, parse_template
+from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
+from fedbadges.util.text import quoted, suggestion
 
-_TEXTS = one_or_several(TEXTUAL, "a name")
-_NAMES = one_or_several(TEMPLATE, "a name", least=0)
-_BADGES = one_or_several(TEXTUAL, "a badge")
+T = TypeVar("T")
+
+#: How many messages a test has at most.
+MAX_MESSAGES = 10_000
+
+#: What texts of a message are filled in with, where it stands for several.
+FROM, NUMBER = "from", "number"
+
+#: When the first incoming message is sent, unless a test says otherwise.
+NOW = datetime.datetime(2024, 1, 1, 12, 0)
+
+
+def _one_or_several(kind: Kind[T], what: str, *, least: int = 1) -> Kind[tuple[T, ...]]:
+    """Return the kind of one, or a list of them; with ``least`` 0 it may be empty."""
+    many = several(kind, what)
+
+    def read(node: Node, name: str, problems: Problems) -> tuple[T, ...] | None:
+        if isinstance(node, SequenceNode):
+            return many.read(node, name, problems) if node.items or least else ()
+        found = kind.read(node, name, problems)
+        return None if found is None else (found,)
+
+    return Kind(read, {"anyOf": [kind.schema, {**many.schema, "minItems": least}]})
+
+
+def _by_name(
+    kind: Kind[T], to_name: Callable[[ScalarNode, Problems], str | None], *, least: int = 0
+) -> Kind[tuple[tuple[str, T], ...]]:
+    """Return the kind of a mapping; ``to_name`` reads its keys, or reports what is wrong."""
+
+    def read(node: Node, what: str, problems: Problems) -> tuple[tuple[str, T], ...] | None:
+        mapping = as_mapping(node, what, problems)
+        if mapping is None:
+            return None
+        if len(mapping.entries) < least:
+            problems.add(mapping.place, f"{what} is empty; it takes at least one")
+        found = []
+        for key, value in mapping.entries:
+            name = to_name(key, problems)
+            one = kind.read(value, quoted(key.text), problems)
+            if name is not None and one is not None:
+                found.append((name, one))
+        return tuple(found)
+
+    schema: Schema = {"type": "object", "additionalProperties": kind.schema}
+    return Kind(read, {**schema, "minProperties": least} if least else schema)
+
+
+def _or_empty(kind: Kind[Fields]) -> Kind[Fields]:
+    """Return the kind of a mapping that may be missing behind its name."""
+
+    def read(node: Node, what: str, problems: Problems) -> Fields | None:
+        if isinstance(node, ScalarNode) and node.value is None:
+            return Fields(node.place, {}, {})
+        return kind.read(node, what, problems)
+
+    return Kind(read, {"anyOf": [{"type": "null"}, kind.schema]})
+
+
+def _account_name(node: ScalarNode, problems: Problems) -> str | None:
+    found = account(node.text)
+    if found.name is None:
+        problems.add(node.place, f"{quoted(node.text)} can be no account: it {found.dropped}")
+    return found.name
+
+
+def _read_template(node: Node, what: str, problems: Problems) -> Template | None:
+    text = as_text(node, what, problems)
+    return None if text is None else _template(text, problems)
+
+
+def _read_account(node: Node, what: str, problems: Problems) -> str | None:
+    text = as_text(node, what, problems)
+    return None if text is None else _account_name(text, problems)
+
+
+def _read_moment(node: Node, what: str, problems: Problems) -> ScalarNode | None:
+    if isinstance(node, ScalarNode) and to_moment(node.value, NOW) is not None:
+        return node
+    problems.add(node.place, f"{what} is a date, seconds since 1970 or an age such as '3 days ago'")
+    return None
+
+
+def _read_interval(node: Node, what: str, problems: Problems) -> datetime.timedelta | None:
+    moment = to_moment(f"{node.text} ago", NOW) if isinstance(node, ScalarNode) else None
+    if moment is None:
+        problems.add(node.place, f"{what} is a length of time, such as '1 day' or '90 minutes'")
+        return None
+    return NOW - moment
+
+
+def _read_data(node: Node, what: str, problems: Problems) -> Any:
+    """Read what JSON can hold; texts become templates."""
+    if isinstance(node, SequenceNode):
+        return [_read_data(item, what, problems) for item in node.items]
+    if isinstance(node, MappingNode):
+        return {key.text: _read_data(value, what, problems) for key, value in node.entries}
+    value = node.value
+    if isinstance(value, float) and value - value != 0:
+        problems.add(node.place, f"{quoted(node.text)} is no number that a message can have")
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return _template(node, problems)
+
+
+def _read_object(node: Node, what: str, problems: Problems) -> Any:
+    mapping = as_mapping(node, what, problems)
+    return None if mapping is None else _read_data(mapping, what, problems)
+
+
+def _template(node: ScalarNode, problems: Problems) -> Template | None:
+    """Parse text in which the sender and the number of a message may stand, and nothing else."""
+    before = len(problems)
+    template = parse_template(node, problems)
+    for path in () if template is None else template.paths:
+        if path.dotted not in (FROM, NUMBER):
+            hint = suggestion(path.dotted, (FROM, NUMBER))
+            problems.add(node.place, f"nothing to fill in for %({path.dotted})s{hint}")
+    return template if len(problems) == before else None
+
+
+_TEMPLATE = Kind(_read_template, TEXT)
+_ACCOUNT_NAME = Kind(_read_account, TEXT)
+_MOMENT = Kind(_read_moment, {"anyOf": [TEXT, {"type": "number"}]})
+_INTERVAL = Kind(
+    _read_interval,
+    {"type": "string", "pattern": rf"^\s*[0-9]{{1,6}}\s+({'|'.join(AGE_UNITS)})s?\s*$"},
+)
+_DATA: Kind[Any] = Kind(_read_data, {})
+_OBJECT: Kind[Any] = Kind(_read_object, {"type": "object"})
+_TEXTS = _one_or_several(TEXTUAL, "a name")
+_NAMES = _one_or_several(_TEMPLATE, "a name", least=0)
+_BADGES = _one_or_several(TEXTUAL, "a badge")
 
 #: What may be said of a message itself.
 MESSAGE_KEYS = {
-    "topic": FieldSpec(TEMPLATE, "The whole topic, such as org.fedoraproject.prod.git.receive."),
-    "msg": FieldSpec(OBJECT, "What the message says."),
+    "topic": FieldSpec(_TEMPLATE, "The whole topic, such as org.fedoraproject.prod.git.receive."),
+    "msg": FieldSpec(_OBJECT, "What the message says."),
     "usernames": FieldSpec(
         _NAMES, "Whom it concerns; without, whom it is from, or else whom fedmsg.meta names."
     ),
     "packages": FieldSpec(
         _NAMES, "The packages that it concerns; without, those that fedmsg.meta names."
     ),
-    "agent": FieldSpec(TEMPLATE, "Who did it; without, whom fedmsg.meta names."),
+    "agent": FieldSpec(_TEMPLATE, "Who did it; without, whom fedmsg.meta names."),
     "timestamp": FieldSpec(
-        MOMENT,
+        _MOMENT,
         "When it was sent, or the first of several: a date, seconds or an age such as 3 days ago.",
     ),
-    "msg_id": FieldSpec(TEMPLATE, "Its id; without, one of its own."),
-    "username": FieldSpec(TEMPLATE, "The envelope's own: the account that ran what sent it."),
+    "msg_id": FieldSpec(_TEMPLATE, "Its id; without, one of its own."),
+    "username": FieldSpec(_TEMPLATE, "The envelope's own: the account that ran what sent it."),
     "i": FieldSpec(number(0, 2**31 - 1), "The envelope's own: the sender's count."),
-    "headers": FieldSpec(OBJECT, "The envelope's own."),
+    "headers": FieldSpec(_OBJECT, "The envelope's own."),
     **{
-        name: FieldSpec(DATA, "The envelope's own; takes part in nothing.")
+        name: FieldSpec(_DATA, "The envelope's own; takes part in nothing.")
         for name in ("source_name", "source_version", "crypto", "certificate", "signature")
     },
 }
@@ -63,16 +194,16 @@ _SEVERAL = {
     "count": FieldSpec(
         number(1, MAX_MESSAGES), "How many there are, of each sender; they fill in %(number)s."
     ),
-    "every": FieldSpec(INTERVAL, "How long after one the next is sent, such as 1 day; a minute."),
+    "every": FieldSpec(_INTERVAL, "How long after one the next is sent, such as 1 day; a minute."),
 }
 #: What may be expected.
 EXPECTED_KEYS = {
     "awards": FieldSpec(
-        by_name(_BADGES, account_name),
+        _by_name(_BADGES, _account_name),
         "Who gets which badges, by their ids; and nobody anything else. {} for nobody.",
     ),
     "no_awards": FieldSpec(
-        by_name(_BADGES, account_name, least=1), "Who does not get which badges, by their ids."
+        _by_name(_BADGES, _account_name, least=1), "Who does not get which badges, by their ids."
     ),
 }
 _ACCOUNT = record_of(
@@ -87,14 +218,16 @@ _ACCOUNT = record_of(
 )
 _WORLD = {
     "accounts": FieldSpec(
-        by_name(or_empty(_ACCOUNT), account_name),
+        _by_name(_or_empty(_ACCOUNT), _account_name),
         "Who has an account, and what else the accounts service says; without, everybody has.",
     ),
-    "opted_out": FieldSpec(one_or_several(ACCOUNT, "a name", least=0), "Who wants no badges."),
-    "holds": FieldSpec(
-        by_name(_BADGES, account_name), "Who has which badges already, by their ids."
+    "opted_out": FieldSpec(
+        _one_or_several(_ACCOUNT_NAME, "a name", least=0), "Who wants no badges."
     ),
-    "now": FieldSpec(MOMENT, "When the first incoming message is sent; 2024-01-01 12:00:00 else."),
+    "holds": FieldSpec(
+        _by_name(_BADGES, _account_name), "Who has which badges already, by their ids."
+    ),
+    "now": FieldSpec(_MOMENT, "When the first incoming message is sent; 2024-01-01 12:00:00 else."),
 }
 _TEST = record_of(
     "a test",
@@ -122,7 +255,7 @@ FILE: Kind[Fields] = record_of(
     {
         "rules": FieldSpec(_TEXTS, "The rule files, as seen from here; without, the one beside."),
         "messages": FieldSpec(
-            by_name(record_of("a message", MESSAGE_KEYS), any_name),
+            _by_name(record_of("a message", MESSAGE_KEYS), lambda key, _: key.text),
             "Messages to be 'like', by names.",
         ),
         "tests": FieldSpec(several(_TEST, "a test"), "The tests.", required=True),

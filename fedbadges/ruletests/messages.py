@@ -12,11 +12,8 @@ from fedbadges.messages import fits_databases
 from fedbadges.rules.moments import to_moment
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.templates import Template
-from fedbadges.ruletests.grammar import FROM, NUMBER
+from fedbadges.ruletests.format import FROM, MAX_MESSAGES, NUMBER
 from fedbadges.util.text import quoted
-
-#: How many messages a test has at most.
-MAX_MESSAGES = 10_000
 
 #: The keys whose mappings are merged with those of the message that is 'like' it.
 _MERGED = ("msg", "headers")
@@ -41,11 +38,6 @@ class MessageTemplate:
     senders: tuple[str, ...] = ()
     count: int = 1
     every: datetime.timedelta = datetime.timedelta(minutes=1)
-
-    @property
-    def duration(self) -> datetime.timedelta:
-        """Return how long it takes until all are sent; raise OverflowError."""
-        return self.count * self.every
 
 
 def merge(base: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +65,7 @@ class MessageBuilder:
             try:
                 start = self._start(template)
                 if start is None:
-                    start = until = until - template.duration
+                    start = until = until - template.count * template.every
                 groups.append(self._build(template, start))
             except OverflowError:
                 self._report_time(template)
@@ -83,7 +75,7 @@ class MessageBuilder:
         """Build what is sent now, and after what was built before."""
         try:
             start = self._start(template) or self._clock
-            self._clock = start + template.duration
+            self._clock = start + template.count * template.every
             return self._build(template, start)
         except OverflowError:
             self._report_time(template)
@@ -129,18 +121,16 @@ class MessageBuilder:
             **fields,
             "timestamp": moment.replace(tzinfo=datetime.timezone.utc).timestamp(),
         }
-        self._check(template.place, body)
-        return SentMessage(body, _names(usernames), _names(packages), agent)
-
-    def _check(self, place: Place, body: Mapping[str, Any]) -> None:
         topic, msg_id = body.get("topic"), body["msg_id"]
         if not isinstance(topic, str):
-            self._problems.add(place, "missing key 'topic' in a message")
+            self._problems.add(template.place, "missing key 'topic' in a message")
         elif not fits_databases(topic):
-            self._problems.add(place, f"{quoted(topic)} can be no topic")
+            self._problems.add(template.place, f"{quoted(topic)} can be no topic")
         if msg_id in self._ids:
-            self._problems.add(place, f"another message has the msg_id {quoted(str(msg_id))}")
+            text = f"another message has the msg_id {quoted(str(msg_id))}"
+            self._problems.add(template.place, text)
         self._ids.add(msg_id)
+        return SentMessage(body, _names(usernames), _names(packages), agent)
 
 
 def _merge(base: Any, value: Any) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator, Set
+from dataclasses import dataclass
 from pathlib import Path
 
 from datanommer.models import Message as Row
-from sqlalchemy import Engine as Database
-from sqlalchemy import MetaData
+from sqlalchemy import URL, Connection, MetaData
 from sqlalchemy.orm import Session
 from tahrir_api.model import Person
 
@@ -20,7 +20,7 @@ from fedbadges.criteria.libravatar import Avatars
 from fedbadges.databases.connections import engine
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
-from fedbadges.errors import Problem, RuleError
+from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
 from fedbadges.messages import Message, parse_message
@@ -32,7 +32,6 @@ from fedbadges.rules.recipients import EVERYBODY
 from fedbadges.rules.rule import Rule
 from fedbadges.ruletests.accounts import TestAccounts, TestUsernames
 from fedbadges.ruletests.messages import SentMessage
-from fedbadges.ruletests.results import Difference, TestResult, compare
 from fedbadges.ruletests.suite import (
     Expectation,
     ExpectedAward,
@@ -51,6 +50,32 @@ HISTORY_URL = "sqlite:///file:fedbadges-tests-history?mode=memory&cache=shared&u
 TAHRIR_URL = "sqlite:///file:fedbadges-tests-tahrir?mode=memory&cache=shared&uri=true"
 
 
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not as expected.
+
+    ``incoming`` numbers the incoming messages that it is about, from 1; None for all together.
+    """
+
+    place: Place
+    incoming: int | None
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """A test that was run; it passed where nothing differs."""
+
+    test: RuleTest
+    differences: tuple[Difference, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Return True if everything is as expected."""
+        return not self.differences
+
+
 class RuleTestRunner:
     """Runs tests, one after the other; each begins with empty databases.
 
@@ -60,7 +85,7 @@ class RuleTestRunner:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._databases = _databases(settings)
+        self._databases = _databases(settings.history_url, settings.tahrir_url)
         self._usernames = TestUsernames(settings.fedmsg)
         self._installed = load_backends(settings)
 
@@ -77,15 +102,15 @@ class RuleTestRunner:
 
     def run(self, suite: Suite, test: RuleTest) -> TestResult:
         """Run one test of a file that was loaded; raise Unavailable where a backend is away."""
-        for database, metadata in self._databases:
-            _empty(database, metadata)
-        accounts = TestAccounts(test.world.accounts or {})
+        for kept, metadata in self._databases:
+            with kept.engine.begin() as connection:
+                for table in reversed(metadata.sorted_tables):
+                    connection.execute(table.delete())
+        accounts = TestAccounts(test.accounts or {})
         # New backends each time: they cache answers.
         rules, _ = self._rules(suite, self._backends(accounts))
         recipients = RecipientFinder(
-            self._settings,
-            self._usernames,
-            EVERYBODY if test.world.accounts is None else accounts,
+            self._settings, self._usernames, EVERYBODY if test.accounts is None else accounts
         )
         run = _TestRun(self._settings, test, rules, recipients, self._usernames)
         return TestResult(test, tuple(run.differences()))
@@ -102,13 +127,13 @@ class RuleTestRunner:
         """Return the rules of a test file, and what is wrong with others."""
         found: list[Rule] = []
         problems: list[Problem] = []
-        for file in suite.rules:
-            if not file.path.exists():
-                path = printable(str(file.path))
-                problems.append(Problem(file.place, f"there is no rule file '{path}'"))
+        for place, path in suite.rules:
+            if not path.exists():
+                text = f"there is no rule file '{printable(str(path))}'"
+                problems.append(Problem(place, text))
                 continue
             try:
-                found.append(load_file(file.path, backends, configured=False))
+                found.append(load_file(path, backends, configured=False))
             except RuleError as error:
                 problems += error.problems
         rules, duplicates = each_once(found)
@@ -130,14 +155,12 @@ class _TestRun:
         self._recipients = recipients
         self._usernames = usernames
         self._history = History(settings)
-        self._engine = BadgeEngine(
-            settings, Tahrir(settings), recipients, RuleSet(rules), self._awarded
-        )
         tahrir = Tahrir(settings)
+        self._engine = BadgeEngine(settings, tahrir, recipients, RuleSet(rules), self._awarded)
         tahrir.publish_badges(rule.badge for rule in rules)
-        tahrir.award(Award(each.badge, each.username) for each in test.world.holds)
-        self._held = {each.pair for each in test.world.holds}
-        _opt_out(settings, test.world.opted_out)
+        tahrir.award(Award(each.badge, each.username) for each in test.holds)
+        self._held = {each.pair for each in test.holds}
+        _opt_out(settings, test.opted_out)
 
     def differences(self) -> Iterator[Difference]:
         """Send all the messages; yield what is not as expected, as soon as that is known."""
@@ -180,47 +203,58 @@ class _TestRun:
         expectation: Expectation | None,
         before: Set[tuple[str, str]],
         named: Set[tuple[str, str]],
-        number: int | None,
+        incoming: int | None,
         when: str,
     ) -> Iterator[Difference]:
-        def why_not(award: ExpectedAward) -> str:
-            username = award.username
-            if award.pair in before:
-                return f"{username} holds it already"
-            if username in self._test.world.opted_out:
-                return f"{username} has opted out"
-            if award.pair not in named:
-                return f"{username} is no candidate, or the trigger does not hold"
-            if not self._recipients.exists(username):
-                return f"{username} has no account"
-            return f"the criteria do not hold for {username}"
+        """Yield how the awards since ``before`` differ from what was expected."""
+        if expectation is None:
+            return
+        awards = self._held - before
+        expected = expectation.awards or ()
+        for award in expected:
+            if award.pair not in awards:
+                others = sorted(name for name, badge in awards if badge == award.badge)
+                got = f"{_joined(others)} only" if others else "nobody"
+                text = f"{award.username} gets {award.badge} {when}"
+                reason = self._why_not(award, before, named)
+                yield Difference(award.place, incoming, text, f"{got}: {reason}")
+        if expectation.awards is not None:
+            for username, badge in sorted(awards - {award.pair for award in expectation.named}):
+                names = [award.username for award in expected if award.badge == badge]
+                verb = "get" if len(names) > 1 else "gets"
+                who = f"only {_joined(names)} {verb}" if names else "nobody gets"
+                text = f"{who} {badge} {when}"
+                yield Difference(expectation.place, incoming, text, f"{username} gets it")
+        for award in expectation.no_awards:
+            if award.pair in awards:
+                text = f"{award.username} does not get {award.badge} {when}"
+                yield Difference(award.place, incoming, text, f"{award.username} gets it")
 
-        if expectation is not None:
-            yield from compare(expectation, self._held - before, why_not, number, when)
+    def _why_not(
+        self, award: ExpectedAward, before: Set[tuple[str, str]], named: Set[tuple[str, str]]
+    ) -> str:
+        username = award.username
+        if award.pair in before:
+            return f"{username} holds it already"
+        if username in self._test.opted_out:
+            return f"{username} has opted out"
+        if award.pair not in named:
+            return f"{username} is no candidate, or the trigger does not hold"
+        if not self._recipients.exists(username):
+            return f"{username} has no account"
+        return f"the criteria do not hold for {username}"
 
     def _awarded(self, given: AwardResult) -> None:
         self._held.add((given.award.username, given.award.badge_id))
 
 
 @functools.cache
-def _created(history: Database, tahrir: Database) -> tuple[object, ...]:
-    """Create the tables; the connections that it returns keep the databases in memory."""
-    kept = history.connect(), tahrir.connect()
-    create_history(history)
-    create_tahrir(tahrir.url)
-    return kept
-
-
-def _databases(settings: Settings) -> tuple[tuple[Database, MetaData], ...]:
-    history, tahrir = engine(settings.history_url), engine(settings.tahrir_url)
-    _created(history, tahrir)
+def _databases(history_url: URL, tahrir_url: URL) -> tuple[tuple[Connection, MetaData], ...]:
+    """Create the tables; the connections keep the databases in memory."""
+    history, tahrir = engine(history_url).connect(), engine(tahrir_url).connect()
+    create_history(history.engine)
+    create_tahrir(tahrir_url)
     return (history, Row.metadata), (tahrir, Person.metadata)
-
-
-def _empty(database: Database, metadata: MetaData) -> None:
-    with database.begin() as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
 
 
 def _opt_out(settings: Settings, usernames: Iterable[str]) -> None:
@@ -233,3 +267,8 @@ def _opt_out(settings: Settings, usernames: Iterable[str]) -> None:
                 session.add(person)
             person.opt_out = True
         session.commit()
+
+
+def _joined(names: Collection[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,7 @@ from fedbadges.rules.grammar import Fields
 from fedbadges.rules.moments import to_moment
 from fedbadges.rules.problems import Problems
 from fedbadges.rules.yaml_document import parse_document
-from fedbadges.ruletests.format import EXPECTED_KEYS, FILE, MESSAGE_KEYS
-from fedbadges.ruletests.grammar import NOW
+from fedbadges.ruletests.format import EXPECTED_KEYS, FILE, MESSAGE_KEYS, NOW
 from fedbadges.ruletests.messages import MessageBuilder, MessageTemplate, SentMessage, merge
 from fedbadges.util.text import quoted, suggestion
 
@@ -76,22 +74,17 @@ class TestAccount:
 
 
 @dataclass(frozen=True)
-class World:
-    """The state before a test; without ``accounts``, everybody has one."""
-
-    accounts: Mapping[str, TestAccount] | None
-    opted_out: frozenset[str]
-    holds: tuple[ExpectedAward, ...]
-    now: datetime.datetime
-
-
-@dataclass(frozen=True)
 class RuleTest:
-    """One test; ``expectation`` is of all its incoming messages together."""
+    """One test; ``expectation`` is of all its incoming messages together.
+
+    Without ``accounts``, everybody has one.
+    """
 
     place: Place
     name: str
-    world: World
+    accounts: Mapping[str, TestAccount] | None
+    opted_out: frozenset[str]
+    holds: tuple[ExpectedAward, ...]
     past: tuple[SentMessage, ...]
     incoming: tuple[Incoming, ...]
     expectation: Expectation | None
@@ -104,19 +97,10 @@ class RuleTest:
 
 
 @dataclass(frozen=True)
-class RuleFile:
-    """A rule file that a test file is about, and where it says so."""
-
-    place: Place
-    path: Path
-
-
-@dataclass(frozen=True)
 class Suite:
-    """A test file."""
+    """A test file: the rule files that it is about, each with where it says so, and its tests."""
 
-    path: Path
-    rules: tuple[RuleFile, ...]
+    rules: tuple[tuple[Place, Path], ...]
     tests: tuple[RuleTest, ...]
 
 
@@ -134,7 +118,6 @@ def parse_suite(data: bytes, path: Path, problems: Problems) -> Suite:
     assert whole is not None  # it is a mapping
     templates = {name: _fields(each) for name, each in whole.values.get("messages", ())}
     return Suite(
-        path,
         _rules(whole, path, problems),
         tuple(_test(test, whole, templates, problems) for test in whole.values.get("tests", ())),
     )
@@ -142,12 +125,10 @@ def parse_suite(data: bytes, path: Path, problems: Problems) -> Suite:
 
 def check_badges(suite: Suite, badges: Collection[str], problems: Problems) -> None:
     """Report every badge that a test is about and that is not among these."""
-    awards = [
-        award
-        for test in suite.tests
-        for named in (test.world.holds, *(each.named for each in test.expectations))
-        for award in named
-    ]
+    awards: list[ExpectedAward] = []
+    for test in suite.tests:
+        awards += test.holds
+        awards += (award for expected in test.expectations for award in expected.named)
     for award in dict.fromkeys(awards):
         if award.badge not in badges:
             hint = suggestion(award.badge, badges)
@@ -155,12 +136,12 @@ def check_badges(suite: Suite, badges: Collection[str], problems: Problems) -> N
             problems.add(award.place, text)
 
 
-def _rules(whole: Fields, path: Path, problems: Problems) -> tuple[RuleFile, ...]:
+def _rules(whole: Fields, path: Path, problems: Problems) -> tuple[tuple[Place, Path], ...]:
     if "rules" in whole.places:
         nodes = whole.values.get("rules", ())
-        return tuple(RuleFile(node.place, path.parent / node.text.strip()) for node in nodes)
+        return tuple((node.place, path.parent / node.text.strip()) for node in nodes)
     if path.name.endswith(TEST):
-        return (RuleFile(whole.place, path.with_suffix("")),)
+        return ((whole.place, path.with_suffix("")),)
     problems.add(
         whole.place,
         "missing key 'rules' in a test file; the rule beside is meant where the file is called as"
@@ -170,8 +151,12 @@ def _rules(whole: Fields, path: Path, problems: Problems) -> tuple[RuleFile, ...
 
 
 def _test(test: Fields, whole: Fields, templates: _Templates, problems: Problems) -> RuleTest:
-    world = _world({**whole.values, **test.values})
-    builder = MessageBuilder(world.now, problems)
+    values = {**whole.values, **test.values}
+    now = values.get("now")
+    builder = MessageBuilder((None if now is None else to_moment(now.value, NOW)) or NOW, problems)
+    accounts = None
+    if "accounts" in values:
+        accounts = {name: _account(fields.values) for name, fields in values["accounts"]}
     incoming = test.values.get("incoming", ())
     if not any(EXPECTED_KEYS.keys() & each.places.keys() for each in (test, *incoming)):
         problems.add(test.place, "a test that expects nothing; say 'awards' or 'no_awards'")
@@ -179,26 +164,15 @@ def _test(test: Fields, whole: Fields, templates: _Templates, problems: Problems
     return RuleTest(
         test.place,
         name.text.strip() if name else "",
-        world,
+        accounts,
+        frozenset(values.get("opted_out", ())),
+        _awards(values.get("holds", ())),
         builder.past(_template(each, templates, problems) for each in test.values.get("past", ())),
         tuple(
             Incoming(builder.incoming(_template(each, templates, problems)), _expectation(each))
             for each in incoming
         ),
         _expectation(test),
-    )
-
-
-def _world(values: Mapping[str, Any]) -> World:
-    accounts = None
-    if "accounts" in values:
-        accounts = {name: _account(fields.values) for name, fields in values["accounts"]}
-    now = values.get("now")
-    return World(
-        accounts,
-        frozenset(values.get("opted_out", ())),
-        _awards(values.get("holds", ())),
-        (None if now is None else to_moment(now.value, NOW)) or NOW,
     )
 
 
@@ -229,7 +203,6 @@ def _template(item: Fields, templates: _Templates, problems: Problems) -> Messag
 
 
 def _fields(item: Fields) -> dict[str, Any]:
-    """Return the fields of a message itself."""
     fields = {key: value for key, value in item.values.items() if key in MESSAGE_KEYS}
     if "topic" in item.places or ("like" in item.places and "like" not in item.values):
         fields.setdefault("topic", _MISTAKEN)

@@ -102,7 +102,7 @@ class RuleBook:
                     "Legacy badge is not awarded", badge=rule.badge.id, rule=str(rule.place)
                 )
         good = {rule.place.path: rule for rule in rules}
-        self._warn(permissions.recorded)
+        self._warn(frozenset(permissions.recorded))
         self._report(good, frozenset(problems))
         self._good, self._problems, self._loaded = good, frozenset(problems), True
         self.rules = RuleSet(rule for rule in rules if rule.badge.id not in published.legacy)

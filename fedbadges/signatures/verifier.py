@@ -101,7 +101,12 @@ class Verifier:
             signer.key.verify(signature, canonical_text(body), padding.PKCS1v15(), hashes.SHA1())
         except InvalidSignature:
             raise SignatureMismatch("its signature does not fit what it says") from None
-        self._check_policy(body["topic"], signer.name)
+        # As ``fedmsg.crypto.utils.validate_policy`` does.
+        senders = self._options.policy.get(body["topic"])
+        if senders is None and self._options.nitpicky:
+            raise Rejected("'routing_policy' does not have its topic", signer.name)
+        if senders is not None and signer.name not in senders:
+            raise Rejected("'routing_policy' does not let its signer send its topic", signer.name)
 
     def _signer(self, text: str) -> _Signer:
         assert self._authorities is not None
@@ -128,14 +133,6 @@ class Verifier:
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         signer = self._signers[text] = _Signer(authority, names[0].value, key, begin, end)
         return signer
-
-    def _check_policy(self, topic: Any, signer: Any) -> None:
-        """Do what ``fedmsg.crypto.utils.validate_policy`` does."""
-        senders = self._options.policy.get(topic)
-        if senders is None and self._options.nitpicky:
-            raise Rejected("'routing_policy' does not have its topic", signer)
-        if senders is not None and signer not in senders:
-            raise Rejected("'routing_policy' does not let its signer send its topic", signer)
 
 
 def make_verifier(

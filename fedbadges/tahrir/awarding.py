@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,11 +18,14 @@ from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
 from fedbadges.errors import Unavailable
-from fedbadges.messages import Notice
+from fedbadges.messages import Message, Notice
 from fedbadges.tahrir.holdings import NAME, HoldingsReader
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
+
+#: tahrir's column for the link of an award holds this many characters.
+MAX_LINK = 256
 
 _DIALECTS: Mapping[str, Any] = {"postgresql": postgresql, "sqlite": sqlite}
 
@@ -60,6 +64,17 @@ class BulkAwardResult:
 
     given: tuple[AwardResult, ...] = ()
     refused: tuple[tuple[Award, Exception], ...] = ()
+
+
+def link_to(message: Message, settings: Settings) -> str | None:
+    """Link to a message in datagrepper, where it has an id and tahrir can hold the link."""
+    if message.msg_id is None:
+        return None
+    link = (
+        f"{settings.datagrepper_url}/id"
+        f"?id={quote(message.msg_id, safe='')}&is_raw=true&size=extra-large"
+    )
+    return link if len(link) <= MAX_LINK else None
 
 
 class Awarder:

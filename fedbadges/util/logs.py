@@ -77,12 +77,10 @@ def format_value(value: object) -> str:
 
 
 def _text_of(value: object) -> str:
-    if isinstance(value, str):
-        return value
+    if isinstance(value, (str, os.PathLike)):
+        return str(value)
     if isinstance(value, BaseException):
         return describe_error(value)
-    if isinstance(value, os.PathLike):
-        return str(value)
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     if isinstance(value, (list, tuple, set, frozenset)):

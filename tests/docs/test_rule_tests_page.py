@@ -9,9 +9,7 @@ import pytest
 from support.command import fedbadges
 from support.ruletests import make_runner, run, write_suite
 
-from fedbadges.ruletests.format import suite_schema
-from fedbadges.ruletests.grammar import NOW
-from fedbadges.ruletests.messages import MAX_MESSAGES
+from fedbadges.ruletests.format import MAX_MESSAGES, NOW, suite_schema
 from fedbadges.ruletests.runner import RuleTestRunner
 
 ROOT = Path(__file__).parents[2]

@@ -82,7 +82,7 @@ def test_an_expression_sees_some_modules_and_the_builtins(expression, value):
 
 
 def test_an_expression_sees_nothing_of_the_program():
-    for name in ("ast", "Expression", "parse_expression", "warnings", "Problems", "_globals"):
+    for name in ("ast", "Expression", "parse_expression", "warnings", "Problems", "_function"):
         assert hasattr(fedbadges.rules.expressions, name)
         with pytest.raises(NameError):
             trigger(name)

@@ -14,12 +14,12 @@ from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine as database_engine
 from fedbadges.engine.engine import BadgeEngine, Earned
-from fedbadges.engine.links import link_to
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.history.message_reader import MessageReader
 from fedbadges.messages import Message, category_of, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
+from fedbadges.tahrir.awarding import link_to
 from fedbadges.tahrir.database import Tahrir
 from support.builders import candidates_of
 

@@ -5,8 +5,7 @@ from typing import Any
 
 from fedbadges.cli.configuration import placeholder_settings
 from fedbadges.errors import RuleError
-from fedbadges.ruletests.results import Difference
-from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, RuleTestRunner
+from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, Difference, RuleTestRunner
 from support.inline import complete
 
 PUSH = """\

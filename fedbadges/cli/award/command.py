@@ -70,8 +70,8 @@ def award(
 def _check_awardable(change: Change, link: str | None) -> Badge | None:
     """Return the badge if tahrir lacks it; raise CannotRun if the user can never get it."""
     from fedbadges.accounts.service import make_accounts
-    from fedbadges.engine.links import MAX_LINK
     from fedbadges.messages import fits_databases
+    from fedbadges.tahrir.awarding import MAX_LINK
 
     settings = change.deployment.settings
     if link is not None and not (fits_databases(link) and len(link) <= MAX_LINK):

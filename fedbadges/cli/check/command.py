@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +62,7 @@ def check(
     """
     report = Report()
     try:
-        _check(report, paths, frozenset(ignore), _Deployment(history, history_url, config))
+        _check(report, paths, frozenset(ignore), partial(_linter, history, history_url, config))
     except KeyboardInterrupt:
         report.complete = False
     FORMATS[form](report)
@@ -72,36 +72,26 @@ def check(
     raise SystemExit(GOOD if report.complete else CANNOT_RUN)
 
 
-@dataclass(frozen=True)
-class _Deployment:
-    """The options about the deployment to check the rules for; there may be none."""
+def _linter(history: bool, history_url: str | None, config: str | None) -> Linter:
+    """Make the linter; raise CannotRun if the options or the configuration are wrong."""
+    # Not at the top: these take a while to import, and completion and --help want to be fast.
+    from fedbadges.cli.configuration import configured_settings, placeholder_settings
+    from fedbadges.criteria.backends import load_backends
+    from fedbadges.lint.linter import Linter
+    from fedbadges.lint.stale_topic import TopicHistory
 
-    history: bool
-    history_url: str | None
-    config: str | None
-
-    def linter(self) -> Linter:
-        """Make the linter; raise CannotRun if the options or the configuration are wrong."""
-        # Not at the top: these take a while to import, and completion and --help want to be fast.
-        from fedbadges.cli.configuration import configured_settings, placeholder_settings
-        from fedbadges.criteria.backends import load_backends
-        from fedbadges.lint.linter import Linter
-        from fedbadges.lint.stale_topic import TopicHistory
-
-        changes = {_URL: self.history_url} if self.history_url else {}
-        configured = self.config is not None or (self.history and not self.history_url)
-        settings = (
-            configured_settings(self.config, changes)
-            if configured
-            else placeholder_settings(changes)
-        )
-        asked = self.history or self.history_url
-        topics = TopicHistory(settings.history_url) if asked else None
-        return Linter(load_backends(settings), settings, configured, topics)
+    changes = {_URL: history_url} if history_url else {}
+    configured = config is not None or (history and not history_url)
+    settings = configured_settings(config, changes) if configured else placeholder_settings(changes)
+    topics = TopicHistory(settings.history_url) if history or history_url else None
+    return Linter(load_backends(settings), settings, configured, topics)
 
 
 def _check(
-    report: Report, paths: tuple[Path, ...], ignore: frozenset[str], deployment: _Deployment
+    report: Report,
+    paths: tuple[Path, ...],
+    ignore: frozenset[str],
+    make_linter: Callable[[], Linter],
 ) -> None:
     """Check, and add each finding to the report as soon as it is found."""
     from sqlalchemy.exc import SQLAlchemyError
@@ -115,7 +105,7 @@ def _check(
         where = ", ".join(str(path) for path in paths)
         raise CannotRun(f"{where}: no file there ends in .yml or .yaml")
     report.add(unreadable, ignore)
-    linter = deployment.linter()
+    linter = make_linter()
     try:
         with advancing(files, "Checking") as each:
             report.add(linter.run(_counted(each, report)), ignore)

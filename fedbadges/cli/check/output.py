@@ -17,22 +17,18 @@ class Report:
     """The findings, and in how many files; not ``complete`` if the check was interrupted."""
 
     files: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: set[Finding] = field(default_factory=set)
     complete: bool = True
 
     def add(self, found: Iterable[Finding], ignored: frozenset[str] = frozenset()) -> None:
         """Add findings as they come, without those of ``ignored`` codes."""
         for finding in found:
             if finding.code not in ignored:
-                self.findings.append(finding)
+                self.findings.add(finding)
 
     def number(self, severity: str) -> int:
         """Return the number of errors or warnings."""
-        return sum(finding.severity == severity for finding in set(self.findings))
-
-    def in_order(self) -> list[Finding]:
-        """Return the findings in the order of the files, each once."""
-        return sorted(set(self.findings))
+        return sum(finding.severity == severity for finding in self.findings)
 
 
 def summary(report: Report) -> str:
@@ -54,7 +50,7 @@ def as_text(report: Report) -> None:
     from rich.text import Text
 
     console = Console(soft_wrap=True, highlight=False, emoji=False, markup=False)
-    for finding in report.in_order():
+    for finding in sorted(report.findings):
         colour = "red" if finding.severity == ERROR else "yellow"
         console.print(
             Text.assemble(
@@ -70,14 +66,12 @@ def as_json(report: Report) -> None:
     """Print one JSON object with everything."""
     findings = [
         {
-            "path": finding.place.path,
-            "line": finding.place.line,
-            "column": finding.place.column,
+            **vars(finding.place),
             "severity": finding.severity,
             "code": finding.code,
             "message": finding.text,
         }
-        for finding in report.in_order()
+        for finding in sorted(report.findings)
     ]
     whole = {
         "files": report.files,
@@ -94,7 +88,7 @@ def as_github(report: Report) -> None:
 
     https://docs.github.com/actions/reference/workflow-commands-for-github-actions says how.
     """
-    for finding in report.in_order():
+    for finding in sorted(report.findings):
         place = finding.place
         properties = {
             "file": printable(place.path),

@@ -17,7 +17,7 @@ from fedbadges.util.text import pluralize, printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from fedbadges.ruletests.results import TestResult
+    from fedbadges.ruletests.runner import TestResult
 
 
 @dataclass

@@ -1,9 +1,10 @@
-"""Criteria that do not depend on who would get the badge."""
+"""Rules that do not depend on who would get the badge, or do not say who that is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fedbadges.accounts.usernames import has_no_candidates
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.lint.findings import Finding
 from fedbadges.rules.criteria import Criterion, backend_criteria
@@ -13,9 +14,7 @@ from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.rule import Rule
 
 #: Keys of filters whose values say nothing of a person, wherever they come from.
-_IMPERSONAL = frozenset(
-    ["topics", "not_topics", "categories", "not_categories", "start", "end"],
-)
+_IMPERSONAL = ("topics", "not_topics", "categories", "not_categories", "start", "end")
 
 
 def same_for_all(rule: Rule) -> Iterator[Finding]:
@@ -29,6 +28,17 @@ def same_for_all(rule: Rule) -> Iterator[Finding]:
         "these criteria do not depend on who would get the badge: everybody whom the message "
         'names gets it, or nobody; to ask about each, write usernames: ["%(recipient)s"]',
     )
+
+
+def no_plugin(rule: Rule) -> Iterator[Finding]:
+    """Find a rule that names nobody; the daemon logs the same at its start."""
+    if has_no_candidates(rule):
+        yield Finding(
+            rule.place,
+            "no-plugin",
+            "without a 'recipient' a plugin for fedmsg.meta must say who gets the badge, and none "
+            "is installed here",
+        )
 
 
 def _is_formality(criterion: Criterion) -> bool:

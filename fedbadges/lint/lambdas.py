@@ -1,4 +1,4 @@
-"""Operations that read every past message of a topic, however many there are."""
+"""Lambdas that work by accident, or read more than they need."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Iterator
 
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.lint.findings import Finding
+from fedbadges.rules.conditions import LambdaCondition
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Filter
 from fedbadges.rules.operations import LambdaOperation
+from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
+from fedbadges.rules.triggers import LambdaTrigger
 
 #: Keys of filters that select most of a topic.
 _BROAD = frozenset(
@@ -24,17 +27,59 @@ _FRUGAL = ("count", "first", "one")
 #: A page of at most so many messages is not worth a warning.
 _FEW = 1000
 
+_SIGNS = {ast.Is: ("is", "=="), ast.IsNot: ("is not", "!=")}
+
+
+def is_literal(rule: Rule) -> Iterator[Finding]:
+    """Find ``is 1`` and the like: whether that works is an accident."""
+    for trigger in leaves(rule.trigger):
+        if isinstance(trigger, LambdaTrigger):
+            yield from _literals(trigger.expression)
+    for question in _questions(rule):
+        for _, entry in question.filter.entries:
+            if isinstance(entry, Expression):
+                yield from _literals(entry)
+        for part in (question.operation, question.condition):
+            if isinstance(part, (LambdaOperation, LambdaCondition)):
+                yield from _literals(part.expression)
+
+
+def _literals(expression: Expression) -> Iterator[Finding]:
+    for part in ast.walk(expression.source.parse()):
+        if not isinstance(part, ast.Compare):
+            continue
+        operands = [part.left, *part.comparators]
+        for sign, left, right in zip(part.ops, operands, operands[1:], strict=False):
+            literal = next((each for each in (right, left) if _is_value(each)), None)
+            if type(sign) in _SIGNS and literal is not None:
+                used, meant = _SIGNS[type(sign)]
+                yield Finding(
+                    expression.source.place_of(part.left),
+                    "is-literal",
+                    f"'{used} {ast.unparse(literal)}' asks for the same object, not for an equal "
+                    f"value; write '{meant} {ast.unparse(literal)}'",
+                )
+
+
+def _is_value(node: ast.expr) -> bool:
+    """Return True for a number or text; not for what exists only once, such as None and True."""
+    if isinstance(node, ast.UnaryOp):
+        node = node.operand
+    return (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, (int, float, str, bytes))
+        and not isinstance(node.value, bool)
+    )
+
 
 def whole_topic(rule: Rule) -> Iterator[Finding]:
     """Find operations that read all messages of a topic again for each question."""
-    for criterion in backend_criteria(rule.criteria):
-        if not isinstance(criterion, PastMessages):
-            continue
-        operation = criterion.operation
+    for question in _questions(rule):
+        operation = question.operation
         if not isinstance(operation, LambdaOperation):
             continue
-        counts = operation.expression.test is not None and criterion.filter.pages.everything
-        if counts or not _is_broad(criterion.filter) or not _reads_all(operation.expression):
+        counts = operation.expression.test is not None and question.filter.pages.everything
+        if counts or not _is_broad(question.filter) or not _reads_all(operation.expression):
             continue
         yield Finding(
             operation.place,
@@ -67,3 +112,7 @@ def _is_frugal(use: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
         use, above = above, parents.get(above)
     # For len(query) and len(query.all()) it is the database that counts, too.
     return isinstance(above, ast.Call) and getattr(above.func, "id", "") == "len"
+
+
+def _questions(rule: Rule) -> Iterator[PastMessages]:
+    return (each for each in backend_criteria(rule.criteria) if isinstance(each, PastMessages))
