@@ -98,7 +98,7 @@ def _describe(each: Progress) -> tuple[str, str]:
     counted = "" if each.counted is None else f"{each.counted}"
     text, style = {
         ProgressState.EARNED: (
-            f"{counted or 'earned'}: the next such message awards it",
+            f"{counted or 'earned'}: the next message awards it",
             "bold green",
         ),
         ProgressState.COUNTED: (counted, "yellow"),

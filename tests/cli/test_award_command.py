@@ -313,7 +313,7 @@ def test_award_changes_nothing_if_no_address_is_free(deployment: Place) -> None:
     bus.close()
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "takes an address of its own" in done.stderr
+    assert "needs an address of its own" in done.stderr
     assert "--no-publish" in done.stderr
     assert awards(deployment.databases) == []
     with tahrir(deployment.databases) as database:
