@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 #: Seconds to wait for an address to publish from.
 _TIMEOUT = 10.0
 
-_HINT = "Whatever publishes takes an address of its own under 'fedbadges.<host>' in 'endpoints'"
-_NO_CHANGE = "Nothing is changed; with --no-publish awards are made and the bus not told"
+_HINT = "Every publisher needs an address of its own under 'fedbadges.<host>' in 'endpoints'"
+_NO_CHANGE = "Nothing was changed; --no-publish awards without publishing"
 
 
 @contextmanager

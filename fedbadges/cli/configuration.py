@@ -54,14 +54,8 @@ def configured_settings(
 ) -> Settings:
     """Read the configuration that the daemon reads, or only the file with this name.
 
-    Args:
-        filename: The file, if it is not to be all of fedmsg's configuration.
-        changes: Settings that options override, unless they are None.
-        tahrir_url: The database of tahrir, if an option overrides it.
-        unneeded: Required settings that the command does without.
-
-    Raises:
-        CannotRun: With everything that is wrong.
+    ``changes`` that are not None, and ``tahrir_url``, override it; required settings that are
+    ``unneeded`` may be missing. Raises CannotRun with everything that is wrong.
     """
     config = {key: _PLACEHOLDERS[key] for key in unneeded} | fedmsg_configuration(filename)
     if filename:
@@ -71,11 +65,7 @@ def configured_settings(
 
 
 def placeholder_settings(changes: Mapping[str, Any], *, tahrir_url: str | None = None) -> Settings:
-    """Return settings of no deployment, with which rules can be parsed.
-
-    Raises:
-        CannotRun: With everything that is wrong.
-    """
+    """Return settings of no deployment, to parse rules; raise CannotRun for invalid changes."""
     return _read({**_PLACEHOLDERS, **changes}, tahrir_url)
 
 
@@ -91,7 +81,5 @@ def _read(config: dict[str, Any], tahrir_url: str | None) -> Settings:
 
 
 def _describe(error: Exception) -> str:
-    place = ""
-    if isinstance(error, SyntaxError):
-        place = f"{error.filename}:{error.lineno}: "
+    place = f"{error.filename}:{error.lineno}: " if isinstance(error, SyntaxError) else ""
     return f"{place}{type(error).__name__}: {getattr(error, 'msg', None) or error}"

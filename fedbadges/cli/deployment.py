@@ -83,14 +83,7 @@ class Deployment:
             unneeded=self.unneeded,
         )
 
-    @cached_property
-    def backends(self) -> Backends:
-        """Return the criteria backends that are installed."""
-        from fedbadges.criteria.backends import load_backends
-
-        return load_backends(self.settings)
-
-    def rules(self, backends: Backends | None = None) -> RuleSet:
+    def rules(self, backends: Backends) -> RuleSet:
         """Load the rules as the daemon does, and print the mistakes of others to standard error."""
         from fedbadges.rules.file_permissions import PermissionChecker
         from fedbadges.rules.loader import load_directory
@@ -98,17 +91,13 @@ class Deployment:
         directory = self.settings.rules_directory
         permissions = PermissionChecker(directory)
         vet = permissions.record if self.settings.insecure_rules else permissions.check
-        loaded = load_directory(directory, backends or self.backends, vet=vet)
+        loaded = load_directory(directory, backends, vet=vet)
         for problem in loaded.problems:
             click.echo(f"{problem}", err=True)
         return loaded.rules
 
-    def chosen(self, names: Iterable[str], backends: Backends | None = None) -> tuple[Rule, ...]:
-        """Return rules by their names, each a file or the id of a badge.
-
-        Raises:
-            CannotRun: With every mistake in the files, and every unknown id.
-        """
+    def chosen(self, names: Iterable[str], backends: Backends) -> tuple[Rule, ...]:
+        """Return rules by file or badge id; raise CannotRun with all mistakes and unknown ids."""
         from fedbadges.errors import RuleError
         from fedbadges.rules.loader import each_once, load_file
 
@@ -118,7 +107,7 @@ class Deployment:
         for name in names:
             if Path(name).is_file():
                 try:
-                    found.append(load_file(Path(name), backends or self.backends))
+                    found.append(load_file(Path(name), backends))
                 except RuleError as error:
                     wrong += [str(problem) for problem in error.problems]
                 continue

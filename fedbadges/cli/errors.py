@@ -39,4 +39,4 @@ def reporting_errors(stopped: str = "Stopped") -> Iterator[None]:
     except Unavailable as unavailable:
         raise CannotRun(str(unavailable)) from unavailable
     except SQLAlchemyError as error:
-        raise CannotRun(f"the database says: {describe_error(error)}") from error
+        raise CannotRun(f"database error: {describe_error(error)}") from error

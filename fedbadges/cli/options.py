@@ -14,7 +14,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def format_option(formats: Iterable[str] = ("text", "json")) -> Callable[[Command], Command]:
     """Add ``--format`` to a command, which gets its value as ``form``; the default is ``text``."""
     return click.option(
-        "--format", "form", type=click.Choice(list(formats)), default="text", help="How to say it."
+        "--format",
+        "form",
+        type=click.Choice(list(formats)),
+        default="text",
+        help="How to print.",
     )
 
 

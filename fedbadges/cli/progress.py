@@ -42,7 +42,7 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     from fedbadges.messages import fits_databases
 
     if not fits_databases(user):
-        raise CannotRun(f"nobody can have the name {user!r}")
+        raise CannotRun(f"{user!r} is not a possible account name")
     # Errors of a rule are shown in the line of its badge.
     logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
     with reporting_errors():
@@ -52,7 +52,7 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
         complete = _search(search)
         found = search.progress()
     if not search.concerns_somebody:
-        click.echo(f"datanommer and tahrir know nothing of {user!r}", err=True)
+        click.echo(f"neither datanommer nor tahrir knows {user!r}", err=True)
     if form == "json":
         data = {"user": user, "opted_out": search.opted_out, "complete": complete}
         click.echo(json.dumps(data | {"badges": [_data(each) for each in found]}, indent=2))
@@ -61,14 +61,14 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     if search.interrupted:
         raise CannotRun(search.interrupted)
     if not complete:
-        click.echo("Stopped: not all was looked at", err=True)
+        click.echo("Stopped before all messages were read", err=True)
         raise SystemExit(CANNOT_RUN)
 
 
 def _search(search: ProgressSearch) -> bool:
-    """ProgressSearch the messages and judge them; return False if Ctrl-C stopped it."""
+    """Read the messages and judge them; return False if Ctrl-C stopped it."""
     try:
-        with advancing(search.batches, "Looking") as batches:
+        with advancing(search.batches, "Reading messages") as batches:
             for batch in batches:
                 search.read(batch)
         search.judge()
@@ -98,14 +98,14 @@ def _describe(each: Progress) -> tuple[str, str]:
     counted = "" if each.counted is None else f"{each.counted}"
     text, style = {
         ProgressState.EARNED: (
-            f"{counted or 'earned'}: the next such message gives it",
+            f"{counted or 'earned'}: the next message awards it",
             "bold green",
         ),
         ProgressState.COUNTED: (counted, "yellow"),
         ProgressState.UNCOUNTABLE: (f"not countable: {_why(each)}", "dim"),
         ProgressState.NOTHING: ("nothing yet", "dim"),
         ProgressState.OPTED_OUT: ("opted out", "dim"),
-        ProgressState.UNKNOWN: ("not looked at", "red"),
+        ProgressState.UNKNOWN: ("not checked", "red"),
         ProgressState.HELD: (f"held{since}", "green"),
     }[each.state]
     return printable(text), style

@@ -96,7 +96,7 @@ def system_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sock
 def test_award_gives_a_badge_with_its_link(any_deployment: Place) -> None:
     done = any_deployment.award("alice", "speaker", "--link", "https://conference.example.org/7")
 
-    assert (done.exit_code, done.stdout) == (0, "alice has speaker now\n")
+    assert (done.exit_code, done.stdout) == (0, "alice now has speaker\n")
     assert badges(any_deployment.databases, "alice") == {
         "speaker": "https://conference.example.org/7"
     }
@@ -155,7 +155,7 @@ def test_award_creates_a_badge_that_only_a_rule_has(deployment: Place) -> None:
 
 
 def test_award_stores_names_in_lower_case(deployment: Place) -> None:
-    assert deployment.award("Alice", "speaker").stdout == "alice has speaker now\n"
+    assert deployment.award("Alice", "speaker").stdout == "alice now has speaker\n"
 
     assert awards(deployment.databases) == [("alice", "speaker")]
 
@@ -165,7 +165,7 @@ def test_award_gives_nothing_to_a_holder(deployment: Place) -> None:
 
     done = deployment.award("alice", "speaker")
 
-    assert (done.exit_code, done.stdout, done.stderr) == (1, "alice has speaker already\n", "")
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "alice already has speaker\n", "")
     assert awards(deployment.databases) == [("alice", "speaker")]
 
 
@@ -178,7 +178,7 @@ def test_award_gives_nothing_to_somebody_who_opted_out(deployment: Place) -> Non
     done = deployment.award("alice", "speaker")
 
     assert (done.exit_code, done.stderr) == (1, "")
-    assert done.stdout == "alice has opted out, and gets neither speaker nor any other badge\n"
+    assert done.stdout == "alice has opted out, so speaker is not awarded\n"
     assert awards(deployment.databases) == []
 
 
@@ -213,7 +213,7 @@ def test_award_refuses_what_is_no_account_name(deployment: Place, name: str, why
     done = deployment.call("award", *WHY, "--", name, "speaker")
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.rstrip("\n").endswith(f"is no account name: {why}")
+    assert done.stderr.rstrip("\n").endswith(f"is not an account name: {why}")
     assert done.stderr.rstrip("\n").isprintable()
 
 
@@ -249,7 +249,7 @@ def test_award_refuses_a_legacy_badge(deployment: Place) -> None:
     done = deployment.award("alice", "speaker")
 
     assert done.exit_code == 2
-    assert done.stderr == "'speaker' is a legacy badge in tahrir, which nobody can get\n"
+    assert done.stderr == "'speaker' is a legacy badge in tahrir, which cannot be awarded\n"
 
 
 @pytest.mark.parametrize("command", ["award", "revoke"])
@@ -260,7 +260,7 @@ def test_award_and_revoke_require_a_reason(deployment: Place, command: str) -> N
 
     empty = deployment.call(command, "alice", "speaker", "--reason", " ")
     assert empty.exit_code == 2
-    assert empty.stderr == "--reason is empty; say why, for those who will read the log\n"
+    assert empty.stderr == "--reason is empty; give one, for the log\n"
 
 
 @pytest.mark.parametrize("link", ["https://example.org/" + "x" * 240, "", "https://\udcff"])
@@ -313,7 +313,7 @@ def test_award_changes_nothing_if_no_address_is_free(deployment: Place) -> None:
     bus.close()
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "takes an address of its own" in done.stderr
+    assert "needs an address of its own" in done.stderr
     assert "--no-publish" in done.stderr
     assert awards(deployment.databases) == []
     with tahrir(deployment.databases) as database:
@@ -364,7 +364,7 @@ def test_ctrl_c_after_an_award_reports_what_was_done(deployment: Place) -> None:
 
     assert line.startswith("Awarded badge badge=speaker user=alice ")
     assert (running.returncode, printed) == (2, "")
-    assert said == "Stopped: nothing is changed but what is said above\n"
+    assert said == "Stopped; nothing was changed except what is printed above\n"
     assert awards(deployment.databases) == [("alice", "speaker")]
 
 
@@ -396,7 +396,7 @@ def test_revoke_takes_one_badge_and_adjusts_the_ranks(any_deployment: Place) -> 
 
     done = any_deployment.revoke("alice", "speaker")
 
-    assert (done.exit_code, done.stdout) == (0, "alice does not have speaker any more\n")
+    assert (done.exit_code, done.stdout) == (0, "alice no longer has speaker\n")
     assert done.stderr == (
         'Revoked badge badge=speaker user=alice operator=root reason="spoke at the conference"\n'
     )

@@ -118,7 +118,7 @@ def test_backfill_without_award_lists_awards_and_writes_nothing(settings: Settin
     done = fedbadges("backfill", "rules/scribe-3.yml")
 
     assert (done.exit_code, done.stdout) == (0, TABLE)
-    assert done.stderr == "2 badges would be given to 2 people; --award gives them\n"
+    assert done.stderr == "2 badges to award to 2 people; --award awards them\n"
     assert (
         contents(settings) == before == {"badges": [], "ranks": {}, "awards": set(), "dates": set()}
     )
@@ -128,7 +128,7 @@ def test_backfill_with_award_dates_links_and_ranks_the_awards(settings: Settings
     done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
 
     assert done.exit_code == 0
-    assert done.stderr == "4 badges given to 2 people\n"
+    assert done.stderr == "4 badges awarded to 2 people\n"
     assert len(done.stdout.splitlines()) == 5
     assert contents(settings) == {
         "badges": ["scribe-2", "scribe-3"],
@@ -172,8 +172,8 @@ def test_backfill_again_gives_nothing(settings: Settings) -> None:
     look = fedbadges("backfill", "scribe-3")
 
     assert (again.exit_code, again.stdout) == (look.exit_code, look.stdout) == (0, "")
-    assert again.stderr == "0 badges given to 0 people\n"
-    assert look.stderr == "0 badges would be given to 0 people\n"
+    assert again.stderr == "0 badges awarded to 0 people\n"
+    assert look.stderr == "0 badges to award to 0 people\n"
     assert contents(settings) == before
 
 
@@ -232,7 +232,7 @@ def test_backfill_skips_holders_and_who_opted_out(settings: Settings) -> None:
 
     done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
 
-    assert done.stderr == "1 badge given to 1 person\n"
+    assert done.stderr == "1 badge awarded to 1 person\n"
     assert contents(settings)["awards"] == {
         ("scribe-3", "alice", "by hand"),
         ("scribe-2", "alice", LINK.format(3)),
@@ -267,7 +267,7 @@ def test_backfill_skips_users_that_the_accounts_service_does_not_know(
     monkeypatch.setattr("fedbadges.replay.replay.make_accounts", lambda settings: OnlyBob())
     done = fedbadges("backfill", "--award", "--no-publish", "scribe-3")
 
-    assert done.stderr == "1 badge given to 1 person\n"
+    assert done.stderr == "1 badge awarded to 1 person\n"
     assert contents(settings)["awards"] == {("scribe-3", "bob", LINK.format(8))}
 
 
@@ -310,7 +310,7 @@ def test_backfill_finishes_its_batch_on_ctrl_c_and_can_be_run_again(
         after(count, lambda: signal.raise_signal(signal.SIGINT), patch)
         stopped = fedbadges(*arguments)
     assert stopped.exit_code == 1
-    assert stopped.stderr.startswith("Stopped: ")
+    assert stopped.stderr.startswith("Stopped before the end of the history: ")
     assert len(contents(settings)["awards"]) == len(stopped.stdout.splitlines()) - 1 == count
 
     assert fedbadges(*arguments).exit_code == 0
@@ -336,7 +336,7 @@ def test_backfill_continues_after_a_crash(
 
     done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
 
-    assert done.stderr == "2 badges given to 1 person\n"
+    assert done.stderr == "2 badges awarded to 1 person\n"
     assert contents(settings)["ranks"] == {"alice": 1, "bob": 1}
 
 
@@ -381,7 +381,7 @@ def test_backfill_awards_what_was_found_before_ctrl_c(
     done = fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
 
     assert done.exit_code == 1
-    assert done.stderr == "Stopped: 2 badges given to 1 person, and not all was looked at\n"
+    assert done.stderr == "Stopped before the end of the history: 2 badges awarded to 1 person\n"
     assert len(contents(settings)["awards"]) == 2
 
 
@@ -397,7 +397,7 @@ def test_backfill_stopped_before_anything_was_found_exits_with_2(
     done = fedbadges("backfill", "scribe-3")
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("Stopped: 0 badges")
+    assert done.stderr.startswith("Stopped before the end of the history: 0 badges")
 
 
 # What cannot be
@@ -412,7 +412,7 @@ def test_backfill_refuses_a_legacy_badge(settings: Settings) -> None:
     done = fedbadges("backfill", "--award", "--no-publish", "scribe-2", "scribe-3")
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == "scribe-2: tahrir has this as a legacy badge, which nobody can be given\n"
+    assert done.stderr == "scribe-2: this is a legacy badge in tahrir, which cannot be awarded\n"
 
 
 @pytest.mark.sqlite
@@ -443,8 +443,8 @@ def test_backfill_lists_the_awards_before_an_error(
 
     assert (done.exit_code, done.stdout) == (2, TABLE)
     assert done.stderr.splitlines() == [
-        "2 badges given to 2 people",
-        "the database says: tables are gone",
+        "2 badges awarded to 2 people",
+        "database error: tables are gone",
     ]
 
 

@@ -58,21 +58,21 @@ def test_explain_shows_every_step_of_the_decision(any_deployment: Commanded) -> 
         "└── datanommer does not have it, so it is not counted; the daemon first waits for it,"
         " up to 3 seconds\n"
         f"pushed ({path}): bob gets it\n"
-        "├── trigger: holds\n"
+        "├── trigger: yes\n"
         "│   └── all: yes\n"
         f"│       ├── topic git.receive: yes, the message has {TOPIC}\n"
         "│       └── not: yes\n"
-        "│           └── lambda msg['msg'].get('draft'): no, it gives None\n"
+        "│           └── lambda msg['msg'].get('draft'): no, it returns None\n"
         "├── recipient %(msg.users)s: alice and bob\n"
         "│   ├── 'Alice' is alice\n"
         "│   └── '10.0.0.1' is an IP address\n"
         "├── alice does not get it: the criteria do not hold\n"
-        "│   └── criteria: do not hold\n"
+        "│   └── criteria: no\n"
         "│       └── datanommer count, greater than 2: no, 1 of 3\n"
         f"│           ├── topics: {TOPIC}\n"
         "│           └── users: alice\n"
         "└── bob gets it\n"
-        "    └── criteria: hold\n"
+        "    └── criteria: yes\n"
         "        └── datanommer count, greater than 2: yes, at least 3 of 3\n"
         f"            ├── topics: {TOPIC}\n"
         "            └── users: bob\n"
@@ -168,7 +168,7 @@ def test_explain_shows_since_when_a_badge_is_held(deployment: Commanded) -> None
 
     done = deployment.call("explain", message(deployment, "alice"))
 
-    assert "alice holds it already, since 20" in done.stdout
+    assert "alice already has it, since 20" in done.stdout
 
 
 def test_explain_shows_rules_of_other_topics_only_with_badge(deployment: Commanded) -> None:
@@ -180,10 +180,10 @@ def test_explain_shows_rules_of_other_topics_only_with_badge(deployment: Command
         deployment.call("explain", "--badge", name, sent) for name in ("edited", path)
     )
 
-    assert "1 other rule waits for messages of other topics" in everything.stdout
+    assert "1 other rule not triggered by this topic" in everything.stdout
     assert by_id.stdout == by_path.stdout
     assert f"topic wiki.edit: no, the message has {TOPIC}" in by_id.stdout
-    assert "not: not asked, the answer was settled before" in by_id.stdout
+    assert "not: not evaluated, as it was already decided" in by_id.stdout
     assert by_id.exit_code == 1
 
 
@@ -234,8 +234,8 @@ def test_explain_shows_other_backends_as_the_rule_has_them(deployment: Commanded
 
     done = deployment.call("explain", "--badge", "seen", message(deployment, "alice"))
 
-    assert "libravatar exists: Yes: no answer, Libravatar at " in done.stdout
-    assert f"seen ({deployment.rules}/seen.yml): not all could be found out\n" in done.stdout
+    assert "libravatar exists: Yes: unknown, Libravatar at " in done.stdout
+    assert f"seen ({deployment.rules}/seen.yml): the result is incomplete\n" in done.stdout
     assert "alice cannot be judged now" in done.stdout
     assert done.stderr.startswith("Libravatar at http://127.0.0.1:9/avatar: ")
     assert done.exit_code == 2
@@ -244,11 +244,11 @@ def test_explain_shows_other_backends_as_the_rule_has_them(deployment: Commanded
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "no JSON: "),
-        ("[" * 100_000, "no JSON: "),
-        ("\x80", "no JSON: "),
-        ("[]", "no message: that is an object with a 'topic', and more"),
-        ('{"topic": 5}', "no message: that is an object with a 'topic', and more"),
+        ("{", "not JSON: "),
+        ("[" * 100_000, "not JSON: "),
+        ("\x80", "not JSON: "),
+        ("[]", "not a message, which is an object with a 'topic'"),
+        ('{"topic": 5}', "not a message, which is an object with a 'topic'"),
     ],
 )
 def test_explain_refuses_what_is_no_message(deployment: Commanded, text: str, said: str) -> None:
@@ -267,7 +267,7 @@ def test_explain_requires_exactly_one_message(deployment: Commanded, arguments: 
     done = deployment.call("explain", *arguments)
 
     assert done.exit_code == 2
-    assert "say which message: a FILE or --id MSG_ID" in done.stderr
+    assert "give one message: FILE or --id MSG_ID" in done.stderr
 
 
 @pytest.mark.parametrize("msg_id", ["2014-none", "", "\x01\ud800", "a" * 300])

@@ -95,12 +95,12 @@ Who would have it, and since when
   2014-01-03 00:00  carol  org.example.prod.wiki.edit
 
 Awards by day
-  2014-01-03  3  █████████████████████████████████████████████████████  3 in all
+  2014-01-03  3  ███████████████████████████████████████████████████  3 in total
 
 How far people got
   1  1  ████████████████████████████████████████████████████████████████████████
   2  0
-        3: from here on they have it, 3 of 4 ───────────────────────────────────
+        threshold 3, reached by 3 of 4 ─────────────────────────────────────────
   3  1  ████████████████████████████████████████████████████████████████████████
   4  1  ████████████████████████████████████████████████████████████████████████
   5  0
@@ -215,7 +215,7 @@ def test_preview_of_less_than_has_no_threshold(wiki: Databases) -> None:
     assert counts["highest"] == EDITORS
     shown = fedbadges("preview", "scribe").stdout
     assert "4 people would have it" in shown
-    assert "from here on" not in shown
+    assert "reached by" not in shown
 
 
 @pytest.mark.sqlite
@@ -226,7 +226,7 @@ def test_preview_of_a_rule_that_nobody_fulfils(wiki: Databases) -> None:
 
     assert done.exit_code == 0
     assert "\nNobody would have it.\n" in done.stdout
-    assert "100: from here on they have it, 0 of 4" in done.stdout
+    assert "threshold 100, reached by 0 of 4" in done.stdout
 
 
 @pytest.mark.sqlite
@@ -281,8 +281,8 @@ def test_preview_on_ctrl_c_shows_what_was_found_so_far(wiki: Databases) -> None:
 
     assert done.exit_code == 1
     assert "\n3 people would have it; the first was alice" in done.stdout
-    assert re.search(r" Only \d+ of 16 messages were looked at\.\n", done.stdout)
-    assert "were looked at" in Path("page.html").read_text()
+    assert re.search(r" Only \d+ of 16 messages were read\.\n", done.stdout)
+    assert "were read" in Path("page.html").read_text()
     assert done.stderr.splitlines()[1:] == ["Stopped before the end of the history"]
     whole = json.loads(fedbadges("preview", "--format", "json", "scribe").stdout)
     assert (whole["complete"], whole["awards"], whole["messages"]) == (False, 3, 16)

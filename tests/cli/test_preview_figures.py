@@ -10,8 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.inline import load
 
-from fedbadges.cli.preview.distribution import LIMIT, Distribution, distribution_of
-from fedbadges.cli.preview.periods import count_by_period
+from fedbadges.cli.preview.figures import (
+    LIMIT,
+    Distribution,
+    count_by_period,
+    distribution_of,
+)
 
 NUMBERS = st.integers(-3, 40) | st.integers(-(10**6), 10**6) | st.integers()
 OWN = st.integers(-3, 40) | st.integers(-(10**6), 10**6) | st.integers(-LIMIT + 1, LIMIT)

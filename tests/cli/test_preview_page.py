@@ -10,7 +10,7 @@ import pytest
 from support.chromium import CHROMIUM, Chromium, chromium
 
 from fedbadges.cli.preview.as_html import as_html
-from fedbadges.cli.preview.distribution import LIMIT, Distribution
+from fedbadges.cli.preview.figures import LIMIT, Distribution
 from fedbadges.cli.preview.preview import Earner, Preview
 from fedbadges.rules.rule import Badge
 

@@ -76,7 +76,7 @@ def test_progress_lists_the_closest_badge_first(deployment: Commanded) -> None:
 
     assert found.pop("got").startswith("held since 20")
     assert list(found.items()) == [
-        ("earned", "4 of 3: the next such message gives it"),
+        ("earned", "4 of 3: the next message awards it"),
         ("near", "4 of 5"),
         ("far", "4 of 50"),
         ("other", "0 of 7"),
@@ -229,14 +229,14 @@ def test_progress_warns_about_an_unknown_user(deployment: Commanded) -> None:
     done = deployment.call("progress", "[red]nobody[/red]")
 
     assert done.stdout == "near  0 of 5\n"
-    assert done.stderr == "datanommer and tahrir know nothing of '[red]nobody[/red]'\n"
+    assert done.stderr == "neither datanommer nor tahrir knows '[red]nobody[/red]'\n"
 
 
 @pytest.mark.parametrize("name", ["", "a\x00", "a" * 300])
 def test_progress_refuses_a_name_that_nobody_can_have(deployment: Commanded, name: str) -> None:
     done = deployment.call("progress", name)
 
-    assert (done.exit_code, done.stderr) == (2, f"nobody can have the name {name!r}\n")
+    assert (done.exit_code, done.stderr) == (2, f"{name!r} is not a possible account name\n")
 
 
 def test_progress_without_a_service_shows_what_it_can(deployment: Commanded) -> None:
@@ -251,7 +251,7 @@ def test_progress_without_a_service_shows_what_it_can(deployment: Commanded) -> 
     done = deployment.call("progress", "alice")
 
     assert done.exit_code == 2
-    assert done.stdout == "near  1 of 5\nseen  not looked at\n"
+    assert done.stdout == "near  1 of 5\nseen  not checked\n"
     assert done.stderr.startswith("Libravatar at http://127.0.0.1:9/avatar: ")
 
 
@@ -275,4 +275,4 @@ def test_progress_on_ctrl_c_shows_what_was_found(
         ["near", "not"],
         ["got", "held"],
     ]
-    assert done.stderr == "Stopped: not all was looked at\n"
+    assert done.stderr == "Stopped before all messages were read\n"

@@ -23,8 +23,7 @@ from support.daemon import make_daemon
 from support.databases import Databases
 from support.monitoring import REPORT, hub_report, monitored
 
-from fedbadges.cli.status.health import problems
-from fedbadges.cli.status.output import tables_of
+from fedbadges.cli.status.report import problems, tables_of
 from fedbadges.cli.terminal.console import print_lines
 
 
@@ -71,7 +70,7 @@ def test_status_as_json_is_the_report_with_its_problems(tmp_path: Path) -> None:
 
     assert done.exit_code == 1
     assert json.loads(done.stdout) == {
-        "problems": ["failed messages are set aside: 2"],
+        "problems": ["dead letters: 2"],
         **changed(set_aside=2),
     }
 
@@ -83,24 +82,24 @@ def test_status_as_json_is_the_report_with_its_problems(tmp_path: Path) -> None:
         ({"state": "cannot start"}, "it cannot start; its log has the reason at CRITICAL"),
         (
             {"waiting_for": {"reason": "tahrir: away", "since": 1764000000.0}},
-            "it waits since 2025-11-24 16:00:00 UTC: tahrir: away",
+            "waiting since 2025-11-24 16:00:00 UTC: tahrir: away",
         ),
         (
             {"databases": {"tahrir": "away", "datanommer": None}},
-            "tahrir does not answer: away",
+            "tahrir is unavailable: away",
         ),
         ({"signatures": {"checked": True, "trouble": "expired"}}, "nothing is awarded: expired"),
         (
             {"overflown": True},
-            "messages beyond 'badges.backlog_limit', or too large to wait, are put off",
+            "messages beyond 'badges.backlog_limit', or too large to queue, are shed",
         ),
-        ({"bus": {"trouble": "none free", "unsent": 3}}, "awards are not on the bus: none free"),
+        ({"bus": {"trouble": "none free", "unsent": 3}}, "awards are not published: none free"),
         (
             {"catch_up": REPORT["catch_up"] | {"trouble": "no table"}},
             "it cannot catch up: no table",
         ),
         ({"rules": REPORT["rules"] | {"in_force": 0}}, "no rules are in force"),
-        ({"set_aside": 7}, "failed messages are set aside: 7"),
+        ({"set_aside": 7}, "dead letters: 7"),
     ],
 )
 def test_problems_are_reported(values: dict[str, Any], said: str) -> None:
@@ -118,20 +117,23 @@ def test_healthy_values_are_no_problems(values: dict[str, Any]) -> None:
 def test_mistakes_in_rules_are_problems() -> None:
     rules = REPORT["rules"] | {"broken": 1, "mistakes": ["a.yml:1:1: wrong"]}
 
-    assert problems(changed(rules=rules)) == ["rule files with mistakes: 1", "a.yml:1:1: wrong"]
+    assert problems(changed(rules=rules)) == [
+        "rule files with mistakes: 1",
+        "a.yml:1:1: wrong",
+    ]
 
 
 def test_text_shows_how_long_catching_up_takes() -> None:
     catch_up = {"running": True, "done": 120, "count": 5000, "seconds_left": 12.3}
     text = as_text(changed(catch_up=REPORT["catch_up"] | catch_up))
 
-    assert "UTC; 120 of 5000 messages looked at, about 12 s left\n" in text
+    assert "UTC; 120 of 5000 messages read, about 12 s left\n" in text
 
 
 def test_text_before_catching_up_claims_nothing() -> None:
     text = as_text(changed(state="starting", catch_up=REPORT["catch_up"] | {"until": None}))
 
-    assert "\ncaught up     not begun yet\n" in text
+    assert "\ncaught up     not started yet\n" in text
 
 
 def test_text_of_an_award_without_a_message_id() -> None:
@@ -191,7 +193,7 @@ def test_silent_hub_is_reported_after_the_timeout(tmp_path: Path) -> None:
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == (
-        f"No hub has said anything at {endpoint} for 0.3 s, where one does every 5 s\n"
+        f"No hub has reported at {endpoint} for 0.3 s, although it should every 5 s\n"
     )
 
 
@@ -208,25 +210,25 @@ def test_ctrl_c_before_a_report_is_reported(tmp_path: Path) -> None:
         printed, said = waiting.communicate(timeout=20)
 
     assert (waiting.returncode, printed) == (2, "")
-    assert said == "Stopped before the hub had reported\n"
+    assert said == "Stopped before the hub reported\n"
 
 
 def test_invalid_address_is_reported() -> None:
     done = fedbadges("status", "--socket", "nonsense")
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("'nonsense' is no address of ZeroMQ: ")
+    assert done.stderr.startswith("'nonsense' is not an address of ZeroMQ: ")
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"hello", "is no hub"),
-        (b"\xff\xfe", "is no hub"),
-        (b"[]", "is no hub"),
-        (b'{"consumers": [1]}', "is no hub"),
+        (b"hello", "is not a hub"),
+        (b"\xff\xfe", "is not a hub"),
+        (b"[]", "is not a hub"),
+        (b'{"consumers": [1]}', "is not a hub"),
         (b'{"consumers": []}', "runs no badges consumer"),
-        (hub_report(None), "says nothing of itself"),
+        (hub_report(None), "does not report"),
         (hub_report({"state": "running"}), "is of another version"),
         (hub_report(changed(since="yesterday")), "is of another version"),
     ],

@@ -219,7 +219,7 @@ def test_ctrl_c_shows_the_results_so_far(monkeypatch: pytest.MonkeyPatch) -> Non
     assert done.exit_code == 1
     found = json.loads(done.stdout)
     assert (found["passed"], found["failed"], found["complete"]) == (1, 1, False)
-    assert done.stderr == "Stopped: 1 test passed, 1 failed, and not all were run\n"
+    assert done.stderr == "Stopped before all tests were run: 1 test passed, 1 failed\n"
 
 
 def test_ctrl_c_before_any_result_exits_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ def test_ctrl_c_before_any_result_exits_with_2(monkeypatch: pytest.MonkeyPatch) 
     done = fedbadges("test", "a")
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == "Stopped: 0 tests passed, and not all were run\n"
+    assert done.stderr == "Stopped before all tests were run: 0 tests passed\n"
 
 
 def test_names_of_tests_are_escaped() -> None:

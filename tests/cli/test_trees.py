@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping
 
 SCRIPT = r"""
-from fedbadges.cli.terminal.trees import Branch, print_trees
-odd = Branch("[red]b[/red] \x1b[31m\n", (Branch("é"),), "green")
-print_trees([Branch("a", (odd, Branch("c")))])
+from fedbadges.cli.terminal.console import make_tree, print_lines
+odd = make_tree("[red]b[/red] \x1b[31m\n", [make_tree("é")], "green")
+print_lines(make_tree("a", [odd, make_tree("c")]))
 """
 
 

@@ -95,7 +95,7 @@ def test_status_reports_what_the_hub_did(deployment: Deployment, tmp_path: Path)
     code, report = status(deployment)
     assert (code, report["set_aside"]) == (1, 1)
     assert report["problems"][:2] == [
-        "failed messages are set aside: 1",
+        "dead letters: 1",
         "rule files with mistakes: 1",
     ]
     assert "broken.yml" in report["problems"][2]

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from fedbadges.tahrir.database import Tahrir
 
 #: What is printed on Ctrl-C.
-STOPPED = "Stopped: nothing is changed but what is said above"
+STOPPED = "Stopped; nothing was changed except what is printed above"
 
 #: The text for an outcome, and for the same of a dry run; with the user and the badge.
 _TEXTS = {
-    "awarded": ("%s has %s now", "%s would get %s"),
-    "revoked": ("%s does not have %s any more", "%s would lose %s"),
-    "held": ("%s has %s already",) * 2,
-    "opted-out": ("%s has opted out, and gets neither %s nor any other badge",) * 2,
+    "awarded": ("%s now has %s", "%s would get %s"),
+    "revoked": ("%s no longer has %s", "%s would lose %s"),
+    "held": ("%s already has %s",) * 2,
+    "opted-out": ("%s has opted out, so %s is not awarded",) * 2,
     "not-held": ("%s does not have %s",) * 2,
 }
 
@@ -40,7 +40,7 @@ def change_options(command: Callable[..., None]) -> Callable[..., None]:
         click.argument("user"),
         click.argument("badge"),
         click.option("--reason", required=True, metavar="TEXT", help="Why; for the log."),
-        click.option("--dry-run", is_flag=True, help="Say what would happen, and do nothing."),
+        click.option("--dry-run", is_flag=True, help="Print what would happen only."),
         format_option(),
     )
     return functools.reduce(lambda made, each: each(made), reversed(parameters), command)
@@ -80,7 +80,7 @@ class Change:
             return self.tahrir.adjust_ranks([person_id])
         except (Unavailable, SQLAlchemyError) as error:
             reason = describe_error(error)
-            click.echo(f"The ranks are adjusted with the next award only: {reason}", err=True)
+            click.echo(f"The ranks will be adjusted with the next award: {reason}", err=True)
             return ()
 
     def report(self, outcome: str, form: str, on_bus: bool = False) -> NoReturn:
@@ -110,9 +110,9 @@ def make_change(
     found = account(user)
     wrong = []
     if found.name is None:
-        wrong.append(f"{quoted(user)} is no account name: it {found.dropped}")
+        wrong.append(f"{quoted(user)} is not an account name: it {found.dropped}")
     if not reason.strip():
-        wrong.append("--reason is empty; say why, for those who will read the log")
+        wrong.append("--reason is empty; give one, for the log")
     if wrong:
         raise CannotRun(*wrong)
     return Change(found.name or "", badge, reason.strip(), dry_run, deployment)

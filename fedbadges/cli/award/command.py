@@ -31,7 +31,7 @@ Examples:
   fedbadges award alice speaker --reason "see the list" --dry-run
 
 \b
-Exit codes: 0 if alice has it now, 1 if there was nothing to do, since she had
+Exit codes: 0 if alice has it now, 1 if there was nothing to do, since she has
 it already or has opted out, 2 if the command cannot run.
 """
 
@@ -81,14 +81,17 @@ def _check_awardable(change: Change, link: str | None) -> Badge | None:
     known = change.tahrir.badges()
     new_badge = None if change.badge in known else _badge_of_rule(change, known)
     if not known.get(change.badge, True):
-        raise CannotRun(f"'{change.badge}' is a legacy badge in tahrir, which nobody can get")
+        raise CannotRun(f"'{change.badge}' is a legacy badge in tahrir, which cannot be awarded")
     if not make_accounts(settings).exists(change.user):
         raise CannotRun(f"there is no account '{change.user}'")
     return new_badge
 
 
 def _badge_of_rule(change: Change, known: Iterable[str]) -> Badge:
-    rules = {rule.badge.id: rule.badge for rule in change.deployment.rules()}
+    from fedbadges.criteria.backends import load_backends
+
+    backends = load_backends(change.deployment.settings)
+    rules = {rule.badge.id: rule.badge for rule in change.deployment.rules(backends)}
     if change.badge not in rules:
         raise unknown_badge(change.badge, {*known, *rules}, " and no rule gives it")
     return rules[change.badge]

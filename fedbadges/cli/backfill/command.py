@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +17,6 @@ from fedbadges.cli.terminal.progress_bar import following
 
 if TYPE_CHECKING:
     from fedbadges.buses.fedmsg.publisher import Publisher
-    from fedbadges.config.settings import Settings
     from fedbadges.replay import Replay
     from fedbadges.replay.backfill import BackfillResult, DueAward
     from fedbadges.rules.rule import Rule
@@ -31,9 +29,9 @@ Examples:
   fedbadges backfill --award --no-publish --format json scribe-i
 
 \b
-Exit codes: 0 if all went well, whoever gets something; 1 if tahrir refused
-some awards, or it was stopped; 2 if the command cannot run, or was stopped
-before anything was found.
+Exit codes: 0 if all went well, even without awards; 1 if tahrir refused some
+awards, or it was stopped; 2 if the command cannot run, or was stopped before
+anything was found.
 """
 
 #: Seconds to wait until all notices are published.
@@ -56,17 +54,17 @@ def backfill(
     message that earned them. Users who hold the badge are skipped, so the command can be stopped at
     any time and run again; the daemon may run meanwhile.
     """
-    from fedbadges.cli.backfill.output import FORMATS, summary
+    from fedbadges.cli.backfill.output import print_json, print_text, summary
 
     with reporting_errors():
-        outcome = _backfill(deployment, names, award, no_publish)
-    FORMATS[form](outcome)
-    click.echo(summary(outcome), err=True)
-    if outcome.error is not None:
-        raise CannotRun(*outcome.error.split("\n"))
-    if not outcome.complete and not outcome.dues:
+        result = _backfill(deployment, names, award, no_publish)
+    (print_json if form == "json" else print_text)(result)
+    click.echo(summary(result), err=True)
+    if result.error is not None:
+        raise CannotRun(*result.error.split("\n"))
+    if not result.complete and not result.dues:
         raise SystemExit(CANNOT_RUN)
-    good = outcome.complete and not outcome.refused and not outcome.unpublished
+    good = result.complete and not result.refused and not result.unpublished
     raise SystemExit(GOOD if good else FOUND)
 
 
@@ -74,90 +72,78 @@ def _backfill(
     deployment: Deployment, names: tuple[str, ...], award: bool, silent: bool
 ) -> BackfillResult:
     from fedbadges.replay import Replay
-    from fedbadges.replay.backfill import BackfillResult
+    from fedbadges.replay.backfill import BackfillResult, due_award, not_held
     from fedbadges.tahrir.database import Tahrir
 
     settings = deployment.settings
     tahrir = Tahrir(settings)
     replay = Replay(settings, tahrir)
     rules = deployment.chosen(names, replay.backends)
-    backfill = _Backfill(settings, tahrir, replay, rules, BackfillResult(award))
-    if not award:
-        backfill.find()
-        return backfill.outcome
-    with nullcontext() if silent else publishing(settings) as publisher:
-        backfill.award(publisher)
-    return backfill.outcome
+    result = BackfillResult(award)
+    dues = (due_award(earned, settings) for earned in replay.run(rules, measure=False))
+    if award:
+        with nullcontext() if silent else publishing(settings) as publisher:
+            _publish_badges(tahrir, rules)
+            _award(tahrir, publisher, result, dues, replay)
+        return result
+    found: list[DueAward] = []
+    with _stoppable(result, replay):
+        found.extend(dues)
+    result.dues += not_held(found, tahrir)
+    return result
 
 
-@dataclass(frozen=True)
-class _Backfill:
-    """A backfill of some rules, and what comes of it."""
+def _publish_badges(tahrir: Tahrir, rules: Iterable[Rule]) -> None:
+    """Publish the badges in tahrir; raise CannotRun if one of them cannot be awarded."""
+    published = tahrir.publish_badges(rule.badge for rule in rules)
+    wrong = [f"{badge_id}: {why}" for badge_id, why in published.refused.items()]
+    wrong += [
+        f"{badge_id}: this is a legacy badge in tahrir, which cannot be awarded"
+        for badge_id in sorted(published.legacy)
+    ]
+    if wrong:
+        raise CannotRun(*wrong)
 
-    settings: Settings
-    tahrir: Tahrir
-    replay: Replay
-    rules: tuple[Rule, ...]
-    outcome: BackfillResult
 
-    def find(self) -> None:
-        """Find who would get which badge; raise Unavailable."""
-        from fedbadges.replay.backfill import not_held
+def _award(
+    tahrir: Tahrir,
+    publisher: Publisher | None,
+    result: BackfillResult,
+    dues: Iterable[DueAward],
+    replay: Replay,
+) -> None:
+    """Award badges as they are found; the result has them, whatever happens afterwards."""
+    from fedbadges.replay.backfill import BackfillAwarder, batches
 
-        dues: list[DueAward] = []
-        with self._stoppable():
-            dues.extend(self._dues())
-        self.outcome.dues += not_held(dues, self.tahrir)
+    publish = (lambda notice: None) if publisher is None else publisher.publish
+    awarder = BackfillAwarder(tahrir, publish, result)
+    with _storing_errors(result), _stoppable(result, replay):
+        for batch in batches(dues):
+            with deferring_interrupts():
+                awarder.award(batch)
+    # After a first Ctrl-C this still has to be done; a second one changes nothing.
+    with suppress(KeyboardInterrupt), deferring_interrupts():
+        with _storing_errors(result):
+            awarder.adjust_ranks()
+        if publisher is not None and not publisher.finish(_PUBLISH_TIMEOUT):
+            result.unpublished = publisher.unsent
 
-    def award(self, publisher: Publisher | None) -> None:
-        """Award badges as they are found; the outcome has them, whatever happens afterwards."""
-        from fedbadges.replay.backfill import BackfillAwarder, batches
 
-        self._publish_badges()
-        publish = (lambda notice: None) if publisher is None else publisher.publish
-        awarder = BackfillAwarder(self.tahrir, publish, self.outcome)
-        with self._storing_errors(), self._stoppable():
-            for batch in batches(self._dues()):
-                with deferring_interrupts():
-                    awarder.award(batch)
-        # After a first Ctrl-C this still has to be done; a second one changes nothing.
-        with suppress(KeyboardInterrupt), deferring_interrupts():
-            with self._storing_errors():
-                awarder.adjust_ranks()
-            if publisher is not None and not publisher.finish(_PUBLISH_TIMEOUT):
-                self.outcome.unpublished = publisher.unsent
+@contextmanager
+def _stoppable(result: BackfillResult, replay: Replay) -> Iterator[None]:
+    """Show the progress of the block; end it on Ctrl-C."""
+    try:
+        with following("Reading the history", lambda: (replay.done, replay.total)):
+            yield
+    except KeyboardInterrupt:
+        result.complete = False
 
-    def _dues(self) -> Iterator[DueAward]:
-        from fedbadges.replay.backfill import due_award
 
-        for earned in self.replay.run(self.rules, measure=False):
-            yield due_award(earned, self.settings)
-
-    def _publish_badges(self) -> None:
-        """Publish the badges in tahrir; raise CannotRun if one of them cannot be awarded."""
-        published = self.tahrir.publish_badges(rule.badge for rule in self.rules)
-        wrong = [f"{badge_id}: {why}" for badge_id, why in published.refused.items()]
-        wrong += [
-            f"{badge_id}: tahrir has this as a legacy badge, which nobody can be given"
-            for badge_id in sorted(published.legacy)
-        ]
-        if wrong:
-            raise CannotRun(*wrong)
-
-    @contextmanager
-    def _stoppable(self) -> Iterator[None]:
-        """Show the progress of the block; end it on Ctrl-C."""
-        try:
-            with following("Reading the history", lambda: (self.replay.done, self.replay.total)):
-                yield
-        except KeyboardInterrupt:
-            self.outcome.complete = False
-
-    @contextmanager
-    def _storing_errors(self) -> Iterator[None]:
-        """Store an error of a database in the outcome, so that the awards can be shown."""
-        try:
-            with reporting_errors():
-                yield
-        except CannotRun as trouble:
-            self.outcome.error = self.outcome.error or trouble.message
+@contextmanager
+def _storing_errors(result: BackfillResult) -> Iterator[None]:
+    """Store an error of a database in the result, so that the awards can be shown."""
+    try:
+        with reporting_errors():
+            yield
+    except CannotRun as error:
+        result.error = result.error or error.message

@@ -25,21 +25,21 @@ Examples:
 
 \b
 The exit code is 0 if somebody gets a badge (with --user: that user does), 1 if
-nobody does, and 2 if that cannot be found out.
+nobody does, and 2 if the result is incomplete.
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("file", type=click.File("rb"), required=False)
-@click.option("--id", "msg_id", metavar="MSG_ID", help="Take the message from datanommer.")
+@click.option("--id", "msg_id", metavar="MSG_ID", help="Read the message from datanommer.")
 @click.option(
     "--badge",
     "badges",
     multiple=True,
     metavar="BADGE",
-    help="Ask about one rule only, in force or not: the id of its badge, or its file.",
+    help="Explain one rule only, in force or not: the id of its badge, or its file.",
 )
-@click.option("--user", metavar="NAME", help="Ask about one user only.")
+@click.option("--user", metavar="NAME", help="Explain for one user only.")
 @format_option()
 @with_deployment()
 def explain(
@@ -57,10 +57,10 @@ def explain(
     But nothing is awarded, published or written.
     """
     if (file is None) == (msg_id is None):
-        raise click.UsageError("say which message: a FILE or --id MSG_ID")
+        raise click.UsageError("give one message: FILE or --id MSG_ID")
     from fedbadges.cli.explain.as_json import as_json
     from fedbadges.cli.explain.as_tree import trees_of
-    from fedbadges.cli.terminal.trees import print_trees
+    from fedbadges.cli.terminal.console import print_lines
     from fedbadges.criteria.backends import load_backends
     from fedbadges.engine.explanation import Explainer, without_count_cache
 
@@ -77,7 +77,7 @@ def explain(
     if form == "json":
         click.echo(json.dumps(as_json(found, user), indent=2))
     else:
-        print_trees(trees_of(found, user, settings.consume_delay))
+        print_lines(*trees_of(found, user, settings.consume_delay))
     if found.interrupted:
         raise CannotRun(found.interrupted)
     raise SystemExit(GOOD if found.awards else FOUND)
@@ -89,10 +89,10 @@ def _from_file(file: BinaryIO) -> Message:
     try:
         body = json.load(file)
     except (ValueError, RecursionError) as error:
-        raise CannotRun(f"{file.name}: no JSON: {error}") from None
+        raise CannotRun(f"{file.name}: not JSON: {error}") from None
     message = parse_message(body)
     if message is None:
-        raise CannotRun(f"{file.name}: no message: that is an object with a 'topic', and more")
+        raise CannotRun(f"{file.name}: not a message, which is an object with a 'topic'")
     return message
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedbadges.cli.terminal.trees import Branch
+from rich.tree import Tree
+
+from fedbadges.cli.terminal.console import NO, UNASKED, YES, make_tree
 from fedbadges.criteria.datanommer import AT_LEAST, FILTER, VALUE, past_messages
 from fedbadges.engine.explanation import count_of
 from fedbadges.engine.tracing import LAMBDA_VALUE, Traced
@@ -21,6 +23,9 @@ from fedbadges.util.text import short_repr
 
 _OPERATORS = {AllOf: "all", AnyOf: "any", Not: "not"}
 
+#: Keys of details in JSON.
+_KEYS = {FILTER: "filter", VALUE: "value", AT_LEAST: "at_least"}
+
 #: How many items of a list in a filter are shown.
 _MOST = 10
 
@@ -29,8 +34,6 @@ _MAX_NUMBER = 2**53
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
-
-YES, NO, UNASKED = "green", "red", "dim"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Part:
     text: str
     traced: Traced
     parts: tuple[Part, ...]
+
+    @property
+    def name(self) -> str:
+        """Return what the rule says, on one line."""
+        return f"{self.kind} {self.text}" if self.text else self.kind
 
 
 def part_of(traced: Traced) -> Part:
@@ -63,11 +71,6 @@ def part_of(traced: Traced) -> Part:
     return Part(kind, text, traced, parts)
 
 
-def name_of(part: Part) -> str:
-    """Return what the rule says, on one line."""
-    return f"{part.kind} {part.text}" if part.text else part.kind
-
-
 def short(value: Any) -> str:
     """Return a value, whatever it is, as short text."""
     try:
@@ -87,23 +90,23 @@ def why_not(part: Part) -> str:
     if part.parts:
         decisive = [each for each in part.parts if each.traced.raised or not each.traced.answer]
         if part.kind == "not" or not decisive:
-            return f"{part.kind} {', '.join(name_of(each) for each in part.parts)}"
+            return f"{part.kind} {', '.join(each.name for each in part.parts)}"
         return why_not(decisive[0])
     if traced.raised is not None:
         return describe_failure(traced.raised)
     value = f"; {_value(traced)}" if VALUE in traced.details else ""
-    return f"it depends on {name_of(part)}{value}"
+    return f"it depends on {part.name}{value}"
 
 
-def branch_of(part: Part, message: Message) -> Branch:
-    """Return a part, and those below it, as a tree of text."""
+def tree_of(part: Part, message: Message) -> Tree:
+    """Return a part, and those below it, as text."""
     traced = part.traced
     if not traced.asked:
-        return Branch(f"{name_of(part)}: not asked, the answer was settled before", (), UNASKED)
+        return make_tree(f"{part.name}: not evaluated, as it was already decided", style=UNASKED)
     why = _why(part, message)
-    return Branch(
-        f"{name_of(part)}: {_answer(traced)}{why and ', ' + why}",
-        (*(branch_of(each, message) for each in part.parts), *_details(traced)),
+    return make_tree(
+        f"{part.name}: {answer_of(traced)}{why and ', ' + why}",
+        [*(tree_of(each, message) for each in part.parts), *map(make_tree, _details(traced))],
         YES if traced.answer else NO,
     )
 
@@ -121,7 +124,7 @@ def data_of(part: Part, message: Message) -> dict[str, Any]:
     compared = _compared(traced, message)
     if compared is not None:
         data["compared_to"] = compared
-    data |= {_key(what): _plain(found) for what, found in traced.details.items()}
+    data |= {_KEYS.get(what, what): _plain(found) for what, found in traced.details.items()}
     counted = count_of(traced)
     if counted is not None:
         data["needed"] = counted.needed
@@ -130,9 +133,10 @@ def data_of(part: Part, message: Message) -> dict[str, Any]:
     return data
 
 
-def _answer(traced: Traced) -> str:
+def answer_of(traced: Traced) -> str:
+    """Return the answer in a word or two."""
     if traced.raised is not None:
-        return "no answer" if isinstance(traced.raised, Unavailable) else "fails"
+        return "unknown" if isinstance(traced.raised, Unavailable) else "fails"
     return "yes" if traced.answer else "no"
 
 
@@ -144,7 +148,7 @@ def _why(part: Part, message: Message) -> str:
     if compared is not None:
         return f"the message has {compared}"
     if LAMBDA_VALUE in traced.details:
-        return f"it gives {short(traced.details[LAMBDA_VALUE])}"
+        return f"it returns {short(traced.details[LAMBDA_VALUE])}"
     counted = count_of(traced)
     if counted is not None:
         return str(counted)
@@ -162,16 +166,16 @@ def _compared(traced: Traced, message: Message) -> str | None:
     return message.category if isinstance(traced.check, Category) else None
 
 
-def _details(traced: Traced) -> Iterator[Branch]:
+def _details(traced: Traced) -> Iterator[str]:
     """Yield the details of an answer, but for those in the line of the criterion."""
     for what, found in traced.details.items():
         if isinstance(found, FilledFilter):
             for key, value in _filter(found).items():
-                yield Branch(f"{key}: {_listed(value) if isinstance(value, list) else value}")
+                yield f"{key}: {_listed(value) if isinstance(value, list) else value}"
         elif what not in (VALUE, AT_LEAST, LAMBDA_VALUE):
             words = ("no", "yes")[found] if isinstance(found, bool) else None
             text = found if isinstance(found, str) else short(found)
-            yield Branch(f"{what}: {words or text}")
+            yield f"{what}: {words or text}"
 
 
 def _listed(values: list[str]) -> str:
@@ -189,18 +193,12 @@ def _filter(filled: FilledFilter) -> dict[str, Any]:
     return lists | {key: value for key, value in others.items() if value is not None}
 
 
-def _key(what: str) -> str:
-    names = {FILTER: "filter", VALUE: "value", AT_LEAST: "at_least"}
-    return names.get(what, what)
-
-
 def _plain(found: Any) -> Any:
     if isinstance(found, FilledFilter):
         return _filter(found)
-    if found is None or isinstance(found, bool):
-        return found
-    if isinstance(found, (int, float)) and abs(found) < _MAX_NUMBER:  # no NaN either
-        return found
     if isinstance(found, Mapping):
         return {str(key): _plain(value) for key, value in found.items()}
-    return found if isinstance(found, str) else short(found)
+    if found is None or isinstance(found, (bool, str)):
+        return found
+    number = isinstance(found, (int, float)) and abs(found) < _MAX_NUMBER  # no NaN either
+    return found if number else short(found)

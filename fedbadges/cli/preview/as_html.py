@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fedbadges.cli.preview.distribution import LADDER
+from fedbadges.cli.preview.figures import LADDER
 from fedbadges.cli.preview.preview import Preview
 from fedbadges.util.text import printable
 

@@ -1,11 +1,12 @@
 """A preview as JSON."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from fedbadges.cli.preview.distribution import Distribution
+from fedbadges.cli.preview.figures import Distribution
 from fedbadges.cli.preview.preview import Earner, Preview
 
 
@@ -33,13 +34,7 @@ def print_json(preview: Preview) -> None:
 
 
 def _earner(earner: Earner) -> dict[str, Any]:
-    return {
-        "username": earner.user,
-        "when": f"{earner.when.isoformat()}Z",
-        "topic": earner.topic,
-        "msg_id": earner.msg_id,
-        "link": earner.link,
-    }
+    return asdict(earner) | {"when": f"{earner.when.isoformat()}Z"}
 
 
 def _counts(counts: Distribution) -> dict[str, Any]:
@@ -50,9 +45,6 @@ def _counts(counts: Distribution) -> dict[str, Any]:
             {"from": each.low, "below": each.high, "people": each.people, "awarded": each.awarded}
             for each in counts.bins
         ],
-        "thresholds": [
-            {"at_least": each.at_least, "awards": each.awards, "own": each.own}
-            for each in counts.thresholds
-        ],
+        "thresholds": [asdict(each) for each in counts.thresholds],
         "highest": dict(sorted(counts.peaks.items(), key=lambda item: (-item[1], item[0]))),
     }

@@ -11,8 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from fedbadges.cli.preview.distribution import Distribution, Threshold
-from fedbadges.cli.preview.periods import OverTime
+from fedbadges.cli.preview.figures import Distribution, OverTime, Threshold
 from fedbadges.cli.preview.preview import Earner, Preview
 from fedbadges.cli.terminal.console import make_console, make_table, print_lines
 from fedbadges.util.text import printable
@@ -61,7 +60,7 @@ def _earners(earners: Sequence[Earner], limit: int) -> Table:
     for each in earners[:limit]:
         table.add_row(
             Text(f"{each.when:%Y-%m-%d %H:%M}", _QUIET),
-            printable(each.user),
+            printable(each.username),
             Text(printable(each.topic), _QUIET),
         )
     if len(earners) > limit:
@@ -73,7 +72,7 @@ def _periods(over_time: OverTime) -> Iterator[_Row]:
     most = max(each.awards for each in over_time.periods)
     for each in over_time.periods:
         bar = _bar(each.awards, most, _AWARDED)
-        yield each.name, str(each.awards), bar, Text(f"{each.total} in all", _QUIET)
+        yield each.name, str(each.awards), bar, Text(f"{each.total} in total", _QUIET)
 
 
 def _bins(counts: Distribution) -> Iterator[_Row]:
@@ -82,8 +81,8 @@ def _bins(counts: Distribution) -> Iterator[_Row]:
     for each in counts.bins:
         if each.awarded and not marked:
             marked = True
-            people = f"{counts.own_awards} of {len(counts.peaks)}"
-            mark = Text(f"{counts.own}: from here on they have it, {people}", _AWARDED)
+            reached = f"{counts.own_awards} of {len(counts.peaks)}"
+            mark = Text(f"threshold {counts.own}, reached by {reached}", _AWARDED)
             yield "", "", Rule(mark, align="left", style=_AWARDED)
         colour = _NOT_AWARDED if each.awarded is False else _AWARDED
         yield each.name, str(each.people), _bar(each.people, most, colour)

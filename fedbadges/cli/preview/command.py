@@ -74,7 +74,7 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
 
 def _preview(deployment: Deployment, name: str) -> Preview:
     """Replay the history until its end or Ctrl-C; raise Unavailable, or CannotRun for the rule."""
-    from fedbadges.cli.preview.distribution import distribution_of
+    from fedbadges.cli.preview.figures import distribution_of
     from fedbadges.cli.preview.preview import Earner, Preview
     from fedbadges.replay import Replay
     from fedbadges.tahrir.awarding import link_to
@@ -98,7 +98,7 @@ def _preview(deployment: Deployment, name: str) -> Preview:
                 )
     except KeyboardInterrupt:
         complete = False
-    names = {earner.user for earner in earners}
+    names = {earner.username for earner in earners}
     return Preview(
         badge=rule.badge,
         path=rule.place.path,

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from fedbadges.cli.preview.distribution import Distribution
-from fedbadges.cli.preview.periods import OverTime, count_by_period
+from fedbadges.cli.preview.figures import Distribution, OverTime, count_by_period
 from fedbadges.rules.rule import Badge
 from fedbadges.util.text import printable
 
@@ -14,7 +13,7 @@ from fedbadges.util.text import printable
 class Earner:
     """Somebody who would have earned the badge, and by which message; ``when`` is naive UTC."""
 
-    user: str
+    username: str
     when: datetime
     topic: str
     msg_id: str | None
@@ -48,7 +47,7 @@ class Preview:
         """Return the main result in one line."""
         if self.complete:
             return self._people()
-        return f"{self._people()} Only {self.read} of {self.total} messages were looked at."
+        return f"{self._people()} Only {self.read} of {self.total} messages were read."
 
     def _people(self) -> str:
         if not self.earners:
@@ -63,4 +62,4 @@ class Preview:
 
 
 def _earned(earner: Earner) -> str:
-    return f"{printable(earner.user)} on {earner.when.date()}"
+    return f"{printable(earner.username)} on {earner.when.date()}"

@@ -21,7 +21,7 @@ Examples:
 
 \b
 Exit codes, which are those of a Nagios plugin: 0 if all is well, 1 if
-something is wrong, which the first lines say, 2 if no daemon answers.
+something is wrong, as the first lines show, 2 if no daemon answers.
 """
 
 
@@ -30,7 +30,7 @@ something is wrong, which the first lines say, 2 if no daemon answers.
     "--socket",
     "endpoint",
     metavar="ADDRESS",
-    help="Where the hub publishes what it does, rather than 'moksha.monitoring.socket'.",
+    help="The monitoring socket of the hub, rather than 'moksha.monitoring.socket'.",
 )
 @config_option()
 @click.option(
@@ -39,17 +39,17 @@ something is wrong, which the first lines say, 2 if no daemon answers.
     default=_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for a report; a hub gives one every 5 seconds.",
+    help="How long to wait for a report; a hub publishes one every 5 seconds.",
 )
-@click.option("--watch", is_flag=True, help="Go on, report after report, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Show report after report, until Ctrl-C.")
 @format_option()
 def status(
     endpoint: str | None, config: str | None, timeout: float, watch: bool, form: str
 ) -> None:
     """Show what the running daemon is doing, and what is wrong with it.
 
-    It is asked by way of moksha's monitoring, which must be configured. The next report of the hub
-    may take 5 seconds to come.
+    This reads moksha's monitoring, which must be configured. The next report of the hub may take
+    5 seconds to come.
     """
     from fedbadges.cli.status.monitoring import listening
     from fedbadges.cli.terminal.progress_bar import waiting
@@ -64,7 +64,7 @@ def status(
                 found = _show(report, form, watch)
     except KeyboardInterrupt:
         if found is None:
-            raise CannotRun("Stopped before the hub had reported") from None
+            raise CannotRun("Stopped before the hub reported") from None
     raise SystemExit(FOUND if found else GOOD)
 
 
@@ -73,19 +73,18 @@ def _configured(filename: str | None) -> str:
     from fedbadges.cli.status.monitoring import MODE, SOCKET
 
     endpoint = fedmsg_configuration(filename).get(SOCKET)
-    if not endpoint:
-        raise CannotRun(
-            f"The hub's monitoring is not configured: set '{SOCKET}' to an address such as "
-            f"'ipc:///run/fedbadges/monitoring.sock', and '{MODE}' to who may use it, such as "
-            "'0600', and restart the hub"
-        )
-    return str(endpoint)
+    if endpoint:
+        return str(endpoint)
+    raise CannotRun(
+        f"The hub's monitoring is not configured: set '{SOCKET}' to an address such as "
+        f"'ipc:///run/fedbadges/monitoring.sock', and '{MODE}' to its permissions, such as "
+        "'0600', and restart the hub"
+    )
 
 
 def _show(report: Mapping[str, Any], form: str, watch: bool) -> bool:
     """Show a report; return True if something is wrong."""
-    from fedbadges.cli.status.health import problems
-    from fedbadges.cli.status.output import tables_of
+    from fedbadges.cli.status.report import problems, tables_of
     from fedbadges.cli.terminal.console import print_lines
     from fedbadges.util.text import printable
 
@@ -93,7 +92,7 @@ def _show(report: Mapping[str, Any], form: str, watch: bool) -> bool:
         wrong = problems(report)
         tables = tables_of(report)
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, OSError):
-        raise CannotRun("The daemon is of another version, whose report is not known") from None
+        raise CannotRun("The daemon is of another version, whose report is unknown") from None
     if form == "json":
         # With --watch, each report is one line.
         click.echo(json.dumps({"problems": wrong, **report}, indent=None if watch else 2))

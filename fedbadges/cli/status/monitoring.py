@@ -1,5 +1,6 @@
 """The monitoring of a hub: the reports on its consumers that moksha publishes."""
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -23,10 +24,9 @@ _CONSUMER = {"module": "fedbadges.consumers", "name": "FedoraBadgesConsumer"}
 
 @contextmanager
 def listening(endpoint: str) -> Iterator[Callable[[float], Mapping[str, Any]]]:
-    """Yield a function that returns the next report of the daemon.
+    """Yield a function that waits some seconds for the next report of the daemon.
 
-    It waits at most for as many seconds as its argument says. It raises CannotRun if there is no
-    report, and so does this.
+    Both raise CannotRun if there is none.
     """
     # A hub that listens on all addresses is reached at one of them.
     address = endpoint.replace("://*:", "://127.0.0.1:")
@@ -37,34 +37,32 @@ def listening(endpoint: str) -> Iterator[Callable[[float], Mapping[str, Any]]]:
         try:
             socket.connect(address)
         except zmq.ZMQError as error:
-            raise CannotRun(f"'{endpoint}' is no address of ZeroMQ: {error}") from None
+            raise CannotRun(f"'{endpoint}' is not an address of ZeroMQ: {error}") from None
 
         def next_report(timeout: float) -> Mapping[str, Any]:
             if not socket.poll(int(timeout * 1000)):
-                said = f"No hub has said anything at {endpoint} for {timeout:g} s"
-                raise CannotRun(f"{said}, where one does every {PERIOD:g} s")
+                silent = f"No hub has reported at {endpoint} for {timeout:g} s"
+                raise CannotRun(f"{silent}, although it should every {PERIOD:g} s")
             return _parse_report(socket.recv_multipart()[-1], endpoint)
 
         yield next_report
 
 
 def _check_reachable(address: str) -> None:
-    """Raise CannotRun if the socket is not there; ZeroMQ would wait for it without a word."""
+    """Raise CannotRun if the socket is not there; ZeroMQ would wait for it silently."""
     scheme, _, name = address.partition("://")
     if scheme != "ipc" or name.startswith("@"):
         return
     path = Path(name)
     try:
         path.stat()
-        if os.access(path, os.W_OK):
-            return
-        reason = "Permission denied"
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        reason = str(error.strerror)
-    hint = f"is a hub running that has it as its '{SOCKET}'?"
-    if reason == "Permission denied":
-        hint = f"'{MODE}' says who may use it"
-    raise CannotRun(f"{path}: {reason}; {hint}")
+        hint = f"is a hub running that has it as its '{SOCKET}'?"
+        if isinstance(error, PermissionError):
+            hint = f"'{MODE}' says who may use it"
+        raise CannotRun(f"{path}: {error.strerror}; {hint}") from None
 
 
 def _parse_report(text: bytes, endpoint: str) -> Mapping[str, Any]:
@@ -73,7 +71,7 @@ def _parse_report(text: bytes, endpoint: str) -> Mapping[str, Any]:
         consumers = json.loads(text)["consumers"]
         found = [each for each in consumers if _CONSUMER.items() <= each.items()]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise CannotRun(f"What answers at {endpoint} is no hub") from None
+        raise CannotRun(f"What answers at {endpoint} is not a hub") from None
     if not found:
         raise CannotRun(
             f"The hub at {endpoint} runs no badges consumer: it is not enabled, or could not "
@@ -82,5 +80,5 @@ def _parse_report(text: bytes, endpoint: str) -> Mapping[str, Any]:
         )
     report = found[0].get("fedbadges")
     if not isinstance(report, Mapping):
-        raise CannotRun(f"The hub at {endpoint} runs a fedbadges that says nothing of itself")
+        raise CannotRun(f"The hub at {endpoint} runs a fedbadges that does not report")
     return report

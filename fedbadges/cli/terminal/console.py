@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from fedbadges.util.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
+    from rich.tree import Tree
+
+#: Styles of answers, and of what was not asked.
+YES, NO, UNASKED = "green", "red", "dim"
 
 #: Columns of what is no terminal: lines are neither wrapped nor cut there, so that grep finds them.
 _UNLIMITED = 1_000_000
@@ -31,11 +38,9 @@ def make_console() -> Console:
 
 
 def print_lines(*renderables: RenderableType, width: int | None = None, wrap: bool = True) -> None:
-    """Print text, tables and trees, without spaces at the end of a line.
+    """Print text, tables and trees, ``width`` columns wide, without spaces at the end of a line.
 
-    Args:
-        width: The columns to use, rather than those of the terminal.
-        wrap: False leaves it to the terminal to wrap lines, so that they can be copied.
+    Without ``wrap``, the terminal wraps long lines, so that they can be copied.
     """
     console = make_console()
     with console.capture() as capture:
@@ -52,3 +57,13 @@ def make_table(*headings: str) -> Table:
     return Table(
         *headings, box=None, show_header=bool(headings), pad_edge=False, padding=(0, 2, 0, 0)
     )
+
+
+def make_tree(text: str, below: Iterable[Tree] = (), style: str = "") -> Tree:
+    """Return a line, in a style of rich, with trees below it; unprintable text is escaped."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    tree = Tree(Text(printable(text), style=style), guide_style="dim")
+    tree.children += below
+    return tree

@@ -26,11 +26,9 @@ def advancing(items: Sequence[T], what: str) -> Iterator[Iterable[T]]:
 
 @contextmanager
 def following(what: str, reached: Callable[[], tuple[int, int]]) -> Iterator[None]:
-    """Show how far the work in the block is.
+    """Show the progress of the block, of which ``reached`` returns what is done and the total.
 
-    Args:
-        what: Its name.
-        reached: Returns how much is done and the total, which is 0 while it is unknown.
+    The total is 0 while it is unknown.
     """
     if not sys.stderr.isatty():
         yield

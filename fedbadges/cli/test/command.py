@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
+from fedbadges.cli.deployment import HISTORY
+from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
 from fedbadges.cli.options import format_option
 from fedbadges.cli.terminal.progress_bar import advancing
-from fedbadges.cli.test.output import FORMATS, Results, summary
+from fedbadges.cli.test.output import Results, print_json, print_text, summary
 
 if TYPE_CHECKING:
     from fedbadges.ruletests.runner import RuleTestRunner
@@ -41,13 +40,13 @@ rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE…"
 )
-@format_option(FORMATS)
+@format_option()
 @click.option(
     "--filter",
     "text",
     metavar="TEXT",
     default="",
-    help="Run those tests only that have this in their name.",
+    help="Run only the tests with this in their name.",
 )
 def test(paths: tuple[Path, ...], form: str, text: str) -> None:
     """Run the tests of rules in each FILE, on the daemon's own engine and without its databases.
@@ -57,7 +56,7 @@ def test(paths: tuple[Path, ...], form: str, text: str) -> None:
     """
     results = Results()
     _test(results, paths, text)
-    FORMATS[form](results)
+    (print_json if form == "json" else print_text)(results)
     click.echo(summary(results), err=True)
     if results.mistakes:
         raise SystemExit(CANNOT_RUN)
@@ -69,8 +68,6 @@ def test(paths: tuple[Path, ...], form: str, text: str) -> None:
 def _test(results: Results, paths: tuple[Path, ...], text: str) -> None:
     """Run the tests, and add each outcome to the results at once."""
     from fedbadges.cli.configuration import placeholder_settings
-    from fedbadges.cli.deployment import HISTORY
-    from fedbadges.cli.errors import reporting_errors
     from fedbadges.rules.folders import files_of_tests
     from fedbadges.rules.loader import files_at
     from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, RuleTestRunner
@@ -81,21 +78,16 @@ def _test(results: Results, paths: tuple[Path, ...], text: str) -> None:
         raise CannotRun(f"{where}: no file there ends in .yml.test or .yaml.test")
     results.mistakes += unreadable
     changes = {HISTORY: HISTORY_URL, "badges.keep_counts": False}
-    with reporting_errors(), _stoppable(results), advancing(files, "Testing") as each:
+    with reporting_errors():
         runner = RuleTestRunner(placeholder_settings(changes, tahrir_url=TAHRIR_URL))
-        for path in each:
-            _run(path, text, runner, results)
+        try:
+            with advancing(files, "Testing") as each:
+                for path in each:
+                    _run(path, text, runner, results)
+        except KeyboardInterrupt:
+            results.complete = False
     if text and results.complete and not results.outcomes and not results.mistakes:
         raise CannotRun(f"no test there has {text!r} in its name")
-
-
-@contextmanager
-def _stoppable(results: Results) -> Iterator[None]:
-    """End the block on Ctrl-C; the results so far stay."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        results.complete = False
 
 
 def _run(path: Path, text: str, runner: RuleTestRunner, results: Results) -> None:

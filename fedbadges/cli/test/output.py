@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,9 @@ from fedbadges.errors import Problem
 from fedbadges.util.text import pluralize, printable
 
 if TYPE_CHECKING:
-    from fedbadges.ruletests.runner import TestResult
+    from rich.text import Text
 
-#: The parts of a line, each with its style.
-_Line = tuple[tuple[str, str], ...]
+    from fedbadges.ruletests.runner import TestResult
 
 
 @dataclass
@@ -46,18 +45,16 @@ def summary(results: Results) -> str:
         parts.append(f"{results.failed} failed")
     if results.mistakes:
         parts.append(f"{pluralize(len(results.mistakes), 'mistake')} found")
-    said = ", ".join(parts)
-    return said if results.complete else f"Stopped: {said}, and not all were run"
+    counts = ", ".join(parts)
+    return counts if results.complete else f"Stopped before all tests were run: {counts}"
 
 
-def as_text(results: Results) -> None:
+def print_text(results: Results) -> None:
     """Print a line for each file, and more for each test that failed."""
-    from rich.text import Text
-
-    print_lines(*(Text.assemble(*line) for line in _lines(results)), wrap=False)
+    print_lines(*_lines(results), wrap=False)
 
 
-def as_json(results: Results) -> None:
+def print_json(results: Results) -> None:
     """Print the results as one object."""
     whole = {
         "passed": len(results.outcomes) - results.failed,
@@ -67,10 +64,6 @@ def as_json(results: Results) -> None:
         "tests": [_test(outcome) for outcome in results.outcomes],
     }
     click.echo(json.dumps(whole, indent=2))
-
-
-#: What prints the results, by the value of ``--format``.
-FORMATS: Mapping[str, Callable[[Results], None]] = {"text": as_text, "json": as_json}
 
 
 def _test(outcome: TestResult) -> dict[str, Any]:
@@ -83,19 +76,22 @@ def _test(outcome: TestResult) -> dict[str, Any]:
     }
 
 
-def _lines(results: Results) -> Iterator[_Line]:
+def _lines(results: Results) -> Iterator[Text]:
+    from rich.text import Text
+
     for mistake in results.mistakes:
-        yield ((f"{mistake.place}: ", "bold"), ("error: ", "bold red"), (mistake.text, ""))
+        yield Text.assemble((f"{mistake.place}: ", "bold"), ("error: ", "bold red"), mistake.text)
     for path, group in groupby(results.outcomes, lambda outcome: outcome.test.place.path):
         outcomes = list(group)
-        passed = pluralize(sum(outcome.passed for outcome in outcomes), "test")
-        if any(outcome.passed for outcome in outcomes):
-            yield ((f"{printable(path)}: ", "bold"), (f"{passed} passed", "green"))
+        passed = sum(outcome.passed for outcome in outcomes)
+        if passed:
+            text = f"{pluralize(passed, 'test')} passed"
+            yield Text.assemble((f"{printable(path)}: ", "bold"), (text, "green"))
         for outcome in outcomes:
             if not outcome.passed:
-                name = printable(outcome.test.name)
-                yield ((f"{outcome.test.place}: ", "bold"), ("failed: ", "bold red"), (name, ""))
+                failed = (f"{outcome.test.place}: ", "bold"), ("failed: ", "bold red")
+                yield Text.assemble(*failed, printable(outcome.test.name))
             for difference in outcome.differences:
-                yield ((f"  {difference.place}:", "bold"),)
-                yield (("    expected: ", ""), (printable(difference.expected), "green"))
-                yield (("    got:      ", ""), (printable(difference.got), "red"))
+                yield Text(f"  {difference.place}:", "bold")
+                yield Text.assemble("    expected: ", (printable(difference.expected), "green"))
+                yield Text.assemble("    got:      ", (printable(difference.got), "red"))

@@ -1,10 +1,13 @@
-"""How far people got, and how many would get the badge for another threshold."""
+"""The figures of a preview: how far people got, other thresholds, and awards over time."""
 
 import operator
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Set
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import cached_property
+from itertools import accumulate
 
 from fedbadges.criteria.datanommer import past_messages
 from fedbadges.rules.conditions import Comparison
@@ -24,6 +27,26 @@ _WIDE = 10
 
 #: A bin that begins or ends at the rule's threshold has at least a quarter of the usual width.
 _MIN_PART = 4
+
+#: More periods than these are hard to read.
+_MAX_PERIODS = 24
+
+#: The number of the period that a moment is in, and the name of a period by its number.
+_Unit = tuple[Callable[[datetime], int], Callable[[int], str]]
+
+#: From the finest to the coarsest.
+_UNITS: Mapping[str, _Unit] = {
+    "day": (datetime.toordinal, lambda day: str(date.fromordinal(day))),
+    "month": (
+        lambda when: when.year * 12 + when.month - 1,
+        lambda month: f"{month // 12:04}-{month % 12 + 1:02}",
+    ),
+    "quarter": (
+        lambda when: when.year * 4 + (when.month - 1) // 3,
+        lambda quarter: f"{quarter // 4:04}-Q{quarter % 4 + 1}",
+    ),
+    "year": (lambda when: when.year, lambda year: f"{year:04}"),
+}
 
 
 @dataclass(frozen=True)
@@ -129,15 +152,9 @@ def distribution_of(
         for name, value in peaks.items()
         if name in earners or not condition.holds(value)
     }
-    return Distribution(usable, _own(condition))
-
-
-def _own(condition: Comparison) -> int | None:
-    """Return the least count for which a condition holds; None if it has no such threshold."""
-    if condition.compare not in (operator.ge, operator.gt):
-        return None
-    enough = condition.enough
-    return enough if enough is not None and -LIMIT < enough <= LIMIT else None
+    enough = condition.enough if condition.compare in (operator.ge, operator.gt) else None
+    own = enough if enough is not None and -LIMIT < enough <= LIMIT else None
+    return Distribution(usable, own)
 
 
 def _edges(least: int, greatest: int) -> list[int]:
@@ -146,9 +163,7 @@ def _edges(least: int, greatest: int) -> list[int]:
         steps = [0, *LADDER]
         return steps[bisect_right(steps, least) - 1 : bisect_right(steps, greatest) + 1]
     width = next(step for step in LADDER if (greatest - least) // step < _MAX_BINS)
-    first = least // width
-    last = greatest // width + 1
-    return [number * width for number in range(first, last + 1)]
+    return [number * width for number in range(least // width, greatest // width + 2)]
 
 
 def _with_own(edges: list[int], own: int | None) -> list[int]:
@@ -160,3 +175,46 @@ def _with_own(edges: list[int], own: int | None) -> list[int]:
     least = (edges[at] - edges[at - 1]) // _MIN_PART if 0 < at < len(edges) else 0
     apart = [edge for edge in others if abs(edge - own) >= least]
     return sorted([first, *apart, end, own])
+
+
+@dataclass(frozen=True)
+class Period:
+    """The awards in a period, such as ``2014-10``, and the total up to its end."""
+
+    name: str
+    awards: int
+    total: int
+
+
+@dataclass(frozen=True)
+class OverTime:
+    """Awards by period, from the first that has some to the last."""
+
+    unit: str
+    periods: tuple[Period, ...]
+
+
+def count_by_period(moments: Iterable[datetime]) -> OverTime:
+    """Count moments by period, of the finest unit that makes few enough periods.
+
+    Years without any are left out where there are too many of them.
+    """
+    moments = sorted(moments)
+    if not moments:
+        return OverTime("day", ())
+    unit = next((unit for unit in _UNITS if _span(moments, unit) <= _MAX_PERIODS), "year")
+    number_of, name_of = _UNITS[unit]
+    counts = Counter(map(number_of, moments))
+    few = _span(moments, unit) <= _MAX_PERIODS
+    numbers = range(min(counts), max(counts) + 1) if few else sorted(counts)
+    totals = accumulate(counts[number] for number in numbers)
+    periods = (
+        Period(name_of(number), counts[number], total)
+        for number, total in zip(numbers, totals, strict=True)
+    )
+    return OverTime(unit, tuple(periods))
+
+
+def _span(moments: Sequence[datetime], unit: str) -> int:
+    number_of, _ = _UNITS[unit]
+    return number_of(moments[-1]) - number_of(moments[0]) + 1
