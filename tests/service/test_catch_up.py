@@ -128,6 +128,21 @@ def test_sweep_handles_what_was_stored_since_and_logs_how_much(
     assert log.messages == ["Handled messages that the bus did not deliver count=2"]
 
 
+def test_checkpoint_does_not_pass_a_message_that_is_released_in_the_sweep_that_found_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.catch_up.catch_up()
+    monkeypatch.setattr(service.in_flight, "done", service.in_flight.requeue)
+    service.store("alice", age=60)
+
+    service.catch_up.sweep()
+    service.catch_up.stop()
+
+    until = service.checkpoint.read()
+    assert until is not None
+    assert until < service.created - 50
+
+
 def test_sweep_keeps_a_requeued_message_while_a_copy_is_in_flight(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
