@@ -104,7 +104,11 @@ class BusDelivery:
         """Let the checkpoint wait for it, so that it is read back."""
         self.settled = True
         self._tracking.in_flight.requeue(self.message)
-        if not self.recoverable:
+        self._log_release()
+
+    def _log_release(self) -> None:
+        # With a checkpoint, the next process reads it back.
+        if not self._tracking.dead_letters.enabled:
             log.warning("Stopping before a message was handled", msg_id=self.message.msg_id)
 
 
@@ -149,6 +153,7 @@ class AcknowledgedDelivery(BusDelivery):
         """Let the bus keep it."""
         self.settled = True
         self._tracking.in_flight.release(self.message)
+        self._log_release()
         self._outcome.set_exception(NotHandled("stopping"))
 
 

@@ -101,7 +101,7 @@ class Pipeline:
         try:
             self._recorder.record(delivery.message)
         except Stopped as stopped:
-            if delivery.redelivered:
+            if delivery.redelivered or not delivery.recoverable:
                 raise
             raise NotStored from stopped
 

@@ -1,5 +1,7 @@
 """Progress bars on standard error, for somebody who watches a terminal."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
