@@ -48,6 +48,8 @@ def print_lines(*renderables: RenderableType, width: int | None = None, wrap: bo
             console.print(renderable, width=width, soft_wrap=not wrap)
     for line in capture.get().splitlines():
         print(line.rstrip())
+    # What goes to standard error next stays behind it.
+    sys.stdout.flush()
 
 
 def make_table(*headings: str) -> Table:
