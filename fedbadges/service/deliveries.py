@@ -91,7 +91,7 @@ class BusDelivery:
         return self._tracking.dead_letters.enabled
 
     def done(self, *, stored: bool = True) -> None:
-        """Take it out of flight; forget it if it must be handled again once it is stored."""
+        """End its flight; forget it if it must be handled again once it is stored."""
         self.settled = True
         self._tracking.in_flight.done(self.message, stored=stored)
 
