@@ -61,7 +61,7 @@ class Tahrir:
         return self._awarder.award(awards)
 
     def revoke(self, badge_id: str, username: str) -> int | None:
-        """Take a badge away; return tahrir's number of the person, None if they do not hold it.
+        """Revoke a badge; return tahrir's number of the person, None if they do not hold it.
 
         Who has no badge left has no rank; those of others are adjusted by ``adjust_ranks``.
         """
