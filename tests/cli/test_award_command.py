@@ -15,7 +15,7 @@ from click.testing import Result
 from support.builders import make_config, make_settings
 from support.bus import HOST, Bus
 from support.command import fedbadges
-from support.databases import Databases, awards, badges, create_schemas, tahrir
+from support.databases import Databases, awards, badges, tahrir
 from support.fasjson import Fasjson, User
 from support.rules import counting_rule, write_rules
 from tahrir_api.model import Badge as BadgeRow
@@ -42,7 +42,6 @@ class Place:
     def __init__(self, databases: Databases, directory: Path) -> None:
         self.databases = databases
         self.directory = directory
-        create_schemas(databases)
         write_rules(directory / "rules", {"first": counting_rule("First Step", "logger.first", 1)})
         self.settings = make_settings(databases, directory / "rules")
         Tahrir(self.settings).publish_badges([SPEAKER])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from support.builders import make_message, make_settings
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
@@ -97,7 +97,6 @@ class Recent:
 
 @pytest.fixture
 def recent(sqlite_database: Databases, tmp_path: Path) -> Iterator[Recent]:
-    create_schemas(sqlite_database)
     made = Recent(make_settings(sqlite_database, tmp_path))
     made.store()
     made.use_all_connections()

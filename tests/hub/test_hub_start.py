@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 from support.bus import Bus
-from support.databases import PASSWORD, Databases, tahrir
+from support.databases import (
+    PASSWORD,
+    Databases,
+    Postgresql,
+    empty_sqlite_databases,
+    tahrir,
+)
 from support.deployment import make_hub, run_deployment, run_hubs, start, started
 from support.hub import Hub, default_settings
 from support.outage import Outage
@@ -20,20 +26,22 @@ from fedbadges.history.schema import create_history
 FIRST = {"first": counting_rule("First Step", "logger.first", 1)}
 
 
-def test_fedmsg_badges_runs_no_other_consumer(sqlite_database: Databases, tmp_path: Path) -> None:
+def test_fedmsg_badges_creates_the_tables_and_runs_no_other_consumer(tmp_path: Path) -> None:
+    databases = empty_sqlite_databases(tmp_path)
     settings = {
+        "badges.create_tables": True,
         "fedmsg.consumers.dummy.enabled": True,
         "badges.email_domain": "people.example.org",
     }
     with run_deployment(
-        tmp_path / "hub", sqlite_database, FIRST, settings, command="fedmsg-badges"
+        tmp_path / "hub", databases, FIRST, settings, command="fedmsg-badges"
     ) as deployment:
         deployment.publish("logger.first", username="ann")
         deployment.wait_for_badge("ann", "first-step")
 
         assert "DummyConsumer" not in deployment.hub.log()
         assert "unknown key" not in deployment.hub.log()
-    with tahrir(sqlite_database) as persons:
+    with tahrir(databases) as persons:
         assert persons.get_person(nickname="ann").email == "ann@people.example.org"
 
 
@@ -270,17 +278,18 @@ def test_hub_stops_during_a_database_outage(
 
 
 def test_fedmsg_badges_exits_if_the_database_it_waited_for_has_no_tables(
-    postgresql_database: Databases, tmp_path: Path
+    postgresql: Postgresql, tmp_path: Path
 ) -> None:
-    outage = Outage(postgresql_database.tahrir_url)
+    databases = postgresql.create_empty_databases()
+    outage = Outage(databases.tahrir_url)
     outage.begin()
     bus = Bus()
     hub = make_hub(
         tmp_path / "hub",
-        postgresql_database,
+        databases,
         bus,
         FIRST,
-        {"badges.create_tables": False, "datanommer.sqlalchemy.url": f"sqlite:///{tmp_path}/d"},
+        {"datanommer.sqlalchemy.url": f"sqlite:///{tmp_path}/d"},
     )
     create_history(engine(f"sqlite:///{tmp_path}/d"))
     try:
@@ -295,6 +304,7 @@ def test_fedmsg_badges_exits_if_the_database_it_waited_for_has_no_tables(
     finally:
         hub.kill()
         bus.close()
+        postgresql.drop_databases(databases)
 
 
 @pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.builders import make_message, make_settings
 from support.bus import fedmsg_body
 from support.daemon import make_daemon
-from support.databases import Databases
+from support.databases import sqlite_databases
 from support.rules import counting_rule, rule, write_rules
 from support.waiting import eventually
 
@@ -41,13 +41,12 @@ recipient: "%(msg.user)s"
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    databases = sqlite_databases(tmp_path)
     write_rules(tmp_path / "rules", RULES)
     made = make_daemon(
         make_settings(
             databases,
             tmp_path / "rules",
-            create_tables=True,
             record_messages=True,
             state_directory=str(tmp_path / "state"),
         )

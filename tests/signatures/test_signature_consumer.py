@@ -12,7 +12,7 @@ import pytest
 from support.builders import make_config
 from support.bus import fedmsg_body
 from support.certificates import DAY, NOW, authority, replaced
-from support.databases import badges, create_schemas, sqlite_databases, store_message
+from support.databases import badges, sqlite_databases, store_message
 from support.rules import counting_rule, write_rules
 from support.waiting import eventually
 
@@ -45,7 +45,6 @@ class Site:
         self.crl_file.write_bytes(self.ca.revoking())
         (directory / "ca.crt").write_bytes(self.ca.pem)
         self.databases = sqlite_databases(directory)
-        create_schemas(self.databases)
         write_rules(directory / "rules", {"first": counting_rule("First", "logger.first", 1)})
         keys = {"record_messages": True, "reload": False}
         self.config = make_config(self.databases, directory / "rules") | {
