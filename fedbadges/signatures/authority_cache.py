@@ -23,10 +23,7 @@ class AuthorityCache:
     """
 
     def __init__(
-        self,
-        ca: Source,
-        crl: Source | None,
-        clock: Callable[[], datetime.datetime] = utc_now,
+        self, ca: Source, crl: Source | None, clock: Callable[[], datetime.datetime] = utc_now
     ) -> None:
         self._sources = [ca] if crl is None else [ca, crl]
         self._clock = clock

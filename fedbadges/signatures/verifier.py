@@ -134,9 +134,7 @@ class Verifier:
 
 
 def make_verifier(
-    options: Options,
-    config: Mapping[str, Any],
-    clock: Callable[[], datetime.datetime] = utc_now,
+    options: Options, config: Mapping[str, Any], clock: Callable[[], datetime.datetime] = utc_now
 ) -> Verifier:
     """Create the verifier for some options; raise Unavailable if the CA cannot be read."""
     if "x509" not in options.methods:
