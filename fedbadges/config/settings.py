@@ -204,12 +204,12 @@ def read_settings(
 
 
 def _unknown_keys(reader: ConfigReader) -> tuple[str, ...]:
-    issuer = [key.name for key in ISSUER_KEYS.values()]
-    older = [key.older_name for key in ISSUER_KEYS.values() if key.older_name]
+    keys = ISSUER_KEYS.values()
+    issuer = [name for key in keys for name in (key.name, key.older_name) if name]
     known = {
         (): [ENABLED, *_GLOBAL, *(key.name for key in KEYS.values() if not key.within)],
         _GLOBAL: ["database_uri", "badge_issuer"],
-        _ISSUER: ["issuer_id", *issuer, *older],
+        _ISSUER: ["issuer_id", *issuer],
     }
     return tuple(
         reader.unknown(name, path, names)
