@@ -72,11 +72,8 @@ class MessageBuilder:
         like = values.get("like")
         if like is not None and like.text in self._named:
             base = _with_topic(self._named[like.text])
-            values |= {
-                key: _merge(base.get(key), values[key])
-                for key in ("msg", "headers")
-                if key in values
-            }
+            merged = values.keys() & {"msg", "headers"}
+            values |= {key: _merge(base.get(key), values[key]) for key in merged}
         elif like is not None:
             hint = suggestion(like.text, self._named) if self._named else "; there is none at all"
             self._problems.add(like.place, f"no message {quoted(like.text)} under 'messages'{hint}")
@@ -122,6 +119,7 @@ class MessageBuilder:
         names = {"users": body.pop("usernames", None if sender is None else [sender])}
         names["packages"] = body.pop("packages", None)
         names["agent"] = [body.pop("agent")] if "agent" in body else None
+        stated = {key: each for key, each in names.items() if each is not None}
         topic, msg_id = body.get("topic"), body["msg_id"]
         if not isinstance(topic, str):
             self._problems.add(item.place, "missing key 'topic' in a message")
@@ -131,10 +129,7 @@ class MessageBuilder:
             text = f"another message has the msg_id {quoted(str(msg_id))}"
             self._problems.add(item.place, text)
         self._ids.add(msg_id)
-        return SentMessage(
-            body,
-            {key: frozenset(map(str, each)) for key, each in names.items() if each is not None},
-        )
+        return SentMessage(body, {key: frozenset(map(str, each)) for key, each in stated.items()})
 
 
 def _with_topic(item: Fields) -> dict[str, Any]:
