@@ -14,8 +14,8 @@ from support.command import fedbadges
 from support.ruletests import make_runner
 from tahrir_api.utils import convert_name_to_id
 
-from fedbadges.rules.folders import TEST
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.grammar import Problems
+from fedbadges.rules.loader import TEST
 from fedbadges.ruletests.runner import RuleTestRunner
 from fedbadges.ruletests.suite import Suite, parse_suite
 
