@@ -6,7 +6,7 @@ import time
 
 import pytest
 import yaml
-from support.inline import (
+from support.rule_text import (
     CRITERIA,
     HERE,
     METADATA,

@@ -1,7 +1,7 @@
 """Templates: ``%(dotted.path)s``, filled from the message."""
 
 import pytest
-from support.inline import message
+from support.rule_text import message
 
 from fedbadges.errors import MissingValue, Place
 from fedbadges.rules.grammar import Problems

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from support.command import fedbadges
-from support.ruletests import make_runner
+from support.rule_test_files import make_runner
 from tahrir_api.utils import convert_name_to_id
 
 from fedbadges.rules.grammar import Problems

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.ruletests import PUSH, counting, make_runner, mistakes, write_suite
+from support.rule_test_files import PUSH, counting, make_runner, mistakes, write_suite
 
 from fedbadges.errors import RuleError
 from fedbadges.rules.grammar import Problems
@@ -257,7 +257,7 @@ def test_mistakes_in_the_tested_rules_are_reported(runner: RuleTestRunner, tmp_p
 
 
 def test_rule_files_and_test_files_are_told_apart_by_name(tmp_path: Path) -> None:
-    from support.inline import PARSING
+    from support.rule_text import PARSING
 
     rules = ("a.yml", "b.yaml", "c.test.yml", "test.yml", "d.tests.yaml")
     tests = ("a.yml.test", "b.yaml.test", "sub/e.yml.test")
