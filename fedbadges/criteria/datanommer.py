@@ -8,8 +8,9 @@ from fedbadges.history.history import History
 from fedbadges.rules.conditions import CONDITION_SCHEMA, Condition, parse_condition
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, PlacedCriterion, Question
 from fedbadges.rules.filters import FILTER_SCHEMA, FilledFilter, Filter, parse_filter
-from fedbadges.rules.grammar import FieldSpec, Kind, Problems, Schema, record_of
+from fedbadges.rules.grammar import FieldSpec, Kind, Schema, record_of
 from fedbadges.rules.operations import OPERATION_SCHEMA, LambdaOperation, Operation, parse_operation
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import Node
 from fedbadges.util.caching import BoundedDict
 

@@ -10,7 +10,8 @@ import requests
 from fedbadges.config.settings import Settings
 from fedbadges.errors import Unavailable
 from fedbadges.rules.criteria import Question
-from fedbadges.rules.grammar import YES_OR_NO, Problems, Schema, mapping_of, only_entry
+from fedbadges.rules.grammar import YES_OR_NO, Schema, mapping_of
+from fedbadges.rules.parsing import Problems, only_entry
 from fedbadges.rules.yaml_document import Node, ScalarNode
 from fedbadges.util.http import configure_session, error_reason
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
-from fedbadges.rules.grammar import LAMBDA, Problems, mapping_of, only_entry
+from fedbadges.rules.grammar import LAMBDA, mapping_of
+from fedbadges.rules.parsing import Problems, only_entry
 from fedbadges.rules.yaml_document import Node, ScalarNode
 from fedbadges.util.text import quoted
 

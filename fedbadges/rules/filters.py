@@ -11,20 +11,9 @@ from typing import Any
 from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
-from fedbadges.rules.grammar import (
-    LAMBDA,
-    UNSTORABLE,
-    FieldSpec,
-    Kind,
-    Problems,
-    Schema,
-    each_item,
-    mapping_of,
-    number,
-    only_entry,
-    record_of,
-)
+from fedbadges.rules.grammar import LAMBDA, FieldSpec, Kind, Schema, mapping_of, number, record_of
 from fedbadges.rules.moments import is_age, to_moment
+from fedbadges.rules.parsing import UNSTORABLE, Problems, each_item, only_entry
 from fedbadges.rules.templates import (
     RECIPIENT,
     TEMPLATE,

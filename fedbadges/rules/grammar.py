@@ -4,14 +4,13 @@ The language of rules is made of these, and so is that of rule tests. A schema s
 reader does. What the schema refuses, the reader refuses; what the reader takes, the schema takes.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from fedbadges.errors import Place, Problem
-from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
-from fedbadges.util.text import join_quoted, quoted, suggestion
+from fedbadges.errors import Place
+from fedbadges.rules.parsing import Problems, as_mapping, as_text, check_keys, each_item
+from fedbadges.rules.yaml_document import Node, ScalarNode
 
 T = TypeVar("T")
 
@@ -31,119 +30,6 @@ LAMBDA: Schema = {"description": "A Python expression, without 'lambda' in front
 
 #: The keys that combine triggers as well as criteria.
 OPERATORS = ("all", "any", "not")
-
-#: Finds characters that no database holds.
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-
-
-class Problems(list[Problem]):
-    """The mistakes of one file, to which its parsers add while they go on to find more.
-
-    ``configured`` is False where rules are checked without the configuration of a deployment.
-    """
-
-    def __init__(self, *, configured: bool = True) -> None:
-        super().__init__()
-        self._configured = configured
-
-    def add(self, place: Place, text: str) -> None:
-        """Add the mistake ``text`` at ``place``."""
-        self.append(Problem(place, text))
-
-    def lack(self, place: Place, text: str) -> None:
-        """Add what the deployment does not have for the rule, unless there is no deployment."""
-        if self._configured:
-            self.add(place, text)
-
-
-def as_mapping(node: Node, what: str, problems: Problems) -> MappingNode | None:
-    """Return ``node`` if it is a mapping; report that ``what`` has to be one otherwise."""
-    if isinstance(node, MappingNode):
-        return node
-    problems.add(node.place, f"{what} is a mapping, and this is {_described(node)}")
-    return None
-
-
-def as_text(node: Node, what: str, problems: Problems) -> ScalarNode | None:
-    """Return ``node`` if it is text that is not blank; report it as ``what`` otherwise."""
-    if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
-        problems.add(node.place, f"{what} is text, and this is {_described(node)}")
-        return None
-    if not node.value.strip():
-        problems.add(node.place, f"{what} is empty")
-        return None
-    return node
-
-
-def check_keys(
-    mapping: MappingNode, known: Iterable[str], what: str, problems: Problems, *, full: bool = True
-) -> bool:
-    """Report every key of ``mapping`` that is not ``known``; return True if there is none.
-
-    The report lists the known keys with ``full``, or else only the one that was probably meant.
-    """
-    known = list(known)
-    good = True
-    for key, _ in mapping.entries:
-        if key.value in known:
-            continue
-        good = False
-        hint = suggestion(key.text, known, full=full)
-        problems.add(key.place, f"unknown key {quoted(key.text)} in {what}{hint}")
-    return good
-
-
-def only_entry(
-    node: Node, known: Iterable[str], what: str, problems: Problems
-) -> tuple[ScalarNode, Node] | None:
-    """Return the entry of a mapping that has exactly one of the ``known`` keys, and no other."""
-    known = list(known)
-    mapping = as_mapping(node, what, problems)
-    if mapping is None:
-        return None
-    if not mapping.entries:
-        problems.add(
-            mapping.place, f"{what} is empty; expected exactly one of {join_quoted(known)}"
-        )
-        return None
-    good = check_keys(mapping, known, what, problems)
-    if len(mapping.entries) > 1:
-        (first, _), (second, _) = mapping.entries[:2]
-        advice = "; combine several with 'all' or 'any'" if "all" in known else ""
-        problems.add(
-            second.place,
-            f"{what} has exactly one key, and {quoted(second.text)} stands beside "
-            f"{quoted(first.text)}{advice}",
-        )
-        return None
-    return mapping.entries[0] if good else None
-
-
-def each_item(
-    node: Node, what: str, parse: Callable[[Node], T | None], problems: Problems
-) -> tuple[T, ...] | None:
-    """Parse every item of a list that has at least one; return None if any is wrong."""
-    if not isinstance(node, SequenceNode):
-        problems.add(node.place, f"'{what}' takes a list, and this is {_described(node)}")
-        return None
-    if not node.items:
-        problems.add(node.place, f"'{what}' is empty; it takes at least one")
-        return None
-    parsed = [parse(item) for item in node.items]
-    found = tuple(item for item in parsed if item is not None)
-    return found if len(found) == len(parsed) else None
-
-
-def _described(node: Node) -> str:
-    if not isinstance(node, ScalarNode):
-        return node.kind
-    if node.value is None:
-        return "empty"
-    if isinstance(node.value, str):
-        return "text"
-    kinds = {bool: "a truth value", int: "a number", float: "a number"}
-    kind = kinds.get(type(node.value), f"a {type(node.value).__name__}")
-    return f"{kind}, {quoted(node.text)} (quotes make it text)"
 
 
 @dataclass(frozen=True)

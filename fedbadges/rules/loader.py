@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.rules.criteria import Backends
-from fedbadges.rules.grammar import Problems
 from fedbadges.rules.index import RuleSet
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.rule import Rule, parse_rule
 from fedbadges.rules.yaml_document import MAX_BYTES, parse_document
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from fedbadges.errors import Place
-from fedbadges.rules.grammar import Problems, each_item
+from fedbadges.rules.parsing import Problems, each_item
 from fedbadges.rules.yaml_document import Node
 
 Subject_contra = TypeVar("Subject_contra", contravariant=True)

@@ -13,16 +13,14 @@ from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.grammar import (
     LAMBDA,
     OPERATORS,
-    Problems,
     Schema,
-    as_text,
     combined,
     mapping_of,
-    only_entry,
     operators_over,
     ref,
 )
 from fedbadges.rules.operators import AllOf, AnyOf, Check, parse_operator
+from fedbadges.rules.parsing import Problems, as_text, only_entry
 from fedbadges.rules.yaml_document import MappingNode, Node
 
 Trigger = Check[Message]

@@ -15,15 +15,13 @@ from fedbadges.rules.grammar import (
     Fields,
     FieldSpec,
     Kind,
-    Problems,
     Schema,
-    as_mapping,
-    as_text,
     number,
     record_of,
     several,
 )
 from fedbadges.rules.moments import AGE_UNITS, to_moment
+from fedbadges.rules.parsing import Problems, as_mapping, as_text
 from fedbadges.rules.recipients import account
 from fedbadges.rules.templates import Template, parse_template
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode

@@ -23,9 +23,9 @@ from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.criteria import Backends
-from fedbadges.rules.grammar import Problems
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import each_once, load_file, read_file
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.recipients import EVERYBODY
 from fedbadges.rules.rule import Rule
 from fedbadges.ruletests.accounts import TestAccounts, TestUsernames

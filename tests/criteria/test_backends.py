@@ -19,8 +19,8 @@ from fedbadges.criteria.backends import load_backends
 from fedbadges.engine.tracing import trace
 from fedbadges.errors import RuleError, Unavailable
 from fedbadges.rules.criteria import Backends, Question
-from fedbadges.rules.grammar import Problems
 from fedbadges.rules.loader import load_text
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import Node
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from support.rule_test_files import PUSH, counting, make_runner, mistakes, write_suite
 
 from fedbadges.errors import RuleError
-from fedbadges.rules.grammar import Problems
 from fedbadges.rules.loader import TEST_FILES, files_at, load_directory
+from fedbadges.rules.parsing import Problems
 from fedbadges.ruletests.runner import RuleTestRunner
 from fedbadges.ruletests.suite import parse_suite
 
