@@ -20,7 +20,7 @@ from fedbadges.engine.tracing import trace
 from fedbadges.errors import RuleError, Unavailable
 from fedbadges.rules.criteria import Backends, Question
 from fedbadges.rules.loader import load_text
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import Node
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import pytest
 from support.rule_text import message
 
 from fedbadges.errors import MissingValue, Place
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.templates import parse_template
 from fedbadges.rules.yaml_document import ScalarNode
 
