@@ -12,7 +12,7 @@ from support.bus import fedmsg_body
 from support.databases import Databases
 from support.outage import Outage
 from support.rules import counting_rule, write_rules
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.config.settings import ENABLED
 from fedbadges.consumers import FedoraBadgesConsumer
@@ -144,7 +144,7 @@ def test_failure_to_join_the_hub_stops_the_daemon(
     FedoraBadgesConsumer(Hub(hub_config(database, tmp_path, create_tables=True)))
 
     (daemon,) = daemons
-    assert daemon.started.exception(0) is None
+    assert daemon.started.exception(TIMEOUT) is None
     assert daemon.wait_until_stopped(0)
 
 
@@ -169,7 +169,7 @@ def test_blocking_mode_returns_whether_a_message_was_handled(
         reactor_thread.start()
         eventually(lambda: [w for w in said(log, "WARNING") if "an outage" in w], "a warning")
         consumer.stop()
-        reactor_thread.join(20)
+        reactor_thread.join(TIMEOUT)
     finally:
         consumer._daemon.stop()
 

@@ -235,11 +235,12 @@ def test_backfill_skips_holders_and_who_opted_out(settings: Settings) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 def test_backfill_skips_users_without_a_fasjson_account(
     settings: Settings, shared_database: Databases
 ) -> None:
-    pytest.importorskip("fasjson_client", reason="the extra fasjson is not installed")
+    pytest.importorskip("fasjson_client", reason="make test-faults installs the extra fasjson")
     service = Fasjson({"bob": User()}, set())
     try:
         accounts = {"badges.accounts": "fasjson", "badges.fasjson.url": service.url}

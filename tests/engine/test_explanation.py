@@ -390,7 +390,7 @@ def as_yaml(rule: dict[str, Any]) -> str:
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in rule.items() if value)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_explained_awards_are_those_that_the_daemon_gives(desk: Desk) -> None:
     awarded: list[tuple[str, str]] = []
 

@@ -98,7 +98,7 @@ steps = st.lists(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(history=steps)
 @examples(
     max_examples=size(20, 100),

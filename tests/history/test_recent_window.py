@@ -116,7 +116,7 @@ messages = st.lists(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(steps=st.lists(st.tuples(messages, filters, st.integers(0, 400)), max_size=4))
 @examples(
     max_examples=size(20, 100),

@@ -9,7 +9,7 @@ from support.databases import Databases, store_message
 from support.deployment import Deployment, run_deployment
 from support.rules import counting_rule
 
-pytestmark = pytest.mark.sqlite
+pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
 
 LATE = 0.5
 

@@ -63,7 +63,7 @@ def load(texts: list[str], backends: Backends) -> list[Rule]:
     return rules
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(messages=histories(), texts=st.lists(rule_texts(), min_size=1, max_size=6))
 @examples(
     max_examples=size(15, 100),
@@ -118,7 +118,7 @@ def named(rule: Rule, message: Message, usernames: Usernames) -> list[str]:
     return []
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(messages=histories(), texts=st.lists(rule_texts(), min_size=1, max_size=4))
 @examples(
     max_examples=size(10, 50),

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from support.builders import make_message, make_settings
 from support.daemon_restarts import Start, held, sent, store_message
 from support.databases import Databases, Postgresql
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.errors import DatabaseUnusable
 from fedbadges.history.history import History
@@ -115,7 +115,7 @@ def test_messages_wait_and_are_awarded_once_it_is_mended(
     for statement in BREAKS[what][1]:
         owner(database.tahrir_url, statement.format(name))
     for worker in workers:
-        worker.join(20)
+        worker.join(TIMEOUT)
 
     eventually(lambda: held(database, "alice", "bob") == [True, True], "the badges")
     assert list((tmp_path / "state" / "failed").iterdir()) == []

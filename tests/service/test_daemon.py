@@ -15,7 +15,7 @@ from support.bus import fedmsg_body
 from support.databases import Databases, Postgresql, badges, spoil, store_message
 from support.outage import Outage
 from support.rules import counting_rule, rule, write_rules
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.config.settings import read_settings
@@ -135,7 +135,7 @@ def test_acknowledged_message_is_decided_before_the_call_returns(
     assert thread.is_alive()
 
     store_message(database, message)
-    thread.join(20)
+    thread.join(TIMEOUT)
 
     assert list(badges(database, "alice")) == ["named"]
 
@@ -237,7 +237,7 @@ def test_message_that_comes_during_an_outage_is_awarded_after_it(
     thread.start()
     eventually(warnings, "a warning")
     outage.end()
-    thread.join(20)
+    thread.join(TIMEOUT)
 
     assert list(badges(postgresql_database, "alice")) == ["first"]
     assert len(warnings()) == 1
@@ -279,7 +279,7 @@ def test_acknowledged_message_is_not_handled_if_the_daemon_drains_in_an_outage(
     worker.start()
     eventually(lambda: [w for w in said(log, "WARNING") if "an outage" in w], "a warning")
     daemon.drain()
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert [str(error) for error in raised] == ["stopping"]
 
@@ -319,7 +319,7 @@ def test_acknowledged_message_that_fails_after_its_delay_is_not_handled(
     worker.start()
     eventually(lambda: len(daemon._parts.delay_queue), "somebody waits")
     store_message(database, message)
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert "ZeroDivisionError" in str(raised[0])
     (line,) = said(log, "ERROR")
@@ -362,7 +362,7 @@ def test_message_that_comes_before_the_databases_answer_is_handled_then(
     assert worker.is_alive()
 
     outage.end()
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert list(badges(postgresql_database, "alice")) == ["first"]
     assert len([w for w in said(log, "WARNING") if "an outage" in w]) == 1
@@ -379,7 +379,7 @@ def test_stop_while_starting_releases_waiting_messages(
     worker.start()
 
     daemon.stop()
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert not worker.is_alive()
     assert "Stopping before a message was handled msg_id=2026-1" in said(log, "WARNING")
@@ -395,7 +395,7 @@ def test_missing_tables_found_after_an_outage_are_critical(
     outage.end()
     eventually(lambda: said(log, "CRITICAL"), "a critical line")
 
-    assert daemon.started.exception(20) is not None
+    assert daemon.started.exception(TIMEOUT) is not None
     daemon.handle(fedmsg_body("logger.first", {}, "alice"))
 
 

@@ -11,7 +11,7 @@ import pytest
 from support.builders import make_message, make_settings, statements, wipe
 from support.databases import Databases, badges
 from support.rules import rule
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
@@ -405,7 +405,7 @@ def test_message_that_waits_for_the_start_is_released_by_a_drain(
     worker.start()
 
     service.lifecycle.stop()
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert service.ends == [(message.msg_id, "released")]
 
@@ -419,7 +419,7 @@ def test_message_that_waits_for_a_start_that_fails_is_released(
     worker.start()
 
     service.lifecycle.fail(CannotStart("no"))
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert service.ends == [(message.msg_id, "released")]
     service.lifecycle.stop()

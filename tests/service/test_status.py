@@ -14,7 +14,7 @@ from support.bus import fedmsg_body
 from support.daemon import make_daemon
 from support.databases import sqlite_databases
 from support.rules import counting_rule, rule, write_rules
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.engine.statistics import RuleCounters, RuleStatistics
 from fedbadges.errors import Stopped, Unavailable
@@ -179,7 +179,7 @@ def test_health_check_does_not_wait_for_a_database_that_hangs() -> None:
 
     def hang() -> None:
         asked.append(1)
-        release.wait(20)
+        release.wait(TIMEOUT)
 
     pulse = DatabaseHealth({"tahrir": hang, "datanommer": lambda: None})
     before = time.monotonic()
@@ -187,7 +187,7 @@ def test_health_check_does_not_wait_for_a_database_that_hangs() -> None:
     assert pulse.check() == {"tahrir": "no answer for 1 s", "datanommer": None}
     assert pulse.check() == {"tahrir": "no answer for 2 s", "datanommer": None}
 
-    assert time.monotonic() - before < 15
+    assert time.monotonic() - before < TIMEOUT
     assert len(asked) == 1
     release.set()
     eventually(lambda: pulse.check()["tahrir"] is None, "an answer")

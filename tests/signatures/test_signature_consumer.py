@@ -14,7 +14,7 @@ from support.bus import fedmsg_body
 from support.certificates import DAY, NOW, authority, replaced
 from support.databases import badges, sqlite_databases, store_message
 from support.rules import counting_rule, write_rules
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.config.settings import ENABLED
 from fedbadges.consumers import FedoraBadgesConsumer
@@ -208,7 +208,7 @@ def test_messages_wait_for_a_new_revocation_list(
     assert told["trouble"].startswith("signatures cannot be checked: ")
 
     replaced(site.crl_file, site.ca.revoking(end=NOW + 8 * DAY))
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert site.has_badge("ann")
     told = site.consumer.__json__()["fedbadges"]["signatures"]
@@ -220,7 +220,7 @@ def test_the_hub_exits_although_a_verification_hangs(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, ended = threading.Event(), threading.Event()
-    monkeypatch.setattr(Verifier, "verify", lambda *arguments: answer.wait(20))
+    monkeypatch.setattr(Verifier, "verify", lambda *arguments: answer.wait(TIMEOUT))
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer._STOP_TIMEOUT", 0.1)
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer.os._exit", lambda code: ended.set())
     site.consumer._consume(site.message("ann"))
@@ -232,7 +232,7 @@ def test_the_hub_exits_although_a_verification_hangs(
 
     end = threading.Thread(target=site.consumer._end)
     end.start()
-    assert ended.wait(5)
+    assert ended.wait(TIMEOUT)
 
     answer.set()
     worker.join()
