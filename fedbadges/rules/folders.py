@@ -29,9 +29,11 @@ def files_of_tests(directory: Path, on_error: OnError | None = None) -> Iterator
     return _files(directory, _TEST_ENDINGS, on_error)
 
 
-def linked_folders(directory: Path) -> Iterator[Path]:
-    """Find ``directory`` and those below it that are symbolic links."""
-    return (folder for folder, _ in _walk(directory) if folder.is_symlink())
+def rule_paths(directory: Path) -> Iterator[Path]:
+    """Find ``directory``, the directories below it, and the rule files in each."""
+    for folder, names in _walk(directory):
+        yield folder
+        yield from (folder / name for name in names if name.endswith(_ENDINGS))
 
 
 def _files(directory: Path, endings: tuple[str, ...], on_error: OnError | None) -> Iterator[Path]:

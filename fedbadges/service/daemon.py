@@ -13,7 +13,7 @@ from fedbadges.messages import Message, parse_message
 from fedbadges.service.deliveries import AcknowledgedDelivery, BusDelivery, RetriedDelivery
 from fedbadges.service.lifecycle import State
 from fedbadges.service.publisher import Publisher
-from fedbadges.service.rulebook import Watcher
+from fedbadges.service.rule_watcher import RuleWatcher
 from fedbadges.service.startup import check_start, prepare_databases
 from fedbadges.service.status import StatusReporter
 from fedbadges.service.wiring import Parts
@@ -56,7 +56,7 @@ class Daemon:
         self._settings = settings
         self._parts = parts = Parts(settings, publisher, verifier, backlog, workers)
         self._lifecycle = lifecycle = parts.lifecycle
-        self._watcher = Watcher(settings.rules_directory, self.reload_rules)
+        self._watcher = RuleWatcher(settings.rules_directory, self.reload_rules)
         self._status = StatusReporter(settings, parts)
         lifecycle.on(State.RUNNING, publisher.start, parts.ranks.start, parts.delay_queue.start)
         lifecycle.on(
