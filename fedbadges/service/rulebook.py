@@ -79,18 +79,16 @@ class RuleBook:
     def _report(self, good: dict[str, Rule], problems: frozenset[Problem]) -> None:
         """Log what has changed, if anything has."""
         old = self._good
-        changes = {
-            "new": len(good.keys() - old.keys()),
-            "changed": sum(good[path] != old[path] for path in good.keys() & old.keys()),
-            "removed": len(old.keys() - good.keys()),
-        }
-        if self._loaded and not any(changes.values()) and problems == self.problems:
-            return
+        new, removed = len(good.keys() - old.keys()), len(old.keys() - good.keys())
+        changed = sum(good[path] != old[path] for path in good.keys() & old.keys())
+        if not self._loaded or new or removed or changed or problems != self.problems:
+            log.info(
+                "Loaded rules",
+                path=self._directory,
+                count=len(good),
+                new=new,
+                changed=changed,
+                removed=removed,
+                mistakes=len(problems),
+            )
         self._loaded = True
-        log.info(
-            "Loaded rules",
-            path=self._directory,
-            count=len(good),
-            **changes,
-            mistakes=len(problems),
-        )
