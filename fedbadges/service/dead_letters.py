@@ -52,7 +52,8 @@ class DeadLetters:
         else:
             lost = isinstance(error, NotStored)
             log.error("Message failed", msg_id=message.msg_id, error=error, lost=lost)
-        log.debug("The error was raised here", exc_info=error)
+        if getattr(error, "orig", None) is None:  # a database's error says all there is to say
+            log.debug("The error was raised here", exc_info=error)
         return path
 
     def _write(self, message: Message, error: Exception) -> Path | None:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from fedbadges.rules.folders import rule_paths
+from fedbadges.rules.loader import rule_paths
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)

@@ -80,7 +80,8 @@ def prepare_start(settings: Settings, parts: Parts) -> None:
         reason = _permanent_reason(error, settings)
         if reason is None:
             raise
-        log.debug("The error was raised here", exc_info=error)
+        if not isinstance(error, Unavailable):
+            log.debug("The error was raised here", exc_info=error)
         raise CannotStart(reason) from error
 
 
