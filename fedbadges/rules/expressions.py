@@ -93,10 +93,7 @@ class Expression:
 def parse_expression(
     node: Node, argument: str, problems: Problems, *, templates: bool = False
 ) -> Expression | None:
-    """Compile the expression that ``node`` holds.
-
-    ``argument`` is the name of its value in it; with ``templates`` it may have templates.
-    """
+    """Compile what ``node`` holds: an expression over ``argument``, maybe with ``templates``."""
     found = as_text(node, "a lambda", problems)
     if found is None:
         return None

@@ -45,10 +45,7 @@ ALIASES = {"usernames": "users", "not_usernames": "not_users"}
 
 @dataclass(frozen=True)
 class Pages:
-    """Which of the past messages an operation sees; a count sees all.
-
-    ``rows_per_page`` 0 means all messages.
-    """
+    """Which page of the past messages an operation sees, with 0 rows all; a count sees all."""
 
     page: int = 1
     rows_per_page: int = 0

@@ -89,10 +89,7 @@ class Template:
         return any(path.dotted == dotted for path in self.paths)
 
     def fill(self, message: Mapping[str, Any]) -> Any:
-        """Return the text with the values of ``message`` in it; raise MissingValue.
-
-        A template that is a single path and nothing else returns the value with its type.
-        """
+        """Return the text with values of ``message``, or the typed value of a path alone."""
         if len(self.parts) == 1 and isinstance(self.parts[0], TemplatePath):
             return self.parts[0].resolve(message)
         return "".join(
