@@ -28,7 +28,7 @@ from fedbadges.service.pipeline import Pipeline
 from fedbadges.service.publisher import Publisher
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.rulebook import RuleBook
-from fedbadges.signatures.retrying_verifier import RetryingVerifier
+from fedbadges.signatures.verifier import Verifier
 from fedbadges.tahrir.database import Tahrir
 
 
@@ -39,7 +39,7 @@ class Parts:
         self,
         settings: Settings,
         publisher: Publisher,
-        verifier: RetryingVerifier | None,
+        verifier: Verifier | None,
         backlog: Callable[[], int],
         workers: int,
     ) -> None:
@@ -102,7 +102,7 @@ class Parts:
             self.lifecycle,
         )
 
-    def _make_catch_up(self, settings: Settings, verifier: RetryingVerifier | None) -> CatchUp:
+    def _make_catch_up(self, settings: Settings, verifier: Verifier | None) -> CatchUp:
         def handle(stored: Sequence[StoredMessage]) -> None:
             messages = [parse_message(each.body, each.users, each.size) for each in stored]
             self.pipeline.receive_all(
