@@ -25,6 +25,7 @@ from fedbadges.signatures.authority import PARSE_ERRORS, Authority, NotIssued, u
 from fedbadges.signatures.authority_cache import AuthorityCache, make_source
 from fedbadges.signatures.options import Options, read_options
 from fedbadges.signatures.signing import canonical_text
+from fedbadges.util.caching import BoundedDict
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
@@ -69,7 +70,7 @@ class Verifier:
         self._config = config
         self._clock = clock
         self._before_waiting = before_waiting
-        self._signers: dict[str, _Signer] = {}
+        self._signers: BoundedDict[str, _Signer] = BoundedDict(_MAX_SIGNERS)
         self._retry = OutageRetry()
         #: When each thread began to verify a message, by ``time.monotonic``.
         self._begun: dict[int, float] = {}
@@ -201,8 +202,6 @@ class Verifier:
         names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         if not isinstance(key, rsa.RSAPublicKey) or not names:
             raise Rejected("its certificate has no name, or no RSA key")
-        if len(self._signers) >= _MAX_SIGNERS:
-            self._signers.clear()
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         signer = self._signers[text] = _Signer(authority, names[0].value, key, begin, end)
         return signer

@@ -484,10 +484,9 @@ def test_a_cached_certificate_expires(table: Table) -> None:
 
 
 def test_the_cache_of_certificates_is_bounded(table: Table) -> None:
-    """The cache is cleared when it is full."""
-    verifier = verifier_of(table.config())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fedbadges.signatures.verifier._MAX_SIGNERS", 2)
+        verifier = verifier_of(table.config())
         for _ in range(2):
             for number in range(5):
                 holder = table.ca.issue(f"app{number}")
