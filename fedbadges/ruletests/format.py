@@ -1,7 +1,4 @@
-"""The format of test files: every key there is, and what may stand below it.
-
-Some kinds of values are only here, beside those of the rule language.
-"""
+"""The format of test files: every key there is, and what may stand below it."""
 
 import datetime
 from collections.abc import Callable

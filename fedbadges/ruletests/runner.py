@@ -76,10 +76,7 @@ class TestResult:
 
 
 class TestAccounts:
-    """Answers in place of the accounts service, of FASJSON's groups and of Libravatar.
-
-    ``accounts`` has the values of each account, as a test file names them.
-    """
+    """Answers in place of the accounts service, FASJSON's groups and Libravatar."""
 
     def __init__(self, accounts: Mapping[str, Mapping[str, Any]]) -> None:
         self._accounts = accounts
@@ -200,10 +197,10 @@ class _TestRun:
         self._usernames = usernames
         self._history = History(settings)
         tahrir = Tahrir(settings)
+        self._held = {each.pair for each in test.holds}
         self._engine = BadgeEngine(settings, tahrir, recipients, RuleSet(rules), self._awarded)
         tahrir.publish_badges(rule.badge for rule in rules)
         tahrir.award(Award(each.badge, each.username) for each in test.holds)
-        self._held = {each.pair for each in test.holds}
         _opt_out(settings, test.opted_out)
 
     def differences(self) -> Iterator[Difference]:

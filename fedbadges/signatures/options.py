@@ -1,7 +1,4 @@
-"""How signatures are verified and made, from fedmsg's configuration.
-
-The keys and their meaning are fedmsg's, from its own documentation of ``fedmsg.config``.
-"""
+"""How signatures are verified and made: fedmsg's own keys, which mean what fedmsg documents."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -73,10 +70,7 @@ _CERTNAMES = ConfigKey(
 
 
 def read_options(config: Mapping[str, Any]) -> Options | None:
-    """Return how messages are verified; None if they are not.
-
-    Raises ValueError if ``mistakes`` finds any in the keys.
-    """
+    """Return how messages are verified, or None if they are not; raise ValueError for mistakes."""
     reader = ConfigReader(config)
     options = _read_options(reader, config)
     if reader.mistakes:
@@ -85,10 +79,7 @@ def read_options(config: Mapping[str, Any]) -> Options | None:
 
 
 def mistakes(config: Mapping[str, Any]) -> list[str]:
-    """Return a line for each reason why signatures cannot be verified or made.
-
-    Files are read, but URLs are not requested.
-    """
+    """Return why signatures cannot be verified or made, a line each; no URL is requested."""
     reader = ConfigReader(config)
     options = _read_options(reader, config)
     if options is not None and not reader.mistakes:

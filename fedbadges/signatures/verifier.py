@@ -33,7 +33,6 @@ log = get_logger(__name__)
 
 #: How long a certificate or signature may be; both have a few thousand characters.
 _MAX_CHARACTERS = 100_000
-
 #: How many valid certificates are cached.
 _MAX_SIGNERS = 1_000
 
@@ -98,10 +97,7 @@ class Verifier:
         return any(begun < before for begun in list(self._begun.values()))
 
     def verify(self, body: Any, topic: Any) -> None:
-        """Verify a message that was sent under a topic.
-
-        Raises Rejected if it is not valid, and Stopped if the daemon stops first.
-        """
+        """Verify a message sent under a topic; raise Rejected, or Stopped if the daemon stops."""
         thread = threading.get_ident()
         self._begun[thread] = time.monotonic()
         try:
@@ -123,10 +119,7 @@ class Verifier:
     def verify_stored(
         self, body: Mapping[str, Any], credentials: Mapping[str, str]
     ) -> Mapping[str, Any] | None:
-        """Return a stored message in the form in which it was signed; None if it is not valid.
-
-        ``credentials`` is what was stored of its signature. Raises Stopped.
-        """
+        """Return a stored message as it was signed, or None if it is not valid; raise Stopped."""
         try:
             if not credentials:
                 raise Rejected("no signature was stored with it")
@@ -137,10 +130,7 @@ class Verifier:
             return None
 
     def verify_now(self, body: Any, topic: Any) -> None:
-        """Verify a message that was sent under a topic, without waiting.
-
-        Raises Rejected if it is not valid, and Unavailable while that cannot be known.
-        """
+        """Verify a message without waiting; raise Rejected, or Unavailable without a usable CA."""
         try:
             self._verify(body, topic)
         except (Rejected, Unavailable):
@@ -212,10 +202,7 @@ def make_verifier(
     clock: Callable[[], datetime.datetime] = utc_now,
     before_waiting: Callable[[], object] = lambda: None,
 ) -> Verifier | None:
-    """Create the verifier that fedmsg's configuration asks for; None if it asks for none.
-
-    Raises Unavailable if the CA cannot be read.
-    """
+    """Create the verifier that the configuration asks for, if any; raise Unavailable without CA."""
     options = read_options(config)
     if options is None:
         return None
