@@ -62,19 +62,6 @@ class Difference:
     got: str
 
 
-@dataclass(frozen=True)
-class TestResult:
-    """A test that was run; it passed where nothing differs."""
-
-    test: RuleTest
-    differences: tuple[Difference, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Return True if everything is as expected."""
-        return not self.differences
-
-
 class TestAccounts:
     """Answers in place of the accounts service, FASJSON's groups and Libravatar."""
 
@@ -144,8 +131,11 @@ class RuleTestRunner:
             raise RuleError([*problems, *mistakes])
         return suite
 
-    def run(self, suite: Suite, test: RuleTest) -> TestResult:
-        """Run one test of a file that was loaded; raise Unavailable where a backend is away."""
+    def run(self, suite: Suite, test: RuleTest) -> tuple[Difference, ...]:
+        """Run one test of a file that was loaded, and return what is not as expected.
+
+        Raises Unavailable where a backend is away.
+        """
         for kept, metadata in self._databases:
             with kept.engine.begin() as connection:
                 for table in reversed(metadata.sorted_tables):
@@ -156,7 +146,7 @@ class RuleTestRunner:
             self._settings, self._usernames, EVERYBODY if test.accounts is None else accounts
         )
         run = _TestRun(self._settings, test, rules, recipients, self._usernames)
-        return TestResult(test, tuple(run.differences()))
+        return tuple(run.differences())
 
     def _rules(self, suite: Suite, accounts: TestAccounts) -> tuple[list[Rule], list[Problem]]:
         """Return the rules of a test file, and what is wrong with others."""

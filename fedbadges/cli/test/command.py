@@ -100,4 +100,4 @@ def _run(path: Path, text: str, runner: RuleTestRunner, results: Results) -> Non
         return
     for each in suite.tests:
         if text in each.name:
-            results.outcomes.append(runner.run(suite, each))
+            results.outcomes.append((each, runner.run(suite, each)))

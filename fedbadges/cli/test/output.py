@@ -17,24 +17,25 @@ from fedbadges.util.text import pluralize, printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from fedbadges.ruletests.runner import TestResult
+    from fedbadges.ruletests.runner import Difference
+    from fedbadges.ruletests.suite import RuleTest
 
 
 @dataclass
 class Results:
-    """The outcomes of tests; ``mistakes`` are in files that could not be run.
+    """Each test with its differences; ``mistakes`` are in files that could not be run.
 
     They are not ``complete`` if Ctrl-C stopped the command.
     """
 
-    outcomes: list[TestResult] = field(default_factory=list)
+    outcomes: list[tuple[RuleTest, tuple[Difference, ...]]] = field(default_factory=list)
     mistakes: list[Problem] = field(default_factory=list)
     complete: bool = True
 
     @property
     def failed(self) -> int:
         """Return how many tests failed."""
-        return sum(not outcome.passed for outcome in self.outcomes)
+        return sum(bool(differences) for _, differences in self.outcomes)
 
 
 def summary(results: Results) -> str:
@@ -61,18 +62,17 @@ def print_json(results: Results) -> None:
         "failed": results.failed,
         "complete": results.complete,
         "mistakes": [{**asdict(each.place), "message": each.text} for each in results.mistakes],
-        "tests": [_test(outcome) for outcome in results.outcomes],
+        "tests": [_test(*outcome) for outcome in results.outcomes],
     }
     click.echo(json.dumps(whole, indent=2))
 
 
-def _test(outcome: TestResult) -> dict[str, Any]:
-    differences = [asdict(each) for each in outcome.differences]
+def _test(test: RuleTest, differences: tuple[Difference, ...]) -> dict[str, Any]:
     return {
-        **asdict(outcome.test.place),
-        "name": outcome.test.name,
-        "passed": outcome.passed,
-        "differences": [each.pop("place") | each for each in differences],
+        **asdict(test.place),
+        "name": test.name,
+        "passed": not differences,
+        "differences": [each.pop("place") | each for each in map(asdict, differences)],
     }
 
 
@@ -81,17 +81,17 @@ def _lines(results: Results) -> Iterator[Text]:
 
     for mistake in results.mistakes:
         yield Text.assemble((f"{mistake.place}: ", "bold"), ("error: ", "bold red"), mistake.text)
-    for path, group in groupby(results.outcomes, lambda outcome: outcome.test.place.path):
+    for path, group in groupby(results.outcomes, lambda outcome: outcome[0].place.path):
         outcomes = list(group)
-        passed = sum(outcome.passed for outcome in outcomes)
+        passed = sum(not differences for _, differences in outcomes)
         if passed:
             text = f"{pluralize(passed, 'test')} passed"
             yield Text.assemble((f"{printable(path)}: ", "bold"), (text, "green"))
-        for outcome in outcomes:
-            if not outcome.passed:
-                failed = (f"{outcome.test.place}: ", "bold"), ("failed: ", "bold red")
-                yield Text.assemble(*failed, printable(outcome.test.name))
-            for difference in outcome.differences:
+        for test, differences in outcomes:
+            if differences:
+                failed = (f"{test.place}: ", "bold"), ("failed: ", "bold red")
+                yield Text.assemble(*failed, printable(test.name))
+            for difference in differences:
                 yield Text(f"  {difference.place}:", "bold")
                 yield Text.assemble("    expected: ", (printable(difference.expected), "green"))
                 yield Text.assemble("    got:      ", (printable(difference.got), "red"))
