@@ -27,8 +27,7 @@ def config_files(config: Mapping[str, Any]) -> list[Path]:
 def locate_key(key: str, within: str | None, files: list[Path]) -> str:
     """Return ``file:line:column`` of the last place that sets ``key``.
 
-    Without such a place, return that of ``within``, the mapping that should have the key, or else
-    the directory of the last file.
+    Without one, return that of its mapping ``within``, or else the directory of the last file.
     """
     for path in reversed(files):
         found = _keys(path)

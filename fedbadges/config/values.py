@@ -20,7 +20,6 @@ from fedbadges.util.caching import make_cache_region
 FASJSON_MISSING = (
     "fasjson-client is not installed; pip install '.[fasjson]' in a clone of fedbadges"
 )
-
 _DAY = 86_400.0
 
 
@@ -85,6 +84,9 @@ def count(value: Any, least: int = 0) -> int:
     if number < least:
         raise ValueError
     return number
+
+
+positive_count = partial(count, least=1)
 
 
 def items(value: Any) -> frozenset[Any]:

@@ -51,10 +51,7 @@ TAHRIR_URL = "sqlite:///file:fedbadges-tests-tahrir?mode=memory&cache=shared&uri
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not as expected.
-
-    ``incoming`` numbers the incoming messages that it is about, from 1; None for all together.
-    """
+    """One thing not as expected, of the incoming messages with a number or, if None, of all."""
 
     place: Place
     incoming: int | None
@@ -132,10 +129,7 @@ class RuleTestRunner:
         return suite
 
     def run(self, suite: Suite, test: RuleTest) -> tuple[Difference, ...]:
-        """Run one test of a file that was loaded, and return what is not as expected.
-
-        Raises Unavailable where a backend is away.
-        """
+        """Run one test of a loaded file, and return what differs; raise Unavailable."""
         for kept, metadata in self._databases:
             with kept.engine.begin() as connection:
                 for table in reversed(metadata.sorted_tables):

@@ -54,10 +54,7 @@ class Incoming:
 
 @dataclass(frozen=True)
 class RuleTest:
-    """One test; ``expectation`` is of all its incoming messages together.
-
-    Without ``accounts``, everybody has one; otherwise they are the values of each by its name.
-    """
+    """One test; ``expectation`` is of all messages. Without ``accounts``, everybody has one."""
 
     place: Place
     name: str

@@ -98,10 +98,7 @@ def is_url(location: str) -> bool:
 
 
 class AuthorityCache:
-    """The current authority, whose certificate and revocation list come from two sources.
-
-    While they are unusable, the previous ones stay in use; Unavailable is raised without any.
-    """
+    """The current authority, from two sources; while they are unusable, it stays as it was."""
 
     def __init__(
         self, ca: Source, crl: Source | None, clock: Callable[[], datetime.datetime] = utc_now

@@ -51,9 +51,8 @@ class _Signer:
 class Verifier:
     """Verifies signatures; while that is not possible, messages wait. Thread-safe.
 
-    ``authorities`` may be None if ``options`` do not allow X.509. ``config`` is fedmsg's, for its
-    own verification of GnuPG's signatures. ``before_waiting`` is called in the thread that is about
-    to wait, which may be for days.
+    ``authorities`` may be None if ``options`` do not allow X.509. fedmsg itself verifies what GnuPG
+    signed, with ``config``. ``before_waiting`` is called in a thread that may wait for days.
     """
 
     def __init__(
