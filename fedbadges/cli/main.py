@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from fedbadges.cli.award.command import award
-from fedbadges.cli.backfill.command import backfill
-from fedbadges.cli.check.command import check
+from fedbadges.cli.award import award
+from fedbadges.cli.backfill import backfill
+from fedbadges.cli.check import check
 from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
 from fedbadges.cli.preview.command import preview
@@ -22,7 +22,7 @@ from fedbadges.cli.progress import progress
 from fedbadges.cli.revoke import revoke
 from fedbadges.cli.schema import schema
 from fedbadges.cli.status.command import status
-from fedbadges.cli.test.command import test
+from fedbadges.cli.test import test
 
 _EPILOG = """\b
 Examples:

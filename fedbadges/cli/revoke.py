@@ -2,14 +2,8 @@
 
 import click
 
-from fedbadges.cli.award.change import (
-    STOPPED,
-    Change,
-    change_options,
-    make_change,
-    unknown_badge,
-)
-from fedbadges.cli.deployment import HISTORY, RULES, Deployment, with_deployment
+from fedbadges.cli.change import STOPPED, Change, unknown_badge, with_change
+from fedbadges.cli.deployment import HISTORY, RULES
 from fedbadges.cli.errors import reporting_errors
 
 _EPILOG = """\b
@@ -24,23 +18,19 @@ cannot run.
 
 
 @click.command(epilog=_EPILOG)
-@change_options
-@with_deployment(HISTORY, RULES)
-def revoke(
-    user: str, badge: str, reason: str, dry_run: bool, form: str, deployment: Deployment
-) -> None:
+@with_change(HISTORY, RULES)
+def revoke(change: Change) -> None:
     """Revoke the badge with the id BADGE from USER, and adjust the ranks.
 
     Nothing is published on the bus. Beware: if a rule still awards it, USER gets the badge again
     with the next message that triggers the rule.
     """
     with reporting_errors(STOPPED):
-        change = make_change(user, badge, reason, dry_run, deployment)
         known = change.tahrir.badges()
-        if badge not in known:
-            raise unknown_badge(badge, known)
+        if change.badge not in known:
+            raise unknown_badge(change.badge, known)
         revoked = _revoke(change)
-    change.report("revoked" if revoked else "not-held", form)
+    change.report("revoked" if revoked else "not-held")
 
 
 def _revoke(change: Change) -> bool:

@@ -10,8 +10,7 @@ import pytest
 from support.chromium import CHROMIUM, Chromium, chromium
 
 from fedbadges.cli.preview.as_html import as_html
-from fedbadges.cli.preview.figures import LIMIT, Distribution
-from fedbadges.cli.preview.preview import Earner, Preview
+from fedbadges.cli.preview.figures import LIMIT, Distribution, Earner, Preview
 from fedbadges.rules.rule import Badge
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")

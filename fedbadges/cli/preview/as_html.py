@@ -9,8 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fedbadges.cli.preview.figures import LADDER
-from fedbadges.cli.preview.preview import Preview
+from fedbadges.cli.preview.figures import LADDER, Preview
 from fedbadges.util.text import printable
 
 #: There are fewer lines than these above the first, behind the curve.

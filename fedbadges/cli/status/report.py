@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fedbadges.cli.terminal.console import make_table
+from fedbadges.cli.terminal import make_table
 from fedbadges.util.text import format_time, printable
 
 if TYPE_CHECKING:

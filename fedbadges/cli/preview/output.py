@@ -1,19 +1,18 @@
-"""A preview as text: tables, and charts of characters."""
+"""A preview as text, with charts of characters, and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from rich.bar import Bar
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
-from rich.text import Text
 
-from fedbadges.cli.preview.figures import Distribution, OverTime, Threshold
-from fedbadges.cli.preview.preview import Earner, Preview
-from fedbadges.cli.terminal.console import make_console, make_table, print_lines
+from fedbadges.cli.preview.figures import Distribution, Earner, OverTime, Preview, Threshold
+from fedbadges.cli.terminal import make_console, make_line, make_table, make_text, print_lines
 from fedbadges.util.text import printable
 
 if TYPE_CHECKING:
@@ -34,10 +33,10 @@ def print_preview(preview: Preview, limit: int) -> None:
     width = min(max(console.width, _LEAST), _MOST) if console.is_terminal else _PIPE
     badge = preview.badge
     print_lines(
-        Text.assemble((printable(badge.name), _TITLE), (f"  {printable(preview.path)}", _QUIET)),
+        make_line((badge.name, _TITLE), (f"  {preview.path}", _QUIET)),
         printable(badge.description),
         "",
-        Text(preview.summary, _TITLE),
+        make_text(preview.summary, _TITLE),
         wrap=False,
     )
     if preview.earners and limit:
@@ -52,19 +51,16 @@ def print_preview(preview: Preview, limit: int) -> None:
 
 
 def _print_section(title: str, content: RenderableType, width: int | None = None) -> None:
-    print_lines("", Text(title, _TITLE), Padding.indent(content, 2), width=width)
+    print_lines("", make_text(title, _TITLE), Padding.indent(content, 2), width=width)
 
 
 def _earners(earners: Sequence[Earner], limit: int) -> Table:
     table = make_table()
     for each in earners[:limit]:
-        table.add_row(
-            Text(f"{each.when:%Y-%m-%d %H:%M}", _QUIET),
-            printable(each.username),
-            Text(printable(each.topic), _QUIET),
-        )
+        when = make_text(f"{each.when:%Y-%m-%d %H:%M}", _QUIET)
+        table.add_row(when, printable(each.username), make_text(each.topic, _QUIET))
     if len(earners) > limit:
-        table.add_row(Text(f"and {len(earners) - limit} more", _QUIET))
+        table.add_row(make_text(f"and {len(earners) - limit} more", _QUIET))
     return table
 
 
@@ -72,7 +68,7 @@ def _periods(over_time: OverTime) -> Iterator[_Row]:
     most = max(each.awards for each in over_time.periods)
     for each in over_time.periods:
         bar = _bar(each.awards, most, _AWARDED)
-        yield each.name, str(each.awards), bar, Text(f"{each.total} in total", _QUIET)
+        yield each.name, str(each.awards), bar, make_text(f"{each.total} in total", _QUIET)
 
 
 def _bins(counts: Distribution) -> Iterator[_Row]:
@@ -82,7 +78,7 @@ def _bins(counts: Distribution) -> Iterator[_Row]:
         if each.awarded and not marked:
             marked = True
             reached = f"{counts.own_awards} of {len(counts.peaks)}"
-            mark = Text(f"threshold {counts.own}, reached by {reached}", _AWARDED)
+            mark = make_text(f"threshold {counts.own}, reached by {reached}", _AWARDED)
             yield "", "", Rule(mark, align="left", style=_AWARDED)
         colour = _NOT_AWARDED if each.awarded is False else _AWARDED
         yield each.name, str(each.people), _bar(each.people, most, colour)
@@ -113,3 +109,37 @@ def _thresholds(thresholds: Sequence[Threshold]) -> Table:
         table.add_row(str(each.at_least), str(each.awards), remark, style=_TITLE * each.own)
     table.columns[0].justify = table.columns[1].justify = "right"
     return table
+
+
+def data_of_preview(preview: Preview) -> dict[str, Any]:
+    """Return a preview for JSON."""
+    earners = [asdict(each) | {"when": f"{each.when.isoformat()}Z"} for each in preview.earners]
+    periods = [
+        {"period": each.name, "awards": each.awards, "total": each.total}
+        for each in preview.over_time.periods
+    ]
+    return {
+        "badge": preview.badge.id,
+        "name": preview.badge.name,
+        "path": preview.path,
+        "messages": preview.total,
+        "read": preview.read,
+        "complete": preview.complete,
+        "awards": len(preview.earners),
+        "earners": earners,
+        "over_time": {"unit": preview.over_time.unit, "periods": periods},
+        "counts": preview.counts and _counts_data(preview.counts),
+    }
+
+
+def _counts_data(counts: Distribution) -> dict[str, Any]:
+    return {
+        "people": len(counts.peaks),
+        "at_least": counts.own,
+        "bins": [
+            {"from": each.low, "below": each.high, "people": each.people, "awarded": each.awarded}
+            for each in counts.bins
+        ],
+        "thresholds": [asdict(each) for each in counts.thresholds],
+        "highest": dict(sorted(counts.peaks.items(), key=lambda item: (-item[1], item[0]))),
+    }
