@@ -92,11 +92,10 @@ def test(paths: tuple[Path, ...], form: str, text: str) -> None:
 
 def _test(paths: tuple[Path, ...], text: str) -> Results:
     """Run the tests with this text in their names, until their end or Ctrl-C."""
-    from fedbadges.rules.folders import files_of_tests
-    from fedbadges.rules.loader import files_at
+    from fedbadges.rules.loader import TEST_FILES, files_at
     from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, RuleTestRunner
 
-    files, unreadable = files_at(paths, files_of_tests)
+    files, unreadable = files_at(paths, TEST_FILES)
     if not files and not unreadable:
         where = ", ".join(map(str, paths))
         raise CannotRun(f"{where}: no file there ends in .yml.test or .yaml.test")
