@@ -103,13 +103,10 @@ def _backfill(
 def _publish_badges(tahrir: Tahrir, rules: Iterable[Rule]) -> None:
     """Publish the badges in tahrir; raise CannotRun if one of them cannot be awarded."""
     published = tahrir.publish_badges(rule.badge for rule in rules)
-    wrong = [f"{badge_id}: {why}" for badge_id, why in published.refused.items()]
-    wrong += [
-        f"{badge_id}: this is a legacy badge in tahrir, which cannot be awarded"
-        for badge_id in sorted(published.legacy)
-    ]
+    legacy = "this is a legacy badge in tahrir, which cannot be awarded"
+    wrong = {**published.refused, **dict.fromkeys(sorted(published.legacy), legacy)}
     if wrong:
-        raise CannotRun(*wrong)
+        raise CannotRun(*(f"{badge_id}: {why}" for badge_id, why in wrong.items()))
 
 
 def _award(
@@ -157,7 +154,6 @@ def _storing_errors(result: BackfillResult) -> Iterator[None]:
 
 
 def _summary(result: BackfillResult) -> str:
-    """Return the result in one line."""
     badges = pluralize(len(result.dues), "badge")
     people = pluralize(len({due.award.username for due in result.dues}), "person", "people")
     text = f"{badges} {'awarded' if result.awarding else 'to award'} to {people}"

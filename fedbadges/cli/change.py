@@ -107,13 +107,13 @@ class Change:
     def log(self, event: str) -> None:
         """Write the event to standard error and, if there is one, to the system's log."""
         try:
-            operator = os.environ.get("SUDO_USER") or getpass.getuser()
+            name = os.environ.get("SUDO_USER") or getpass.getuser()
         except (KeyError, OSError):
-            operator = str(os.getuid())
+            name = str(os.getuid())
         # As EventLogger writes it, but visible whatever the configuration of logging is.
-        values = (self.badge, self.user, operator, self.reason)
-        names = ("badge", "user", "operator", "reason")
-        line, _ = get_logger(__name__).process(event, dict(zip(names, values, strict=True)))
+        line, _ = get_logger(__name__).process(
+            event, {"badge": self.badge, "user": self.user, "operator": name, "reason": self.reason}
+        )
         click.echo(line, err=True)
         with (
             contextlib.suppress(OSError),  # most containers have no system log

@@ -13,8 +13,8 @@ import click
 
 from fedbadges.cli.deployment import (
     HISTORY,
+    Deployment,
     config_option,
-    configured_settings,
     database_option,
     placeholder_settings,
 )
@@ -77,7 +77,6 @@ def _print_text(report: Report) -> None:
 
 
 def _print_json(report: Report) -> None:
-    """Print one JSON object with everything."""
     findings = [
         {
             **vars(finding.place),
@@ -179,13 +178,13 @@ def _linter(history: bool, history_url: str | None, config: str | None) -> Linte
 
     changes = {HISTORY: history_url}
     configured = config is not None or (history and not history_url)
-    settings = configured_settings(config, changes) if configured else placeholder_settings(changes)
+    described = Deployment(config, changes).settings if configured else None
+    settings = described or placeholder_settings(changes)
     topics = TopicHistory(settings.history_url) if history or history_url else None
     return Linter(load_backends(settings), settings, configured, topics)
 
 
 def _summary(report: Report) -> str:
-    """Return the summary, one line."""
     numbers = ((report.number(severity), severity) for severity in (ERROR, WARNING))
     findings = [pluralize(number, severity) for number, severity in numbers if number]
     files = pluralize(report.files, "file")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fedbadges.cli.errors import CannotRun
+from fedbadges.cli.terminal import Command
 
 if TYPE_CHECKING:
     from fedbadges.buses.fedmsg.publisher import Publisher
@@ -22,18 +23,17 @@ if TYPE_CHECKING:
     from fedbadges.rules.index import RuleSet
     from fedbadges.rules.rule import Rule
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 #: The configuration keys that options override; the third with the URL of its database alone.
 RULES, HISTORY, TAHRIR = "badges.yaml.directory", "datanommer.sqlalchemy.url", "badges_global"
 _OVERRIDES = {RULES: "rules", HISTORY: "history_url", TAHRIR: "tahrir_url"}
 
-_ISSUER = ("issuer_origin", "issuer_name", "issuer_org", "issuer_contact")
-
 #: Values for settings that are required, but not used unless something is awarded.
 _PLACEHOLDERS: Mapping[str, Any] = {
     RULES: ".",
-    TAHRIR: {"database_uri": "sqlite://", "badge_issuer": dict.fromkeys(_ISSUER, "nobody")},
+    TAHRIR: {
+        "database_uri": "sqlite://",
+        "badge_issuer": {f"issuer_{key}": "nobody" for key in ("origin", "name", "org", "contact")},
+    },
     HISTORY: "sqlite://",
     "topic_prefix_re": r"org\.fedoraproject\.[^\W\d_]+",
 }
@@ -45,7 +45,8 @@ _READ_FROM = (
 #: Seconds to wait for an address to publish from.
 _PUBLISHER_TIMEOUT = 10.0
 
-_HINT = "Every publisher needs an address of its own under 'fedbadges.<host>' in 'endpoints'"
+_NO_ZMQ = "'zmq_enabled' is False: only a hub can publish on such a bus"
+_NO_ADDRESS = "Every publisher needs an address of its own under 'fedbadges.<host>' in 'endpoints'"
 _NO_CHANGE = "Nothing was changed; --no-publish awards without publishing"
 
 
@@ -116,16 +117,24 @@ def with_deployment(*unneeded: str) -> Callable[[Callable[..., None]], Callable[
 
 @dataclass(frozen=True)
 class Deployment:
-    """What the configuration, or only the file ``config``, describes with some ``changes``."""
+    """What the daemon's configuration, or only the file ``config``, describes.
+
+    ``changes`` that are not None override it; required settings that are ``unneeded`` may be
+    missing.
+    """
 
     config: str | None
     changes: Mapping[str, str | None]
-    unneeded: tuple[str, ...]
+    unneeded: tuple[str, ...] = ()
 
     @cached_property
     def settings(self) -> Settings:
         """Return the settings; raise CannotRun with everything that is wrong with them."""
-        return configured_settings(self.config, self.changes, self.unneeded)
+        required = {key: _PLACEHOLDERS[key] for key in self.unneeded}
+        config = required | fedmsg_configuration(self.config)
+        if self.config:
+            config["config_filename"] = self.config
+        return _read(config, self.changes)
 
     def rules(self, backends: Backends) -> RuleSet:
         """Load the rules as the daemon does, and print the mistakes of others to standard error."""
@@ -177,30 +186,15 @@ class Deployment:
             yield None
             return
         if not self.settings.fedmsg.get("zmq_enabled", True):
-            hub = "'zmq_enabled' is False: only a hub can publish on such a bus"
-            raise CannotRun(hub, _NO_CHANGE)
+            raise CannotRun(_NO_ZMQ, _NO_CHANGE)
         publisher = Publisher(self.settings.fedmsg)
         publisher.start()
         try:
             if publisher.trouble(_PUBLISHER_TIMEOUT) is not None:  # the publisher has logged it
-                raise CannotRun(_HINT, _NO_CHANGE)
+                raise CannotRun(_NO_ADDRESS, _NO_CHANGE)
             yield publisher
         finally:
             publisher.stop()
-
-
-def configured_settings(
-    filename: str | None, changes: Mapping[str, str | None], unneeded: Iterable[str] = ()
-) -> Settings:
-    """Read the configuration that the daemon reads, or only the file with this name.
-
-    ``changes`` that are not None override it; required settings that are ``unneeded`` may be
-    missing. Raises CannotRun with everything that is wrong.
-    """
-    config = {key: _PLACEHOLDERS[key] for key in unneeded} | fedmsg_configuration(filename)
-    if filename:
-        config["config_filename"] = filename
-    return _read(config, changes)
 
 
 def placeholder_settings(changes: Mapping[str, Any]) -> Settings:

@@ -29,16 +29,12 @@ def revoke(change: Change) -> None:
         known = change.tahrir.badges()
         if change.badge not in known:
             raise unknown_badge(change.badge, known)
-        revoked = _revoke(change)
+        if change.dry_run:
+            revoked = bool(change.tahrir.holdings([change.user], [change.badge]).held)
+        else:
+            person_id = change.tahrir.revoke(change.badge, change.user)
+            revoked = person_id is not None
+            if person_id is not None:
+                change.log("Revoked badge")
+                change.adjust_ranks(person_id)
     change.report("revoked" if revoked else "not-held")
-
-
-def _revoke(change: Change) -> bool:
-    if change.dry_run:
-        return bool(change.tahrir.holdings([change.user], [change.badge]).held)
-    person_id = change.tahrir.revoke(change.badge, change.user)
-    if person_id is None:
-        return False
-    change.log("Revoked badge")
-    change.adjust_ranks(person_id)
-    return True

@@ -46,10 +46,7 @@ def format_option(formats: Iterable[str] = ("text", "json")) -> Callable[[Comman
 
 
 def make_console() -> Console:
-    """Return a console for standard output that takes all text as it is, without any markup.
-
-    It writes no colours and wraps no lines if standard output is not a terminal.
-    """
+    """Return a console for text without markup; in a pipe, without colours and wrapped lines."""
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
@@ -122,8 +119,7 @@ def advancing(items: Sequence[T], what: str) -> Iterator[Iterable[T]]:
 def following(what: str, reached: Callable[[], tuple[int, int]]) -> Iterator[None]:
     """Show the progress of the block, of which ``reached`` returns what is done and the total.
 
-    The total is 0 while it is unknown. Like ``waiting``, this shows it on standard error to
-    somebody who watches a terminal.
+    The total is 0 while it is unknown. It is shown on standard error, if that is a terminal.
     """
     if not sys.stderr.isatty():
         yield
@@ -140,18 +136,6 @@ def following(what: str, reached: Callable[[], tuple[int, int]]) -> Iterator[Non
 
     with Following(console=Console(stderr=True), transient=True) as progress:
         progress.add_task(what, total=None)
-        yield
-
-
-@contextmanager
-def waiting(what: str, shown: bool = True) -> Iterator[None]:
-    """Show that the block waits for something, of which nobody knows how long it takes."""
-    if not shown or not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(what):
         yield
 
 

@@ -20,7 +20,7 @@ from fedbadges.util.text import pluralize
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from fedbadges.ruletests.runner import RuleTestRunner, TestResult
+    from fedbadges.ruletests.runner import TestResult
 
 _EPILOG = """\b
 Examples:
@@ -105,27 +105,21 @@ def _test(paths: tuple[Path, ...], text: str) -> Results:
         runner = RuleTestRunner(placeholder_settings(changes))
         with suppress(KeyboardInterrupt), advancing(files, "Testing") as each:
             for path in each:
-                _run(path, text, runner, results)
+                try:
+                    suite = runner.load(path)
+                except RuleError as error:
+                    results.mistakes += error.problems
+                    continue
+                for one in suite.tests:
+                    if text in one.name:
+                        results.outcomes.append(runner.run(suite, one))
             results.complete = True
     if text and results.complete and not results.outcomes and not results.mistakes:
         raise CannotRun(f"no test there has {text!r} in its name")
     return results
 
 
-def _run(path: Path, text: str, runner: RuleTestRunner, results: Results) -> None:
-    """Run the tests of one file; its mistakes are added to the results."""
-    try:
-        suite = runner.load(path)
-    except RuleError as error:
-        results.mistakes += error.problems
-        return
-    for each in suite.tests:
-        if text in each.name:
-            results.outcomes.append(runner.run(suite, each))
-
-
 def _summary(results: Results) -> str:
-    """Return the results in one line."""
     counts = f"{pluralize(len(results.outcomes) - results.failed, 'test')} passed"
     if results.failed:
         counts += f", {results.failed} failed"
@@ -140,17 +134,17 @@ def _data(results: Results) -> dict[str, Any]:
         "failed": results.failed,
         "complete": results.complete,
         "mistakes": [{**asdict(each.place), "message": each.text} for each in results.mistakes],
-        "tests": [_test_data(outcome) for outcome in results.outcomes],
-    }
-
-
-def _test_data(outcome: TestResult) -> dict[str, Any]:
-    differences = [asdict(each) for each in outcome.differences]
-    return {
-        **asdict(outcome.test.place),
-        "name": outcome.test.name,
-        "passed": outcome.passed,
-        "differences": [each.pop("place") | each for each in differences],
+        "tests": [
+            {
+                **asdict(outcome.test.place),
+                "name": outcome.test.name,
+                "passed": outcome.passed,
+                "differences": [
+                    each.pop("place") | each for each in map(asdict, outcome.differences)
+                ],
+            }
+            for outcome in results.outcomes
+        ],
     }
 
 

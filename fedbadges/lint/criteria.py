@@ -98,15 +98,12 @@ def _meaning(criteria: Any) -> Any:
     question = past_messages(criteria)
     if question is None:
         return criteria
-    chosen = question.filter
-    return dict(chosen.entries), chosen.pages, question.operation, _condition(question.condition)
-
-
-def _condition(condition: Any) -> Any:
-    if not isinstance(condition, Comparison):
-        return condition
-    compare, threshold = condition.compare, condition.threshold
-    if compare in _STRICT and isinstance(threshold, int):
-        compare, step = _STRICT[compare]
-        threshold += step
-    return compare, threshold
+    chosen, condition = question.filter, question.condition
+    wanted: object = condition
+    if isinstance(condition, Comparison):
+        compare, threshold = condition.compare, condition.threshold
+        if compare in _STRICT and isinstance(threshold, int):
+            compare, step = _STRICT[compare]
+            threshold += step
+        wanted = compare, threshold
+    return dict(chosen.entries), chosen.pages, question.operation, wanted

@@ -59,11 +59,7 @@ def _is_value(node: ast.expr) -> bool:
     """Return True for a number or text; not for what exists only once, such as None and True."""
     if isinstance(node, ast.UnaryOp):
         node = node.operand
-    return (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, (int, float, str, bytes))
-        and not isinstance(node.value, bool)
-    )
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float, str, bytes)
 
 
 def whole_topic(rule: Rule) -> Iterator[Finding]:

@@ -47,14 +47,12 @@ class TopicHistory:
 
     def last_seen(self, matches: Callable[[str], bool]) -> datetime.datetime | None:
         """Return when the last message of these topics was sent, naive UTC; None for never."""
-        return max((self._last(name) for name in self.names if matches(name)), default=None)
-
-    def _last(self, name: str) -> datetime.datetime:
-        if name not in self._seen:
-            columns = Row.__table__.c
-            last = select(func.max(columns.timestamp)).where(columns.topic == name)
-            self._seen[name] = self._scalar(last) or datetime.datetime.min
-        return self._seen[name]
+        columns, chosen = Row.__table__.c, [name for name in self.names if matches(name)]
+        for name in chosen:
+            if name not in self._seen:
+                last = select(func.max(columns.timestamp)).where(columns.topic == name)
+                self._seen[name] = self._scalar(last) or datetime.datetime.min
+        return max((self._seen[name] for name in chosen), default=None)
 
     def _scalar(self, statement: Select[Any]) -> Any:
         with translate_errors("datanommer"), self._engine.connect() as connection:

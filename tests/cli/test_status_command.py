@@ -23,7 +23,7 @@ from support.daemon import make_daemon
 from support.databases import Databases
 from support.monitoring import REPORT, hub_report, monitored
 
-from fedbadges.cli.status.report import problems, tables_of
+from fedbadges.cli.status import problems, tables_of
 from fedbadges.cli.terminal import print_lines
 
 

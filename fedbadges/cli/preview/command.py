@@ -107,7 +107,7 @@ def _preview(deployment: Deployment, name: str) -> Preview:
 
 
 def _write(path: Path, found: Preview) -> None:
-    from fedbadges.cli.preview.as_html import as_html
+    from fedbadges.cli.preview.output import as_html
 
     content = as_html(found, datetime.now(timezone.utc).date()).encode("utf-8")
     try:

@@ -3,7 +3,7 @@
 import operator
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -202,22 +202,22 @@ def count_by_period(moments: Iterable[datetime]) -> OverTime:
     moments = sorted(moments)
     if not moments:
         return OverTime("day", ())
-    unit = next((unit for unit in _UNITS if _span(moments, unit) <= _MAX_PERIODS), "year")
+    fine = (
+        name
+        for name, (number_of, _) in _UNITS.items()
+        if number_of(moments[-1]) - number_of(moments[0]) < _MAX_PERIODS
+    )
+    unit = next(fine, "year")
     number_of, name_of = _UNITS[unit]
     counts = Counter(map(number_of, moments))
-    few = _span(moments, unit) <= _MAX_PERIODS
-    numbers = range(min(counts), max(counts) + 1) if few else sorted(counts)
+    every = range(min(counts), max(counts) + 1)
+    numbers = every if len(every) <= _MAX_PERIODS else sorted(counts)
     totals = accumulate(counts[number] for number in numbers)
     periods = (
         Period(name_of(number), counts[number], total)
         for number, total in zip(numbers, totals, strict=True)
     )
     return OverTime(unit, tuple(periods))
-
-
-def _span(moments: Sequence[datetime], unit: str) -> int:
-    number_of, _ = _UNITS[unit]
-    return number_of(moments[-1]) - number_of(moments[0]) + 1
 
 
 @dataclass(frozen=True)

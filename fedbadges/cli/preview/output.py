@@ -1,17 +1,23 @@
-"""A preview as text, with charts of characters, and as JSON."""
+"""A preview as text, with charts of characters, as JSON, and as a page in one file."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from datetime import date
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from rich.bar import Bar
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 
-from fedbadges.cli.preview.figures import Distribution, Earner, OverTime, Preview, Threshold
+from fedbadges.cli.preview.figures import LADDER, Distribution, Earner, OverTime, Preview, Threshold
 from fedbadges.cli.terminal import make_console, make_line, make_table, make_text, print_lines
 from fedbadges.util.text import printable
 
@@ -25,6 +31,9 @@ _TITLE, _QUIET, _AWARDED, _NOT_AWARDED = "bold", "dim", "green", "blue"
 
 #: Columns to use in a pipe, and the least and the most on a terminal.
 _PIPE, _LEAST, _MOST = 80, 40, 100
+
+#: There are fewer lines than these above the first, behind the curve of the page.
+_MAX_TICKS = 5
 
 
 def print_preview(preview: Preview, limit: int) -> None:
@@ -143,3 +152,33 @@ def _counts_data(counts: Distribution) -> dict[str, Any]:
         "thresholds": [asdict(each) for each in counts.thresholds],
         "highest": dict(sorted(counts.peaks.items(), key=lambda item: (-item[1], item[0]))),
     }
+
+
+def as_html(preview: Preview, made: date) -> str:
+    """Return a page that loads nothing and runs no script, with the day on which it was made."""
+    environment = Environment(
+        loader=PackageLoader(__package__, ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_escape_unprintable,
+        keep_trailing_newline=True,
+    )
+    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    awards = len(preview.earners)
+    step = next(step for step in LADDER if awards / step < _MAX_TICKS)
+    page: str = environment.get_template("page.html").render(
+        preview=preview,
+        made=made,
+        style=Markup(style),
+        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        ticks=range(0, awards + 1, step),
+        busiest=max(preview.over_time.periods, key=lambda period: period.awards, default=None),
+    )
+    return page
+
+
+def _escape_unprintable(value: Any) -> Any:
+    """Escape what is not printed, such as marks that change the direction of text."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "\n".join(printable(line) for line in value.split("\n"))
