@@ -78,23 +78,17 @@ def _print_text(report: Report) -> None:
 
 def _print_json(report: Report) -> None:
     findings = [
-        {
-            **vars(finding.place),
-            "severity": finding.severity,
-            "code": finding.code,
-            "message": finding.text,
-        }
-        for finding in sorted(report.findings)
+        vars(each.place) | {"severity": each.severity, "code": each.code, "message": each.text}
+        for each in sorted(report.findings)
     ]
-    print_json(
-        {
-            "files": report.files,
-            "errors": report.number(ERROR),
-            "warnings": report.number(WARNING),
-            "complete": report.complete,
-            "findings": findings,
-        }
-    )
+    whole = {
+        "files": report.files,
+        "errors": report.number(ERROR),
+        "warnings": report.number(WARNING),
+        "complete": report.complete,
+        "findings": findings,
+    }
+    print_json(whole)
 
 
 def _print_github(report: Report) -> None:
@@ -178,8 +172,8 @@ def _linter(history: bool, history_url: str | None, config: str | None) -> Linte
 
     changes = {HISTORY: history_url}
     configured = config is not None or (history and not history_url)
-    described = Deployment(config, changes).settings if configured else None
-    settings = described or placeholder_settings(changes)
+    deployment = Deployment(config, changes)
+    settings = deployment.settings if configured else placeholder_settings(changes)
     topics = TopicHistory(settings.history_url) if history or history_url else None
     return Linter(load_backends(settings), settings, configured, topics)
 

@@ -202,16 +202,15 @@ def count_by_period(moments: Iterable[datetime]) -> OverTime:
     moments = sorted(moments)
     if not moments:
         return OverTime("day", ())
-    fine = (
-        name
+    spans = {
+        name: number_of(moments[-1]) - number_of(moments[0]) + 1
         for name, (number_of, _) in _UNITS.items()
-        if number_of(moments[-1]) - number_of(moments[0]) < _MAX_PERIODS
-    )
-    unit = next(fine, "year")
+    }
+    unit = next((name for name, span in spans.items() if span <= _MAX_PERIODS), "year")
     number_of, name_of = _UNITS[unit]
     counts = Counter(map(number_of, moments))
-    every = range(min(counts), max(counts) + 1)
-    numbers = every if len(every) <= _MAX_PERIODS else sorted(counts)
+    few = spans[unit] <= _MAX_PERIODS
+    numbers = range(min(counts), max(counts) + 1) if few else sorted(counts)
     totals = accumulate(counts[number] for number in numbers)
     periods = (
         Period(name_of(number), counts[number], total)
