@@ -8,8 +8,8 @@ from fedbadges.config.settings import Settings
 from fedbadges.config.values import FASJSON_MISSING, has_fasjson_client
 from fedbadges.errors import Place
 from fedbadges.rules.criteria import Question
-from fedbadges.rules.grammar import OPERATORS, Schema, combined, mapping_of
-from fedbadges.rules.operators import Check, parse_operator
+from fedbadges.rules.grammar import Schema, combined, mapping_of
+from fedbadges.rules.operators import Check, parse_combined
 from fedbadges.rules.parsing import Problems, as_text, only_entry
 from fedbadges.rules.yaml_document import MappingNode, Node
 
@@ -85,17 +85,7 @@ class Groups:
 
     def _parse_groups(self, node: Node, problems: Problems) -> Check[Question] | None:
         if isinstance(node, MappingNode):
-            entry = only_entry(node, OPERATORS, "a 'group'", problems)
-            if entry is None:
-                return None
-            key, value = entry
-            return parse_operator(
-                key.text,
-                value,
-                lambda part: self._parse_groups(part, problems),
-                problems,
-                node.place,
-            )
+            return parse_combined(node, "a 'group'", {}, self._parse_groups, problems)
         name = as_text(node, "a group", problems)
         if name is None:
             return None
