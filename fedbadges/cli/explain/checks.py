@@ -35,8 +35,8 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
 
 
-def part_of(traced: Traced) -> tuple[str, str]:
-    """Return what a rule says in a check: which kind of check it is, and more text."""
+def _kind_and_text(traced: Traced) -> tuple[str, str]:
+    """Return what a rule says in a check: the kind of check, and the rest."""
     check, question = traced.check, past_messages(traced.check)
     if type(check) in _OPERATORS:
         return _OPERATORS[type(check)], ""
@@ -55,7 +55,7 @@ def part_of(traced: Traced) -> tuple[str, str]:
 
 def _name(traced: Traced) -> str:
     """Return what a rule says in a check, on one line."""
-    return " ".join(filter(None, part_of(traced)))
+    return " ".join(filter(None, _kind_and_text(traced)))
 
 
 def short(value: Any) -> str:
@@ -99,7 +99,7 @@ def tree_of(traced: Traced, message: Message) -> Tree:
 
 def data_of(traced: Traced, message: Message) -> dict[str, Any]:
     """Return a check, and those below it, for JSON."""
-    kind, text = part_of(traced)
+    kind, text = _kind_and_text(traced)
     compared, counted = _compared(traced, message), count_of(traced)
     data: dict[str, Any] = {
         "part": kind,
