@@ -51,7 +51,6 @@ class ConfigReader:
     """Reads keys from fedmsg's configuration, and collects a line for each mistake."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._config = config
         self._files = config_files(config)
         self._mappings: dict[tuple[str, ...], Mapping[str, Any] | None] = {(): config}
         self.mistakes: list[str] = []

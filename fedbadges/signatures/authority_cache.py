@@ -82,12 +82,9 @@ class Url:
         return True
 
 
-Source = File | Url
-
-
 def make_source(
     location: str, interval: float, clock: Callable[[], float] = time.monotonic
-) -> Source:
+) -> File | Url:
     """Create the source for a path or a URL."""
     return Url(location, interval, clock) if is_url(location) else File(location)
 
@@ -101,7 +98,10 @@ class AuthorityCache:
     """The current authority, from two sources; while they are unusable, it stays as it was."""
 
     def __init__(
-        self, ca: Source, crl: Source | None, clock: Callable[[], datetime.datetime] = utc_now
+        self,
+        ca: File | Url,
+        crl: File | Url | None,
+        clock: Callable[[], datetime.datetime] = utc_now,
     ) -> None:
         self._sources = [ca] if crl is None else [ca, crl]
         self._clock = clock
