@@ -1,4 +1,4 @@
-"""Accounts: who exists, whose another name is, and who is in which group, as FASJSON answers."""
+"""Accounts in FASJSON: their existence, other names and groups; answers are cached."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: What FASJSON takes for the name of an account or a group. It answers others with an error, which
-#: would look like an outage.
+#: Names of accounts and groups that FASJSON accepts. It answers others with an error, which would
+#: look like an outage.
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
 # Nicks, addresses and names on GitHub: printable ASCII.
 _TERM = re.compile(r"[!-~]{1,254}")
-#: What FASJSON takes for anything at all.
+#: The wildcard of FASJSON.
 _ANYTHING = "*"
 #: How many answers are cached at most.
 _MAX_ANSWERS = 50_000
 
 
 class Fasjson:
-    """Answers from FASJSON, about accounts and groups; raises Unavailable while it is away."""
+    """Queries FASJSON for accounts and groups; raises Unavailable while it does not answer."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -39,7 +39,7 @@ class Fasjson:
 
     @cached_property
     def _service(self) -> Service:
-        # Not at the top: without the extra, this cannot be imported.
+        # Imported here, because it needs the extra ``fasjson``.
         from fedbadges.accounts.fasjson_http import Service
 
         return Service(self._settings)
@@ -51,7 +51,7 @@ class Fasjson:
         return self._service.ask("get_user", username=username) is not None
 
     def is_member(self, group: str, username: str) -> bool:
-        """Return True if an account is in a group; it is not where either does not exist."""
+        """Return True if an account is in a group, False if either does not exist."""
         if not NAME.fullmatch(username):
             return False
         found = self._service.ask("check_membership", groupname=group, username=username)
@@ -70,7 +70,7 @@ class Fasjson:
             if term != _ANYTHING and _TERM.fullmatch(term):
                 found = self._service.ask("search", **{field: term}) or ()
                 names |= {user["username"] for user in found}
-        # What several accounts share names none of them.
+        # A value that several accounts share identifies none of them.
         return names.pop() if len(names) == 1 else None
 
     by_email = partialmethod(_only, "email")
@@ -78,7 +78,7 @@ class Fasjson:
 
 
 class CachedAccounts:
-    """Caches the answers of an accounts service, also that there is no account, for ``seconds``."""
+    """Caches the answers of an accounts service for ``seconds``, negative ones as well."""
 
     def __init__(self, accounts: Accounts, seconds: float) -> None:
         self._accounts = accounts

@@ -1,4 +1,4 @@
-"""What a configuration key may be set to: one function for each kind of value.
+"""Parsers of configuration values: one function for each kind of value.
 
 Each returns the value that the daemon uses. It raises ValueError, TypeError or OverflowError for a
 value of another kind, and MalformedValue where there is more to say than what was expected.
@@ -43,7 +43,7 @@ mapping = partial(of_type, Mapping)
 
 
 def text(value: Any) -> str:
-    """Return text that is not blank, without the blanks around it."""
+    """Return text that is not blank, without surrounding blanks."""
     _require(of_type(str, value).strip())
     return str(value).strip()
 
