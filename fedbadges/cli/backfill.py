@@ -60,8 +60,7 @@ def backfill(
     message that earned them. Users who hold the badge are skipped, so the command can be stopped at
     any time and run again; the daemon may run meanwhile.
     """
-    with reporting_errors():
-        result = _backfill(deployment, names, award, no_publish)
+    result = _backfill(deployment, names, award, no_publish)
     if form == "json":
         print_json(_data(result))
     else:

@@ -77,7 +77,7 @@ def _periods(over_time: OverTime) -> Iterator[_Row]:
     most = max(each.awards for each in over_time.periods)
     for each in over_time.periods:
         bar = _bar(each.awards, most, _AWARDED)
-        yield each.name, str(each.awards), bar, make_text(f"{each.total} in total", _QUIET)
+        yield each.period, str(each.awards), bar, make_text(f"{each.total} in total", _QUIET)
 
 
 def _bins(counts: Distribution) -> Iterator[_Row]:
@@ -123,10 +123,6 @@ def _thresholds(thresholds: Sequence[Threshold]) -> Table:
 def data_of_preview(preview: Preview) -> dict[str, Any]:
     """Return a preview for JSON."""
     earners = [asdict(each) | {"when": f"{each.when.isoformat()}Z"} for each in preview.earners]
-    periods = [
-        {"period": each.name, "awards": each.awards, "total": each.total}
-        for each in preview.over_time.periods
-    ]
     return {
         "badge": preview.badge.id,
         "name": preview.badge.name,
@@ -136,7 +132,7 @@ def data_of_preview(preview: Preview) -> dict[str, Any]:
         "complete": preview.complete,
         "awards": len(preview.earners),
         "earners": earners,
-        "over_time": {"unit": preview.over_time.unit, "periods": periods},
+        "over_time": asdict(preview.over_time),
         "counts": preview.counts and _counts_data(preview.counts),
     }
 
