@@ -20,7 +20,8 @@ from fedbadges.util.text import pluralize
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from fedbadges.ruletests.runner import TestResult
+    from fedbadges.ruletests.runner import Difference
+    from fedbadges.ruletests.suite import RuleTest
 
 _EPILOG = """\b
 Examples:
@@ -44,19 +45,19 @@ rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
 
 @dataclass
 class Results:
-    """The outcomes of tests; ``mistakes`` are in files that could not be run.
+    """Each test with its differences; ``mistakes`` are in files that could not be run.
 
     They are ``complete`` unless Ctrl-C stopped the command.
     """
 
-    outcomes: list[TestResult] = field(default_factory=list)
+    outcomes: list[tuple[RuleTest, tuple[Difference, ...]]] = field(default_factory=list)
     mistakes: list[Problem] = field(default_factory=list)
     complete: bool = False
 
     @property
     def failed(self) -> int:
         """Return how many tests failed."""
-        return sum(not outcome.passed for outcome in self.outcomes)
+        return sum(bool(differences) for _, differences in self.outcomes)
 
 
 @click.command(epilog=_EPILOG)
@@ -112,7 +113,7 @@ def _test(paths: tuple[Path, ...], text: str) -> Results:
                     continue
                 for one in suite.tests:
                     if text in one.name:
-                        results.outcomes.append(runner.run(suite, one))
+                        results.outcomes.append((one, runner.run(suite, one)))
             results.complete = True
     if text and results.complete and not results.outcomes and not results.mistakes:
         raise CannotRun(f"no test there has {text!r} in its name")
@@ -136,14 +137,12 @@ def _data(results: Results) -> dict[str, Any]:
         "mistakes": [{**asdict(each.place), "message": each.text} for each in results.mistakes],
         "tests": [
             {
-                **asdict(outcome.test.place),
-                "name": outcome.test.name,
-                "passed": outcome.passed,
-                "differences": [
-                    each.pop("place") | each for each in map(asdict, outcome.differences)
-                ],
+                **asdict(test.place),
+                "name": test.name,
+                "passed": not differences,
+                "differences": [each.pop("place") | each for each in map(asdict, differences)],
             }
-            for outcome in results.outcomes
+            for test, differences in results.outcomes
         ],
     }
 
@@ -152,16 +151,15 @@ def _lines(results: Results) -> Iterator[Text]:
     """Yield a line for each file, and more for each test that failed."""
     for mistake in results.mistakes:
         yield make_line((f"{mistake.place}: ", "bold"), ("error: ", "bold red"), mistake.text)
-    for path, group in groupby(results.outcomes, lambda outcome: outcome.test.place.path):
+    for path, group in groupby(results.outcomes, lambda outcome: outcome[0].place.path):
         outcomes = list(group)
-        passed = sum(outcome.passed for outcome in outcomes)
+        passed = sum(not differences for _, differences in outcomes)
         if passed:
             yield make_line((f"{path}: ", "bold"), (f"{pluralize(passed, 'test')} passed", "green"))
-        for outcome in outcomes:
-            if not outcome.passed:
-                place = f"{outcome.test.place}: "
-                yield make_line((place, "bold"), ("failed: ", "bold red"), outcome.test.name)
-            for difference in outcome.differences:
+        for test, differences in outcomes:
+            if differences:
+                yield make_line((f"{test.place}: ", "bold"), ("failed: ", "bold red"), test.name)
+            for difference in differences:
                 yield make_line((f"  {difference.place}:", "bold"))
                 yield make_line("    expected: ", (difference.expected, "green"))
                 yield make_line("    got:      ", (difference.got, "red"))

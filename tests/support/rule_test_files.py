@@ -61,4 +61,4 @@ def mistakes(runner: RuleTestRunner, path: Path) -> list[str]:
 def run(runner: RuleTestRunner, path: Path) -> list[Difference]:
     """Return whatever differs, in all tests of a file."""
     suite = runner.load(path)
-    return [each for test in suite.tests for each in runner.run(suite, test).differences]
+    return [each for test in suite.tests for each in runner.run(suite, test)]
