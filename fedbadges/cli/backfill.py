@@ -175,10 +175,10 @@ def _print(result: BackfillResult) -> None:
     table = make_table("Badge", "User", "Earned (UTC)", "Because of")
     for due in result.dues:
         table.add_row(
-            make_text(due.award.badge_id, "cyan"),
-            make_text(due.award.username, "bold"),
+            make_text((due.award.badge_id, "cyan")),
+            make_text((due.award.username, "bold")),
             f"{due.award.issued_on:%Y-%m-%d %H:%M:%S}",
-            make_text(due.topic if due.msg_id is None else f"{due.topic} {due.msg_id}", "dim"),
+            make_text((due.topic if due.msg_id is None else f"{due.topic} {due.msg_id}", "dim")),
         )
     print_lines(table)
 

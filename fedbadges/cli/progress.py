@@ -68,7 +68,7 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     else:
         table = make_table()
         for each in found:
-            table.add_row(each.rule.badge.id, make_text(*_describe(each)))
+            table.add_row(each.rule.badge.id, make_text(_describe(each)))
         print_lines(table)
     if search.interrupted:
         raise CannotRun(search.interrupted)
