@@ -36,32 +36,23 @@ class Job:
 Step = Callable[[Sequence[Job]], None]
 
 
+@dataclass(eq=False)
 class Pipeline:
     """Handles messages; its methods are called from several threads, and raise nothing.
 
     ``recorder`` stores messages where nobody else does.
     """
 
-    def __init__(
-        self,
-        engine: BadgeEngine,
-        recorder: Recorder | None,
-        batcher: Batcher[Job],
-        delay_queue: DelayQueue,
-        outages: OutageRetry,
-        lifecycle: Lifecycle,
-    ) -> None:
-        self._engine = engine
-        self._recorder = recorder
-        self._batcher = batcher
-        self._delay_queue = delay_queue
-        self._outages = outages
-        self._lifecycle = lifecycle
+    engine: BadgeEngine
+    recorder: Recorder | None
+    batcher: Batcher[Job]
+    delay_queue: DelayQueue
+    outages: OutageRetry
+    lifecycle: Lifecycle
 
     def receive(self, delivery: Delivery) -> None:
         """Handle a message as far as possible now; it may wait for its batch or for datanommer."""
-        job = self._begin(delivery)
-        self._handle(self._batcher.add(job))
+        self._handle(self.batcher.add(self._begin(delivery)))
 
     def receive_all(self, deliveries: Sequence[Delivery]) -> None:
         """Handle messages that come together."""
@@ -71,14 +62,14 @@ class Pipeline:
 
     def flush(self) -> None:
         """Handle the current batch, as no message comes to complete it."""
-        self._handle(self._batcher.flush())
+        self._handle(self.batcher.flush())
 
     def _begin(self, delivery: Delivery) -> Job | None:
         """Run the steps that each message goes through alone; return None if it ends there."""
         try:
-            started = self._lifecycle.wait_until_started()
+            started = self.lifecycle.wait_until_started()
             self._store(delivery)
-            if not started or (self._lifecycle.is_draining and delivery.recoverable):
+            if not started or (self.lifecycle.is_draining and delivery.recoverable):
                 raise Stopped
             return self._match(delivery)
         except Exception as error:  # whatever it is, it must not cost the next message
@@ -87,6 +78,8 @@ class Pipeline:
 
     def _handle(self, batch: Sequence[Job]) -> None:
         """Run the steps that messages go through in batches."""
+        if not batch:
+            return
         batch = self._run(self._find_candidates, batch)
         batch = self._run(self._look_up_stored, batch)
         batch = self._delay_unstored(batch)
@@ -96,10 +89,10 @@ class Pipeline:
 
     def _store(self, delivery: Delivery) -> None:
         """Store the message in datanommer, where that is the daemon's job."""
-        if self._recorder is None or delivery.in_history:
+        if self.recorder is None or delivery.in_history:
             return
         try:
-            self._recorder.record(delivery.message)
+            self.recorder.record(delivery.message)
         except Stopped as stopped:
             if delivery.redelivered or not delivery.recoverable:
                 raise
@@ -107,7 +100,7 @@ class Pipeline:
 
     def _match(self, delivery: Delivery) -> Job | None:
         """Evaluate the triggers; most messages are done here."""
-        triggered = self._outages.call(partial(self._engine.match, delivery.message))
+        triggered = self.outages.call(lambda: self.engine.match(delivery.message))
         if triggered is None:
             delivery.done()
             return None
@@ -115,7 +108,7 @@ class Pipeline:
 
     def _find_candidates(self, batch: Sequence[Job]) -> None:
         """Ask tahrir once who could get a badge; messages without candidates are done."""
-        found = self._engine.find_candidates([job.triggered for job in batch])
+        found = self.engine.find_candidates([job.triggered for job in batch])
         for job, candidates in zip(batch, found, strict=True):
             job.candidates = candidates
             if candidates is None:
@@ -123,7 +116,7 @@ class Pipeline:
 
     def _look_up_stored(self, batch: Sequence[Job]) -> None:
         """Ask datanommer once which of the messages it has, where criteria ask for the history."""
-        if self._recorder is not None:
+        if self.recorder is not None:
             return
         awaited = {
             msg_id
@@ -131,7 +124,7 @@ class Pipeline:
             if job.candidates is not None and job.candidates.needs_history
             if (msg_id := job.delivery.message.msg_id) is not None
         }
-        unstored = self._delay_queue.find_unstored(awaited)
+        unstored = awaited - self.delay_queue.find_stored(awaited)
         for job in batch:
             job.stored = job.delivery.message.msg_id not in unstored
 
@@ -140,17 +133,17 @@ class Pipeline:
         for job in batch:
             msg_id = job.delivery.message.msg_id
             if not job.stored and msg_id is not None:
-                self._delay_queue.add(msg_id, partial(self._resume, job))
+                self.delay_queue.add(msg_id, partial(self._resume, job))
         return [job for job in batch if job.stored]
 
     def _resume(self, job: Job, stored: bool) -> None:
         """Go on with a message that was delayed; called by the delay queue."""
         job.stored = stored
-        if self._lifecycle.is_draining and job.delivery.recoverable:
+        if self.lifecycle.is_draining and job.delivery.recoverable:
             # There may be thousands.
             job.delivery.release()
             return
-        if self._lifecycle.is_draining and not stored:
+        if self.lifecycle.is_draining and not stored:
             msg_id = job.delivery.message.msg_id
             log.warning("Not waiting for datanommer at the stop", msg_id=msg_id)
         self._run(self._decide, [job])
@@ -158,9 +151,9 @@ class Pipeline:
     def _decide(self, batch: Sequence[Job]) -> None:
         """Judge the criteria, look up accounts, award and announce; then the messages are done."""
         judged = [job.candidates for job in batch if job.candidates is not None]
-        shared = self._engine.plan(judged)
-        earned = [each for one in judged for each in self._engine.judge(one, shared)]
-        _, refused = self._engine.award(earned)
+        shared = self.engine.plan(judged)
+        earned = [each for one in judged for each in self.engine.judge(one, shared)]
+        _, refused = self.engine.award(earned)
         for job in batch:
             if job.delivery.message not in refused:
                 job.delivery.done(stored=job.stored)
@@ -176,7 +169,7 @@ class Pipeline:
         """
         if not batch:
             return batch
-        attempt = partial(self._outages.call, lambda: step(_unsettled(batch)))
+        attempt = partial(self.outages.call, lambda: step(_unsettled(batch)))
         try:
             if len(batch) == 1:
                 retry_failures(attempt)
