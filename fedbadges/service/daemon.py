@@ -158,27 +158,26 @@ class Daemon:
         """Finish or release what is in flight, publish what was awarded, and end all threads."""
         self._lifecycle.stop()
 
-    def wait_until_stopped(
-        self, seconds: float, hangs: Callable[[float], bool] = lambda seconds: False
-    ) -> bool:
+    def wait_until_stopped(self, seconds: float) -> bool:
         """Return True when the daemon has stopped, or False if it hangs after so many seconds.
 
-        Then a server does not answer, and what is in flight is left to the next process. ``hangs``
-        returns True if something before the daemon hangs for longer than some seconds. While
+        Then a server does not answer, and what is in flight is left to the next process. While
         nothing hangs there is just much to do, and this goes on waiting.
         """
-        if self._lifecycle.wait_until_stopped(seconds):
+        while not self._lifecycle.wait_until_stopped(seconds):
+            if self._hangs():
+                log.warning(
+                    "Stopping without an answer, leaving what is in flight to the next start"
+                )
+                self._parts.checkpoint.write(now=True)
+                return False
+            seconds = _PAUSE
+        return True
+
+    def _hangs(self) -> bool:
+        if self._lifecycle.state is State.STOPPED or self._parts.in_flight.is_stuck(_HANGING):
             return True
-        while not (
-            self._lifecycle.state is State.STOPPED
-            or self._parts.in_flight.is_stuck(_HANGING)
-            or hangs(_HANGING)
-        ):
-            if self._lifecycle.wait_until_stopped(_PAUSE):
-                return True
-        log.warning("Stopping without an answer, leaving what is in flight to the next start")
-        self._parts.checkpoint.write(now=True)
-        return False
+        return self._parts.verifier is not None and self._parts.verifier.is_stuck(_HANGING)
 
     def _prepare(self) -> None:
         prepare_start(self._settings, self._parts)

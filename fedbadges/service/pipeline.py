@@ -96,7 +96,7 @@ class Pipeline:
         except Stopped as stopped:
             if delivery.redelivered or not delivery.recoverable:
                 raise
-            raise NotStored from stopped
+            raise NotStored("it could not be stored before the daemon stopped") from stopped
 
     def _match(self, delivery: Delivery) -> Job | None:
         """Evaluate the triggers; most messages are done here."""

@@ -46,6 +46,7 @@ class Parts:
     ) -> None:
         self.backlog = backlog
         self.publisher = publisher
+        self.verifier = verifier
         self.lifecycle = Lifecycle()
         self.outages = OutageRetry()
         self.health = database_health(settings)
