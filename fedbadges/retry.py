@@ -62,11 +62,7 @@ class OutageRetry:
         self._stopping.set()
 
     def call(self, ask: Callable[[], T]) -> T:
-        """Return what ``ask`` returns, as soon as it does not raise Unavailable.
-
-        Raises:
-            Stopped: The daemon stops before.
-        """
+        """Return what ``ask`` returns, once it does not raise Unavailable; raise Stopped at a stop."""
         try:
             return ask()
         except Unavailable as unavailable:

@@ -68,11 +68,7 @@ class Daemon:
         return self._lifecycle.started
 
     def start(self) -> None:
-        """Start; if the databases do not answer, return and go on starting in the background.
-
-        Raises:
-            CannotStart: Waiting does not help.
-        """
+        """Start, in the background if a database is away; raise CannotStart where that is useless."""
         parts = self._parts
         self._lifecycle.on(State.RUNNING, parts.checkpoint.create, parts.catch_up.start)
         if self._settings.reload:
@@ -93,8 +89,7 @@ class Daemon:
     def retry_dead_letters(self) -> list[tuple[Path, str]]:
         """Start, handle the dead letters, and return those that fail again, each with the reason.
 
-        Raises:
-            CannotStart: Waiting does not help.
+        Raises CannotStart if waiting does not help.
         """
         self._lifecycle.enter(State.STARTING)
         self._parts.outages.call(self._prepare)
@@ -114,11 +109,7 @@ class Daemon:
             parts.pipeline.receive(Delivery(message, parts.in_flight, parts.dead_letters))
 
     def handle_acknowledged(self, body: Any) -> None:
-        """Handle what came from a bus that keeps it until this returns.
-
-        Raises:
-            NotHandled: The bus must deliver it again.
-        """
+        """Handle what the bus keeps until this returns; raise NotHandled to get it once more."""
         message = parse_message(body)
         if message is None:
             return

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from fedbadges.errors import Unavailable
 from fedbadges.util.logs import get_logger
+from fedbadges.util.text import error_kind
 from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
@@ -133,11 +134,9 @@ class DelayQueue:
     def _look_up(self, waiting: list[_Waiting]) -> set[str]:
         try:
             return self.find_stored({each.msg_id for each in waiting})
-        except Unavailable:
-            # Judging the criteria asks the same database, and logs the outage.
-            return set()
         except Exception as error:  # nothing may wait for ever
-            if self._failures.allows(type(error).__name__):
+            # Judging the criteria asks the same database, and logs the outage.
+            if not isinstance(error, Unavailable) and self._failures.allows(error_kind(error)):
                 log.error("Cannot look up what datanommer has stored", error=error)
             return set()
 

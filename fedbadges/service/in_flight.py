@@ -1,5 +1,6 @@
 """The messages that are in flight, and those that came lately."""
 
+import math
 import threading
 import time
 from collections import Counter
@@ -41,7 +42,7 @@ class InFlight:
         self._seen: BoundedDict[int, None] = BoundedDict(_MAX_REMEMBERED)
         # When each was sent; until it comes again.
         self._requeued: BoundedDict[int, float] = BoundedDict(_MAX_REMEMBERED)
-        self._oldest_for_restart: float | None = None
+        self._oldest_for_restart = math.inf
 
     def __len__(self) -> int:
         return len(self._in_flight)
@@ -87,8 +88,7 @@ class InFlight:
         sent = message.sent_seconds
         with self._lock:
             self._end(message)
-            oldest = self._oldest_for_restart
-            self._oldest_for_restart = sent if oldest is None else min(oldest, sent)
+            self._oldest_for_restart = min(self._oldest_for_restart, sent)
 
     def expire_requeued(self, before: float) -> None:
         """Forget requeued messages that were sent before a moment, as datanommer has none."""
@@ -114,10 +114,8 @@ class InFlight:
         """Return when the oldest message that is not done was sent, in seconds since 1970."""
         with self._lock:
             sent = [message.sent_seconds for message in self._in_flight]
-            sent += self._requeued.values()
-            if self._oldest_for_restart is not None:
-                sent.append(self._oldest_for_restart)
-        return min(sent, default=None)
+            oldest = min([*sent, *self._requeued.values(), self._oldest_for_restart])
+        return None if oldest == math.inf else oldest
 
     def _end(self, message: Message) -> int:
         """Stop tracking a message, and return its key."""

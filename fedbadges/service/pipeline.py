@@ -5,21 +5,55 @@ the rest together. Where a step fails for a batch it is tried for each message a
 message that fails takes no other with it.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
 from fedbadges.errors import CannotStart, NotStored, Stopped
 from fedbadges.history.history import Recorder
 from fedbadges.retry import OutageRetry, retry_failures
-from fedbadges.service.batching import Batcher, in_batches
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
 from fedbadges.service.lifecycle import Lifecycle
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
+
+#: How many messages are in a batch at most.
+MAX_BATCH = 50
+
+
+class Batcher(Generic[T]):
+    """Collects messages that come fast in a batch, for fewer questions for each; thread-safe.
+
+    ``backlog`` returns how many messages come right after this one.
+    """
+
+    def __init__(self, backlog: Callable[[], int]) -> None:
+        self._backlog = backlog
+        self._lock = threading.Lock()
+        self._batch: list[T] = []
+
+    def add(self, item: T | None) -> list[T]:
+        """Add an item, or None for a message without one; return the batch if it is complete."""
+        with self._lock:
+            if item is not None:
+                self._batch.append(item)
+        # Only now: the thread that handles the last message of the backlog finds this one here.
+        return self.flush(MAX_BATCH if self._backlog() else 1)
+
+    def flush(self, least: int = 1) -> list[T]:
+        """Return the batch if it has at least so many items."""
+        with self._lock:
+            if len(self._batch) < least:
+                return []
+            batch, self._batch = self._batch, []
+            return batch
 
 
 @dataclass(eq=False)
@@ -57,8 +91,8 @@ class Pipeline:
     def receive_all(self, deliveries: Sequence[Delivery]) -> None:
         """Handle messages that come together."""
         jobs = [job for delivery in deliveries if (job := self._begin(delivery)) is not None]
-        for batch in in_batches(jobs):
-            self._handle(batch)
+        for start in range(0, len(jobs), MAX_BATCH):
+            self._handle(jobs[start : start + MAX_BATCH])
 
     def flush(self) -> None:
         """Handle the current batch, as no message comes to complete it."""

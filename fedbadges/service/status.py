@@ -14,8 +14,6 @@ _MAX_MISTAKES = 20
 _MAX_CHARACTERS = 500
 
 _STATES = {
-    State.CREATED: "starting",
-    State.STARTING: "starting",
     State.RUNNING: "running",
     State.FAILED: "cannot start",
     State.DRAINING: "stopping",
@@ -32,7 +30,7 @@ def report(parts: Parts) -> dict[str, Any]:
         "version": importlib.metadata.version("fedbadges"),
         "since": statistics.since,
         "at": time.time(),
-        "state": _STATES[parts.lifecycle.state],
+        "state": _STATES.get(parts.lifecycle.state, "starting"),
         "waiting_for": None if outage is None else asdict(outage),
         "databases": parts.health.check(),
         "handled": parts.in_flight.handled,

@@ -115,12 +115,7 @@ class BadgesConsumer(FedmsgConsumer):
         return None if self._daemon is None else self._daemon.started
 
     def validate(self, message: Any) -> None:
-        """Verify the signature of a message.
-
-        Raises:
-            Rejected: It is not valid.
-            Stopped: The daemon stopped before it could be verified.
-        """
+        """Verify the signature of a message; raise Rejected, or Stopped before an answer."""
         super().validate(message)
         if self._verifier is not None and not isinstance(message, _Verified):
             self._verifier.verify(message["body"], message.get("topic"))
@@ -138,8 +133,19 @@ class BadgesConsumer(FedmsgConsumer):
             self._daemon.handle(message.get("body"), size=_size_of(message))
 
     def _do_work(self, message: Any) -> Any:
-        """Handle one message, and the current batch if it was the last; called by the hub."""
-        handled = self._verify_and_handle(message)
+        """Handle one message, and the current batch if it was the last; called by the hub.
+
+        Returns True if the bus need not deliver the message again.
+        """
+        try:
+            if self._verifier is not None:
+                self.validate(message)
+                message = _Verified(message)
+        except (Rejected, Stopped) as outcome:
+            self.headcount_out += 1
+            handled = isinstance(outcome, Rejected)
+        else:
+            handled = super()._do_work(message)
         # Also after an invalid message, of which the daemon did not hear.
         if self.incoming.empty():
             self._flush()
@@ -173,17 +179,6 @@ class BadgesConsumer(FedmsgConsumer):
             return super()._consume(message)
         # Past fedmsg, which would verify in the reactor's thread.
         return super(FedmsgConsumer, self)._consume(message)
-
-    def _verify_and_handle(self, message: Any) -> Any:
-        """Return True if the bus need not deliver the message again."""
-        if self._verifier is None:
-            return super()._do_work(message)
-        try:
-            self.validate(message)
-        except (Rejected, Stopped) as outcome:
-            self.headcount_out += 1
-            return isinstance(outcome, Rejected)
-        return super()._do_work(_Verified(message))
 
     def _flush(self) -> None:
         if self._daemon is not None:
