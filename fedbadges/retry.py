@@ -62,7 +62,7 @@ class OutageRetry:
         self._stopping.set()
 
     def call(self, ask: Callable[[], T]) -> T:
-        """Return what ``ask`` returns, once it does not raise Unavailable; raise Stopped at a stop."""
+        """Return what ``ask`` returns, after any outage; raise Stopped if the stop comes first."""
         try:
             return ask()
         except Unavailable as unavailable:

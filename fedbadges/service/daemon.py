@@ -68,7 +68,10 @@ class Daemon:
         return self._lifecycle.started
 
     def start(self) -> None:
-        """Start, in the background if a database is away; raise CannotStart where that is useless."""
+        """Start; while a database is away, this goes on in the background.
+
+        Raises CannotStart if waiting does not help.
+        """
         parts = self._parts
         self._lifecycle.on(State.RUNNING, parts.checkpoint.create, parts.catch_up.start)
         if self._settings.reload:
