@@ -1,6 +1,6 @@
 """Whom and what a message concerns, according to ``fedmsg.meta`` and its plugins."""
 
-import threading
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -8,7 +8,7 @@ import fedmsg.meta
 
 from fedbadges.messages import Message
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.triggers import concern_of
+from fedbadges.rules.triggers import Category, required_names
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
@@ -17,6 +17,8 @@ log = get_logger(__name__)
 #: The processors of fedmsg itself; of these only logger and announce name anybody.
 _BUILTIN = frozenset(["announce", "logger", "unhandled"])
 _NAMING_CATEGORIES = frozenset(["announce", "logger"])
+#: How many answers are cached: a few for each message.
+_MAX_ANSWERS = 100
 
 
 class FedmsgUsernames:
@@ -27,8 +29,8 @@ class FedmsgUsernames:
         fedmsg.meta.make_processors(**self._config)
         self._throttle = Throttle()
         self._without_candidates: list[str] = []
-        # The answers for the message that the thread handles: each rule asks the same.
-        self._cache = threading.local()
+        # Each rule asks the same about the messages that are handled now.
+        self._ask = functools.lru_cache(_MAX_ANSWERS)(self._find)
 
     @property
     def has_plugins(self) -> bool:
@@ -60,14 +62,6 @@ class FedmsgUsernames:
         """Return the packages that the message concerns."""
         return self._ask("packages", message)
 
-    def _ask(self, what: str, message: Message) -> frozenset[str]:
-        if getattr(self._cache, "message", None) is not message:
-            self._cache.message, self._cache.names = message, {}
-        names: dict[str, frozenset[str]] = self._cache.names
-        if what not in names:
-            names[what] = self._find(what, message)
-        return names[what]
-
     def _find(self, what: str, message: Message) -> frozenset[str]:
         try:
             names = _QUESTIONS[what](message.body, **self._config) or ()
@@ -88,10 +82,11 @@ def has_no_candidates(rule: Rule) -> bool:
     """Return True if a rule never has candidates with fedmsg's own processors alone."""
     if rule.recipient is not None:
         return False
-    concern = concern_of(rule.trigger)
-    if concern.anything or concern.categories & _NAMING_CATEGORIES:
+    required = required_names(rule.trigger)
+    if required is None:
         return False
-    return not any(set(topic.split(".")) & _NAMING_CATEGORIES for topic in concern.topics)
+    names = [each.name if isinstance(each, Category) else each.suffix for each in required]
+    return not any(_NAMING_CATEGORIES.intersection(name.split(".")) for name in names)
 
 
 _QUESTIONS: Mapping[str, Callable[..., Iterable[Any] | None]] = {

@@ -5,14 +5,12 @@ from collections.abc import Iterator
 
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.lint.findings import Finding
-from fedbadges.rules.conditions import LambdaCondition
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Filter
 from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.triggers import LambdaTrigger
 
 #: Keys of filters that select most of a topic.
 _BROAD = frozenset(
@@ -30,16 +28,14 @@ _SIGNS = {ast.Is: ("is", "=="), ast.IsNot: ("is not", "!=")}
 
 def is_literal(rule: Rule) -> Iterator[Finding]:
     """Find ``is 1`` and the like: whether that works is an accident."""
-    for trigger in leaves(rule.trigger):
-        if isinstance(trigger, LambdaTrigger):
-            yield from _literals(trigger.expression)
+    parts: list[object] = list(leaves(rule.trigger))
     for question in _questions(rule):
-        for _, entry in question.filter.entries:
-            if isinstance(entry, Expression):
-                yield from _literals(entry)
-        for part in (question.operation, question.condition):
-            if isinstance(part, (LambdaOperation, LambdaCondition)):
-                yield from _literals(part.expression)
+        parts += [question.operation, question.condition]
+        parts += dict(question.filter.entries).values()
+    for part in parts:
+        expression = getattr(part, "expression", part)
+        if isinstance(expression, Expression):
+            yield from _literals(expression)
 
 
 def _literals(expression: Expression) -> Iterator[Finding]:
@@ -63,11 +59,7 @@ def _is_value(node: ast.expr) -> bool:
     """Return True for a number or text; not for what exists only once, such as None and True."""
     if isinstance(node, ast.UnaryOp):
         node = node.operand
-    return (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, (int, float, str, bytes))
-        and not isinstance(node.value, bool)
-    )
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float, str, bytes)
 
 
 def whole_topic(rule: Rule) -> Iterator[Finding]:

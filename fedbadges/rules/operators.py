@@ -25,23 +25,21 @@ class Check(Protocol[Subject_contra]):
 
 
 @dataclass(frozen=True)
-class AllOf(Generic[Subject]):
-    """Holds if every part does; the parts are asked in their order."""
-
+class _Several(Generic[Subject]):
     parts: tuple[Check[Subject], ...]
     place: Place = field(compare=False)
+
+
+class AllOf(_Several[Subject]):
+    """Holds if every part does; the parts are asked in their order."""
 
     def holds(self, subject: Subject) -> bool:
         """Return True if every part holds; ask no part after the first that does not."""
         return all(part.holds(subject) for part in self.parts)
 
 
-@dataclass(frozen=True)
-class AnyOf(Generic[Subject]):
+class AnyOf(_Several[Subject]):
     """Holds if at least one part does; the parts are asked in their order."""
-
-    parts: tuple[Check[Subject], ...]
-    place: Place = field(compare=False)
 
     def holds(self, subject: Subject) -> bool:
         """Return True if one part holds; ask no part after the first that does."""
@@ -96,12 +94,13 @@ def operands(check: Check[Any]) -> tuple[Check[Any], ...]:
     """Return the parts that an operator combines; none for any other check."""
     if isinstance(check, Not):
         return (check.part,)
-    return check.parts if isinstance(check, (AllOf, AnyOf)) else ()
+    return check.parts if isinstance(check, _Several) else ()
 
 
 def leaves(check: Check[Any]) -> Iterator[Any]:
-    """Yield the checks below all operators."""
-    if not isinstance(check, (AllOf, AnyOf, Not)):
+    """Yield the checks below all operators, none of which is without parts."""
+    parts = operands(check)
+    if not parts:
         yield check
-    for part in operands(check):
+    for part in parts:
         yield from leaves(part)

@@ -71,31 +71,30 @@ class LambdaTrigger:
         return bool(self.expression(message.body))
 
 
-@dataclass(frozen=True)
-class Concern:
-    """The messages that a trigger can hold of at all: by topic, by category, or any."""
+def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
+    """Return topics and categories one of which a message has if ``trigger`` holds of it.
 
-    topics: frozenset[str] = frozenset()
-    categories: frozenset[str] = frozenset()
-    anything: bool = False
-
-
-def concern_of(trigger: Trigger) -> Concern:
-    """Return which messages ``trigger`` can hold of; it does not hold of any other."""
-    if isinstance(trigger, Topic):
-        return Concern(topics=frozenset([trigger.suffix]))
-    if isinstance(trigger, Category):
-        return Concern(categories=frozenset([trigger.name]))
-    if not isinstance(trigger, (AllOf, AnyOf)):
-        return Concern(anything=True)
-    parts = [concern_of(part) for part in trigger.parts]
+    None means that it can hold of any message.
+    """
+    if isinstance(trigger, (Topic, Category)):
+        return (trigger,)
     if isinstance(trigger, AllOf):
-        return min(parts, key=lambda part: (part.anything, len(part.categories), len(part.topics)))
-    return Concern(
-        frozenset(topic for part in parts for topic in part.topics),
-        frozenset(category for part in parts for category in part.categories),
-        any(part.anything for part in parts),
-    )
+        known = [names for part in trigger.parts if (names := required_names(part)) is not None]
+        # A category has many topics.
+        return min(
+            known,
+            key=lambda names: (sum(isinstance(each, Category) for each in names), len(names)),
+            default=None,
+        )
+    if isinstance(trigger, AnyOf):
+        found: tuple[Topic | Category, ...] = ()
+        for part in trigger.parts:
+            names = required_names(part)
+            if names is None:
+                return None
+            found += names
+        return found
+    return None
 
 
 def parse_trigger(node: Node, problems: Problems) -> Trigger | None:
