@@ -12,7 +12,6 @@ from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Criterion, backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import templates_in
-from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.operators import operands
 from fedbadges.rules.rule import Rule
 
@@ -49,7 +48,7 @@ def no_plugin(rule: Rule) -> Iterator[Finding]:
 
 def _is_formality(criterion: Criterion) -> bool:
     """Return True if the message itself is the answer: a rule must have criteria."""
-    if not isinstance(criterion, PastMessages) or isinstance(criterion.operation, LambdaOperation):
+    if not isinstance(criterion, PastMessages) or criterion.operation.expression is not None:
         return False
     keys = dict(criterion.filter.entries)
     if "msg_id" in keys:
@@ -65,7 +64,8 @@ def _is_personal(criterion: Criterion) -> bool:
     """Return True if another person, or another message, may get another answer."""
     if not isinstance(criterion, PastMessages):
         return True
-    if isinstance(criterion.operation, LambdaOperation) and criterion.operation.expression.paths:
+    expression = criterion.operation.expression
+    if expression is not None and expression.paths:
         return True
     personal = (entry for key, entry in criterion.filter.entries if key not in _IMPERSONAL)
     return any(

@@ -8,7 +8,6 @@ from fedbadges.lint.findings import Finding
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Filter
-from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
 
@@ -65,14 +64,14 @@ def _is_value(node: ast.expr) -> bool:
 def whole_topic(rule: Rule) -> Iterator[Finding]:
     """Find operations that read all messages of a topic again for each question."""
     for question in _questions(rule):
-        operation = question.operation
-        if not isinstance(operation, LambdaOperation):
+        expression = question.operation.expression
+        if expression is None:
             continue
-        counts = operation.expression.test is not None and question.filter.pages.everything
-        if counts or not _is_broad(question.filter) or not _reads_all(operation.expression):
+        counts = expression.test is not None and question.filter.pages.everything
+        if counts or not _is_broad(question.filter) or not _reads_all(expression):
             continue
         yield Finding(
-            operation.place,
+            question.operation.place,
             "whole-topic",
             "this reads every message that the topic ever had, each time; say in the filter whose "
             'messages, as in usernames: ["%(recipient)s"], or count them by '

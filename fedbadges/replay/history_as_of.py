@@ -26,7 +26,6 @@ from fedbadges.replay.running_counts import (
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
-from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.rule import Rule
 
 _NAME = "datanommer"
@@ -111,8 +110,8 @@ class HistoryAsOf(History):
     ) -> None:
         test: str | None = None
         passes: Passes | None = None
-        if isinstance(criterion.operation, LambdaOperation):
-            expression = criterion.operation.expression
+        expression = criterion.operation.expression
+        if expression is not None:
             if (call := expression.test) is None:
                 return
             test = expression.text
