@@ -119,19 +119,9 @@ class PastMessages:
         return found
 
     def _ask(self, subject: Question, filled: FilledFilter, enough: int | None) -> int:
-        if not isinstance(self.operation, LambdaOperation):
-            return self.history.count(filled, enough, subject.message)
-        expression = self.operation.expression
-        test, values = expression.test, expression.fill(subject.message.body)
-        assert test is not None
-        return self.history.count_where(
-            filled,
-            lambda message: test(message, values),
-            (expression.text, values),
-            enough,
-            subject.message,
-            subject.batch_cache,
-        )
+        operation = self.operation
+        expression = operation.expression if isinstance(operation, LambdaOperation) else None
+        return self.history.count(filled, enough, subject.message, expression, subject.batch_cache)
 
 
 class Datanommer:

@@ -57,7 +57,7 @@ class PreparedStatement:
             return connection.execute(self.statement, dict(parameters))
         try:
             if self._name not in prepared:
-                connection.exec_driver_sql(f"PREPARE {self._name} AS {self._text}")
+                connection.exec_driver_sql(f"PREPARE {self._name} AS {self._compiled}")
                 prepared.add(self._name)
             return connection.execute(self._call, dict(parameters))
         except exc.DBAPIError as error:
@@ -73,10 +73,6 @@ class PreparedStatement:
     @cached_property
     def _compiled(self) -> Any:
         return self.statement.compile(dialect=_DIALECT)
-
-    @cached_property
-    def _text(self) -> str:
-        return str(self._compiled)
 
     @cached_property
     def _call(self) -> TextualSelect:

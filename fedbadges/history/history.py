@@ -1,12 +1,12 @@
 """The history: every past message, in datanommer's database."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from datanommer.models import Message as Row
-from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
 from sqlalchemy import exc, select
+from sqlalchemy.orm import Session
 
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
@@ -16,9 +16,9 @@ from fedbadges.databases.prepared_statements import PreparedStatement, array_par
 from fedbadges.errors import Stopped
 from fedbadges.history.count_cache import CountCache
 from fedbadges.history.counting import FilterCounter, TestedCounter
-from fedbadges.history.evaluation import Test, evaluate, tolerant
+from fedbadges.history.past_messages import Messages, Query, make_test
 from fedbadges.history.recent_window import RecentWindow
-from fedbadges.history.sql import NameIds
+from fedbadges.history.sql import NAMES, NameIds, Position, prepare
 from fedbadges.history.storing import CHECKED, store
 from fedbadges.messages import Message
 from fedbadges.retry import OutageRetry
@@ -34,13 +34,7 @@ log = get_logger(__name__)
 _NAME = "datanommer"
 
 #: The tables that the daemon reads.
-_TABLES: tuple[Any, ...] = (
-    Row.__table__,
-    User.__table__,
-    Package.__table__,
-    users_assoc_table,
-    packages_assoc_table,
-)
+_TABLES = (Row.__table__, *(table for pair in NAMES.values() for table in pair))
 
 _STORED = PreparedStatement(
     select(Row.__table__.c.msg_id).where(
@@ -88,42 +82,49 @@ class History:
         return found
 
     def count(
-        self, filled: FilledFilter, enough: int | None = None, message: Message | None = None
+        self,
+        filled: FilledFilter,
+        enough: int | None = None,
+        message: Message | None = None,
+        expression: Expression | None = None,
+        shared: dict[Any, Any] | None = None,
     ) -> int:
         """Count the past messages that a filter selects, at least up to ``enough``.
 
-        With ``message``, those stored after it need not be counted.
+        With ``message``, those stored after it need not be counted. With ``expression``, only those
+        that pass its test are; ``shared`` holds what several tests of the same messages have read.
         """
-        return self._counts.count(self._question(filled), self._counter(filled, message), enough)
-
-    def count_where(
-        self,
-        filled: FilledFilter,
-        test: Test,
-        test_key: tuple[Any, ...],
-        enough: int | None = None,
-        message: Message | None = None,
-        shared: dict[Any, Any] | None = None,
-    ) -> int:
-        """Count those that pass a test, which ``test_key`` distinguishes, its text first.
-
-        ``shared`` holds what several tests of the same messages have read.
-        """
-        question = self._question(filled, test_key)
-        counter = TestedCounter(
-            self._counter(filled, message),
+        counter = FilterCounter(self._reader, self._name_ids, self._window, filled, message)
+        if expression is None:
+            return self._counts.count(self._question(filled), counter, enough)
+        values = expression.fill({} if message is None else message.body)
+        question = self._question(filled, (expression.text, values))
+        tested = TestedCounter(
+            counter,
             self._engine,
-            tolerant(test, test_key, self._log_throttle),
+            make_test(expression, values, self._log_throttle),
             hashlib.sha256((question or "").encode("utf-8", "replace")).digest(),
             self._results,
             {} if shared is None else shared.setdefault("contents", {}),
         )
-        return self._counts.count(question, counter, enough)
+        return self._counts.count(question, tested, enough)
 
-    def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
-        """Evaluate an expression over the past messages; raise what it raises."""
+    def compute(
+        self,
+        expression: Expression,
+        filled: FilledFilter,
+        message: Message,
+        until: Position | None = None,
+    ) -> Any:
+        """Evaluate an expression over the past messages up to a position; raise what it raises."""
+        values = expression.fill(message.body)
         try:
-            return evaluate(self._engine, self._name_ids, expression, filled, message)
+            with translate_errors(_NAME, foreign=True), Session(self._engine) as session:
+                query = prepare(session.connection(), self._name_ids, filled, until=until)
+                result = expression(Query.of(session, query, filled.pages), values)
+                # What is read lazily would find the session closed.
+                lazy = isinstance(result, (Query, Messages, Iterator))
+                return list(result) if lazy else result
         except exc.DBAPIError:
             self.check()
             raise
@@ -144,9 +145,6 @@ class History:
         if filled.sliding or filled.msg_id is not None:
             return None
         return repr((self._database, filled.lists, filled.start, filled.end, test_key))
-
-    def _counter(self, filled: FilledFilter, message: Message | None) -> FilterCounter:
-        return FilterCounter(self._reader, self._name_ids, self._window, filled, message)
 
 
 class Recorder:

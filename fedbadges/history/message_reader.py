@@ -1,6 +1,5 @@
 """Reading stored messages back from datanommer's database."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
@@ -14,7 +13,9 @@ from fedbadges.databases.connections import reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
 from fedbadges.databases.sql_functions import dialect_function
+from fedbadges.history.sql import names_of
 from fedbadges.history.storing import CHECKED
+from fedbadges.messages import naive_utc
 
 _ROWS = Row.__table__
 _USERS = User.__table__
@@ -41,11 +42,6 @@ _BODIES = (
     select(_ROWS, _SIZE)
     .where(is_any_of(_ROWS.c.id, array_parameter("numbers")))
     .order_by(_ROWS.c.id)
-)
-_NAMES = (
-    select(users_assoc_table.c.msg_id, _USERS.c.name)
-    .join(_USERS, _USERS.c.id == users_assoc_table.c[0])
-    .where(is_any_of(users_assoc_table.c.msg_id, array_parameter("numbers")))
 )
 
 # A user's latest messages, and of each topic only the latest of these.
@@ -117,11 +113,11 @@ class MessageReader:
 
     def count_since(self, start: float) -> int:
         """Return how many messages were sent from ``start`` on, in seconds since 1970."""
-        return self._scalar(select(func.count()).where(_ROWS.c.timestamp >= _naive_utc(start))) or 0
+        return self._scalar(select(func.count()).where(_ROWS.c.timestamp >= naive_utc(start))) or 0
 
     def headers_since(self, start: float, number: int, limit: int) -> list[MessageHeader]:
         """Return the messages after the position (``start``, ``number``), in order of sending."""
-        sent = _naive_utc(start)
+        sent = naive_utc(start)
         return self._headers(
             _HEADERS.where(tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(sent, number))
             # The same again, in a form that an index serves in any database.
@@ -136,12 +132,10 @@ class MessageReader:
 
     def messages(self, numbers: Sequence[int]) -> list[StoredMessage]:
         """Return the messages with these row numbers, in the same order."""
-        asked = {"numbers": list(numbers)}
+        asked = list(numbers)
         with translate_errors(_NAME), self._reader.connect() as connection:
-            rows = {row.id: row for row in connection.execute(_BODIES, asked)}
-            users: dict[int, set[str]] = defaultdict(set)
-            for number, name in connection.execute(_NAMES, asked):
-                users[number].add(name)
+            rows = {row.id: row for row in connection.execute(_BODIES, {"numbers": asked})}
+            users = names_of(connection, "users", asked)
         return [
             StoredMessage(
                 number,
@@ -199,10 +193,6 @@ def body_of(row: Any, msg: Any) -> dict[str, Any]:
     if row.agent_name:
         body["username"] = row.agent_name
     return body
-
-
-def _naive_utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
 
 
 def _seconds(moment: datetime) -> float:

@@ -9,6 +9,7 @@ that datanommer has for their names, which leaves the database less to plan.
 import datetime
 import functools
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ from sqlalchemy import (
 
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.rules.filters import FilledFilter
+from fedbadges.util.caching import BoundedDict
 
 _ROWS = Row.__table__
 
@@ -43,15 +45,15 @@ _MOST_IDS = 100_000
 #: A message's place in the history: when it was sent, naive UTC, and its row number.
 Position = tuple[datetime.datetime, int]
 
-#: Escapes the wildcards of a LIKE pattern.
-_ESCAPE = "\\"
+#: The wildcards of a LIKE pattern, and what escapes them.
+_WILDCARDS, _ESCAPE = re.compile(r"[\\%_]"), "\\"
 
 _COLUMNS = {
     "topics": _ROWS.c.topic,
     "categories": _ROWS.c.category,
     "agents": _ROWS.c.agent_name,
 }
-_NAMES: dict[str, tuple[Any, Any]] = {
+NAMES: dict[str, tuple[Any, Any]] = {
     "users": (User.__table__, users_assoc_table),
     "packages": (Package.__table__, packages_assoc_table),
 }
@@ -60,7 +62,13 @@ _IDS = {
     kind: PreparedStatement(
         select(table.c.name, table.c.id).where(is_any_of(table.c.name, array_parameter("wanted")))
     )
-    for kind, (table, _) in _NAMES.items()
+    for kind, (table, _) in NAMES.items()
+}
+_NAMES_OF = {
+    kind: select(association.c.msg_id, table.c.name)
+    .join(table, table.c.id == association.c[0])
+    .where(is_any_of(association.c.msg_id, array_parameter("numbers")))
+    for kind, (table, association) in NAMES.items()
 }
 
 _MESSAGES = select(
@@ -111,18 +119,16 @@ class NameIds:
     """Caches the ids that datanommer has for the names of users and packages."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], int] = {}
+        self._known: BoundedDict[tuple[str, str], int] = BoundedDict(_MOST_IDS)
 
     def of(self, connection: Connection, kind: str, names: tuple[str, ...]) -> list[int]:
         """Return the ids of those names that datanommer knows."""
-        new = [name for name in names if (kind, name) not in self._known]
+        known = {name: self._known.get((kind, name)) for name in names}
+        new = [name for name, number in known.items() if number is None]
         if new:
-            rows = _IDS[kind].execute(connection, {"wanted": new})
-            if len(self._known) > _MOST_IDS:
-                self._known.clear()
-            self._known.update({(kind, row.name): row.id for row in rows})
-        known = (self._known.get((kind, name)) for name in names)
-        return [number for number in known if number is not None]
+            for row in _IDS[kind].execute(connection, {"wanted": new}):
+                known[row.name] = self._known[kind, row.name] = row.id
+        return [number for number in known.values() if number is not None]
 
 
 def read_messages(
@@ -130,6 +136,14 @@ def read_messages(
 ) -> CursorResult[Any]:
     """Return the messages with these row numbers, all sent later than ``after``, naive UTC."""
     return _BY_ID.execute(connection, {"numbers": list(numbers), "after": after})
+
+
+def names_of(connection: Connection, kind: str, numbers: list[int]) -> dict[int, set[str]]:
+    """Return the names of a kind, such as ``users``, of messages by their row numbers."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for number, name in connection.execute(_NAMES_OF[kind], {"numbers": numbers}):
+        found[number].add(name)
+    return found
 
 
 def prepare(
@@ -150,13 +164,14 @@ def prepare(
     for key, texts in filled.lists:
         values: list[Any] = list(texts)
         kind = key.removeprefix("not_")
-        if kind in _NAMES:
+        if kind in NAMES:
             values = name_ids.of(connection, kind, texts)
             if not values and kind == key:
                 return None
         if key == "contains":
             shape.append((key, len(values)))
-            patterns = (f"%{_escape_like(text)}%" for text in texts)
+            # Wildcards in the text stand for themselves.
+            patterns = ("%" + _WILDCARDS.sub(r"\\\g<0>", text) + "%" for text in texts)
             parameters |= {f"{key}_{number}": each for number, each in enumerate(patterns)}
         elif values:
             shape.append((key, 1))
@@ -201,7 +216,7 @@ def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
         kind = key.removeprefix("not_")
         if kind in _COLUMNS:
             condition: ColumnElement[bool] = is_any_of(_COLUMNS[kind], array_parameter(key))
-        elif kind in _NAMES:
+        elif kind in NAMES:
             condition = _has_name(key, "after" in present)
         elif kind == "contains":
             patterns = (bindparam(f"{key}_{number}", type_=String()) for number in range(count))
@@ -222,7 +237,7 @@ def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
 
 
 def _has_name(key: str, is_recent: bool) -> ColumnElement[bool]:
-    _, table = _NAMES[key.removeprefix("not_")]
+    _, table = NAMES[key.removeprefix("not_")]
     conditions = [
         table.c.msg_id == _ROWS.c.id,
         table.c.msg_timestamp == _ROWS.c.timestamp,
@@ -232,8 +247,3 @@ def _has_name(key: str, is_recent: bool) -> ColumnElement[bool]:
         # Implied by the condition on the message's own timestamp; here an index can use it.
         conditions.append(table.c.msg_timestamp > bindparam("after", type_=_ROWS.c.timestamp.type))
     return exists().where(*conditions)
-
-
-def _escape_like(text: str) -> str:
-    r"""Escape ``%`` and ``_``, so that they stand for themselves in a LIKE pattern."""
-    return re.sub(r"[\\%_]", r"\\\g<0>", text)

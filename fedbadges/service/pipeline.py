@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
+from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.errors import CannotStart, NotStored, Stopped
 from fedbadges.history.history import Recorder
 from fedbadges.retry import OutageRetry, retry_failures
@@ -28,7 +28,7 @@ class Job:
 
     delivery: Delivery
     triggered: Triggered
-    candidates: Candidates | None = None
+    candidates: Triggered | None = None
     #: Whether datanommer has the message, or its criteria do not ask.
     stored: bool = True
 
