@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
+from support.daemon_restarts import start  # noqa: F401  a fixture
 from support.databases import KINDS, Databases, Postgresql, sqlite_databases
-from support.restarts import start  # noqa: F401  a fixture
 from support.sizes import FULL, SEED
 
 # The same examples in every run, so that a failure is caused by the change under test.

@@ -10,7 +10,7 @@ from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, PlacedCriterion,
 from fedbadges.rules.filters import FILTER_SCHEMA, FilledFilter, Filter, parse_filter
 from fedbadges.rules.grammar import FieldSpec, Kind, Schema, record_of
 from fedbadges.rules.operations import OPERATION_SCHEMA, LambdaOperation, Operation, parse_operation
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import Node
 from fedbadges.util.caching import BoundedDict
 

@@ -8,10 +8,9 @@ from fedbadges.config.settings import Settings
 from fedbadges.config.values import FASJSON_MISSING, has_fasjson_client
 from fedbadges.errors import Place
 from fedbadges.rules.criteria import Question
-from fedbadges.rules.grammar import Schema, combined, mapping_of
-from fedbadges.rules.operators import OPERATORS, Check, parse_operator
-from fedbadges.rules.parsing import as_text, only_entry
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.grammar import OPERATORS, Schema, combined, mapping_of
+from fedbadges.rules.operators import Check, parse_operator
+from fedbadges.rules.parsing import Problems, as_text, only_entry
 from fedbadges.rules.yaml_document import MappingNode, Node
 
 

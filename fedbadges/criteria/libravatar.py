@@ -11,8 +11,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.errors import Unavailable
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.grammar import YES_OR_NO, Schema, mapping_of
-from fedbadges.rules.parsing import only_entry
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems, only_entry
 from fedbadges.rules.yaml_document import Node, ScalarNode
 from fedbadges.util.http import configure_session, error_reason
 

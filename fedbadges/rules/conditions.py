@@ -10,8 +10,7 @@ from typing import Any
 from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.grammar import LAMBDA, mapping_of
-from fedbadges.rules.parsing import only_entry
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems, only_entry
 from fedbadges.rules.yaml_document import Node, ScalarNode
 from fedbadges.util.text import quoted
 

@@ -9,10 +9,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fedbadges.errors import Place
 from fedbadges.messages import Message
-from fedbadges.rules.grammar import Schema, mapping_of, operators_over, ref
-from fedbadges.rules.operators import OPERATORS, Check, leaves, parse_operator
-from fedbadges.rules.parsing import as_mapping, only_entry
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.grammar import OPERATORS, Schema, mapping_of, operators_over, ref
+from fedbadges.rules.operators import Check, leaves, parse_operator
+from fedbadges.rules.parsing import Problems, as_mapping, only_entry
 from fedbadges.rules.yaml_document import MappingNode, Node
 
 T = TypeVar("T")

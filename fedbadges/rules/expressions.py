@@ -23,8 +23,7 @@ import fedmsg.meta
 
 from fedbadges.errors import Place
 from fedbadges.rules.counting import parse_count
-from fedbadges.rules.parsing import as_text
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.templates import TemplatePath, name_paths, parse_template
 from fedbadges.rules.yaml_document import Node, ScalarNode
 

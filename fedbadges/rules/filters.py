@@ -13,8 +13,7 @@ from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.grammar import LAMBDA, FieldSpec, Kind, Schema, mapping_of, number, record_of
 from fedbadges.rules.moments import is_age, to_moment
-from fedbadges.rules.parsing import UNSTORABLE, each_item, only_entry
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import UNSTORABLE, Problems, each_item, only_entry
 from fedbadges.rules.templates import (
     RECIPIENT,
     TEMPLATE,

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from fedbadges.errors import Place
-from fedbadges.rules.operators import OPERATORS
-from fedbadges.rules.parsing import as_mapping, as_text, check_keys, each_item
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems, as_mapping, as_text, check_keys, each_item
 from fedbadges.rules.yaml_document import Node, ScalarNode
 
 T = TypeVar("T")
@@ -29,6 +27,9 @@ YES_OR_NO: Schema = {"enum": [True, False, "Yes", "No", "yes", "no"]}
 TEXT: Schema = {"type": "string", "pattern": r"\S"}
 
 LAMBDA: Schema = {"description": "A Python expression, without 'lambda' in front.", **TEXT}
+
+#: The keys that combine triggers as well as criteria.
+OPERATORS = ("all", "any", "not")
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,25 @@
-"""Loading rules from a file, or from all files below a directory."""
+"""Finding the rule files and their tests below a directory, and loading rules from them."""
 
+import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.rules.criteria import Backends
-from fedbadges.rules.folders import OnError, rule_files
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.rule import Rule, parse_rule
 from fedbadges.rules.yaml_document import MAX_BYTES, parse_document
+
+#: How the names of rule files end.
+RULE_FILES = (".yml", ".yaml")
+
+#: A rule's file name with this appended is the file of the rule's tests. No rule file ends like
+#: this, so that tests can be beside the rules that a daemon runs.
+TEST = ".test"
+TEST_FILES = tuple(ending + TEST for ending in RULE_FILES)
 
 
 @dataclass(frozen=True)
@@ -53,16 +61,16 @@ def read_file(path: Path) -> bytes:
 
 
 def files_at(
-    paths: Iterable[Path], find: Callable[[Path, OnError], Iterable[Path]] = rule_files
+    paths: Iterable[Path], endings: tuple[str, ...] = RULE_FILES
 ) -> tuple[list[Path], list[Problem]]:
     """List the files at some paths, each once, and what is unreadable.
 
-    ``find`` finds the files in a directory.
+    In a directory that is every file below it whose name ends like this.
     """
     found: dict[Path, Path] = {}
     failures: list[OSError] = []
     for path in paths:
-        for file in find(path, failures.append) if path.is_dir() else [path]:
+        for file in _files_below(path, failures, endings) if path.is_dir() else [path]:
             found.setdefault(file.resolve(), file)
     return list(found.values()), [unreadable(each.filename, each) for each in failures]
 
@@ -83,7 +91,7 @@ def load_directory(
     found: list[Rule] = []
     problems: list[Problem] = []
     failures: list[OSError] = []
-    for path in rule_files(directory, failures.append):
+    for path in _files_below(directory, failures):
         try:
             vet(path)
             found.append(load_file(path, backends))
@@ -110,17 +118,59 @@ def each_once(
     chosen: dict[str, Rule] = {}
     for rule in sorted(found, key=lambda rule: (rule.badge.id, rule.place.path) not in in_force):
         chosen.setdefault(rule.badge.id, rule)
-    duplicates = [
-        Problem(
-            rule.place,
-            f"the badge '{rule.badge.id}' has a rule already, at {chosen[rule.badge.id].place}",
-        )
-        for rule in found
-        if chosen[rule.badge.id] is not rule
-    ]
-    return [rule for rule in found if chosen[rule.badge.id] is rule], duplicates
+    rules, duplicates = [], []
+    for rule in found:
+        first = chosen[rule.badge.id]
+        if first is rule:
+            rules.append(rule)
+        else:
+            text = f"the badge '{rule.badge.id}' has a rule already, at {first.place}"
+            duplicates.append(Problem(rule.place, text))
+    return rules, duplicates
 
 
 def unreadable(path: object, error: OSError) -> Problem:
     """Return the mistake that a file or directory cannot be read."""
     return Problem(Place(str(path), 1, 1), f"cannot be read: {error.strerror or error}")
+
+
+def linked_folders(directory: Path) -> Iterator[Path]:
+    """Find ``directory`` and those below it that are symbolic links."""
+    return (folder for folder, _ in _walk(directory, []) if folder.is_symlink())
+
+
+def _files_below(
+    directory: Path, failures: list[OSError], endings: tuple[str, ...] = RULE_FILES
+) -> Iterator[Path]:
+    """Find the files whose names end like this, but for hidden ones.
+
+    Every directory that cannot be read is added to ``failures``, and every other link that leads
+    nowhere, since that may have been a link to a directory.
+    """
+    for folder, names in _walk(directory, failures):
+        for path in (folder / name for name in names):
+            if path.name.endswith(endings):
+                yield path
+            elif path.is_symlink():
+                try:
+                    path.stat()
+                except OSError as error:
+                    failures.append(error)
+
+
+def _walk(directory: Path, failures: list[OSError]) -> Iterator[tuple[Path, list[str]]]:
+    """Yield every directory with the names of the files in it, in the order of their paths.
+
+    A directory that several paths lead to is visited once, so a link in a circle does no harm.
+    """
+    visited: set[str] = set()
+    for folder, folders, names in os.walk(directory, onerror=failures.append, followlinks=True):
+        actual = os.path.realpath(folder)
+        folders[:] = [] if actual in visited else _seen(folders)
+        if actual not in visited:
+            visited.add(actual)
+            yield Path(folder), _seen(names)
+
+
+def _seen(names: list[str]) -> list[str]:
+    return sorted(name for name in names if not name.startswith("."))

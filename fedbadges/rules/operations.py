@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.grammar import LAMBDA, Schema, mapping_of
-from fedbadges.rules.parsing import only_entry
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems, only_entry
 from fedbadges.rules.templates import RECIPIENT
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode
 from fedbadges.util.text import quoted

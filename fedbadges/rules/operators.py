@@ -5,14 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from fedbadges.errors import Place
-from fedbadges.rules.parsing import each_item
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems, each_item
 from fedbadges.rules.yaml_document import Node
 
 Subject_contra = TypeVar("Subject_contra", contravariant=True)
 Subject = TypeVar("Subject")
-
-OPERATORS = ("all", "any", "not")
 
 
 class Check(Protocol[Subject_contra]):

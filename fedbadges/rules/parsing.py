@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from fedbadges.rules.problems import Problems
+from fedbadges.errors import Place, Problem
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 from fedbadges.util.text import join_quoted, quoted, suggestion
 
@@ -12,6 +12,26 @@ T = TypeVar("T")
 
 #: Finds characters that no database holds.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Problems(list[Problem]):
+    """The mistakes of one file, to which its parsers add while they go on to find more.
+
+    ``configured`` is False where rules are checked without the configuration of a deployment.
+    """
+
+    def __init__(self, *, configured: bool = True) -> None:
+        super().__init__()
+        self._configured = configured
+
+    def add(self, place: Place, text: str) -> None:
+        """Add the mistake ``text`` at ``place``."""
+        self.append(Problem(place, text))
+
+    def lack(self, place: Place, text: str) -> None:
+        """Add what the deployment does not have for the rule, unless there is no deployment."""
+        if self._configured:
+            self.add(place, text)
 
 
 def as_mapping(node: Node, what: str, problems: Problems) -> MappingNode | None:

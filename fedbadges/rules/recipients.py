@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fedbadges.rules.grammar import YES_NO, Fields, FieldSpec, Kind
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.templates import RECIPIENT, TEMPLATE_WITH_PATH, Template, read_template
 from fedbadges.rules.yaml_document import Node
 

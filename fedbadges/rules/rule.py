@@ -15,8 +15,7 @@ from fedbadges.rules.criteria import (
     parse_criteria,
 )
 from fedbadges.rules.grammar import DIALECT, TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
-from fedbadges.rules.parsing import UNSTORABLE, as_text
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
 from fedbadges.rules.recipients import CONVERSIONS, RECIPIENT_KEYS, Recipient, make_recipient
 from fedbadges.rules.triggers import Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode

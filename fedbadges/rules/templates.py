@@ -12,8 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from fedbadges.errors import MissingValue, Place
-from fedbadges.rules.parsing import as_text
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.yaml_document import Node, ScalarNode
 from fedbadges.util.text import quoted
 

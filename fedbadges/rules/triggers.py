@@ -10,10 +10,17 @@ from dataclasses import dataclass, field
 from fedbadges.errors import Place
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
-from fedbadges.rules.grammar import LAMBDA, Schema, combined, mapping_of, operators_over, ref
-from fedbadges.rules.operators import OPERATORS, AllOf, AnyOf, Check, parse_operator
-from fedbadges.rules.parsing import as_text, only_entry
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.grammar import (
+    LAMBDA,
+    OPERATORS,
+    Schema,
+    combined,
+    mapping_of,
+    operators_over,
+    ref,
+)
+from fedbadges.rules.operators import AllOf, AnyOf, Check, parse_operator
+from fedbadges.rules.parsing import Problems, as_text, only_entry
 from fedbadges.rules.yaml_document import MappingNode, Node
 
 Trigger = Check[Message]

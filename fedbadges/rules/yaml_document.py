@@ -4,14 +4,13 @@ import datetime
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NoReturn, Union
+from typing import Union
 
 import yaml
 from yaml.constructor import SafeConstructor
 from yaml.reader import Reader
 
 from fedbadges.errors import Place, Problem, RuleError
-from fedbadges.rules.problems import Problems
 from fedbadges.util.text import quoted
 
 #: The limits of a file: bytes, nodes (those of an alias count each time), and levels of nesting.
@@ -88,17 +87,17 @@ def parse_document(data: bytes, path: str, what: str = "rule") -> MappingNode:
     ``path`` and ``what``, the kind of file, are for error messages.
     """
     documents, quoted_lines = _compose(_decode(data, path), path)
-    reader = _NodeReader(path, what, quoted_lines)
     if not documents:
         raise _error(Place(path, 1, 1), f"the file is empty; a {what} is a mapping")
     if len(documents) > 1:
-        reader.stop(documents[1], f"a second document; a {what} file holds exactly one")
+        text = f"a second document; a {what} file holds exactly one"
+        raise _error(_place_of(documents[1], path), text)
+    reader = _NodeReader(path, what, quoted_lines)
     document = reader.read(documents[0])
-    if not isinstance(document, MappingNode):
-        reader.problems.add(document.place, f"a {what} is a mapping, and this is {document.kind}")
-    if len(reader.problems):
+    if reader.problems:
         raise RuleError(reader.problems)
-    assert isinstance(document, MappingNode)
+    if not isinstance(document, MappingNode):
+        raise _error(document.place, f"a {what} is a mapping, and this is {document.kind}")
     return document
 
 
@@ -131,6 +130,10 @@ def _decode(data: bytes, path: str) -> str:
 
 def _place_after(before: str, path: str) -> Place:
     return Place(path, before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+def _place_of(node: yaml.Node, path: str) -> Place:
+    return Place(path, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def _compose(text: str, path: str) -> tuple[list[yaml.Node], frozenset[int]]:
@@ -174,38 +177,35 @@ class _NodeReader:
     """Turns PyYAML's nodes into ours; ``quoted_lines`` numbers, from 0, the lines put in quotes."""
 
     def __init__(self, path: str, what: str, quoted_lines: frozenset[int]) -> None:
-        self.problems = Problems()
+        self.problems: list[Problem] = []
         self._path = path
         self._what = what
         self._quoted_lines = quoted_lines
         self._constructor = SafeConstructor()
         self._count = 0
 
-    def _place(self, node: yaml.Node) -> Place:
-        return Place(self._path, node.start_mark.line + 1, node.start_mark.column + 1)
-
-    def stop(self, node: yaml.Node, text: str) -> NoReturn:
-        """Raise RuleError for a node with which reading ends."""
-        raise RuleError([*self.problems, Problem(self._place(node), text)])
-
     def read(self, node: yaml.Node, depth: int = 1) -> Node:
         """Return the node with all below; raise RuleError where that is too much."""
+        place = _place_of(node, self._path)
         self._count += 1
         if self._count > MAX_NODES:
-            self.stop(node, f"more than {MAX_NODES} values in one {self._what}")
+            text = f"more than {MAX_NODES} values in one {self._what}"
+            raise RuleError([*self.problems, Problem(place, text)])
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
+            return self._scalar(node, place)
         # An alias may stand for what it is part of, which never ends.
         if depth > MAX_DEPTH:
-            self.stop(node, f"nested more than {MAX_DEPTH} levels deep")
+            text = f"nested more than {MAX_DEPTH} levels deep"
+            raise RuleError([*self.problems, Problem(place, text)])
         if isinstance(node, yaml.SequenceNode):
-            items = tuple(self.read(item, depth + 1) for item in node.value)
-            return SequenceNode(self._place(node), items)
-        assert isinstance(node, yaml.MappingNode)
-        return self._mapping(node, depth)
+            return SequenceNode(place, tuple(self.read(item, depth + 1) for item in node.value))
+        return MappingNode(place, self._entries(node, depth))
 
-    def _scalar(self, node: yaml.ScalarNode) -> ScalarNode:
-        place, text = self._place(node), node.value
+    def _add(self, place: Place, text: str) -> None:
+        self.problems.append(Problem(place, text))
+
+    def _scalar(self, node: yaml.ScalarNode, place: Place) -> ScalarNode:
+        text = node.value
         start, end = node.start_mark, node.end_mark
         in_quotes = node.style in ("'", '"')
         width = end.column - start.column - 2 * in_quotes
@@ -218,7 +218,7 @@ class _NodeReader:
             value = self._value(node)
         except (yaml.YAMLError, AttributeError, LookupError, OverflowError, TypeError, ValueError):
             kind = node.tag.rpartition(":")[2] or "value"
-            self.problems.add(place, f"{quoted(text)} is not a valid {kind}")
+            self._add(place, f"{quoted(text)} is not a valid {kind}")
             value = None
         return ScalarNode(place, value, text, literal)
 
@@ -232,31 +232,27 @@ class _NodeReader:
             raise TypeError
         return value
 
-    def _mapping(self, node: yaml.MappingNode, depth: int) -> MappingNode:
+    def _entries(self, node: yaml.Node, depth: int) -> tuple[tuple[ScalarNode, Node], ...]:
         entries: dict[object, tuple[ScalarNode, Node]] = {}
         merged: list[tuple[ScalarNode, Node]] = []
         for its_key, its_value in node.value:
             key, value = self.read(its_key, depth + 1), self.read(its_value, depth + 1)
             if not isinstance(key, ScalarNode):
-                self.problems.add(key.place, f"a key is a single value, and this is {key.kind}")
-                continue
-            if its_key.tag == _MERGE:
+                self._add(key.place, f"a key is a single value, and this is {key.kind}")
+            elif its_key.tag == _MERGE:
                 merged.extend(self._merged(value))
-                continue
-            name = (type(key.value), key.text)
-            first, _ = entries.setdefault(name, (key, value))
-            if first is not key:
-                line = first.place.line
-                self.problems.add(
-                    key.place, f"duplicate key {quoted(key.text)}, first in line {line}"
-                )
+            else:
+                first, _ = entries.setdefault((type(key.value), key.text), (key, value))
+                if first is not key:
+                    text = f"duplicate key {quoted(key.text)}, first in line {first.place.line}"
+                    self._add(key.place, text)
         for key, value in merged:
             entries.setdefault((type(key.value), key.text), (key, value))
-        return MappingNode(self._place(node), tuple(entries.values()))
+        return tuple(entries.values())
 
     def _merged(self, value: Node) -> Iterator[tuple[ScalarNode, Node]]:
         for source in value.items if isinstance(value, SequenceNode) else (value,):
             if isinstance(source, MappingNode):
                 yield from source.entries
             else:
-                self.problems.add(source.place, f"'<<' merges a mapping, and this is {source.kind}")
+                self._add(source.place, f"'<<' merges a mapping, and this is {source.kind}")

@@ -21,8 +21,7 @@ from fedbadges.rules.grammar import (
     several,
 )
 from fedbadges.rules.moments import AGE_UNITS, to_moment
-from fedbadges.rules.parsing import as_mapping, as_text
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems, as_mapping, as_text
 from fedbadges.rules.recipients import account
 from fedbadges.rules.templates import Template, parse_template
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode

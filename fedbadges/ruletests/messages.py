@@ -8,7 +8,7 @@ from typing import Any
 from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import fits_databases
 from fedbadges.rules.moments import to_moment
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.templates import Template
 from fedbadges.ruletests.format import FROM, MAX_MESSAGES, NUMBER
 from fedbadges.util.text import quoted

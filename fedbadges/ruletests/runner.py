@@ -25,7 +25,7 @@ from fedbadges.messages import Message, parse_message
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import each_once, load_file, read_file
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.recipients import EVERYBODY
 from fedbadges.rules.rule import Rule
 from fedbadges.ruletests.accounts import TestAccounts, TestUsernames

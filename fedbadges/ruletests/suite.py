@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fedbadges.errors import Place, Problem, RuleError
-from fedbadges.rules.folders import TEST
 from fedbadges.rules.grammar import Fields
+from fedbadges.rules.loader import TEST
 from fedbadges.rules.moments import to_moment
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import parse_document
 from fedbadges.ruletests.format import EXPECTED_KEYS, FILE, MESSAGE_KEYS, NOW
 from fedbadges.ruletests.messages import MessageBuilder, MessageTemplate, SentMessage, merge

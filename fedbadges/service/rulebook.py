@@ -16,9 +16,8 @@ from watchdog.observers.polling import PollingObserverVFS
 from fedbadges.errors import Problem
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.file_permissions import PermissionChecker
-from fedbadges.rules.folders import linked_folders
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.loader import load_directory
+from fedbadges.rules.loader import linked_folders, load_directory
 from fedbadges.rules.rule import Badge, Rule
 from fedbadges.tahrir.badges import Unawardable
 from fedbadges.util.logs import get_logger

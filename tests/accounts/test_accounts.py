@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.builders import candidates_of, make_message, make_rule, make_settings
 from support.databases import Databases, badges, create_schemas
-from support.inline import load, message
+from support.rule_text import load, message
 
 from fedbadges.accounts.service import CachedAccounts, make_accounts
 from fedbadges.accounts.usernames import FedmsgUsernames

@@ -12,7 +12,7 @@ from support.bus import fedmsg_body
 from support.daemon import THIS_MESSAGE, running
 from support.databases import Databases
 from support.fasjson import SPECIFICATION, Fasjson, User
-from support.inline import assert_mistakes, load
+from support.rule_text import assert_mistakes, load
 from support.rules import rule
 from support.waiting import eventually
 from support.web import Answer

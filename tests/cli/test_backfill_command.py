@@ -17,8 +17,8 @@ from support.bus import Bus
 from support.command import fedbadges
 from support.databases import Databases, create_schemas
 from support.fasjson import Fasjson, User
-from support.inline import complete
-from support.past import Storage, Told, awarded, live
+from support.histories import PastMessage, Storage, awarded, live
+from support.rule_text import complete
 from support.terminal import on_terminal
 from support.waiting import eventually
 from tahrir_api.dbapi import TahrirDatabase
@@ -72,7 +72,7 @@ def settings(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (rules / f"scribe-{count}.yml").write_text(complete(RULE.format(count)))
     made = make_settings(databases, rules, keep_counts=False)
     Storage(made).store(
-        Told(n, START + timedelta(days=n - 1), "wiki.edit", {"user": name}, (name,))
+        PastMessage(n, START + timedelta(days=n - 1), "wiki.edit", {"user": name}, (name,))
         for n, name in enumerate(EDITS, 1)
     )
     monkeypatch.chdir(tmp_path)
@@ -156,11 +156,11 @@ def test_backfill_gives_the_same_awards_as_the_daemon(
 
     wipe(databases)
     rules = load_directory(settings.rules_directory, load_backends(settings)).rules
-    told = [
-        Told(n, START + timedelta(days=n - 1), "wiki.edit", {"user": name}, (name,))
+    history = [
+        PastMessage(n, START + timedelta(days=n - 1), "wiki.edit", {"user": name}, (name,))
         for n, name in enumerate(EDITS, 1)
     ]
-    assert live(settings, list(rules), told) == found
+    assert live(settings, list(rules), history) == found
 
 
 @pytest.mark.sqlite
@@ -452,7 +452,7 @@ def test_backfill_lists_the_awards_before_an_error(
 def test_backfill_escapes_control_characters_of_messages(settings: Settings) -> None:
     Storage(settings).store(
         [
-            Told(
+            PastMessage(
                 20,
                 START,
                 "odd\x1b[31m.wiki.edit",
@@ -460,7 +460,9 @@ def test_backfill_escapes_control_characters_of_messages(settings: Settings) -> 
                 ("erin",),
                 msg_id="\x1b]0;x\x07",
             ),
-            Told(21, START, "odd\x1b[31m.wiki.edit", {"user": "erin"}, ("erin",), msg_id="y"),
+            PastMessage(
+                21, START, "odd\x1b[31m.wiki.edit", {"user": "erin"}, ("erin",), msg_id="y"
+            ),
         ]
     )
 

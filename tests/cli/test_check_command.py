@@ -11,7 +11,7 @@ import pytest
 from support.builders import make_config
 from support.command import GOOD, fedbadges
 from support.databases import Databases
-from support.inline import complete
+from support.rule_text import complete
 from support.terminal import on_terminal
 
 from fedbadges.lint import linter as run

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from support.builders import make_message
-from support.commanded import Commanded, question
+from support.command_deployment import CommandDeployment, question
 from support.databases import Databases
 
 from fedbadges.tahrir.awarding import Award
@@ -22,23 +22,23 @@ recipient: "%(msg.users)s"
 TOPIC = "org.fedoraproject.dev.git.receive"
 
 
-def with_rule(deployment: Commanded) -> Commanded:
+def with_rule(deployment: CommandDeployment) -> CommandDeployment:
     deployment.write("pushed", PUSHED)
     return deployment
 
 
 @pytest.fixture
-def deployment(sqlite_database: Databases, tmp_path: Path) -> Commanded:
-    return with_rule(Commanded(sqlite_database, tmp_path))
+def deployment(sqlite_database: Databases, tmp_path: Path) -> CommandDeployment:
+    return with_rule(CommandDeployment(sqlite_database, tmp_path))
 
 
 @pytest.fixture
-def any_deployment(database: Databases, tmp_path: Path) -> Commanded:
+def any_deployment(database: Databases, tmp_path: Path) -> CommandDeployment:
     """Return the same on each kind of database, for tests of SQL."""
-    return with_rule(Commanded(database, tmp_path))
+    return with_rule(CommandDeployment(database, tmp_path))
 
 
-def message(deployment: Commanded, *users: Any, **envelope: Any) -> Path:
+def message(deployment: CommandDeployment, *users: Any, **envelope: Any) -> Path:
     """Return a file with a message that names these users."""
     sent = {"timestamp": 1412338000, "msg_id": "2014-1"} | envelope
     path = deployment.directory / "message.json"
@@ -46,7 +46,7 @@ def message(deployment: Commanded, *users: Any, **envelope: Any) -> Path:
     return path
 
 
-def test_explain_shows_every_step_of_the_decision(any_deployment: Commanded) -> None:
+def test_explain_shows_every_step_of_the_decision(any_deployment: CommandDeployment) -> None:
     for number in range(3):
         any_deployment.store("git.receive", ["bob"] if number else ["alice", "bob"])
 
@@ -81,7 +81,7 @@ def test_explain_shows_every_step_of_the_decision(any_deployment: Commanded) -> 
     assert (done.exit_code, done.stderr) == (0, "")
 
 
-def test_explain_as_json_has_every_step(deployment: Commanded) -> None:
+def test_explain_as_json_has_every_step(deployment: CommandDeployment) -> None:
     deployment.store("git.receive", ["alice"], msg_id="2014-1")
     deployment.configure(banned_usernames=["robot"])
 
@@ -121,7 +121,7 @@ def test_explain_as_json_has_every_step(deployment: Commanded) -> None:
     assert done.exit_code == 1
 
 
-def test_explain_takes_a_message_from_datanommer_by_its_id(deployment: Commanded) -> None:
+def test_explain_takes_a_message_from_datanommer_by_its_id(deployment: CommandDeployment) -> None:
     for number in range(3):
         deployment.store("git.receive", ["alice"], {"users": ["alice"]}, msg_id=f"2014-{number}")
 
@@ -133,7 +133,7 @@ def test_explain_takes_a_message_from_datanommer_by_its_id(deployment: Commanded
 
 
 def test_explain_uses_the_usernames_in_datanommer_without_a_recipient(
-    deployment: Commanded,
+    deployment: CommandDeployment,
 ) -> None:
     deployment.write("pushed", PUSHED.replace('recipient: "%(msg.users)s"\n', ""))
     deployment.store("git.receive", ["alice"], msg_id="2014-1")
@@ -141,13 +141,13 @@ def test_explain_uses_the_usernames_in_datanommer_without_a_recipient(
     assert "usernames of the message: alice" in deployment.call("explain", "--id", "2014-1").stdout
 
 
-def test_explain_reads_a_message_from_standard_input(deployment: Commanded) -> None:
+def test_explain_reads_a_message_from_standard_input(deployment: CommandDeployment) -> None:
     text = message(deployment, "alice").read_bytes()
 
     assert deployment.call("explain", "-", input=text).stdout.startswith(f"2014-1: {TOPIC}")
 
 
-def test_explain_with_user_exits_by_the_result_of_that_user(deployment: Commanded) -> None:
+def test_explain_with_user_exits_by_the_result_of_that_user(deployment: CommandDeployment) -> None:
     for _ in range(3):
         deployment.store("git.receive", ["bob"])
     sent = message(deployment, "alice", "bob")
@@ -163,7 +163,7 @@ def test_explain_with_user_exits_by_the_result_of_that_user(deployment: Commande
     assert "carol is not among them" in carol.stdout
 
 
-def test_explain_shows_since_when_a_badge_is_held(deployment: Commanded) -> None:
+def test_explain_shows_since_when_a_badge_is_held(deployment: CommandDeployment) -> None:
     deployment.tahrir.award([Award("pushed", "alice")])
 
     done = deployment.call("explain", message(deployment, "alice"))
@@ -171,7 +171,7 @@ def test_explain_shows_since_when_a_badge_is_held(deployment: Commanded) -> None
     assert "alice already has it, since 20" in done.stdout
 
 
-def test_explain_shows_rules_of_other_topics_only_with_badge(deployment: Commanded) -> None:
+def test_explain_shows_rules_of_other_topics_only_with_badge(deployment: CommandDeployment) -> None:
     path = deployment.write("edited", PUSHED.replace("git.receive", "wiki.edit"))
     sent = message(deployment, "alice")
 
@@ -188,7 +188,7 @@ def test_explain_shows_rules_of_other_topics_only_with_badge(deployment: Command
 
 
 def test_explain_takes_the_file_of_a_rule_that_is_not_in_force(
-    deployment: Commanded, tmp_path: Path
+    deployment: CommandDeployment, tmp_path: Path
 ) -> None:
     new = tmp_path / "new.yml"
     new.write_text((deployment.rules / "pushed.yml").read_text().replace("pushed", "new"))
@@ -211,7 +211,7 @@ def test_explain_takes_the_file_of_a_rule_that_is_not_in_force(
     ],
 )  # fmt: skip
 def test_explain_shows_errors_and_values_of_criteria(
-    deployment: Commanded, criteria: str, said: str
+    deployment: CommandDeployment, criteria: str, said: str
 ) -> None:
     deployment.write(
         "odd", f'trigger: {{topic: git.receive}}\ncriteria: {criteria}\nrecipient: "%(msg.users)s"'
@@ -223,7 +223,7 @@ def test_explain_shows_errors_and_values_of_criteria(
     assert done.stderr == ""
 
 
-def test_explain_shows_other_backends_as_the_rule_has_them(deployment: Commanded) -> None:
+def test_explain_shows_other_backends_as_the_rule_has_them(deployment: CommandDeployment) -> None:
     deployment.configure(**{"libravatar.url": "http://127.0.0.1:9/avatar"})
     deployment.write(
         "seen",
@@ -251,7 +251,9 @@ def test_explain_shows_other_backends_as_the_rule_has_them(deployment: Commanded
         ('{"topic": 5}', "not a message, which is an object with a 'topic'"),
     ],
 )
-def test_explain_refuses_what_is_no_message(deployment: Commanded, text: str, said: str) -> None:
+def test_explain_refuses_what_is_no_message(
+    deployment: CommandDeployment, text: str, said: str
+) -> None:
     path = deployment.directory / "odd.json"
     path.write_bytes(text.encode("latin-1"))
 
@@ -263,7 +265,9 @@ def test_explain_refuses_what_is_no_message(deployment: Commanded, text: str, sa
 
 
 @pytest.mark.parametrize("arguments", [[], ["--id", "x", "-"]])
-def test_explain_requires_exactly_one_message(deployment: Commanded, arguments: list[str]) -> None:
+def test_explain_requires_exactly_one_message(
+    deployment: CommandDeployment, arguments: list[str]
+) -> None:
     done = deployment.call("explain", *arguments)
 
     assert done.exit_code == 2
@@ -272,14 +276,14 @@ def test_explain_requires_exactly_one_message(deployment: Commanded, arguments: 
 
 @pytest.mark.parametrize("msg_id", ["2014-none", "", "\x01\ud800", "a" * 300])
 def test_explain_refuses_an_id_that_datanommer_does_not_have(
-    deployment: Commanded, msg_id: str
+    deployment: CommandDeployment, msg_id: str
 ) -> None:
     done = deployment.call("explain", "--id", msg_id)
 
     assert (done.exit_code, done.stderr) == (2, f"datanommer has no message {msg_id!r}\n")
 
 
-def test_explain_reports_an_unreachable_database_in_one_line(deployment: Commanded) -> None:
+def test_explain_reports_an_unreachable_database_in_one_line(deployment: CommandDeployment) -> None:
     done = deployment.call(
         "explain", "--tahrir-url", "sqlite:////nowhere/t.db", message(deployment, "alice")
     )
@@ -302,7 +306,7 @@ VALUES = st.recursive(
     form=st.sampled_from(["text", "json"]),
 )
 def test_explain_shows_whatever_is_in_a_message_as_text(
-    deployment: Commanded, users: list[Any], draft: Any, form: str
+    deployment: CommandDeployment, users: list[Any], draft: Any, form: str
 ) -> None:
     path = deployment.directory / "any.json"
     body = make_message("git.receive", {"users": users, "draft": draft}).body
@@ -317,7 +321,7 @@ def test_explain_shows_whatever_is_in_a_message_as_text(
 
 
 def test_explain_reports_ctrl_c_in_one_line(
-    deployment: Commanded, monkeypatch: pytest.MonkeyPatch
+    deployment: CommandDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.command import GOOD
-from support.inline import complete
+from support.rule_text import complete
 from support.sizes import only_full
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from support.builders import make_config, wipe
 from support.bus import fedmsg_body
 from support.command import fedbadges
 from support.databases import Databases, awards, create_schemas, store_message, tahrir
-from support.inline import complete
+from support.rule_text import complete
 from support.terminal import on_terminal
 
 COMMAND = Path(sys.executable).with_name("fedbadges")

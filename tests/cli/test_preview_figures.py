@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.inline import load
+from support.rule_text import load
 
 from fedbadges.cli.preview.figures import (
     LIMIT,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from support.builders import statements
-from support.commanded import Commanded, question
+from support.command_deployment import CommandDeployment, question
 from support.databases import Databases
 from tahrir_api.model import Person
 
@@ -36,22 +36,22 @@ def asking(criteria: str) -> str:
 
 
 @pytest.fixture
-def deployment(sqlite_database: Databases, tmp_path: Path) -> Commanded:
-    return Commanded(sqlite_database, tmp_path)
+def deployment(sqlite_database: Databases, tmp_path: Path) -> CommandDeployment:
+    return CommandDeployment(sqlite_database, tmp_path)
 
 
 @pytest.fixture
-def any_deployment(database: Databases, tmp_path: Path) -> Commanded:
+def any_deployment(database: Databases, tmp_path: Path) -> CommandDeployment:
     """Return the same on each kind of database, for tests of SQL."""
-    return Commanded(database, tmp_path)
+    return CommandDeployment(database, tmp_path)
 
 
-def push(deployment: Commanded, times: int, user: str = "alice", **envelope: Any) -> None:
+def push(deployment: CommandDeployment, times: int, user: str = "alice", **envelope: Any) -> None:
     for _ in range(times):
         deployment.store("git.receive", [user], {"user": user}, **envelope)
 
 
-def shown(deployment: Commanded, *arguments: str) -> dict[str, str]:
+def shown(deployment: CommandDeployment, *arguments: str) -> dict[str, str]:
     """Return what is printed of each badge, in its order."""
     done = deployment.call("progress", *(arguments or ("alice",)))
     assert done.exit_code == 0, done.stderr
@@ -59,7 +59,7 @@ def shown(deployment: Commanded, *arguments: str) -> dict[str, str]:
     return dict(lines)
 
 
-def test_progress_lists_the_closest_badge_first(deployment: Commanded) -> None:
+def test_progress_lists_the_closest_badge_first(deployment: CommandDeployment) -> None:
     for name, rule in {
         "far": counting("git.receive", 50),
         "near": counting("git.receive", 5),
@@ -83,7 +83,7 @@ def test_progress_lists_the_closest_badge_first(deployment: Commanded) -> None:
     ]
 
 
-def test_progress_as_json_has_every_badge(deployment: Commanded) -> None:
+def test_progress_as_json_has_every_badge(deployment: CommandDeployment) -> None:
     deployment.write("near", counting("git.receive", 5))
     push(deployment, 1, msg_id="2014-1")
 
@@ -109,7 +109,7 @@ def test_progress_as_json_has_every_badge(deployment: Commanded) -> None:
     }
 
 
-def test_progress_of_somebody_who_opted_out(deployment: Commanded) -> None:
+def test_progress_of_somebody_who_opted_out(deployment: CommandDeployment) -> None:
     deployment.write("near", counting("git.receive", 5))
     deployment.write("got", counting("git.receive", 1))
     deployment.tahrir.award([Award("got", "alice")])
@@ -146,7 +146,7 @@ def test_progress_of_somebody_who_opted_out(deployment: Commanded) -> None:
     ],
 )  # fmt: skip
 def test_progress_shows_counts_or_why_there_are_none(
-    deployment: Commanded, criteria: str, said: str
+    deployment: CommandDeployment, criteria: str, said: str
 ) -> None:
     deployment.write("odd", asking(criteria))
     push(deployment, 2)
@@ -154,7 +154,7 @@ def test_progress_shows_counts_or_why_there_are_none(
     assert shown(deployment)["odd"] == said
 
 
-def test_progress_ignores_messages_that_trigger_nothing(deployment: Commanded) -> None:
+def test_progress_ignores_messages_that_trigger_nothing(deployment: CommandDeployment) -> None:
     """Without a message that triggers a rule, nothing is known of what the rule counts."""
     deployment.write(
         "odd", asking(question("%(topic)s", "{greater than: 1}")).replace("receive", "x")
@@ -176,7 +176,7 @@ def test_progress_ignores_messages_that_trigger_nothing(deployment: Commanded) -
     assert shown(deployment) == {"odd": "0 of 2", "big": "nothing yet", "whole": "nothing yet"}
 
 
-def test_progress_uses_the_latest_message(deployment: Commanded) -> None:
+def test_progress_uses_the_latest_message(deployment: CommandDeployment) -> None:
     deployment.write("seen", asking(question("%(msg.seen)s", "{greater than: 4}")))
     for day, topic in ((1, "a"), (3, "c"), (2, "b")):
         deployment.store(
@@ -192,7 +192,9 @@ def test_progress_uses_the_latest_message(deployment: Commanded) -> None:
     assert json.loads(done.stdout)["badges"][0]["message"] == "2014-3"
 
 
-def test_progress_finds_a_rare_topic_behind_a_frequent_one(any_deployment: Commanded) -> None:
+def test_progress_finds_a_rare_topic_behind_a_frequent_one(
+    any_deployment: CommandDeployment,
+) -> None:
     any_deployment.write("seldom", counting("wiki.edit", 2))
     any_deployment.write(
         "often", counting("git.receive", 500).replace("topic: git.receive", "category: git")
@@ -203,7 +205,7 @@ def test_progress_finds_a_rare_topic_behind_a_frequent_one(any_deployment: Comma
     assert shown(any_deployment) == {"seldom": "1 of 2", "often": "120 of 500"}
 
 
-def test_progress_of_many_rules_needs_few_queries(any_deployment: Commanded) -> None:
+def test_progress_of_many_rules_needs_few_queries(any_deployment: CommandDeployment) -> None:
     for number in range(1, 31):
         any_deployment.write(f"rule-{number}", counting("git.receive", number))
     push(any_deployment, 10)
@@ -223,7 +225,7 @@ def test_progress_of_many_rules_needs_few_queries(any_deployment: Commanded) -> 
     assert len(sent) <= 5
 
 
-def test_progress_warns_about_an_unknown_user(deployment: Commanded) -> None:
+def test_progress_warns_about_an_unknown_user(deployment: CommandDeployment) -> None:
     deployment.write("near", counting("git.receive", 5))
 
     done = deployment.call("progress", "[red]nobody[/red]")
@@ -233,13 +235,15 @@ def test_progress_warns_about_an_unknown_user(deployment: Commanded) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a\x00", "a" * 300])
-def test_progress_refuses_a_name_that_nobody_can_have(deployment: Commanded, name: str) -> None:
+def test_progress_refuses_a_name_that_nobody_can_have(
+    deployment: CommandDeployment, name: str
+) -> None:
     done = deployment.call("progress", name)
 
     assert (done.exit_code, done.stderr) == (2, f"{name!r} is not a possible account name\n")
 
 
-def test_progress_without_a_service_shows_what_it_can(deployment: Commanded) -> None:
+def test_progress_without_a_service_shows_what_it_can(deployment: CommandDeployment) -> None:
     deployment.configure(**{"libravatar.url": "http://127.0.0.1:9/avatar"})
     deployment.write("near", counting("git.receive", 5))
     deployment.write(
@@ -256,7 +260,7 @@ def test_progress_without_a_service_shows_what_it_can(deployment: Commanded) -> 
 
 
 def test_progress_on_ctrl_c_shows_what_was_found(
-    deployment: Commanded, monkeypatch: pytest.MonkeyPatch
+    deployment: CommandDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployment.write("near", counting("git.receive", 5))
     deployment.write("got", counting("git.receive", 1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.command import fedbadges
-from support.ruletests import PUSH, counting, write_suite
+from support.rule_test_files import PUSH, counting, write_suite
 from support.terminal import on_terminal
 
 from fedbadges.ruletests.runner import RuleTestRunner

@@ -12,7 +12,7 @@ from support.builders import make_message, make_settings
 from support.bus import fedmsg_body
 from support.daemon import THIS_MESSAGE, running
 from support.databases import Databases
-from support.inline import assert_mistakes, complete, load
+from support.rule_text import assert_mistakes, complete, load
 from support.rules import rule
 
 from fedbadges.criteria.backends import load_backends
@@ -20,7 +20,7 @@ from fedbadges.engine.tracing import trace
 from fedbadges.errors import RuleError, Unavailable
 from fedbadges.rules.criteria import Backends, Question
 from fedbadges.rules.loader import load_text
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import Node
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from support.builders import make_message, make_settings
 from support.bus import fedmsg_body
 from support.daemon import running
 from support.databases import Databases
-from support.inline import assert_mistakes, load
+from support.rule_text import assert_mistakes, load
 from support.rules import rule
 from support.waiting import eventually
 from support.web import Answer, Server

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from support.builders import make_message, make_settings
 from support.databases import Databases, Postgresql
-from support.switches import needs
+from support.optimisations import needs
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.command import fedbadges
-from support.ruletests import make_runner, run, write_suite
+from support.rule_test_files import make_runner, run, write_suite
 
 from fedbadges.ruletests.format import MAX_MESSAGES, NOW, suite_schema
 from fedbadges.ruletests.runner import RuleTestRunner

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.inline import load, message
+from support.rule_text import load, message
 
 from fedbadges.engine.tracing import LAMBDA_VALUE, Traced, trace
 from fedbadges.errors import Place

@@ -13,7 +13,7 @@ from support import hostile
 from support.builders import make_settings
 from support.daemon import make_daemon
 from support.databases import Databases, Postgresql, awards
-from support.inline import PARSING, PATH
+from support.rule_text import PARSING, PATH
 from support.rules import rule, write_rules
 from support.sizes import SEED, size
 

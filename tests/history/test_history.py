@@ -29,7 +29,7 @@ from fedbadges.history.schema import create_history
 from fedbadges.history.sql import FilterQuery
 from fedbadges.rules.expressions import parse_expression
 from fedbadges.rules.filters import FilledFilter, Pages
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import ScalarNode
 
 DAY = datetime.timedelta(days=1)

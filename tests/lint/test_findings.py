@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.command import fedbadges
-from support.inline import CRITERIA, HERE, TRIGGER, complete
+from support.rule_text import CRITERIA, HERE, TRIGGER, complete
 
 from fedbadges.cli.configuration import placeholder_settings
 from fedbadges.criteria.backends import load_backends

@@ -9,7 +9,7 @@ from support.builders import make_config, statements
 from support.bus import fedmsg_body
 from support.command import fedbadges
 from support.databases import Databases, create_schemas, store_message
-from support.inline import complete
+from support.rule_text import complete
 
 from fedbadges.databases.connections import parse_url
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 from support.builders import make_settings, statements, wipe
 from support.databases import Databases, create_schemas
-from support.made_up import START, histories, rule_texts
-from support.past import Storage, Told, earned, live
+from support.histories import PastMessage, Storage, earned, live
 from support.rules import rule as rule_text
 from support.sizes import size
+from support.strategies import START, histories, rule_texts
 from tahrir_api.model import Person
 
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -73,7 +73,7 @@ def load(texts: list[str], backends: Backends) -> list[Rule]:
     suppress_health_check=list(HealthCheck),
 )
 def test_a_replay_finds_what_a_daemon_awards(
-    shared_database: Databases, settings: Settings, messages: list[Told], texts: list[str]
+    shared_database: Databases, settings: Settings, messages: list[PastMessage], texts: list[str]
 ) -> None:
     wipe(shared_database)
     expected = live(settings, load(texts, load_backends(settings)), messages)
@@ -128,7 +128,7 @@ def named(rule: Rule, message: Message, usernames: Usernames) -> list[str]:
     suppress_health_check=list(HealthCheck),
 )
 def test_peaks_are_the_highest_counts_of_candidates(
-    shared_database: Databases, settings: Settings, messages: list[Told], texts: list[str]
+    shared_database: Databases, settings: Settings, messages: list[PastMessage], texts: list[str]
 ) -> None:
     wipe(shared_database)
     rules = load(texts, load_backends(settings))
@@ -176,14 +176,14 @@ def badge(body: str) -> str:
 
 
 @pytest.fixture
-def edits(databases: Databases, settings: Settings) -> list[Told]:
+def edits(databases: Databases, settings: Settings) -> list[PastMessage]:
     """Twelve edits, in turn by alice and bob."""
-    told = [
-        Told(n, START + timedelta(days=n), "wiki.edit", {"user": name}, (name,))
+    history = [
+        PastMessage(n, START + timedelta(days=n), "wiki.edit", {"user": name}, (name,))
         for n, name in enumerate(["alice", "bob"] * 6, 1)
     ]
-    Storage(settings).store(told)
-    return told
+    Storage(settings).store(history)
+    return history
 
 
 def run(settings: Settings, body: str = FIVE, **options: bool) -> tuple[Replay, list[Earned]]:
@@ -193,7 +193,7 @@ def run(settings: Settings, body: str = FIVE, **options: bool) -> tuple[Replay, 
 
 
 def test_an_earned_badge_has_the_message_that_earned_it(
-    edits: list[Told], settings: Settings
+    edits: list[PastMessage], settings: Settings
 ) -> None:
     _, found = run(settings)
 
@@ -203,20 +203,26 @@ def test_an_earned_badge_has_the_message_that_earned_it(
     ]
 
 
-def test_peaks_rise_after_the_badge_was_earned(edits: list[Told], settings: Settings) -> None:
+def test_peaks_rise_after_the_badge_was_earned(
+    edits: list[PastMessage], settings: Settings
+) -> None:
     replay, _ = run(settings)
 
     assert replay.peaks == {"badge-0": {"alice": 6, "bob": 6}}
 
 
-def test_a_replay_without_measuring_has_no_peaks(edits: list[Told], settings: Settings) -> None:
+def test_a_replay_without_measuring_has_no_peaks(
+    edits: list[PastMessage], settings: Settings
+) -> None:
     replay, found = run(settings, measure=False)
 
     assert len(found) == 2
     assert replay.peaks == {}
 
 
-def test_a_replay_leaves_out_people_who_opted_out(edits: list[Told], settings: Settings) -> None:
+def test_a_replay_leaves_out_people_who_opted_out(
+    edits: list[PastMessage], settings: Settings
+) -> None:
     with Session(engine(settings.tahrir_url)) as session:
         session.add(Person(email="Alice@example.org", nickname="al", opt_out=True))
         session.commit()
@@ -227,7 +233,9 @@ def test_a_replay_leaves_out_people_who_opted_out(edits: list[Told], settings: S
     assert replay.peaks == {"badge-0": {"bob": 6}}
 
 
-def test_a_replay_does_not_query_for_each_message(edits: list[Told], settings: Settings) -> None:
+def test_a_replay_does_not_query_for_each_message(
+    edits: list[PastMessage], settings: Settings
+) -> None:
     with statements(settings.history_url) as sent:
         run(settings)
 
@@ -235,7 +243,7 @@ def test_a_replay_does_not_query_for_each_message(edits: list[Told], settings: S
 
 
 def test_a_replay_raises_what_reading_the_history_raises(
-    edits: list[Told], settings: Settings
+    edits: list[PastMessage], settings: Settings
 ) -> None:
     away = replace(settings, history_url=parse_url("sqlite:////nowhere/datanommer.db"))
 
@@ -245,7 +253,7 @@ def test_a_replay_raises_what_reading_the_history_raises(
 
 @pytest.mark.parametrize("content", ["{", "[" * 100_000 + "]" * 100_000])
 def test_a_message_that_cannot_be_parsed_does_not_stop_a_replay(
-    edits: list[Told], settings: Settings, caplog: pytest.LogCaptureFixture, content: str
+    edits: list[PastMessage], settings: Settings, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
     with engine(settings.history_url).begin() as connection:
         changed = {"content": content}
@@ -259,7 +267,7 @@ def test_a_message_that_cannot_be_parsed_does_not_stop_a_replay(
     ]
 
 
-def test_a_replay_can_be_run_again(edits: list[Told], settings: Settings) -> None:
+def test_a_replay_can_be_run_again(edits: list[PastMessage], settings: Settings) -> None:
     replay = Replay(settings, Tahrir(settings))
     rules = load([badge(FIVE)], replay.backends)
 
@@ -268,7 +276,9 @@ def test_a_replay_can_be_run_again(edits: list[Told], settings: Settings) -> Non
     assert first == second == ["alice", "bob"]
 
 
-def test_a_replay_can_be_stopped_in_the_middle(edits: list[Told], settings: Settings) -> None:
+def test_a_replay_can_be_stopped_in_the_middle(
+    edits: list[PastMessage], settings: Settings
+) -> None:
     replay = Replay(settings, Tahrir(settings))
     rules = load([badge(FIVE)], replay.backends)
 

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 from support.builders import make_settings
 from support.databases import Databases, create_schemas
-from support.past import Awards, Told, earned, live
+from support.histories import Awards, PastMessage, earned, live
 
 from fedbadges.criteria.backends import load_backends
 from fedbadges.replay import Replay
@@ -43,7 +43,7 @@ def traffic() -> ModuleType:
     return module
 
 
-def messages() -> Iterator[Told]:
+def messages() -> Iterator[PastMessage]:
     """Gives messages of every kind by a few people, out of the order of their numbers."""
     made, chance = traffic(), random.Random(1)
     kinds = [kind for kind in made.KINDS for _ in range(OF_EACH_KIND)]
@@ -51,7 +51,7 @@ def messages() -> Iterator[Told]:
     for number, kind in enumerate(kinds, 1):
         person = made.Person(*(f"user{chance.randrange(PEOPLE)}" for _ in range(2)))
         draft = made.draft(kind, chance, person)
-        yield Told(
+        yield PastMessage(
             number,
             START + timedelta(minutes=10 * number + chance.choice((0, 0, 0, 35))),
             draft.topic,

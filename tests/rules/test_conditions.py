@@ -1,7 +1,7 @@
 """Conditions: what the result of an operation must satisfy."""
 
 import pytest
-from support.inline import load
+from support.rule_text import load
 
 from fedbadges.rules.conditions import CONDITIONS
 

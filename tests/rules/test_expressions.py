@@ -5,7 +5,7 @@ import json
 import warnings
 
 import pytest
-from support.inline import assert_mistakes, complete, load, message, mistakes
+from support.rule_text import assert_mistakes, complete, load, message, mistakes
 
 import fedbadges.rules.expressions
 from fedbadges.errors import MissingValue

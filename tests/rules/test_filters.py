@@ -3,7 +3,7 @@
 import datetime
 
 import pytest
-from support.inline import load, message
+from support.rule_text import load, message
 
 from fedbadges.errors import MissingValue
 from fedbadges.rules.filters import FilledFilter, Filter, Pages

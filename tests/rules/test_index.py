@@ -4,7 +4,7 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.inline import load, message
+from support.rule_text import load, message
 
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule

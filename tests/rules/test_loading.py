@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from support.inline import PARSING, complete
+from support.rule_text import PARSING, complete
 
 from fedbadges.errors import RuleError
 from fedbadges.rules.loader import Loaded, load_directory, load_file

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import yaml
-from support.inline import (
+from support.rule_text import (
     CRITERIA,
     HERE,
     METADATA,
@@ -19,7 +19,6 @@ from support.inline import (
 )
 
 from fedbadges.rules import yaml_document as document
-from fedbadges.rules.problems import MAX_PROBLEMS
 from fedbadges.rules.yaml_document import MAX_BYTES, MAX_DEPTH, MAX_NODES
 
 RULE_KEYS = (
@@ -86,13 +85,6 @@ def test_all_mistakes_are_reported_in_the_order_of_the_file():
         "a recipient is a template such as '%(msg.user)s'",
         "'tags' is a list, or words split by commas",
     )
-
-
-def test_a_file_full_of_mistakes_reports_a_limited_number():
-    found = mistakes(complete("".join(f"key{number}: 1\n" for number in range(3000))))
-    assert len(found) == MAX_PROBLEMS + 2
-    last = f": more than {MAX_PROBLEMS} mistakes; the others are not shown"
-    assert [line.endswith(last) for line in found[-2:]].count(True) == 1
 
 
 def test_a_mistake_is_one_line_whatever_the_file_has():
@@ -650,7 +642,6 @@ def test_no_input_takes_more_than_5_seconds(what, whole):
     before = time.process_time()
     found = mistakes(data)
     assert time.process_time() - before < 5
-    assert len(found) <= MAX_PROBLEMS + 2
     assert all(len(line) < 1000 for line in found)
 
 

@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 from support.databases import create_schemas, store_message
-from support.inline import backends, load, message
+from support.rule_text import backends, load, message
 
 from fedbadges.errors import MissingValue
 from fedbadges.messages import Message

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.inline import PARSING, PATH, complete, load, message
+from support.rule_text import PARSING, PATH, complete, load, message
 
 from fedbadges.errors import MissingValue, RuleError
 from fedbadges.messages import parse_message

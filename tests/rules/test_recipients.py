@@ -1,7 +1,7 @@
 """Recipients: who a message says should get the badge."""
 
 import pytest
-from support.inline import load, message
+from support.rule_text import load, message
 
 from fedbadges.errors import MissingValue
 from fedbadges.rules.recipients import Everybody, account

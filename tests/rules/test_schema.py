@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from support.builders import make_settings
 from support.databases import Databases
 from support.documented import EXAMPLES, completed
-from support.inline import complete
+from support.rule_text import complete
 from support.schemas import as_json
 
 from fedbadges.criteria.backends import load_backends

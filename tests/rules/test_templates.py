@@ -1,10 +1,10 @@
 """Templates: ``%(dotted.path)s``, filled from the message."""
 
 import pytest
-from support.inline import message
+from support.rule_text import message
 
 from fedbadges.errors import MissingValue, Place
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.templates import parse_template
 from fedbadges.rules.yaml_document import ScalarNode
 

@@ -1,7 +1,7 @@
 """Triggers: which messages a rule looks at."""
 
 import pytest
-from support.inline import load, message
+from support.rule_text import load, message
 
 PREFIX = "org.fedoraproject.prod"
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 from support.command import fedbadges
-from support.ruletests import make_runner
+from support.rule_test_files import make_runner
 from tahrir_api.utils import convert_name_to_id
 
-from fedbadges.rules.folders import TEST
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.loader import TEST
+from fedbadges.rules.parsing import Problems
 from fedbadges.ruletests.runner import RuleTestRunner
 from fedbadges.ruletests.suite import Suite, parse_suite
 

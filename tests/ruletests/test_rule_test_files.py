@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.ruletests import PUSH, counting, make_runner, mistakes, write_suite
+from support.rule_test_files import PUSH, counting, make_runner, mistakes, write_suite
 
 from fedbadges.errors import RuleError
-from fedbadges.rules.folders import files_of_tests
-from fedbadges.rules.loader import load_directory
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.loader import TEST_FILES, files_at, load_directory
+from fedbadges.rules.parsing import Problems
 from fedbadges.ruletests.runner import RuleTestRunner
 from fedbadges.ruletests.suite import parse_suite
 
@@ -258,7 +257,7 @@ def test_mistakes_in_the_tested_rules_are_reported(runner: RuleTestRunner, tmp_p
 
 
 def test_rule_files_and_test_files_are_told_apart_by_name(tmp_path: Path) -> None:
-    from support.inline import PARSING
+    from support.rule_text import PARSING
 
     rules = ("a.yml", "b.yaml", "c.test.yml", "test.yml", "d.tests.yaml")
     tests = ("a.yml.test", "b.yaml.test", "sub/e.yml.test")
@@ -270,7 +269,9 @@ def test_rule_files_and_test_files_are_told_apart_by_name(tmp_path: Path) -> Non
 
     assert loaded.problems == ()
     assert sorted(Path(rule.place.path).name for rule in loaded.rules) == sorted(rules)
-    assert [str(path.relative_to(tmp_path)) for path in files_of_tests(tmp_path)] == list(tests)
+    assert [
+        str(path.relative_to(tmp_path)) for path in files_at([tmp_path], TEST_FILES)[0]
+    ] == list(tests)
 
 
 _WORDS = st.one_of(

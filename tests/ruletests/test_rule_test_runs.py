@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.inline import complete
-from support.ruletests import PUSH, counting, make_runner, run, write_suite
+from support.rule_test_files import PUSH, counting, make_runner, run, write_suite
+from support.rule_text import complete
 
 from fedbadges.errors import RuleError
 from fedbadges.ruletests.runner import RuleTestRunner

@@ -11,7 +11,7 @@ from support.schemas import as_json
 from test_rule_test_files import EVERYTHING, MISTAKES, TESTS
 
 from fedbadges.errors import RuleError
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import parse_document
 from fedbadges.ruletests.suite import parse_suite
 

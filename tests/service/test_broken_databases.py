@@ -11,8 +11,8 @@ import psycopg2
 import pytest
 import sqlalchemy as sa
 from support.builders import make_message, make_settings
+from support.daemon_restarts import Start, held, sent, store_message
 from support.databases import Databases, Postgresql, create_schemas
-from support.restarts import Start, held, sent, store_message
 from support.waiting import eventually
 
 from fedbadges.errors import DatabaseUnusable

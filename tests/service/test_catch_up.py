@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from support.builders import make_settings
+from support.daemon_restarts import sent, store_message
 from support.databases import Databases, create_schemas
-from support.restarts import sent, store_message
 from support.waiting import eventually
 
 from fedbadges.databases.connections import engine

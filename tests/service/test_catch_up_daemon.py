@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from support.databases import Databases
-from support.restarts import (
+from support.daemon_restarts import (
     FIRST,
     HOUR,
     Start,
@@ -20,6 +19,7 @@ from support.restarts import (
     unavailable,
     write_checkpoint,
 )
+from support.databases import Databases
 from support.rules import write_rules
 from support.waiting import eventually
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from support.builders import make_settings
+from support.daemon_restarts import HOUR, sent, store_message
 from support.databases import Databases, create_schemas
-from support.restarts import HOUR, sent, store_message
 
 from fedbadges.databases.connections import engine
 from fedbadges.history.history import CHECKED

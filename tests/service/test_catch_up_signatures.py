@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from support.certificates import DAY, NOW, Authority, authority
+from support.daemon_restarts import HOUR, Start, held, sent, store_message, write_checkpoint
 from support.databases import Databases
-from support.restarts import HOUR, Start, held, sent, store_message, write_checkpoint
 from support.waiting import eventually
 
 from fedbadges.databases.connections import engine

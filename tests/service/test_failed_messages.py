@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.bus import fedmsg_body
-from support.databases import Databases, spoil, unspoil
-from support.restarts import (
+from support.daemon_restarts import (
     FIRST,
     Start,
     after_first_pass,
@@ -18,6 +17,7 @@ from support.restarts import (
     sent,
     store_message,
 )
+from support.databases import Databases, spoil, unspoil
 from support.rules import write_rules
 from support.waiting import eventually
 

@@ -3,8 +3,8 @@
 import logging
 
 import pytest
+from support.daemon_restarts import Start, held, sent, store_message
 from support.databases import Databases
-from support.restarts import Start, held, sent, store_message
 from support.waiting import eventually
 
 pytestmark = [

@@ -6,8 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from support.databases import Databases
-from support.restarts import (
+from support.daemon_restarts import (
     HOUR,
     Start,
     after_first_pass,
@@ -16,6 +15,7 @@ from support.restarts import (
     store_message,
     unavailable,
 )
+from support.databases import Databases
 from support.waiting import eventually
 
 from fedbadges.errors import NotHandled

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("support.inline")
+pytest.register_assert_rewrite("support.rule_text")

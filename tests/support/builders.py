@@ -18,8 +18,8 @@ from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
 from support.bus import fedmsg_body
 from support.databases import Databases
+from support.optimisations import switched_off
 from support.rules import rule
-from support.switches import switched_off
 
 ISSUER = {
     "issuer_origin": "https://badges.example.org",

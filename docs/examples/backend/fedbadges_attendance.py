@@ -13,8 +13,7 @@ from pathlib import Path
 from fedbadges.config.settings import Settings
 from fedbadges.errors import Unavailable
 from fedbadges.rules.criteria import Question
-from fedbadges.rules.parsing import as_text, only_entry
-from fedbadges.rules.problems import Problems
+from fedbadges.rules.parsing import Problems, as_text, only_entry
 from fedbadges.rules.yaml_document import Node
 
 

@@ -68,11 +68,10 @@ def test(paths: tuple[Path, ...], form: str, text: str) -> None:
 def _test(results: Results, paths: tuple[Path, ...], text: str) -> None:
     """Run the tests, and add each outcome to the results at once."""
     from fedbadges.cli.configuration import placeholder_settings
-    from fedbadges.rules.folders import files_of_tests
-    from fedbadges.rules.loader import files_at
+    from fedbadges.rules.loader import TEST_FILES, files_at
     from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, RuleTestRunner
 
-    files, unreadable = files_at(paths, files_of_tests)
+    files, unreadable = files_at(paths, TEST_FILES)
     if not files and not unreadable:
         where = ", ".join(str(path) for path in paths)
         raise CannotRun(f"{where}: no file there ends in .yml.test or .yaml.test")

@@ -1,4 +1,4 @@
-"""Histories that are made up, and what a daemon that is there from the beginning makes of them."""
+"""Made-up histories, and the awards of a daemon that ran from the beginning."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ Awards = set[tuple[str, str, str | None]]
 
 
 @dataclass(frozen=True)
-class Told:
+class PastMessage:
     """A message as datanommer has it."""
 
     number: int
@@ -54,31 +54,31 @@ class Storage:
         self._engine = database_engine(settings.history_url)
         self._numbers: dict[tuple[str, str], int] = {}
 
-    def store(self, messages: Iterable[Told]) -> None:
+    def store(self, messages: Iterable[PastMessage]) -> None:
         with self._engine.begin() as connection:
-            for told in messages:
-                self._store(connection, told)
+            for past in messages:
+                self._store(connection, past)
 
-    def _store(self, connection: sa.Connection, told: Told) -> None:
-        topic = told.topic if told.topic.startswith(("org.", "io.")) else PREFIX + told.topic
+    def _store(self, connection: sa.Connection, past: PastMessage) -> None:
+        topic = past.topic if past.topic.startswith(("org.", "io.")) else PREFIX + past.topic
         columns = {
-            "id": told.number,
-            "msg_id": told.id,
+            "id": past.number,
+            "msg_id": past.id,
             "i": 1,
             "topic": topic,
-            "timestamp": told.sent,
+            "timestamp": past.sent,
             "category": category_of(topic),
-            "agent_name": told.agent,
-            "msg": told.msg,
+            "agent_name": past.agent,
+            "msg": past.msg,
         }
         connection.execute(Row.__table__.insert().values(columns))
         for kind, table, names in (
-            (User, users_assoc_table, told.users),
-            (Package, packages_assoc_table, told.packages),
+            (User, users_assoc_table, past.users),
+            (Package, packages_assoc_table, past.packages),
         ):
             for name in names:
                 values = {table.c[0].name: self._number(connection, kind, name)}
-                values |= {"msg_id": told.number, "msg_timestamp": told.sent}
+                values |= {"msg_id": past.number, "msg_timestamp": past.sent}
                 connection.execute(table.insert().values(values))
 
     def _number(self, connection: sa.Connection, kind: Any, name: str) -> int:
@@ -89,18 +89,18 @@ class Storage:
         return self._numbers[key]
 
 
-def in_order(messages: Iterable[Told]) -> list[Told]:
+def in_order(messages: Iterable[PastMessage]) -> list[PastMessage]:
     """Return messages in the order of the history."""
-    return sorted(messages, key=lambda told: (told.sent, told.number))
+    return sorted(messages, key=lambda past: (past.sent, past.number))
 
 
 def live(
     settings: Settings,
     rules: Sequence[Rule],
-    messages: Iterable[Told],
+    messages: Iterable[PastMessage],
     see: Callable[[Message], object] = lambda message: None,
 ) -> Awards:
-    """Has every message handled when it is stored, one by one, and return what tahrir has then.
+    """Handle every message when it is stored, one by one, and return the awards in tahrir.
 
     :param see: is called with each before it is decided.
     """
@@ -108,9 +108,9 @@ def live(
     tahrir.publish_badges([rule.badge for rule in rules])
     recipients = RecipientFinder(settings, FedmsgUsernames(settings.fedmsg))
     engine = BadgeEngine(settings, tahrir, recipients, RuleSet(rules))
-    for told in in_order(messages):
-        storage.store([told])
-        (archived,) = archive.messages([told.number])
+    for past in in_order(messages):
+        storage.store([past])
+        (archived,) = archive.messages([past.number])
         message = parse_message(archived.body, archived.users)
         assert message is not None
         see(message)

@@ -1,4 +1,4 @@
-"""Optimisations that are switched off in a run of the tests: the answers are the same."""
+"""Optimisations that a run of the tests switches off: the answers are the same."""
 
 import os
 

@@ -6,7 +6,7 @@ from typing import Any
 from fedbadges.cli.configuration import placeholder_settings
 from fedbadges.errors import RuleError
 from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, Difference, RuleTestRunner
-from support.inline import complete
+from support.rule_text import complete
 
 PUSH = """\
 messages:

@@ -17,7 +17,7 @@ from support.databases import Databases, create_schemas
 from support.rules import rule
 
 
-class Commanded:
+class CommandDeployment:
     """Databases and rules below a directory, and commands that use them."""
 
     def __init__(self, databases: Databases, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rules of every kind, and histories that they have something to say of, for hypothesis."""
+"""Strategies of hypothesis: rules of every kind, and histories that they count."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from support.past import PREFIX, Told
+from support.histories import PREFIX, PastMessage
 from support.rules import rule
 
 TOPICS = ("git.receive", "wiki.edit", "wiki.upload")
@@ -19,8 +19,8 @@ topics = st.sampled_from(TOPICS)
 
 
 @st.composite
-def _messages(draw: Any, number: int) -> Told:
-    return Told(
+def _messages(draw: Any, number: int) -> PastMessage:
+    return PastMessage(
         number,
         # Some at the very same time, some out of the order of their numbers.
         START + timedelta(hours=draw(st.integers(0, 60))),
@@ -42,12 +42,12 @@ def _messages(draw: Any, number: int) -> Told:
 
 
 @st.composite
-def histories(draw: Any) -> list[Told]:
+def histories(draw: Any) -> list[PastMessage]:
     """Yield messages in any order."""
     count = draw(st.integers(1, 14))
     made = [draw(_messages(number)) for number in range(1, count + 1)]
     # What has the same id has another time.
-    twice = {(told.id, told.sent): told for told in made}
+    twice = {(message.id, message.sent): message for message in made}
     return draw(st.permutations(list(twice.values())))
 
 
