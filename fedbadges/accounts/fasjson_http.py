@@ -43,7 +43,9 @@ class Service(Client):
         try:
             return getattr(self, operation)(**arguments).result
         except APIError as error:
-            if error.code in _REFUSED or _has_no_such_thing(error):
+            # FASJSON says so in JSON; what stands before it and has lost it does not.
+            missing = error.code == _NOT_FOUND and isinstance(error.data["body"], Mapping)
+            if missing or error.code in _REFUSED:
                 return None
             raise self._unavailable(f"{error.code} {error_reason(error)}") from error
         # An answer that does not come from FASJSON raises the last three.
@@ -61,8 +63,3 @@ class Service(Client):
 
     def _unavailable(self, why: str) -> Unavailable:
         return Unavailable(f"FASJSON at {self._settings.fasjson_url}: {why}")
-
-
-def _has_no_such_thing(error: APIError) -> bool:
-    # FASJSON says so in JSON; what stands before it and has lost it does not.
-    return error.code == _NOT_FOUND and isinstance(error.data["body"], Mapping)

@@ -1,7 +1,7 @@
 """Accounts: who exists, and whose another name is."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from functools import partialmethod
+from typing import Any
 
 from dogpile.cache import make_region
 
@@ -9,8 +9,6 @@ from fedbadges.accounts.fasjson import Fasjson
 from fedbadges.config.settings import Settings
 from fedbadges.rules.recipients import EVERYBODY, Accounts
 from fedbadges.util.caching import BoundedDict
-
-T = TypeVar("T")
 
 #: How many answers are cached at most.
 _MAX_ANSWERS = 50_000
@@ -27,25 +25,14 @@ class CachedAccounts:
             arguments={"cache_dict": BoundedDict(_MAX_ANSWERS)},
         )
 
-    def exists(self, username: str) -> bool:
-        """Return True if there is an account of this name."""
-        return self._cached("exists", username, self._accounts.exists)
+    def _ask(self, question: str, name: str) -> Any:
+        ask = getattr(self._accounts, question)
+        return self._region.get_or_create(f"{question} {name}", lambda: ask(name))
 
-    def by_nick(self, nick: str) -> str | None:
-        """Return the account of an IRC nick, or None."""
-        return self._cached("nick", nick, self._accounts.by_nick)
-
-    def by_email(self, address: str) -> str | None:
-        """Return the account of an e-mail address, or None."""
-        return self._cached("email", address, self._accounts.by_email)
-
-    def by_github(self, name: str) -> str | None:
-        """Return the account of a name on GitHub, or None."""
-        return self._cached("github", name, self._accounts.by_github)
-
-    def _cached(self, question: str, name: str, ask: Callable[[str], T]) -> T:
-        found: T = self._region.get_or_create(f"{question} {name}", lambda: ask(name))
-        return found
+    exists = partialmethod(_ask, "exists")
+    by_nick = partialmethod(_ask, "by_nick")
+    by_email = partialmethod(_ask, "by_email")
+    by_github = partialmethod(_ask, "by_github")
 
 
 def make_accounts(settings: Settings) -> Accounts:

@@ -42,10 +42,7 @@ class FedmsgUsernames:
             return
         badges = [rule.badge.id for rule in rules if has_no_candidates(rule)]
         if badges and badges != self._without_candidates:
-            log.warning(
-                "Rules can award nothing without a plugin for fedmsg",
-                badges=badges,
-            )
+            log.warning("Rules can award nothing without a plugin for fedmsg", badges=badges)
         self._without_candidates = badges
 
     def users(self, message: Message) -> frozenset[str]:

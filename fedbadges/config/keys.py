@@ -32,11 +32,6 @@ class ConfigKey:
     def __str__(self) -> str:
         return f"'{self.name}' in '{self.within[-1]}'" if self.within else f"'{self.name}'"
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The name, and the older name if there is one."""
-        return (self.name,) if self.older_name is None else (self.name, self.older_name)
-
 
 def config_key(*args: Any, repr: bool = True) -> Any:  # noqa: A002  as dataclasses.field has it
     """Return a dataclass field that is read from ``ConfigKey(*args)``."""
@@ -86,15 +81,13 @@ class ConfigReader:
     def mapping(self, path: tuple[str, ...]) -> Mapping[str, Any] | None:
         """Return the mapping at a path of names; None if it is missing or something else."""
         if path not in self._mappings:
-            *within, name = path
-            key = ConfigKey(name, "a mapping", dict, REQUIRED, tuple(within))
-            source = self.mapping(key.within)
+            within, name = path[:-1], path[-1]
+            source = self.mapping(within)
             found = None if source is None else source.get(name)
             if source is not None and not isinstance(found, Mapping):
                 state = "malformed" if name in source else "missing"
-                self.mistakes.append(
-                    f"{self.locate(key)}: {state} key '{name}'; expected a mapping"
-                )
+                place = self.locate(name, within)
+                self.mistakes.append(f"{place}: {state} key '{name}'; expected a mapping")
             self._mappings[path] = found if isinstance(found, Mapping) else None
         return self._mappings[path]
 
@@ -102,18 +95,15 @@ class ConfigReader:
         """Report that the value of a key is missing or malformed."""
         source = self.mapping(key.within) or {}
         state = "missing" if source.get(key.name) is None else "malformed"
-        explained = f" ({printable(reason)})" if reason else ""
-        self.mistakes.append(
-            f"{self.locate(key)}: {state} key {key}; expected {key.expected}{explained}"
-        )
+        line = f"{self.locate(key.name, key.within)}: {state} key {key}; expected {key.expected}"
+        self.mistakes.append(f"{line} ({printable(reason)})" if reason else line)
 
     def unknown(self, name: Any, within: tuple[str, ...], known: Iterable[str]) -> str:
         """Return a warning about a key that means nothing, with the closest one that does."""
-        place = locate_key(str(name), within[-1] if within else None, self._files)
         near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
         hint = f"; did you mean '{near[0]}'?" if near else ""
-        return f"{place}: unknown key '{printable(str(name))}'{hint}"
+        return f"{self.locate(str(name), within)}: unknown key '{printable(str(name))}'{hint}"
 
-    def locate(self, key: ConfigKey) -> str:
+    def locate(self, name: str, within: tuple[str, ...] = ()) -> str:
         """Return ``file:line:column`` of a key."""
-        return locate_key(key.name, key.within[-1] if key.within else None, self._files)
+        return locate_key(name, within[-1] if within else None, self._files)

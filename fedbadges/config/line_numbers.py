@@ -1,6 +1,7 @@
 """Line numbers of configuration mistakes: where fedmsg's configuration files set a key."""
 
 import ast
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,14 +18,11 @@ def config_files(config: Mapping[str, Any]) -> list[Path]:
     explicit = config.get("config_filename")
     if explicit:
         return [Path(explicit)]
-    folders = [Path("/etc/fedmsg.d"), Path("~/.fedmsg.d").expanduser(), Path.cwd() / "fedmsg.d"]
+    prefixes = ["/etc/", f"{Path.home()}/.", f"{Path.cwd()}/"]
+    folders = [Path(f"{prefix}fedmsg.d") for prefix in prefixes]
     if "VIRTUAL_ENV" in os.environ:
         folders.append(Path(os.environ["VIRTUAL_ENV"], "etc/fedmsg.d"))
-    single = [
-        Path("/etc/fedmsg-config.py"),
-        Path("~/.fedmsg-config.py").expanduser(),
-        Path.cwd() / "fedmsg-config.py",
-    ]
+    single = [Path(f"{prefix}fedmsg-config.py") for prefix in prefixes]
     found = [path for folder in folders for path in sorted(folder.glob("*.py"))]
     return [*found, *(path for path in single if path.is_file())]
 
@@ -37,8 +35,11 @@ def locate_key(key: str, within: str | None, files: list[Path]) -> str:
     """
     for path in reversed(files):
         found = _keys(path)
+        # The mapping around a key begins before it, or on the same line.
+        begun = (node.lineno for name, node in found if name == within)
+        first = 0 if within is None else min(begun, default=math.inf)
         for name, node in found:
-            if name == key and (within is None or _is_after(node, within, found)):
+            if name == key and node.lineno >= first:
                 return f"{printable(str(path))}:{node.lineno}:{node.col_offset + 1}"
     if within is not None:
         return locate_key(within, None, files)
@@ -66,10 +67,3 @@ def _keys_of_node(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.keyword]]
                 yield argument.arg, argument
     elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
         yield str(node.slice.value), node.slice
-
-
-def _is_after(
-    node: ast.expr | ast.keyword, within: str, keys: list[tuple[str, ast.expr | ast.keyword]]
-) -> bool:
-    """Return True if ``within`` is set before ``node``, as the mapping around it would be."""
-    return any(name == within and other.lineno <= node.lineno for name, other in keys)

@@ -7,6 +7,7 @@ docs/configuration.rst explains the keys at length.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +20,26 @@ from fedbadges.errors import SettingsError
 #: Enables the consumer in a hub.
 ENABLED = "fedmsg.consumers.badges.enabled"
 
-# What a mistake says is expected, and how the value is parsed.
+# What a mistake says is expected, how the value is parsed, and what follows that in every key.
 _SECONDS = ("a number of seconds, from 0 to 86400", values.seconds)
 _TIMEOUT = ("a number of seconds, more than 0 and up to 86400", values.timeout)
 _FLAG = ("True or False", values.flag)
 _URL = ("a database URL, such as 'postgresql://user:password@host/name'", values.database_url)
-_ISSUER_TEXT = ("text of at most 128 characters", values.short_text)
+_AGE = ("a number of seconds", values.age)
+_COUNT = ("a number of messages", values.count)
 _GLOBAL = ("badges_global",)
 _ISSUER = ("badges_global", "badge_issuer")
-
-
-def _issuer_key(name: str, older_name: str | None = None) -> Any:
-    return config_key(name, *_ISSUER_TEXT, REQUIRED, _ISSUER, older_name)
+_ISSUER_TEXT = ("text of at most 128 characters", values.short_text, REQUIRED, _ISSUER)
 
 
 @dataclass(frozen=True)
 class Issuer:
     """Who issues the badges, as tahrir stores it."""
 
-    origin: str = _issuer_key("issuer_origin")
-    name: str = _issuer_key("issuer_name")
-    org: str = _issuer_key("issuer_org", "issuer_url")
-    contact: str = _issuer_key("issuer_contact", "issuer_email")
+    origin: str = config_key("issuer_origin", *_ISSUER_TEXT)
+    name: str = config_key("issuer_name", *_ISSUER_TEXT)
+    org: str = config_key("issuer_org", *_ISSUER_TEXT, "issuer_url")
+    contact: str = config_key("issuer_contact", *_ISSUER_TEXT, "issuer_email")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +99,12 @@ class Settings:
     #: Store messages in datanommer's database.
     record_messages: bool = config_key("badges.record_messages", *_FLAG, False)
     #: Shed messages, to catch up later, if more than this are in memory.
-    backlog_limit: int = config_key(
-        "badges.backlog_limit", "a number of messages", values.count, 10_000
-    )
+    backlog_limit: int = config_key("badges.backlog_limit", *_COUNT, 10_000)
     workers: int = config_key(
-        "moksha.workers_per_consumer", "a number of threads, 1 or more", values.positive_count, 1
+        "moksha.workers_per_consumer",
+        "a number of threads, 1 or more",
+        partial(values.count, least=1),
+        1,
     )
 
     # Catching up.
@@ -112,13 +112,11 @@ class Settings:
     state_directory: Path | None = config_key(
         "badges.state_directory",
         "a directory, made where it is missing, or None",
-        values.new_directory,
+        partial(values.directory, exists=False),
         os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or None,
     )
     #: Skip messages that are older than this.
-    catchup_limit: float = config_key(
-        "badges.catchup_limit", "a number of seconds", values.age, 7 * 86_400.0
-    )
+    catchup_limit: float = config_key("badges.catchup_limit", *_AGE, 7 * 86_400.0)
     #: Look for messages that the bus did not deliver this often.
     sweep_interval: float = config_key("badges.sweep_interval", *_TIMEOUT, 30.0)
     #: Do not verify the signatures of stored messages.
@@ -176,6 +174,8 @@ _ZEROMQ_KEYS = (
     ConfigKey("zmq_enabled", "True, where no other bus is named", values.true, REQUIRED),
     ConfigKey("endpoints", "a mapping from names to lists of addresses", values.mapping, REQUIRED),
 )
+#: What our own keys at the top begin with.
+_OUR_PREFIXES = ("badges.", "badges_", "fedbadges.")
 #: Keys that configure another bus.
 _OTHER_BUSES = ("stomp_uri", "stomp_broker", "amqp_broker")
 
@@ -204,7 +204,8 @@ def read_settings(
 
 
 def _unknown_keys(reader: ConfigReader) -> tuple[str, ...]:
-    issuer = [name for key in ISSUER_KEYS.values() for name in key.names]
+    keys = ISSUER_KEYS.values()
+    issuer = [name for key in keys for name in (key.name, key.older_name) if name]
     known = {
         (): [ENABLED, *_GLOBAL, *(key.name for key in KEYS.values() if not key.within)],
         _GLOBAL: ["database_uri", "badge_issuer"],
@@ -214,9 +215,5 @@ def _unknown_keys(reader: ConfigReader) -> tuple[str, ...]:
         reader.unknown(name, path, names)
         for path, names in known.items()
         for name in reader.mapping(path) or ()
-        if name not in names and (path or _looks_like_ours(name))
+        if name not in names and (path or str(name).startswith(_OUR_PREFIXES))
     )
-
-
-def _looks_like_ours(name: Any) -> bool:
-    return isinstance(name, str) and name.startswith(("badges.", "badges_", "fedbadges."))

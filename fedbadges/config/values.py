@@ -29,11 +29,22 @@ class MalformedValue(ValueError):
     """A value that cannot be used; the text says why, and has no password in it."""
 
 
+def of_type(kind: type | tuple[type, ...], value: Any) -> Any:
+    """Return a value of this type; text is not a list, though it can be iterated."""
+    if not isinstance(value, kind):
+        raise ValueError
+    return value
+
+
+flag = partial(of_type, bool)
+mapping = partial(of_type, Mapping)
+
+
 def text(value: Any) -> str:
     """Return text that is not blank, without the blanks around it."""
-    if not isinstance(value, str) or not value.strip():
+    if not of_type(str, value).strip():
         raise ValueError
-    return value.strip()
+    return str(value).strip()
 
 
 def short_text(value: Any) -> str:
@@ -44,13 +55,6 @@ def short_text(value: Any) -> str:
     return stripped
 
 
-def flag(value: Any) -> bool:
-    """Return True or False; nothing else that is truthy or falsy is accepted."""
-    if not isinstance(value, bool):
-        raise ValueError
-    return value
-
-
 def true(value: Any) -> bool:
     """Return True for anything truthy."""
     if not value:
@@ -58,52 +62,35 @@ def true(value: Any) -> bool:
     return True
 
 
-def interval(value: Any, most: float = math.inf) -> float:
+def interval(value: Any, most: float = math.inf, *, zero: bool = True) -> float:
     """Return a finite number of seconds from 0 to ``most``; text is accepted."""
-    if isinstance(value, bool):
-        raise ValueError
     number = float(value)
-    if not 0 <= number <= most or number == math.inf:
+    if isinstance(value, bool) or not 0 <= number <= most or number == math.inf:
+        raise ValueError
+    if not (number or zero):
         raise ValueError
     return number
 
 
-#: Numbers of seconds from 0 to a day, and to a century.
+#: Numbers of seconds up to a day, the second one without 0, and up to a century.
 seconds = partial(interval, most=_DAY)
+timeout = partial(interval, most=_DAY, zero=False)
 age = partial(interval, most=100 * 365 * _DAY)
 
 
-def timeout(value: Any) -> float:
-    """Return a number of seconds that is more than 0, up to a day."""
-    number = seconds(value)
-    if not number:
-        raise ValueError
-    return number
-
-
-def count(value: Any) -> int:
-    """Return a whole number, 0 or more; text is accepted."""
+def count(value: Any, least: int = 0) -> int:
+    """Return a whole number that is not less than ``least``; text is accepted."""
     if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         raise ValueError
     number = int(value)
-    if number < 0:
-        raise ValueError
-    return number
-
-
-def positive_count(value: Any) -> int:
-    """Return a whole number, 1 or more; text is accepted."""
-    number = count(value)
-    if not number:
+    if number < least:
         raise ValueError
     return number
 
 
 def items(value: Any) -> frozenset[Any]:
-    """Return the items of a list, tuple or set; text is not one, though it can be iterated."""
-    if not isinstance(value, (list, tuple, set, frozenset)):
-        raise ValueError
-    return frozenset(value)
+    """Return the items of a list, tuple or set."""
+    return frozenset(of_type((list, tuple, set, frozenset), value))
 
 
 def names(value: Any) -> frozenset[str]:
@@ -111,30 +98,17 @@ def names(value: Any) -> frozenset[str]:
     return frozenset(text(name).lower() for name in items(value))
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
-    """Return a mapping."""
-    if not isinstance(value, Mapping):
-        raise ValueError
-    return value
-
-
-def directory(value: Any) -> Path:
-    """Return the path of a directory that exists; ``~`` is a home directory."""
-    path = new_directory(value)
-    if not path.exists():
-        raise MalformedValue("no such directory")
-    return path
-
-
-def new_directory(value: Any) -> Path:
-    """Return the path of a directory that need not exist yet."""
+def directory(value: Any, *, exists: bool = True) -> Path:
+    """Return the path of a directory, by default one that exists; ``~`` is a home directory."""
     try:
         path = Path(text(value)).expanduser()
-        wrong = path.exists() and not path.is_dir()
+        found, is_directory = path.exists(), path.is_dir()
     except (OSError, RuntimeError) as error:  # a name too long, no such user, …
         raise MalformedValue(getattr(error, "strerror", None) or str(error)) from None
-    if wrong:
+    if found and not is_directory:
         raise MalformedValue("not a directory")
+    if exists and not found:
+        raise MalformedValue("no such directory")
     return path
 
 

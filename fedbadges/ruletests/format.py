@@ -86,21 +86,21 @@ def _or_empty(kind: Kind[Fields]) -> Kind[Fields]:
     return Kind(read, {"anyOf": [{"type": "null"}, kind.schema]})
 
 
+def _text(parse: Callable[[ScalarNode, Problems], T | None]) -> Kind[T]:
+    """Return the kind of text that is not blank; ``parse`` reads it."""
+
+    def read(node: Node, what: str, problems: Problems) -> T | None:
+        text = as_text(node, what, problems)
+        return None if text is None else parse(text, problems)
+
+    return Kind(read, TEXT)
+
+
 def _account_name(node: ScalarNode, problems: Problems) -> str | None:
     found = account(node.text)
     if found.name is None:
         problems.add(node.place, f"{quoted(node.text)} can be no account: it {found.dropped}")
     return found.name
-
-
-def _read_template(node: Node, what: str, problems: Problems) -> Template | None:
-    text = as_text(node, what, problems)
-    return None if text is None else _template(text, problems)
-
-
-def _read_account(node: Node, what: str, problems: Problems) -> str | None:
-    text = as_text(node, what, problems)
-    return None if text is None else _account_name(text, problems)
 
 
 def _read_moment(node: Node, what: str, problems: Problems) -> ScalarNode | None:
@@ -148,8 +148,7 @@ def _template(node: ScalarNode, problems: Problems) -> Template | None:
     return template if len(problems) == before else None
 
 
-_TEMPLATE = Kind(_read_template, TEXT)
-_ACCOUNT_NAME = Kind(_read_account, TEXT)
+_TEMPLATE = _text(_template)
 _MOMENT = Kind(_read_moment, {"anyOf": [TEXT, {"type": "number"}]})
 _INTERVAL = Kind(
     _read_interval,
@@ -158,6 +157,8 @@ _INTERVAL = Kind(
 _DATA: Kind[Any] = Kind(_read_data, {})
 _OBJECT: Kind[Any] = Kind(_read_object, {"type": "object"})
 _TEXTS = _one_or_several(TEXTUAL, "a name")
+_STRIPPED = _text(lambda node, _: node.text.strip())
+_STRIPPED_TEXTS = _one_or_several(_STRIPPED, "a name")
 _NAMES = _one_or_several(_TEMPLATE, "a name", least=0)
 _BADGES = _one_or_several(TEXTUAL, "a badge")
 
@@ -206,10 +207,12 @@ EXPECTED_KEYS = {
 _ACCOUNT = record_of(
     "an account",
     {
-        "nicks": FieldSpec(_TEXTS, "IRC nicks."),
-        "emails": FieldSpec(_TEXTS, "E-mail addresses."),
-        "github": FieldSpec(_TEXTS, "Names on GitHub."),
-        "groups": FieldSpec(_TEXTS, "Groups that the account is in, for criteria that ask."),
+        "nicks": FieldSpec(_STRIPPED_TEXTS, "IRC nicks."),
+        "emails": FieldSpec(_STRIPPED_TEXTS, "E-mail addresses."),
+        "github": FieldSpec(_STRIPPED_TEXTS, "Names on GitHub."),
+        "groups": FieldSpec(
+            _STRIPPED_TEXTS, "Groups that the account is in, for criteria that ask."
+        ),
         "avatar": FieldSpec(YES_NO, "Yes, if Libravatar has one, for criteria that ask."),
     },
 )
@@ -219,7 +222,7 @@ _WORLD = {
         "Who has an account, and what else the accounts service says; without, everybody has.",
     ),
     "opted_out": FieldSpec(
-        _one_or_several(_ACCOUNT_NAME, "a name", least=0), "Who wants no badges."
+        _one_or_several(_text(_account_name), "a name", least=0), "Who wants no badges."
     ),
     "holds": FieldSpec(
         _by_name(_BADGES, _account_name), "Who has which badges already, by their ids."
@@ -229,7 +232,7 @@ _WORLD = {
 _TEST = record_of(
     "a test",
     {
-        "name": FieldSpec(TEXTUAL, "What it shows.", required=True),
+        "name": FieldSpec(_STRIPPED, "What it shows.", required=True),
         "past": FieldSpec(
             several(record_of("a past message", {**_SEVERAL, **MESSAGE_KEYS}), "a past message"),
             "Messages of before, which datanommer has.",

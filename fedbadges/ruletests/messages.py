@@ -1,20 +1,25 @@
-"""The messages of a test: one template stands for several, sent one after the other."""
+"""The messages of a test: one item stands for several, sent one after the other."""
 
+import contextlib
 import datetime
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from fedbadges.errors import MissingValue, Place
+from fedbadges.errors import MissingValue
 from fedbadges.messages import fits_databases
+from fedbadges.rules.grammar import Fields
 from fedbadges.rules.moments import to_moment
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.templates import Template
-from fedbadges.ruletests.format import FROM, MAX_MESSAGES, NUMBER
-from fedbadges.util.text import quoted
+from fedbadges.ruletests.format import FROM, MAX_MESSAGES, MESSAGE_KEYS, NUMBER
+from fedbadges.util.text import quoted, suggestion
 
-#: The keys whose mappings are merged with those of the message that is 'like' it.
-_MERGED = ("msg", "headers")
+#: Stands for a topic with a mistake that is reported already.
+_MISTAKEN = "mistaken"
+
+#: The values of an item that does not have them.
+_DEFAULTS = {"count": 1, "every": datetime.timedelta(minutes=1), "msg": {}, "i": 1}
 
 
 @dataclass(frozen=True)
@@ -25,112 +30,113 @@ class SentMessage:
     names: Mapping[str, frozenset[str]]
 
 
-@dataclass(frozen=True)
-class MessageTemplate:
-    """``count`` messages from each of the ``senders``; with texts to be filled in."""
-
-    place: Place
-    fields: Mapping[str, Any]
-    senders: tuple[str, ...] = ()
-    count: int = 1
-    every: datetime.timedelta = datetime.timedelta(minutes=1)
-
-
-def merge(base: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a message that is like another one, ``base``."""
-    merged = {
-        key: _merge(base[key], fields[key]) for key in _MERGED if key in base and key in fields
-    }
-    return {**base, **fields, **merged}
-
-
 class MessageBuilder:
-    """Builds the messages of one test, and reports those that could never be sent."""
+    """Builds the messages of one test, and reports those that could never be sent.
 
-    def __init__(self, now: datetime.datetime, problems: Problems) -> None:
+    ``named`` are the messages that others may be 'like'.
+    """
+
+    def __init__(
+        self, named: Mapping[str, Fields], now: datetime.datetime, problems: Problems
+    ) -> None:
+        self._named = named
         self._now = self._clock = now
         self._problems = problems
         self._left = MAX_MESSAGES
         self._ids: set[object] = set()
 
-    def past(self, templates: Iterable[MessageTemplate]) -> tuple[SentMessage, ...]:
+    def past(self, items: Sequence[Fields]) -> tuple[SentMessage, ...]:
         """Build what was sent before now: in this order, and the last just before."""
         groups: list[tuple[SentMessage, ...]] = []
         until = self._now
-        for template in reversed(list(templates)):
-            try:
-                start = self._start(template)
+        for item in map(self._completed, reversed(items)):
+            with self._reporting(item):
+                start = self._start(item)
                 if start is None:
-                    start = until = until - template.count * template.every
-                groups.append(self._build(template, start))
-            except OverflowError:
-                self._report_time(template)
+                    start = until = until - item.values["count"] * item.values["every"]
+                groups.append(self._build(item, start))
         return tuple(sent for group in reversed(groups) for sent in group)
 
-    def incoming(self, template: MessageTemplate) -> tuple[SentMessage, ...]:
+    def incoming(self, item: Fields) -> tuple[SentMessage, ...]:
         """Build what is sent now, and after what was built before."""
-        try:
-            start = self._start(template) or self._clock
-            self._clock = start + template.count * template.every
-            return self._build(template, start)
-        except OverflowError:
-            self._report_time(template)
-            return ()
+        item = self._completed(item)
+        with self._reporting(item):
+            start = self._start(item) or self._clock
+            self._clock = start + item.values["count"] * item.values["every"]
+            return self._build(item, start)
+        return ()
 
-    def _start(self, template: MessageTemplate) -> datetime.datetime | None:
-        timestamp = template.fields.get("timestamp")
+    def _completed(self, item: Fields) -> Fields:
+        """Return an item with the values of the message that it is like, and the defaults."""
+        values, base = _with_topic(item), {}
+        like = values.get("like")
+        if like is not None and like.text in self._named:
+            base = _with_topic(self._named[like.text])
+            merged = values.keys() & {"msg", "headers"}
+            values |= {key: _merge(base.get(key), values[key]) for key in merged}
+        elif like is not None:
+            hint = suggestion(like.text, self._named) if self._named else "; there is none at all"
+            self._problems.add(like.place, f"no message {quoted(like.text)} under 'messages'{hint}")
+            base = {"topic": _MISTAKEN}
+        return replace(item, values={**_DEFAULTS, **base, **values})
+
+    def _start(self, item: Fields) -> datetime.datetime | None:
+        timestamp = item.values.get("timestamp")
         return None if timestamp is None else to_moment(timestamp.value, self._now)
 
-    def _report_time(self, template: MessageTemplate) -> None:
-        self._problems.add(template.place, "sent at a time that no calendar has")
-
-    def _build(
-        self, template: MessageTemplate, start: datetime.datetime
-    ) -> tuple[SentMessage, ...]:
-        self._left -= template.count * max(1, len(template.senders))
-        if self._left < 0:
-            text = f"with these, the test has more than {MAX_MESSAGES} messages"
-            self._problems.add(template.place, text)
-            return ()
+    @contextlib.contextmanager
+    def _reporting(self, item: Fields) -> Iterator[None]:
         try:
-            return tuple(
-                self._message(template, start + number * template.every, number + 1, sender)
-                for number in range(template.count)
-                for sender in template.senders or (None,)
-            )
+            yield
+        except OverflowError:
+            self._problems.add(item.place, "sent at a time that no calendar has")
         except MissingValue:
             text = f"a text has %({FROM})s, and no '{FROM}' says whom the message is from"
-            self._problems.add(template.place, text)
+            self._problems.add(item.place, text)
+
+    def _build(self, item: Fields, start: datetime.datetime) -> tuple[SentMessage, ...]:
+        count = item.values["count"]
+        senders = [node.text for node in item.values.get("from", ())] or [None]
+        self._left -= count * len(senders)
+        if self._left < 0:
+            text = f"with these, the test has more than {MAX_MESSAGES} messages"
+            self._problems.add(item.place, text)
             return ()
+        return tuple(
+            self._message(item, start + number * item.values["every"], number + 1, sender)
+            for number in range(count)
+            for sender in senders
+        )
 
     def _message(
-        self, template: MessageTemplate, moment: datetime.datetime, number: int, sender: str | None
+        self, item: Fields, moment: datetime.datetime, number: int, sender: str | None
     ) -> SentMessage:
-        values = {NUMBER: number} | ({} if sender is None else {FROM: sender})
-        fields = {key: _fill(value, values) for key, value in template.fields.items()}
-        names = {"users": fields.pop("usernames", None if sender is None else [sender])}
-        names["packages"] = fields.pop("packages", None)
-        names["agent"] = [fields.pop("agent")] if "agent" in fields else None
-        body = {
-            "msg": {},
-            "i": 1,
-            "msg_id": f"test-{len(self._ids) + 1}",
-            **fields,
-            "timestamp": moment.replace(tzinfo=datetime.timezone.utc).timestamp(),
+        filled = {NUMBER: number} | ({} if sender is None else {FROM: sender})
+        body = {"msg_id": f"test-{len(self._ids) + 1}"} | {
+            key: _fill(value, filled) for key, value in item.values.items() if key in MESSAGE_KEYS
         }
+        body["timestamp"] = moment.replace(tzinfo=datetime.timezone.utc).timestamp()
+        names = {"users": body.pop("usernames", None if sender is None else [sender])}
+        names["packages"] = body.pop("packages", None)
+        names["agent"] = [body.pop("agent")] if "agent" in body else None
+        stated = {key: each for key, each in names.items() if each is not None}
         topic, msg_id = body.get("topic"), body["msg_id"]
         if not isinstance(topic, str):
-            self._problems.add(template.place, "missing key 'topic' in a message")
+            self._problems.add(item.place, "missing key 'topic' in a message")
         elif not fits_databases(topic):
-            self._problems.add(template.place, f"{quoted(topic)} can be no topic")
+            self._problems.add(item.place, f"{quoted(topic)} can be no topic")
         if msg_id in self._ids:
             text = f"another message has the msg_id {quoted(str(msg_id))}"
-            self._problems.add(template.place, text)
+            self._problems.add(item.place, text)
         self._ids.add(msg_id)
-        return SentMessage(
-            body,
-            {key: frozenset(map(str, each)) for key, each in names.items() if each is not None},
-        )
+        return SentMessage(body, {key: frozenset(map(str, each)) for key, each in stated.items()})
+
+
+def _with_topic(item: Fields) -> dict[str, Any]:
+    """Return the values of a message; one whose topic is mistaken has another one."""
+    if "topic" in item.places or ("like" in item.places and "like" not in item.values):
+        return {"topic": _MISTAKEN, **item.values}
+    return dict(item.values)
 
 
 def _merge(base: Any, value: Any) -> Any:
@@ -139,11 +145,11 @@ def _merge(base: Any, value: Any) -> Any:
     return {**base, **{key: _merge(base.get(key), each) for key, each in value.items()}}
 
 
-def _fill(value: Any, values: Mapping[str, Any]) -> Any:
+def _fill(value: Any, filled: Mapping[str, Any]) -> Any:
     if isinstance(value, Template):
-        return value.fill(values)
+        return value.fill(filled)
     if isinstance(value, dict):
-        return {key: _fill(each, values) for key, each in value.items()}
+        return {key: _fill(each, filled) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_fill(each, values) for each in value]
+        return [_fill(each, filled) for each in value]
     return value

@@ -1,15 +1,17 @@
 """Runs tests on the daemon's own engine, on databases that are in memory and empty."""
 
 import functools
-from collections.abc import Collection, Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datanommer.models import Message as Row
 from sqlalchemy import URL, Connection, MetaData
 from sqlalchemy.orm import Session
 from tahrir_api.model import Person
 
+from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import Datanommer
@@ -28,7 +30,6 @@ from fedbadges.rules.loader import each_once, load_file, read_file
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.recipients import EVERYBODY
 from fedbadges.rules.rule import Rule
-from fedbadges.ruletests.accounts import TestAccounts, TestUsernames
 from fedbadges.ruletests.messages import SentMessage
 from fedbadges.ruletests.suite import (
     Expectation,
@@ -74,6 +75,54 @@ class TestResult:
         return not self.differences
 
 
+class TestAccounts:
+    """Answers in place of the accounts service, of FASJSON's groups and of Libravatar.
+
+    ``accounts`` has the values of each account, as a test file names them.
+    """
+
+    def __init__(self, accounts: Mapping[str, Mapping[str, Any]]) -> None:
+        self._accounts = accounts
+
+    def exists(self, username: str) -> bool:
+        """Return True if there is an account of this name."""
+        return username in self._accounts
+
+    def _only(self, key: str, value: str) -> str | None:
+        """Return the one account that has this value under a key, or None."""
+        names = [name for name, values in self._accounts.items() if value in values.get(key, ())]
+        return names[0] if len(names) == 1 else None
+
+    by_nick = functools.partialmethod(_only, "nicks")
+    by_email = functools.partialmethod(_only, "emails")
+    by_github = functools.partialmethod(_only, "github")
+
+    def is_member(self, group: str, username: str) -> bool:
+        """Return True if an account is in a group."""
+        return group in self._accounts.get(username, {}).get("groups", ())
+
+    def has_avatar(self, username: str) -> bool:
+        """Return True if an account has an avatar."""
+        return bool(self._accounts.get(username, {}).get("avatar"))
+
+
+class TestUsernames(FedmsgUsernames):
+    """Whom and what a message concerns: as a test says, or else as fedmsg.meta does."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self._sent: dict[Message, SentMessage] = {}
+
+    def set(self, message: Message, sent: SentMessage) -> None:
+        """Answer for this message as its test says, and for no other one."""
+        self._sent = {message: sent}
+
+    def _find(self, what: str, message: Message) -> frozenset[str]:
+        sent = self._sent.get(message)
+        given = None if sent is None else sent.names.get(what)
+        return super()._find(what, message) if given is None else given
+
+
 class RuleTestRunner:
     """Runs tests, one after the other; each begins with empty databases.
 
@@ -91,7 +140,7 @@ class RuleTestRunner:
         """Read a test file; raise RuleError with every mistake in it and in its rules."""
         problems = Problems()
         suite = parse_suite(read_file(path), path, problems)
-        rules, mistakes = self._rules(suite, self._backends(TestAccounts({})))
+        rules, mistakes = self._rules(suite, TestAccounts({}))
         if not mistakes:
             check_badges(suite, {rule.badge.id for rule in rules}, problems)
         if mistakes or len(problems):
@@ -105,30 +154,27 @@ class RuleTestRunner:
                 for table in reversed(metadata.sorted_tables):
                     connection.execute(table.delete())
         accounts = TestAccounts(test.accounts or {})
-        # New backends each time: they cache answers.
-        rules, _ = self._rules(suite, self._backends(accounts))
+        rules, _ = self._rules(suite, accounts)
         recipients = RecipientFinder(
             self._settings, self._usernames, EVERYBODY if test.accounts is None else accounts
         )
         run = _TestRun(self._settings, test, rules, recipients, self._usernames)
         return TestResult(test, tuple(run.differences()))
 
-    def _backends(self, accounts: TestAccounts) -> Backends:
-        return {
+    def _rules(self, suite: Suite, accounts: TestAccounts) -> tuple[list[Rule], list[Problem]]:
+        """Return the rules of a test file, and what is wrong with others."""
+        # New backends each time: they cache answers.
+        backends: Backends = {
             **self._installed,
             "datanommer": Datanommer(self._settings),
             "fasjson": Groups(self._settings, accounts),
             "libravatar": Avatars(self._settings, accounts),
         }
-
-    def _rules(self, suite: Suite, backends: Backends) -> tuple[list[Rule], list[Problem]]:
-        """Return the rules of a test file, and what is wrong with others."""
         found: list[Rule] = []
         problems: list[Problem] = []
         for place, path in suite.rules:
             if not path.exists():
-                text = f"there is no rule file '{printable(str(path))}'"
-                problems.append(Problem(place, text))
+                problems.append(Problem(place, f"there is no rule file '{printable(str(path))}'"))
                 continue
             try:
                 found.append(load_file(path, backends, configured=False))
@@ -198,15 +244,13 @@ class _TestRun:
 
     def _compare(
         self,
-        expectation: Expectation | None,
+        expectation: Expectation,
         before: Set[tuple[str, str]],
         named: Set[tuple[str, str]],
         incoming: int | None,
         when: str,
     ) -> Iterator[Difference]:
         """Yield how the awards since ``before`` differ from what was expected."""
-        if expectation is None:
-            return
         awards = self._held - before
         expected = expectation.awards or ()
         for award in expected:

@@ -5,6 +5,7 @@ self-signed authority, which itself issued the certificates.
 """
 
 import datetime
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,6 +16,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from fedbadges.errors import Rejected
 
 E = TypeVar("E", bound=x509.ExtensionType)
+
+#: The time by which certificates are verified.
+utc_now = functools.partial(datetime.datetime.now, datetime.timezone.utc)
 
 #: What ``cryptography`` raises for input that is no certificate, or a malformed one.
 PARSE_ERRORS = (
@@ -89,11 +93,6 @@ def read_crl(
     if problem := _problem_of_crl(revoked, ca) or _validity_problem(revoked, now):
         raise CertificateError(problem)
     return revoked
-
-
-def utc_now() -> datetime.datetime:
-    """Return the time by which certificates are verified."""
-    return datetime.datetime.now(datetime.timezone.utc)
 
 
 def _validity_problem(

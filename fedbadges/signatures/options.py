@@ -4,17 +4,22 @@ The keys and their meaning are fedmsg's, from its own documentation of ``fedmsg.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 from fedbadges.config.keys import ConfigKey, ConfigReader, config_key, keys_of
-from fedbadges.config.values import MalformedValue, interval, items, mapping
+from fedbadges.config.values import MalformedValue, interval, items, mapping, of_type
 from fedbadges.signatures.authority import CertificateError, read_ca, read_crl, utc_now
-from fedbadges.signatures.signing import certificate_of, signer_of
-from fedbadges.signatures.sources import File, is_url
+from fedbadges.signatures.authority_cache import is_url
+from fedbadges.signatures.signing import certificate_of, read_bytes, signer_of
+
+T = TypeVar("T")
 
 _SECONDS = ("a number of seconds, 0 or more", interval)
+_LOCATION = partial(of_type, str)
 
 
 def _methods(value: Any) -> frozenset[str]:
@@ -22,12 +27,6 @@ def _methods(value: Any) -> frozenset[str]:
     if methods - {"x509", "gpg"}:
         raise ValueError
     return methods
-
-
-def _location(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError
-    return value
 
 
 def _policy(value: Any) -> Mapping[str, frozenset[str]]:
@@ -50,13 +49,11 @@ class Options:
         "crypto_validate_backends", "a list of 'x509', 'gpg' or both", _methods, ()
     )
     ca: str = config_key(
-        "ca_cert_location", "the CA's certificate, a PEM file or an https:// address", _location, ""
+        "ca_cert_location", "the CA's certificate, a PEM file or an https:// address", _LOCATION, ""
     )
     ca_interval: float = config_key("ca_cert_cache_expiry", *_SECONDS, 0.0)
-    crl: str | None = config_key(
-        "crl_location",
-        "the CA's revocation list, a PEM file or an https:// address",
-        lambda value: _location(value) or None,
+    crl: str = config_key(
+        "crl_location", "the CA's revocation list, a PEM file or an https:// address", _LOCATION, ""
     )
     crl_interval: float = config_key("crl_cache_expiry", *_SECONDS, 0.0)
     #: The names of the certificates that may send a topic.
@@ -118,7 +115,7 @@ def dangers(config: Mapping[str, Any]) -> list[str]:
             "'validate_signatures' is False: whoever can reach the bus can forge messages, and so "
             "have any badge awarded to anybody"
         ]
-    if "x509" in options.methods and options.crl is None:
+    if "x509" in options.methods and not options.crl:
         return ["'crl_location' is not set: certificates that were revoked are taken for good"]
     return []
 
@@ -135,23 +132,17 @@ def _check_verification(options: Options, reader: ConfigReader) -> None:
         reader.report(_KEYS["methods"], "the program gpg is not installed")
     if "x509" not in options.methods:
         return
-    now = utc_now()
-    ca = None
     if not options.ca:
         reader.report(_KEYS["ca"])
-    elif not is_url(options.ca):
-        try:
-            ca = read_ca(_read(options.ca), now)
-        except CertificateError as error:
-            reader.report(_KEYS["ca"], str(error))
-    if options.crl is not None and not is_url(options.crl):
-        try:
-            read_crl(_read(options.crl), ca, now)
-        except CertificateError as error:
-            reader.report(_KEYS["crl"], str(error))
+    ca = _read(options.ca, _KEYS["ca"], read_ca, reader)
+    _read(options.crl, _KEYS["crl"], partial(read_crl, ca=ca), reader)
 
 
-def _read(path: str) -> bytes:
-    file = File(path)
-    file.refresh()
-    return file.content
+def _read(location: str, key: ConfigKey, parse: Callable[..., T], reader: ConfigReader) -> T | None:
+    """Read and parse a file; return None after a report, and for a URL, which is not requested."""
+    try:
+        if location and not is_url(location):
+            return parse(read_bytes(Path(location)), now=utc_now())
+    except CertificateError as error:
+        reader.report(key, str(error))
+    return None

@@ -1,14 +1,14 @@
 """Verifies messages as they arrive, retries while the CA is unavailable, and logs rejections."""
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fedbadges.errors import Rejected, SignatureMismatch, Stopped, Unavailable
 from fedbadges.retry import Outage, OutageRetry
 from fedbadges.signatures.options import read_options
-from fedbadges.signatures.signed_forms import stored_forms
 from fedbadges.signatures.verifier import Verifier, make_verifier
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
@@ -103,6 +103,24 @@ class RetryingVerifier:
                 return form
         assert mismatch is not None
         raise mismatch
+
+
+def stored_forms(
+    body: Mapping[str, Any], credentials: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the forms in which a stored message may have been sent, the likeliest first.
+
+    datanommer keeps all that fedmsg signs, but not how it was written: it has the timestamp as a
+    date, adds headers to some messages, and a plugin may have named the user.
+    """
+    seconds = body["timestamp"]
+    timestamps = [int(seconds), seconds] if seconds == int(seconds) else [seconds]
+    # For each of these fields: which one is left out, or None.
+    username = (None, "username") if "username" in body else (None,)
+    headers = ("headers", None) if "headers" in body else (None,)
+    for timestamp, *left_out in itertools.product(timestamps, username, headers):
+        kept = {key: value for key, value in body.items() if key not in left_out}
+        yield {**kept, "timestamp": timestamp, **credentials}
 
 
 def make_retrying_verifier(

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fedmsg.encoding
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from fedbadges.signatures.authority import PARSE_ERRORS, CertificateError
-from fedbadges.signatures.signed_forms import canonical_text
 
 MODNAME = "fedbadges"
+
+#: Fields that signing adds, and that are not signed themselves.
+_CREDENTIALS = ("signature", "certificate")
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,13 @@ class Signer:
         """Read the files; raise CertificateError if nothing can be signed with them."""
         try:
             key = serialization.load_pem_private_key(
-                _read_bytes(self.key), password=None, unsafe_skip_rsa_key_validation=True
+                read_bytes(self.key), password=None, unsafe_skip_rsa_key_validation=True
             )
         except PARSE_ERRORS as error:
             reason = f"{self.key}: no private key that can be used: {error}"
             raise CertificateError(reason) from None
         try:
-            certificate = x509.load_pem_x509_certificate(_read_bytes(self.certificate))
+            certificate = x509.load_pem_x509_certificate(read_bytes(self.certificate))
         except PARSE_ERRORS:
             raise CertificateError(f"{self.certificate}: no certificate in PEM") from None
         if not isinstance(key, rsa.RSAPrivateKey):
@@ -51,6 +54,12 @@ class Signer:
         if certificate.public_key() != key.public_key():
             raise CertificateError(f"{self.key}: not the key of {self.certificate}")
         return key, certificate
+
+
+def canonical_text(message: Mapping[str, Any]) -> bytes:
+    """Return what fedmsg signs of a message; equal messages have equal texts."""
+    signed = {key: value for key, value in message.items() if key not in _CREDENTIALS}
+    return bytes(fedmsg.encoding.dumps(signed).encode("utf-8"))
 
 
 def sender_of(config: Mapping[str, Any]) -> str:
@@ -80,12 +89,14 @@ def signer_of(config: Mapping[str, Any]) -> Signer | None:
     return Signer(directory / f"{name}.key", directory / f"{name}.crt")
 
 
-def _host() -> str:
-    return socket.gethostname().split(".", 1)[0]
-
-
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Read a file; raise CertificateError if that is not possible."""
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise CertificateError(f"{path}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CertificateError(f"{path}: {reason}") from None
+
+
+def _host() -> str:
+    return socket.gethostname().split(".", 1)[0]

@@ -18,10 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from fedbadges.errors import Rejected, SignatureMismatch, Unavailable
 from fedbadges.signatures.authority import PARSE_ERRORS, Authority, NotIssued, utc_now
-from fedbadges.signatures.authority_cache import AuthorityCache
+from fedbadges.signatures.authority_cache import AuthorityCache, make_source
 from fedbadges.signatures.options import Options
-from fedbadges.signatures.signed_forms import canonical_text
-from fedbadges.signatures.sources import make_source
+from fedbadges.signatures.signing import canonical_text
 
 #: How long a certificate or signature may be; both have a few thousand characters.
 _MAX_CHARACTERS = 100_000
@@ -134,15 +133,13 @@ class Verifier:
 
 
 def make_verifier(
-    options: Options,
-    config: Mapping[str, Any],
-    clock: Callable[[], datetime.datetime] = utc_now,
+    options: Options, config: Mapping[str, Any], clock: Callable[[], datetime.datetime] = utc_now
 ) -> Verifier:
     """Create the verifier for some options; raise Unavailable if the CA cannot be read."""
     if "x509" not in options.methods:
         return Verifier(options, None, config, clock)
     ca = make_source(options.ca, options.ca_interval)
-    crl = None if options.crl is None else make_source(options.crl, options.crl_interval)
+    crl = make_source(options.crl, options.crl_interval) if options.crl else None
     return Verifier(options, AuthorityCache(ca, crl, clock), config, clock)
 
 

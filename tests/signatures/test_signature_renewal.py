@@ -15,10 +15,9 @@ from support.web import Answer, Server
 
 from fedbadges.errors import Rejected, Stopped, Unavailable
 from fedbadges.signatures.authority import CertificateError
-from fedbadges.signatures.authority_cache import AuthorityCache
+from fedbadges.signatures.authority_cache import AuthorityCache, make_source
 from fedbadges.signatures.options import read_options
 from fedbadges.signatures.retrying_verifier import RetryingVerifier
-from fedbadges.signatures.sources import make_source
 from fedbadges.signatures.verifier import Verifier, make_verifier
 
 
