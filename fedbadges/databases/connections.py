@@ -8,16 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    URL,
-    Connection,
-    Engine,
-    SingletonThreadPool,
-    create_engine,
-    event,
-    exc,
-    text,
-)
+from sqlalchemy import URL, Connection, Engine, SingletonThreadPool, create_engine, event, exc, text
 from sqlalchemy.engine import make_url
 
 from fedbadges.databases.outages import READ_ONLY

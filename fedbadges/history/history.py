@@ -49,6 +49,9 @@ _MOST_RESULTS = 100_000
 class History:
     """Questions to the past messages; each raises Unavailable while the database is away."""
 
+    #: The position up to which expressions see messages; None for all of them.
+    _until: Position | None = None
+
     def __init__(self, settings: Settings) -> None:
         self._engine = engine(settings.history_url)
         self._database = repr(settings.history_url)
@@ -109,18 +112,12 @@ class History:
         )
         return self._counts.count(question, tested, enough)
 
-    def compute(
-        self,
-        expression: Expression,
-        filled: FilledFilter,
-        message: Message,
-        until: Position | None = None,
-    ) -> Any:
-        """Evaluate an expression over the past messages up to a position; raise what it raises."""
+    def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
+        """Evaluate an expression over the past messages; raise what it raises."""
         values = expression.fill(message.body)
         try:
             with translate_errors(_NAME, foreign=True), Session(self._engine) as session:
-                query = prepare(session.connection(), self._name_ids, filled, until=until)
+                query = prepare(session.connection(), self._name_ids, filled, until=self._until)
                 result = expression(Query.of(session, query, filled.pages), values)
                 # What is read lazily would find the session closed.
                 lazy = isinstance(result, (Query, Messages, Iterator))
@@ -159,13 +156,11 @@ class Recorder:
     def record(self, message: Message) -> None:
         """Store a message, or log that datanommer cannot hold it; raise Stopped in an outage."""
         try:
-            self._outages.call(lambda: self._store(message))
+            users, packages = self._usernames.users(message), self._usernames.packages(message)
+            agent = self._usernames.agent(message)
+            self._outages.call(lambda: self._history.record(message, users, packages, agent))
         except Stopped:
             raise
         except Exception as error:
             if self._throttle.allows(error_kind(error)):
                 log.error("Could not store a message", msg_id=message.msg_id, error=error)
-
-    def _store(self, message: Message) -> None:
-        users, packages = self._usernames.users(message), self._usernames.packages(message)
-        self._history.record(message, users, packages, self._usernames.agent(message))

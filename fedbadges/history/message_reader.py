@@ -5,20 +5,18 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
-from datanommer.models import User, users_assoc_table
 from sqlalchemy import Integer, Select, and_, bindparam, func, select, tuple_
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
 from fedbadges.databases.outages import translate_errors
-from fedbadges.databases.prepared_statements import array_parameter, is_any_of
-from fedbadges.databases.sql_functions import dialect_function
-from fedbadges.history.sql import names_of
+from fedbadges.databases.prepared_statements import array_parameter, dialect_function, is_any_of
+from fedbadges.history.sql import NAMES, names_of
 from fedbadges.history.storing import CHECKED
 from fedbadges.messages import naive_utc
 
 _ROWS = Row.__table__
-_USERS = User.__table__
+_USERS, _USERS_MESSAGES = NAMES["users"]
 _NAME = "datanommer"
 
 #: The columns with a message's signature; the message has fields of the same names.
@@ -46,10 +44,10 @@ _BODIES = (
 
 # A user's latest messages, and of each topic only the latest of these.
 _THEIRS = (
-    select(users_assoc_table.c.msg_id, users_assoc_table.c.msg_timestamp)
-    .join(_USERS, _USERS.c.id == users_assoc_table.c[0])
+    select(_USERS_MESSAGES.c.msg_id, _USERS_MESSAGES.c.msg_timestamp)
+    .join(_USERS, _USERS.c.id == _USERS_MESSAGES.c[0])
     .where(is_any_of(_USERS.c.name, array_parameter("names")))
-    .order_by(users_assoc_table.c.msg_timestamp.desc())
+    .order_by(_USERS_MESSAGES.c.msg_timestamp.desc())
     .limit(bindparam("limit"))
     .subquery()
 )

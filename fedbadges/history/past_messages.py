@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from datanommer.models import Message as Row
-from sqlalchemy import Connection, Select, exc, false, func, select
+from sqlalchemy import Connection, Select, exc, func, select
 from sqlalchemy.orm import Session
 
 from fedbadges.history.sql import FilterQuery, names_of
@@ -108,10 +108,9 @@ class Query:
     _select: Select[Any]
 
     @classmethod
-    def of(cls, session: Session, filter_query: FilterQuery | None, pages: Pages) -> Query:
+    def of(cls, session: Session, filter_query: FilterQuery, pages: Pages) -> Query:
         """Create the query of a filter, with its order and its page."""
-        query = select(Row).where(false()) if filter_query is None else filter_query.rows()
-        query = query.order_by(getattr(Row.timestamp, pages.order)())
+        query = filter_query.rows().order_by(getattr(Row.timestamp, pages.order)())
         if pages.rows_per_page:
             query = query.offset(pages.rows_per_page * (pages.page - 1)).limit(pages.rows_per_page)
         return cls(session, query)

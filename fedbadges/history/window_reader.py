@@ -15,8 +15,12 @@ from datanommer.models import Message as Row
 from sqlalchemy import Connection, DateTime, Integer, bindparam, func, literal_column, select
 from sqlalchemy.types import NullType
 
-from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
-from fedbadges.databases.sql_functions import dialect_function
+from fedbadges.databases.prepared_statements import (
+    PreparedStatement,
+    array_parameter,
+    dialect_function,
+    is_any_of,
+)
 from fedbadges.history.sql import NAMES
 
 #: How many rows are read at once. For more, PostgreSQL would not use the index on the numbers of a

@@ -96,19 +96,15 @@ def batches(items: Iterable[T]) -> Iterator[list[T]]:
     """
     batch: list[T] = []
     started = time.monotonic()
-    rest = iter(items)
-    while True:
-        try:
-            item = next(rest)
-        except StopIteration:
-            break
-        except KeyboardInterrupt:
-            if batch:
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == _BATCH or time.monotonic() - started > _BATCH_SECONDS:
                 yield batch
-            raise
-        batch.append(item)
-        if len(batch) == _BATCH or time.monotonic() - started > _BATCH_SECONDS:
+                batch, started = [], time.monotonic()
+    except KeyboardInterrupt:
+        if batch:
             yield batch
-            batch, started = [], time.monotonic()
+        raise
     if batch:
         yield batch

@@ -9,7 +9,7 @@ from fedbadges.databases.connections import streaming
 from fedbadges.databases.outages import translate_errors
 from fedbadges.history.history import History
 from fedbadges.history.past_messages import Test, UnparsedMessage, make_test
-from fedbadges.history.sql import Position, prepare
+from fedbadges.history.sql import prepare
 from fedbadges.messages import Message
 from fedbadges.replay.history_stream import HistoryEntry
 from fedbadges.replay.running_counts import RunningCounts
@@ -36,7 +36,7 @@ class HistoryAsOf(History):
 
     def reset(self, rules: Iterable[Rule]) -> None:
         """Forget all messages, and prepare for what these rules will ask."""
-        self._until: Position | None = None
+        self._until = None
         self._running = RunningCounts()
         for rule in rules:
             for criterion in backend_criteria(rule.criteria):
@@ -71,16 +71,6 @@ class HistoryAsOf(History):
             test = make_test(expression, values, self._log_throttle)
         return self._count_in_database(filled, test) if found is None else found
 
-    def compute(
-        self,
-        expression: Expression,
-        filled: FilledFilter,
-        message: Message,
-        until: Position | None = None,
-    ) -> Any:
-        """Evaluate an expression over the messages up to the current one."""
-        return super().compute(expression, filled, message, until or self._until)
-
     def _expect(self, criterion: PastMessages, rule: Rule) -> None:
         text: str | None = None
         test: Test | None = None
@@ -97,8 +87,7 @@ class HistoryAsOf(History):
         if test is None:
             with translate_errors(_NAME), self._reader.connect() as connection:
                 query = prepare(connection, self._name_ids, filled, until=until)
-                return 0 if query is None else query.count(connection, until[0])[1]
+                return query.count(connection, until[0])[1]
         with translate_errors(_NAME), streaming(self._engine) as connection:
-            query = prepare(connection, self._name_ids, filled, until=until)
-            rows = () if query is None else query.messages(connection)
+            rows = prepare(connection, self._name_ids, filled, until=until).messages(connection)
             return sum(test(UnparsedMessage(row, connection)) for row in rows)

@@ -118,8 +118,8 @@ class Replay:
         for rule, names in triggered.people:
             peaks = self.peaks.get(rule.badge.id)
             if peaks is not None:
-                names = holdings.without_opted_out(names)
-                _measure(peaks, rule, names, triggered.message, shared)
+                people = [name for name in names if name not in holdings.opted_out]
+                _measure(peaks, rule, people, triggered.message, shared)
         (candidates,) = engine.find_candidates([triggered])
         if candidates is not None:
             earned = engine.judge(candidates, shared)
@@ -134,25 +134,18 @@ class _ReplayedHoldings:
         self._source = source
         self._loaded: set[str] = set()
         self._held: dict[tuple[str, str], datetime.datetime] = {}
-        self._opted_out: set[str] = set()
-        self._holdings = Holdings(self._held, self._opted_out)
+        self.opted_out: set[str] = set()
 
     def load_opted_out(self, names: Iterable[str]) -> None:
         """Ask the source who of these has opted out, unless that is known."""
-        if self._source is None:
-            return
         new = set(names) - self._loaded
-        if new:
+        if self._source is not None and new:
             self._loaded |= new
-            self._opted_out |= self._source.holdings(new, ()).opted_out
-
-    def without_opted_out(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return those who have not opted out, of names that were loaded."""
-        return tuple(name for name in names if name not in self._opted_out)
+            self.opted_out |= self._source.holdings(new, ()).opted_out
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Return who holds what by now, and who opted out, of everybody."""
-        return self._holdings
+        return Holdings(self._held, self.opted_out)
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Add awards; nothing is announced."""

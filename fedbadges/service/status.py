@@ -65,7 +65,7 @@ class StatusReporter:
             "in_force": len(rules),
             "broken": len({problem.place.path for problem in problems}),
             "mistakes": list(_lines(problems)),
-            "tallies": {rule.badge.id: asdict(counters(rule.badge.id)) for rule in rules},
+            "tallies": {rule.badge.id: counters(rule.badge.id) for rule in rules},
         }
 
 

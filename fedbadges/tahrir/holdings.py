@@ -20,8 +20,7 @@ _ADDRESS, _NICKNAME = func.lower(Person.email), func.lower(Person.nickname)
 
 def _select(whom: Any) -> PreparedStatement:
     held = and_(
-        Assertion.person_id == Person.id,
-        is_any_of(Assertion.badge_id, array_parameter("ids")),
+        Assertion.person_id == Person.id, is_any_of(Assertion.badge_id, array_parameter("ids"))
     )
     return PreparedStatement(
         select(

@@ -17,7 +17,7 @@ from support.databases import Databases, create_schemas
 from support.histories import Awards, PastMessage, earned, live
 
 from fedbadges.criteria.backends import load_backends
-from fedbadges.replay import Replay
+from fedbadges.replay.replay import Replay
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import each_once, load_file
 from fedbadges.rules.rule import Rule

@@ -17,8 +17,8 @@ from fedbadges.cli.terminal.progress_bar import following
 
 if TYPE_CHECKING:
     from fedbadges.buses.fedmsg.publisher import Publisher
-    from fedbadges.replay import Replay
     from fedbadges.replay.backfill import BackfillResult, DueAward
+    from fedbadges.replay.replay import Replay
     from fedbadges.rules.rule import Rule
     from fedbadges.tahrir.database import Tahrir
 
@@ -71,8 +71,8 @@ def backfill(
 def _backfill(
     deployment: Deployment, names: tuple[str, ...], award: bool, silent: bool
 ) -> BackfillResult:
-    from fedbadges.replay import Replay
     from fedbadges.replay.backfill import BackfillResult, due_award, not_held
+    from fedbadges.replay.replay import Replay
     from fedbadges.tahrir.database import Tahrir
 
     settings = deployment.settings

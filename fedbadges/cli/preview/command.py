@@ -76,7 +76,7 @@ def _preview(deployment: Deployment, name: str) -> Preview:
     """Replay the history until its end or Ctrl-C; raise Unavailable, or CannotRun for the rule."""
     from fedbadges.cli.preview.figures import distribution_of
     from fedbadges.cli.preview.preview import Earner, Preview
-    from fedbadges.replay import Replay
+    from fedbadges.replay.replay import Replay
     from fedbadges.tahrir.awarding import link_to
     from fedbadges.tahrir.database import Tahrir
 
