@@ -16,7 +16,6 @@ REQUIRES = [
     # PostgreSQL; datanommer.models imports it, and on Python 3.10 asks for one before 2.9.
     "psycopg2 >= 2.9.13; python_version >= '3.11'",
     "psycopg2 >= 2.8.6; python_version < '3.11'",
-    "watchdog >= 6.0",  # notices that rule files changed
     "requests >= 2.34",  # asks Libravatar
     # Who signed a message: fedmsg's own code for it needs a pyOpenSSL that is no longer made.
     "cryptography >= 43",

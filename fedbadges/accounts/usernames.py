@@ -8,7 +8,7 @@ import fedmsg.meta
 
 from fedbadges.messages import Message
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.triggers import concern_of
+from fedbadges.rules.triggers import Category, required_names
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
@@ -88,10 +88,11 @@ def has_no_candidates(rule: Rule) -> bool:
     """Return True if a rule never has candidates with fedmsg's own processors alone."""
     if rule.recipient is not None:
         return False
-    concern = concern_of(rule.trigger)
-    if concern.anything or concern.categories & _NAMING_CATEGORIES:
+    required = required_names(rule.trigger)
+    if required is None:
         return False
-    return not any(set(topic.split(".")) & _NAMING_CATEGORIES for topic in concern.topics)
+    names = [each.name if isinstance(each, Category) else each.suffix for each in required]
+    return not any(_NAMING_CATEGORIES.intersection(name.split(".")) for name in names)
 
 
 _QUESTIONS: Mapping[str, Callable[..., Iterable[Any] | None]] = {

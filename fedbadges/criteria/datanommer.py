@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 from fedbadges.config.settings import Settings
 from fedbadges.history.history import History
-from fedbadges.rules.conditions import CONDITION_SCHEMA, Condition, parse_condition
+from fedbadges.rules.conditions import CONDITION_KIND, Condition
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, PlacedCriterion, Question
-from fedbadges.rules.filters import FILTER_SCHEMA, FilledFilter, Filter, parse_filter
-from fedbadges.rules.grammar import FieldSpec, Kind, Schema, record_of
-from fedbadges.rules.operations import OPERATION_SCHEMA, LambdaOperation, Operation, parse_operation
+from fedbadges.rules.filters import FILTER_KIND, FilledFilter, Filter
+from fedbadges.rules.grammar import FieldSpec, Schema, record_of
+from fedbadges.rules.operations import OPERATION_KIND, LambdaOperation, Operation
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import Node
 from fedbadges.util.caching import BoundedDict
@@ -17,21 +17,11 @@ from fedbadges.util.caching import BoundedDict
 _QUESTION = record_of(
     "datanommer criteria",
     {
-        "filter": FieldSpec(
-            Kind(lambda node, what, problems: parse_filter(node, problems), FILTER_SCHEMA),
-            "Which past messages the question is about.",
-            required=True,
-        ),
+        "filter": FieldSpec(FILTER_KIND, "Which past messages the question is about.", True),
         "operation": FieldSpec(
-            Kind(lambda node, what, problems: parse_operation(node, problems), OPERATION_SCHEMA),
-            "What to compute over them: count, or a lambda.",
-            required=True,
+            OPERATION_KIND, "What to compute over them: count, or a lambda.", True
         ),
-        "condition": FieldSpec(
-            Kind(lambda node, what, problems: parse_condition(node, problems), CONDITION_SCHEMA),
-            "What the result must satisfy.",
-            required=True,
-        ),
+        "condition": FieldSpec(CONDITION_KIND, "What the result must satisfy.", True),
     },
     full=True,
 )
@@ -143,13 +133,8 @@ class Datanommer:
             return None
         chosen = question.values["filter"]
         self._filters[chosen] = shared = self._filters.get(chosen, chosen)
-        return PastMessages(
-            chosen,
-            question.values["operation"],
-            question.values["condition"],
-            self.history,
-            shared,
-        )
+        operation, condition = question.values["operation"], question.values["condition"]
+        return PastMessages(chosen, operation, condition, self.history, shared)
 
 
 def past_messages(check: object) -> PastMessages | None:

@@ -1,24 +1,21 @@
 """The criteria backend ``fasjson``: who is in which group."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from fedbadges.accounts.fasjson import NAME, Fasjson
 from fedbadges.config.settings import Settings
 from fedbadges.config.values import FASJSON_MISSING, has_fasjson_client
 from fedbadges.errors import Place
 from fedbadges.rules.criteria import Question
-from fedbadges.rules.grammar import OPERATORS, Schema, combined, mapping_of
-from fedbadges.rules.operators import Check, parse_operator
+from fedbadges.rules.grammar import Schema, combined, mapping_of
+from fedbadges.rules.operators import Check, parse_combined
 from fedbadges.rules.parsing import Problems, as_text, only_entry
 from fedbadges.rules.yaml_document import MappingNode, Node
 
-
-class Directory(Protocol):
-    """Who is in which group."""
-
-    def is_member(self, group: str, username: str) -> bool:
-        """Return True if an account is in a group; raise Unavailable while nobody answers."""
+#: Returns True if an account is in a group; raises Unavailable while nobody answers.
+IsMember = Callable[[str, str], bool]
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Member:
     """Holds if the candidate is in a group."""
 
     group: str
-    directory: Directory
+    is_member: IsMember
     place: Place = field(compare=False)
 
     def holds(self, subject: Question) -> bool:
@@ -34,9 +31,8 @@ class Member:
         name = subject.recipient
         if name is None:
             return False
-        found = subject.once(
-            ("fasjson", self.group, name), lambda: self.directory.is_member(self.group, name)
-        )
+        key = ("fasjson", self.group, name)
+        found = subject.once(key, lambda: self.is_member(self.group, name))
         subject.tell(f"{name} in {self.group}", found)
         return found
 
@@ -56,7 +52,7 @@ class Membership:
 
 
 class Groups:
-    """The criteria backend ``fasjson``; without a ``directory``, FASJSON is asked."""
+    """The criteria backend ``fasjson``; ``is_member`` answers in place of FASJSON."""
 
     #: What a rule may say, for editors.
     schema: ClassVar[Schema] = {
@@ -66,9 +62,9 @@ class Groups:
         },
     }
 
-    def __init__(self, settings: Settings, directory: Directory | None = None) -> None:
+    def __init__(self, settings: Settings, is_member: IsMember | None = None) -> None:
         self._settings = settings
-        self._directory = directory or Fasjson(settings)
+        self._is_member = is_member or Fasjson(settings).is_member
 
     def parse(self, node: Node, problems: Problems) -> Membership | None:
         """Parse ``group``; return None if anything is wrong, or FASJSON is not configured."""
@@ -85,17 +81,7 @@ class Groups:
 
     def _parse_groups(self, node: Node, problems: Problems) -> Check[Question] | None:
         if isinstance(node, MappingNode):
-            entry = only_entry(node, OPERATORS, "a 'group'", problems)
-            if entry is None:
-                return None
-            key, value = entry
-            return parse_operator(
-                key.text,
-                value,
-                lambda part: self._parse_groups(part, problems),
-                problems,
-                node.place,
-            )
+            return parse_combined(node, "a 'group'", {}, self._parse_groups, problems)
         name = as_text(node, "a group", problems)
         if name is None:
             return None
@@ -103,4 +89,4 @@ class Groups:
         if not NAME.fullmatch(group):
             problems.add(node.place, f"'{group}' cannot be the name of a group")
             return None
-        return Member(group, self._directory, name.place)
+        return Member(group, self._is_member, name.place)

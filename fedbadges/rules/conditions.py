@@ -9,7 +9,7 @@ from typing import Any
 
 from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
-from fedbadges.rules.grammar import LAMBDA, mapping_of
+from fedbadges.rules.grammar import LAMBDA, Kind, mapping_of
 from fedbadges.rules.parsing import Problems, only_entry
 from fedbadges.rules.yaml_document import Node, ScalarNode
 from fedbadges.util.text import quoted
@@ -85,29 +85,29 @@ class LambdaCondition:
 Condition = Comparison | LambdaCondition
 
 
-def parse_condition(node: Node, problems: Problems) -> Condition | None:
-    """Parse the mapping below ``condition:``."""
+def _read_condition(node: Node, _: str, problems: Problems) -> Condition | None:
     entry = only_entry(node, CONDITIONS, "a condition", problems)
     if entry is None:
         return None
-    key, value = entry
-    if key.text == "lambda":
+    name, value = entry[0].text, entry[1]
+    if name == "lambda":
         expression = parse_expression(value, "value", problems)
         return None if expression is None else LambdaCondition(expression, node.place)
     number = value.value if isinstance(value, ScalarNode) else None
-    if isinstance(number, (int, float)) and not isinstance(number, bool):
-        if number == number:
-            return Comparison(key.text, number, _COMPARISONS[key.text], node.place)
+    if isinstance(number, (int, float)) and not isinstance(number, bool) and number == number:
+        return Comparison(name, number, _COMPARISONS[name], node.place)
+    if number != number:
         found = "none"
     else:
         found = quoted(value.text) if isinstance(value, ScalarNode) else value.kind
         if isinstance(number, str) and _NUMBER.fullmatch(number.strip()):
             found += "; remove the quotes"
-    problems.add(value.place, f"'{key.text}' compares with a number, and this is {found}")
+    problems.add(value.place, f"'{name}' compares with a number, and this is {found}")
     return None
 
 
-#: A JSON Schema of conditions.
-CONDITION_SCHEMA = mapping_of(
-    {key: LAMBDA if key == "lambda" else {"type": "number"} for key in CONDITIONS}
+#: What stands below ``condition:``.
+CONDITION_KIND = Kind(
+    _read_condition,
+    mapping_of({key: LAMBDA if key == "lambda" else {"type": "number"} for key in CONDITIONS}),
 )

@@ -5,13 +5,14 @@ A backend is found by its name through the entry point group ``fedbadges.criteri
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fedbadges.errors import Place
 from fedbadges.messages import Message
-from fedbadges.rules.grammar import OPERATORS, Schema, mapping_of, operators_over, ref
-from fedbadges.rules.operators import Check, leaves, parse_operator
-from fedbadges.rules.parsing import Problems, as_mapping, only_entry
+from fedbadges.rules.grammar import Schema, mapping_of, operators_over, ref
+from fedbadges.rules.operators import Check, leaves, parse_combined
+from fedbadges.rules.parsing import Problems, as_mapping
 from fedbadges.rules.yaml_document import MappingNode, Node
 
 T = TypeVar("T")
@@ -39,11 +40,17 @@ class Question:
 
     def once(self, key: Any, compute: Callable[[], T]) -> T:
         """Return what ``compute`` returns; compute it once for a message and a key."""
-        return _cached(self.message_cache, key, compute)
+        if key not in self.message_cache:
+            self.message_cache[key] = compute()
+        found: T = self.message_cache[key]
+        return found
 
     def once_in_batch(self, key: Any, compute: Callable[[], T]) -> T:
         """Return what ``compute`` returns; compute it once for a key, whichever the message."""
-        return _cached(self.batch_cache, key, compute)
+        if key not in self.batch_cache:
+            self.batch_cache[key] = compute()
+        found: T = self.batch_cache[key]
+        return found
 
     def tell(self, what: str, found: Any) -> None:
         """Report a detail of how an answer was found, for ``fedbadges explain``."""
@@ -107,24 +114,17 @@ Backends = Mapping[str, Backend]
 
 def parse_criteria(node: Node, backends: Backends, problems: Problems) -> Criteria | None:
     """Parse the mapping below ``criteria:``, or below one of its operators."""
+    parsers = {name: partial(_parse_criterion, name, backend) for name, backend in backends.items()}
     keys = [key.text for key, _ in node.entries] if isinstance(node, MappingNode) else []
     if DEFAULT_BACKEND in backends and any(key in QUESTION_KEYS for key in keys):
-        return _parse_criterion(DEFAULT_BACKEND, node, backends, problems, node.place)
-    entry = only_entry(node, (*backends, *OPERATORS), "criteria", problems)
-    if entry is None:
-        return None
-    key, value = entry
-    if key.text in OPERATORS:
-        return parse_operator(
-            key.text,
-            value,
-            lambda part: parse_criteria(part, backends, problems),
-            problems,
-            node.place,
-        )
-    if as_mapping(value, f"'{key.text}'", problems) is None:
-        return None
-    return _parse_criterion(key.text, value, backends, problems, node.place)
+        return parsers[DEFAULT_BACKEND](node, node.place, problems)
+    return parse_combined(
+        node,
+        "criteria",
+        parsers,
+        lambda part, problems: parse_criteria(part, backends, problems),
+        problems,
+    )
 
 
 def criteria_definitions(backends: Backends) -> dict[str, Schema]:
@@ -156,19 +156,14 @@ def backend_criteria(criteria: Criteria) -> Iterator[Criterion]:
 
 
 def _parse_criterion(
-    backend: str, node: Node, backends: Backends, problems: Problems, place: Place
+    name: str, backend: Backend, node: Node, place: Place, problems: Problems
 ) -> Criteria | None:
-    before = len(problems)
-    criterion = backends[backend].parse(node, problems)
-    if criterion is None:
-        if len(problems) == before:
-            problems.add(node.place, f"'{backend}' refuses this, and does not say why")
+    if as_mapping(node, f"'{name}'", problems) is None:
         return None
-    return PlacedCriterion(backend, criterion, place, str(node))
-
-
-def _cached(cache: dict[Any, Any], key: Any, compute: Callable[[], T]) -> T:
-    if key not in cache:
-        cache[key] = compute()
-    found: T = cache[key]
-    return found
+    before = len(problems)
+    criterion = backend.parse(node, problems)
+    if criterion is not None:
+        return PlacedCriterion(name, criterion, place, str(node))
+    if len(problems) == before:
+        problems.add(node.place, f"'{name}' refuses this, and does not say why")
+    return None

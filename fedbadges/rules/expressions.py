@@ -8,11 +8,9 @@ value, never as program text.
 import ast
 import builtins
 import datetime
-import itertools
 import json
 import math
 import re
-import string
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -38,37 +36,33 @@ class Source:
     """The text that an expression was compiled from.
 
     ``text`` is that of ``node``, with a name of the same length in place of each template; the
-    names match the regular expression ``names``, which is None where there can be no templates.
+    names match the regular expression ``names``, which is empty where there can be no templates.
     """
 
     node: ScalarNode
     text: str
-    names: str | None = None
+    names: str
 
     def parse(self) -> ast.expr:
         """Return the syntax tree; raise SyntaxError and whatever else ``ast.parse`` raises."""
         return _parse(self.text.strip()).body
 
-    def place_at(self, offset: int) -> Place:
-        """Return the place in the file of a character of ``text``."""
-        if self.names is not None:
-            # Of ``%%`` there is only one ``%``.
-            offset += self.node.text.count("%%", 0, offset)
-        return self.node.place_at(offset)
-
     def place_of(self, part: ast.expr) -> Place:
         """Return the place in the file of a part of the syntax tree."""
-        before = self.text.strip().encode()[: part.col_offset].decode()
-        return self.place_at(self._indent + len(before))
+        return self._place_at(len(self.text.strip().encode()[: part.col_offset].decode()))
 
     def place_of_error(self, error: SyntaxError) -> Place:
         """Return the place in the file of an error; the end if Python expected more."""
-        end = len(self.text.rstrip())
-        return self.place_at(min(self._indent + error.offset - 1, end) if error.offset else end)
+        end = len(self.text.strip())
+        return self._place_at(min(error.offset - 1, end) if error.offset else end)
 
-    @property
-    def _indent(self) -> int:
-        return len(self.text) - len(self.text.lstrip())
+    def _place_at(self, offset: int) -> Place:
+        """Return the place in the file of a character of the text without blanks around it."""
+        offset += len(self.text) - len(self.text.lstrip())
+        # Of ``%%`` there is only one ``%``.
+        return self.node.place_at(
+            offset + (self.node.text.count("%%", 0, offset) if self.names else 0)
+        )
 
 
 @dataclass(frozen=True)
@@ -106,17 +100,17 @@ def parse_expression(
     found = as_text(node, "a lambda", problems)
     if found is None:
         return None
-    source = Source(found, found.text)
+    text, names = found.text, ""
     paths: tuple[TemplatePath, ...] = ()
     if templates:
         template = parse_template(found, problems)
         if template is None:
             return None
-        first, other = _unused_letters(found.text)
-        text = name_paths(found.text, first, other)
-        source, paths = Source(found, text, rf"{first}(\d+){other}*"), template.paths
+        (text, names), paths = name_paths(text), template.paths
+    source = Source(found, text, names)
     try:
-        function, test = _compile(source, argument)
+        with warnings.catch_warnings(action="ignore"):
+            function, test = _compile(source, argument)
     except SyntaxError as error:
         what = error.msg if error.offset else "it ends too early"
         problems.add(source.place_of_error(error), f"the lambda does not compile: {what}")
@@ -130,21 +124,18 @@ def parse_expression(
 def _parse(source: str) -> ast.Expression:
     # Only within parentheses may an expression go over several lines.
     source = f"({source}\n)" if "\n" in source else source
-    with warnings.catch_warnings():
-        # Many rules say `x is 1`; `fedbadges check` reports it, so the log need not.
-        warnings.simplefilter("ignore")
+    # Many rules say `x is 1`; `fedbadges check` reports it, so the log need not.
+    with warnings.catch_warnings(action="ignore"):
         return ast.parse(source, "<lambda>", "eval")
 
 
 def _compile(source: Source, argument: str) -> tuple[Function, Function | None]:
     body = source.parse()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        _check_syntax(body, argument)
-        if source.names is not None:
-            body = _fill(body, re.compile(source.names))
-        each = parse_count(body, argument, _VALUES) if argument == "query" else None
-        return _function(argument, body), None if each is None else _function(*each)
+    _check_syntax(body, argument)
+    if source.names:
+        body = _fill(body, re.compile(source.names))
+    each = parse_count(body, argument, _VALUES) if argument == "query" else None
+    return _function(argument, body), None if each is None else _function(*each)
 
 
 def _function(argument: str, body: ast.expr) -> Function:
@@ -179,12 +170,6 @@ def _fill(body: ast.expr, names: re.Pattern[str]) -> ast.expr:
 def _error_at(node: ast.AST, what: str) -> SyntaxError:
     place = (None, getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1, None)
     return SyntaxError(what, place)
-
-
-def _unused_letters(text: str) -> list[str]:
-    # Of the Vai script where ours are all used: Python takes its letters in names as they are.
-    letters = itertools.chain(string.ascii_letters, map(chr, range(0xA500, 0xA60C)))
-    return list(itertools.islice((each for each in letters if each not in text), 2))
 
 
 class _TemplateValues(ast.NodeTransformer):

@@ -27,8 +27,6 @@ _ROOT = 0
 #: As many links as Linux follows on one way.
 _MAX_LINKS = 40
 
-_ACL = "system.posix_acl_access"
-
 
 class PermissionChecker:
     """Checks who can write the rule files below ``directory``.
@@ -71,11 +69,12 @@ class PermissionChecker:
 
     def _find(self, path: Path) -> tuple[Problem, ...]:
         *way, last = _steps(path)
-        found = [self._problem(*step, on_the_way=True) for step in way]
-        found.append(self._problem(*last, on_the_way=False))
+        found = [self._problem(each, on_the_way=True) for each in way]
+        found.append(self._problem(last, on_the_way=False))
         return tuple(problem for problem in found if problem is not None)
 
-    def _problem(self, path: Path, status: os.stat_result, *, on_the_way: bool) -> Problem | None:
+    def _problem(self, path: Path, *, on_the_way: bool) -> Problem | None:
+        status = path.lstat()
         writers, remedies = [], []
         if status.st_uid not in self._trusted:
             writers.append(f"its owner {_name(status.st_uid, pwd.getpwuid)}")
@@ -83,28 +82,29 @@ class PermissionChecker:
         # In a sticky directory, such as /tmp, people can remove and replace only what is theirs.
         sticky = on_the_way and status.st_mode & stat.S_ISVTX
         if not (stat.S_ISLNK(status.st_mode) or sticky):
-            by_group = self._writers_by_group(path, status)
-            by_others = ["others"] if status.st_mode & stat.S_IWOTH else []
-            writers += by_group + by_others
-            if by_group or by_others:
-                remedies.append(f"chmod {'g' * bool(by_group)}{'o' * bool(by_others)}-w")
+            group = self._writing_group(path, status)
+            others = "others" if status.st_mode & stat.S_IWOTH else ""
+            writers += filter(None, (group, others))
+            if group or others:
+                remedies.append(f"chmod {'g' * bool(group)}{'o' * bool(others)}-w")
         if not writers:
             return None
         quoted_path = shlex.quote(printable(str(path)))
-        *first, last = writers
-        who = f"{', '.join(first)} and {last}" if first else last
+        who = " and ".join(filter(None, (", ".join(writers[:-1]), writers[-1])))
         remedy = " && ".join(f"{command} {quoted_path}" for command in remedies)
         return Problem(Place(str(path), 1, 1), f"{who} can write it; {remedy}")
 
-    def _writers_by_group(self, path: Path, status: os.stat_result) -> list[str]:
+    def _writing_group(self, path: Path, status: os.stat_result) -> str:
+        """Return who else can write as the group; nothing if that is nobody."""
         if not status.st_mode & stat.S_IWGRP:
-            return []
+            return ""
         # With an access control list, these bits are its mask: an entry may let anybody write.
-        if _has_acl(path):
-            return ["accounts that its access control list names"]
+        with contextlib.suppress(OSError, AttributeError):  # no such lists here
+            if "system.posix_acl_access" in os.listxattr(path):
+                return "accounts that its access control list names"
         if status.st_gid == _ROOT or self._is_private(status.st_gid):
-            return []
-        return [f"the group {_name(status.st_gid, grp.getgrgid)}"]
+            return ""
+        return f"the group {_name(status.st_gid, grp.getgrgid)}"
 
     def _find_private(self, number: int) -> bool:
         """Return True if a group is that of one trusted account and has no other members.
@@ -113,19 +113,17 @@ class PermissionChecker:
         the group can write. As in pam_umask, the group must have the account's name, since a
         directory service need not list every account of a group.
         """
-        try:
-            group = grp.getgrgid(number)
-        except KeyError:
-            return False
         accounts = {}
         for uid in self._trusted:
             with contextlib.suppress(KeyError):
                 account = pwd.getpwuid(uid)
                 accounts[account.pw_name] = account.pw_gid
-        if accounts.get(group.gr_name) != number:
-            return False
-        others = (account.pw_name for account in pwd.getpwall() if account.pw_gid == number)
-        return accounts.keys() >= {*group.gr_mem, *others}
+        with contextlib.suppress(KeyError):
+            group = grp.getgrgid(number)
+            if accounts.get(group.gr_name) == number:
+                others = (each.pw_name for each in pwd.getpwall() if each.pw_gid == number)
+                return accounts.keys() >= {*group.gr_mem, *others}
+        return False
 
 
 def mistakes(directory: Path) -> list[str]:
@@ -133,19 +131,18 @@ def mistakes(directory: Path) -> list[str]:
     try:
         problems = PermissionChecker(directory).problems(directory)
     except OSError as error:
-        return [
-            f"{printable(str(directory))}: cannot see who can write it: {error.strerror or error}"
-        ]
+        reason = f"cannot see who can write it: {error.strerror or error}"
+        return [f"{printable(str(directory))}: {reason}"]
     return [f"{printable(problem.place.path)}: {problem.text}" for problem in problems]
 
 
-def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def _steps(path: Path) -> Iterator[Path]:
     """Yield each directory and link from ``/`` to the target of a path, then the target itself.
 
-    Each comes with its ``lstat``. Raises OSError if the path leads nowhere.
+    Raises OSError if the path leads nowhere.
     """
     here, links = Path("/"), 0
-    yield here, here.lstat()
+    yield here
     ahead = list(reversed(path.absolute().parts[1:]))
     while ahead:
         name = ahead.pop()
@@ -153,7 +150,7 @@ def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
             here = here.parent
             continue
         step = here / name
-        yield step, step.lstat()
+        yield step
         if not step.is_symlink():
             here = step
             continue
@@ -163,14 +160,7 @@ def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
         target = step.readlink()
         here = Path("/") if target.is_absolute() else here
         ahead += reversed(target.parts[target.is_absolute() :])
-    yield here, here.lstat()
-
-
-def _has_acl(path: Path) -> bool:
-    try:
-        return _ACL in os.listxattr(path)
-    except (OSError, AttributeError):  # not on this file system, not on this platform
-        return False
+    yield here
 
 
 def _name(number: int, look_up: Callable[[int], Sequence[Any]]) -> str:

@@ -12,7 +12,7 @@ from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.grammar import LAMBDA, FieldSpec, Kind, Schema, mapping_of, number, record_of
-from fedbadges.rules.moments import is_age, to_moment
+from fedbadges.rules.moments import to_age, to_moment
 from fedbadges.rules.parsing import UNSTORABLE, Problems, each_item, only_entry
 from fedbadges.rules.templates import (
     RECIPIENT,
@@ -29,7 +29,7 @@ TIME_KEYS = ("start", "end")
 #: From this many rows on, a page is all there is.
 _ALL_ROWS = 1_000_000
 #: The greatest number of a page, and of its rows.
-MOST = 2**31 - 1
+_MOST = 2**31 - 1
 ORDERS = ("asc", "desc")
 PAGE_KEYS = ("page", "rows_per_page", "order")
 
@@ -78,7 +78,7 @@ class FilledFilter:
 
 
 #: One value of a filter, as the rule has it.
-FilterEntry = Template | Expression | tuple[Template, ...] | datetime.datetime
+FilterEntry = Template | Expression | tuple[Template, ...] | datetime.datetime | datetime.timedelta
 
 
 @dataclass(frozen=True)
@@ -129,25 +129,6 @@ class Filter:
         return FilledFilter(tuple(sorted(lists.items())), pages=self.pages, **others)
 
 
-def parse_filter(node: Node, problems: Problems) -> Filter | None:
-    """Parse the mapping below ``filter:``."""
-    before = len(problems)
-    fields = _FILTER.read(node, "a filter", problems)
-    if fields is None:
-        return None
-    if not fields.places:
-        problems.add(fields.place, "a filter is empty; it would count every message there is")
-    for alias, name in ALIASES.items():
-        if alias in fields.places and name in fields.places:
-            place = max(fields.places[alias], fields.places[name])
-            problems.add(place, f"'{alias}' says again what '{name}' says")
-    values = dict(fields.values)
-    pages = Pages(**{key: values.pop(key) for key in PAGE_KEYS if key in values})
-    entries: dict[str, FilterEntry] = {ALIASES.get(key, key): values[key] for key in values}
-    _check_times(node, entries, problems)
-    return Filter(tuple(entries.items()), fields.place, pages) if len(problems) == before else None
-
-
 def templates_in(entry: FilterEntry) -> tuple[Template, ...]:
     """Return the templates of a value; none if it has none."""
     if isinstance(entry, Template):
@@ -194,27 +175,6 @@ def _text(key: str, value: Any) -> str:
     return text
 
 
-def _check_times(node: Node, entries: Mapping[str, FilterEntry], problems: Problems) -> None:
-    """Report an end before the start if both are dates or both are ages."""
-    assert isinstance(node, MappingNode)
-    its_end = node.get("end")
-    start, end = _known_moment(entries.get("start")), _known_moment(entries.get("end"))
-    if its_end is None or start is None or end is None:
-        return
-    if start[0] == end[0] and start[1] > end[1]:
-        problems.add(its_end.place, "'end' is before 'start'; no message was sent between them")
-
-
-def _known_moment(entry: FilterEntry | None) -> tuple[str, datetime.datetime] | None:
-    """Return the kind and the moment of a date or an age; None if only a message has it."""
-    if isinstance(entry, datetime.datetime):
-        return "date", entry
-    if not isinstance(entry, Template) or entry.paths:
-        return None
-    moment = to_moment(entry.text, datetime.datetime(2000, 1, 1))
-    return None if moment is None else ("age", moment)
-
-
 def _or_lambda(kind: Kind[Any]) -> Kind[Any]:
     """Return the kind of a value that a lambda over ``msg`` may compute instead."""
 
@@ -246,17 +206,17 @@ def _read_list(node: Node, what: str, problems: Problems) -> FilterEntry | None:
 
 
 def _read_moment(node: Node, what: str, problems: Problems) -> FilterEntry | None:
-    expected = f"{what} is a date, seconds since 1970, an age such as '30 days ago' or a template"
-    if not isinstance(node, ScalarNode) or node.value is None:
-        problems.add(node.place, expected)
-        return None
-    template = parse_template(node, problems)
-    if template is None or template.paths:
-        return template
-    moment = to_moment(node.value, datetime.datetime(2000, 1, 1))
-    if moment is None:
-        problems.add(node.place, expected)
-    return template if is_age(node.text) else moment
+    if isinstance(node, ScalarNode) and node.value is not None:
+        template = parse_template(node, problems)
+        if template is None or template.paths:
+            return template
+        moment = to_moment(node.value, datetime.datetime(2000, 1, 1))
+        if moment is not None:
+            age = to_age(node.value)
+            return moment if age is None else age
+    expected = "a date, seconds since 1970, an age such as '30 days ago' or a template"
+    problems.add(node.place, f"{what} is {expected}")
+    return None
 
 
 def _read_order(node: Node, what: str, problems: Problems) -> str | None:
@@ -266,39 +226,69 @@ def _read_order(node: Node, what: str, problems: Problems) -> str | None:
     return None
 
 
+def _read_filter(node: Node, _: str, problems: Problems) -> Filter | None:
+    before = len(problems)
+    fields = _FILTER.read(node, "a filter", problems)
+    if fields is None:
+        return None
+    if not fields.places:
+        problems.add(fields.place, "a filter is empty; it would count every message there is")
+    for alias, name in ALIASES.items():
+        if alias in fields.places and name in fields.places:
+            place = max(fields.places[alias], fields.places[name])
+            problems.add(place, f"'{alias}' says again what '{name}' says")
+    values = dict(fields.values)
+    pages = Pages(**{key: values.pop(key) for key in PAGE_KEYS if key in values})
+    entries: dict[str, FilterEntry] = {ALIASES.get(key, key): values[key] for key in values}
+    assert isinstance(node, MappingNode)
+    its_end = node.get("end")
+    if its_end is not None and _ends_before_start(entries.get("start"), entries.get("end")):
+        problems.add(its_end.place, "'end' is before 'start'; no message was sent between them")
+    return Filter(tuple(entries.items()), fields.place, pages) if len(problems) == before else None
+
+
+def _ends_before_start(start: FilterEntry | None, end: FilterEntry | None) -> bool:
+    """Return True if both are dates or both are ages, and in the wrong order."""
+    if isinstance(start, datetime.timedelta) and isinstance(end, datetime.timedelta):
+        return start < end
+    if isinstance(start, datetime.datetime) and isinstance(end, datetime.datetime):
+        return start > end
+    return False
+
+
 _ITEM: Schema = {"anyOf": [TEMPLATE, {"type": ["integer", "boolean"]}]}
-_LIST = Kind(
-    _read_list,
-    {"anyOf": [{"type": "array", "items": _ITEM, "minItems": 1}, TEMPLATE_WITH_PATH]},
-)
-_MOMENT = Kind(_read_moment, {"anyOf": [TEMPLATE, {"type": "number"}]})
+_ITEMS: Schema = {"type": "array", "items": _ITEM, "minItems": 1}
+_LIST = _or_lambda(Kind(_read_list, {"anyOf": [_ITEMS, TEMPLATE_WITH_PATH]}))
+_MOMENT = _or_lambda(Kind(_read_moment, {"anyOf": [TEMPLATE, {"type": "number"}]}))
+_ORDER = Kind(_read_order, {"enum": list(ORDERS)})
 
 #: Every key of a filter, with what may stand below it.
 _KEYS = {
     **{
-        f"{prefix}{key}": FieldSpec(_or_lambda(_LIST), f"Messages that have {one} of these {key}.")
+        f"{prefix}{key}": FieldSpec(_LIST, f"Messages that have {one} of these {key}.")
         for keys in (("usernames",), _LISTS)
         for prefix, one in (("", "one"), ("not_", "none"))
         for key in keys
     },
-    "contains": FieldSpec(_or_lambda(_LIST), "Messages whose content has one of these texts."),
+    "contains": FieldSpec(_LIST, "Messages whose content has one of these texts."),
     "msg_id": FieldSpec(_or_lambda(Kind(read_template, TEMPLATE)), "The message of this id."),
-    "start": FieldSpec(_or_lambda(_MOMENT), "Since: 2014-12-31, 30 days ago or a template."),
-    "end": FieldSpec(_or_lambda(_MOMENT), "Until: 2014-12-31, 30 days ago or a template."),
-    "page": FieldSpec(number(1, MOST, "at least 1"), "Which page an operation sees."),
+    "start": FieldSpec(_MOMENT, "Since: 2014-12-31, 30 days ago or a template."),
+    "end": FieldSpec(_MOMENT, "Until: 2014-12-31, 30 days ago or a template."),
+    "page": FieldSpec(number(1, _MOST, "at least 1"), "Which page an operation sees."),
     "rows_per_page": FieldSpec(
-        number(0, MOST, "at least 0"), "How many messages a page has; 0 for all."
+        number(0, _MOST, "at least 0"), "How many messages a page has; 0 for all."
     ),
-    "order": FieldSpec(
-        Kind(_read_order, {"enum": list(ORDERS)}), "The oldest or the latest first."
-    ),
+    "order": FieldSpec(_ORDER, "The oldest or the latest first."),
 }
 FILTER_KEYS = tuple(_KEYS)
 _FILTER = record_of("a filter", _KEYS, full=True)
 
-#: A JSON Schema of filters; none has one key by two names.
-FILTER_SCHEMA: Schema = {
-    **_FILTER.schema,
-    "minProperties": 1,
-    "allOf": [{"not": {"required": pair}} for pair in map(list, ALIASES.items())],
-}
+#: What stands below ``filter:``; none has one key by two names.
+FILTER_KIND = Kind(
+    _read_filter,
+    {
+        **_FILTER.schema,
+        "minProperties": 1,
+        "allOf": [{"not": {"required": pair}} for pair in map(list, ALIASES.items())],
+    },
+)

@@ -19,10 +19,6 @@ Schema = dict[str, Any]
 #: The edition of JSON Schema.
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-#: ``Yes`` and ``No`` are truth values for YAML 1.1, which rules are, and text for YAML 1.2, which
-#: editors may take them for.
-YES_OR_NO: Schema = {"enum": [True, False, "Yes", "No", "yes", "no"]}
-
 #: Text that is not blank.
 TEXT: Schema = {"type": "string", "pattern": r"\S"}
 
@@ -152,4 +148,6 @@ def _read_yes_or_no(node: Node, what: str, problems: Problems) -> bool | None:
 
 
 TEXTUAL = Kind(as_text, TEXT)
-YES_NO = Kind(_read_yes_or_no, YES_OR_NO)
+# ``Yes`` and ``No`` are truth values for YAML 1.1, which rules are, and text for YAML 1.2, which
+# editors may take them for.
+YES_NO = Kind(_read_yes_or_no, {"enum": [True, False, "Yes", "No", "yes", "no"]})

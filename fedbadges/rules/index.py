@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from fedbadges.messages import Message
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.triggers import concern_of
+from fedbadges.rules.triggers import Category, required_names
 from fedbadges.util.caching import BoundedDict
 
 #: For how many topics the rules are cached.
@@ -23,15 +23,15 @@ class RuleSet:
         self._most_parts = 0
         self._known: BoundedDict[str, tuple[Rule, ...]] = BoundedDict(_MOST_TOPICS)
         for number, rule in enumerate(self.rules):
-            concern = concern_of(rule.trigger)
-            if concern.anything:
+            names = required_names(rule.trigger)
+            if names is None:
                 self._always.append(number)
-                continue
-            for topic in concern.topics:
-                self._by_topic[topic].append(number)
-                self._most_parts = max(self._most_parts, topic.count(".") + 1)
-            for category in concern.categories:
-                self._by_category[category].append(number)
+            for name in names or ():
+                if isinstance(name, Category):
+                    self._by_category[name.name].append(number)
+                else:
+                    self._by_topic[name.suffix].append(number)
+                    self._most_parts = max(self._most_parts, name.suffix.count(".") + 1)
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self.rules)
@@ -50,11 +50,8 @@ class RuleSet:
         numbers = set(self._always)
         if self._by_category:
             numbers.update(self._by_category.get(message.category, ()))
-        for end in self._ends(message.topic):
-            numbers.update(self._by_topic.get(end, ()))
+        # The topic and its ends, in whole parts, no longer than the longest in a rule.
+        parts = message.topic.rsplit(".", self._most_parts)
+        for start in range(len(parts)):
+            numbers.update(self._by_topic.get(".".join(parts[start:]), ()))
         return tuple(self.rules[number] for number in sorted(numbers))
-
-    def _ends(self, topic: str) -> Iterator[str]:
-        """Yield the topic and its ends, in whole parts, no longer than the longest in a rule."""
-        parts = topic.rsplit(".", self._most_parts)
-        return (".".join(parts[start:]) for start in range(len(parts)))

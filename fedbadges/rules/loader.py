@@ -134,9 +134,11 @@ def unreadable(path: object, error: OSError) -> Problem:
     return Problem(Place(str(path), 1, 1), f"cannot be read: {error.strerror or error}")
 
 
-def linked_folders(directory: Path) -> Iterator[Path]:
-    """Find ``directory`` and those below it that are symbolic links."""
-    return (folder for folder, _ in _walk(directory, []) if folder.is_symlink())
+def rule_paths(directory: Path) -> Iterator[Path]:
+    """Find ``directory``, the directories below it, and the rule files in each."""
+    for folder, names in _walk(directory, []):
+        yield folder
+        yield from (folder / name for name in names if name.endswith(RULE_FILES))
 
 
 def _files_below(

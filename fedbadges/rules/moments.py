@@ -1,5 +1,6 @@
 """Points in time as rules and messages write them."""
 
+import contextlib
 import datetime
 import re
 from typing import Any
@@ -17,9 +18,10 @@ AGE_UNITS = {
 }
 
 
-def is_age(text: str) -> bool:
-    """Return True for text such as ``30 days ago``."""
-    return _AGE.fullmatch(text) is not None
+def to_age(value: Any) -> datetime.timedelta | None:
+    """Return the age that is written like ``30 days ago``, or None if ``value`` is not one."""
+    found = _AGE.fullmatch(value) if isinstance(value, str) else None
+    return int(found[1]) * AGE_UNITS[found[2]] if found else None
 
 
 def to_moment(value: Any, now: datetime.datetime) -> datetime.datetime | None:
@@ -27,24 +29,18 @@ def to_moment(value: Any, now: datetime.datetime) -> datetime.datetime | None:
 
     That is a date, seconds since 1970, text in ISO 8601, or an age before ``now``.
     """
-    try:
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        if isinstance(value, str):
+            age = to_age(value)
+            iso = value.strip().replace("Z", "+00:00")
+            value = datetime.datetime.fromisoformat(iso) if age is None else age
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = datetime.datetime.fromtimestamp(value, datetime.timezone.utc)
+        if isinstance(value, datetime.timedelta):
+            return now - value
         if isinstance(value, datetime.datetime):
-            return _naive(value)
+            utc = value.astimezone(datetime.timezone.utc) if value.tzinfo else value
+            return utc.replace(tzinfo=None)
         if isinstance(value, datetime.date):
             return datetime.datetime(value.year, value.month, value.day)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return _naive(datetime.datetime.fromtimestamp(value, datetime.timezone.utc))
-        if not isinstance(value, str):
-            return None
-        age = _AGE.fullmatch(value)
-        if age:
-            return now - int(age[1]) * AGE_UNITS[age[2]]
-        return _naive(datetime.datetime.fromisoformat(value.strip().replace("Z", "+00:00")))
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _naive(moment: datetime.datetime) -> datetime.datetime:
-    if moment.tzinfo is None:
-        return moment
-    return moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+    return None

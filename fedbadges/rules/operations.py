@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
-from fedbadges.rules.grammar import LAMBDA, Schema, mapping_of
+from fedbadges.rules.grammar import LAMBDA, Kind, mapping_of
 from fedbadges.rules.parsing import Problems, only_entry
 from fedbadges.rules.templates import RECIPIENT
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode
@@ -34,25 +34,26 @@ class LambdaOperation:
 
 Operation = Count | LambdaOperation
 
-#: A JSON Schema of operations.
-OPERATION_SCHEMA: Schema = {"anyOf": [{"const": "count"}, mapping_of({"lambda": LAMBDA})]}
 
-
-def parse_operation(node: Node, problems: Problems) -> Operation | None:
-    """Parse ``operation:``, which is ``count`` or a lambda over ``query``."""
+def _read_operation(node: Node, _: str, problems: Problems) -> Operation | None:
     if isinstance(node, ScalarNode) and node.value == "count":
         return Count(node.place)
-    if isinstance(node, MappingNode):
-        entry = only_entry(node, ["lambda"], "an operation", problems)
-        if entry is None:
-            return None
-        expression = parse_expression(entry[1], "query", problems, templates=True)
-        if expression is None:
-            return None
-        if any(path.dotted == RECIPIENT for path in expression.paths):
-            problems.add(entry[1].place, f"'%({RECIPIENT})s' stands in filters, not in operations")
-            return None
-        return LambdaOperation(expression, node.place)
-    found = quoted(node.text) if isinstance(node, ScalarNode) else node.kind
-    problems.add(node.place, f"an operation is 'count' or 'lambda: …' over query, not {found}")
-    return None
+    if not isinstance(node, MappingNode):
+        found = quoted(node.text) if isinstance(node, ScalarNode) else node.kind
+        problems.add(node.place, f"an operation is 'count' or 'lambda: …' over query, not {found}")
+        return None
+    entry = only_entry(node, ["lambda"], "an operation", problems)
+    expression = entry and parse_expression(entry[1], "query", problems, templates=True)
+    if expression is None:
+        return None
+    if any(path.dotted == RECIPIENT for path in expression.paths):
+        text = f"'%({RECIPIENT})s' stands in filters, not in operations"
+        problems.add(expression.source.node.place, text)
+        return None
+    return LambdaOperation(expression, node.place)
+
+
+#: What stands below ``operation:``, which is ``count`` or a lambda over ``query``.
+OPERATION_KIND = Kind(
+    _read_operation, {"anyOf": [{"const": "count"}, mapping_of({"lambda": LAMBDA})]}
+)

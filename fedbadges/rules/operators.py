@@ -1,11 +1,12 @@
 """``all``, ``any`` and ``not``, which combine triggers as well as criteria."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from fedbadges.errors import Place
-from fedbadges.rules.parsing import Problems, each_item
+from fedbadges.rules.grammar import OPERATORS
+from fedbadges.rules.parsing import Problems, each_item, only_entry
 from fedbadges.rules.yaml_document import Node
 
 Subject_contra = TypeVar("Subject_contra", contravariant=True)
@@ -24,23 +25,21 @@ class Check(Protocol[Subject_contra]):
 
 
 @dataclass(frozen=True)
-class AllOf(Generic[Subject]):
-    """Holds if every part does; the parts are asked in their order."""
-
+class _Several(Generic[Subject]):
     parts: tuple[Check[Subject], ...]
     place: Place = field(compare=False)
+
+
+class AllOf(_Several[Subject]):
+    """Holds if every part does; the parts are asked in their order."""
 
     def holds(self, subject: Subject) -> bool:
         """Return True if every part holds; ask no part after the first that does not."""
         return all(part.holds(subject) for part in self.parts)
 
 
-@dataclass(frozen=True)
-class AnyOf(Generic[Subject]):
+class AnyOf(_Several[Subject]):
     """Holds if at least one part does; the parts are asked in their order."""
-
-    parts: tuple[Check[Subject], ...]
-    place: Place = field(compare=False)
 
     def holds(self, subject: Subject) -> bool:
         """Return True if one part holds; ask no part after the first that does."""
@@ -59,21 +58,33 @@ class Not(Generic[Subject]):
         return not self.part.holds(subject)
 
 
-def parse_operator(
-    name: str,
-    node: Node,
-    parse: Callable[[Node], Check[Subject] | None],
-    problems: Problems,
-    place: Place,
-) -> Check[Subject] | None:
-    """Parse what stands below the operator ``name``, each part with ``parse``.
+#: Parses what stands below a key; the check begins at the place.
+LeafParser = Callable[[Node, Place, Problems], Check[Subject] | None]
 
-    ``place`` is where the check as a whole begins.
+
+def parse_combined(
+    node: Node,
+    what: str,
+    leaves: Mapping[str, LeafParser[Subject]],
+    parse: Callable[[Node, Problems], Check[Subject] | None],
+    problems: Problems,
+    place: Place | None = None,
+) -> Check[Subject] | None:
+    """Parse a mapping with one key: one of ``leaves``, or an operator over what ``parse`` parses.
+
+    ``what`` names the mapping in errors; ``place`` is where the check begins, if before it.
     """
+    place = place or node.place
+    entry = only_entry(node, (*leaves, *OPERATORS), what, problems)
+    if entry is None:
+        return None
+    name, value = entry[0].text, entry[1]
+    if name in leaves:
+        return leaves[name](value, place, problems)
     if name == "not":
-        part = parse(node)
+        part = parse(value, problems)
         return None if part is None else Not(part, place)
-    parts = each_item(node, name, parse, problems)
+    parts = each_item(value, name, lambda item: parse(item, problems), problems)
     if parts is None:
         return None
     return AllOf(parts, place) if name == "all" else AnyOf(parts, place)
@@ -83,12 +94,13 @@ def operands(check: Check[Any]) -> tuple[Check[Any], ...]:
     """Return the parts that an operator combines; none for any other check."""
     if isinstance(check, Not):
         return (check.part,)
-    return check.parts if isinstance(check, (AllOf, AnyOf)) else ()
+    return check.parts if isinstance(check, _Several) else ()
 
 
 def leaves(check: Check[Any]) -> Iterator[Any]:
-    """Yield the checks below all operators."""
-    if not isinstance(check, (AllOf, AnyOf, Not)):
+    """Yield the checks below all operators, none of which is without parts."""
+    parts = operands(check)
+    if not parts:
         yield check
-    for part in operands(check):
+    for part in parts:
         yield from leaves(part)

@@ -1,7 +1,6 @@
 """Recipients: who a message says should get the badge, as account names."""
 
 import functools
-import ipaddress
 import itertools
 import re
 from collections.abc import Callable, Mapping
@@ -84,10 +83,7 @@ class Recipient:
     conversions: frozenset[str] = frozenset()
 
     def find(
-        self,
-        message: Mapping[str, Any],
-        email_domain: str,
-        accounts: Accounts = EVERYBODY,
+        self, message: Mapping[str, Any], email_domain: str, accounts: Accounts = EVERYBODY
     ) -> tuple[NamedPerson, ...]:
         """Return the people that a message names.
 
@@ -104,7 +100,7 @@ class Recipient:
             for name in itertools.islice(texts, most)
         }
         return tuple(
-            (found[name] if name in found else NamedPerson(name, None, PASSED_OVER))
+            found.get(name) or NamedPerson(name, None, PASSED_OVER)
             if isinstance(name, str)
             else account(name)
             for name in raw
@@ -113,19 +109,19 @@ class Recipient:
     def _account(self, raw: str, email_domain: str, accounts: Accounts) -> NamedPerson:
         if not self.conversions:
             return account(raw)
-        converted = self._convert(raw, email_domain)
-        if converted != raw or len(raw) > _MAX_LOOK_UP:
-            return account(converted, raw)
+        name = self._convert(raw, email_domain)
         look_ups = [
             look_up
             for key, look_up in _LOOK_UPS.items()
             if key in self.conversions and (key != _EMAIL or "@" in raw)
         ]
+        if name != raw or not look_ups or len(raw) > _MAX_LOOK_UP:
+            return account(name, raw)
         owners = (look_up(accounts, raw) for look_up in look_ups)
         owner = next((name for name in owners if name is not None), None)
-        if look_ups and owner is None:
+        if owner is None:
             return NamedPerson(raw, None, "belongs to no account")
-        return account(raw if owner is None else owner, raw)
+        return account(owner, raw)
 
     def _convert(self, name: str, email_domain: str) -> str:
         if _EMAIL in self.conversions:
@@ -155,15 +151,11 @@ def names_in(value: Any) -> tuple[Any, ...]:
     That is a name, a list of names, a list of objects with ``name`` (as pagure sends), one such
     object, the keys of an object without it, or nothing.
     """
-    if value is None:
-        return ()
     if isinstance(value, list):
-        return tuple(_name_of(item) for item in value)
-    if not isinstance(value, Mapping):
-        return (value,)
-    if "name" in value:
-        return (value["name"],)
-    return tuple(value)
+        return tuple(item.get("name") if isinstance(item, Mapping) else item for item in value)
+    if isinstance(value, Mapping):
+        return (value["name"],) if "name" in value else tuple(value)
+    return () if value is None else (value,)
 
 
 def account(value: Any, raw: Any = None) -> NamedPerson:
@@ -173,24 +165,22 @@ def account(value: Any, raw: Any = None) -> NamedPerson:
         return NamedPerson(raw, None, "is not text")
     name = value[: MAX_NAME + 1].lower()
     dropped = _dropped(name)
-    return NamedPerson(raw, name) if dropped is None else NamedPerson(raw, None, dropped)
+    return NamedPerson(raw, None if dropped else name, dropped)
 
 
 @functools.lru_cache(maxsize=10_000)
-def _dropped(name: str) -> str | None:
-    """Return why a name, cut to one character more than any has, cannot be an account."""
+def _dropped(name: str) -> str:
+    """Return why a name, cut to one character more than any has, cannot be an account, if so."""
     if not name:
         return "is empty"
     if len(name) > MAX_NAME:
         return f"is longer than {MAX_NAME} characters"
-    if _is_address(name):
+    if _IPV4.fullmatch(name) or _IPV6.fullmatch(name):
         return "is an IP address"
     # Control characters, lone surrogates and marks of the writing direction are not printable.
     if _IMPOSSIBLE.search(name) or not name.isprintable():
         return "has characters that no account name has"
-    if not _ENDS.fullmatch(name):
-        return "does not begin and end with a letter, a digit or '_'"
-    return None
+    return "" if _ENDS.fullmatch(name) else "does not begin and end with a letter, a digit or '_'"
 
 
 # Blanks, and what e-mail addresses, URLs, addresses with a port and templates have.
@@ -202,21 +192,7 @@ _ENDS = re.compile(r"\w(.*\w)?")
 # As machines read them: with leading zeros, in hexadecimal, or with fewer parts than four.
 _NUMBER = r"(?:0x[0-9a-f]+|\d+)"
 _IPV4 = re.compile(rf"(?:\d+|{_NUMBER}(?:\.{_NUMBER})+)\.?(?::\d*)?")
-_IPV6_IN_BRACKETS = re.compile(r"\[[0-9a-f:.]*:[0-9a-f:.]*\](?::\d*)?")
-
-
-def _is_address(name: str) -> bool:
-    if _IPV4.fullmatch(name) or _IPV6_IN_BRACKETS.fullmatch(name):
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _name_of(item: Any) -> Any:
-    return item.get("name") if isinstance(item, Mapping) else item
+_IPV6 = re.compile(r"\[?[0-9a-f.]*:[0-9a-f.]*:[0-9a-f:.]*(?:%\w+)?\]?(?::\d*)?")
 
 
 def _read_recipient(node: Node, _: str, problems: Problems) -> Template | None:
@@ -231,7 +207,7 @@ def _read_recipient(node: Node, _: str, problems: Problems) -> Template | None:
     return template
 
 
-_CONVERSIONS = {
+_KINDS = {
     "recipient_nick2fas": "an IRC nick",
     _EMAIL: "an e-mail address",
     "recipient_openid2fas": "like http://alice.id.fedoraproject.org/",
@@ -240,19 +216,16 @@ _CONVERSIONS = {
     "recipient_krb2fas": "like alice@FEDORAPROJECT.ORG",
 }
 #: The keys of a rule that say what kind of name the recipient is.
-CONVERSIONS = tuple(_CONVERSIONS)
+CONVERSIONS = tuple(_KINDS)
 
-_NOT_RECIPIENT = {"not": {"pattern": r"%\(\s*recipient\s*\)s"}}
+_RECIPIENT = {**TEMPLATE_WITH_PATH, "not": {"pattern": r"%\(\s*recipient\s*\)s"}}
 #: The keys of a rule that name who gets the badge.
 RECIPIENT_KEYS = {
     "recipient": FieldSpec(
-        Kind(_read_recipient, {**TEMPLATE_WITH_PATH, **_NOT_RECIPIENT}),
+        Kind(_read_recipient, _RECIPIENT),
         "A template that names who gets it; without, fedmsg.meta says whom a message is about.",
     ),
-    **{
-        key: FieldSpec(YES_NO, f"Yes, if the recipient is {kind}.")
-        for key, kind in _CONVERSIONS.items()
-    },
+    **{key: FieldSpec(YES_NO, f"Yes, if the recipient is {kind}.") for key, kind in _KINDS.items()},
 }
 
 # The account's name within the text.

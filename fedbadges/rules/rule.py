@@ -1,6 +1,7 @@
 """A rule: what one YAML file says, parsed and immutable."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tahrir_api.utils import convert_name_to_id
@@ -92,13 +93,12 @@ def _kind_of_rule(backends: Backends) -> Kind[Fields]:
     criteria = Kind(
         lambda node, what, problems: parse_criteria(node, backends, problems), ref("criteria")
     )
-    meaning = "The cheap check: which messages the rule is about."
+    cheap = "The cheap check: which messages the rule is about."
+    expensive = "The expensive check: what must hold to award the badge."
     keys = {
         **_METADATA,
-        "trigger": FieldSpec(trigger, meaning, required=True),
-        "criteria": FieldSpec(
-            criteria, "The expensive check: what must hold to award the badge.", required=True
-        ),
+        "trigger": FieldSpec(trigger, cheap, required=True),
+        "criteria": FieldSpec(criteria, expensive, required=True),
         "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
         "tags": FieldSpec(_TAGS, "A list, or words split by commas."),
         **RECIPIENT_KEYS,
@@ -110,14 +110,16 @@ def _read_text(node: Node, what: str, problems: Problems) -> str | None:
     text = as_text(node, what, problems)
     if text is None:
         return None
-    _check_characters(text, what, problems)
+    unfit = UNSTORABLE.search(text.text)
+    if unfit:
+        problems.add(node.place, f"{what} has U+{ord(unfit.group()):04X}, which no database holds")
     return text.text.strip()
 
 
 def _read_short_text(node: Node, what: str, problems: Problems) -> str | None:
     value = _read_text(node, what, problems)
-    if value is not None:
-        _check_length(node, value, what, problems)
+    if value is not None and len(value) > MAX_TEXT:
+        problems.add(node.place, f"{what} has {len(value)} characters; tahrir holds {MAX_TEXT}")
     return value
 
 
@@ -131,44 +133,27 @@ def _read_name(node: Node, what: str, problems: Problems) -> str | None:
     if not badge_id.strip("-"):
         problems.add(node.place, "'name' leaves nothing for the badge's id")
     if len(badge_id) > MAX_ID:
-        problems.add(
-            node.place,
-            f"'name' makes an id of {len(badge_id)} characters; tahrir holds {MAX_ID}",
-        )
+        text = f"'name' makes an id of {len(badge_id)} characters; tahrir holds {MAX_ID}"
+        problems.add(node.place, text)
     return name
 
 
 def _read_tags(node: Node, what: str, problems: Problems) -> tuple[str, ...] | None:
     if isinstance(node, ScalarNode) and isinstance(node.value, str):
-        _check_characters(node, "a tag", problems)
-        words = [word.strip() for word in node.value.split(",")]
-        for word in words:
-            _check_length(node, word, "a tag", problems)
+        words = filter(str.strip, node.value.split(","))
+        items: Iterable[Node] = [replace(node, value=word, text=word) for word in words]
     elif isinstance(node, SequenceNode):
-        words = [_read_short_text(item, "a tag", problems) or "" for item in node.items]
+        items = node.items
     else:
         problems.add(node.place, "'tags' is a list, or words split by commas")
         return None
+    tags = [_read_short_text(item, "a tag", problems) for item in items]
     # tahrir stores tags in lower case, each once.
-    return tuple(sorted({word.lower() for word in words if word}))
-
-
-def _check_length(node: Node, value: str, what: str, problems: Problems) -> None:
-    if len(value) > MAX_TEXT:
-        problems.add(node.place, f"{what} has {len(value)} characters; tahrir holds {MAX_TEXT}")
-
-
-def _check_characters(text: ScalarNode, what: str, problems: Problems) -> None:
-    unfit = UNSTORABLE.search(text.text)
-    if unfit:
-        problems.add(text.place, f"{what} has U+{ord(unfit.group()):04X}, which no database holds")
+    return tuple(sorted({tag.lower() for tag in tags if tag}))
 
 
 # Text of at most so many characters, but for blanks around it.
-_SHORT: Schema = {
-    "type": "string",
-    "pattern": rf"^\s*\S([\s\S]{{0,{MAX_TEXT - 2}}}\S)?\s*$",
-}
+_SHORT: Schema = {"type": "string", "pattern": rf"^\s*\S([\s\S]{{0,{MAX_TEXT - 2}}}\S)?\s*$"}
 _SHORT_TEXT = Kind(_read_short_text, _SHORT)
 _TAGS = Kind(_read_tags, {"anyOf": [{"type": "string"}, {"type": "array", "items": TEXT}]})
 

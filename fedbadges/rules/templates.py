@@ -6,6 +6,7 @@ A template alone gives the value itself with its type; within other text it give
 
 import itertools
 import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -100,11 +101,14 @@ class Template:
         )
 
 
-def name_paths(text: str, first: str, other: str) -> str:
+def name_paths(text: str) -> tuple[str, str]:
     """Return a template's text with a name of the same length in place of each path.
 
-    The name has the letter ``first``, the number of the path, and as many letters ``other`` as fit.
+    The second result is a regular expression of the names, with the number of the path as its
+    group; nothing else in the text matches it.
     """
+    # Python takes letters of the Vai script in names as they are.
+    first, other = [each for each in string.ascii_letters + "ꔀꔁ" if each not in text][:2]
     numbers = itertools.count()
 
     def name(token: re.Match[str]) -> str:
@@ -112,7 +116,7 @@ def name_paths(text: str, first: str, other: str) -> str:
             return "%"
         return f"{first}{next(numbers)}".ljust(len(token.group()), other)
 
-    return _TOKEN.sub(name, text)
+    return _TOKEN.sub(name, text), rf"{first}(\d+){other}*"
 
 
 def parse_template(node: ScalarNode, problems: Problems) -> Template | None:

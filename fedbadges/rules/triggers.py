@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import re
 from dataclasses import dataclass, field
 
@@ -12,20 +11,17 @@ from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.grammar import (
     LAMBDA,
-    OPERATORS,
     Schema,
     combined,
     mapping_of,
     operators_over,
     ref,
 )
-from fedbadges.rules.operators import AllOf, AnyOf, Check, parse_operator
-from fedbadges.rules.parsing import Problems, as_text, only_entry
+from fedbadges.rules.operators import AllOf, AnyOf, Check, LeafParser, parse_combined
+from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.yaml_document import MappingNode, Node
 
 Trigger = Check[Message]
-
-TRIGGER_KEYS = ("topic", "category", "lambda", *OPERATORS)
 
 #: What no message's topic or category has: regular expressions.
 IMPOSSIBLE = {"topic": r"\*|%\(|\s", "category": r"\*|%\(|\s|\."}
@@ -75,66 +71,50 @@ class LambdaTrigger:
         return bool(self.expression(message.body))
 
 
-@dataclass(frozen=True)
-class Concern:
-    """The messages that a trigger can hold of at all: by topic, by category, or any."""
+def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
+    """Return topics and categories one of which a message has if ``trigger`` holds of it.
 
-    topics: frozenset[str] = frozenset()
-    categories: frozenset[str] = frozenset()
-    anything: bool = False
-
-    def __or__(self, other: Concern) -> Concern:
-        return Concern(
-            self.topics | other.topics,
-            self.categories | other.categories,
-            self.anything or other.anything,
-        )
-
-
-def concern_of(trigger: Trigger) -> Concern:
-    """Return which messages ``trigger`` can hold of; it does not hold of any other."""
-    if isinstance(trigger, Topic):
-        return Concern(topics=frozenset([trigger.suffix]))
-    if isinstance(trigger, Category):
-        return Concern(categories=frozenset([trigger.name]))
+    None means that it can hold of any message.
+    """
+    if isinstance(trigger, (Topic, Category)):
+        return (trigger,)
     if isinstance(trigger, AllOf):
-        return min(map(concern_of, trigger.parts), key=_breadth)
+        known = [names for part in trigger.parts if (names := required_names(part)) is not None]
+        # A category has many topics.
+        return min(
+            known,
+            key=lambda names: (sum(isinstance(each, Category) for each in names), len(names)),
+            default=None,
+        )
     if isinstance(trigger, AnyOf):
-        return functools.reduce(operator.or_, map(concern_of, trigger.parts))
-    return Concern(anything=True)
+        found: tuple[Topic | Category, ...] = ()
+        for part in trigger.parts:
+            names = required_names(part)
+            if names is None:
+                return None
+            found += names
+        return found
+    return None
 
 
 def parse_trigger(node: Node, problems: Problems) -> Trigger | None:
     """Parse the mapping below ``trigger:``, or below one of its operators."""
-    entry = only_entry(node, TRIGGER_KEYS, "a trigger", problems)
-    if entry is None:
-        return None
-    key, value = entry
-    if key.text in OPERATORS:
-        return parse_operator(
-            key.text, value, lambda part: parse_trigger(part, problems), problems, node.place
-        )
-    if key.text == "lambda":
-        expression = parse_expression(value, "msg", problems)
-        return None if expression is None else LambdaTrigger(expression, node.place)
-    return _parse_name(key.text, value, problems, node.place)
+    return parse_combined(node, "a trigger", _LEAVES, parse_trigger, problems)
 
 
-def _breadth(concern: Concern) -> tuple[bool, int, int]:
-    return concern.anything, len(concern.categories), len(concern.topics)
+def _parse_lambda(node: Node, place: Place, problems: Problems) -> Trigger | None:
+    expression = parse_expression(node, "msg", problems)
+    return None if expression is None else LambdaTrigger(expression, place)
 
 
-def _parse_name(kind: str, node: Node, problems: Problems, place: Place) -> Trigger | None:
+def _parse_name(kind: str, node: Node, place: Place, problems: Problems) -> Trigger | None:
     """Parse a topic or a category, which begins at ``place``: its name, or operators over some."""
     if isinstance(node, MappingNode):
-        entry = only_entry(node, OPERATORS, f"a '{kind}'", problems)
-        if entry is None:
-            return None
-        key, value = entry
-        return parse_operator(
-            key.text,
-            value,
-            lambda part: _parse_name(kind, part, problems, part.place),
+        return parse_combined(
+            node,
+            f"a '{kind}'",
+            {},
+            lambda part, problems: _parse_name(kind, part, part.place, problems),
             problems,
             place,
         )
@@ -147,6 +127,13 @@ def _parse_name(kind: str, node: Node, problems: Problems, place: Place) -> Trig
         mistake = name.place_at(name.text.index(text) + found.start())
         problems.add(mistake, f"a {kind} {_WHY[found.group().strip()]}")
     return (Topic if kind == "topic" else Category)(text, place, name.place)
+
+
+_LEAVES: dict[str, LeafParser[Message]] = {
+    "topic": functools.partial(_parse_name, "topic"),
+    "category": functools.partial(_parse_name, "category"),
+    "lambda": _parse_lambda,
+}
 
 
 def _name(kind: str) -> Schema:

@@ -167,8 +167,8 @@ class RuleTestRunner:
         backends: Backends = {
             **self._installed,
             "datanommer": Datanommer(self._settings),
-            "fasjson": Groups(self._settings, accounts),
-            "libravatar": Avatars(self._settings, accounts),
+            "fasjson": Groups(self._settings, accounts.is_member),
+            "libravatar": Avatars(self._settings, accounts.has_avatar),
         }
         found: list[Rule] = []
         problems: list[Problem] = []

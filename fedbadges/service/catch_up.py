@@ -8,13 +8,13 @@ delivered: no message is lost that datanommer has.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from fedbadges.errors import Stopped
 from fedbadges.history.message_reader import StoredMessage
 from fedbadges.retry import OutageRetry
 from fedbadges.service.catch_up_reader import Batch, CatchUpReader
-from fedbadges.service.checkpoint import CheckpointTracker
+from fedbadges.service.checkpoint import Checkpoint
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import describe_error, error_kind, format_time
 from fedbadges.util.throttle import Throttle
@@ -28,23 +28,6 @@ _LOG_INTERVAL = 10.0
 _MAX_BACKLOG_WAIT = 600.0
 
 
-@dataclass(frozen=True)
-class CatchUpStatus:
-    """How far catching up has got.
-
-    Everything sent up to ``until``, in seconds since 1970, is done; None before that is known.
-    While the pass from the checkpoint is ``running``, ``done`` messages of ``count`` are read.
-    ``trouble`` is why the last try failed, if it did.
-    """
-
-    until: float | None
-    running: bool
-    done: int
-    count: int
-    seconds_left: float | None
-    trouble: str | None
-
-
 class CatchUp:
     """Passes on what was not delivered, in a thread of its own, and moves the checkpoint on.
 
@@ -56,7 +39,7 @@ class CatchUp:
     def __init__(
         self,
         reader: CatchUpReader,
-        tracker: CheckpointTracker,
+        checkpoint: Checkpoint,
         handle: Callable[[Sequence[StoredMessage]], None],
         retry: OutageRetry,
         *,
@@ -64,7 +47,7 @@ class CatchUp:
         backlog: Callable[[], int],
     ) -> None:
         self._reader = reader
-        self._tracker = tracker
+        self._checkpoint = checkpoint
         self._handle = handle
         self._retry = retry
         self._interval = interval
@@ -76,18 +59,22 @@ class CatchUp:
         self._trouble: str | None = None
         self._thread = threading.Thread(target=self._run, name="fedbadges-catchup", daemon=True)
 
-    @property
-    def status(self) -> CatchUpStatus:
-        """Return how far it has got."""
+    def report(self) -> dict[str, Any]:
+        """Return how far it has got, as plain values.
+
+        Everything sent up to ``until``, in seconds since 1970, is done; None before that is known.
+        While the pass from the checkpoint is ``running``, ``done`` messages of ``count`` are read.
+        ``trouble`` is why the last try failed, if it did.
+        """
         progress = self._progress
-        return CatchUpStatus(
-            until=self._tracker.until,
-            running=progress is not None,
-            done=progress.done if progress else 0,
-            count=progress.count if progress else 0,
-            seconds_left=progress.seconds_left() if progress and progress.done else None,
-            trouble=self._trouble,
-        )
+        return {
+            "until": self._checkpoint.until,
+            "running": progress is not None,
+            "done": progress.done if progress else 0,
+            "count": progress.count if progress else 0,
+            "seconds_left": progress.seconds_left() if progress and progress.done else None,
+            "trouble": self._trouble,
+        }
 
     def start(self) -> None:
         """Start the thread; the databases must have answered before."""
@@ -107,25 +94,25 @@ class CatchUp:
         self.request_stop()
         if self._thread.is_alive():
             self._thread.join()
-        self._tracker.write(now=True)
+        self._checkpoint.write(now=True)
 
     def catch_up(self) -> None:
         """Handle what was sent since the checkpoint, the oldest first, while new messages come."""
-        start = self._tracker.read_from()
+        start = self._checkpoint.read_from()
         count = self._reader.begin(start)
         log.info("Catching up", since=format_time(start), count=count)
         progress = self._progress = _Progress(count)
-        self._tracker.start()
+        self._checkpoint.start()
         try:
             for batch in self._reader.sent_since_start():
                 if self._stopping:
                     return
                 self._handle(batch.missing)
                 progress.add(batch)
-                self._tracker.reached(batch.rows[-1].sent)
+                self._checkpoint.reached(batch.rows[-1].sent)
         finally:
             self._progress = None
-        self._tracker.write(now=True)
+        self._checkpoint.write(now=True)
         log.info("Caught up", count=progress.done, new=progress.new)
 
     def sweep(self) -> None:
@@ -143,7 +130,7 @@ class CatchUp:
             new += len(batch.missing)
             # What was handled just now may be released, as the daemon stops.
             unfinished = unfinished or bool(batch.in_flight or batch.missing)
-        self._tracker.swept(began, in_flight=unfinished)
+        self._checkpoint.swept(began, in_flight=unfinished)
         if new:
             log.info("Handled messages that the bus did not deliver", count=new)
 

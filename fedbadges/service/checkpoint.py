@@ -27,29 +27,49 @@ _CLOCK_TOLERANCE = 60.0
 
 
 class Checkpoint:
-    """The checkpoint's file in the state directory; without one nothing outlives the process."""
+    """Tracks up to when every message is done, and writes that to a file in the state directory.
 
-    def __init__(self, directory: Path | None) -> None:
+    Without a directory nothing outlives the process. ``margin`` is how many seconds late datanommer
+    may store a message, ``limit`` how many seconds catching up goes back at most.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None,
+        in_flight: InFlight,
+        *,
+        margin: float,
+        limit: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._path = None if directory is None else directory / "checkpoint"
+        self._in_flight = in_flight
+        self._margin = margin
+        self._limit = limit
+        self._clock = clock
+        self._started = False
+        # Up to here everything is done or tracked as in flight.
+        self._read_until = clock()
         self._last_write = 0.0
         self._written: float | None = None
 
     @property
-    def enabled(self) -> bool:
-        """Return True if there is a state directory, so that the next process knows it."""
-        return self._path is not None
+    def until(self) -> float | None:
+        """Return up to when everything is done, or None before catching up has started."""
+        return self._done_until() if self._started else None
 
     def prepare(self) -> None:
         """Create the directory; raise OSError if that or writing there is impossible."""
         if self._path is not None:
             prepare_directory(self._path.parent)
 
-    def exists(self) -> bool:
-        """Return True if a checkpoint was written, readable or not."""
-        return self._path is not None and self._path.exists()
+    def create(self) -> None:
+        """Write the first checkpoint: from now on no message may be lost."""
+        if self._path is not None and not self._path.exists():
+            self._write_file(self._read_until)
 
     def read(self) -> float | None:
-        """Return the checkpoint in seconds since 1970, or None if none was written.
+        """Return what the file says, in seconds since 1970, or None if none was written.
 
         It is 0 if the file is damaged: nothing is known to be done then.
         """
@@ -68,54 +88,9 @@ class Checkpoint:
             )
             return 0.0
 
-    def write(self, until: float, *, now: bool = False) -> None:
-        """Write the checkpoint, in seconds since 1970; at most once a second unless ``now``."""
-        if self._path is None or until == self._written:
-            return
-        if not now and time.monotonic() - self._last_write < _INTERVAL:
-            return
-        if write_json(self._path, {"until": until}):
-            self._last_write, self._written = time.monotonic(), until
-
-
-class CheckpointTracker:
-    """Tracks up to when every message is done, and writes the checkpoint.
-
-    ``margin`` is how many seconds late datanommer may store a message, ``limit`` how many seconds
-    catching up goes back at most.
-    """
-
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        in_flight: InFlight,
-        *,
-        margin: float,
-        limit: float,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._checkpoint = checkpoint
-        self._in_flight = in_flight
-        self._margin = margin
-        self._limit = limit
-        self._clock = clock
-        self._started = False
-        # Up to here everything is done or tracked as in flight.
-        self._read_until = clock()
-
-    @property
-    def until(self) -> float | None:
-        """Return up to when everything is done, or None before catching up has started."""
-        return self._done_until() if self._started else None
-
-    def create(self) -> None:
-        """Write the first checkpoint: from now on no message may be lost."""
-        if not self._checkpoint.exists():
-            self._checkpoint.write(self._read_until, now=True)
-
     def read_from(self) -> float:
         """Return from when on the history must be read."""
-        until = self._checkpoint.read()
+        until = self.read()
         if until is None:
             until = self._done_until()
         now = self._clock()
@@ -153,8 +128,14 @@ class CheckpointTracker:
 
     def write(self, *, now: bool = False) -> None:
         """Write the checkpoint if catching up has started; at most once a second unless ``now``."""
-        if self._started:
-            self._checkpoint.write(self._done_until(), now=now)
+        if self._started and (now or time.monotonic() - self._last_write >= _INTERVAL):
+            self._write_file(self._done_until())
+
+    def _write_file(self, until: float) -> None:
+        if self._path is None or until == self._written:
+            return
+        if write_json(self._path, {"until": until}):
+            self._last_write, self._written = time.monotonic(), until
 
     def _done_until(self) -> float:
         # First, as what is read meanwhile moves this on, and may not be done.

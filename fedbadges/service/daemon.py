@@ -10,12 +10,12 @@ from typing import Any
 from fedbadges.config.settings import Settings
 from fedbadges.errors import CannotStart, NotHandled, Stopped, Unavailable
 from fedbadges.messages import Message, parse_message
-from fedbadges.service.deliveries import AcknowledgedDelivery, BusDelivery, RetriedDelivery
+from fedbadges.service.deliveries import AcknowledgedDelivery, Delivery, RetriedDelivery
 from fedbadges.service.lifecycle import State
 from fedbadges.service.publisher import Publisher
-from fedbadges.service.rulebook import Watcher
-from fedbadges.service.startup import check_start, prepare_databases
-from fedbadges.service.status import StatusReporter
+from fedbadges.service.rule_watcher import RuleWatcher
+from fedbadges.service.startup import prepare_start
+from fedbadges.service.status import report
 from fedbadges.service.wiring import Parts
 from fedbadges.signatures.retrying_verifier import RetryingVerifier
 from fedbadges.util.logs import get_logger
@@ -25,15 +25,6 @@ log = get_logger(__name__)
 #: Seconds between two looks whether something hangs, and from how many on it does.
 _PAUSE = 0.1
 _HANGING = 1.0
-
-#: Why a message is not handled, in each state.
-_NOT_HANDLED = {
-    State.CREATED: "not started yet",
-    State.STARTING: "not started yet",
-    State.FAILED: "not started",
-    State.DRAINING: "stopping",
-    State.STOPPED: "stopping",
-}
 
 
 class Daemon:
@@ -56,14 +47,9 @@ class Daemon:
         self._settings = settings
         self._parts = parts = Parts(settings, publisher, verifier, backlog, workers)
         self._lifecycle = lifecycle = parts.lifecycle
-        self._watcher = Watcher(settings.rules_directory, self.reload_rules)
-        self._status = StatusReporter(settings, parts)
-        lifecycle.on(State.RUNNING, publisher.start, parts.ranks.start, parts.delay_queue.start)
-        lifecycle.on(
-            State.DRAINING, parts.catch_up.request_stop, parts.outages.stop, parts.delay_queue.drain
-        )
-        lifecycle.on(
-            State.STOPPED,
+        self._watcher = RuleWatcher(settings.rules_directory, self.reload_rules)
+        drain = (parts.catch_up.request_stop, parts.outages.stop, parts.delay_queue.drain)
+        stop = (
             self._watcher.stop,
             parts.pipeline.flush,
             parts.delay_queue.stop,
@@ -71,6 +57,10 @@ class Daemon:
             parts.ranks.stop,
             publisher.stop,
         )
+        lifecycle.on(State.RUNNING, publisher.start, parts.ranks.start, parts.delay_queue.start)
+        lifecycle.on(State.FAILED, *drain, *stop)
+        lifecycle.on(State.DRAINING, *drain)
+        lifecycle.on(State.STOPPED, *stop)
 
     @property
     def started(self) -> Future[None]:
@@ -83,18 +73,22 @@ class Daemon:
         Raises:
             CannotStart: Waiting does not help.
         """
+        parts = self._parts
+        self._lifecycle.on(State.RUNNING, parts.checkpoint.create, parts.catch_up.start)
+        if self._settings.reload:
+            self._lifecycle.on(State.RUNNING, self._watcher.start)
         self._lifecycle.enter(State.STARTING)
         try:
             self._prepare()
+        except Unavailable:
+            parts.checkpoint.create()
+            thread = threading.Thread(target=self._start_later, name="fedbadges-start", daemon=True)
+            thread.start()
         except CannotStart as error:
             self._lifecycle.fail(error)
             raise
-        except Unavailable:
-            self._parts.tracker.create()
-            thread = threading.Thread(target=self._start_later, name="fedbadges-start", daemon=True)
-            thread.start()
         else:
-            self._run()
+            self._lifecycle.enter(State.RUNNING)
 
     def retry_dead_letters(self) -> list[tuple[Path, str]]:
         """Start, handle the dead letters, and return those that fail again, each with the reason.
@@ -105,17 +99,19 @@ class Daemon:
         self._lifecycle.enter(State.STARTING)
         self._parts.outages.call(self._prepare)
         self._lifecycle.enter(State.RUNNING)
-        return self._parts.dead_letters.retry(self._retry)
+        return self._parts.dead_letters.retry(
+            lambda message: self._handle_and_wait(message, RetriedDelivery)
+        )
 
     def handle(self, body: Any, *, size: int = 0) -> None:
         """Handle what came from a bus that forgets it; raise nothing.
 
         The message may be done only later. ``size`` is how large its JSON was, in characters.
         """
-        message = _parse(body, size)
+        message = parse_message(body, size=size)
         if message is not None and self._lifecycle.state is not State.FAILED:
-            delivery = BusDelivery(message, self._parts.tracking)
-            self._parts.pipeline.receive(delivery)
+            parts = self._parts
+            parts.pipeline.receive(Delivery(message, parts.in_flight, parts.dead_letters))
 
     def handle_acknowledged(self, body: Any) -> None:
         """Handle what came from a bus that keeps it until this returns.
@@ -123,14 +119,12 @@ class Daemon:
         Raises:
             NotHandled: The bus must deliver it again.
         """
-        message = _parse(body, 0)
+        message = parse_message(body)
         if message is None:
             return
         if self._lifecycle.state is not State.RUNNING:
-            raise NotHandled(_NOT_HANDLED[self._lifecycle.state])
-        delivery = AcknowledgedDelivery(message, self._parts.tracking)
-        self._parts.pipeline.receive(delivery)
-        delivery.wait()
+            raise NotHandled("stopping" if self._lifecycle.is_draining else "not started yet")
+        self._handle_and_wait(message, AcknowledgedDelivery)
 
     def must_shed(self, count: int, size: int = 0) -> bool:
         """Return True if a message must not wait in memory, but be read back later.
@@ -149,12 +143,12 @@ class Daemon:
 
     def report(self) -> dict[str, Any]:
         """Return what the daemon is doing, as plain values; this takes a second at most."""
-        return self._status.report()
+        return report(self._parts)
 
     def reload_rules(self) -> None:
         """Load the rules again, as files have changed."""
         with contextlib.suppress(Stopped):
-            self._parts.outages.call(self._load_rules)
+            self._parts.outages.call(self._parts.load_rules)
 
     def drain(self) -> None:
         """Wait for nothing any more, as the daemon is about to stop."""
@@ -183,57 +177,22 @@ class Daemon:
             if self._lifecycle.wait_until_stopped(_PAUSE):
                 return True
         log.warning("Stopping without an answer, leaving what is in flight to the next start")
-        self._parts.tracker.write(now=True)
+        self._parts.checkpoint.write(now=True)
         return False
 
     def _prepare(self) -> None:
-        """Check everything, and load the rules.
-
-        Raises:
-            Unavailable: It may succeed later.
-            CannotStart: Waiting does not help.
-        """
-
-        def prepare() -> None:
-            self._parts.checkpoint.prepare()
-            self._parts.dead_letters.prepare()
-            prepare_databases(self._settings, self._parts.history)
-            self._load_rules()
-
-        check_start(self._settings, prepare)
-
-    def _load_rules(self) -> None:
-        rules = self._parts.rulebook.load()
-        self._parts.engine.rules = rules
-        self._parts.usernames.warn_of(rules)
+        prepare_start(self._settings, self._parts)
 
     def _start_later(self) -> None:
         try:
             self._parts.outages.call(self._prepare)
+            self._lifecycle.enter(State.RUNNING)
         except Stopped:
             return
         except CannotStart as error:
-            # Before whoever waits for the start ends the process because of it.
-            log.critical("Cannot start", error=str(error))
             self._lifecycle.fail(error)
-        else:
-            self._run()
 
-    def _run(self) -> None:
-        self._parts.tracker.create()
-        if self._lifecycle.enter(State.RUNNING):
-            self._parts.catch_up.start()
-            if self._settings.reload:
-                self._watcher.start()
-
-    def _retry(self, message: Message) -> None:
-        delivery = RetriedDelivery(message, self._parts.tracking)
+    def _handle_and_wait(self, message: Message, kind: type[AcknowledgedDelivery]) -> None:
+        delivery = kind(message, self._parts.in_flight, self._parts.dead_letters)
         self._parts.pipeline.receive(delivery)
         delivery.wait()
-
-
-def _parse(body: Any, size: int) -> Message | None:
-    message = parse_message(body, size=size)
-    if message is None:
-        log.debug("Skipped a message without a topic")
-    return message

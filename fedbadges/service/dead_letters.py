@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from fedbadges.errors import NotStored
 from fedbadges.messages import Message, parse_message
 from fedbadges.util.files import prepare_directory, write_json
 from fedbadges.util.logs import get_logger
-from fedbadges.util.text import describe_error
+from fedbadges.util.text import describe_error, error_kind
 from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
@@ -39,10 +40,28 @@ class DeadLetters:
             prepare_directory(self._directory)
 
     def add(self, message: Message, error: Exception) -> Path | None:
-        """Write a message and its error to a file; return None if it could not be kept."""
+        """Write a message and its error to a file, and log it; return None if it cannot be kept.
+
+        Then the next process has to handle it.
+        """
+        path = self._write(message, error)
+        if path is not None:
+            log.error("Message failed", msg_id=message.msg_id, error=error, path=path)
+        elif not self._failures.allows(error_kind(error)):
+            return None
+        else:
+            lost = isinstance(error, NotStored)
+            log.error("Message failed", msg_id=message.msg_id, error=error, lost=lost)
+        if getattr(error, "orig", None) is None:  # a database's error says all there is to say
+            log.debug("The error was raised here", exc_info=error)
+        return path
+
+    def _write(self, message: Message, error: Exception) -> Path | None:
         if self._directory is None:
             return None
-        path = self._directory / f"{_file_stem(message)}.json"
+        # Without an id, nobody can know the message again.
+        key = uuid.uuid4().hex if message.msg_id is None else repr((message.topic, message.msg_id))
+        path = self._directory / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
         if not path.exists() and _is_full(self._directory):
             if self._failures.allows("full"):
                 log.error("No room for more dead letters", path=self._directory)
@@ -72,37 +91,23 @@ class DeadLetters:
         failed: list[tuple[Path, str]] = []
         paths = () if self._directory is None else self._directory.glob("*.json")
         for path in sorted(paths, key=os.path.getmtime):
-            message, problem = _read(path)
-            if message is None:
-                failed.append((path, problem))
-                continue
             try:
+                message = _read(path)
+                if message is None:
+                    failed.append((path, "it is no message with a topic"))
+                    continue
                 handle(message)
-            except Exception as error:  # whatever it failed with before
+            except Exception as error:  # an unreadable file, or whatever it failed with before
                 failed.append((path, describe_error(error)))
             else:
                 path.unlink(missing_ok=True)
-                log.info("Handled a dead letter", msg_id=message.body.get("msg_id"))
+                log.info("Handled a dead letter", msg_id=message.msg_id)
         return failed
 
 
-def _read(path: Path) -> tuple[Message | None, str]:
-    """Return the message in a file, or None and why there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        body = dict(content["message"])
-        users = frozenset(map(str, content.get("users", ())))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        log.error("Cannot read a dead letter", path=path, error=error)
-        return None, describe_error(error)
-    return parse_message(body, users), "it is no message with a topic"
-
-
-def _file_stem(message: Message) -> str:
-    """Return the same name each time for the same message, if it has an id."""
-    if message.msg_id is None:
-        return uuid.uuid4().hex
-    return hashlib.sha256(repr((message.topic, message.msg_id)).encode()).hexdigest()[:32]
+def _read(path: Path) -> Message | None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return parse_message(content["message"], frozenset(map(str, content.get("users", ()))))
 
 
 def _is_full(directory: Path) -> bool:

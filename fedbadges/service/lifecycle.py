@@ -9,6 +9,7 @@ from typing import Any
 
 from fedbadges.errors import CannotStart, Stopped
 from fedbadges.util.logs import get_logger
+from fedbadges.util.text import describe_error
 
 log = get_logger(__name__)
 
@@ -25,14 +26,14 @@ class State(Enum):
     DRAINING = "draining"
     #: Nothing hands over messages any more; the parts end, or have ended.
     STOPPED = "stopped"
-    #: It cannot start, and waiting does not help.
+    #: It cannot start, and waiting does not help; the parts have ended.
     FAILED = "failed"
 
 
 _NEXT = {
     State.CREATED: {State.STARTING, State.FAILED, State.DRAINING},
     State.STARTING: {State.RUNNING, State.FAILED, State.DRAINING},
-    State.RUNNING: {State.DRAINING},
+    State.RUNNING: {State.FAILED, State.DRAINING},
     State.FAILED: {State.DRAINING},
     State.DRAINING: {State.STOPPED},
     State.STOPPED: set(),
@@ -50,7 +51,7 @@ class Lifecycle:
         self.state = State.CREATED
         self.started: Future[None] = Future()
         self._lock = threading.Lock()
-        self._actions: dict[State, tuple[Callable[[], object], ...]] = {}
+        self._actions: dict[State, list[Callable[[], object]]] = {state: [] for state in State}
         self._stopped = threading.Event()
 
     @property
@@ -59,18 +60,29 @@ class Lifecycle:
         return self.state in (State.DRAINING, State.STOPPED)
 
     def on(self, state: State, *actions: Callable[[], object]) -> None:
-        """Set what is done when a state is entered, in this order."""
-        self._actions[state] = actions
+        """Add to what is done when a state is entered, in this order."""
+        self._actions[state] += actions
 
     def enter(self, state: State) -> bool:
-        """Change the state and do what belongs to it; return False if it cannot change to that."""
+        """Change the state and do what belongs to it; return False if it cannot change to that.
+
+        Raises:
+            CannotStart: A part cannot start. The state is ``FAILED`` then, and all parts ended.
+        """
         with self._lock:
             before = self.state
             if state not in _NEXT[before]:
                 return False
             self.state = state
-        for action in self._actions.get(state, ()):
-            action()
+        for action in self._actions[state]:
+            try:
+                action()
+            except Exception as error:  # whatever a part raises, the others must stop
+                if state is State.RUNNING:
+                    reason = CannotStart(describe_error(error))
+                    self.fail(reason)
+                    raise reason from error
+                log.exception("A part of the daemon did not stop")
         fields: dict[str, Any] = {"from": before.value, "to": state.value}
         log.info("Daemon state changed", **fields)
         if state is State.RUNNING:
@@ -82,14 +94,17 @@ class Lifecycle:
         return True
 
     def fail(self, error: CannotStart) -> None:
-        """Enter ``FAILED``, unless the daemon was told to stop."""
+        """Enter ``FAILED`` and log why, unless the daemon was told to stop."""
         if self.enter(State.FAILED):
+            # Before whoever waits for the start ends the process because of it.
+            log.critical("Cannot start", error=str(error))
             self._settle(error)
 
     def stop(self) -> None:
-        """Drain, stop every part and return when all have ended."""
+        """Drain, stop every part and return when all have ended, whoever stops them."""
         self.enter(State.DRAINING)
-        self.enter(State.STOPPED)
+        if not self.enter(State.STOPPED):
+            self._stopped.wait()
 
     def wait_until_started(self) -> bool:
         """Wait until the daemon is running; return False if it is told to stop before.

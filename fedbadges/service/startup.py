@@ -1,7 +1,7 @@
 """What every start checks: the configuration, the rule directory, signatures, the databases."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fedbadges.config.keys import ConfigReader
@@ -12,10 +12,13 @@ from fedbadges.errors import CannotStart, DatabaseUnusable, SettingsError, Unava
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
 from fedbadges.rules import file_permissions
-from fedbadges.service.deliveries import log_origin
+from fedbadges.service.wiring import Parts
 from fedbadges.signatures import options as signatures
 from fedbadges.tahrir.schema import create_tahrir
+from fedbadges.util.logs import get_logger
 from fedbadges.util.text import describe_error
+
+log = get_logger(__name__)
 
 #: Errors of databases that waiting does not end. psycopg2 has no codes for errors while connecting,
 #: so the daemon waits for a server whose messages are in another language.
@@ -32,11 +35,11 @@ def read_start_settings(config: Mapping[str, Any]) -> tuple[Settings, list[str]]
     Raises:
         SettingsError: With every mistake in the settings, and all of ``start_mistakes``.
     """
+    mistakes = start_mistakes(config)
     try:
         settings, warnings = read_settings(config, in_hub=True)
     except SettingsError as error:
-        raise SettingsError([*error.lines, *start_mistakes(config)]) from None
-    mistakes = start_mistakes(config)
+        raise SettingsError([*error.lines, *mistakes]) from None
     if mistakes:
         raise SettingsError(mistakes)
     return settings, [*warnings, *signatures.dangers(config)]
@@ -58,8 +61,8 @@ def start_mistakes(config: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def check_start(settings: Settings, prepare: Callable[[], object]) -> None:
-    """Check the configuration, then call ``prepare``, which may raise anything.
+def prepare_start(settings: Settings, parts: Parts) -> None:
+    """Check the configuration, the state directory and the databases, and load the rules.
 
     Raises:
         Unavailable: A database does not answer, and may do so later.
@@ -69,12 +72,16 @@ def check_start(settings: Settings, prepare: Callable[[], object]) -> None:
     if mistakes:
         raise CannotStart("; ".join(mistakes))
     try:
-        prepare()
+        parts.checkpoint.prepare()
+        parts.dead_letters.prepare()
+        prepare_databases(settings, parts.history)
+        parts.load_rules()
     except Exception as error:  # a mistake in the schema, a directory that cannot be created, ...
         reason = _permanent_reason(error, settings)
         if reason is None:
             raise
-        log_origin(error)
+        if not isinstance(error, Unavailable):
+            log.debug("The error was raised here", exc_info=error)
         raise CannotStart(reason) from error
 
 
@@ -93,17 +100,12 @@ def prepare_databases(settings: Settings, history: History) -> None:
 
 def _permanent_reason(error: Exception, settings: Settings) -> str | None:
     """Return in one line why waiting does not help, or None if it may."""
-    if isinstance(error, DatabaseUnusable):
-        return f"{error}{_hint(error, settings)}"
-    if isinstance(error, Unavailable):
+    if not isinstance(error, Unavailable):
+        return describe_error(error)
+    if not isinstance(error, DatabaseUnusable):
         return str(error) if _PERMANENT.search(str(error)) else None
-    return describe_error(error)
-
-
-def _hint(unusable: DatabaseUnusable, settings: Settings) -> str:
-    origin = getattr(unusable.__cause__, "orig", None)
+    origin = getattr(error.__cause__, "orig", None)
     missing = getattr(origin, "pgcode", None) == _UNDEFINED_TABLE
-    missing = missing or str(origin).startswith("no such table")
-    if not missing or settings.create_tables:
-        return ""
-    return "; 'badges.create_tables': True makes the tables"
+    if (missing or str(origin).startswith("no such table")) and not settings.create_tables:
+        return f"{error}; 'badges.create_tables': True makes the tables"
+    return str(error)

@@ -18,10 +18,11 @@ from fedbadges.service.back_pressure import BackPressure
 from fedbadges.service.batching import Batcher
 from fedbadges.service.catch_up import CatchUp
 from fedbadges.service.catch_up_reader import CatchUpReader
-from fedbadges.service.checkpoint import Checkpoint, CheckpointTracker
+from fedbadges.service.checkpoint import Checkpoint
+from fedbadges.service.database_health import database_health
 from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.delay_queue import DelayQueue
-from fedbadges.service.deliveries import CaughtUpDelivery, Tracking
+from fedbadges.service.deliveries import Delivery
 from fedbadges.service.in_flight import InFlight
 from fedbadges.service.lifecycle import Lifecycle
 from fedbadges.service.pipeline import Pipeline
@@ -47,28 +48,22 @@ class Parts:
         self.publisher = publisher
         self.lifecycle = Lifecycle()
         self.outages = OutageRetry()
+        self.health = database_health(settings)
         self.in_flight = InFlight()
-        self.checkpoint = Checkpoint(settings.state_directory)
         self.dead_letters = DeadLetters(settings.state_directory)
-        self.tracker = CheckpointTracker(
-            self.checkpoint,
+        self.checkpoint = Checkpoint(
+            settings.state_directory,
             self.in_flight,
             margin=settings.keep_counts_distance,
             limit=settings.catchup_limit,
         )
-        self.tracking = Tracking(self.in_flight, self.dead_letters)
-        self.usernames = FedmsgUsernames(settings.fedmsg)
+        self._usernames = FedmsgUsernames(settings.fedmsg)
         backends = load_backends(settings)
         self.history = shared_history(backends, settings)
         tahrir = Tahrir(settings)
         self.ranks = Ranks(tahrir.adjust_ranks, publisher.publish, settings.rank_interval)
-        self.engine = BadgeEngine(
-            settings,
-            tahrir,
-            RecipientFinder(settings, self.usernames, make_accounts(settings)),
-            RuleSet(),
-            self.ranks.announce,
-        )
+        recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
+        self.engine = BadgeEngine(settings, tahrir, recipients, RuleSet(), self.ranks.announce)
         self.rulebook = RuleBook(
             settings.rules_directory,
             backends,
@@ -82,46 +77,36 @@ class Parts:
             backlog=backlog,
             workers=workers,
         )
-        self.pipeline = self._make_pipeline(settings)
-        self.back_pressure = BackPressure(
-            None if settings.record_messages else settings.backlog_limit,
-            self.in_flight,
-            self.delay_queue,
-            backlog,
+        record, recorder = settings.record_messages, None
+        if record:
+            recorder = Recorder(self.history, self._usernames, self.outages)
+        self.pipeline = Pipeline(
+            self.engine, recorder, Batcher(backlog), self.delay_queue, self.outages, self.lifecycle
         )
-        self.catch_up = self._make_catch_up(settings, verifier)
-
-    def _make_pipeline(self, settings: Settings) -> Pipeline:
-        recorder = Recorder(self.history, self.usernames, self.outages)
-        return Pipeline(
-            self.engine,
-            recorder if settings.record_messages else None,
-            Batcher(self.backlog),
-            self.delay_queue,
-            self.outages,
-            self.lifecycle,
-        )
-
-    def _make_catch_up(self, settings: Settings, verifier: RetryingVerifier | None) -> CatchUp:
-        def handle(stored: Sequence[StoredMessage]) -> None:
-            messages = [parse_message(each.body, each.users, each.size) for each in stored]
-            self.pipeline.receive_all(
-                [
-                    CaughtUpDelivery(message, self.tracking)
-                    for message in messages
-                    if message is not None
-                ]
-            )
-
-        return CatchUp(
-            CatchUpReader(
-                MessageReader(settings),
-                self.in_flight,
-                None if settings.trust_history else verifier,
-            ),
-            self.tracker,
-            handle,
+        limit = None if record else settings.backlog_limit
+        self.back_pressure = BackPressure(limit, self.in_flight, self.delay_queue, backlog)
+        trusted = settings.trust_history
+        self.catch_up = CatchUp(
+            CatchUpReader(MessageReader(settings), self.in_flight, None if trusted else verifier),
+            self.checkpoint,
+            self._handle_stored,
             self.outages,
             interval=settings.sweep_interval,
-            backlog=self.backlog,
+            backlog=backlog,
+        )
+
+    def load_rules(self) -> None:
+        """Load the rules, and put them into force."""
+        rules = self.engine.rules = self.rulebook.load()
+        self._usernames.warn_of(rules)
+
+    def _handle_stored(self, stored: Sequence[StoredMessage]) -> None:
+        """Handle messages that were read back from datanommer."""
+        messages = [parse_message(each.body, each.users, each.size) for each in stored]
+        self.pipeline.receive_all(
+            [
+                Delivery(message, self.in_flight, self.dead_letters, in_history=True)
+                for message in messages
+                if message is not None
+            ]
         )

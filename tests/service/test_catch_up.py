@@ -1,5 +1,6 @@
 """Catching up without a daemon: what is handled, the thread, and what it reports."""
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from fedbadges.retry import OutageRetry
 from fedbadges.service import catch_up, catch_up_reader
 from fedbadges.service.catch_up import CatchUp
 from fedbadges.service.catch_up_reader import CatchUpReader
-from fedbadges.service.checkpoint import Checkpoint, CheckpointTracker
+from fedbadges.service.checkpoint import Checkpoint
 from fedbadges.service.in_flight import InFlight
 
 pytestmark = pytest.mark.sqlite
@@ -32,17 +33,17 @@ class Service:
     def __init__(self, database: Databases, directory: Path) -> None:
         create_schemas(database)
         self.database = database
-        self.checkpoint = Checkpoint(directory)
+        self.directory = directory
         self.in_flight = InFlight()
+        self.checkpoint = Checkpoint(directory, self.in_flight, margin=5, limit=3600)
         self.retry = OutageRetry()
         self.backlog = 0
         self.handled: list[str] = []
         self.before_handling: Callable[[], object] = lambda: None
-        tracker = CheckpointTracker(self.checkpoint, self.in_flight, margin=5, limit=3600)
-        self.created = tracker.read_from() + 5
+        self.created = self.checkpoint.read_from() + 5
         self.catch_up = CatchUp(
             CatchUpReader(MessageReader(make_settings(database, directory)), self.in_flight),
-            tracker,
+            self.checkpoint,
             self.handle,
             self.retry,
             interval=0.05,
@@ -61,6 +62,10 @@ class Service:
     def store(self, *users: str, age: float = 0.0) -> None:
         for user in users:
             store_message(self.database, sent(user, age))
+
+    def leave_checkpoint(self, age: float) -> None:
+        content = {"until": self.created - age}
+        (self.directory / "checkpoint").write_text(json.dumps(content))
 
     def execute(self, *statements: str) -> None:
         with engine(self.database.datanommer_url).begin() as connection:
@@ -92,7 +97,7 @@ def fail(*arguments: object) -> None:
 def test_pass_handles_what_was_sent_since_the_checkpoint_and_logs_how_much(
     service: Service, log: pytest.LogCaptureFixture
 ) -> None:
-    service.checkpoint.write(service.created - 100)
+    service.leave_checkpoint(age=100)
     service.store("old", age=200)
     service.store("alice", "bob", age=50)
 
@@ -106,7 +111,7 @@ def test_pass_handles_what_was_sent_since_the_checkpoint_and_logs_how_much(
 
 
 def test_pass_moves_the_checkpoint_on_and_writes_it(service: Service) -> None:
-    service.checkpoint.write(service.created - 100)
+    service.leave_checkpoint(age=100)
     service.store("alice")
 
     service.catch_up.catch_up()
@@ -207,7 +212,7 @@ def test_pass_that_failed_after_the_history_went_back_is_repeated(
 
 
 def test_thread_catches_up_and_then_sweeps(service: Service) -> None:
-    service.checkpoint.write(service.created - 100)
+    service.leave_checkpoint(age=100)
     service.store("alice", age=50)
     service.catch_up.start()
     eventually(lambda: service.handled == ["alice"], "the pass")
@@ -229,13 +234,13 @@ def test_checkpoint_is_written_at_the_stop_though_the_thread_ended_before(
 
     service.catch_up.stop()
 
-    assert service.checkpoint.read() == service.catch_up.status.until
+    assert service.checkpoint.read() == service.catch_up.report()["until"]
 
 
 def test_wake_begins_a_sweep_at_once(service: Service) -> None:
     service.catch_up._interval = 3600
     service.catch_up.start()
-    eventually(lambda: service.catch_up.status.until, "the pass")
+    eventually(lambda: service.catch_up.report()["until"], "the pass")
     service.store("alice")
 
     def handled() -> bool:
@@ -271,15 +276,15 @@ def test_failure_is_logged_once_reported_and_tried_again(
 
     service.before_handling = fail_and_count
     service.catch_up.start()
-    eventually(lambda: service.catch_up.status.until, "the pass")
+    eventually(lambda: service.catch_up.report()["until"], "the pass")
     service.store("alice")
     eventually(lambda: len(failed) > 2, "several tries")
-    assert service.catch_up.status.trouble == "ValueError('no')"
+    assert service.catch_up.report()["trouble"] == "ValueError('no')"
 
     service.before_handling = lambda: None
 
     eventually(lambda: service.handled == ["alice"], "another try")
-    eventually(lambda: service.catch_up.status.trouble is None, "no trouble")
+    eventually(lambda: service.catch_up.report()["trouble"] is None, "no trouble")
     errors = [record.getMessage() for record in log.records if record.levelname == "ERROR"]
     assert errors == ["Cannot catch up, trying again later error=ValueError('no')"]
 
@@ -291,7 +296,7 @@ def test_outage_is_waited_for_and_not_reported_as_a_failure(
     eventually(lambda: (service.checkpoint.read() or 0) >= service.created, "a sweep")
     service.execute("ALTER TABLE messages RENAME TO elsewhere")
     eventually(lambda: service.retry.outage, "an outage")
-    assert service.catch_up.status.trouble is None
+    assert service.catch_up.report()["trouble"] is None
     service.execute("ALTER TABLE elsewhere RENAME TO messages")
 
     service.store("alice")
@@ -304,7 +309,7 @@ def test_outage_in_the_middle_of_the_pass_does_not_skip_the_rest(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catch_up_reader, "_MAX_ROWS", 1)
-    service.checkpoint.write(service.created - 100)
+    service.leave_checkpoint(age=100)
     service.store("alice", "bob", "carol", age=50)
     answers = iter([None, Unavailable("away")])
 
@@ -334,7 +339,7 @@ def test_stop_while_handling_leaves_the_checkpoint_before_the_rest(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catch_up_reader, "_MAX_ROWS", 1)
-    service.checkpoint.write(service.created - 100)
+    service.leave_checkpoint(age=100)
     service.store("alice", age=50)
     service.store("bob", age=40)
 
@@ -353,20 +358,20 @@ def test_status_tells_the_progress_of_the_pass(
 ) -> None:
     monkeypatch.setattr(catch_up_reader, "_MAX_ROWS", 1)
     monkeypatch.setattr(catch_up, "_LOG_INTERVAL", 0.0)
-    assert service.catch_up.status.until is None
-    service.checkpoint.write(service.created - 100)
+    assert service.catch_up.report()["until"] is None
+    service.leave_checkpoint(age=100)
     service.store("alice", "bob", "carol", "dave", age=50)
     seen = []
-    service.before_handling = lambda: seen.append(service.catch_up.status)
+    service.before_handling = lambda: seen.append(service.catch_up.report())
 
     service.catch_up.catch_up()
 
-    assert [(each.running, each.done, each.count) for each in seen] == [
+    assert [(each["running"], each["done"], each["count"]) for each in seen] == [
         (True, done, 4) for done in range(4)
     ]
-    assert seen[0].seconds_left is None
-    assert all((each.seconds_left or 0) > 0 for each in seen[1:])
-    assert not service.catch_up.status.running
+    assert seen[0]["seconds_left"] is None
+    assert all((each["seconds_left"] or 0) > 0 for each in seen[1:])
+    assert not service.catch_up.report()["running"]
     assert any(
         line.startswith("Still catching up done=2 count=4 seconds_left=") for line in log.messages
     )

@@ -80,7 +80,7 @@ def test_message_stored_while_the_first_start_waits_for_the_databases_is_caught_
     monkeypatch.setattr("fedbadges.service.catch_up_reader._COMMIT_ROWS", 0)
     create_tahrir(database.tahrir_url)
     with monkeypatch.context() as away:
-        away.setattr("fedbadges.service.daemon.prepare_databases", unavailable)
+        away.setattr("fedbadges.service.startup.prepare_databases", unavailable)
         start(**({} if kept else {"state_directory": None}))
         store_message(database, sent("alice"))
         time.sleep(0.1)
@@ -92,7 +92,7 @@ def test_message_stored_while_the_first_start_waits_for_the_databases_is_caught_
 def test_start_that_is_impossible_writes_no_checkpoint(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedbadges.service.daemon.prepare_databases", fail)
+    monkeypatch.setattr("fedbadges.service.startup.prepare_databases", fail)
 
     with pytest.raises(CannotStart):
         start()

@@ -81,7 +81,8 @@ def test_no_more_is_kept_than_the_limits_allow(
     assert [path is not None for path in kept] == [True] * 3 + [False] * 3
     # What is there already may fail with something else.
     assert dead_letters.add(messages[0], ValueError("worse")) == kept[0]
-    assert caplog.messages == [f"No room for more dead letters path={directory}"]
+    full = [line for line in caplog.messages if not line.startswith("Message failed")]
+    assert full == [f"No room for more dead letters path={directory}"]
 
 
 @pytest.mark.parametrize("msg_id", ["../../escaped", "a/b", "\x00", "\ud800", "x" * 10_000, None])

@@ -136,7 +136,7 @@ def test_messages_are_not_set_aside_if_the_daemon_cannot_start(
     def prepare(*arguments: object) -> None:
         raise next(outcomes, ValueError("no"))
 
-    monkeypatch.setattr("fedbadges.service.daemon.prepare_databases", prepare)
+    monkeypatch.setattr("fedbadges.service.startup.prepare_databases", prepare)
     daemon = start()
     eventually(lambda: daemon.started.done(), "the start to fail")
 

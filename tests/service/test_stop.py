@@ -37,7 +37,7 @@ def test_message_that_comes_while_the_first_start_waits_is_handled_by_the_next_s
     start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as away:
-        away.setattr("fedbadges.service.daemon.prepare_databases", unavailable)
+        away.setattr("fedbadges.service.startup.prepare_databases", unavailable)
         daemon = start(keep_counts_distance=0)
         daemon.drain()
         message = sent("alice")
@@ -85,7 +85,7 @@ def test_message_in_flight_while_the_first_start_waits_is_stored_before_the_stop
     start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as away:
-        away.setattr("fedbadges.service.daemon.prepare_databases", unavailable)
+        away.setattr("fedbadges.service.startup.prepare_databases", unavailable)
         daemon = start(record_messages=True)
         worker = threading.Thread(target=daemon.handle, args=(sent("alice"),))
         worker.start()

@@ -60,8 +60,10 @@ class BadgesConsumer(FedmsgConsumer):
             self._verifier = make_retrying_verifier(hub.config, before_waiting=self._flush)
             daemon = self._make_daemon(settings)
             daemon.start()
-        except (Unavailable, CannotStart) as error:
+        except Unavailable as error:
             log.critical("Cannot start", error=str(error))
+            return
+        except CannotStart:  # logged
             return
         if not self._join(hub):
             daemon.stop()
