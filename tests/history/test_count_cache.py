@@ -80,7 +80,7 @@ def of(topic: str, *users: str) -> FilledFilter:
 
 def passing(text: str, test: Callable[[Any], bool]) -> Expression:
     """Returns an expression that counts the messages that pass a test."""
-    source = Source(ScalarNode(Place("", 1, 1), text, text, literal=True), text)
+    source = Source(ScalarNode(Place("", 1, 1), text, text, literal=True), text, names="")
     return Expression(text, "query", (), source, lambda query, _: None, lambda each, _: test(each))
 
 
