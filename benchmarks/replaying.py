@@ -18,7 +18,6 @@ from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.replay.replay import Replay
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.loader import load_directory
-from fedbadges.rules.operations import Count
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.database import Tahrir
 
@@ -55,7 +54,7 @@ def main(tahrir_url: str, history_url: str, directory: Path, seconds: float) -> 
 
 def _counts(rule: Rule) -> bool:
     return all(
-        isinstance(each, PastMessages) and isinstance(each.operation, Count)
+        isinstance(each, PastMessages) and each.operation.expression is None
         for each in backend_criteria(rule.criteria)
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import cached_property, partialmethod
 from typing import TYPE_CHECKING
 
 from fedbadges.config.settings import Settings
@@ -25,10 +25,7 @@ _ANYTHING = "*"
 
 
 class Fasjson:
-    """Questions to FASJSON, as Accounts and for groups; each raises Unavailable while it is away.
-
-    fasjson-client must be installed, and ``badges.fasjson.url`` set.
-    """
+    """Answers from FASJSON, about accounts and groups; raises Unavailable while it is away."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -47,18 +44,6 @@ class Fasjson:
             return False
         return self._service.ask("get_user", username=username) is not None
 
-    def by_nick(self, nick: str) -> str | None:
-        """Return the one account that has this IRC nick, or None."""
-        return self._only("ircnick__exact", nick, f"irc:/{nick}")
-
-    def by_email(self, address: str) -> str | None:
-        """Return the one account that has this e-mail address, or None."""
-        return self._only("email", address)
-
-    def by_github(self, name: str) -> str | None:
-        """Return the one account that has this name on GitHub, or None."""
-        return self._only("github_username", name)
-
     def is_member(self, group: str, username: str) -> bool:
         """Return True if an account is in a group; it is not where either does not exist."""
         if not NAME.fullmatch(username):
@@ -68,7 +53,12 @@ class Fasjson:
             log.warning("FASJSON has no such group, so nobody is in it", group=group)
         return found is True
 
+    def by_nick(self, nick: str) -> str | None:
+        """Return the one account that has this IRC nick, or None."""
+        return self._only("ircnick__exact", nick, f"irc:/{nick}")
+
     def _only(self, field: str, *terms: str) -> str | None:
+        """Return the one account that has one of these values in a field, or None."""
         names: set[str] = set()
         for term in terms:
             if term != _ANYTHING and _TERM.fullmatch(term):
@@ -76,3 +66,6 @@ class Fasjson:
                 names |= {user["username"] for user in found}
         # What several accounts share names none of them.
         return names.pop() if len(names) == 1 else None
+
+    by_email = partialmethod(_only, "email")
+    by_github = partialmethod(_only, "github_username")

@@ -1,6 +1,6 @@
 """Whom and what a message concerns, according to ``fedmsg.meta`` and its plugins."""
 
-import threading
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -17,6 +17,8 @@ log = get_logger(__name__)
 #: The processors of fedmsg itself; of these only logger and announce name anybody.
 _BUILTIN = frozenset(["announce", "logger", "unhandled"])
 _NAMING_CATEGORIES = frozenset(["announce", "logger"])
+#: How many answers are cached: a few for each message.
+_MAX_ANSWERS = 100
 
 
 class FedmsgUsernames:
@@ -27,8 +29,8 @@ class FedmsgUsernames:
         fedmsg.meta.make_processors(**self._config)
         self._throttle = Throttle()
         self._without_candidates: list[str] = []
-        # The answers for the message that the thread handles: each rule asks the same.
-        self._cache = threading.local()
+        # Each rule asks the same about the messages that are handled now.
+        self._ask = functools.lru_cache(_MAX_ANSWERS)(self._find)
 
     @property
     def has_plugins(self) -> bool:
@@ -59,14 +61,6 @@ class FedmsgUsernames:
     def packages(self, message: Message) -> frozenset[str]:
         """Return the packages that the message concerns."""
         return self._ask("packages", message)
-
-    def _ask(self, what: str, message: Message) -> frozenset[str]:
-        if getattr(self._cache, "message", None) is not message:
-            self._cache.message, self._cache.names = message, {}
-        names: dict[str, frozenset[str]] = self._cache.names
-        if what not in names:
-            names[what] = self._find(what, message)
-        return names[what]
 
     def _find(self, what: str, message: Message) -> frozenset[str]:
         try:

@@ -1,9 +1,11 @@
-"""The deployment that a command is about: its settings, backends and rules."""
+"""The deployment that a command is about: its options, and its settings, rules and bus."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +14,76 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fedbadges.cli.errors import CannotRun
-from fedbadges.cli.options import config_option, database_option
+from fedbadges.cli.terminal import Command
 
 if TYPE_CHECKING:
+    from fedbadges.buses.fedmsg.publisher import Publisher
     from fedbadges.config.settings import Settings
     from fedbadges.rules.criteria import Backends
     from fedbadges.rules.index import RuleSet
     from fedbadges.rules.rule import Rule
 
-#: The configuration keys that options override.
+#: The configuration keys that options override; the third with the URL of its database alone.
 RULES, HISTORY, TAHRIR = "badges.yaml.directory", "datanommer.sqlalchemy.url", "badges_global"
+_OVERRIDES = {RULES: "rules", HISTORY: "history_url", TAHRIR: "tahrir_url"}
+
+#: Values for settings that are required, but not used unless something is awarded.
+_PLACEHOLDERS: Mapping[str, Any] = {
+    RULES: ".",
+    TAHRIR: {
+        "database_uri": "sqlite://",
+        "badge_issuer": {f"issuer_{key}": "nobody" for key in ("origin", "name", "org", "contact")},
+    },
+    HISTORY: "sqlite://",
+    "topic_prefix_re": r"org\.fedoraproject\.[^\W\d_]+",
+}
+
+_READ_FROM = (
+    "It is read from /etc/fedmsg.d, ~/.fedmsg.d and ./fedmsg.d; --config FILE reads one file only"
+)
+
+#: Seconds to wait for an address to publish from.
+_PUBLISHER_TIMEOUT = 10.0
+
+_NO_ZMQ = "'zmq_enabled' is False: only a hub can publish on such a bus"
+_NO_ADDRESS = "Every publisher needs an address of its own under 'fedbadges.<host>' in 'endpoints'"
+_NO_CHANGE = "Nothing was changed; --no-publish awards without publishing"
+
+
+def config_option(
+    text: str = "Read this configuration of fedmsg rather than /etc/fedmsg.d, ~/.fedmsg.d and "
+    "so on.",
+) -> Callable[[Command], Command]:
+    """Add ``--config`` to a command, with this ``text`` as its help."""
+    return click.option(
+        "--config", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help=text
+    )
+
+
+def database_option(name: str, text: str) -> Callable[[Command], Command]:
+    """Add an option for the URL of a database to a command, with this ``text`` as its help."""
+    return click.option(name, metavar="URL", callback=_check_url, help=text)
+
+
+def _check_url(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """Return the URL; raise CannotRun if it is none.
+
+    Nor may its file be missing, since SQLite would create an empty one.
+    """
+    from fedbadges.databases.connections import parse_url
+
+    if text is None:
+        return None
+    try:
+        url = parse_url(text)
+    except ValueError as error:
+        raise CannotRun(f"{option.opts[0]}: {error}") from None
+    if url.get_backend_name() == "sqlite" and url.database and ":" not in url.database:
+        file = Path(url.database)
+        if file.parent.is_dir() and not file.exists():
+            raise CannotRun(f"{option.opts[0]}: there is no file {url.database!r}")
+    return text
+
 
 _OPTIONS = (
     config_option(),
@@ -36,9 +98,7 @@ _OPTIONS = (
 )
 
 
-def with_deployment(
-    *unneeded: str,
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_deployment(*unneeded: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the options that describe a deployment to a command, which gets a ``deployment``.
 
     The configuration may lack the keys that are ``unneeded``.
@@ -46,15 +106,9 @@ def with_deployment(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
-        def call(
-            config: str | None,
-            rules: str | None,
-            history_url: str | None,
-            tahrir_url: str | None,
-            **others: Any,
-        ) -> None:
-            deployment = Deployment(config, rules, history_url, tahrir_url, unneeded)
-            command(deployment=deployment, **others)
+        def call(config: str | None, **options: Any) -> None:
+            changes = {key: options.pop(name) for key, name in _OVERRIDES.items()}
+            command(deployment=Deployment(config, changes, unneeded), **options)
 
         return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), call)
 
@@ -63,25 +117,24 @@ def with_deployment(
 
 @dataclass(frozen=True)
 class Deployment:
-    """The deployment that the options describe; the configuration has the rest."""
+    """What the daemon's configuration, or only the file ``config``, describes.
+
+    ``changes`` that are not None override it; required settings that are ``unneeded`` may be
+    missing.
+    """
 
     config: str | None
-    rules_directory: str | None
-    history_url: str | None
-    tahrir_url: str | None
+    changes: Mapping[str, str | None]
     unneeded: tuple[str, ...] = ()
 
     @cached_property
     def settings(self) -> Settings:
         """Return the settings; raise CannotRun with everything that is wrong with them."""
-        from fedbadges.cli.configuration import configured_settings
-
-        return configured_settings(
-            self.config,
-            {RULES: self.rules_directory, HISTORY: self.history_url},
-            tahrir_url=self.tahrir_url,
-            unneeded=self.unneeded,
-        )
+        required = {key: _PLACEHOLDERS[key] for key in self.unneeded}
+        config = required | fedmsg_configuration(self.config)
+        if self.config:
+            config["config_filename"] = self.config
+        return _read(config, self.changes)
 
     def rules(self, backends: Backends) -> RuleSet:
         """Load the rules as the daemon does, and print the mistakes of others to standard error."""
@@ -89,36 +142,97 @@ class Deployment:
         from fedbadges.rules.loader import load_directory
 
         directory = self.settings.rules_directory
-        permissions = PermissionChecker(directory)
-        vet = permissions.record if self.settings.insecure_rules else permissions.check
+        check = PermissionChecker(directory).check
+        vet = (lambda path: None) if self.settings.insecure_rules else check
         loaded = load_directory(directory, backends, vet=vet)
         for problem in loaded.problems:
-            click.echo(f"{problem}", err=True)
+            click.echo(problem, err=True)
         return loaded.rules
 
-    def chosen(self, names: Iterable[str], backends: Backends) -> tuple[Rule, ...]:
+    def chosen(self, names: Sequence[str], backends: Backends) -> tuple[Rule, ...]:
         """Return rules by file or badge id; raise CannotRun with all mistakes and unknown ids."""
         from fedbadges.errors import RuleError
         from fedbadges.rules.loader import each_once, load_file
 
         found: list[Rule] = []
         wrong: list[str] = []
-        known: Mapping[str, Rule] | None = None
+        known: Mapping[str, Rule] = {}
+        if not all(Path(name).is_file() for name in names):
+            known = {rule.badge.id: rule for rule in self.rules(backends)}
         for name in names:
-            if Path(name).is_file():
-                try:
+            try:
+                if Path(name).is_file():
                     found.append(load_file(Path(name), backends))
-                except RuleError as error:
-                    wrong += [str(problem) for problem in error.problems]
-                continue
-            if known is None:
-                known = {rule.badge.id: rule for rule in self.rules(backends)}
-            if name in known:
-                found.append(known[name])
-            else:
-                wrong.append(f"{name!r} is neither a rule file nor the id of a badge with a rule")
+                elif name in known:
+                    found.append(known[name])
+                else:
+                    wrong.append(
+                        f"{name!r} is neither a rule file nor the id of a badge with a rule"
+                    )
+            except RuleError as error:
+                wrong += map(str, error.problems)
         chosen, duplicates = each_once(found)
-        wrong += [str(problem) for problem in duplicates]
+        wrong += map(str, duplicates)
         if wrong:
             raise CannotRun(*wrong)
         return tuple(chosen)
+
+    @contextmanager
+    def publishing(self, *, silent: bool) -> Iterator[Publisher | None]:
+        """Yield a publisher, or None if ``silent``; raise CannotRun if nothing can be published."""
+        from fedbadges.buses.fedmsg.publisher import Publisher
+
+        if silent:
+            yield None
+            return
+        if not self.settings.fedmsg.get("zmq_enabled", True):
+            raise CannotRun(_NO_ZMQ, _NO_CHANGE)
+        publisher = Publisher(self.settings.fedmsg)
+        publisher.start()
+        try:
+            if publisher.trouble(_PUBLISHER_TIMEOUT) is not None:  # the publisher has logged it
+                raise CannotRun(_NO_ADDRESS, _NO_CHANGE)
+            yield publisher
+        finally:
+            publisher.stop()
+
+
+def placeholder_settings(changes: Mapping[str, Any]) -> Settings:
+    """Return settings of no deployment, to parse rules; raise CannotRun for invalid changes."""
+    return _read(dict(_PLACEHOLDERS), changes)
+
+
+def _read(config: dict[str, Any], changes: Mapping[str, Any]) -> Settings:
+    from fedbadges.config.settings import read_settings
+    from fedbadges.errors import SettingsError
+
+    changed = {key: value for key, value in changes.items() if value is not None}
+    if TAHRIR in changed:
+        known = config.get(TAHRIR)
+        changed[TAHRIR] = {
+            **(known if isinstance(known, dict) else {}),
+            "database_uri": changed[TAHRIR],
+        }
+    try:
+        settings, _ = read_settings(config | changed)
+    except SettingsError as error:
+        raise CannotRun(*error.lines) from error
+    return settings
+
+
+def fedmsg_configuration(filename: str | None) -> dict[str, Any]:
+    """Read fedmsg's configuration, or only the file with this name; raise CannotRun."""
+    import fedmsg.config
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fedmsg calls its own function deprecated
+            config: dict[str, Any] = fedmsg.config.load_config(
+                filenames=[filename] if filename else None, invalidate_cache=True
+            )
+    except Exception as error:  # the files are programs
+        place = f"{error.filename}:{error.lineno}: " if isinstance(error, SyntaxError) else ""
+        text = f"{place}{type(error).__name__}: {getattr(error, 'msg', None) or error}"
+        hint = [_READ_FROM] if filename is None else []
+        raise CannotRun(f"fedmsg cannot use its configuration: {text}", *hint) from error
+    return config

@@ -17,12 +17,11 @@ class CannotRun(click.ClickException):
     exit_code = CANNOT_RUN
 
     def __init__(self, *lines: str) -> None:
-        self.lines = lines
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(map(printable, lines)))
 
     def show(self, file: object = None) -> None:
-        """Print the lines on standard error, escaped; click calls this."""
-        click.echo("\n".join(map(printable, self.lines)), err=True)
+        """Print the lines on standard error; click calls this."""
+        click.echo(self.message, err=True)
 
 
 @contextmanager

@@ -12,17 +12,17 @@ from typing import Any
 
 import click
 
-from fedbadges.cli.award.command import award
-from fedbadges.cli.backfill.command import backfill
-from fedbadges.cli.check.command import check
+from fedbadges.cli.award import award
+from fedbadges.cli.backfill import backfill
+from fedbadges.cli.check import check
 from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
 from fedbadges.cli.preview.command import preview
 from fedbadges.cli.progress import progress
 from fedbadges.cli.revoke import revoke
 from fedbadges.cli.schema import schema
-from fedbadges.cli.status.command import status
-from fedbadges.cli.test.command import test
+from fedbadges.cli.status import status
+from fedbadges.cli.test import test
 
 _EPILOG = """\b
 Examples:
@@ -43,9 +43,6 @@ Results go to standard output, everything else to standard error. Exit codes:
 Completion, for bash: eval "$(_FEDBADGES_COMPLETE=bash_source fedbadges)"
 """
 
-#: The errors of a full disk.
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
 
 class _Commands(click.Group):
     """Commands that end with a line rather than a traceback on Ctrl-C or a full disk."""
@@ -57,7 +54,7 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             raise CannotRun("Stopped") from None
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # the disk is full
                 raise
             raise CannotRun(f"Not all could be written: {error.strerror}") from None
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fedbadges.cli.deployment import Deployment, with_deployment
-from fedbadges.cli.errors import CANNOT_RUN, CannotRun, reporting_errors
-from fedbadges.cli.options import format_option
-from fedbadges.cli.terminal.progress_bar import advancing
+from fedbadges.cli.errors import CannotRun, reporting_errors
+from fedbadges.cli.terminal import (
+    advancing,
+    format_option,
+    make_table,
+    make_text,
+    print_json,
+    print_lines,
+)
 
 if TYPE_CHECKING:
-    from fedbadges.engine.progress import Progress, ProgressSearch
+    from fedbadges.engine.progress import Progress
 
 _EPILOG = """\b
 Examples:
@@ -49,58 +54,37 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
         settings = without_count_cache(deployment.settings)
         explainer = Explainer(settings, deployment.rules(load_backends(settings)))
         search = ProgressSearch(settings, explainer, user)
-        complete = _search(search)
+        complete = False
+        with suppress(KeyboardInterrupt), advancing(search.batches, "Reading messages") as batches:
+            for batch in batches:
+                search.read(batch)
+            search.judge()
+            complete = True
         found = search.progress()
     if not search.concerns_somebody:
         click.echo(f"neither datanommer nor tahrir knows {user!r}", err=True)
     if form == "json":
         data = {"user": user, "opted_out": search.opted_out, "complete": complete}
-        click.echo(json.dumps(data | {"badges": [_data(each) for each in found]}, indent=2))
+        print_json(data | {"badges": [_data(each) for each in found]})
     else:
-        _print(found)
+        table = make_table()
+        for each in found:
+            table.add_row(each.rule.badge.id, make_text(*_describe(each)))
+        print_lines(table)
     if search.interrupted:
         raise CannotRun(search.interrupted)
     if not complete:
-        click.echo("Stopped before all messages were read", err=True)
-        raise SystemExit(CANNOT_RUN)
-
-
-def _search(search: ProgressSearch) -> bool:
-    """Read the messages and judge them; return False if Ctrl-C stopped it."""
-    try:
-        with advancing(search.batches, "Reading messages") as batches:
-            for batch in batches:
-                search.read(batch)
-        search.judge()
-    except KeyboardInterrupt:
-        return False
-    return True
-
-
-def _print(found: Iterable[Progress]) -> None:
-    from rich.text import Text
-
-    from fedbadges.cli.terminal.console import make_table, print_lines
-
-    table = make_table()
-    for each in found:
-        text, style = _describe(each)
-        table.add_row(each.rule.badge.id, Text(text, style=style))
-    print_lines(table)
+        raise CannotRun("Stopped before all messages were read")
 
 
 def _describe(each: Progress) -> tuple[str, str]:
     """Return the progress in words, and their style."""
     from fedbadges.engine.progress import ProgressState
-    from fedbadges.util.text import printable
 
     since = "" if each.since is None else f" since {each.since:%Y-%m-%d}"
     counted = "" if each.counted is None else f"{each.counted}"
-    text, style = {
-        ProgressState.EARNED: (
-            f"{counted or 'earned'}: the next message awards it",
-            "bold green",
-        ),
+    return {
+        ProgressState.EARNED: (f"{counted or 'earned'}: the next message awards it", "bold green"),
         ProgressState.COUNTED: (counted, "yellow"),
         ProgressState.UNCOUNTABLE: (f"not countable: {_why(each)}", "dim"),
         ProgressState.NOTHING: ("nothing yet", "dim"),
@@ -108,18 +92,15 @@ def _describe(each: Progress) -> tuple[str, str]:
         ProgressState.UNKNOWN: ("not checked", "red"),
         ProgressState.HELD: (f"held{since}", "green"),
     }[each.state]
-    return printable(text), style
 
 
 def _why(each: Progress) -> str:
     """Return why nothing can be counted, in a few words."""
-    from fedbadges.cli.explain.parts import part_of, why_not
+    from fedbadges.cli.explain.checks import why_not
 
     if each.criteria is None:
         return ""
-    if each.criteria.answer:
-        return "there is no account of this name"
-    return why_not(part_of(each.criteria))
+    return "there is no account of this name" if each.criteria.answer else why_not(each.criteria)
 
 
 def _data(each: Progress) -> dict[str, Any]:

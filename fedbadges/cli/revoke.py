@@ -2,14 +2,8 @@
 
 import click
 
-from fedbadges.cli.award.change import (
-    STOPPED,
-    Change,
-    change_options,
-    make_change,
-    unknown_badge,
-)
-from fedbadges.cli.deployment import HISTORY, RULES, Deployment, with_deployment
+from fedbadges.cli.change import STOPPED, Change, unknown_badge, with_change
+from fedbadges.cli.deployment import HISTORY, RULES
 from fedbadges.cli.errors import reporting_errors
 
 _EPILOG = """\b
@@ -24,31 +18,23 @@ cannot run.
 
 
 @click.command(epilog=_EPILOG)
-@change_options
-@with_deployment(HISTORY, RULES)
-def revoke(
-    user: str, badge: str, reason: str, dry_run: bool, form: str, deployment: Deployment
-) -> None:
+@with_change(HISTORY, RULES)
+def revoke(change: Change) -> None:
     """Revoke the badge with the id BADGE from USER, and adjust the ranks.
 
     Nothing is published on the bus. Beware: if a rule still awards it, USER gets the badge again
     with the next message that triggers the rule.
     """
     with reporting_errors(STOPPED):
-        change = make_change(user, badge, reason, dry_run, deployment)
         known = change.tahrir.badges()
-        if badge not in known:
-            raise unknown_badge(badge, known)
-        revoked = _revoke(change)
-    change.report("revoked" if revoked else "not-held", form)
-
-
-def _revoke(change: Change) -> bool:
-    if change.dry_run:
-        return bool(change.tahrir.holdings([change.user], [change.badge]).held)
-    person_id = change.tahrir.revoke(change.badge, change.user)
-    if person_id is None:
-        return False
-    change.log("Revoked badge")
-    change.adjust_ranks(person_id)
-    return True
+        if change.badge not in known:
+            raise unknown_badge(change.badge, known)
+        if change.dry_run:
+            revoked = bool(change.tahrir.holdings([change.user], [change.badge]).held)
+        else:
+            person_id = change.tahrir.revoke(change.badge, change.user)
+            revoked = person_id is not None
+            if person_id is not None:
+                change.log("Revoked badge")
+                change.adjust_ranks(person_id)
+    change.report("revoked" if revoked else "not-held")

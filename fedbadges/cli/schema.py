@@ -1,8 +1,9 @@
 """``fedbadges schema``: the rule language as a JSON Schema, for editors."""
 
-import json
-
 import click
+
+from fedbadges.cli.deployment import placeholder_settings
+from fedbadges.cli.terminal import print_json
 
 _EPILOG = """\b
 Examples:
@@ -19,11 +20,11 @@ whose first line is:
 @click.option("--tests", is_flag=True, help="Describe the files that 'fedbadges test' takes.")
 def schema(tests: bool) -> None:
     """Print a JSON Schema of rules, with the criteria of all backends that are installed."""
-    # Not at the top: these take a while to import, and completion and --help want to be fast.
-    from fedbadges.cli.configuration import placeholder_settings
     from fedbadges.criteria.backends import load_backends
     from fedbadges.rules.rule import rule_schema
     from fedbadges.ruletests.format import suite_schema
 
-    described = suite_schema() if tests else rule_schema(load_backends(placeholder_settings({})))
-    click.echo(json.dumps(described, indent=2))
+    if tests:
+        print_json(suite_schema())
+    else:
+        print_json(rule_schema(load_backends(placeholder_settings({}))))

@@ -68,10 +68,8 @@ class ConfigReader:
             if value is REQUIRED:
                 raise ValueError
             return None if value is None else key.parse(value)
-        except MalformedValue as error:
-            self.report(key, str(error))
-        except (ValueError, TypeError, OverflowError):
-            self.report(key)
+        except (ValueError, TypeError, OverflowError) as error:
+            self.report(key, str(error) if isinstance(error, MalformedValue) else "")
         return None
 
     def read_all(self, cls: type) -> dict[str, Any]:

@@ -11,10 +11,7 @@ from fedbadges.util.text import printable
 
 
 def config_files(config: Mapping[str, Any]) -> list[Path]:
-    """Return the files that fedmsg read, in its order: later ones override earlier ones.
-
-    This follows ``fedmsg.config.load_config``.
-    """
+    """Return the files that ``fedmsg.config`` reads; later ones override earlier ones."""
     explicit = config.get("config_filename")
     if explicit:
         return [Path(explicit)]
@@ -30,8 +27,7 @@ def config_files(config: Mapping[str, Any]) -> list[Path]:
 def locate_key(key: str, within: str | None, files: list[Path]) -> str:
     """Return ``file:line:column`` of the last place that sets ``key``.
 
-    Without such a place, return that of ``within``, the mapping that should have the key, or else
-    the directory of the last file.
+    Without one, return that of its mapping ``within``, or else the directory of the last file.
     """
     for path in reversed(files):
         found = _keys(path)
@@ -57,13 +53,10 @@ def _keys(path: Path) -> list[tuple[str, ast.expr | ast.keyword]]:
 
 
 def _keys_of_node(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.keyword]]:
-    if isinstance(node, ast.Dict):
-        for key in node.keys:
-            if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                yield key.value, key
-    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "dict":
-        for argument in node.keywords:
-            if argument.arg:
-                yield argument.arg, argument
-    elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-        yield str(node.slice.value), node.slice
+    match node:
+        case ast.Dict(keys=keys):
+            yield from ((str(key.value), key) for key in keys if isinstance(key, ast.Constant))
+        case ast.Call(func=ast.Name(id="dict"), keywords=keywords):
+            yield from ((str(keyword.arg), keyword) for keyword in keywords)
+        case ast.Subscript(slice=ast.Constant(value=name) as key):
+            yield str(name), key

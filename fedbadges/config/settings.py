@@ -101,10 +101,7 @@ class Settings:
     #: Shed messages, to catch up later, if more than this are in memory.
     backlog_limit: int = config_key("badges.backlog_limit", *_COUNT, 10_000)
     workers: int = config_key(
-        "moksha.workers_per_consumer",
-        "a number of threads, 1 or more",
-        partial(values.count, least=1),
-        1,
+        "moksha.workers_per_consumer", "a number of threads, 1 or more", values.positive_count, 1
     )
 
     # Catching up.

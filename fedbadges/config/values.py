@@ -1,8 +1,7 @@
 """What a configuration key may be set to: one function for each kind of value.
 
-Each returns the value that the daemon uses. It raises ValueError, or TypeError or OverflowError
-where Python's own conversion does, for a value of another kind, and MalformedValue where there is
-more to say than what was expected.
+Each returns the value that the daemon uses. It raises ValueError, TypeError or OverflowError for a
+value of another kind, and MalformedValue where there is more to say than what was expected.
 """
 
 import importlib
@@ -21,7 +20,6 @@ from fedbadges.util.caching import make_cache_region
 FASJSON_MISSING = (
     "fasjson-client is not installed; pip install '.[fasjson]' in a clone of fedbadges"
 )
-
 _DAY = 86_400.0
 
 
@@ -88,6 +86,9 @@ def count(value: Any, least: int = 0) -> int:
     return number
 
 
+positive_count = partial(count, least=1)
+
+
 def items(value: Any) -> frozenset[Any]:
     """Return the items of a list, tuple or set."""
     return frozenset(of_type((list, tuple, set, frozenset), value))
@@ -122,10 +123,7 @@ def database_url(value: Any) -> URL:
 
 
 def web_address(value: Any) -> str:
-    """Return a URL without the slashes at its end.
-
-    One with a password is refused: addresses are shown to anybody.
-    """
+    """Return a URL without the slashes at its end; it is shown, so it must have no password."""
     address = text(value).rstrip("/")
     if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", address):
         raise ValueError

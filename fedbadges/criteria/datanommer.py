@@ -9,7 +9,7 @@ from fedbadges.rules.conditions import CONDITION_KIND, Condition
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, PlacedCriterion, Question
 from fedbadges.rules.filters import FILTER_KIND, FilledFilter, Filter
 from fedbadges.rules.grammar import FieldSpec, Schema, record_of
-from fedbadges.rules.operations import OPERATION_KIND, LambdaOperation, Operation
+from fedbadges.rules.operations import OPERATION_KIND, Operation
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import Node
 from fedbadges.util.caching import BoundedDict
@@ -65,10 +65,9 @@ class PastMessages:
         """Return the result of the operation, computed once for all rules that ask the same."""
         filled = self._fill(subject)
         subject.tell(FILTER, filled)
-        if self._counts(filled):
-            return self._count(subject, filled)
-        assert isinstance(self.operation, LambdaOperation)
         expression = self.operation.expression
+        if expression is None or self._counts(filled):
+            return self._count(subject, filled)
         return subject.once_in_batch(
             self._key(subject, filled),
             lambda: self.history.compute(expression, filled, subject.message),
@@ -91,27 +90,27 @@ class PastMessages:
 
     def _counts(self, filled: FilledFilter) -> bool:
         """Return True if the operation counts messages one by one."""
-        if not isinstance(self.operation, LambdaOperation):
-            return True
-        return self.operation.expression.test is not None and filled.pages.everything
+        expression = self.operation.expression
+        return expression is None or (expression.test is not None and filled.pages.everything)
 
     def _key(self, subject: Question, filled: FilledFilter) -> tuple[Any, ...]:
         """Return what distinguishes the result; with templates it depends on the message."""
-        templates = isinstance(self.operation, LambdaOperation) and self.operation.expression.paths
+        expression = self.operation.expression
+        templates = expression is not None and expression.paths
         return (filled, self.operation, id(subject.message) if templates else None)
 
     def _count(self, subject: Question, filled: FilledFilter) -> int:
         """Count once for all rules that ask the same, no further than their conditions need."""
         key = self._key(subject, filled)
         enough = subject.batch_cache.get(("enough", *key), self.condition.enough)
-        found = subject.once_in_batch(key, lambda: self._ask(subject, filled, enough))
+        found = subject.once_in_batch(
+            key,
+            lambda: self.history.count(
+                filled, enough, subject.message, self.operation.expression, subject.batch_cache
+            ),
+        )
         subject.tell(AT_LEAST, enough is not None and found >= enough)
         return found
-
-    def _ask(self, subject: Question, filled: FilledFilter, enough: int | None) -> int:
-        operation = self.operation
-        expression = operation.expression if isinstance(operation, LambdaOperation) else None
-        return self.history.count(filled, enough, subject.message, expression, subject.batch_cache)
 
 
 class Datanommer:

@@ -15,7 +15,6 @@ from fedbadges.errors import Unavailable
 from fedbadges.history.message_reader import MessageHeader, MessageReader
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.operations import Count
 from fedbadges.rules.operators import AllOf, AnyOf
 from fedbadges.rules.rule import Rule
 
@@ -184,7 +183,7 @@ def _needed(rule: Rule) -> int | None:
     question = past_messages(rule.criteria)
     if question is None:
         return None
-    operation = question.operation
-    counts = isinstance(operation, Count) or operation.expression.test is not None
+    expression = question.operation.expression
+    counts = expression is None or expression.test is not None
     theirs = any(key in _BY_PERSON for key, _ in question.filter.entries)
     return question.condition.needed if counts and theirs else None

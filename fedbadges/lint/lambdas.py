@@ -5,14 +5,11 @@ from collections.abc import Iterator
 
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.lint.findings import Finding
-from fedbadges.rules.conditions import LambdaCondition
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Filter
-from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.triggers import LambdaTrigger
 
 #: Keys of filters that select most of a topic.
 _BROAD = frozenset(
@@ -30,16 +27,14 @@ _SIGNS = {ast.Is: ("is", "=="), ast.IsNot: ("is not", "!=")}
 
 def is_literal(rule: Rule) -> Iterator[Finding]:
     """Find ``is 1`` and the like: whether that works is an accident."""
-    for trigger in leaves(rule.trigger):
-        if isinstance(trigger, LambdaTrigger):
-            yield from _literals(trigger.expression)
+    parts: list[object] = list(leaves(rule.trigger))
     for question in _questions(rule):
-        for _, entry in question.filter.entries:
-            if isinstance(entry, Expression):
-                yield from _literals(entry)
-        for part in (question.operation, question.condition):
-            if isinstance(part, (LambdaOperation, LambdaCondition)):
-                yield from _literals(part.expression)
+        parts += [question.operation, question.condition]
+        parts += dict(question.filter.entries).values()
+    for part in parts:
+        expression = getattr(part, "expression", part)
+        if isinstance(expression, Expression):
+            yield from _literals(expression)
 
 
 def _literals(expression: Expression) -> Iterator[Finding]:
@@ -63,24 +58,20 @@ def _is_value(node: ast.expr) -> bool:
     """Return True for a number or text; not for what exists only once, such as None and True."""
     if isinstance(node, ast.UnaryOp):
         node = node.operand
-    return (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, (int, float, str, bytes))
-        and not isinstance(node.value, bool)
-    )
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float, str, bytes)
 
 
 def whole_topic(rule: Rule) -> Iterator[Finding]:
     """Find operations that read all messages of a topic again for each question."""
     for question in _questions(rule):
-        operation = question.operation
-        if not isinstance(operation, LambdaOperation):
+        expression = question.operation.expression
+        if expression is None:
             continue
-        counts = operation.expression.test is not None and question.filter.pages.everything
-        if counts or not _is_broad(question.filter) or not _reads_all(operation.expression):
+        counts = expression.test is not None and question.filter.pages.everything
+        if counts or not _is_broad(question.filter) or not _reads_all(expression):
             continue
         yield Finding(
-            operation.place,
+            question.operation.place,
             "whole-topic",
             "this reads every message that the topic ever had, each time; say in the filter whose "
             'messages, as in usernames: ["%(recipient)s"], or count them by '

@@ -8,11 +8,10 @@ from pathlib import Path
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.errors import RuleError
-from fedbadges.lint.candidates import no_plugin, same_for_all
+from fedbadges.lint.criteria import no_plugin, same_again, same_for_all
 from fedbadges.lint.findings import Finding
 from fedbadges.lint.lambdas import is_literal, whole_topic
 from fedbadges.lint.never_matches import never_matches
-from fedbadges.lint.same_again import same_again
 from fedbadges.lint.stale_topic import TopicHistory, stale_topic
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import each_once, files_at, load_file

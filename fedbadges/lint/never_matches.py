@@ -5,6 +5,7 @@ message has the longest that matches, and those that are ends of it.
 """
 
 import ast
+import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -16,9 +17,6 @@ from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Category, LambdaTrigger, Topic
 
 _CODE = "never-matches"
-
-#: Give up on a trigger that needs more comparisons than this.
-_MOST = 200_000
 
 #: The third part of a topic of fedmsg; a topic that has one of these is complete.
 _ENVIRONMENTS = ("prod", "stg", "dev")
@@ -53,12 +51,9 @@ def _can_hold(trigger: Check[Any]) -> bool:
     topics = {part.suffix for part in parts if isinstance(part, Topic)}
     categories = {part.name for part in parts if isinstance(part, Category)}
     categories |= {category_of(topic) for topic in topics if _is_complete(topic)}
-    kinds = list(itertools.product((*topics, None), (*categories, None)))
-    if len(kinds) * len(parts) > _MOST:
-        return True
     return any(
         _holds(trigger, topic, category) is not False
-        for topic, category in kinds
+        for topic, category in itertools.product((*topics, None), (*categories, None))
         # A complete topic has one category.
         if topic is None or not _is_complete(topic) or category == category_of(topic)
     )
@@ -82,15 +77,10 @@ def _holds(trigger: Check[Any], topic: str | None, category: str | None) -> bool
         return topic is not None and f".{topic}".endswith(f".{trigger.suffix}")
     if isinstance(trigger, Category):
         return category == trigger.name
-    return _constant(trigger) if isinstance(trigger, LambdaTrigger) else None
-
-
-def _constant(trigger: LambdaTrigger) -> bool | None:
-    """Return the truth of an expression that is a constant, or else None."""
-    try:
-        return bool(ast.literal_eval(trigger.expression.text))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
+    if isinstance(trigger, LambdaTrigger):
+        with contextlib.suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return bool(ast.literal_eval(trigger.expression.text))  # it is a constant
+    return None
 
 
 def _is_complete(topic: str) -> bool:

@@ -3,12 +3,11 @@
 import datetime
 import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 from datanommer.models import Message as Row
-from sqlalchemy import URL, func, select
+from sqlalchemy import URL, Select, func, select
 
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.databases.connections import reader
@@ -26,14 +25,8 @@ from fedbadges.util.text import quoted
 #: After this time without a message, a topic counts as stale.
 LONG = datetime.timedelta(days=365)
 
-
-@dataclass(frozen=True)
-class _Wait:
-    """What a rule waits for: a topic, the end of one or a category, and where it says so."""
-
-    place: Place
-    what: str
-    matches: Callable[[str], bool]
+#: What a rule waits for: where it says so, a topic, the end of one or a category, and what matches.
+_Wait = tuple[Place, str, Callable[[str], bool]]
 
 
 class TopicHistory:
@@ -47,63 +40,55 @@ class TopicHistory:
     def names(self) -> tuple[str, ...]:
         """Return every topic; one is found after the other, for which the index is enough."""
         topic = Row.__table__.c.topic
-        found: list[str] = []
-        with translate_errors("datanommer"), self._engine.connect() as connection:
-            following = connection.scalar(select(func.min(topic)))
-            while following is not None:
-                found.append(following)
-                following = connection.scalar(select(func.min(topic)).where(topic > found[-1]))
-        return tuple(found)
+        found = [self._scalar(select(func.min(topic)))]
+        while found[-1] is not None:
+            found.append(self._scalar(select(func.min(topic)).where(topic > found[-1])))
+        return tuple(found[:-1])
 
     def last_seen(self, matches: Callable[[str], bool]) -> datetime.datetime | None:
         """Return when the last message of these topics was sent, naive UTC; None for never."""
-        return max((self._last(name) for name in self.names if matches(name)), default=None)
+        columns, chosen = Row.__table__.c, [name for name in self.names if matches(name)]
+        for name in chosen:
+            if name not in self._seen:
+                last = select(func.max(columns.timestamp)).where(columns.topic == name)
+                self._seen[name] = self._scalar(last) or datetime.datetime.min
+        return max((self._seen[name] for name in chosen), default=None)
 
-    def _last(self, name: str) -> datetime.datetime:
-        if name not in self._seen:
-            columns = Row.__table__.c
-            last = select(func.max(columns.timestamp)).where(columns.topic == name)
-            with translate_errors("datanommer"), self._engine.connect() as connection:
-                self._seen[name] = connection.scalar(last) or datetime.datetime.min
-        return self._seen[name]
+    def _scalar(self, statement: Select[Any]) -> Any:
+        with translate_errors("datanommer"), self._engine.connect() as connection:
+            return connection.scalar(statement)
 
 
 def stale_topic(topics: TopicHistory, rule: Rule) -> Iterator[Finding]:
     """Find the topics that a rule waits for though no message came for a year."""
     now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
-    for wait in _waits(rule):
-        last = topics.last_seen(wait.matches)
+    for place, what, matches in _waits(rule):
+        last = topics.last_seen(matches)
         if last is None:
-            yield Finding(wait.place, "stale-topic", f"no message of {wait.what} was ever seen")
+            yield Finding(place, "stale-topic", f"no message of {what} was ever seen")
         elif last < now - LONG:
-            text = f"no message of {wait.what} was seen since {last:%Y-%m-%d}"
-            yield Finding(wait.place, "stale-topic", text)
+            text = f"no message of {what} was seen since {last:%Y-%m-%d}"
+            yield Finding(place, "stale-topic", text)
 
 
 def _waits(rule: Rule) -> Iterator[_Wait]:
     yield from _in_trigger(rule.trigger)
     for criterion in backend_criteria(rule.criteria):
         if isinstance(criterion, PastMessages):
-            topics = dict(criterion.filter.entries).get("topics", ())
-            for template in templates_in(topics):
+            for template in templates_in(dict(criterion.filter.entries).get("topics", ())):
                 if not template.paths:
                     what = f"the topic {quoted(template.text)}"
-                    yield _Wait(template.place, what, partial(operator.eq, template.text))
+                    yield template.place, what, partial(operator.eq, template.text)
 
 
 def _in_trigger(trigger: Check[Any]) -> Iterator[_Wait]:
     if isinstance(trigger, Topic):
-        yield _Wait(
-            trigger.name_place,
-            f"the topic {quoted(trigger.suffix)}",
-            lambda topic: f".{topic}".endswith(f".{trigger.suffix}"),
-        )
+        end = f".{trigger.suffix}"
+        what = f"the topic {quoted(trigger.suffix)}"
+        yield trigger.name_place, what, lambda topic: f".{topic}".endswith(end)
     elif isinstance(trigger, Category):
-        yield _Wait(
-            trigger.name_place,
-            f"the category {quoted(trigger.name)}",
-            lambda topic: category_of(topic) == trigger.name,
-        )
+        name, what = trigger.name, f"the category {quoted(trigger.name)}"
+        yield trigger.name_place, what, lambda topic: category_of(topic) == name
     elif not isinstance(trigger, Not):
         for part in operands(trigger):
             yield from _in_trigger(part)

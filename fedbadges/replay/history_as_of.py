@@ -16,7 +16,6 @@ from fedbadges.replay.running_counts import RunningCounts
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
-from fedbadges.rules.operations import LambdaOperation
 from fedbadges.rules.rule import Rule
 
 _NAME = "datanommer"
@@ -72,14 +71,12 @@ class HistoryAsOf(History):
         return self._count_in_database(filled, test) if found is None else found
 
     def _expect(self, criterion: PastMessages, rule: Rule) -> None:
-        text: str | None = None
-        test: Test | None = None
-        if isinstance(criterion.operation, LambdaOperation):
-            expression = criterion.operation.expression
-            if expression.test is None or expression.paths:
-                return
-            text, test = expression.text, make_test(expression, (), self._log_throttle)
-        self._running.add(criterion.filter, rule, text, test)
+        expression = criterion.operation.expression
+        if expression is None:
+            self._running.add(criterion.filter, rule)
+        elif expression.test is not None and not expression.paths:
+            test = make_test(expression, (), self._log_throttle)
+            self._running.add(criterion.filter, rule, expression.text, test)
 
     def _count_in_database(self, filled: FilledFilter, test: Test | None) -> int:
         until = self._until

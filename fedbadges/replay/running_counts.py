@@ -112,7 +112,9 @@ class RunningCounts:
         self._group_by: dict[tuple[str, ...], dict[tuple[str, ...], None]] = defaultdict(dict)
         self.concerned = functools.lru_cache(_MOST_TOPICS)(self._concerned)
 
-    def add(self, chosen: Filter, rule: Rule, text: str | None, test: Test | None) -> None:
+    def add(
+        self, chosen: Filter, rule: Rule, text: str | None = None, test: Test | None = None
+    ) -> None:
         """Add the filter of a rule, and the test with its text, unless it cannot be counted."""
         fixed = [(key, entry) for key, entry in chosen.entries if _is_fixed(key, entry)]
         group_by = tuple(sorted({key for key, _ in chosen.entries} - dict(fixed).keys()))

@@ -1,4 +1,1 @@
-"""The rule language: from YAML text to immutable objects that judge messages.
-
-Nothing in this package knows a database, a bus or an account service.
-"""
+"""The rule language: YAML text to immutable objects, which know no database, bus or account."""

@@ -18,11 +18,7 @@ _STEADY = frozenset(dir(builtins)) - _UNSTEADY | {"json", "re", "math"}
 
 
 def parse_count(body: ast.expr, query: str, values: str) -> tuple[str, ast.expr] | None:
-    """Return the name of a message in a counting expression, and its test of the message.
-
-    ``query`` and ``values`` are the names of the expression's arguments. Return None if the
-    expression does not count messages one by one.
-    """
+    """Return the variable and the test of an expression that counts messages, or else None."""
     match body:
         case ast.Call(func=ast.Name(id="len"), args=[ast.ListComp() as loop], keywords=[]):
             pass

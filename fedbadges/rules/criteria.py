@@ -1,7 +1,4 @@
-"""Criteria: the expensive check, questions to backends and how they combine.
-
-A backend is found by its name through the entry point group ``fedbadges.criteria``.
-"""
+"""Criteria: the expensive check, questions to backends and how they combine."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

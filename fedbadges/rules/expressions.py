@@ -45,7 +45,11 @@ class Source:
 
     def parse(self) -> ast.expr:
         """Return the syntax tree; raise SyntaxError and whatever else ``ast.parse`` raises."""
-        return _parse(self.text.strip()).body
+        text = self.text.strip()
+        # Many rules say `x is 1`; `fedbadges check` reports it, so the log need not.
+        with warnings.catch_warnings(action="ignore"):
+            # Only within parentheses may an expression go over several lines.
+            return ast.parse(f"({text}\n)" if "\n" in text else text, "<lambda>", "eval").body
 
     def place_of(self, part: ast.expr) -> Place:
         """Return the place in the file of a part of the syntax tree."""
@@ -93,10 +97,7 @@ class Expression:
 def parse_expression(
     node: Node, argument: str, problems: Problems, *, templates: bool = False
 ) -> Expression | None:
-    """Compile the expression that ``node`` holds.
-
-    ``argument`` is the name of its value in it; with ``templates`` it may have templates.
-    """
+    """Compile what ``node`` holds: an expression over ``argument``, maybe with ``templates``."""
     found = as_text(node, "a lambda", problems)
     if found is None:
         return None
@@ -121,17 +122,14 @@ def parse_expression(
     return Expression(found.text.strip(), argument, paths, source, function, test)
 
 
-def _parse(source: str) -> ast.Expression:
-    # Only within parentheses may an expression go over several lines.
-    source = f"({source}\n)" if "\n" in source else source
-    # Many rules say `x is 1`; `fedbadges check` reports it, so the log need not.
-    with warnings.catch_warnings(action="ignore"):
-        return ast.parse(source, "<lambda>", "eval")
-
-
 def _compile(source: Source, argument: str) -> tuple[Function, Function | None]:
     body = source.parse()
-    _check_syntax(body, argument)
+    if isinstance(body, ast.Lambda):
+        # A function is true, whatever it would return.
+        raise _error_at(body, f"write the expression alone, without 'lambda {argument}:'")
+    for node in ast.walk(body):
+        if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await)):
+            raise _error_at(node, "a lambda cannot yield or await")
     if source.names:
         body = _fill(body, re.compile(source.names))
     each = parse_count(body, argument, _VALUES) if argument == "query" else None
@@ -146,15 +144,6 @@ def _function(argument: str, body: ast.expr) -> Function:
     modules = {"json": json, "re": re, "datetime": datetime, "math": math, "fedmsg": fedmsg}
     names = {"__builtins__": dict(vars(builtins)), **modules}
     return eval(code, names)  # type: ignore[no-any-return]  # noqa: S307
-
-
-def _check_syntax(body: ast.expr, argument: str) -> None:
-    if isinstance(body, ast.Lambda):
-        # A function is true, whatever it would return.
-        raise _error_at(body, f"write the expression alone, without 'lambda {argument}:'")
-    for node in ast.walk(body):
-        if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await)):
-            raise _error_at(node, "a lambda cannot yield or await")
 
 
 def _fill(body: ast.expr, names: re.Pattern[str]) -> ast.expr:
@@ -208,8 +197,4 @@ class _TemplateValues(ast.NodeTransformer):
         return ast.JoinedStr(values=values)
 
     def _value(self, number: str) -> ast.expr:
-        return ast.Subscript(
-            value=ast.Name(id=_VALUES, ctx=ast.Load()),
-            slice=ast.Constant(value=int(number)),
-            ctx=ast.Load(),
-        )
+        return ast.parse(f"{_VALUES}[{int(number)}]", mode="eval").body

@@ -29,10 +29,7 @@ _MAX_LINKS = 40
 
 
 class PermissionChecker:
-    """Checks who can write the rule files below ``directory``.
-
-    Results are cached for the life of the object; create another one to look again.
-    """
+    """Checks who can write the rule files below ``directory``; the results stay for its life."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -59,10 +56,7 @@ class PermissionChecker:
             self.recorded.update(self.problems(path))
 
     def problems(self, path: Path) -> list[Problem]:
-        """Return what others can write: ``path``, the directories above it, and the way there.
-
-        Raises OSError if that cannot be seen.
-        """
+        """Return what others can write of ``path`` and the way to it; raise OSError."""
         below = path.relative_to(self._directory).parts
         way = [self._directory.joinpath(*below[:depth]) for depth in range(len(below) + 1)]
         return list(dict.fromkeys(problem for each in way for problem in self._check(each)))
@@ -137,10 +131,7 @@ def mistakes(directory: Path) -> list[str]:
 
 
 def _steps(path: Path) -> Iterator[Path]:
-    """Yield each directory and link from ``/`` to the target of a path, then the target itself.
-
-    Raises OSError if the path leads nowhere.
-    """
+    """Yield each directory and link from ``/`` to the target of a path, then the target itself."""
     here, links = Path("/"), 0
     yield here
     ahead = list(reversed(path.absolute().parts[1:]))

@@ -30,7 +30,6 @@ TIME_KEYS = ("start", "end")
 _ALL_ROWS = 1_000_000
 #: The greatest number of a page, and of its rows.
 _MOST = 2**31 - 1
-ORDERS = ("asc", "desc")
 PAGE_KEYS = ("page", "rows_per_page", "order")
 
 #: Nobody filters by more; databases take hours to look for it in other texts as long.
@@ -45,10 +44,7 @@ ALIASES = {"usernames": "users", "not_usernames": "not_users"}
 
 @dataclass(frozen=True)
 class Pages:
-    """Which of the past messages an operation sees; a count sees all.
-
-    ``rows_per_page`` 0 means all messages.
-    """
+    """Which page of the past messages an operation sees, with 0 rows all; a count sees all."""
 
     page: int = 1
     rows_per_page: int = 0
@@ -220,7 +216,7 @@ def _read_moment(node: Node, what: str, problems: Problems) -> FilterEntry | Non
 
 
 def _read_order(node: Node, what: str, problems: Problems) -> str | None:
-    if isinstance(node, ScalarNode) and node.value in ORDERS:
+    if isinstance(node, ScalarNode) and node.value in ("asc", "desc"):
         return str(node.value)
     problems.add(node.place, f"{what} is 'asc' or 'desc'")
     return None
@@ -260,7 +256,7 @@ _ITEM: Schema = {"anyOf": [TEMPLATE, {"type": ["integer", "boolean"]}]}
 _ITEMS: Schema = {"type": "array", "items": _ITEM, "minItems": 1}
 _LIST = _or_lambda(Kind(_read_list, {"anyOf": [_ITEMS, TEMPLATE_WITH_PATH]}))
 _MOMENT = _or_lambda(Kind(_read_moment, {"anyOf": [TEMPLATE, {"type": "number"}]}))
-_ORDER = Kind(_read_order, {"enum": list(ORDERS)})
+_ORDER = Kind(_read_order, {"enum": ["asc", "desc"]})
 
 #: Every key of a filter, with what may stand below it.
 _KEYS = {

@@ -59,10 +59,7 @@ class Fields:
 
 
 def record_of(what: str, keys: Mapping[str, FieldSpec], *, full: bool = False) -> Kind[Fields]:
-    """Return the kind of a mapping that has some of these keys.
-
-    ``what`` is its name. The report of an unknown key lists all known ones with ``full``.
-    """
+    """Return the kind of a mapping with these keys; ``full`` lists them all for an unknown one."""
     required = [name for name, key in keys.items() if key.required]
 
     def read(node: Node, _: str, problems: Problems) -> Fields | None:

@@ -63,10 +63,7 @@ def read_file(path: Path) -> bytes:
 def files_at(
     paths: Iterable[Path], endings: tuple[str, ...] = RULE_FILES
 ) -> tuple[list[Path], list[Problem]]:
-    """List the files at some paths, each once, and what is unreadable.
-
-    In a directory that is every file below it whose name ends like this.
-    """
+    """List the files at and below these paths, each once, and what is unreadable."""
     found: dict[Path, Path] = {}
     failures: list[OSError] = []
     for path in paths:
@@ -110,10 +107,7 @@ def load_directory(
 def each_once(
     found: list[Rule], known: Mapping[str, Rule] | None = None
 ) -> tuple[list[Rule], list[Problem]]:
-    """Return one rule for each badge, and a mistake for each other rule.
-
-    That is the rule among ``known``, those in force by path, or else the first.
-    """
+    """Return one rule for each badge, best one of ``known``, and a mistake for each other rule."""
     in_force = {(rule.badge.id, path) for path, rule in (known or {}).items()}
     chosen: dict[str, Rule] = {}
     for rule in sorted(found, key=lambda rule: (rule.badge.id, rule.place.path) not in in_force):
@@ -161,10 +155,7 @@ def _files_below(
 
 
 def _walk(directory: Path, failures: list[OSError]) -> Iterator[tuple[Path, list[str]]]:
-    """Yield every directory with the names of the files in it, in the order of their paths.
-
-    A directory that several paths lead to is visited once, so a link in a circle does no harm.
-    """
+    """Yield every directory, once even if links go in circles, with the names of its files."""
     visited: set[str] = set()
     for folder, folders, names in os.walk(directory, onerror=failures.append, followlinks=True):
         actual = os.path.realpath(folder)

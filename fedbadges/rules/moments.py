@@ -25,10 +25,7 @@ def to_age(value: Any) -> datetime.timedelta | None:
 
 
 def to_moment(value: Any, now: datetime.datetime) -> datetime.datetime | None:
-    """Return a point in time as naive UTC, or None if ``value`` is not one.
-
-    That is a date, seconds since 1970, text in ISO 8601, or an age before ``now``.
-    """
+    """Return a date, seconds since 1970, ISO 8601 or an age before ``now`` as naive UTC."""
     with contextlib.suppress(ValueError, OverflowError, OSError):
         if isinstance(value, str):
             age = to_age(value)

@@ -12,32 +12,19 @@ from fedbadges.util.text import quoted
 
 
 @dataclass(frozen=True)
-class Count:
-    """How many past messages there are."""
+class Operation:
+    """How many past messages there are, or the value of an expression over ``query``."""
 
+    expression: Expression | None
     place: Place = field(compare=False)
 
     def __str__(self) -> str:
-        return "count"
-
-
-@dataclass(frozen=True)
-class LambdaOperation:
-    """The value of an expression over ``query``, which reads the past messages."""
-
-    expression: Expression
-    place: Place = field(compare=False)
-
-    def __str__(self) -> str:
-        return f"lambda: {self.expression.text}"
-
-
-Operation = Count | LambdaOperation
+        return "count" if self.expression is None else f"lambda: {self.expression.text}"
 
 
 def _read_operation(node: Node, _: str, problems: Problems) -> Operation | None:
     if isinstance(node, ScalarNode) and node.value == "count":
-        return Count(node.place)
+        return Operation(None, node.place)
     if not isinstance(node, MappingNode):
         found = quoted(node.text) if isinstance(node, ScalarNode) else node.kind
         problems.add(node.place, f"an operation is 'count' or 'lambda: …' over query, not {found}")
@@ -50,7 +37,7 @@ def _read_operation(node: Node, _: str, problems: Problems) -> Operation | None:
         text = f"'%({RECIPIENT})s' stands in filters, not in operations"
         problems.add(expression.source.node.place, text)
         return None
-    return LambdaOperation(expression, node.place)
+    return Operation(expression, node.place)
 
 
 #: What stands below ``operation:``, which is ``count`` or a lambda over ``query``.

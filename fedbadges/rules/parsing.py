@@ -15,10 +15,7 @@ UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Problems(list[Problem]):
-    """The mistakes of one file, to which its parsers add while they go on to find more.
-
-    ``configured`` is False where rules are checked without the configuration of a deployment.
-    """
+    """The mistakes of one file; unless ``configured``, what a deployment lacks is no mistake."""
 
     def __init__(self, *, configured: bool = True) -> None:
         super().__init__()
@@ -56,10 +53,7 @@ def as_text(node: Node, what: str, problems: Problems) -> ScalarNode | None:
 def check_keys(
     mapping: MappingNode, known: Iterable[str], what: str, problems: Problems, *, full: bool = True
 ) -> bool:
-    """Report every key of ``mapping`` that is not ``known``; return True if there is none.
-
-    The report lists the known keys with ``full``, or else only the one that was probably meant.
-    """
+    """Report keys that are not ``known``, which ``full`` lists; return True if there are none."""
     known = list(known)
     good = True
     for key, _ in mapping.entries:

@@ -15,19 +15,15 @@ from fedbadges.rules.yaml_document import Node
 #: How many people one message can name. No honest message names more, and each costs a query.
 MOST_CANDIDATES = 500
 
-#: Why a name is dropped that comes after so many others.
+#: Why names are dropped that come after so many others, or that ``badges.banned_usernames`` has.
 PASSED_OVER = f"comes after {MOST_CANDIDATES} others"
-
-#: Why a name is dropped that ``badges.banned_usernames`` has.
 BANNED = "is among the banned usernames"
 
-#: An account name has at most this many characters.
+#: The most characters of an account name, and of anybody's address, nick or name on GitHub.
 MAX_NAME = 64
+_MAX_LOOK_UP = 254
 
 _EMAIL = "recipient_email2fas"
-
-#: Nothing longer is anybody's address, nick or name on GitHub.
-_MAX_LOOK_UP = 254
 
 
 class Accounts(Protocol):
@@ -109,7 +105,13 @@ class Recipient:
     def _account(self, raw: str, email_domain: str, accounts: Accounts) -> NamedPerson:
         if not self.conversions:
             return account(raw)
-        name = self._convert(raw, email_domain)
+        name = raw
+        if _EMAIL in self.conversions:
+            user, _, domain = name.rpartition("@")
+            name = user if domain.lower() == email_domain.lower() else name
+        for key, pattern in _PATTERNS.items():
+            if key in self.conversions and (found := pattern.fullmatch(name)):
+                name = found[1]
         look_ups = [
             look_up
             for key, look_up in _LOOK_UPS.items()
@@ -117,20 +119,11 @@ class Recipient:
         ]
         if name != raw or not look_ups or len(raw) > _MAX_LOOK_UP:
             return account(name, raw)
-        owners = (look_up(accounts, raw) for look_up in look_ups)
-        owner = next((name for name in owners if name is not None), None)
-        if owner is None:
-            return NamedPerson(raw, None, "belongs to no account")
-        return account(owner, raw)
-
-    def _convert(self, name: str, email_domain: str) -> str:
-        if _EMAIL in self.conversions:
-            user, _, domain = name.rpartition("@")
-            name = user if domain.lower() == email_domain.lower() else name
-        for key, pattern in _PATTERNS.items():
-            if key in self.conversions and (found := pattern.fullmatch(name)):
-                name = found[1]
-        return name
+        for look_up in look_ups:
+            owner = look_up(accounts, raw)
+            if owner is not None:
+                return account(owner, raw)
+        return NamedPerson(raw, None, "belongs to no account")
 
 
 def make_recipient(rule: Fields, problems: Problems) -> Recipient | None:
@@ -202,8 +195,8 @@ def _read_recipient(node: Node, _: str, problems: Problems) -> Template | None:
     if not template.paths:
         problems.add(template.place, "a recipient is a template such as '%(msg.user)s'")
     if template.names(RECIPIENT):
-        what = "'%(recipient)s' stands for whom the recipient names, nobody yet"
-        problems.add(template.place, what)
+        text = "'%(recipient)s' stands for whom the recipient names, nobody yet"
+        problems.add(template.place, text)
     return template
 
 

@@ -93,12 +93,12 @@ def _kind_of_rule(backends: Backends) -> Kind[Fields]:
     criteria = Kind(
         lambda node, what, problems: parse_criteria(node, backends, problems), ref("criteria")
     )
-    cheap = "The cheap check: which messages the rule is about."
-    expensive = "The expensive check: what must hold to award the badge."
     keys = {
         **_METADATA,
-        "trigger": FieldSpec(trigger, cheap, required=True),
-        "criteria": FieldSpec(criteria, expensive, required=True),
+        "trigger": FieldSpec(trigger, "The cheap check: which messages the rule is about.", True),
+        "criteria": FieldSpec(
+            criteria, "The expensive check: what must hold to award the badge.", True
+        ),
         "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
         "tags": FieldSpec(_TAGS, "A list, or words split by commas."),
         **RECIPIENT_KEYS,

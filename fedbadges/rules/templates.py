@@ -89,10 +89,7 @@ class Template:
         return any(path.dotted == dotted for path in self.paths)
 
     def fill(self, message: Mapping[str, Any]) -> Any:
-        """Return the text with the values of ``message`` in it; raise MissingValue.
-
-        A template that is a single path and nothing else returns the value with its type.
-        """
+        """Return the text with values of ``message``, or the typed value of a path alone."""
         if len(self.parts) == 1 and isinstance(self.parts[0], TemplatePath):
             return self.parts[0].resolve(message)
         return "".join(
@@ -125,7 +122,14 @@ def parse_template(node: ScalarNode, problems: Problems) -> Template | None:
     parts: list[str | TemplatePath] = []
     position = 0
     for token in _TOKEN.finditer(text):
-        parts += [text[position : token.start()], _part(node, token, problems)]
+        dotted = (token["path"] or "").strip()
+        if token.group() != "%%" and not all(dotted.split(".")):
+            mistake = f"{quoted(token.group())} names no path"
+            if token["broken"]:
+                mistake = "a template that does not end in ')s'"
+            problems.add(node.place_at(token.start()), f"{mistake}; write it as %(msg.user)s")
+        parts.append(text[position : token.start()])
+        parts.append("%" if token.group() == "%%" else TemplatePath(dotted))
         position = token.end()
     parts.append(text[position:])
     if len(problems) > before:
@@ -137,18 +141,6 @@ def read_template(node: Node, what: str, problems: Problems) -> Template | None:
     """Parse a template, or report that ``what`` is not one."""
     text = as_text(node, what, problems)
     return None if text is None else parse_template(text, problems)
-
-
-def _part(node: ScalarNode, token: re.Match[str], problems: Problems) -> str | TemplatePath:
-    if token.group() == "%%":
-        return "%"
-    dotted = (token["path"] or "").strip()
-    if not all(dotted.split(".")):
-        mistake = f"{quoted(token.group())} names no path"
-        if token["broken"]:
-            mistake = "a template that does not end in ')s'"
-        problems.add(node.place_at(token.start()), f"{mistake}; write it as %(msg.user)s")
-    return TemplatePath(dotted)
 
 
 def _as_text(path: TemplatePath, message: Mapping[str, Any]) -> str:

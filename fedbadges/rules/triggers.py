@@ -72,10 +72,7 @@ class LambdaTrigger:
 
 
 def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
-    """Return topics and categories one of which a message has if ``trigger`` holds of it.
-
-    None means that it can hold of any message.
-    """
+    """Return topics and categories of which ``trigger`` requires one, or None if it does not."""
     if isinstance(trigger, (Topic, Category)):
         return (trigger,)
     if isinstance(trigger, AllOf):

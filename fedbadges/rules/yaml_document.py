@@ -82,10 +82,7 @@ class MappingNode:
 
 
 def parse_document(data: bytes, path: str, what: str = "rule") -> MappingNode:
-    """Parse the one YAML document, a mapping, that a file holds; raise RuleError.
-
-    ``path`` and ``what``, the kind of file, are for error messages.
-    """
+    """Parse the one YAML mapping that a file of the kind ``what`` holds; raise RuleError."""
     documents, quoted_lines = _compose(_decode(data, path), path)
     if not documents:
         raise _error(Place(path, 1, 1), f"the file is empty; a {what} is a mapping")

@@ -1,7 +1,4 @@
-"""The format of test files: every key there is, and what may stand below it.
-
-Some kinds of values are only here, beside those of the rule language.
-"""
+"""The format of test files: every key there is, and what may stand below it."""
 
 import datetime
 from collections.abc import Callable
@@ -132,11 +129,6 @@ def _read_data(node: Node, what: str, problems: Problems) -> Any:
     return _template(node, problems)
 
 
-def _read_object(node: Node, what: str, problems: Problems) -> Any:
-    mapping = as_mapping(node, what, problems)
-    return None if mapping is None else _read_data(mapping, what, problems)
-
-
 def _template(node: ScalarNode, problems: Problems) -> Template | None:
     """Parse text in which the sender and the number of a message may stand, and nothing else."""
     before = len(problems)
@@ -155,7 +147,9 @@ _INTERVAL = Kind(
     {"type": "string", "pattern": rf"^\s*[0-9]{{1,6}}\s+({'|'.join(AGE_UNITS)})s?\s*$"},
 )
 _DATA: Kind[Any] = Kind(_read_data, {})
-_OBJECT: Kind[Any] = Kind(_read_object, {"type": "object"})
+_OBJECT: Kind[Any] = Kind(
+    lambda *args: None if as_mapping(*args) is None else _read_data(*args), {"type": "object"}
+)
 _TEXTS = _one_or_several(TEXTUAL, "a name")
 _STRIPPED = _text(lambda node, _: node.text.strip())
 _STRIPPED_TEXTS = _one_or_several(_STRIPPED, "a name")

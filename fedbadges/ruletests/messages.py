@@ -31,10 +31,7 @@ class SentMessage:
 
 
 class MessageBuilder:
-    """Builds the messages of one test, and reports those that could never be sent.
-
-    ``named`` are the messages that others may be 'like'.
-    """
+    """Builds the messages of one test; ``named`` are those that others may be 'like'."""
 
     def __init__(
         self, named: Mapping[str, Fields], now: datetime.datetime, problems: Problems

@@ -51,10 +51,7 @@ TAHRIR_URL = "sqlite:///file:fedbadges-tests-tahrir?mode=memory&cache=shared&uri
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not as expected.
-
-    ``incoming`` numbers the incoming messages that it is about, from 1; None for all together.
-    """
+    """One thing not as expected, of the incoming messages with a number or, if None, of all."""
 
     place: Place
     incoming: int | None
@@ -62,24 +59,8 @@ class Difference:
     got: str
 
 
-@dataclass(frozen=True)
-class TestResult:
-    """A test that was run; it passed where nothing differs."""
-
-    test: RuleTest
-    differences: tuple[Difference, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Return True if everything is as expected."""
-        return not self.differences
-
-
 class TestAccounts:
-    """Answers in place of the accounts service, of FASJSON's groups and of Libravatar.
-
-    ``accounts`` has the values of each account, as a test file names them.
-    """
+    """Answers in place of the accounts service, FASJSON's groups and Libravatar."""
 
     def __init__(self, accounts: Mapping[str, Mapping[str, Any]]) -> None:
         self._accounts = accounts
@@ -147,8 +128,8 @@ class RuleTestRunner:
             raise RuleError([*problems, *mistakes])
         return suite
 
-    def run(self, suite: Suite, test: RuleTest) -> TestResult:
-        """Run one test of a file that was loaded; raise Unavailable where a backend is away."""
+    def run(self, suite: Suite, test: RuleTest) -> tuple[Difference, ...]:
+        """Run one test of a loaded file, and return what differs; raise Unavailable."""
         for kept, metadata in self._databases:
             with kept.engine.begin() as connection:
                 for table in reversed(metadata.sorted_tables):
@@ -159,7 +140,7 @@ class RuleTestRunner:
             self._settings, self._usernames, EVERYBODY if test.accounts is None else accounts
         )
         run = _TestRun(self._settings, test, rules, recipients, self._usernames)
-        return TestResult(test, tuple(run.differences()))
+        return tuple(run.differences())
 
     def _rules(self, suite: Suite, accounts: TestAccounts) -> tuple[list[Rule], list[Problem]]:
         """Return the rules of a test file, and what is wrong with others."""
@@ -200,10 +181,10 @@ class _TestRun:
         self._usernames = usernames
         self._history = History(settings)
         tahrir = Tahrir(settings)
+        self._held = {each.pair for each in test.holds}
         self._engine = BadgeEngine(settings, tahrir, recipients, RuleSet(rules), self._awarded)
         tahrir.publish_badges(rule.badge for rule in rules)
         tahrir.award(Award(each.badge, each.username) for each in test.holds)
-        self._held = {each.pair for each in test.holds}
         _opt_out(settings, test.opted_out)
 
     def differences(self) -> Iterator[Difference]:

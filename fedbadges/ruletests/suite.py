@@ -54,10 +54,7 @@ class Incoming:
 
 @dataclass(frozen=True)
 class RuleTest:
-    """One test; ``expectation`` is of all its incoming messages together.
-
-    Without ``accounts``, everybody has one; otherwise they are the values of each by its name.
-    """
+    """One test; ``expectation`` is of all messages. Without ``accounts``, everybody has one."""
 
     place: Place
     name: str
@@ -83,10 +80,7 @@ class Suite:
 
 
 def parse_suite(data: bytes, path: Path, problems: Problems) -> Suite:
-    """Parse a test file's content, and report everything that is wrong with it.
-
-    Raises RuleError where it is no YAML, or no test file at all.
-    """
+    """Parse a test file and report its mistakes; raise RuleError where it is none at all."""
     document = parse_document(data, str(path), "test")
     if document.get("trigger") and not document.get("tests"):
         text = f"this is a rule; its tests would be in {quoted(path.name + TEST)}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fedbadges.history.message_reader import MessageHeader, MessageReader, StoredMessage
 from fedbadges.service.in_flight import InFlight, Seen
-from fedbadges.signatures.retrying_verifier import RetryingVerifier
+from fedbadges.signatures.verifier import Verifier
 from fedbadges.util.caching import BoundedDict
 
 #: How many headers are read at a time; of a batch, how many rows and how many bytes of JSON it has
@@ -52,7 +52,7 @@ class CatchUpReader:
         self,
         history: MessageReader,
         in_flight: InFlight,
-        verifier: RetryingVerifier | None = None,
+        verifier: Verifier | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._history = history

@@ -17,7 +17,7 @@ from fedbadges.service.rule_watcher import RuleWatcher
 from fedbadges.service.startup import prepare_start
 from fedbadges.service.status import report
 from fedbadges.service.wiring import Parts
-from fedbadges.signatures.retrying_verifier import RetryingVerifier
+from fedbadges.signatures.verifier import Verifier
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -39,7 +39,7 @@ class Daemon:
         self,
         settings: Settings,
         publisher: Publisher,
-        verifier: RetryingVerifier | None = None,
+        verifier: Verifier | None = None,
         *,
         backlog: Callable[[], int] = lambda: 0,
         workers: int = 1,

@@ -29,7 +29,7 @@ from fedbadges.service.pipeline import Pipeline
 from fedbadges.service.publisher import Publisher
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.rulebook import RuleBook
-from fedbadges.signatures.retrying_verifier import RetryingVerifier
+from fedbadges.signatures.verifier import Verifier
 from fedbadges.tahrir.database import Tahrir
 
 
@@ -40,7 +40,7 @@ class Parts:
         self,
         settings: Settings,
         publisher: Publisher,
-        verifier: RetryingVerifier | None,
+        verifier: Verifier | None,
         backlog: Callable[[], int],
         workers: int,
     ) -> None:

@@ -48,9 +48,9 @@ class Authority:
     def problem(self, now: datetime.datetime) -> str | None:
         """Return why no certificate can be verified at a time; None if they can."""
         problem = _validity_problem(self.certificate, now)
-        if problem is None and self.revoked is not None:  # an empty list is false
-            problem = _validity_problem(self.revoked, now)
-        return problem
+        if problem is not None or self.revoked is None:  # an empty list is false
+            return problem
+        return _validity_problem(self.revoked, now)
 
     def verify(self, certificate: x509.Certificate, now: datetime.datetime) -> None:
         """Verify a certificate; raise NotIssued or Rejected if it is not valid."""
@@ -169,10 +169,9 @@ def _names_issuer(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
         return False
     if named.authority_cert_serial_number not in (None, ca.serial_number):
         return False
-    for name in named.authority_cert_issuer or ():
-        if isinstance(name, x509.DirectoryName):
-            return bool(name.value == ca.issuer)
-    return True
+    names = named.authority_cert_issuer or ()
+    issuers = [name.value for name in names if isinstance(name, x509.DirectoryName)]
+    return not issuers or issuers[0] == ca.issuer
 
 
 def _is_revoked(revoked: x509.CertificateRevocationList, serial: int) -> bool:

@@ -98,11 +98,7 @@ def is_url(location: str) -> bool:
 
 
 class AuthorityCache:
-    """The current authority, whose certificate and revocation list come from two sources.
-
-    If they change to something unusable, that is logged, and the previous ones stay in use; if they
-    are unusable at first, Unavailable is raised.
-    """
+    """The current authority, from two sources; while they are unusable, it stays as it was."""
 
     def __init__(
         self, ca: Source, crl: Source | None, clock: Callable[[], datetime.datetime] = utc_now
@@ -131,10 +127,7 @@ class AuthorityCache:
         self._stopping.set()
 
     def authority(self) -> Authority:
-        """Return the authority; files are read again if they changed.
-
-        Raises Unavailable while it is out of date, after URLs were requested again.
-        """
+        """Return the authority, read again if it changed; raise Unavailable if it is outdated."""
         if not self._remote:
             self.refresh()
         if self._authority.problem(self._clock()) is not None:

@@ -1,7 +1,4 @@
-"""How signatures are verified and made, from fedmsg's configuration.
-
-The keys and their meaning are fedmsg's, from its own documentation of ``fedmsg.config``.
-"""
+"""How signatures are verified and made: fedmsg's own keys, which mean what fedmsg documents."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -67,18 +64,13 @@ class Options:
 
 
 _KEYS = keys_of(Options)
-_CERTIFICATES_KEY = ConfigKey(
+_CERTNAMES = ConfigKey(
     "certnames", "a mapping with the name of a certificate and its key in 'ssldir'", mapping
 )
 
 
 def read_options(config: Mapping[str, Any]) -> Options | None:
-    """Return how messages are verified; None if they are not.
-
-    Raises ValueError if ``mistakes`` finds any in the keys.
-    """
-    if not config.get("validate_signatures"):
-        return None
+    """Return how messages are verified, or None if they are not; raise ValueError for mistakes."""
     reader = ConfigReader(config)
     options = _read_options(reader, config)
     if reader.mistakes:
@@ -87,23 +79,18 @@ def read_options(config: Mapping[str, Any]) -> Options | None:
 
 
 def mistakes(config: Mapping[str, Any]) -> list[str]:
-    """Return a line for each reason why signatures cannot be verified or made.
-
-    Files are read, but URLs are not requested.
-    """
+    """Return why signatures cannot be verified or made, a line each; no URL is requested."""
     reader = ConfigReader(config)
-    if config.get("validate_signatures"):
-        options = _read_options(reader, config)
-        if not reader.mistakes:
-            _check_verification(options, reader)
+    options = _read_options(reader, config)
+    if options is not None and not reader.mistakes:
+        _check_verification(options, reader)
     try:
         if signer := signer_of(config):
             signer.read()
     except (KeyError, ValueError, TypeError):
-        reason = f"without '{certificate_of(config)}' nothing can be signed"
-        reader.report(_CERTIFICATES_KEY, reason)
+        reader.report(_CERTNAMES, f"without '{certificate_of(config)}' nothing can be signed")
     except CertificateError as error:
-        reader.report(_CERTIFICATES_KEY, str(error))
+        reader.report(_CERTNAMES, str(error))
     return reader.mistakes
 
 
@@ -120,7 +107,9 @@ def dangers(config: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _read_options(reader: ConfigReader, config: Mapping[str, Any]) -> Options:
+def _read_options(reader: ConfigReader, config: Mapping[str, Any]) -> Options | None:
+    if not config.get("validate_signatures"):
+        return None
     values = reader.read_all(Options)
     if not values["methods"]:
         values["methods"] = frozenset({"gpg" if config.get("crypto_backend") == "gpg" else "x509"})

@@ -1,4 +1,4 @@
-"""Verifies that a message was signed by somebody who may send it.
+"""Verifies that a message was signed by somebody who may send it; retries during outages.
 
 The answers are those of ``fedmsg.crypto.validate`` in fedmsg 1.1.7. Where that raises an error, the
 message is rejected here.
@@ -6,7 +6,10 @@ message is rejected here.
 
 import base64
 import datetime
-from collections.abc import Callable, Mapping
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +19,20 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from fedbadges.errors import Rejected, SignatureMismatch, Unavailable
+from fedbadges.errors import Rejected, SignatureMismatch, Stopped, Unavailable
+from fedbadges.retry import Outage, OutageRetry
 from fedbadges.signatures.authority import PARSE_ERRORS, Authority, NotIssued, utc_now
 from fedbadges.signatures.authority_cache import AuthorityCache, make_source
-from fedbadges.signatures.options import Options
+from fedbadges.signatures.options import Options, read_options
 from fedbadges.signatures.signing import canonical_text
+from fedbadges.util.caching import BoundedDict
+from fedbadges.util.logs import get_logger
+from fedbadges.util.throttle import Throttle
+
+log = get_logger(__name__)
 
 #: How long a certificate or signature may be; both have a few thousand characters.
 _MAX_CHARACTERS = 100_000
-
 #: How many valid certificates are cached.
 _MAX_SIGNERS = 1_000
 
@@ -41,10 +49,10 @@ class _Signer:
 
 
 class Verifier:
-    """Verifies signatures; thread-safe.
+    """Verifies signatures; while that is not possible, messages wait. Thread-safe.
 
-    ``authorities`` may be None if ``options`` do not allow X.509. ``config`` is fedmsg's, for its
-    own verification of GnuPG's signatures.
+    ``authorities`` may be None if ``options`` do not allow X.509. fedmsg itself verifies what GnuPG
+    signed, with ``config``. ``before_waiting`` is called in a thread that may wait for days.
     """
 
     def __init__(
@@ -53,12 +61,23 @@ class Verifier:
         authorities: AuthorityCache | None,
         config: Mapping[str, Any],
         clock: Callable[[], datetime.datetime] = utc_now,
+        before_waiting: Callable[[], object] = lambda: None,
     ) -> None:
         self._options = options
         self._authorities = authorities
         self._config = config
         self._clock = clock
-        self._signers: dict[str, _Signer] = {}
+        self._before_waiting = before_waiting
+        self._signers: BoundedDict[str, _Signer] = BoundedDict(_MAX_SIGNERS)
+        self._retry = OutageRetry()
+        #: When each thread began to verify a message, by ``time.monotonic``.
+        self._begun: dict[int, float] = {}
+        self._rejections = Throttle()
+
+    @property
+    def outage(self) -> Outage | None:
+        """Return why messages wait, if any do."""
+        return self._retry.outage
 
     def start(self) -> None:
         """Start to refresh the CA."""
@@ -66,21 +85,68 @@ class Verifier:
             self._authorities.start()
 
     def stop(self) -> None:
-        """Stop to refresh the CA."""
+        """Stop to retry, and to refresh the CA."""
+        self._retry.stop()
         if self._authorities is not None:
             self._authorities.stop()
 
-    def verify(self, body: Any, topic: Any) -> None:
-        """Verify a message that was sent under a topic.
+    def is_stuck(self, seconds: float) -> bool:
+        """Return True if the verification of a message takes longer than that already."""
+        before = time.monotonic() - seconds
+        return any(begun < before for begun in list(self._begun.values()))
 
-        Raises Rejected if it is not valid, and Unavailable while that cannot be known.
-        """
+    def verify(self, body: Any, topic: Any) -> None:
+        """Verify a message sent under a topic; raise Rejected, or Stopped if the daemon stops."""
+        thread = threading.get_ident()
+        self._begun[thread] = time.monotonic()
+        try:
+            try:
+                self.verify_now(body, topic)
+            except Unavailable:
+                self._before_waiting()
+                self._retry.call(lambda: self.verify_now(body, topic))
+        except Rejected as rejected:
+            if self._rejections.allows((rejected.reason, rejected.signer)):
+                log.warning("Rejected message", msg_id=_id_of(body), reason=str(rejected))
+            raise
+        except Stopped:
+            log.warning("Stopped before a message was verified", msg_id=_id_of(body))
+            raise
+        finally:
+            del self._begun[thread]
+
+    def verify_stored(
+        self, body: Mapping[str, Any], credentials: Mapping[str, str]
+    ) -> Mapping[str, Any] | None:
+        """Return a stored message as it was signed, or None if it is not valid; raise Stopped."""
+        try:
+            if not credentials:
+                raise Rejected("no signature was stored with it")
+            return self._retry.call(lambda: self._verify_forms(stored_forms(body, credentials)))
+        except Rejected as rejected:
+            if self._rejections.allows(("stored", rejected.reason, rejected.signer)):
+                log.warning("Rejected stored message", msg_id=_id_of(body), reason=str(rejected))
+            return None
+
+    def verify_now(self, body: Any, topic: Any) -> None:
+        """Verify a message without waiting; raise Rejected, or Unavailable without a usable CA."""
         try:
             self._verify(body, topic)
         except (Rejected, Unavailable):
             raise
         except Exception as error:  # whatever a message makes Python and the libraries raise
             raise Rejected(f"its signature cannot be checked: {type(error).__name__}") from None
+
+    def _verify_forms(self, forms: Iterator[Mapping[str, Any]]) -> Mapping[str, Any]:
+        mismatch: SignatureMismatch | None = None
+        for form in forms:
+            try:
+                self.verify_now(form, form["topic"])
+                return form
+            except SignatureMismatch as error:
+                mismatch = error
+        assert mismatch is not None
+        raise mismatch
 
     def _verify(self, body: Any, topic: Any) -> None:
         if self._options.match_topic and topic != body["topic"]:
@@ -125,22 +191,44 @@ class Verifier:
         names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         if not isinstance(key, rsa.RSAPublicKey) or not names:
             raise Rejected("its certificate has no name, or no RSA key")
-        if len(self._signers) >= _MAX_SIGNERS:
-            self._signers.clear()
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         signer = self._signers[text] = _Signer(authority, names[0].value, key, begin, end)
         return signer
 
 
 def make_verifier(
-    options: Options, config: Mapping[str, Any], clock: Callable[[], datetime.datetime] = utc_now
-) -> Verifier:
-    """Create the verifier for some options; raise Unavailable if the CA cannot be read."""
-    if "x509" not in options.methods:
-        return Verifier(options, None, config, clock)
-    ca = make_source(options.ca, options.ca_interval)
-    crl = make_source(options.crl, options.crl_interval) if options.crl else None
-    return Verifier(options, AuthorityCache(ca, crl, clock), config, clock)
+    config: Mapping[str, Any],
+    clock: Callable[[], datetime.datetime] = utc_now,
+    before_waiting: Callable[[], object] = lambda: None,
+) -> Verifier | None:
+    """Create the verifier that the configuration asks for, if any; raise Unavailable without CA."""
+    options = read_options(config)
+    if options is None:
+        return None
+    authorities = None
+    if "x509" in options.methods:
+        ca = make_source(options.ca, options.ca_interval)
+        crl = make_source(options.crl, options.crl_interval) if options.crl else None
+        authorities = AuthorityCache(ca, crl, clock)
+    return Verifier(options, authorities, config, clock, before_waiting)
+
+
+def stored_forms(
+    body: Mapping[str, Any], credentials: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the forms in which a stored message may have been sent, the likeliest first.
+
+    datanommer keeps all that fedmsg signs, but not how it was written: it has the timestamp as a
+    date, adds headers to some messages, and a plugin may have named the user.
+    """
+    seconds = body["timestamp"]
+    timestamps = [int(seconds), seconds] if seconds == int(seconds) else [seconds]
+    # For each of these fields: which one is left out, or None.
+    username = (None, "username") if "username" in body else (None,)
+    headers = ("headers", None) if "headers" in body else (None,)
+    for timestamp, *left_out in itertools.product(timestamps, username, headers):
+        kept = {key: value for key, value in body.items() if key not in left_out}
+        yield {**kept, "timestamp": timestamp, **credentials}
 
 
 def _method(body: Mapping[str, Any]) -> str:
@@ -166,3 +254,7 @@ def _text(body: Mapping[str, Any], field: str) -> str:
     if len(value) > _MAX_CHARACTERS:
         raise Rejected(f"its {field} is too long")
     return value
+
+
+def _id_of(body: Any) -> Any:
+    return body.get("msg_id") if isinstance(body, Mapping) else None

@@ -21,7 +21,7 @@ from support.rules import counting_rule, write_rules
 from tahrir_api.model import Badge as BadgeRow
 from tahrir_api.model import Person
 
-from fedbadges.cli.award import audit_log
+from fedbadges.cli import change
 from fedbadges.rules.rule import Badge
 from fedbadges.tahrir.database import Tahrir
 
@@ -81,7 +81,7 @@ def any_deployment(database: Databases, tmp_path: Path) -> Place:
 @pytest.fixture(autouse=True)
 def system_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """Yield the socket of a system log."""
-    monkeypatch.setattr(audit_log, "SYSTEM_LOG", tmp_path / "log")
+    monkeypatch.setattr(change, "SYSTEM_LOG", tmp_path / "log")
     monkeypatch.setenv("LOGNAME", "root")
     monkeypatch.delenv("SUDO_USER", raising=False)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:

@@ -241,7 +241,7 @@ def test_ctrl_c_shows_the_findings_so_far(monkeypatch: pytest.MonkeyPatch) -> No
     found = json.loads(done.stdout)
     assert [finding["path"] for finding in found["findings"]] == ["rules/a.yml"]
     assert found["complete"] is False
-    assert done.stderr == "Stopped: 1 error found in 2 files, and not all was looked at\n"
+    assert done.stderr == "Stopped before all files were checked: 1 error found in 2 files\n"
 
 
 def test_ctrl_c_before_any_finding_exits_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ def test_ctrl_c_before_any_finding_exits_with_2(monkeypatch: pytest.MonkeyPatch)
     done = fedbadges("check", "rules")
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == "Stopped: nothing found in 1 file, and not all was looked at\n"
+    assert done.stderr == "Stopped before all files were checked: nothing found in 1 file\n"
 
 
 def test_findings_on_a_terminal_have_colours() -> None:

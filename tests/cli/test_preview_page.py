@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from support.chromium import CHROMIUM, Chromium, chromium
 
-from fedbadges.cli.preview.as_html import as_html
-from fedbadges.cli.preview.figures import LIMIT, Distribution
-from fedbadges.cli.preview.preview import Earner, Preview
+from fedbadges.cli.preview.figures import LIMIT, Distribution, Earner, Preview
+from fedbadges.cli.preview.output import as_html
 from fedbadges.rules.rule import Badge
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")

@@ -23,8 +23,8 @@ from support.daemon import make_daemon
 from support.databases import Databases
 from support.monitoring import REPORT, hub_report, monitored
 
-from fedbadges.cli.status.report import problems, tables_of
-from fedbadges.cli.terminal.console import print_lines
+from fedbadges.cli.status import problems, tables_of
+from fedbadges.cli.terminal import print_lines
 
 
 def keys(value: Any) -> Any:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 
 SCRIPT = r"""
-from fedbadges.cli.terminal.console import make_tree, print_lines
+from fedbadges.cli.terminal import make_tree, print_lines
 odd = make_tree("[red]b[/red] \x1b[31m\n", [make_tree("é")], "green")
 print_lines(make_tree("a", [odd, make_tree("c")]))
 """

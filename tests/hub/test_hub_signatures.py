@@ -13,7 +13,6 @@ from support.databases import Databases, with_driver
 from support.deployment import Deployment, make_hub, run_deployment
 from support.rules import counting_rule
 
-from fedbadges.signatures.options import read_options
 from fedbadges.signatures.verifier import make_verifier
 
 RULES = {
@@ -182,9 +181,9 @@ def test_award_notices_are_signed(deployment: Deployment, signers: Signers) -> N
     award = deployment.bus.wait_for_award("frank", "first-step")
 
     config = signers.settings(routing_policy={award["topic"]: ["badges"]}, routing_nitpicky=True)
-    options = read_options(config)
-    assert options is not None
-    make_verifier(options, config).verify(award, award["topic"])
+    verifier = make_verifier(config)
+    assert verifier is not None
+    verifier.verify_now(award, award["topic"])
 
 
 @on_postgresql

@@ -7,7 +7,7 @@ import pytest
 from support.command import fedbadges
 from support.rule_text import CRITERIA, HERE, TRIGGER, complete
 
-from fedbadges.cli.configuration import placeholder_settings
+from fedbadges.cli.deployment import placeholder_settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.lint.linter import Linter, list_files
 

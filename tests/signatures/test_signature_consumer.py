@@ -1,4 +1,4 @@
-"""How the hub's consumer verifier: each message once, before anything is made of it."""
+"""How the hub's consumer verifies messages: each message once, before anything is made of it."""
 
 import datetime
 import threading
@@ -97,13 +97,13 @@ def test_the_consumer_verifies_each_message_once(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked: list[Any] = []
-    check = Verifier.verify
+    check = Verifier.verify_now
 
     def count(self: Verifier, body: Any, envelope: Any) -> None:
         checked.append(body["msg_id"])
         check(self, body, envelope)
 
-    monkeypatch.setattr(Verifier, "verify", count)
+    monkeypatch.setattr(Verifier, "verify_now", count)
     message = site.message("ann")
 
     assert hand_over(site, message) is True
@@ -172,10 +172,10 @@ def test_validate_raises_rejected_for_a_wrong_signature(site: Site) -> None:
 
 def at_a_time(site: Site, moment: datetime.datetime) -> None:
     """Verify certificates by another time than now."""
-    gate = site.consumer._verifier
-    assert gate is not None
-    assert gate._verifier._authorities is not None
-    gate._verifier._authorities._clock = lambda: moment
+    verifier = site.consumer._verifier
+    assert verifier is not None
+    assert verifier._authorities is not None
+    verifier._authorities._clock = lambda: moment
 
 
 def test_a_stop_leaves_a_message_unhandled_that_cannot_be_verified(site: Site) -> None:
@@ -221,7 +221,7 @@ def test_the_hub_exits_although_a_verification_hangs(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, ended = threading.Event(), threading.Event()
-    monkeypatch.setattr(Verifier, "verify", lambda *arguments: answer.wait(20))
+    monkeypatch.setattr(Verifier, "verify_now", lambda *arguments: answer.wait(20))
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer._STOP_TIMEOUT", 0.1)
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer.os._exit", lambda code: ended.set())
     site.consumer._consume(site.message("ann"))

@@ -17,7 +17,7 @@ from support.waiting import eventually
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.messages import Notice
 from fedbadges.signatures.authority import CertificateError
-from fedbadges.signatures.options import dangers, mistakes, read_options
+from fedbadges.signatures.options import dangers, mistakes
 from fedbadges.signatures.signing import Signer, certificate_of
 from fedbadges.signatures.verifier import make_verifier
 
@@ -36,7 +36,7 @@ def ca(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A configuration that verifier and signs, from a file."""
+    """A configuration that verifies and signs, from a file."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -218,8 +218,8 @@ def test_a_message_signed_by_the_daemon_is_valid(
     ca: Authority, config: dict[str, Any], tmp_path: Path
 ) -> None:
     message = fedmsg_body("fedbadges.badge.award", {"é": 1.0})
-    options = read_options(config)
-    assert options is not None
+    verifier = make_verifier(config)
+    assert verifier is not None
 
     Signer(tmp_path / "badges.key", tmp_path / "badges.crt")(message)
 
@@ -229,7 +229,7 @@ def test_a_message_signed_by_the_daemon_is_valid(
         assert lines.pop() == ""
         assert {len(line) for line in lines[:-1]} == {76}
     assert base64.b64decode(message["certificate"]) == (tmp_path / "badges.crt").read_bytes()
-    make_verifier(options, config).verify(message, message["topic"])
+    verifier.verify_now(message, message["topic"])
 
 
 @pytest.mark.parametrize(
@@ -271,9 +271,8 @@ def test_notices_are_signed_with_the_current_key_file(
 ) -> None:
     quick = {"post_init_sleep": 0.0, "zmq_reconnect_ivl_max": 50, "endpoints": bus.endpoints}
     publisher = Publisher(config | quick)
-    options = read_options(config)
-    assert options is not None
-    verifier = make_verifier(options, config)
+    verifier = make_verifier(config)
+    assert verifier is not None
 
     def publish(number: int) -> dict[str, Any]:
         publisher.publish(Notice("badge.award", {"number": number}))
@@ -294,7 +293,7 @@ def test_notices_are_signed_with_the_current_key_file(
         publisher.stop()
 
     for message in (first, second):
-        verifier.verify(message, message["topic"])
+        verifier.verify_now(message, message["topic"])
     assert first["certificate"] != second["certificate"]
     (record,) = caplog.records
     assert record.levelno == logging.ERROR

@@ -28,7 +28,6 @@ from support.certificates import (
 )
 
 from fedbadges.errors import Rejected, Unavailable
-from fedbadges.signatures.options import read_options
 from fedbadges.signatures.signing import Signer
 from fedbadges.signatures.verifier import Verifier, make_verifier
 
@@ -292,10 +291,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
 
 
 def accepts(message: dict[str, Any], config: dict[str, Any]) -> bool:
-    options = read_options(config)
-    assert options is not None
     try:
-        make_verifier(options, config).verify(message, message.get("topic"))
+        verifier_of(config).verify_now(message, message.get("topic"))
     except (Rejected, Unavailable):
         return False
     return True
@@ -388,14 +385,14 @@ def table(tmp_path: Path) -> Table:
 
 
 def verifier_of(config: dict[str, Any]) -> Verifier:
-    options = read_options(config)
-    assert options is not None
-    return make_verifier(options, config)
+    verifier = make_verifier(config)
+    assert verifier is not None
+    return verifier
 
 
 def rejection(verifier: Verifier, message: Any, envelope: Any = TOPIC) -> str:
     with pytest.raises(RuntimeWarning) as caught:
-        verifier.verify(message, envelope)
+        verifier.verify_now(message, envelope)
     return str(caught.value)
 
 
@@ -457,13 +454,13 @@ def test_a_message_sent_under_another_topic_is_rejected(table: Table) -> None:
         assert rejection(verifier, message, envelope) == (
             "it was sent under another topic than its own"
         )
-    verifier.verify(message, TOPIC)
+    verifier.verify_now(message, TOPIC)
 
 
 def test_without_zeromq_a_message_may_be_sent_under_the_name_of_a_queue(table: Table) -> None:
     verifier = verifier_of(table.config() | {"zmq_enabled": False})
 
-    verifier.verify(table.app.signed(table.message), "/queue/badges")
+    verifier.verify_now(table.app.signed(table.message), "/queue/badges")
 
 
 def test_a_rejection_by_the_routing_policy_names_the_signer(table: Table) -> None:
@@ -476,11 +473,10 @@ def test_a_rejection_by_the_routing_policy_names_the_signer(table: Table) -> Non
 
 def test_a_cached_certificate_expires(table: Table) -> None:
     moment = NOW
-    options = read_options(table.config())
-    assert options is not None
-    verifier = make_verifier(options, table.config(), lambda: moment)
+    verifier = make_verifier(table.config(), lambda: moment)
+    assert verifier is not None
     for number in range(2):
-        verifier.verify(table.app.signed(table.message | {"i": number}), TOPIC)
+        verifier.verify_now(table.app.signed(table.message | {"i": number}), TOPIC)
 
     moment = NOW + DAY
 
@@ -488,14 +484,13 @@ def test_a_cached_certificate_expires(table: Table) -> None:
 
 
 def test_the_cache_of_certificates_is_bounded(table: Table) -> None:
-    """The cache is cleared when it is full."""
-    verifier = verifier_of(table.config())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fedbadges.signatures.verifier._MAX_SIGNERS", 2)
+        verifier = verifier_of(table.config())
         for _ in range(2):
             for number in range(5):
                 holder = table.ca.issue(f"app{number}")
-                verifier.verify(holder.signed(table.message), TOPIC)
+                verifier.verify_now(holder.signed(table.message), TOPIC)
                 assert len(verifier._signers) <= 2
 
 
@@ -524,10 +519,10 @@ def test_gnupg_signatures_are_verified_by_fedmsg(
     signed["signature"] = signed["signature"].decode()
     verifier = verifier_of(config)
 
-    verifier.verify(signed, TOPIC)
+    verifier.verify_now(signed, TOPIC)
 
     assert rejection(verifier, signed | {"msg": {}}) == "GnuPG does not verify its signature"
     if backend == "x509":
-        verifier.verify(table.app.signed(table.message), TOPIC)
+        verifier.verify_now(table.app.signed(table.message), TOPIC)
     else:
         assert "x509 are not allowed" in rejection(verifier, table.app.signed(table.message))

@@ -1,6 +1,6 @@
 """The forms in which a stored message may have been signed."""
 
-from fedbadges.signatures.retrying_verifier import stored_forms
+from fedbadges.signatures.verifier import stored_forms
 
 
 def test_forms_contain_nothing_that_is_not_stored() -> None:

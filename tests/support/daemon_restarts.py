@@ -15,7 +15,7 @@ from fedbadges.databases.connections import engine
 from fedbadges.errors import Unavailable
 from fedbadges.history.schema import create_history
 from fedbadges.service.daemon import Daemon
-from fedbadges.signatures.retrying_verifier import make_retrying_verifier
+from fedbadges.signatures.verifier import make_verifier
 from support.builders import make_config
 from support.bus import fedmsg_body
 from support.daemon import make_daemon
@@ -70,7 +70,7 @@ def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
         whole |= {f"badges.{name}": value for name, value in (defaults | keys).items()}
         settings, warnings = read_settings(whole)
         assert not warnings
-        daemon = make_daemon(settings, make_retrying_verifier(whole))
+        daemon = make_daemon(settings, make_verifier(whole))
         running.append(daemon)
         if retry:
             return daemon

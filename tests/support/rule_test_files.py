@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from fedbadges.cli.configuration import placeholder_settings
+from fedbadges.cli.deployment import placeholder_settings
 from fedbadges.errors import RuleError
 from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, Difference, RuleTestRunner
 from support.rule_text import complete
@@ -20,9 +20,10 @@ messages:
 def make_runner() -> RuleTestRunner:
     changes: dict[str, Any] = {
         "datanommer.sqlalchemy.url": HISTORY_URL,
+        "badges_global": TAHRIR_URL,
         "badges.keep_counts": False,
     }
-    return RuleTestRunner(placeholder_settings(changes, tahrir_url=TAHRIR_URL))
+    return RuleTestRunner(placeholder_settings(changes))
 
 
 def counting(at_least: int, name: str = "Test Badge") -> str:
@@ -60,4 +61,4 @@ def mistakes(runner: RuleTestRunner, path: Path) -> list[str]:
 def run(runner: RuleTestRunner, path: Path) -> list[Difference]:
     """Return whatever differs, in all tests of a file."""
     suite = runner.load(path)
-    return [each for test in suite.tests for each in runner.run(suite, test).differences]
+    return [each for test in suite.tests for each in runner.run(suite, test)]

@@ -17,7 +17,7 @@ from fedbadges.config.settings import ENABLED, Settings
 from fedbadges.errors import CannotStart, Rejected, SettingsError, Stopped, Unavailable
 from fedbadges.service.daemon import Daemon
 from fedbadges.service.startup import read_start_settings
-from fedbadges.signatures.retrying_verifier import RetryingVerifier, make_retrying_verifier
+from fedbadges.signatures.verifier import Verifier, make_verifier
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -44,7 +44,7 @@ class BadgesConsumer(FedmsgConsumer):
 
     def __init__(self, hub: Any) -> None:
         self._daemon: Daemon | None = None
-        self._verifier: RetryingVerifier | None = None
+        self._verifier: Verifier | None = None
         self._incoming = SizedQueue()
         # Of the message that the reactor's thread is at.
         self._size = 0
@@ -57,7 +57,7 @@ class BadgesConsumer(FedmsgConsumer):
         if settings is None:
             return
         try:
-            self._verifier = make_retrying_verifier(hub.config, before_waiting=self._flush)
+            self._verifier = make_verifier(hub.config, before_waiting=self._flush)
             daemon = self._make_daemon(settings)
             daemon.start()
         except Unavailable as error:

@@ -10,7 +10,7 @@ import click
 
 from fedbadges.cli.deployment import Deployment, with_deployment
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun, reporting_errors
-from fedbadges.cli.options import format_option
+from fedbadges.cli.terminal import format_option, print_json, print_lines
 
 if TYPE_CHECKING:
     from fedbadges.config.settings import Settings
@@ -58,9 +58,7 @@ def explain(
     """
     if (file is None) == (msg_id is None):
         raise click.UsageError("give one message: FILE or --id MSG_ID")
-    from fedbadges.cli.explain.as_json import as_json
-    from fedbadges.cli.explain.as_tree import trees_of
-    from fedbadges.cli.terminal.console import print_lines
+    from fedbadges.cli.explain.output import data_of_explanation, trees_of
     from fedbadges.criteria.backends import load_backends
     from fedbadges.engine.explanation import Explainer, without_count_cache
 
@@ -75,7 +73,7 @@ def explain(
         explainer = Explainer(settings, deployment.rules(backends) if chosen is None else chosen)
         found = explainer.explain(message, user, full=chosen is not None)
     if form == "json":
-        click.echo(json.dumps(as_json(found, user), indent=2))
+        print_json(data_of_explanation(found, user))
     else:
         print_lines(*trees_of(found, user, settings.consume_delay))
     if found.interrupted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +12,10 @@ import click
 
 from fedbadges.cli.deployment import RULES, TAHRIR, Deployment, with_deployment
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
-from fedbadges.cli.options import format_option
-from fedbadges.cli.terminal.progress_bar import following
+from fedbadges.cli.terminal import following, format_option, print_json
 
 if TYPE_CHECKING:
-    from fedbadges.cli.preview.preview import Preview
+    from fedbadges.cli.preview.figures import Preview
 
 _EPILOG = """\b
 Examples:
@@ -53,15 +53,14 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
     RULE is a rule file, or the id of a badge. The whole history is read, as if the rule had always
     existed. Users who opted out in tahrir, if one is configured, are left out.
     """
-    from fedbadges.cli.preview.as_json import print_json
-    from fedbadges.cli.preview.as_text import print_preview
+    from fedbadges.cli.preview.output import data_of_preview, print_preview
 
     if html is not None and not html.parent.is_dir():
         raise CannotRun(f"--html: there is no directory {str(html.parent)!r}")
     with reporting_errors():
         found = _preview(deployment, rule)
     if form == "json":
-        print_json(found)
+        print_json(data_of_preview(found))
     else:
         print_preview(found, limit)
     if html is not None:
@@ -74,8 +73,7 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
 
 def _preview(deployment: Deployment, name: str) -> Preview:
     """Replay the history until its end or Ctrl-C; raise Unavailable, or CannotRun for the rule."""
-    from fedbadges.cli.preview.figures import distribution_of
-    from fedbadges.cli.preview.preview import Earner, Preview
+    from fedbadges.cli.preview.figures import Earner, Preview, distribution_of
     from fedbadges.replay.replay import Replay
     from fedbadges.tahrir.awarding import link_to
     from fedbadges.tahrir.database import Tahrir
@@ -87,17 +85,14 @@ def _preview(deployment: Deployment, name: str) -> Preview:
     (rule,) = deployment.chosen([name], replay.backends)
     text = Path(rule.place.path).read_text(encoding="utf-8", errors="replace")
     earners: list[Earner] = []
-    complete = True
-    try:
-        with following("Reading the history", lambda: (replay.done, replay.total)):
-            for earned in replay.run([rule]):
-                message = earned.message
-                link = link_to(message, settings)
-                earners.append(
-                    Earner(earned.username, message.sent, message.topic, message.msg_id, link)
-                )
-    except KeyboardInterrupt:
-        complete = False
+    complete = False
+    progress = following("Reading the history", lambda: (replay.done, replay.total))
+    with suppress(KeyboardInterrupt), progress:
+        for earned in replay.run([rule]):
+            message, link = earned.message, link_to(earned.message, settings)
+            who, when, topic = earned.username, message.sent, message.topic
+            earners.append(Earner(who, when, topic, message.msg_id, link))
+        complete = True
     names = {earner.username for earner in earners}
     return Preview(
         badge=rule.badge,
@@ -112,7 +107,7 @@ def _preview(deployment: Deployment, name: str) -> Preview:
 
 
 def _write(path: Path, found: Preview) -> None:
-    from fedbadges.cli.preview.as_html import as_html
+    from fedbadges.cli.preview.output import as_html
 
     content = as_html(found, datetime.now(timezone.utc).date()).encode("utf-8")
     try:

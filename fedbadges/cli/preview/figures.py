@@ -1,9 +1,9 @@
-"""The figures of a preview: how far people got, other thresholds, and awards over time."""
+"""What a preview shows: who got how far, other thresholds, and awards over time."""
 
 import operator
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -12,6 +12,8 @@ from itertools import accumulate
 from fedbadges.criteria.datanommer import past_messages
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Criteria
+from fedbadges.rules.rule import Badge
+from fedbadges.util.text import printable
 
 #: 1, 2, 5, 10, 25, 50, 100, 250 and so on: where bins begin, and thresholds worth a look.
 LADDER = (1, 2, 5, *(step * 10**power for power in range(11) for step in (10, 25, 50)))
@@ -31,11 +33,9 @@ _MIN_PART = 4
 #: More periods than these are hard to read.
 _MAX_PERIODS = 24
 
-#: The number of the period that a moment is in, and the name of a period by its number.
-_Unit = tuple[Callable[[datetime], int], Callable[[int], str]]
-
-#: From the finest to the coarsest.
-_UNITS: Mapping[str, _Unit] = {
+#: The number of the period that a moment is in, and the name of a period by its number; from the
+#: finest unit to the coarsest.
+_UNITS: Mapping[str, tuple[Callable[[datetime], int], Callable[[int], str]]] = {
     "day": (datetime.toordinal, lambda day: str(date.fromordinal(day))),
     "month": (
         lambda when: when.year * 12 + when.month - 1,
@@ -202,10 +202,14 @@ def count_by_period(moments: Iterable[datetime]) -> OverTime:
     moments = sorted(moments)
     if not moments:
         return OverTime("day", ())
-    unit = next((unit for unit in _UNITS if _span(moments, unit) <= _MAX_PERIODS), "year")
+    spans = {
+        name: number_of(moments[-1]) - number_of(moments[0]) + 1
+        for name, (number_of, _) in _UNITS.items()
+    }
+    unit = next((name for name, span in spans.items() if span <= _MAX_PERIODS), "year")
     number_of, name_of = _UNITS[unit]
     counts = Counter(map(number_of, moments))
-    few = _span(moments, unit) <= _MAX_PERIODS
+    few = spans[unit] <= _MAX_PERIODS
     numbers = range(min(counts), max(counts) + 1) if few else sorted(counts)
     totals = accumulate(counts[number] for number in numbers)
     periods = (
@@ -215,6 +219,49 @@ def count_by_period(moments: Iterable[datetime]) -> OverTime:
     return OverTime(unit, tuple(periods))
 
 
-def _span(moments: Sequence[datetime], unit: str) -> int:
-    number_of, _ = _UNITS[unit]
-    return number_of(moments[-1]) - number_of(moments[0]) + 1
+@dataclass(frozen=True)
+class Earner:
+    """Somebody who would have earned the badge, and by which message; ``when`` is naive UTC."""
+
+    username: str
+    when: datetime
+    topic: str
+    msg_id: str | None
+    link: str | None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What the rule at ``path`` would have done; ``text`` is its file, ``earners`` are by date.
+
+    ``counts`` is None if the criteria are not one count. ``read`` of ``total`` messages of the
+    history were replayed; it is not ``complete`` if Ctrl-C stopped it.
+    """
+
+    badge: Badge
+    path: str
+    text: str
+    earners: tuple[Earner, ...]
+    counts: Distribution | None
+    read: int
+    total: int
+    complete: bool
+
+    @cached_property
+    def over_time(self) -> OverTime:
+        """Return the awards by period."""
+        return count_by_period(earner.when for earner in self.earners)
+
+    @property
+    def summary(self) -> str:
+        """Return the main result in one line."""
+        dated = [f"{printable(each.username)} on {each.when.date()}" for each in self.earners]
+        people = "Nobody would have it."
+        if len(dated) == 1:
+            people = f"1 person would have it: {dated[0]}."
+        elif dated:
+            first, *_, last = dated
+            people = f"{len(dated)} people would have it; the first was {first}, the last {last}."
+        if self.complete:
+            return people
+        return f"{people} Only {self.read} of {self.total} messages were read."

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fedbadges.cli.bus import publishing
 from fedbadges.cli.deployment import Deployment, with_deployment
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
-from fedbadges.cli.options import format_option
-from fedbadges.cli.terminal.interrupts import deferring_interrupts
-from fedbadges.cli.terminal.progress_bar import following
+from fedbadges.cli.terminal import (
+    deferring_interrupts,
+    following,
+    format_option,
+    make_table,
+    make_text,
+    print_json,
+    print_lines,
+)
+from fedbadges.util.text import pluralize, printable
 
 if TYPE_CHECKING:
     from fedbadges.buses.fedmsg.publisher import Publisher
@@ -54,12 +60,13 @@ def backfill(
     message that earned them. Users who hold the badge are skipped, so the command can be stopped at
     any time and run again; the daemon may run meanwhile.
     """
-    from fedbadges.cli.backfill.output import print_json, print_text, summary
-
     with reporting_errors():
         result = _backfill(deployment, names, award, no_publish)
-    (print_json if form == "json" else print_text)(result)
-    click.echo(summary(result), err=True)
+    if form == "json":
+        print_json(_data(result))
+    else:
+        _print(result)
+    click.echo(_summary(result), err=True)
     if result.error is not None:
         raise CannotRun(*result.error.split("\n"))
     if not result.complete and not result.dues:
@@ -82,7 +89,7 @@ def _backfill(
     result = BackfillResult(award)
     dues = (due_award(earned, settings) for earned in replay.run(rules, measure=False))
     if award:
-        with nullcontext() if silent else publishing(settings) as publisher:
+        with deployment.publishing(silent=silent) as publisher:
             _publish_badges(tahrir, rules)
             _award(tahrir, publisher, result, dues, replay)
         return result
@@ -96,13 +103,10 @@ def _backfill(
 def _publish_badges(tahrir: Tahrir, rules: Iterable[Rule]) -> None:
     """Publish the badges in tahrir; raise CannotRun if one of them cannot be awarded."""
     published = tahrir.publish_badges(rule.badge for rule in rules)
-    wrong = [f"{badge_id}: {why}" for badge_id, why in published.refused.items()]
-    wrong += [
-        f"{badge_id}: this is a legacy badge in tahrir, which cannot be awarded"
-        for badge_id in sorted(published.legacy)
-    ]
+    legacy = "this is a legacy badge in tahrir, which cannot be awarded"
+    wrong = {**published.refused, **dict.fromkeys(sorted(published.legacy), legacy)}
     if wrong:
-        raise CannotRun(*wrong)
+        raise CannotRun(*(f"{badge_id}: {why}" for badge_id, why in wrong.items()))
 
 
 def _award(
@@ -148,3 +152,55 @@ def _storing_errors(result: BackfillResult) -> Iterator[None]:
             yield
     except CannotRun as error:
         result.error = result.error or error.message
+
+
+def _summary(result: BackfillResult) -> str:
+    badges = pluralize(len(result.dues), "badge")
+    people = pluralize(len({due.award.username for due in result.dues}), "person", "people")
+    text = f"{badges} {'awarded' if result.awarding else 'to award'} to {people}"
+    if result.dues and not result.awarding:
+        text += "; --award awards them"
+    if result.refused:
+        text += f"; tahrir refused {len(result.refused)}"
+    if result.unpublished:
+        text += f"; {result.unpublished} not published on the bus"
+    return text if result.complete else f"Stopped before the end of the history: {text}"
+
+
+def _print(result: BackfillResult) -> None:
+    """Print a table of the awards; refused ones go to standard error."""
+    for due, why in result.refused:
+        line = f"{due.award.badge_id} for {due.award.username} was refused: {why}"
+        click.echo(printable(line), err=True)
+    if not result.dues:
+        return
+    table = make_table("Badge", "User", "Earned (UTC)", "Because of")
+    for due in result.dues:
+        table.add_row(
+            make_text(due.award.badge_id, "cyan"),
+            make_text(due.award.username, "bold"),
+            f"{due.award.issued_on:%Y-%m-%d %H:%M:%S}",
+            make_text(due.topic if due.msg_id is None else f"{due.topic} {due.msg_id}", "dim"),
+        )
+    print_lines(table)
+
+
+def _data(result: BackfillResult) -> dict[str, Any]:
+    return {
+        "awarded": result.awarding,
+        "complete": result.complete and result.error is None,
+        "awards": [_award_data(due) for due in result.dues],
+        "refused": [_award_data(due) | {"reason": why} for due, why in result.refused],
+    }
+
+
+def _award_data(due: DueAward) -> dict[str, Any]:
+    award = due.award
+    return {
+        "badge": award.badge_id,
+        "user": award.username,
+        "earned": f"{award.issued_on.isoformat()}Z",
+        "topic": due.topic,
+        "msg_id": due.msg_id,
+        "link": award.link,
+    }

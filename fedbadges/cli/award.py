@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
-from fedbadges.cli.award.change import (
-    STOPPED,
-    Change,
-    change_options,
-    make_change,
-    unknown_badge,
-)
-from fedbadges.cli.bus import publishing
-from fedbadges.cli.deployment import HISTORY, Deployment, with_deployment
+from fedbadges.cli.change import STOPPED, Change, unknown_badge, with_change
+from fedbadges.cli.deployment import HISTORY
 from fedbadges.cli.errors import CannotRun, reporting_errors
 
 if TYPE_CHECKING:
@@ -37,20 +29,10 @@ it already or has opted out, 2 if the command cannot run.
 
 
 @click.command(epilog=_EPILOG)
-@change_options
+@with_change(HISTORY)
 @click.option("--link", metavar="URL", help="The page that the award links to.")
 @click.option("--no-publish", is_flag=True, help="Publish nothing on the bus.")
-@with_deployment(HISTORY)
-def award(
-    user: str,
-    badge: str,
-    reason: str,
-    dry_run: bool,
-    form: str,
-    link: str | None,
-    no_publish: bool,
-    deployment: Deployment,
-) -> None:
+def award(change: Change, link: str | None, no_publish: bool) -> None:
     """Award the badge with the id BADGE to USER, as the daemon would.
 
     The award is published as the daemon publishes it, and the ranks are adjusted. A badge that
@@ -58,13 +40,12 @@ def award(
     get nothing.
     """
     with reporting_errors(STOPPED):
-        change = make_change(user, badge, reason, dry_run, deployment)
         new_badge = _check_awardable(change, link)
         outcome, on_bus = _refusal(change) or "awarded", False
-        if outcome == "awarded" and not dry_run:
-            with nullcontext() if no_publish else publishing(deployment.settings) as publisher:
+        if outcome == "awarded" and not change.dry_run:
+            with change.deployment.publishing(silent=no_publish) as publisher:
                 outcome, on_bus = _award(change, link, new_badge, publisher)
-    change.report(outcome, form, on_bus)
+    change.report(outcome, on_bus)
 
 
 def _check_awardable(change: Change, link: str | None) -> Badge | None:

@@ -1,16 +1,20 @@
-"""An explanation as trees of text."""
+"""An explanation as trees of text, and as JSON."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.tree import Tree
 
-from fedbadges.cli.explain.parts import answer_of, describe_failure, part_of, short, tree_of
-from fedbadges.cli.terminal.console import NO, UNASKED, YES, make_tree
+from fedbadges.cli.explain.checks import answer_of, data_of, describe_failure, short, tree_of
+from fedbadges.cli.terminal import NO, UNASKED, YES, make_tree
 from fedbadges.engine.explanation import Candidate, Explanation, RuleExplanation, Verdict
 from fedbadges.engine.tracing import Traced
 from fedbadges.messages import Message
 from fedbadges.rules.recipients import MOST_CANDIDATES, NamedPerson
 from fedbadges.util.text import pluralize
+
+#: This many characters of what a message has in place of a name are in JSON.
+_MAX_NAME = 200
 
 #: This many people are shown.
 _MOST = 20
@@ -82,12 +86,12 @@ def _rule(explained: RuleExplanation, message: Message, user: str | None) -> Tre
     if explained.found is not None:
         below += _people(explained, explained.found, user)
         below += _candidates(explained, message)
-    style = YES if winners else ""
-    return make_tree(f"{rule.badge.id} ({rule.place.path}): {result}", below, style)
+    text = f"{rule.badge.id} ({rule.place.path}): {result}"
+    return make_tree(text, below, YES if winners else "")
 
 
 def _check(what: str, traced: Traced, message: Message) -> Tree:
-    below = [tree_of(part_of(traced), message)]
+    below = [tree_of(traced, message)]
     return make_tree(f"{what}: {answer_of(traced)}", below, YES if traced.answer else NO)
 
 
@@ -148,3 +152,52 @@ def _cut(trees: list[Tree]) -> list[Tree]:
         return trees
     more = f"and {len(trees) - _MOST} others; --user NAME shows one"
     return [*trees[:_MOST], make_tree(more, style=UNASKED)]
+
+
+def data_of_explanation(explanation: Explanation, user: str | None) -> dict[str, Any]:
+    """Return an explanation for JSON; ``user`` is the only one who is asked about, if so."""
+    message = explanation.message
+    return {
+        "message": {
+            "msg_id": message.msg_id,
+            "topic": message.topic,
+            "sent": message.sent.isoformat(),
+            "stored": explanation.stored,
+        },
+        "user": user,
+        "rules": [_rule_data(explained, message) for explained in explanation.rules],
+        "other_rules": explanation.others,
+        "awards": [{"user": name, "badge": badge} for name, badge in explanation.awards],
+        "interrupted": explanation.interrupted or None,
+    }
+
+
+def _rule_data(explained: RuleExplanation, message: Message) -> dict[str, Any]:
+    rule, trigger = explained.rule, explained.trigger
+    return {
+        "badge": rule.badge.id,
+        "path": rule.place.path,
+        "not_in_force": explained.unawardable or None,
+        "trigger": trigger and data_of(trigger, message),
+        "recipient": {
+            "template": rule.recipient and rule.recipient.template.text,
+            "error": explained.error and describe_failure(explained.error),
+            "found": [
+                {
+                    "raw": each.raw[:_MAX_NAME] if isinstance(each.raw, str) else short(each.raw),
+                    "user": each.name,
+                    "dropped": each.dropped or None,
+                }
+                for each in explained.found or ()
+            ],
+        },
+        "candidates": [
+            {
+                "user": each.name,
+                "verdict": each.verdict.value,
+                "since": each.since and each.since.isoformat(),
+                "criteria": each.criteria and data_of(each.criteria, message),
+            }
+            for each in explained.candidates
+        ],
+    }

@@ -1,15 +1,14 @@
-"""The parts of a trigger or of criteria as ``explain`` shows them: as text and as JSON."""
+"""The checks of a trigger or of criteria as ``explain`` shows them: as text and as JSON."""
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rich.tree import Tree
 
-from fedbadges.cli.terminal.console import NO, UNASKED, YES, make_tree
+from fedbadges.cli.terminal import NO, UNASKED, YES, make_tree
 from fedbadges.criteria.datanommer import AT_LEAST, FILTER, VALUE, past_messages
 from fedbadges.engine.explanation import count_of
 from fedbadges.engine.tracing import LAMBDA_VALUE, Traced
@@ -36,39 +35,27 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
 
 
-@dataclass(frozen=True)
-class Part:
-    """A check and those below it; ``kind`` and ``text`` are what the rule says."""
-
-    kind: str
-    text: str
-    traced: Traced
-    parts: tuple[Part, ...]
-
-    @property
-    def name(self) -> str:
-        """Return what the rule says, on one line."""
-        return f"{self.kind} {self.text}" if self.text else self.kind
-
-
-def part_of(traced: Traced) -> Part:
-    """Return what a rule says in a check, and in the checks that it combines."""
-    check, parts = traced.check, tuple(map(part_of, traced.parts))
-    question = past_messages(check)
-    kind, text = type(check).__name__, ""
+def _kind_and_text(traced: Traced) -> tuple[str, str]:
+    """Return what a rule says in a check: the kind of check, and the rest."""
+    check, question = traced.check, past_messages(traced.check)
     if type(check) in _OPERATORS:
-        kind = _OPERATORS[type(check)]
-    elif isinstance(check, Topic):
-        kind, text = "topic", check.suffix
-    elif isinstance(check, Category):
-        kind, text = "category", check.name
-    elif isinstance(check, LambdaTrigger):
-        kind, text = "lambda", check.expression.text
-    elif question is not None:
-        kind, text = DEFAULT_BACKEND, f"{question.operation}, {question.condition}"
-    elif isinstance(check, PlacedCriterion):
-        kind, text = check.backend, check.text
-    return Part(kind, text, traced, parts)
+        return _OPERATORS[type(check)], ""
+    if isinstance(check, Topic):
+        return "topic", check.suffix
+    if isinstance(check, Category):
+        return "category", check.name
+    if isinstance(check, LambdaTrigger):
+        return "lambda", check.expression.text
+    if question is not None:
+        return DEFAULT_BACKEND, f"{question.operation}, {question.condition}"
+    if isinstance(check, PlacedCriterion):
+        return check.backend, check.text
+    return type(check).__name__, ""
+
+
+def _name(traced: Traced) -> str:
+    """Return what a rule says in a check, on one line."""
+    return " ".join(filter(None, _kind_and_text(traced)))
 
 
 def short(value: Any) -> str:
@@ -84,52 +71,50 @@ def describe_failure(error: BaseException) -> str:
     return str(error) if isinstance(error, (MissingValue, Unavailable)) else short_repr(error)
 
 
-def why_not(part: Part) -> str:
+def why_not(traced: Traced) -> str:
     """Return, on one line, which part decides that it does not hold."""
-    traced = part.traced
-    if part.parts:
-        decisive = [each for each in part.parts if each.traced.raised or not each.traced.answer]
-        if part.kind == "not" or not decisive:
-            return f"{part.kind} {', '.join(each.name for each in part.parts)}"
+    if traced.parts:
+        decisive = [part for part in traced.parts if part.raised or not part.answer]
+        if isinstance(traced.check, Not) or not decisive:
+            return f"{_name(traced)} {', '.join(map(_name, traced.parts))}"
         return why_not(decisive[0])
     if traced.raised is not None:
         return describe_failure(traced.raised)
     value = f"; {_value(traced)}" if VALUE in traced.details else ""
-    return f"it depends on {part.name}{value}"
+    return f"it depends on {_name(traced)}{value}"
 
 
-def tree_of(part: Part, message: Message) -> Tree:
-    """Return a part, and those below it, as text."""
-    traced = part.traced
+def tree_of(traced: Traced, message: Message) -> Tree:
+    """Return a check, and those below it, as text."""
+    name = _name(traced)
     if not traced.asked:
-        return make_tree(f"{part.name}: not evaluated, as it was already decided", style=UNASKED)
-    why = _why(part, message)
+        return make_tree(f"{name}: not evaluated, as it was already decided", style=UNASKED)
+    why = _why(traced, message)
     return make_tree(
-        f"{part.name}: {answer_of(traced)}{why and ', ' + why}",
-        [*(tree_of(each, message) for each in part.parts), *map(make_tree, _details(traced))],
+        f"{name}: {answer_of(traced)}{why and ', ' + why}",
+        [*(tree_of(part, message) for part in traced.parts), *map(make_tree, _details(traced))],
         YES if traced.answer else NO,
     )
 
 
-def data_of(part: Part, message: Message) -> dict[str, Any]:
-    """Return a part, and those below it, for JSON."""
-    traced = part.traced
+def data_of(traced: Traced, message: Message) -> dict[str, Any]:
+    """Return a check, and those below it, for JSON."""
+    kind, text = _kind_and_text(traced)
+    compared, counted = _compared(traced, message), count_of(traced)
     data: dict[str, Any] = {
-        "part": part.kind,
-        "text": part.text,
+        "part": kind,
+        "text": text,
         "asked": traced.asked,
         "holds": traced.answer,
         "raised": None if traced.raised is None else describe_failure(traced.raised),
     }
-    compared = _compared(traced, message)
     if compared is not None:
         data["compared_to"] = compared
     data |= {_KEYS.get(what, what): _plain(found) for what, found in traced.details.items()}
-    counted = count_of(traced)
     if counted is not None:
         data["needed"] = counted.needed
-    if part.parts:
-        data["parts"] = [data_of(each, message) for each in part.parts]
+    if traced.parts:
+        data["parts"] = [data_of(part, message) for part in traced.parts]
     return data
 
 
@@ -140,16 +125,14 @@ def answer_of(traced: Traced) -> str:
     return "yes" if traced.answer else "no"
 
 
-def _why(part: Part, message: Message) -> str:
-    traced = part.traced
+def _why(traced: Traced, message: Message) -> str:
     if traced.raised is not None:
-        return "" if part.parts else describe_failure(traced.raised)
-    compared = _compared(traced, message)
+        return "" if traced.parts else describe_failure(traced.raised)
+    compared, counted = _compared(traced, message), count_of(traced)
     if compared is not None:
         return f"the message has {compared}"
     if LAMBDA_VALUE in traced.details:
         return f"it returns {short(traced.details[LAMBDA_VALUE])}"
-    counted = count_of(traced)
     if counted is not None:
         return str(counted)
     return _value(traced) if VALUE in traced.details else ""
@@ -171,16 +154,12 @@ def _details(traced: Traced) -> Iterator[str]:
     for what, found in traced.details.items():
         if isinstance(found, FilledFilter):
             for key, value in _filter(found).items():
-                yield f"{key}: {_listed(value) if isinstance(value, list) else value}"
+                values = value if isinstance(value, list) else [value]
+                more = f" and {len(values) - _MOST} more" if len(values) > _MOST else ""
+                yield f"{key}: {', '.join(values[:_MOST])}{more}"
         elif what not in (VALUE, AT_LEAST, LAMBDA_VALUE):
-            words = ("no", "yes")[found] if isinstance(found, bool) else None
-            text = found if isinstance(found, str) else short(found)
-            yield f"{what}: {words or text}"
-
-
-def _listed(values: list[str]) -> str:
-    more = f" and {len(values) - _MOST} more" if len(values) > _MOST else ""
-    return f"{', '.join(values[:_MOST])}{more}"
+            answer = ("no", "yes")[found] if isinstance(found, bool) else found
+            yield f"{what}: {answer if isinstance(answer, str) else short(answer)}"
 
 
 def _filter(filled: FilledFilter) -> dict[str, Any]:

@@ -1,1 +1,0 @@
-"""``fedbadges award``, and what ``fedbadges revoke`` shares with it."""

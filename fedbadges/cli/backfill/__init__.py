@@ -1,1 +1,0 @@
-"""``fedbadges backfill``: badges for all who have earned them by now."""

@@ -1,1 +1,0 @@
-"""``fedbadges check``: what is wrong with rules."""

@@ -1,0 +1,184 @@
+"""A preview as text, with charts of characters, as JSON, and as a page in one file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import date
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from rich.bar import Bar
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+
+from fedbadges.cli.preview.figures import LADDER, Distribution, Earner, OverTime, Preview, Threshold
+from fedbadges.cli.terminal import make_console, make_line, make_table, make_text, print_lines
+from fedbadges.util.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+#: A row of a chart: its name, a number, the bar for that, and perhaps a remark.
+_Row = tuple["RenderableType", ...]
+
+_TITLE, _QUIET, _AWARDED, _NOT_AWARDED = "bold", "dim", "green", "blue"
+
+#: Columns to use in a pipe, and the least and the most on a terminal.
+_PIPE, _LEAST, _MOST = 80, 40, 100
+
+#: There are fewer lines than these above the first, behind the curve of the page.
+_MAX_TICKS = 5
+
+
+def print_preview(preview: Preview, limit: int) -> None:
+    """Print a preview, with at most ``limit`` of the earners."""
+    console = make_console()
+    width = min(max(console.width, _LEAST), _MOST) if console.is_terminal else _PIPE
+    badge = preview.badge
+    print_lines(
+        make_line((badge.name, _TITLE), (f"  {preview.path}", _QUIET)),
+        printable(badge.description),
+        "",
+        make_text(preview.summary, _TITLE),
+        wrap=False,
+    )
+    if preview.earners and limit:
+        _print_section("Who would have it, and since when", _earners(preview.earners, limit))
+    if preview.earners:
+        over_time = preview.over_time
+        _print_section(f"Awards by {over_time.unit}", _chart(_periods(over_time)), width)
+    if preview.counts is not None and preview.counts.bins:
+        _print_section("How far people got", _chart(_bins(preview.counts)), width)
+        if preview.counts.thresholds:
+            _print_section("With another threshold", _thresholds(preview.counts.thresholds))
+
+
+def _print_section(title: str, content: RenderableType, width: int | None = None) -> None:
+    print_lines("", make_text(title, _TITLE), Padding.indent(content, 2), width=width)
+
+
+def _earners(earners: Sequence[Earner], limit: int) -> Table:
+    table = make_table()
+    for each in earners[:limit]:
+        when = make_text(f"{each.when:%Y-%m-%d %H:%M}", _QUIET)
+        table.add_row(when, printable(each.username), make_text(each.topic, _QUIET))
+    if len(earners) > limit:
+        table.add_row(make_text(f"and {len(earners) - limit} more", _QUIET))
+    return table
+
+
+def _periods(over_time: OverTime) -> Iterator[_Row]:
+    most = max(each.awards for each in over_time.periods)
+    for each in over_time.periods:
+        bar = _bar(each.awards, most, _AWARDED)
+        yield each.name, str(each.awards), bar, make_text(f"{each.total} in total", _QUIET)
+
+
+def _bins(counts: Distribution) -> Iterator[_Row]:
+    most = max(each.people for each in counts.bins)
+    marked = counts.own is None
+    for each in counts.bins:
+        if each.awarded and not marked:
+            marked = True
+            reached = f"{counts.own_awards} of {len(counts.peaks)}"
+            mark = make_text(f"threshold {counts.own}, reached by {reached}", _AWARDED)
+            yield "", "", Rule(mark, align="left", style=_AWARDED)
+        colour = _NOT_AWARDED if each.awarded is False else _AWARDED
+        yield each.name, str(each.people), _bar(each.people, most, colour)
+
+
+def _chart(rows: Iterable[_Row]) -> Table:
+    table = make_table()
+    table.expand = True
+    for row in rows:
+        table.add_row(*row)
+    name, number, bar, *remarks = table.columns
+    bar.ratio = 1
+    for column in (name, number, *remarks):
+        column.justify = "right"
+        column.no_wrap = True
+    return table
+
+
+def _bar(number: int, most: int, colour: str) -> Bar:
+    """Return a bar; even the least number is visible beside the greatest."""
+    return Bar(most, 0, max(number, most / 100) if number else 0, color=colour)
+
+
+def _thresholds(thresholds: Sequence[Threshold]) -> Table:
+    table = make_table("at least", "awards", "")
+    for each in thresholds:
+        remark = "← the rule's own" if each.own else ""
+        table.add_row(str(each.at_least), str(each.awards), remark, style=_TITLE * each.own)
+    table.columns[0].justify = table.columns[1].justify = "right"
+    return table
+
+
+def data_of_preview(preview: Preview) -> dict[str, Any]:
+    """Return a preview for JSON."""
+    earners = [asdict(each) | {"when": f"{each.when.isoformat()}Z"} for each in preview.earners]
+    periods = [
+        {"period": each.name, "awards": each.awards, "total": each.total}
+        for each in preview.over_time.periods
+    ]
+    return {
+        "badge": preview.badge.id,
+        "name": preview.badge.name,
+        "path": preview.path,
+        "messages": preview.total,
+        "read": preview.read,
+        "complete": preview.complete,
+        "awards": len(preview.earners),
+        "earners": earners,
+        "over_time": {"unit": preview.over_time.unit, "periods": periods},
+        "counts": preview.counts and _counts_data(preview.counts),
+    }
+
+
+def _counts_data(counts: Distribution) -> dict[str, Any]:
+    return {
+        "people": len(counts.peaks),
+        "at_least": counts.own,
+        "bins": [
+            {"from": each.low, "below": each.high, "people": each.people, "awarded": each.awarded}
+            for each in counts.bins
+        ],
+        "thresholds": [asdict(each) for each in counts.thresholds],
+        "highest": dict(sorted(counts.peaks.items(), key=lambda item: (-item[1], item[0]))),
+    }
+
+
+def as_html(preview: Preview, made: date) -> str:
+    """Return a page that loads nothing and runs no script, with the day on which it was made."""
+    environment = Environment(
+        loader=PackageLoader(__package__, ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_escape_unprintable,
+        keep_trailing_newline=True,
+    )
+    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    awards = len(preview.earners)
+    step = next(step for step in LADDER if awards / step < _MAX_TICKS)
+    page: str = environment.get_template("page.html").render(
+        preview=preview,
+        made=made,
+        style=Markup(style),
+        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        ticks=range(0, awards + 1, step),
+        busiest=max(preview.over_time.periods, key=lambda period: period.awards, default=None),
+    )
+    return page
+
+
+def _escape_unprintable(value: Any) -> Any:
+    """Escape what is not printed, such as marks that change the direction of text."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "\n".join(printable(line) for line in value.split("\n"))

@@ -1,0 +1,282 @@
+"""``fedbadges status``: what the running daemon is doing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fedbadges.cli.deployment import config_option, fedmsg_configuration
+from fedbadges.cli.errors import FOUND, GOOD, CannotRun
+from fedbadges.cli.terminal import format_option, make_table, print_lines
+from fedbadges.util.text import format_time, printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+#: The keys of moksha's configuration.
+_SOCKET = "moksha.monitoring.socket"
+_MODE = "moksha.monitoring.socket.mode"
+
+_NOT_CONFIGURED = (
+    f"The hub's monitoring is not configured: set '{_SOCKET}' to an address such as "
+    f"'ipc:///run/fedbadges/monitoring.sock', and '{_MODE}' to its permissions, such as "
+    "'0600', and restart the hub"
+)
+
+#: How often a hub publishes, in seconds; moksha has no key for it.
+_PERIOD = 5
+
+#: Seconds to wait for a report: two periods of the hub, and its queries to the databases.
+_TIMEOUT = 12.0
+
+_CONSUMER = {"module": "fedbadges.consumers", "name": "FedoraBadgesConsumer"}
+
+#: The states of a daemon that awards nothing.
+_STATES = {
+    "starting": "it has not started yet",
+    "stopping": "it is stopping",
+    "cannot start": "it cannot start; its log has the reason at CRITICAL",
+}
+
+#: Units of time, each with its seconds and the number from which on the next unit is used.
+_UNITS = (("s", 1, 120), ("minutes", 60, 120), ("hours", 3600, 48), ("days", 86_400, 10**9))
+
+_EPILOG = """\b
+Examples:
+  fedbadges status
+  fedbadges status --watch
+  fedbadges status --socket ipc:///run/fedbadges/monitoring.sock --format json
+
+\b
+Exit codes, which are those of a Nagios plugin: 0 if all is well, 1 if
+something is wrong, as the first lines show, 2 if no daemon answers.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--socket",
+    "endpoint",
+    metavar="ADDRESS",
+    help="The monitoring socket of the hub, rather than 'moksha.monitoring.socket'.",
+)
+@config_option()
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a report; a hub publishes one every 5 seconds.",
+)
+@click.option("--watch", is_flag=True, help="Show report after report, until Ctrl-C.")
+@format_option()
+def status(
+    endpoint: str | None, config: str | None, timeout: float, watch: bool, form: str
+) -> None:
+    """Show what the running daemon is doing, and what is wrong with it.
+
+    This reads moksha's monitoring, which must be configured. The next report of the hub may take
+    5 seconds to come.
+    """
+    endpoint = endpoint or fedmsg_configuration(config).get(_SOCKET)
+    if not endpoint:
+        raise CannotRun(_NOT_CONFIGURED)
+    from rich.console import Console
+
+    found: bool | None = None
+    text = f"The hub reports every {_PERIOD} s; at most {timeout:g} s"
+    waiting = Console(stderr=True).status(text) if sys.stderr.isatty() else nullcontext()
+    try:
+        with _listening(str(endpoint)) as next_report:
+            with waiting:
+                report = next_report(timeout)
+            found = _show(report, form, watch)
+            while watch:
+                found = _show(next_report(timeout), form, watch)
+    except KeyboardInterrupt:
+        if found is None:
+            raise CannotRun("Stopped before the hub reported") from None
+    raise SystemExit(FOUND if found else GOOD)
+
+
+@contextmanager
+def _listening(endpoint: str) -> Iterator[Callable[[float], Mapping[str, Any]]]:
+    """Yield a function that waits some seconds for the next report of the daemon.
+
+    Both raise CannotRun if there is none.
+    """
+    import zmq
+
+    # A hub that listens on all addresses is reached at one of them.
+    address = endpoint.replace("://*:", "://127.0.0.1:")
+    _check_reachable(address)
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SUBSCRIBE, b"")
+        try:
+            socket.connect(address)
+        except zmq.ZMQError as error:
+            raise CannotRun(f"'{endpoint}' is not an address of ZeroMQ: {error}") from None
+
+        def next_report(timeout: float) -> Mapping[str, Any]:
+            if not socket.poll(int(timeout * 1000)):
+                silent = f"No hub has reported at {endpoint} for {timeout:g} s"
+                raise CannotRun(f"{silent}, although it should every {_PERIOD} s")
+            return _parse_report(socket.recv_multipart()[-1], endpoint)
+
+        yield next_report
+
+
+def _check_reachable(address: str) -> None:
+    """Raise CannotRun if the socket is not there; ZeroMQ would wait for it silently."""
+    scheme, _, path = address.partition("://")
+    if scheme != "ipc" or path.startswith("@"):
+        return
+    try:
+        Path(path).stat()
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        hint = f"is a hub running that has it as its '{_SOCKET}'?"
+        if isinstance(error, PermissionError):
+            hint = f"'{_MODE}' says who may use it"
+        raise CannotRun(f"{path}: {error.strerror}; {hint}") from None
+
+
+def _parse_report(text: bytes, endpoint: str) -> Mapping[str, Any]:
+    """Return the report of the badges consumer."""
+    try:
+        consumers = json.loads(text)["consumers"]
+        found = [each for each in consumers if _CONSUMER.items() <= each.items()]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CannotRun(f"What answers at {endpoint} is not a hub") from None
+    if not found:
+        raise CannotRun(
+            f"The hub at {endpoint} runs no badges consumer: it is not enabled, or could not "
+            "start, and then the log has lines at CRITICAL; or it is a fedmsg-relay, which "
+            f"takes '{_SOCKET}' over where it reads the same configuration"
+        )
+    report = found[0].get("fedbadges")
+    if not isinstance(report, Mapping):
+        raise CannotRun(f"The hub at {endpoint} runs a fedbadges that does not report")
+    return report
+
+
+def _show(report: Mapping[str, Any], form: str, watch: bool) -> bool:
+    """Show a report; return True if something is wrong."""
+    try:
+        wrong = problems(report)
+        tables = tables_of(report)
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError, OSError):
+        raise CannotRun("The daemon is of another version, whose report is unknown") from None
+    if form == "json":
+        # With --watch, each report is one line.
+        click.echo(json.dumps({"problems": wrong, **report}, indent=None if watch else 2))
+        return bool(wrong)
+    if watch and sys.stdout.isatty():
+        click.clear()
+    for problem in wrong:
+        click.secho(f"wrong: {printable(problem)}", fg="red")
+    if not wrong:
+        click.secho("all is well", fg="green")
+    print_lines("", *tables, *([""] if watch else []))
+    return bool(wrong)
+
+
+def problems(report: Mapping[str, Any]) -> list[str]:
+    """Return everything that is wrong, the worst first."""
+    rules, outage = report["rules"], report["waiting_for"]
+    troubles = {"nothing is awarded": report["signatures"]["trouble"]}
+    if outage is not None:
+        troubles[f"waiting since {format_time(outage['since'])}"] = outage["reason"]
+    troubles |= {f"{name} is unavailable": why for name, why in report["databases"].items()}
+    troubles |= {
+        "it cannot catch up": report["catch_up"]["trouble"],
+        "awards are not published": report["bus"]["trouble"],
+        "dead letters": report["set_aside"],
+        "rule files with mistakes": rules["broken"],
+    }
+    found = [_STATES[report["state"]]] if report["state"] in _STATES else []
+    if report["state"] == "running" and not rules["in_force"]:
+        found.append("no rules are in force")
+    if report["overflown"]:
+        found.append("messages beyond 'badges.backlog_limit', or too large to queue, are shed")
+    found += [f"{what}: {why}" for what, why in troubles.items() if why]
+    return [*found, *rules["mistakes"]]
+
+
+def tables_of(report: Mapping[str, Any]) -> tuple[RenderableType, ...]:
+    """Return what the daemon does, and below it how often each rule was triggered."""
+    overview = make_table()
+    overview.add_column(min_width=12)
+    for name, text in _rows(report):
+        overview.add_row(printable(name), printable(text))
+    return overview, "", _rule_counts(report["rules"]["tallies"])
+
+
+def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    rules, bus, last = report["rules"], report["bus"], report["last_award"]
+    running = _duration(report["at"] - report["since"])
+    yield report["state"], f"fedbadges {report['version']}, for {running}"
+    yield "since", format_time(report["since"])
+    yield (
+        "messages",
+        f"handled: {report['handled']}, in flight: {report['in_hand']}, waiting for datanommer: "
+        f"{report['waiting_room']}, queued: {report['backlog']}",
+    )
+    yield "badges", f"awarded: {report['awarded']}"
+    if last is not None:
+        yield "last award", f"{last['badge']} to {last['user']}, {format_time(last['at'])}"
+        if last["msg_id"] is not None:
+            yield "because of", str(last["msg_id"])
+    yield "caught up", _caught_up(report["catch_up"])
+    for name, reason in report["databases"].items():
+        yield name, "available" if reason is None else f"unavailable: {reason}"
+    publishing = f"unavailable: {bus['trouble']}" if bus["trouble"] else "available"
+    yield "bus", f"{publishing}; unpublished: {bus['unsent']}"
+    yield "signatures", "verified" if report["signatures"]["checked"] else "not verified"
+    yield "rules", f"in force: {rules['in_force']}, files with mistakes: {rules['broken']}"
+    kept = report["set_aside"]
+    yield "dead letters", "not kept" if kept is None else str(kept)
+
+
+def _caught_up(catch_up: Mapping[str, Any]) -> str:
+    if catch_up["until"] is None:
+        return "not started yet"
+    until = f"until {format_time(catch_up['until'])}"
+    if not catch_up["running"]:
+        return until
+    done = f"{until}; {catch_up['done']} of {catch_up['count']} messages read"
+    left = catch_up["seconds_left"]
+    return done if left is None else f"{done}, about {_duration(left)} left"
+
+
+def _rule_counts(counts: Mapping[str, Any]) -> RenderableType:
+    """Return a table of the rules that were triggered, the most often first."""
+    rows = sorted(
+        (-int(each["triggers"]), -int(each["awards"]), badge)
+        for badge, each in counts.items()
+        if any(each.values())
+    )
+    if not rows:
+        return "No rule was triggered yet."
+    table = make_table("badge", "triggers", "awards")
+    for triggers, awards, badge in rows:
+        table.add_row(printable(badge), str(-triggers), str(-awards))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def _duration(seconds: float) -> str:
+    unit, length = next((unit, length) for unit, length, end in _UNITS if seconds < end * length)
+    return f"{seconds / length:.0f} {unit}"

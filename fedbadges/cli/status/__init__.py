@@ -1,1 +1,0 @@
-"""``fedbadges status``: what the running daemon is doing."""

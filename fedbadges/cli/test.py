@@ -1,0 +1,165 @@
+"""``fedbadges test``: run the tests of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fedbadges.cli.deployment import HISTORY, TAHRIR, placeholder_settings
+from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
+from fedbadges.cli.terminal import advancing, format_option, make_line, print_json, print_lines
+from fedbadges.errors import Problem, RuleError
+from fedbadges.util.text import pluralize
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from fedbadges.ruletests.runner import Difference
+    from fedbadges.ruletests.suite import RuleTest
+
+_EPILOG = """\b
+Examples:
+  fedbadges test rules
+  fedbadges test rules/git/gardener-i.yml.test
+  fedbadges test --filter 'second push' rules
+  fedbadges test --format json rules
+
+\b
+rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
+  tests:
+  - name: the second push brings it
+    incoming:
+    - topic: org.fedoraproject.prod.git.receive
+      from: alice
+      count: 2
+      msg: {commit: {username: alice}}
+      awards: {alice: gardener-commits-i}
+"""
+
+
+@dataclass
+class Results:
+    """Each test with its differences; ``mistakes`` are in files that could not be run.
+
+    They are ``complete`` unless Ctrl-C stopped the command.
+    """
+
+    outcomes: list[tuple[RuleTest, tuple[Difference, ...]]] = field(default_factory=list)
+    mistakes: list[Problem] = field(default_factory=list)
+    complete: bool = False
+
+    @property
+    def failed(self) -> int:
+        """Return how many tests failed."""
+        return sum(bool(differences) for _, differences in self.outcomes)
+
+
+@click.command(epilog=_EPILOG)
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE…"
+)
+@format_option()
+@click.option(
+    "--filter",
+    "text",
+    metavar="TEXT",
+    default="",
+    help="Run only the tests with this in their name.",
+)
+def test(paths: tuple[Path, ...], form: str, text: str) -> None:
+    """Run the tests of rules in each FILE, on the daemon's own engine and without its databases.
+
+    A FILE is a test file, or a directory with files anywhere below that end in .yml.test or
+    .yaml.test. This runs the code of the rules.
+    """
+    results = _test(paths, text)
+    if form == "json":
+        print_json(_data(results))
+    else:
+        print_lines(*_lines(results), wrap=False)
+    click.echo(_summary(results), err=True)
+    if results.mistakes:
+        raise SystemExit(CANNOT_RUN)
+    if results.failed:
+        raise SystemExit(FOUND)
+    raise SystemExit(GOOD if results.complete else CANNOT_RUN)
+
+
+def _test(paths: tuple[Path, ...], text: str) -> Results:
+    """Run the tests with this text in their names, until their end or Ctrl-C."""
+    from fedbadges.rules.loader import TEST_FILES, files_at
+    from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, RuleTestRunner
+
+    files, unreadable = files_at(paths, TEST_FILES)
+    if not files and not unreadable:
+        where = ", ".join(map(str, paths))
+        raise CannotRun(f"{where}: no file there ends in .yml.test or .yaml.test")
+    results = Results(mistakes=unreadable)
+    changes = {HISTORY: HISTORY_URL, TAHRIR: TAHRIR_URL, "badges.keep_counts": False}
+    with reporting_errors():
+        runner = RuleTestRunner(placeholder_settings(changes))
+        with suppress(KeyboardInterrupt), advancing(files, "Testing") as each:
+            for path in each:
+                try:
+                    suite = runner.load(path)
+                except RuleError as error:
+                    results.mistakes += error.problems
+                    continue
+                for one in suite.tests:
+                    if text in one.name:
+                        results.outcomes.append((one, runner.run(suite, one)))
+            results.complete = True
+    if text and results.complete and not results.outcomes and not results.mistakes:
+        raise CannotRun(f"no test there has {text!r} in its name")
+    return results
+
+
+def _summary(results: Results) -> str:
+    counts = f"{pluralize(len(results.outcomes) - results.failed, 'test')} passed"
+    if results.failed:
+        counts += f", {results.failed} failed"
+    if results.mistakes:
+        counts += f", {pluralize(len(results.mistakes), 'mistake')} found"
+    return counts if results.complete else f"Stopped before all tests were run: {counts}"
+
+
+def _data(results: Results) -> dict[str, Any]:
+    return {
+        "passed": len(results.outcomes) - results.failed,
+        "failed": results.failed,
+        "complete": results.complete,
+        "mistakes": [{**asdict(each.place), "message": each.text} for each in results.mistakes],
+        "tests": [
+            {
+                **asdict(test.place),
+                "name": test.name,
+                "passed": not differences,
+                "differences": [each.pop("place") | each for each in map(asdict, differences)],
+            }
+            for test, differences in results.outcomes
+        ],
+    }
+
+
+def _lines(results: Results) -> Iterator[Text]:
+    """Yield a line for each file, and more for each test that failed."""
+    for mistake in results.mistakes:
+        yield make_line((f"{mistake.place}: ", "bold"), ("error: ", "bold red"), mistake.text)
+    for path, group in groupby(results.outcomes, lambda outcome: outcome[0].place.path):
+        outcomes = list(group)
+        passed = sum(not differences for _, differences in outcomes)
+        if passed:
+            yield make_line((f"{path}: ", "bold"), (f"{pluralize(passed, 'test')} passed", "green"))
+        for test, differences in outcomes:
+            if differences:
+                yield make_line((f"{test.place}: ", "bold"), ("failed: ", "bold red"), test.name)
+            for difference in differences:
+                yield make_line((f"  {difference.place}:", "bold"))
+                yield make_line("    expected: ", (difference.expected, "green"))
+                yield make_line("    got:      ", (difference.got, "red"))

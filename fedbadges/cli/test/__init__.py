@@ -1,1 +1,0 @@
-"""``fedbadges test``: run the tests of rules."""

@@ -1,0 +1,109 @@
+"""Criteria that do not depend on who would get the badge, or are those of another badge."""
+
+import operator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from fedbadges.accounts.usernames import has_no_candidates
+from fedbadges.criteria.datanommer import PastMessages, past_messages
+from fedbadges.lint.findings import Finding
+from fedbadges.rules.conditions import Comparison
+from fedbadges.rules.criteria import Criterion, backend_criteria
+from fedbadges.rules.expressions import Expression
+from fedbadges.rules.filters import templates_in
+from fedbadges.rules.operators import operands
+from fedbadges.rules.rule import Rule
+
+#: Keys of filters whose values say nothing of a person, wherever they come from.
+_IMPERSONAL = ("topics", "not_topics", "categories", "not_categories", "start", "end")
+
+#: Comparisons with a whole number, and the equal one with the next number.
+_STRICT = {operator.gt: (operator.ge, 1), operator.lt: (operator.le, -1)}
+
+
+def same_for_all(rule: Rule) -> Iterator[Finding]:
+    """Find criteria that hold for everybody whom a message names, or for nobody."""
+    questions = [each for each in backend_criteria(rule.criteria) if not _is_formality(each)]
+    if not questions or any(map(_is_personal, questions)):
+        return
+    yield Finding(
+        rule.criteria.place,
+        "same-for-all",
+        "these criteria do not depend on who would get the badge: everybody whom the message "
+        'names gets it, or nobody; to ask about each, write usernames: ["%(recipient)s"]',
+    )
+
+
+def no_plugin(rule: Rule) -> Iterator[Finding]:
+    """Find a rule that names nobody; the daemon logs the same at its start."""
+    if has_no_candidates(rule):
+        yield Finding(
+            rule.place,
+            "no-plugin",
+            "without a 'recipient' a plugin for fedmsg.meta must say who gets the badge, and none "
+            "is installed here",
+        )
+
+
+def _is_formality(criterion: Criterion) -> bool:
+    """Return True if the message itself is the answer: a rule must have criteria."""
+    if not isinstance(criterion, PastMessages) or criterion.operation.expression is not None:
+        return False
+    keys = dict(criterion.filter.entries)
+    if "msg_id" in keys:
+        return True
+    return (
+        criterion.condition.needed == 1
+        and keys.keys() == {"topics"}
+        and any(template.names("topic") for template in templates_in(keys["topics"]))
+    )
+
+
+def _is_personal(criterion: Criterion) -> bool:
+    """Return True if another person, or another message, may get another answer."""
+    if not isinstance(criterion, PastMessages):
+        return True
+    expression = criterion.operation.expression
+    if expression is not None and expression.paths:
+        return True
+    personal = (entry for key, entry in criterion.filter.entries if key not in _IMPERSONAL)
+    return any(
+        isinstance(entry, Expression) or any(each.paths for each in templates_in(entry))
+        for entry in personal
+    )
+
+
+def same_again(rules: Iterable[Rule]) -> Iterator[Finding]:
+    """Find rules with the trigger, the criteria and the recipient of one that comes before."""
+    known: dict[Any, list[tuple[Any, Rule]]] = defaultdict(list)
+    for rule in rules:
+        seen, meaning = known[rule.trigger], (_meaning(rule.criteria), rule.recipient)
+        first = next((other for theirs, other in seen if theirs == meaning), None)
+        seen.append((meaning, rule))
+        if first is not None:
+            yield Finding(
+                rule.criteria.place,
+                "same-again",
+                f"this is given for just what '{first.badge.id}' is given for, at "
+                f"{first.criteria.place}",
+            )
+
+
+def _meaning(criteria: Any) -> Any:
+    """Return something that is equal for criteria that are equal but for how they are written."""
+    parts = operands(criteria)
+    if parts:
+        return type(criteria), [_meaning(part) for part in parts]
+    question = past_messages(criteria)
+    if question is None:
+        return criteria
+    chosen, condition = question.filter, question.condition
+    wanted: object = condition
+    if isinstance(condition, Comparison):
+        compare, threshold = condition.compare, condition.threshold
+        if compare in _STRICT and isinstance(threshold, int):
+            compare, step = _STRICT[compare]
+            threshold += step
+        wanted = compare, threshold
+    return dict(chosen.entries), chosen.pages, question.operation, wanted
