@@ -91,7 +91,7 @@ def rule_schema(backends: Backends) -> Schema:
 def _kind_of_rule(backends: Backends) -> Kind[Fields]:
     trigger = Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger"))
     criteria = Kind(
-        lambda node, what, problems: parse_criteria(node, backends, problems), ref("criteria")
+        lambda node, what, problems: parse_criteria(backends, node, problems), ref("criteria")
     )
     keys = {
         **_METADATA,
