@@ -60,8 +60,7 @@ def backfill(
     message that earned them. Users who hold the badge are skipped, so the command can be stopped at
     any time and run again; the daemon may run meanwhile.
     """
-    with reporting_errors():
-        result = _backfill(deployment, names, award, no_publish)
+    result = _backfill(deployment, names, award, no_publish)
     if form == "json":
         print_json(_data(result))
     else:
@@ -176,10 +175,10 @@ def _print(result: BackfillResult) -> None:
     table = make_table("Badge", "User", "Earned (UTC)", "Because of")
     for due in result.dues:
         table.add_row(
-            make_text(due.award.badge_id, "cyan"),
-            make_text(due.award.username, "bold"),
+            make_text((due.award.badge_id, "cyan")),
+            make_text((due.award.username, "bold")),
             f"{due.award.issued_on:%Y-%m-%d %H:%M:%S}",
-            make_text(due.topic if due.msg_id is None else f"{due.topic} {due.msg_id}", "dim"),
+            make_text((due.topic if due.msg_id is None else f"{due.topic} {due.msg_id}", "dim")),
         )
     print_lines(table)
 

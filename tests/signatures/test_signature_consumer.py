@@ -229,9 +229,9 @@ def test_the_hub_exits_although_a_verification_hangs(
         target=lambda: site.consumer._do_work(site.consumer.incoming.get_nowait())
     )
     worker.start()
-    eventually(lambda: site.consumer._verification_hangs(0), "the check")
+    eventually(lambda: site.consumer._verifier.is_stuck(0), "the check")
 
-    end = threading.Thread(target=site.consumer._end)
+    end = threading.Thread(target=site.consumer._end, args=[site.consumer._daemon])
     end.start()
     assert ended.wait(5)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fedbadges.cli.deployment import RULES, TAHRIR, Deployment, with_deployment
-from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
+from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
 from fedbadges.cli.terminal import following, format_option, print_json
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
 
     if html is not None and not html.parent.is_dir():
         raise CannotRun(f"--html: there is no directory {str(html.parent)!r}")
-    with reporting_errors():
-        found = _preview(deployment, rule)
+    found = _preview(deployment, rule)
     if form == "json":
         print_json(data_of_preview(found))
     else:
