@@ -76,9 +76,6 @@ class NotHandled(Exception):
 class NotStored(Exception):
     """The daemon stopped before it could store a message, and nobody else stores messages."""
 
-    def __init__(self) -> None:
-        super().__init__("it could not be stored before the daemon stopped")
-
 
 class MissingValue(LookupError):
     """The message lacks the value that a template names, or the value cannot be used."""

@@ -12,7 +12,6 @@ from tenacity import (
     retry_if_exception_type,
     retry_if_not_exception_type,
     stop_after_attempt,
-    stop_never,
     wait_exponential,
     wait_random,
 )
@@ -49,46 +48,31 @@ class OutageRetry:
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._waiting = 0
-        self._outage: Outage | None = None
+        # By the thread that waits for its end, the oldest first.
+        self._outages: dict[int, Outage] = {}
 
     @property
     def outage(self) -> Outage | None:
         """Return what is waited for now, or None."""
-        return self._outage
+        with self._lock:
+            return next(iter(self._outages.values()), None)
 
     def stop(self) -> None:
         """Stop waiting, and from now on try everything once."""
         self._stopping.set()
 
     def call(self, ask: Callable[[], T]) -> T:
-        """Return what ``ask`` returns, as soon as it does not raise Unavailable.
-
-        Raises:
-            Stopped: The daemon stops before.
-        """
+        """Return what ``ask`` returns, after any outage; raise Stopped if the stop comes first."""
         try:
             return ask()
         except Unavailable as unavailable:
             if self._stopping.is_set():
                 raise Stopped from unavailable
         # A connection that the server cut is replaced when it is used next: that is no outage yet.
-        return self._call_again(ask)
-
-    def _call_again(self, ask: Callable[[], T]) -> T:
-        waiting = False
-
-        def note(state: RetryCallState) -> None:
-            nonlocal waiting
-            if not waiting and state.outcome is not None:
-                waiting = True
-                self._begin(state.outcome.exception())
-
         retrying = Retrying(
             retry=retry_if_exception_type(Unavailable),
-            stop=stop_never,
             wait=wait_exponential(_INITIAL_PAUSE, _MAX_PAUSE) + wait_random(0, _JITTER),
-            before_sleep=note,
+            before_sleep=self._begin,
             sleep=self._sleep,
         )
         answered = False
@@ -97,29 +81,25 @@ class OutageRetry:
             answered = True
             return answer
         finally:
-            if waiting:
-                self._end(answered)
+            self._end(answered)
 
     def _sleep(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
             raise Stopped
 
-    def _begin(self, error: BaseException | None) -> None:
+    def _begin(self, state: RetryCallState) -> None:
+        reason = str(state.outcome and state.outcome.exception())
         with self._lock:
-            self._waiting += 1
-            first = self._waiting == 1
-            if first:
-                self._outage = Outage(str(error), time.time())
+            first = not self._outages
+            self._outages.setdefault(threading.get_ident(), Outage(reason, time.time()))
         if first:
-            log.warning("Waiting for an outage to end", error=str(error))
+            log.warning("Waiting for an outage to end", error=reason)
 
     def _end(self, answered: bool) -> None:
         # Others may still wait: what answers one question need not be what they ask.
         with self._lock:
-            self._waiting -= 1
-            last = self._waiting == 0
-            if last:
-                self._outage = None
+            waited = self._outages.pop(threading.get_ident(), None)
+            last = waited is not None and not self._outages
         if last and answered:
             log.info("The outage has ended")
 
@@ -133,12 +113,9 @@ def retry_failures(do: Callable[[], T]) -> T:
         retry=retry_if_not_exception_type((Unavailable, Stopped)),
         stop=stop_after_attempt(_TRIES),
         wait=lambda state: _PAUSE,
-        before_sleep=_log_failure,
+        before_sleep=lambda state: log.debug(
+            "Trying again after a failure", error=state.outcome and state.outcome.exception()
+        ),
         reraise=True,
     )
     return retrying(do)
-
-
-def _log_failure(state: RetryCallState) -> None:
-    if state.outcome is not None:
-        log.debug("Trying again after a failure", error=state.outcome.exception())

@@ -1,6 +1,7 @@
 """Back-pressure: messages that do not fit into memory are shed, and read back from datanommer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.in_flight import InFlight
@@ -13,6 +14,7 @@ log = get_logger(__name__)
 _MAX_CHARACTERS = 32_000_000
 
 
+@dataclass(eq=False)
 class BackPressure:
     """Decides whether a message is shed.
 
@@ -20,18 +22,11 @@ class BackPressure:
     stores messages. ``backlog`` returns how many wait on the bus's side.
     """
 
-    def __init__(
-        self,
-        limit: int | None,
-        in_flight: InFlight,
-        delay_queue: DelayQueue,
-        backlog: Callable[[], int],
-    ) -> None:
-        self._limit = limit
-        self._in_flight = in_flight
-        self._delay_queue = delay_queue
-        self._backlog = backlog
-        self._shedding = False
+    limit: int | None
+    in_flight: InFlight
+    delay_queue: DelayQueue
+    backlog: Callable[[], int]
+    _shedding: bool = field(default=False, init=False)
 
     @property
     def is_shedding(self) -> bool:
@@ -44,11 +39,11 @@ class BackPressure:
         ``count`` messages wait on the bus's side, with ``size`` characters of JSON together. Those
         are added that wait for datanommer, and the size of all that are in flight.
         """
-        if self._limit is None:
+        if self.limit is None:
             return False
-        count += self._delay_queue.unfinished
-        size += self._in_flight.size
-        if count < self._limit and size < _MAX_CHARACTERS:
+        count += self.delay_queue.unfinished
+        size += self.in_flight.size
+        if count < self.limit and size < _MAX_CHARACTERS:
             return False
         if not self._shedding:
             self._shedding = True
@@ -61,5 +56,5 @@ class BackPressure:
             self._shedding = False
 
     def _is_relaxed(self) -> bool:
-        few = self._limit is None or self._delay_queue.unfinished < self._limit / 2
-        return few and not self._backlog()
+        few = self.limit is None or self.delay_queue.unfinished < self.limit / 2
+        return few and not self.backlog()

@@ -114,15 +114,13 @@ class CatchUpReader:
             seen = {
                 row.number: self._in_flight.lookup(row.msg_id, row.topic)
                 for row in rows
-                if not self._is_old(row) and row.number not in self._rejected
+                if row.number > self._last_old_row or row.sent >= self._start
+                if row.number not in self._rejected
             }
             missing = [number for number, when in seen.items() if when is Seen.NEVER]
             in_flight = [number for number, when in seen.items() if when is Seen.IN_FLIGHT]
             stored = self._history.messages(missing) if missing else ()
             yield Batch(rows, list(self._verified(stored)), in_flight)
-
-    def _is_old(self, row: MessageHeader) -> bool:
-        return row.number <= self._last_old_row and row.sent < self._start
 
     def _verified(self, messages: Iterable[StoredMessage]) -> Iterator[StoredMessage]:
         """Yield the messages whose signature is valid, as they were signed."""

@@ -68,10 +68,9 @@ class Daemon:
         return self._lifecycle.started
 
     def start(self) -> None:
-        """Start; if the databases do not answer, return and go on starting in the background.
+        """Start; while a database is away, this goes on in the background.
 
-        Raises:
-            CannotStart: Waiting does not help.
+        Raises CannotStart if waiting does not help.
         """
         parts = self._parts
         self._lifecycle.on(State.RUNNING, parts.checkpoint.create, parts.catch_up.start)
@@ -93,8 +92,7 @@ class Daemon:
     def retry_dead_letters(self) -> list[tuple[Path, str]]:
         """Start, handle the dead letters, and return those that fail again, each with the reason.
 
-        Raises:
-            CannotStart: Waiting does not help.
+        Raises CannotStart if waiting does not help.
         """
         self._lifecycle.enter(State.STARTING)
         self._parts.outages.call(self._prepare)
@@ -114,11 +112,7 @@ class Daemon:
             parts.pipeline.receive(Delivery(message, parts.in_flight, parts.dead_letters))
 
     def handle_acknowledged(self, body: Any) -> None:
-        """Handle what came from a bus that keeps it until this returns.
-
-        Raises:
-            NotHandled: The bus must deliver it again.
-        """
+        """Handle what the bus keeps until this returns; raise NotHandled to get it once more."""
         message = parse_message(body)
         if message is None:
             return
@@ -158,27 +152,26 @@ class Daemon:
         """Finish or release what is in flight, publish what was awarded, and end all threads."""
         self._lifecycle.stop()
 
-    def wait_until_stopped(
-        self, seconds: float, hangs: Callable[[float], bool] = lambda seconds: False
-    ) -> bool:
+    def wait_until_stopped(self, seconds: float) -> bool:
         """Return True when the daemon has stopped, or False if it hangs after so many seconds.
 
-        Then a server does not answer, and what is in flight is left to the next process. ``hangs``
-        returns True if something before the daemon hangs for longer than some seconds. While
+        Then a server does not answer, and what is in flight is left to the next process. While
         nothing hangs there is just much to do, and this goes on waiting.
         """
-        if self._lifecycle.wait_until_stopped(seconds):
+        while not self._lifecycle.wait_until_stopped(seconds):
+            if self._hangs():
+                log.warning(
+                    "Stopping without an answer, leaving what is in flight to the next start"
+                )
+                self._parts.checkpoint.write(now=True)
+                return False
+            seconds = _PAUSE
+        return True
+
+    def _hangs(self) -> bool:
+        if self._lifecycle.state is State.STOPPED or self._parts.in_flight.is_stuck(_HANGING):
             return True
-        while not (
-            self._lifecycle.state is State.STOPPED
-            or self._parts.in_flight.is_stuck(_HANGING)
-            or hangs(_HANGING)
-        ):
-            if self._lifecycle.wait_until_stopped(_PAUSE):
-                return True
-        log.warning("Stopping without an answer, leaving what is in flight to the next start")
-        self._parts.checkpoint.write(now=True)
-        return False
+        return self._parts.verifier is not None and self._parts.verifier.is_stuck(_HANGING)
 
     def _prepare(self) -> None:
         prepare_start(self._settings, self._parts)

@@ -4,8 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
+from functools import partial
 
-from sqlalchemy import URL, text
+from sqlalchemy import Engine, text
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
@@ -25,7 +26,7 @@ class DatabaseHealth:
 
     def __init__(self, checks: Mapping[str, Callable[[], object]]) -> None:
         self._checks = checks
-        self._running: dict[str, tuple[Future[None], float]] = {}
+        self._running: dict[str, tuple[Future[object], float]] = {}
 
     def check(self) -> dict[str, str | None]:
         """Run all checks at once, for a second; return by name what is wrong, or None."""
@@ -38,40 +39,34 @@ class DatabaseHealth:
 
 def database_health(settings: Settings) -> DatabaseHealth:
     """Create the health checks of tahrir's and datanommer's databases."""
+    urls = {"tahrir": settings.tahrir_url, "datanommer": settings.history_url}
     return DatabaseHealth(
         {
-            "tahrir": _query("tahrir", settings.tahrir_url, settings),
-            "datanommer": _query("datanommer", settings.history_url, settings),
+            name: partial(_query, name, reader(url, settings.prepare_statements))
+            for name, url in urls.items()
         }
     )
 
 
-def _query(name: str, url: URL, settings: Settings) -> Callable[[], None]:
-    engine = reader(url, settings.prepare_statements)
-
-    def ask() -> None:
-        with translate_errors(name), engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-
-    return ask
+def _query(name: str, engine: Engine) -> None:
+    with translate_errors(name), engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
 
 
-def _run(check: Callable[[], object]) -> Future[None]:
-    answer: Future[None] = Future()
+def _run(check: Callable[[], object]) -> Future[object]:
+    answer: Future[object] = Future()
 
     def work() -> None:
         try:
-            check()
+            answer.set_result(check())
         except Exception as error:  # whatever a driver raises
             answer.set_exception(error)
-        else:
-            answer.set_result(None)
 
     threading.Thread(target=work, name="fedbadges-health", daemon=True).start()
     return answer
 
 
-def _problem(name: str, answer: Future[None], since: float) -> str | None:
+def _problem(name: str, answer: Future[object], since: float) -> str | None:
     if not answer.done():
         return f"no answer for {time.monotonic() - since:.0f} s"
     error = answer.exception()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from fedbadges.errors import Unavailable
 from fedbadges.util.logs import get_logger
+from fedbadges.util.text import error_kind
 from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
@@ -44,7 +45,7 @@ class DelayQueue:
         backlog: Callable[[], int] = lambda: 0,
         workers: int = 1,
     ) -> None:
-        self._find_stored = find_stored
+        self.find_stored = find_stored
         self._delay = delay
         self._limit = limit
         self._backlog = backlog
@@ -70,10 +71,6 @@ class DelayQueue:
         """Return how many messages wait here, or have waited and are not finished yet."""
         with self._changed:
             return self._unfinished
-
-    def find_unstored(self, msg_ids: set[str]) -> set[str]:
-        """Return which of these messages datanommer has not stored yet."""
-        return msg_ids - self._find_stored(msg_ids) if msg_ids else set()
 
     def add(self, msg_id: str, resume: Callable[[bool], object]) -> None:
         """Delay a message, then call ``resume`` with whether it is stored; that raises nothing."""
@@ -118,29 +115,28 @@ class DelayQueue:
         """Go on with the messages whose wait is over; return the others."""
         crowded = self._draining or len(waiting) + self._backlog() > self._limit
         stored = self._look_up(waiting)
-        now = time.monotonic()
+        latest = time.monotonic() - self._delay
         overdue = {
             each
             for each in waiting
-            if each.msg_id not in stored and (crowded or now - each.since >= self._delay)
+            if each.msg_id not in stored and (crowded or each.since <= latest)
         }
         if not crowded:
             self._report(bool(stored), overdue)
-        due = [each for each in waiting if each in overdue or each.msg_id in stored]
+        due = overdue.union(each for each in waiting if each.msg_id in stored)
         with self._changed:
-            self._waiting = [each for each in self._waiting if each not in set(due)]
-        for each in due:
-            self._pool.submit(self._resume, each, each not in overdue)
-        return [each for each in waiting if each not in set(due)]
+            self._waiting = [each for each in self._waiting if each not in due]
+        for each in waiting:
+            if each in due:
+                self._pool.submit(self._resume, each, each not in overdue)
+        return [each for each in waiting if each not in due]
 
     def _look_up(self, waiting: list[_Waiting]) -> set[str]:
         try:
-            return self._find_stored({each.msg_id for each in waiting})
-        except Unavailable:
-            # Judging the criteria asks the same database, and logs the outage.
-            return set()
+            return self.find_stored({each.msg_id for each in waiting})
         except Exception as error:  # nothing may wait for ever
-            if self._failures.allows(type(error).__name__):
+            # Judging the criteria asks the same database, and logs the outage.
+            if not isinstance(error, Unavailable) and self._failures.allows(error_kind(error)):
                 log.error("Cannot look up what datanommer has stored", error=error)
             return set()
 

@@ -1,5 +1,6 @@
 """The messages that are in flight, and those that came lately."""
 
+import math
 import threading
 import time
 from collections import Counter
@@ -35,21 +36,24 @@ class InFlight:
         #: How large the messages in flight are together, in characters of JSON.
         self.size = 0
         self._lock = threading.Lock()
-        self._in_flight: set[Message] = set()
+        # Each with its key.
+        self._in_flight: dict[Message, int] = {}
         self._keys_in_flight: Counter[int] = Counter()
         self._seen: BoundedDict[int, None] = BoundedDict(_MAX_REMEMBERED)
         # When each was sent; until it comes again.
         self._requeued: BoundedDict[int, float] = BoundedDict(_MAX_REMEMBERED)
-        self._oldest_for_restart: float | None = None
+        self._oldest_for_restart = math.inf
 
     def __len__(self) -> int:
         return len(self._in_flight)
 
     def begin(self, message: Message) -> None:
         """Track a message from now on."""
-        key = _key(message)
+        # datanommer makes up an id where there is none, by which nobody knows the message again.
+        msg_id = id(message) if message.msg_id is None else message.msg_id
+        key = hash((msg_id, message.topic))
         with self._lock:
-            self._in_flight.add(message)
+            self._in_flight[message] = key
             self.size += message.size
             self._keys_in_flight[key] += 1
             self._seen[key] = None
@@ -62,22 +66,20 @@ class InFlight:
         """
         with self._lock:
             if message in self._in_flight:
-                self._end(message)
+                key = self._end(message)
                 self.handled += 1
                 if not stored:
-                    self._seen.pop(_key(message), None)
+                    self._seen.pop(key, None)
 
     def release(self, message: Message) -> None:
         """End a message that whoever delivered it is going to deliver again."""
         with self._lock:
-            self._end(message)
-            self._seen.pop(_key(message), None)
+            self._seen.pop(self._end(message), None)
 
     def requeue(self, message: Message) -> None:
         """End a message that must be read back from datanommer; the checkpoint waits for it."""
-        key = _key(message)
         with self._lock:
-            self._end(message)
+            key = self._end(message)
             self._seen.pop(key, None)
             self._requeued[key] = message.sent_seconds
 
@@ -86,8 +88,7 @@ class InFlight:
         sent = message.sent_seconds
         with self._lock:
             self._end(message)
-            oldest = self._oldest_for_restart
-            self._oldest_for_restart = sent if oldest is None else min(oldest, sent)
+            self._oldest_for_restart = min(self._oldest_for_restart, sent)
 
     def expire_requeued(self, before: float) -> None:
         """Forget requeued messages that were sent before a moment, as datanommer has none."""
@@ -113,22 +114,14 @@ class InFlight:
         """Return when the oldest message that is not done was sent, in seconds since 1970."""
         with self._lock:
             sent = [message.sent_seconds for message in self._in_flight]
-            sent += self._requeued.values()
-            if self._oldest_for_restart is not None:
-                sent.append(self._oldest_for_restart)
-        return min(sent, default=None)
+            oldest = min([*sent, *self._requeued.values(), self._oldest_for_restart])
+        return None if oldest == math.inf else oldest
 
-    def _end(self, message: Message) -> None:
-        if message not in self._in_flight:
-            return
-        self._in_flight.remove(message)
+    def _end(self, message: Message) -> int:
+        """Stop tracking a message, and return its key."""
+        key = self._in_flight.pop(message)
         self.size -= message.size
-        key = _key(message)
         self._keys_in_flight[key] -= 1
         if not self._keys_in_flight[key]:
             del self._keys_in_flight[key]
-
-
-def _key(message: Message) -> int:
-    # datanommer makes up an id where there is none, by which nobody can know the message again.
-    return hash((id(message) if message.msg_id is None else message.msg_id, message.topic))
+        return key

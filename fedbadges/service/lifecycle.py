@@ -66,8 +66,7 @@ class Lifecycle:
     def enter(self, state: State) -> bool:
         """Change the state and do what belongs to it; return False if it cannot change to that.
 
-        Raises:
-            CannotStart: A part cannot start. The state is ``FAILED`` then, and all parts ended.
+        Raises CannotStart if a part cannot start. The state is ``FAILED`` then, and all have ended.
         """
         with self._lock:
             before = self.state
@@ -107,11 +106,7 @@ class Lifecycle:
             self._stopped.wait()
 
     def wait_until_started(self) -> bool:
-        """Wait until the daemon is running; return False if it is told to stop before.
-
-        Raises:
-            CannotStart: It never will be running.
-        """
+        """Return True when the daemon is running, False if it stops before; raise CannotStart."""
         try:
             self.started.result()
         except Stopped:

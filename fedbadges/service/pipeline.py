@@ -5,21 +5,55 @@ the rest together. Where a step fails for a batch it is tried for each message a
 message that fails takes no other with it.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
-from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
+from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.errors import CannotStart, NotStored, Stopped
 from fedbadges.history.history import Recorder
 from fedbadges.retry import OutageRetry, retry_failures
-from fedbadges.service.batching import Batcher, in_batches
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
 from fedbadges.service.lifecycle import Lifecycle
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
+
+#: How many messages are in a batch at most.
+MAX_BATCH = 50
+
+
+class Batcher(Generic[T]):
+    """Collects messages that come fast in a batch, for fewer questions for each; thread-safe.
+
+    ``backlog`` returns how many messages come right after this one.
+    """
+
+    def __init__(self, backlog: Callable[[], int]) -> None:
+        self._backlog = backlog
+        self._lock = threading.Lock()
+        self._batch: list[T] = []
+
+    def add(self, item: T | None) -> list[T]:
+        """Add an item, or None for a message without one; return the batch if it is complete."""
+        with self._lock:
+            if item is not None:
+                self._batch.append(item)
+        # Only now: the thread that handles the last message of the backlog finds this one here.
+        return self.flush(MAX_BATCH if self._backlog() else 1)
+
+    def flush(self, least: int = 1) -> list[T]:
+        """Return the batch if it has at least so many items."""
+        with self._lock:
+            if len(self._batch) < least:
+                return []
+            batch, self._batch = self._batch, []
+            return batch
 
 
 @dataclass(eq=False)
@@ -28,7 +62,7 @@ class Job:
 
     delivery: Delivery
     triggered: Triggered
-    candidates: Candidates | None = None
+    candidates: Triggered | None = None
     #: Whether datanommer has the message, or its criteria do not ask.
     stored: bool = True
 
@@ -36,49 +70,40 @@ class Job:
 Step = Callable[[Sequence[Job]], None]
 
 
+@dataclass(eq=False)
 class Pipeline:
     """Handles messages; its methods are called from several threads, and raise nothing.
 
     ``recorder`` stores messages where nobody else does.
     """
 
-    def __init__(
-        self,
-        engine: BadgeEngine,
-        recorder: Recorder | None,
-        batcher: Batcher[Job],
-        delay_queue: DelayQueue,
-        outages: OutageRetry,
-        lifecycle: Lifecycle,
-    ) -> None:
-        self._engine = engine
-        self._recorder = recorder
-        self._batcher = batcher
-        self._delay_queue = delay_queue
-        self._outages = outages
-        self._lifecycle = lifecycle
+    engine: BadgeEngine
+    recorder: Recorder | None
+    batcher: Batcher[Job]
+    delay_queue: DelayQueue
+    outages: OutageRetry
+    lifecycle: Lifecycle
 
     def receive(self, delivery: Delivery) -> None:
         """Handle a message as far as possible now; it may wait for its batch or for datanommer."""
-        job = self._begin(delivery)
-        self._handle(self._batcher.add(job))
+        self._handle(self.batcher.add(self._begin(delivery)))
 
     def receive_all(self, deliveries: Sequence[Delivery]) -> None:
         """Handle messages that come together."""
         jobs = [job for delivery in deliveries if (job := self._begin(delivery)) is not None]
-        for batch in in_batches(jobs):
-            self._handle(batch)
+        for start in range(0, len(jobs), MAX_BATCH):
+            self._handle(jobs[start : start + MAX_BATCH])
 
     def flush(self) -> None:
         """Handle the current batch, as no message comes to complete it."""
-        self._handle(self._batcher.flush())
+        self._handle(self.batcher.flush())
 
     def _begin(self, delivery: Delivery) -> Job | None:
         """Run the steps that each message goes through alone; return None if it ends there."""
         try:
-            started = self._lifecycle.wait_until_started()
+            started = self.lifecycle.wait_until_started()
             self._store(delivery)
-            if not started or (self._lifecycle.is_draining and delivery.recoverable):
+            if not started or (self.lifecycle.is_draining and delivery.recoverable):
                 raise Stopped
             return self._match(delivery)
         except Exception as error:  # whatever it is, it must not cost the next message
@@ -87,6 +112,8 @@ class Pipeline:
 
     def _handle(self, batch: Sequence[Job]) -> None:
         """Run the steps that messages go through in batches."""
+        if not batch:
+            return
         batch = self._run(self._find_candidates, batch)
         batch = self._run(self._look_up_stored, batch)
         batch = self._delay_unstored(batch)
@@ -96,18 +123,18 @@ class Pipeline:
 
     def _store(self, delivery: Delivery) -> None:
         """Store the message in datanommer, where that is the daemon's job."""
-        if self._recorder is None or delivery.in_history:
+        if self.recorder is None or delivery.in_history:
             return
         try:
-            self._recorder.record(delivery.message)
+            self.recorder.record(delivery.message)
         except Stopped as stopped:
             if delivery.redelivered or not delivery.recoverable:
                 raise
-            raise NotStored from stopped
+            raise NotStored("it could not be stored before the daemon stopped") from stopped
 
     def _match(self, delivery: Delivery) -> Job | None:
         """Evaluate the triggers; most messages are done here."""
-        triggered = self._outages.call(partial(self._engine.match, delivery.message))
+        triggered = self.outages.call(lambda: self.engine.match(delivery.message))
         if triggered is None:
             delivery.done()
             return None
@@ -115,7 +142,7 @@ class Pipeline:
 
     def _find_candidates(self, batch: Sequence[Job]) -> None:
         """Ask tahrir once who could get a badge; messages without candidates are done."""
-        found = self._engine.find_candidates([job.triggered for job in batch])
+        found = self.engine.find_candidates([job.triggered for job in batch])
         for job, candidates in zip(batch, found, strict=True):
             job.candidates = candidates
             if candidates is None:
@@ -123,7 +150,7 @@ class Pipeline:
 
     def _look_up_stored(self, batch: Sequence[Job]) -> None:
         """Ask datanommer once which of the messages it has, where criteria ask for the history."""
-        if self._recorder is not None:
+        if self.recorder is not None:
             return
         awaited = {
             msg_id
@@ -131,7 +158,7 @@ class Pipeline:
             if job.candidates is not None and job.candidates.needs_history
             if (msg_id := job.delivery.message.msg_id) is not None
         }
-        unstored = self._delay_queue.find_unstored(awaited)
+        unstored = awaited - self.delay_queue.find_stored(awaited)
         for job in batch:
             job.stored = job.delivery.message.msg_id not in unstored
 
@@ -140,17 +167,17 @@ class Pipeline:
         for job in batch:
             msg_id = job.delivery.message.msg_id
             if not job.stored and msg_id is not None:
-                self._delay_queue.add(msg_id, partial(self._resume, job))
+                self.delay_queue.add(msg_id, partial(self._resume, job))
         return [job for job in batch if job.stored]
 
     def _resume(self, job: Job, stored: bool) -> None:
         """Go on with a message that was delayed; called by the delay queue."""
         job.stored = stored
-        if self._lifecycle.is_draining and job.delivery.recoverable:
+        if self.lifecycle.is_draining and job.delivery.recoverable:
             # There may be thousands.
             job.delivery.release()
             return
-        if self._lifecycle.is_draining and not stored:
+        if self.lifecycle.is_draining and not stored:
             msg_id = job.delivery.message.msg_id
             log.warning("Not waiting for datanommer at the stop", msg_id=msg_id)
         self._run(self._decide, [job])
@@ -158,9 +185,9 @@ class Pipeline:
     def _decide(self, batch: Sequence[Job]) -> None:
         """Judge the criteria, look up accounts, award and announce; then the messages are done."""
         judged = [job.candidates for job in batch if job.candidates is not None]
-        shared = self._engine.plan(judged)
-        earned = [each for one in judged for each in self._engine.judge(one, shared)]
-        _, refused = self._engine.award(earned)
+        shared = self.engine.plan(judged)
+        earned = [each for one in judged for each in self.engine.judge(one, shared)]
+        _, refused = self.engine.award(earned)
         for job in batch:
             if job.delivery.message not in refused:
                 job.delivery.done(stored=job.stored)
@@ -176,7 +203,7 @@ class Pipeline:
         """
         if not batch:
             return batch
-        attempt = partial(self._outages.call, lambda: step(_unsettled(batch)))
+        attempt = partial(self.outages.call, lambda: step(_unsettled(batch)))
         try:
             if len(batch) == 1:
                 retry_failures(attempt)

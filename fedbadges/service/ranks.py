@@ -62,16 +62,13 @@ class Ranks:
         while not self._stopping.is_set():
             with self._changed:
                 self._changed.wait_for(lambda: self._people or self._stopping.is_set())
-            self._adjust_for(self._pop())
+            self._adjust_due()
             self._stopping.wait(max(self._interval, _RETRY) if self._failing else self._interval)
-        self._adjust_for(self._pop())
+        self._adjust_due()
 
-    def _pop(self) -> set[int]:
+    def _adjust_due(self) -> None:
         with self._changed:
             people, self._people = self._people, set()
-        return people
-
-    def _adjust_for(self, people: set[int]) -> None:
         if not people:
             return
         try:

@@ -32,8 +32,7 @@ _UNDEFINED_TABLE = "42P01"
 def read_start_settings(config: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     """Read the settings of a daemon on a bus; return them with warnings.
 
-    Raises:
-        SettingsError: With every mistake in the settings, and all of ``start_mistakes``.
+    Raises SettingsError with every mistake in the settings, and all of ``start_mistakes``.
     """
     mistakes = start_mistakes(config)
     try:

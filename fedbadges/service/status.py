@@ -14,8 +14,6 @@ _MAX_MISTAKES = 20
 _MAX_CHARACTERS = 500
 
 _STATES = {
-    State.CREATED: "starting",
-    State.STARTING: "starting",
     State.RUNNING: "running",
     State.FAILED: "cannot start",
     State.DRAINING: "stopping",
@@ -26,12 +24,13 @@ _STATES = {
 def report(parts: Parts) -> dict[str, Any]:
     """Return all that is known; times are seconds since 1970. This takes a second at most."""
     statistics, outage = parts.engine.statistics, parts.outages.outage
+    verification = None if parts.verifier is None else parts.verifier.outage
     last, rules, problems = statistics.last_award, parts.rulebook.rules, parts.rulebook.problems
     return {
         "version": importlib.metadata.version("fedbadges"),
         "since": statistics.since,
         "at": time.time(),
-        "state": _STATES[parts.lifecycle.state],
+        "state": _STATES.get(parts.lifecycle.state, "starting"),
         "waiting_for": None if outage is None else asdict(outage),
         "databases": parts.health.check(),
         "handled": parts.in_flight.handled,
@@ -42,6 +41,10 @@ def report(parts: Parts) -> dict[str, Any]:
         "set_aside": parts.dead_letters.count(),
         "catch_up": parts.catch_up.report(),
         "bus": {"trouble": parts.publisher.trouble(), "unsent": parts.publisher.unsent},
+        "signatures": {
+            "checked": parts.verifier is not None,
+            "trouble": None if verification is None else verification.reason,
+        },
         "awarded": statistics.awards,
         "last_award": None if last is None else asdict(last),
         "rules": {
@@ -51,6 +54,6 @@ def report(parts: Parts) -> dict[str, Any]:
                 printable(str(problem))[:_MAX_CHARACTERS]
                 for problem in sorted(problems)[:_MAX_MISTAKES]
             ],
-            "tallies": {rule.badge.id: asdict(statistics.of(rule.badge.id)) for rule in rules},
+            "tallies": {rule.badge.id: statistics.of(rule.badge.id) for rule in rules},
         },
     }

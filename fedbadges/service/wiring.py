@@ -15,7 +15,6 @@ from fedbadges.messages import parse_message
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.index import RuleSet
 from fedbadges.service.back_pressure import BackPressure
-from fedbadges.service.batching import Batcher
 from fedbadges.service.catch_up import CatchUp
 from fedbadges.service.catch_up_reader import CatchUpReader
 from fedbadges.service.checkpoint import Checkpoint
@@ -25,7 +24,7 @@ from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
 from fedbadges.service.in_flight import InFlight
 from fedbadges.service.lifecycle import Lifecycle
-from fedbadges.service.pipeline import Pipeline
+from fedbadges.service.pipeline import Batcher, Pipeline
 from fedbadges.service.publisher import Publisher
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.rulebook import RuleBook
@@ -46,6 +45,7 @@ class Parts:
     ) -> None:
         self.backlog = backlog
         self.publisher = publisher
+        self.verifier = verifier
         self.lifecycle = Lifecycle()
         self.outages = OutageRetry()
         self.health = database_health(settings)

@@ -14,8 +14,7 @@ _MAX_KEYS = 10_000
 class Throttle:
     """Allows each key once in a period; thread-safe."""
 
-    def __init__(self, period: float = PERIOD) -> None:
-        self._period = period
+    def __init__(self) -> None:
         self._allowed: dict[Hashable, float] = {}
         self._lock = threading.Lock()
 
@@ -24,7 +23,7 @@ class Throttle:
         now = time.monotonic()
         with self._lock:
             last = self._allowed.get(key)
-            if last is not None and now - last < self._period:
+            if last is not None and now - last < PERIOD:
                 return False
             if len(self._allowed) >= _MAX_KEYS:
                 self._allowed.clear()

@@ -1,6 +1,6 @@
 """What waits in the hub."""
 
-from fedbadges.buses.fedmsg.queue import SIZE, SizedQueue
+from fedbadges.buses.fedmsg.consumer import SIZE, SizedQueue
 
 
 def test_it_knows_how_large_what_waits_is() -> None:

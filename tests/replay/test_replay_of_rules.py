@@ -17,7 +17,7 @@ from support.databases import Databases
 from support.histories import Awards, PastMessage, earned, live
 
 from fedbadges.criteria.backends import load_backends
-from fedbadges.replay import Replay
+from fedbadges.replay.replay import Replay
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import each_once, load_file
 from fedbadges.rules.rule import Rule
@@ -35,6 +35,7 @@ Found = tuple[dict[str, Rule], Awards, Awards]
 
 
 def traffic() -> ModuleType:
+    """Return the benchmarks' module of this name, which imports its neighbours."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "benchmarks")
         return importlib.import_module("traffic")

@@ -2,7 +2,7 @@
 
 import threading
 
-from fedbadges.service.batching import MAX_SIZE, Batcher, in_batches
+from fedbadges.service.pipeline import MAX_BATCH, Batcher
 
 
 def test_item_without_backlog_is_a_batch_of_its_own() -> None:
@@ -36,10 +36,10 @@ def test_last_message_without_an_item_completes_the_batch() -> None:
 def test_batch_is_complete_at_its_maximum_size() -> None:
     batcher: Batcher[int] = Batcher(lambda: 10_000)
 
-    batches = [batch for number in range(2 * MAX_SIZE + 1) if (batch := batcher.add(number))]
+    batches = [batch for number in range(2 * MAX_BATCH + 1) if (batch := batcher.add(number))]
 
-    assert batches == [list(range(MAX_SIZE)), list(range(MAX_SIZE, 2 * MAX_SIZE))]
-    assert batcher.flush() == [2 * MAX_SIZE]
+    assert batches == [list(range(MAX_BATCH)), list(range(MAX_BATCH, 2 * MAX_BATCH))]
+    assert batcher.flush() == [2 * MAX_BATCH]
     assert batcher.flush() == []
 
 
@@ -58,10 +58,3 @@ def test_no_item_is_lost_or_doubled_between_threads() -> None:
         thread.join()
 
     assert sorted(found + batcher.flush()) == list(range(4000))
-
-
-def test_items_that_are_there_are_split_into_batches() -> None:
-    sizes = [len(batch) for batch in in_batches(list(range(MAX_SIZE + 1)))]
-
-    assert sizes == [MAX_SIZE, 1]
-    assert in_batches([]) == []

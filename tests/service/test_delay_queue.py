@@ -295,10 +295,3 @@ def test_no_message_is_lost_that_comes_during_the_stop(
         each.result(TIMEOUT)
     assert len(resumed.made) == 40
     assert queue.unfinished == 0
-
-
-def test_unstored_messages_are_found(create: Create, datanommer: Datanommer) -> None:
-    datanommer.ids = {"a", "b"}
-
-    assert create().find_unstored({"b", "c"}) == {"c"}
-    assert create().find_unstored(set()) == set()

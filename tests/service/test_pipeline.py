@@ -24,10 +24,9 @@ from fedbadges.messages import Message
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import load_text
-from fedbadges.service.batching import MAX_SIZE, Batcher
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.lifecycle import Lifecycle, State
-from fedbadges.service.pipeline import Pipeline
+from fedbadges.service.pipeline import MAX_BATCH, Batcher, Pipeline
 from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 
@@ -202,16 +201,16 @@ def test_last_message_that_triggers_nothing_completes_the_batch(service: Service
 
 
 def test_batch_of_the_maximum_size_is_decided_whatever_the_backlog(service: Service) -> None:
-    messages = [push(f"user{number}") for number in range(MAX_SIZE)]
+    messages = [push(f"user{number}") for number in range(MAX_BATCH)]
     service.store(*messages)
     service.backlog = 10_000
 
     for message in messages:
         service.deliver(message)
 
-    assert service.holders("user0", f"user{MAX_SIZE - 1}") == {
+    assert service.holders("user0", f"user{MAX_BATCH - 1}") == {
         "user0": {"count-1"},
-        f"user{MAX_SIZE - 1}": {"count-1"},
+        f"user{MAX_BATCH - 1}": {"count-1"},
     }
 
 

@@ -100,14 +100,13 @@ def _watch_start(give_up: Callable[[object], None]) -> None:
     """Call ``give_up`` as soon as it is clear that nothing will ever be awarded."""
     import moksha.hub
 
-    consumers = moksha.hub._hub.consumers
-    started = getattr(consumers[0], "started", None) if consumers else None
-    if started is None:
-        give_up("no consumer")
-        return
-
     def check(done: Future[None]) -> None:
         if done.exception() is not None and not isinstance(done.exception(), Stopped):
             give_up(done.exception())
 
-    started.add_done_callback(check)
+    consumers = moksha.hub._hub.consumers
+    started = getattr(consumers[0], "started", None) if consumers else None
+    if started is None:
+        give_up("no consumer")
+    else:
+        started.add_done_callback(check)

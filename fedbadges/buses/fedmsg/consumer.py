@@ -3,7 +3,9 @@
 import json
 import logging
 import os
+import queue
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from fedmsg.consumers import FedmsgConsumer
@@ -11,7 +13,6 @@ from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
 
 from fedbadges.buses.fedmsg.publisher import Publisher
-from fedbadges.buses.fedmsg.queue import SIZE, SizedQueue, size_of
 from fedbadges.buses.fedmsg.signals import install_signal_handlers
 from fedbadges.config.settings import ENABLED, Settings
 from fedbadges.errors import CannotStart, Rejected, SettingsError, Stopped, Unavailable
@@ -24,6 +25,27 @@ log = get_logger(__name__)
 
 #: Seconds after which a stop does not wait any longer for a server that does not answer.
 _STOP_TIMEOUT = 8.0
+
+
+#: The key of a message, as the hub has it, with the length of its JSON in characters.
+SIZE = "size"
+
+
+class SizedQueue(queue.Queue[Any]):
+    """A queue of messages that knows how large they are together, in characters of JSON."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self.size = 0
+
+    def _put(self, item: Any) -> None:
+        super()._put(item)
+        self.size += _size_of(item)
+
+    def _get(self) -> Any:
+        item = super()._get()
+        self.size -= _size_of(item)
+        return item
 
 
 class _Verified(dict[str, Any]):
@@ -74,8 +96,9 @@ class BadgesConsumer(FedmsgConsumer):
         # The hub's worker threads end during the shutdown, so after it nothing more is handed over.
         reactor.addSystemEventTrigger("after", "shutdown", daemon.stop)
         # Now, and again when the reactor has put its own handlers in place.
-        install_signal_handlers(self._end)
-        reactor.callWhenRunning(install_signal_handlers, self._end)
+        end = partial(self._end, daemon)
+        install_signal_handlers(end)
+        reactor.callWhenRunning(install_signal_handlers, end)
 
     @property
     def incoming(self) -> SizedQueue:
@@ -92,12 +115,7 @@ class BadgesConsumer(FedmsgConsumer):
         return None if self._daemon is None else self._daemon.started
 
     def validate(self, message: Any) -> None:
-        """Verify the signature of a message.
-
-        Raises:
-            Rejected: It is not valid.
-            Stopped: The daemon stopped before it could be verified.
-        """
+        """Verify the signature of a message; raise Rejected, or Stopped before an answer."""
         super().validate(message)
         if self._verifier is not None and not isinstance(message, _Verified):
             self._verifier.verify(message["body"], message.get("topic"))
@@ -112,11 +130,22 @@ class BadgesConsumer(FedmsgConsumer):
         if self.blocking_mode:
             self._daemon.handle_acknowledged(message.get("body"))
         else:
-            self._daemon.handle(message.get("body"), size=size_of(message))
+            self._daemon.handle(message.get("body"), size=_size_of(message))
 
     def _do_work(self, message: Any) -> Any:
-        """Handle one message, and the current batch if it was the last; called by the hub."""
-        handled = self._verify_and_handle(message)
+        """Handle one message, and the current batch if it was the last; called by the hub.
+
+        Returns True if the bus need not deliver the message again.
+        """
+        try:
+            if self._verifier is not None:
+                self.validate(message)
+                message = _Verified(message)
+        except (Rejected, Stopped) as outcome:
+            self.headcount_out += 1
+            handled = isinstance(outcome, Rejected)
+        else:
+            handled = super()._do_work(message)
         # Also after an invalid message, of which the daemon did not hear.
         if self.incoming.empty():
             self._flush()
@@ -124,15 +153,8 @@ class BadgesConsumer(FedmsgConsumer):
 
     def __json__(self) -> dict[str, Any]:
         """Return the status; called by the hub's monitoring, in a thread of its own."""
-        status: dict[str, Any] = super().__json__()
-        if self._daemon is None:
-            return status | {"fedbadges": None}
-        outage = None if self._verifier is None else self._verifier.outage
-        signatures = {
-            "checked": self._verifier is not None,
-            "trouble": None if outage is None else outage.reason,
-        }
-        return status | {"fedbadges": {**self._daemon.report(), "signatures": signatures}}
+        report = None if self._daemon is None else self._daemon.report()
+        return {**super().__json__(), "fedbadges": report}
 
     def stop(self) -> None:
         """Accept no more messages; called by the hub when it stops."""
@@ -147,30 +169,16 @@ class BadgesConsumer(FedmsgConsumer):
 
     def _consume(self, message: Any) -> Any:
         size, self._size = self._size, 0
-        if self._must_shed():
-            return None
-        if not self.blocking_mode and isinstance(message, dict):
-            message[SIZE] = size or _json_length(message)
+        if not self.blocking_mode:
+            waiting = self.incoming
+            if self._daemon is not None and self._daemon.must_shed(waiting.qsize(), waiting.size):
+                return None
+            if isinstance(message, dict):
+                message[SIZE] = size or _json_length(message)
         if self._verifier is None:
             return super()._consume(message)
         # Past fedmsg, which would verify in the reactor's thread.
         return super(FedmsgConsumer, self)._consume(message)
-
-    def _must_shed(self) -> bool:
-        if self._daemon is None or self.blocking_mode:
-            return False
-        return self._daemon.must_shed(self.incoming.qsize(), self.incoming.size)
-
-    def _verify_and_handle(self, message: Any) -> Any:
-        """Return True if the bus need not deliver the message again."""
-        if self._verifier is None:
-            return super()._do_work(message)
-        try:
-            self.validate(message)
-        except (Rejected, Stopped) as outcome:
-            self.headcount_out += 1
-            return isinstance(outcome, Rejected)
-        return super()._do_work(_Verified(message))
 
     def _flush(self) -> None:
         if self._daemon is not None:
@@ -182,17 +190,12 @@ class BadgesConsumer(FedmsgConsumer):
         if self._daemon is not None:
             self._daemon.drain()
 
-    def _end(self) -> None:
+    def _end(self, daemon: Daemon) -> None:
         """Stop in time, even if a server hangs: no message is lost by it. Called after a signal."""
         self._drain()
-        if self._daemon is None:
-            return
-        if not self._daemon.wait_until_stopped(_STOP_TIMEOUT, self._verification_hangs):
+        if not daemon.wait_until_stopped(_STOP_TIMEOUT):
             logging.shutdown()
             os._exit(os.EX_OK)
-
-    def _verification_hangs(self, seconds: float) -> bool:
-        return self._verifier is not None and self._verifier.is_stuck(seconds)
 
     def _join(self, hub: Any) -> bool:
         try:
@@ -206,14 +209,18 @@ class BadgesConsumer(FedmsgConsumer):
         config = settings.fedmsg
         blocking = asbool(config.get("moksha.blocking_mode", False))
         # Only ZeroMQ publishes from any thread.
-        run = _run_here if config.get("zmq_enabled", True) else reactor.callFromThread
+        zeromq = config.get("zmq_enabled", True)
         return Daemon(
             settings,
-            Publisher(config, run),
+            Publisher(config) if zeromq else Publisher(config, reactor.callFromThread),
             self._verifier,
             backlog=lambda: 0 if blocking else int(self.incoming.qsize()),
             workers=1 if blocking else settings.workers,
         )
+
+
+def _size_of(message: Any) -> int:
+    return int(message.get(SIZE, 0)) if isinstance(message, dict) else 0
 
 
 def _json_length(message: Any) -> int:
@@ -247,7 +254,3 @@ def _share_log_handlers() -> None:
         return
     ours.handlers = list(theirs.handlers)
     ours.setLevel(theirs.level)
-
-
-def _run_here(function: Any) -> None:
-    function()

@@ -109,19 +109,19 @@ class Publisher:
         context.destroy()
 
     def _connect(self) -> _Context | None:
+        context = trouble = None
         try:
             context = _Context(**self._config)
         except Exception as error:  # whatever fedmsg makes of its configuration
             log.error("Cannot publish awards", error=error)
-            self._settled.set_result(str(error))
-            return None
-        if self._config.get("zmq_enabled", True) and not getattr(context, "publisher", None):
-            problem = f"'endpoints' has no '{self._config['name']}'"
-            log.warning("Not publishing awards", reason=problem)
-            self._settled.set_result(problem)
-            context.destroy()
-            return None
-        self._settled.set_result(None)
+            trouble = str(error)
+        else:
+            if self._config.get("zmq_enabled", True) and not getattr(context, "publisher", None):
+                trouble = f"'endpoints' has no '{self._config['name']}'"
+                log.warning("Not publishing awards", reason=trouble)
+                context.destroy()
+                context = None
+        self._settled.set_result(trouble)
         return context
 
     def _grace(self) -> float:

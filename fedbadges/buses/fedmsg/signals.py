@@ -35,7 +35,7 @@ def install_signal_handlers(drain: Callable[[], None]) -> None:
 
     def stop(number: int, frame: FrameType | None) -> None:
         for other in _SIGNALS:
-            signal.signal(other, _exit)
+            signal.signal(other, lambda number, frame: os._exit(128 + number))
         # In this thread, it could wait for a lock that this thread holds.
         threading.Thread(target=drain, name="fedbadges-stop", daemon=True).start()
         # Unlike a direct call, this wakes the reactor.
@@ -52,10 +52,6 @@ def stop_hub() -> None:
         _stop_parts(hub)
     with contextlib.suppress(ReactorNotRunning):
         reactor.stop()
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
-    os._exit(128 + number)
 
 
 def _stop_parts(hub: Any) -> None:
