@@ -35,11 +35,10 @@ class Message:
     def sent(self) -> datetime.datetime:
         """Return when it was sent, naive UTC, as its sender says; now, where that is no number."""
         timestamp = self.body.get("timestamp")
-        moment = datetime.datetime.now(datetime.timezone.utc)
         if isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool):
             with contextlib.suppress(ValueError, OverflowError, OSError):  # too large, or no number
-                moment = datetime.datetime.fromtimestamp(timestamp, datetime.timezone.utc)
-        return moment.replace(tzinfo=None)
+                return naive_utc(timestamp)
+        return naive_utc(time.time())
 
     @property
     def sent_seconds(self) -> float:
@@ -58,6 +57,11 @@ class Notice:
 
     topic: str
     body: dict[str, Any]
+
+
+def naive_utc(seconds: float) -> datetime.datetime:
+    """Return a time in seconds since 1970 as databases have it."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).replace(tzinfo=None)
 
 
 def category_of(topic: str) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fedbadges.cli.change import STOPPED, Change, unknown_badge, with_change
+from fedbadges.cli.change import Change, unknown_badge, with_change
 from fedbadges.cli.deployment import HISTORY
-from fedbadges.cli.errors import CannotRun, reporting_errors
+from fedbadges.cli.errors import CannotRun
 
 if TYPE_CHECKING:
     from fedbadges.buses.fedmsg.publisher import Publisher
@@ -39,12 +39,11 @@ def award(change: Change, link: str | None, no_publish: bool) -> None:
     tahrir does not have yet is created from its rule. Users who hold the badge, or have opted out,
     get nothing.
     """
-    with reporting_errors(STOPPED):
-        new_badge = _check_awardable(change, link)
-        outcome, on_bus = _refusal(change) or "awarded", False
-        if outcome == "awarded" and not change.dry_run:
-            with change.deployment.publishing(silent=no_publish) as publisher:
-                outcome, on_bus = _award(change, link, new_badge, publisher)
+    new_badge = _check_awardable(change, link)
+    outcome, on_bus = _refusal(change) or "awarded", False
+    if outcome == "awarded" and not change.dry_run:
+        with change.deployment.publishing(silent=no_publish) as publisher:
+            outcome, on_bus = _award(change, link, new_badge, publisher)
     change.report(outcome, on_bus)
 
 

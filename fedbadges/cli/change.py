@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from fedbadges.cli.deployment import Deployment, with_deployment
-from fedbadges.cli.errors import FOUND, GOOD, CannotRun
+from fedbadges.cli.errors import FOUND, GOOD, CannotRun, reporting_errors
 from fedbadges.cli.terminal import format_option, print_json
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import describe_error, printable, quoted
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fedbadges.tahrir.database import Tahrir
 
 #: What is printed on Ctrl-C.
-STOPPED = "Stopped; nothing was changed except what is printed above"
+_STOPPED = "Stopped; nothing was changed except what is printed above"
 
 #: The socket of the system's log: that of journald, or of a syslog daemon.
 SYSTEM_LOG = Path("/dev/log")
@@ -63,7 +63,8 @@ def with_change(*unneeded: str) -> Callable[[Callable[..., None]], Callable[...,
         @functools.wraps(command)
         def call(**options: Any) -> None:
             change = Change(**{each.name: options.pop(each.name) for each in fields(Change)})
-            command(change, **options)
+            with reporting_errors(_STOPPED):
+                command(change, **options)
 
         return functools.reduce(lambda made, each: each(made), reversed(parameters), call)
 

@@ -19,7 +19,7 @@ from fedbadges.cli.deployment import (
     placeholder_settings,
 )
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
-from fedbadges.cli.terminal import advancing, format_option, make_line, print_json, print_lines
+from fedbadges.cli.terminal import advancing, format_option, make_text, print_json, print_lines
 from fedbadges.lint.findings import CODES, ERROR, WARNING, Finding
 from fedbadges.util.text import pluralize, printable
 
@@ -65,7 +65,7 @@ def _print_text(report: Report) -> None:
     """Print a line for each finding, as compilers do; in colour on a terminal."""
     colours = {ERROR: "bold red", WARNING: "bold yellow"}
     lines = (
-        make_line(
+        make_text(
             (f"{finding.place}: ", "bold"),
             (f"{finding.severity}: ", colours[finding.severity]),
             f"{finding.text} ",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fedbadges.cli.errors import CannotRun
+from fedbadges.cli.errors import CannotRun, reporting_errors
 from fedbadges.cli.terminal import Command
 
 if TYPE_CHECKING:
@@ -101,14 +101,16 @@ _OPTIONS = (
 def with_deployment(*unneeded: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the options that describe a deployment to a command, which gets a ``deployment``.
 
-    The configuration may lack the keys that are ``unneeded``.
+    The configuration may lack the keys that are ``unneeded``. Errors of databases and services end
+    the command with one line.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def call(config: str | None, **options: Any) -> None:
             changes = {key: options.pop(name) for key, name in _OVERRIDES.items()}
-            command(deployment=Deployment(config, changes, unneeded), **options)
+            with reporting_errors():
+                command(deployment=Deployment(config, changes, unneeded), **options)
 
         return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), call)
 

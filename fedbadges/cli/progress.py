@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fedbadges.cli.deployment import Deployment, with_deployment
-from fedbadges.cli.errors import CannotRun, reporting_errors
+from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.terminal import (
     advancing,
     format_option,
@@ -50,17 +50,16 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
         raise CannotRun(f"{user!r} is not a possible account name")
     # Errors of a rule are shown in the line of its badge.
     logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
-    with reporting_errors():
-        settings = without_count_cache(deployment.settings)
-        explainer = Explainer(settings, deployment.rules(load_backends(settings)))
-        search = ProgressSearch(settings, explainer, user)
-        complete = False
-        with suppress(KeyboardInterrupt), advancing(search.batches, "Reading messages") as batches:
-            for batch in batches:
-                search.read(batch)
-            search.judge()
-            complete = True
-        found = search.progress()
+    settings = without_count_cache(deployment.settings)
+    explainer = Explainer(settings, deployment.rules(load_backends(settings)))
+    search = ProgressSearch(settings, explainer, user)
+    complete = False
+    with suppress(KeyboardInterrupt), advancing(search.batches, "Reading messages") as batches:
+        for batch in batches:
+            search.read(batch)
+        search.judge()
+        complete = True
+    found = search.progress()
     if not search.concerns_somebody:
         click.echo(f"neither datanommer nor tahrir knows {user!r}", err=True)
     if form == "json":
@@ -69,7 +68,7 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     else:
         table = make_table()
         for each in found:
-            table.add_row(each.rule.badge.id, make_text(*_describe(each)))
+            table.add_row(each.rule.badge.id, make_text(_describe(each)))
         print_lines(table)
     if search.interrupted:
         raise CannotRun(search.interrupted)

@@ -2,9 +2,8 @@
 
 import click
 
-from fedbadges.cli.change import STOPPED, Change, unknown_badge, with_change
+from fedbadges.cli.change import Change, unknown_badge, with_change
 from fedbadges.cli.deployment import HISTORY, RULES
-from fedbadges.cli.errors import reporting_errors
 
 _EPILOG = """\b
 Examples:
@@ -25,16 +24,15 @@ def revoke(change: Change) -> None:
     Nothing is published on the bus. Beware: if a rule still awards it, USER gets the badge again
     with the next message that triggers the rule.
     """
-    with reporting_errors(STOPPED):
-        known = change.tahrir.badges()
-        if change.badge not in known:
-            raise unknown_badge(change.badge, known)
-        if change.dry_run:
-            revoked = bool(change.tahrir.holdings([change.user], [change.badge]).held)
-        else:
-            person_id = change.tahrir.revoke(change.badge, change.user)
-            revoked = person_id is not None
-            if person_id is not None:
-                change.log("Revoked badge")
-                change.adjust_ranks(person_id)
+    known = change.tahrir.badges()
+    if change.badge not in known:
+        raise unknown_badge(change.badge, known)
+    if change.dry_run:
+        revoked = bool(change.tahrir.holdings([change.user], [change.badge]).held)
+    else:
+        person_id = change.tahrir.revoke(change.badge, change.user)
+        revoked = person_id is not None
+        if person_id is not None:
+            change.log("Revoked badge")
+            change.adjust_ranks(person_id)
     change.report("revoked" if revoked else "not-held")

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from fedbadges.cli.terminal import format_option, make_table, print_lines
 from fedbadges.util.text import format_time, printable
 
 if TYPE_CHECKING:
+    import zmq
     from rich.console import RenderableType
 
 #: The keys of moksha's configuration.
@@ -87,8 +88,8 @@ def status(
     This reads moksha's monitoring, which must be configured. The next report of the hub may take
     5 seconds to come.
     """
-    endpoint = endpoint or fedmsg_configuration(config).get(_SOCKET)
-    if not endpoint:
+    address = str(endpoint or fedmsg_configuration(config).get(_SOCKET) or "")
+    if not address:
         raise CannotRun(_NOT_CONFIGURED)
     from rich.console import Console
 
@@ -96,12 +97,12 @@ def status(
     text = f"The hub reports every {_PERIOD} s; at most {timeout:g} s"
     waiting = Console(stderr=True).status(text) if sys.stderr.isatty() else nullcontext()
     try:
-        with _listening(str(endpoint)) as next_report:
+        with _listening(address) as socket:
             with waiting:
-                report = next_report(timeout)
+                report = _next_report(socket, address, timeout)
             found = _show(report, form, watch)
             while watch:
-                found = _show(next_report(timeout), form, watch)
+                found = _show(_next_report(socket, address, timeout), form, watch)
     except KeyboardInterrupt:
         if found is None:
             raise CannotRun("Stopped before the hub reported") from None
@@ -109,11 +110,8 @@ def status(
 
 
 @contextmanager
-def _listening(endpoint: str) -> Iterator[Callable[[float], Mapping[str, Any]]]:
-    """Yield a function that waits some seconds for the next report of the daemon.
-
-    Both raise CannotRun if there is none.
-    """
+def _listening(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
+    """Yield a socket for the reports of a hub; raise CannotRun if it is not there."""
     import zmq
 
     # A hub that listens on all addresses is reached at one of them.
@@ -126,14 +124,7 @@ def _listening(endpoint: str) -> Iterator[Callable[[float], Mapping[str, Any]]]:
             socket.connect(address)
         except zmq.ZMQError as error:
             raise CannotRun(f"'{endpoint}' is not an address of ZeroMQ: {error}") from None
-
-        def next_report(timeout: float) -> Mapping[str, Any]:
-            if not socket.poll(int(timeout * 1000)):
-                silent = f"No hub has reported at {endpoint} for {timeout:g} s"
-                raise CannotRun(f"{silent}, although it should every {_PERIOD} s")
-            return _parse_report(socket.recv_multipart()[-1], endpoint)
-
-        yield next_report
+        yield socket
 
 
 def _check_reachable(address: str) -> None:
@@ -152,10 +143,13 @@ def _check_reachable(address: str) -> None:
         raise CannotRun(f"{path}: {error.strerror}; {hint}") from None
 
 
-def _parse_report(text: bytes, endpoint: str) -> Mapping[str, Any]:
-    """Return the report of the badges consumer."""
+def _next_report(socket: zmq.Socket[bytes], endpoint: str, timeout: float) -> Mapping[str, Any]:
+    """Return the next report of the badges consumer; raise CannotRun if there is none."""
+    if not socket.poll(int(timeout * 1000)):
+        silent = f"No hub has reported at {endpoint} for {timeout:g} s"
+        raise CannotRun(f"{silent}, although it should every {_PERIOD} s")
     try:
-        consumers = json.loads(text)["consumers"]
+        consumers = json.loads(socket.recv_multipart()[-1])["consumers"]
         found = [each for each in consumers if _CONSUMER.items() <= each.items()]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CannotRun(f"What answers at {endpoint} is not a hub") from None

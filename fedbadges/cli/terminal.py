@@ -74,14 +74,7 @@ def print_lines(*renderables: RenderableType, width: int | None = None, wrap: bo
     sys.stdout.flush()
 
 
-def make_text(text: str, style: str = "") -> Text:
-    """Return text in a style of rich; what is unprintable in it is escaped."""
-    from rich.text import Text
-
-    return Text(printable(text), style=style)
-
-
-def make_line(*parts: str | tuple[str, str]) -> Text:
+def make_text(*parts: str | tuple[str, str]) -> Text:
     """Return parts on one line, each of them text or (text, style); all is escaped."""
     from rich.text import Text
 
@@ -102,7 +95,7 @@ def make_tree(text: str, below: Iterable[Tree] = (), style: str = "") -> Tree:
     """Return a line, in a style of rich, with trees below it; unprintable text is escaped."""
     from rich.tree import Tree
 
-    tree = Tree(make_text(text, style), guide_style="dim")
+    tree = Tree(make_text((text, style)), guide_style="dim")
     tree.children += below
     return tree
 

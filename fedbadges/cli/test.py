@@ -13,7 +13,7 @@ import click
 
 from fedbadges.cli.deployment import HISTORY, TAHRIR, placeholder_settings
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
-from fedbadges.cli.terminal import advancing, format_option, make_line, print_json, print_lines
+from fedbadges.cli.terminal import advancing, format_option, make_text, print_json, print_lines
 from fedbadges.errors import Problem, RuleError
 from fedbadges.util.text import pluralize
 
@@ -150,16 +150,16 @@ def _data(results: Results) -> dict[str, Any]:
 def _lines(results: Results) -> Iterator[Text]:
     """Yield a line for each file, and more for each test that failed."""
     for mistake in results.mistakes:
-        yield make_line((f"{mistake.place}: ", "bold"), ("error: ", "bold red"), mistake.text)
+        yield make_text((f"{mistake.place}: ", "bold"), ("error: ", "bold red"), mistake.text)
     for path, group in groupby(results.outcomes, lambda outcome: outcome[0].place.path):
         outcomes = list(group)
         passed = sum(not differences for _, differences in outcomes)
         if passed:
-            yield make_line((f"{path}: ", "bold"), (f"{pluralize(passed, 'test')} passed", "green"))
+            yield make_text((f"{path}: ", "bold"), (f"{pluralize(passed, 'test')} passed", "green"))
         for test, differences in outcomes:
             if differences:
-                yield make_line((f"{test.place}: ", "bold"), ("failed: ", "bold red"), test.name)
+                yield make_text((f"{test.place}: ", "bold"), ("failed: ", "bold red"), test.name)
             for difference in differences:
-                yield make_line((f"  {difference.place}:", "bold"))
-                yield make_line("    expected: ", (difference.expected, "green"))
-                yield make_line("    got:      ", (difference.got, "red"))
+                yield make_text((f"  {difference.place}:", "bold"))
+                yield make_text("    expected: ", (difference.expected, "green"))
+                yield make_text("    got:      ", (difference.got, "red"))

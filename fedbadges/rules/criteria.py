@@ -109,19 +109,14 @@ class Backend(Protocol):
 Backends = Mapping[str, Backend]
 
 
-def parse_criteria(node: Node, backends: Backends, problems: Problems) -> Criteria | None:
+def parse_criteria(backends: Backends, node: Node, problems: Problems) -> Criteria | None:
     """Parse the mapping below ``criteria:``, or below one of its operators."""
     parsers = {name: partial(_parse_criterion, name, backend) for name, backend in backends.items()}
     keys = [key.text for key, _ in node.entries] if isinstance(node, MappingNode) else []
     if DEFAULT_BACKEND in backends and any(key in QUESTION_KEYS for key in keys):
-        return parsers[DEFAULT_BACKEND](node, node.place, problems)
-    return parse_combined(
-        node,
-        "criteria",
-        parsers,
-        lambda part, problems: parse_criteria(part, backends, problems),
-        problems,
-    )
+        return parsers[DEFAULT_BACKEND](node, problems, node.place)
+    parse = partial(parse_criteria, backends)
+    return parse_combined(node, "criteria", parsers, parse, problems)
 
 
 def criteria_definitions(backends: Backends) -> dict[str, Schema]:
@@ -129,8 +124,7 @@ def criteria_definitions(backends: Backends) -> dict[str, Schema]:
     definitions: dict[str, Schema] = {}
     for name, backend in backends.items():
         described = dict(getattr(backend, "schema", {"type": "object"}))
-        definitions |= described.pop("$defs", {})
-        definitions[f"criteria-{name}"] = described
+        definitions |= {**described.pop("$defs", {}), f"criteria-{name}": described}
     single = {**{name: ref(f"criteria-{name}") for name in backends}, **operators_over("criteria")}
     whole = mapping_of(single)
     if DEFAULT_BACKEND in backends:
@@ -153,14 +147,15 @@ def backend_criteria(criteria: Criteria) -> Iterator[Criterion]:
 
 
 def _parse_criterion(
-    name: str, backend: Backend, node: Node, place: Place, problems: Problems
+    name: str, backend: Backend, node: Node, problems: Problems, place: Place
 ) -> Criteria | None:
     if as_mapping(node, f"'{name}'", problems) is None:
         return None
     before = len(problems)
     criterion = backend.parse(node, problems)
     if criterion is not None:
-        return PlacedCriterion(name, criterion, place, str(node))
+        text = str(node)[1:-1]  # without the braces
+        return PlacedCriterion(name, criterion, place, text)
     if len(problems) == before:
         problems.add(node.place, f"'{name}' refuses this, and does not say why")
     return None

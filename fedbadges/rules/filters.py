@@ -11,7 +11,16 @@ from typing import Any
 from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
-from fedbadges.rules.grammar import LAMBDA, FieldSpec, Kind, Schema, mapping_of, number, record_of
+from fedbadges.rules.grammar import (
+    LAMBDA,
+    FieldSpec,
+    Kind,
+    Schema,
+    mapping_of,
+    number,
+    record_of,
+    scalar,
+)
 from fedbadges.rules.moments import to_age, to_moment
 from fedbadges.rules.parsing import UNSTORABLE, Problems, each_item, only_entry
 from fedbadges.rules.templates import (
@@ -91,13 +100,6 @@ class Filter:
         templates = (each for _, entry in self.entries for each in templates_in(entry))
         return any(template.names(RECIPIENT) for template in templates)
 
-    @property
-    def _slides(self) -> bool:
-        return any(
-            key in TIME_KEYS and not isinstance(entry, datetime.datetime)
-            for key, entry in self.entries
-        )
-
     def fill(self, message: Message, recipient: str | None) -> FilledFilter:
         """Return the filter with the values of ``message`` and the name of the candidate.
 
@@ -108,12 +110,14 @@ class Filter:
             del source[RECIPIENT]
         lists: dict[str, tuple[str, ...]] = {}
         others: dict[str, Any] = {}
+        sliding = False
         for key, entry in self.entries:
             value = _filled(entry, source, message)
             if key in TIME_KEYS:
                 others[key] = to_moment(value, message.sent)
                 if others[key] is None:
                     raise MissingValue(f"{key} is no point in time")
+                sliding = sliding or not isinstance(entry, datetime.datetime)
             elif key == "msg_id":
                 others[key] = _text(key, value)
             else:
@@ -121,8 +125,8 @@ class Filter:
         if "start" in others or "end" in others:
             others.setdefault("start", datetime.datetime(1970, 1, 1))
             others.setdefault("end", datetime.datetime(9999, 1, 1))
-            others["sliding"] = self._slides
-        return FilledFilter(tuple(sorted(lists.items())), pages=self.pages, **others)
+        listed = tuple(sorted(lists.items()))
+        return FilledFilter(listed, sliding=sliding, pages=self.pages, **others)
 
 
 def templates_in(entry: FilterEntry) -> tuple[Template, ...]:
@@ -215,13 +219,6 @@ def _read_moment(node: Node, what: str, problems: Problems) -> FilterEntry | Non
     return None
 
 
-def _read_order(node: Node, what: str, problems: Problems) -> str | None:
-    if isinstance(node, ScalarNode) and node.value in ("asc", "desc"):
-        return str(node.value)
-    problems.add(node.place, f"{what} is 'asc' or 'desc'")
-    return None
-
-
 def _read_filter(node: Node, _: str, problems: Problems) -> Filter | None:
     before = len(problems)
     fields = _FILTER.read(node, "a filter", problems)
@@ -256,7 +253,8 @@ _ITEM: Schema = {"anyOf": [TEMPLATE, {"type": ["integer", "boolean"]}]}
 _ITEMS: Schema = {"type": "array", "items": _ITEM, "minItems": 1}
 _LIST = _or_lambda(Kind(_read_list, {"anyOf": [_ITEMS, TEMPLATE_WITH_PATH]}))
 _MOMENT = _or_lambda(Kind(_read_moment, {"anyOf": [TEMPLATE, {"type": "number"}]}))
-_ORDER = Kind(_read_order, {"enum": ["asc", "desc"]})
+_ORDERS = ("asc", "desc")
+_ORDER = scalar(_ORDERS.__contains__, "'asc' or 'desc'", {"enum": list(_ORDERS)})
 
 #: Every key of a filter, with what may stand below it.
 _KEYS = {

@@ -90,24 +90,31 @@ def several(kind: Kind[T], what: str) -> Kind[tuple[T, ...]]:
     """Return the kind of a list that has at least one item; ``what`` is the name of each."""
 
     def read(node: Node, name: str, problems: Problems) -> tuple[T, ...] | None:
-        return each_item(
-            node, name.strip("'"), lambda item: kind.read(item, what, problems), problems
-        )
+        name = name.strip("'")
+        return each_item(node, name, lambda item: kind.read(item, what, problems), problems)
 
     return Kind(read, {"type": "array", "items": kind.schema, "minItems": 1})
 
 
-def number(least: int, most: int, named: str = "") -> Kind[int]:
-    """Return the kind of a whole number; ``named`` is what error messages call the limits."""
-    named = named or f"{least} to {most}"
+def scalar(passes: Callable[[Any], bool], expected: str, schema: Schema) -> Kind[Any]:
+    """Return the kind of a single value that passes; ``expected`` is what others are not."""
 
-    def read(node: Node, what: str, problems: Problems) -> int | None:
-        if isinstance(node, ScalarNode) and type(node.value) is int and least <= node.value <= most:
+    def read(node: Node, what: str, problems: Problems) -> Any:
+        if isinstance(node, ScalarNode) and passes(node.value):
             return node.value
-        problems.add(node.place, f"{what} is a whole number, {named}")
+        problems.add(node.place, f"{what} is {expected}")
         return None
 
-    return Kind(read, {"type": "integer", "minimum": least, "maximum": most})
+    return Kind(read, schema)
+
+
+def number(least: int, most: int, named: str = "") -> Kind[int]:
+    """Return the kind of a whole number; ``named`` is what error messages call the limits."""
+    return scalar(
+        lambda value: type(value) is int and least <= value <= most,
+        f"a whole number, {named or f'{least} to {most}'}",
+        {"type": "integer", "minimum": least, "maximum": most},
+    )
 
 
 def mapping_of(keys: Mapping[str, Schema]) -> Schema:
@@ -137,14 +144,8 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _read_yes_or_no(node: Node, what: str, problems: Problems) -> bool | None:
-    if isinstance(node, ScalarNode) and isinstance(node.value, bool):
-        return node.value
-    problems.add(node.place, f"{what} is Yes or No")
-    return None
-
-
 TEXTUAL = Kind(as_text, TEXT)
 # ``Yes`` and ``No`` are truth values for YAML 1.1, which rules are, and text for YAML 1.2, which
 # editors may take them for.
-YES_NO = Kind(_read_yes_or_no, {"enum": [True, False, "Yes", "No", "yes", "no"]})
+_YES_OR_NO: Schema = {"enum": [True, False, "Yes", "No", "yes", "no"]}
+YES_NO: Kind[bool] = scalar(lambda value: isinstance(value, bool), "Yes or No", _YES_OR_NO)

@@ -42,11 +42,8 @@ class RuleSet:
     def concerned(self, message: Message) -> tuple[Rule, ...]:
         """Return the rules whose trigger can hold of ``message``, in the order of the set."""
         known = self._known.get(message.topic)
-        if known is None:
-            self._known[message.topic] = known = self._find(message)
-        return known
-
-    def _find(self, message: Message) -> tuple[Rule, ...]:
+        if known is not None:
+            return known
         numbers = set(self._always)
         if self._by_category:
             numbers.update(self._by_category.get(message.category, ()))
@@ -54,4 +51,5 @@ class RuleSet:
         parts = message.topic.rsplit(".", self._most_parts)
         for start in range(len(parts)):
             numbers.update(self._by_topic.get(".".join(parts[start:]), ()))
-        return tuple(self.rules[number] for number in sorted(numbers))
+        self._known[message.topic] = found = tuple(self.rules[each] for each in sorted(numbers))
+        return found

@@ -31,16 +31,9 @@ class Loaded:
 
 
 def load_text(data: bytes, path: str, backends: Backends, *, configured: bool = True) -> Rule:
-    """Parse the content of a rule file; raise RuleError if it has mistakes.
-
-    ``path`` is its name for messages. Without ``configured``, what the deployment does not have
-    for the rule is no mistake.
-    """
-    problems = Problems(configured=configured)
-    rule = parse_rule(parse_document(data, path), backends, problems)
-    if rule is None:
-        raise RuleError(problems)
-    return rule
+    """Parse the content of the rule file at ``path``; raise RuleError if it has mistakes."""
+    document = parse_document(data, path)
+    return parse_rule(document, backends, Problems(configured=configured))
 
 
 def load_file(path: Path, backends: Backends, *, configured: bool = True) -> Rule:

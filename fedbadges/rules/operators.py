@@ -59,7 +59,7 @@ class Not(Generic[Subject]):
 
 
 #: Parses what stands below a key; the check begins at the place.
-LeafParser = Callable[[Node, Place, Problems], Check[Subject] | None]
+LeafParser = Callable[[Node, Problems, Place], Check[Subject] | None]
 
 
 def parse_combined(
@@ -80,7 +80,7 @@ def parse_combined(
         return None
     name, value = entry[0].text, entry[1]
     if name in leaves:
-        return leaves[name](value, place, problems)
+        return leaves[name](value, problems, place)
     if name == "not":
         part = parse(value, problems)
         return None if part is None else Not(part, place)

@@ -1,7 +1,7 @@
 """Checks that the parsers of all parts of a rule share; each reports what is wrong."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from fedbadges.errors import Place, Problem
@@ -51,42 +51,38 @@ def as_text(node: Node, what: str, problems: Problems) -> ScalarNode | None:
 
 
 def check_keys(
-    mapping: MappingNode, known: Iterable[str], what: str, problems: Problems, *, full: bool = True
+    mapping: MappingNode,
+    known: Collection[str],
+    what: str,
+    problems: Problems,
+    *,
+    full: bool = True,
 ) -> bool:
     """Report keys that are not ``known``, which ``full`` lists; return True if there are none."""
-    known = list(known)
-    good = True
-    for key, _ in mapping.entries:
-        if key.value in known:
-            continue
-        good = False
+    unknown = [key for key, _ in mapping.entries if key.value not in known]
+    for key in unknown:
         hint = suggestion(key.text, known, full=full)
         problems.add(key.place, f"unknown key {quoted(key.text)} in {what}{hint}")
-    return good
+    return not unknown
 
 
 def only_entry(
-    node: Node, known: Iterable[str], what: str, problems: Problems
+    node: Node, known: Collection[str], what: str, problems: Problems
 ) -> tuple[ScalarNode, Node] | None:
     """Return the entry of a mapping that has exactly one of the ``known`` keys, and no other."""
-    known = list(known)
     mapping = as_mapping(node, what, problems)
     if mapping is None:
         return None
     if not mapping.entries:
-        problems.add(
-            mapping.place, f"{what} is empty; expected exactly one of {join_quoted(known)}"
-        )
+        text = f"{what} is empty; expected exactly one of {join_quoted(known)}"
+        problems.add(mapping.place, text)
         return None
     good = check_keys(mapping, known, what, problems)
     if len(mapping.entries) > 1:
         (first, _), (second, _) = mapping.entries[:2]
         advice = "; combine several with 'all' or 'any'" if "all" in known else ""
-        problems.add(
-            second.place,
-            f"{what} has exactly one key, and {quoted(second.text)} stands beside "
-            f"{quoted(first.text)}{advice}",
-        )
+        beside = f"{quoted(second.text)} stands beside {quoted(first.text)}{advice}"
+        problems.add(second.place, f"{what} has exactly one key, and {beside}")
         return None
     return mapping.entries[0] if good else None
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from tahrir_api.utils import convert_name_to_id
 
-from fedbadges.errors import Place
+from fedbadges.errors import Place, RuleError
 from fedbadges.rules import triggers
 from fedbadges.rules.criteria import (
     Backends,
@@ -60,20 +60,16 @@ class Rule:
         return any(each.names_recipient for each in backend_criteria(self.criteria))
 
 
-def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rule | None:
-    """Parse a rule file's mapping; return None after reporting everything that is wrong."""
-    before = len(problems)
+def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rule:
+    """Parse a rule file's mapping; raise RuleError with everything that is wrong."""
     fields = _kind_of_rule(backends).read(rule, "a rule", problems)
     assert fields is not None
     recipient = make_recipient(fields, problems)
-    if len(problems) > before:
-        return None
+    if problems:
+        raise RuleError(problems)
     found = fields.values
-    badge = Badge(
-        id=convert_name_to_id(found["name"]),
-        tags=found.get("tags"),
-        **{key: found[key] for key in _METADATA},
-    )
+    metadata = {key: found[key] for key in _METADATA}
+    badge = Badge(convert_name_to_id(found["name"]), tags=found.get("tags"), **metadata)
     return Rule(rule.place, badge, found["trigger"], found["criteria"], recipient)
 
 
@@ -91,7 +87,7 @@ def rule_schema(backends: Backends) -> Schema:
 def _kind_of_rule(backends: Backends) -> Kind[Fields]:
     trigger = Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger"))
     criteria = Kind(
-        lambda node, what, problems: parse_criteria(node, backends, problems), ref("criteria")
+        lambda node, what, problems: parse_criteria(backends, node, problems), ref("criteria")
     )
     keys = {
         **_METADATA,

@@ -99,22 +99,18 @@ def parse_trigger(node: Node, problems: Problems) -> Trigger | None:
     return parse_combined(node, "a trigger", _LEAVES, parse_trigger, problems)
 
 
-def _parse_lambda(node: Node, place: Place, problems: Problems) -> Trigger | None:
+def _parse_lambda(node: Node, problems: Problems, place: Place) -> Trigger | None:
     expression = parse_expression(node, "msg", problems)
     return None if expression is None else LambdaTrigger(expression, place)
 
 
-def _parse_name(kind: str, node: Node, place: Place, problems: Problems) -> Trigger | None:
-    """Parse a topic or a category, which begins at ``place``: its name, or operators over some."""
+def _parse_name(
+    kind: str, node: Node, problems: Problems, place: Place | None = None
+) -> Trigger | None:
+    """Parse a topic or a category: its name, or operators over some."""
     if isinstance(node, MappingNode):
-        return parse_combined(
-            node,
-            f"a '{kind}'",
-            {},
-            lambda part, problems: _parse_name(kind, part, part.place, problems),
-            problems,
-            place,
-        )
+        parse = functools.partial(_parse_name, kind)
+        return parse_combined(node, f"a '{kind}'", {}, parse, problems, place)
     name = as_text(node, f"a {kind}", problems)
     if name is None:
         return None
@@ -123,7 +119,7 @@ def _parse_name(kind: str, node: Node, place: Place, problems: Problems) -> Trig
     if found:
         mistake = name.place_at(name.text.index(text) + found.start())
         problems.add(mistake, f"a {kind} {_WHY[found.group().strip()]}")
-    return (Topic if kind == "topic" else Category)(text, place, name.place)
+    return (Topic if kind == "topic" else Category)(text, place or node.place, name.place)
 
 
 _LEAVES: dict[str, LeafParser[Message]] = {

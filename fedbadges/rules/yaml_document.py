@@ -61,7 +61,7 @@ class SequenceNode:
     kind = "a list"
 
     def __str__(self) -> str:
-        return ", ".join(map(_bracketed, self.items))
+        return f"[{', '.join(map(str, self.items))}]"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class MappingNode:
     kind = "a mapping"
 
     def __str__(self) -> str:
-        return ", ".join(f"{key}: {_bracketed(value)}" for key, value in self.entries)
+        return f"{{{', '.join(f'{key}: {value}' for key, value in self.entries)}}}"
 
     def get(self, key: str) -> Node | None:
         """Return the value of ``key``, or None where it is absent."""
@@ -96,12 +96,6 @@ def parse_document(data: bytes, path: str, what: str = "rule") -> MappingNode:
     if not isinstance(document, MappingNode):
         raise _error(document.place, f"a {what} is a mapping, and this is {document.kind}")
     return document
-
-
-def _bracketed(node: Node) -> str:
-    if isinstance(node, ScalarNode):
-        return str(node)
-    return f"[{node}]" if isinstance(node, SequenceNode) else f"{{{node}}}"
 
 
 def _error(place: Place, text: str) -> RuleError:

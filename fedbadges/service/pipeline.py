@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
+from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.errors import CannotStart, NotStored, Stopped
 from fedbadges.history.history import Recorder
 from fedbadges.retry import OutageRetry, retry_failures
@@ -62,7 +62,7 @@ class Job:
 
     delivery: Delivery
     triggered: Triggered
-    candidates: Candidates | None = None
+    candidates: Triggered | None = None
     #: Whether datanommer has the message, or its criteria do not ask.
     stored: bool = True
 

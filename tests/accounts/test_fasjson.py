@@ -17,7 +17,7 @@ from support.rules import rule
 from support.waiting import eventually
 from support.web import Answer
 
-from fedbadges.accounts.fasjson import Fasjson as Client
+from fedbadges.accounts.service import Fasjson as Client
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.groups import Groups
 from fedbadges.errors import Unavailable

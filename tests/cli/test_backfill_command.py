@@ -281,15 +281,15 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def after(count: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Call a function while the batch with this number is awarded."""
-    give, given = backfill.BackfillAwarder.award, []
+    give, given = backfill.award_batch, []
 
-    def disturbed(self: backfill.BackfillAwarder, dues: list[backfill.DueAward]) -> None:
+    def disturbed(dues: list[backfill.DueAward], *others: Any) -> None:
         given.append(dues)
         if len(given) == count:
             do()
-        give(self, dues)
+        give(dues, *others)
 
-    monkeypatch.setattr(backfill.BackfillAwarder, "award", disturbed)
+    monkeypatch.setattr(backfill, "award_batch", disturbed)
 
 
 @pytest.mark.sqlite

@@ -188,7 +188,7 @@ def test_every_award_is_in_one_period(moments: list[datetime]) -> None:
     assert sum(each.awards for each in periods) == len(moments)
     assert [each.total for each in periods[-1:]] == ([len(moments)] if moments else [])
     assert len(periods) <= max(24, len(moments))
-    assert len({each.name for each in periods}) == len(periods)
+    assert len({each.period for each in periods}) == len(periods)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_periods_are_of_the_finest_unit_that_makes_few(
 ) -> None:
     over_time = count_by_period([last, datetime(2014, 1, 31)])
 
-    assert (over_time.unit, over_time.periods[0].name, len(over_time.periods)) == (
+    assert (over_time.unit, over_time.periods[0].period, len(over_time.periods)) == (
         unit,
         first,
         count,

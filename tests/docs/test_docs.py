@@ -69,7 +69,7 @@ def test_example_rule_loads_and_has_the_candidates_shown(
         engine.decide(case)
     if example.candidates is not None:
         assert case is not None
-        assert case.candidates == ((rule, example.candidates),)
+        assert case.people == ((rule, example.candidates),)
     # A lambda that stumbles over its message would have been a warning.
     assert [
         record.getMessage()

@@ -14,7 +14,7 @@ from tahrir_api.model import Assertion, Person
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine as database_engine
-from fedbadges.engine.engine import BadgeEngine, Candidates
+from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import Unavailable
 from fedbadges.history.history import History
@@ -140,8 +140,8 @@ def received(users: Any, **envelope: Any) -> Message:
     return make_message("git.receive", {"users": users}, **envelope)
 
 
-def names_in(case: Candidates | None) -> list[tuple[str, ...]]:
-    return [] if case is None else [names for _, names in case.candidates]
+def names_in(case: Triggered | None) -> list[tuple[str, ...]]:
+    return [] if case is None else [names for _, names in case.people]
 
 
 # Considering
@@ -222,7 +222,7 @@ def test_holder_of_a_badge_is_no_candidate_for_it(daemon: Daemon) -> None:
     case = candidates_of(daemon.engine, logged())
 
     assert case is not None
-    assert [rule.badge.id for rule, _ in case.candidates] == ["second"]
+    assert [rule.badge.id for rule, _ in case.people] == ["second"]
 
 
 def test_person_who_opted_out_is_no_candidate(daemon: Daemon) -> None:

@@ -121,8 +121,7 @@ def store(connection: sa.Connection, number: int, message: dict[str, Any]) -> No
 def select(connection: sa.Connection, filled: FilledFilter) -> dict[int, str]:
     """Returns the numbers and contents of the messages that a filter selects by SQL."""
     query = prepare(connection, NameIds(), filled)
-    rows = [] if query is None else query.messages(connection)
-    return {row.id: row.text for row in rows}
+    return {row.id: row.text for row in query.messages(connection)}
 
 
 @given(messages, st.lists(filters, min_size=1, max_size=8))

@@ -66,8 +66,8 @@ class Recent:
         """Returns the same, by the database."""
         after = NOW - datetime.timedelta(seconds=age)
         with reader(self.settings.history_url).connect() as connection:
-            asked = prepare(connection, NameIds(), filled, after)
-            return [] if asked is None else sorted(row.id for row in asked.messages(connection))
+            query = prepare(connection, NameIds(), filled, after)
+            return sorted(row.id for row in query.messages(connection))
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from fedbadges.engine.engine import Earned
 from fedbadges.engine.recipients import Usernames
 from fedbadges.errors import RuleError, Unavailable
 from fedbadges.messages import Message
-from fedbadges.replay import Replay
+from fedbadges.replay.replay import Replay
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Backends, Question
 from fedbadges.rules.loader import load_text

@@ -4,7 +4,7 @@ The rules are the examples, and real ones where the corpus is there; the message
 benchmark, which are of the kinds that these rules are about.
 """
 
-import importlib.util
+import importlib
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from support.databases import Databases, create_schemas
 from support.histories import Awards, PastMessage, earned, live
 
 from fedbadges.criteria.backends import load_backends
-from fedbadges.replay import Replay
+from fedbadges.replay.replay import Replay
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import each_once, load_file
 from fedbadges.rules.rule import Rule
@@ -35,12 +35,10 @@ Found = tuple[dict[str, Rule], Awards, Awards]
 
 
 def traffic() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("traffic", ROOT / "benchmarks" / "traffic.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """Returns the benchmarks' module of this name, which imports its neighbours."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        return importlib.import_module("traffic")
 
 
 def messages() -> Iterator[PastMessage]:

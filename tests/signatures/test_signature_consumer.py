@@ -123,7 +123,7 @@ def test_a_message_with_a_wrong_signature_is_rejected_and_acknowledged(
     assert not site.has_badge("mallory")
     (line,) = [r.getMessage() for r in caplog.records if "signatures" in r.name][-1:]
     assert message["body"]["msg_id"] in line
-    assert "its signature does not fit what it says" in line
+    assert "its signature does not match its content" in line
 
 
 def test_a_malformed_message_is_acknowledged(site: Site) -> None:

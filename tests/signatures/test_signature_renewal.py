@@ -82,12 +82,11 @@ def verifier_of(ca: Any, crl: Any, clocks: Clocks, interval: float = 0) -> Verif
     config = {"validate_signatures": True, "ca_cert_location": "-"}
     options = read_options(config)
     assert options is not None
-    authorities = AuthorityCache(
+    sources = [
         make_source(str(ca), 0, clocks.monotonic),
         make_source(str(crl), interval, clocks.monotonic),
-        clocks.now,
-    )
-    return Verifier(options, authorities, config, clocks.now)
+    ]
+    return Verifier(options, AuthorityCache(sources, clocks.now), config, clocks.now)
 
 
 def accepts(verifier: Verifier, message: dict[str, Any]) -> bool:
@@ -327,7 +326,7 @@ def test_each_reason_for_a_rejection_is_logged_once(
 
     first, second = logged(log, "WARNING")
     assert "it is not signed" in first
-    assert "its signature does not fit what it says" in second
+    assert "its signature does not match its content" in second
     assert "\n" not in second
     assert len(second) < 1000
 

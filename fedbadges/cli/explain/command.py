@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from fedbadges.cli.deployment import Deployment, with_deployment
-from fedbadges.cli.errors import FOUND, GOOD, CannotRun, reporting_errors
+from fedbadges.cli.errors import FOUND, GOOD, CannotRun
 from fedbadges.cli.terminal import format_option, print_json, print_lines
 
 if TYPE_CHECKING:
@@ -65,13 +65,12 @@ def explain(
     # The errors of rules are in the explanation.
     logging.getLogger("fedbadges.engine.engine").setLevel(logging.ERROR)
     user = None if user is None else user.lower()
-    with reporting_errors():
-        settings = without_count_cache(deployment.settings)
-        message = _from_file(file) if file is not None else _from_datanommer(msg_id, settings)
-        backends = load_backends(settings)
-        chosen = deployment.chosen(badges, backends) if badges else None
-        explainer = Explainer(settings, deployment.rules(backends) if chosen is None else chosen)
-        found = explainer.explain(message, user, full=chosen is not None)
+    settings = without_count_cache(deployment.settings)
+    message = _from_file(file) if file is not None else _from_datanommer(msg_id, settings)
+    backends = load_backends(settings)
+    chosen = deployment.chosen(badges, backends) if badges else None
+    explainer = Explainer(settings, deployment.rules(backends) if chosen is None else chosen)
+    found = explainer.explain(message, user, full=chosen is not None)
     if form == "json":
         print_json(data_of_explanation(found, user))
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fedbadges.cli.deployment import RULES, TAHRIR, Deployment, with_deployment
-from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
+from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
 from fedbadges.cli.terminal import following, format_option, print_json
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
 
     if html is not None and not html.parent.is_dir():
         raise CannotRun(f"--html: there is no directory {str(html.parent)!r}")
-    with reporting_errors():
-        found = _preview(deployment, rule)
+    found = _preview(deployment, rule)
     if form == "json":
         print_json(data_of_preview(found))
     else:
@@ -74,7 +73,7 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
 def _preview(deployment: Deployment, name: str) -> Preview:
     """Replay the history until its end or Ctrl-C; raise Unavailable, or CannotRun for the rule."""
     from fedbadges.cli.preview.figures import Earner, Preview, distribution_of
-    from fedbadges.replay import Replay
+    from fedbadges.replay.replay import Replay
     from fedbadges.tahrir.awarding import link_to
     from fedbadges.tahrir.database import Tahrir
 

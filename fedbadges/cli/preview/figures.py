@@ -181,7 +181,7 @@ def _with_own(edges: list[int], own: int | None) -> list[int]:
 class Period:
     """The awards in a period, such as ``2014-10``, and the total up to its end."""
 
-    name: str
+    period: str
     awards: int
     total: int
 

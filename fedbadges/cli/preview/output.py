@@ -18,7 +18,7 @@ from rich.rule import Rule
 from rich.table import Table
 
 from fedbadges.cli.preview.figures import LADDER, Distribution, Earner, OverTime, Preview, Threshold
-from fedbadges.cli.terminal import make_console, make_line, make_table, make_text, print_lines
+from fedbadges.cli.terminal import make_console, make_table, make_text, print_lines
 from fedbadges.util.text import printable
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def print_preview(preview: Preview, limit: int) -> None:
     width = min(max(console.width, _LEAST), _MOST) if console.is_terminal else _PIPE
     badge = preview.badge
     print_lines(
-        make_line((badge.name, _TITLE), (f"  {preview.path}", _QUIET)),
+        make_text((badge.name, _TITLE), (f"  {preview.path}", _QUIET)),
         printable(badge.description),
         "",
-        make_text(preview.summary, _TITLE),
+        make_text((preview.summary, _TITLE)),
         wrap=False,
     )
     if preview.earners and limit:
@@ -60,16 +60,16 @@ def print_preview(preview: Preview, limit: int) -> None:
 
 
 def _print_section(title: str, content: RenderableType, width: int | None = None) -> None:
-    print_lines("", make_text(title, _TITLE), Padding.indent(content, 2), width=width)
+    print_lines("", make_text((title, _TITLE)), Padding.indent(content, 2), width=width)
 
 
 def _earners(earners: Sequence[Earner], limit: int) -> Table:
     table = make_table()
     for each in earners[:limit]:
-        when = make_text(f"{each.when:%Y-%m-%d %H:%M}", _QUIET)
-        table.add_row(when, printable(each.username), make_text(each.topic, _QUIET))
+        when = make_text((f"{each.when:%Y-%m-%d %H:%M}", _QUIET))
+        table.add_row(when, printable(each.username), make_text((each.topic, _QUIET)))
     if len(earners) > limit:
-        table.add_row(make_text(f"and {len(earners) - limit} more", _QUIET))
+        table.add_row(make_text((f"and {len(earners) - limit} more", _QUIET)))
     return table
 
 
@@ -77,7 +77,7 @@ def _periods(over_time: OverTime) -> Iterator[_Row]:
     most = max(each.awards for each in over_time.periods)
     for each in over_time.periods:
         bar = _bar(each.awards, most, _AWARDED)
-        yield each.name, str(each.awards), bar, make_text(f"{each.total} in total", _QUIET)
+        yield each.period, str(each.awards), bar, make_text((f"{each.total} in total", _QUIET))
 
 
 def _bins(counts: Distribution) -> Iterator[_Row]:
@@ -87,7 +87,7 @@ def _bins(counts: Distribution) -> Iterator[_Row]:
         if each.awarded and not marked:
             marked = True
             reached = f"{counts.own_awards} of {len(counts.peaks)}"
-            mark = make_text(f"threshold {counts.own}, reached by {reached}", _AWARDED)
+            mark = make_text((f"threshold {counts.own}, reached by {reached}", _AWARDED))
             yield "", "", Rule(mark, align="left", style=_AWARDED)
         colour = _NOT_AWARDED if each.awarded is False else _AWARDED
         yield each.name, str(each.people), _bar(each.people, most, colour)
@@ -123,10 +123,6 @@ def _thresholds(thresholds: Sequence[Threshold]) -> Table:
 def data_of_preview(preview: Preview) -> dict[str, Any]:
     """Return a preview for JSON."""
     earners = [asdict(each) | {"when": f"{each.when.isoformat()}Z"} for each in preview.earners]
-    periods = [
-        {"period": each.name, "awards": each.awards, "total": each.total}
-        for each in preview.over_time.periods
-    ]
     return {
         "badge": preview.badge.id,
         "name": preview.badge.name,
@@ -136,7 +132,7 @@ def data_of_preview(preview: Preview) -> dict[str, Any]:
         "complete": preview.complete,
         "awards": len(preview.earners),
         "earners": earners,
-        "over_time": {"unit": preview.over_time.unit, "periods": periods},
+        "over_time": asdict(preview.over_time),
         "counts": preview.counts and _counts_data(preview.counts),
     }
 
