@@ -75,9 +75,7 @@ def parse_message(
     body: Any, known_users: frozenset[str] = frozenset(), size: int = 0
 ) -> Message | None:
     """Parse a message of the bus, or of datanommer; None where it is none with a topic."""
-    if not isinstance(body, Mapping):
-        return None
-    topic = body.get("topic")
+    topic = body.get("topic") if isinstance(body, Mapping) else None
     if not isinstance(topic, str) or not fits_databases(topic):
         return None
     return Message(topic, body, time.monotonic(), known_users, size)
