@@ -96,7 +96,7 @@ def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
 
 def parse_trigger(node: Node, problems: Problems) -> Trigger | None:
     """Parse the mapping below ``trigger:``, or below one of its operators."""
-    return parse_combined(node, "a trigger", _LEAVES, parse_trigger, problems)
+    return parse_combined(node, "a trigger", _PARSERS, parse_trigger, problems)
 
 
 def _parse_lambda(node: Node, problems: Problems, place: Place) -> Trigger | None:
@@ -122,7 +122,7 @@ def _parse_name(
     return (Topic if kind == "topic" else Category)(text, place or node.place, name.place)
 
 
-_LEAVES: dict[str, LeafParser[Message]] = {
+_PARSERS: dict[str, LeafParser[Message]] = {
     "topic": functools.partial(_parse_name, "topic"),
     "category": functools.partial(_parse_name, "category"),
     "lambda": _parse_lambda,
