@@ -1,7 +1,5 @@
 """Triggers: the cheap check, on the message alone."""
 
-from __future__ import annotations
-
 import functools
 import re
 from dataclasses import dataclass, field
@@ -9,14 +7,7 @@ from dataclasses import dataclass, field
 from fedbadges.errors import Place
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
-from fedbadges.rules.grammar import (
-    LAMBDA,
-    Schema,
-    combined,
-    mapping_of,
-    operators_over,
-    ref,
-)
+from fedbadges.rules.grammar import LAMBDA, Schema, combined, mapping_of, operators_over, ref
 from fedbadges.rules.operators import AllOf, AnyOf, Check, LeafParser, parse_combined
 from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.yaml_document import MappingNode, Node
