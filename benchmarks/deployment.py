@@ -12,7 +12,7 @@ from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import shared_history
-from fedbadges.engine.engine import BadgeEngine, Candidates
+from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.index import RuleSet
@@ -100,7 +100,7 @@ class Deployment:
         return True
 
 
-def candidates_of(engine: BadgeEngine, message: Message) -> Candidates | None:
+def candidates_of(engine: BadgeEngine, message: Message) -> Triggered | None:
     triggered = engine.match(message)
     return None if triggered is None else engine.find_candidates([triggered])[0]
 

@@ -15,7 +15,7 @@ from deployment import make_settings
 from memory import forget_peak, peak
 
 from fedbadges.criteria.datanommer import PastMessages
-from fedbadges.replay import Replay
+from fedbadges.replay.replay import Replay
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.rule import Rule

@@ -35,11 +35,10 @@ class Message:
     def sent(self) -> datetime.datetime:
         """Return when it was sent, naive UTC, as its sender says; now, where that is no number."""
         timestamp = self.body.get("timestamp")
-        moment = datetime.datetime.now(datetime.timezone.utc)
         if isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool):
             with contextlib.suppress(ValueError, OverflowError, OSError):  # too large, or no number
-                moment = datetime.datetime.fromtimestamp(timestamp, datetime.timezone.utc)
-        return moment.replace(tzinfo=None)
+                return naive_utc(timestamp)
+        return naive_utc(time.time())
 
     @property
     def sent_seconds(self) -> float:
@@ -60,6 +59,11 @@ class Notice:
     body: dict[str, Any]
 
 
+def naive_utc(seconds: float) -> datetime.datetime:
+    """Return a time in seconds since 1970 as databases have it."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).replace(tzinfo=None)
+
+
 def category_of(topic: str) -> str:
     """Return the category of a topic, as ``datanommer.models.Message`` does."""
     parts = topic.split(".")
@@ -71,9 +75,7 @@ def parse_message(
     body: Any, known_users: frozenset[str] = frozenset(), size: int = 0
 ) -> Message | None:
     """Parse a message of the bus, or of datanommer; None where it is none with a topic."""
-    if not isinstance(body, Mapping):
-        return None
-    topic = body.get("topic")
+    topic = body.get("topic") if isinstance(body, Mapping) else None
     if not isinstance(topic, str) or not fits_databases(topic):
         return None
     return Message(topic, body, time.monotonic(), known_users, size)

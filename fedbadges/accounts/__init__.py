@@ -1,1 +1,1 @@
-"""Who has an account, and whom a message concerns."""
+"""Accounts and usernames: who has an account, and which users a message concerns."""

@@ -1,6 +1,6 @@
-"""FASJSON by way of fasjson-client, which is imported here and nowhere else.
+"""FASJSON through fasjson-client, which is imported only here.
 
-It is an extra, ``fasjson``, since GSSAPI needs a C compiler to install.
+It is the optional extra ``fasjson``, since installing GSSAPI needs a C compiler.
 """
 
 from collections.abc import Mapping
@@ -35,15 +35,15 @@ class Service(Client):
                 auth=settings.fasjson_auth,
                 bravado_config={"use_models": False, "validate_responses": False},
             )
-        except Exception as error:  # what is no specification may fail anywhere in its reading
+        except Exception as error:  # anything else than a specification may fail anywhere
             raise self._unavailable(error_reason(error)) from error
 
     def ask(self, operation: str, **arguments: Any) -> Any:
-        """Call an operation and return its result; None where FASJSON has no such thing."""
+        """Call an operation and return its result; None if FASJSON has no such object."""
         try:
             return getattr(self, operation)(**arguments).result
         except APIError as error:
-            # FASJSON says so in JSON; what stands before it and has lost it does not.
+            # FASJSON answers 404 in JSON; a proxy that cannot reach it does not.
             missing = error.code == _NOT_FOUND and isinstance(error.data["body"], Mapping)
             if missing or error.code in _REFUSED:
                 return None

@@ -1,21 +1,84 @@
-"""Accounts: who exists, and whose another name is."""
+"""Accounts in FASJSON: their existence, other names and groups; answers are cached."""
 
-from functools import partialmethod
-from typing import Any
+from __future__ import annotations
+
+import re
+from functools import cached_property, partialmethod
+from typing import TYPE_CHECKING, Any
 
 from dogpile.cache import make_region
 
-from fedbadges.accounts.fasjson import Fasjson
 from fedbadges.config.settings import Settings
 from fedbadges.rules.recipients import EVERYBODY, Accounts
 from fedbadges.util.caching import BoundedDict
+from fedbadges.util.logs import get_logger
+from fedbadges.util.throttle import Throttle
 
+if TYPE_CHECKING:
+    from fedbadges.accounts.fasjson_http import Service
+
+log = get_logger(__name__)
+
+#: Names of accounts and groups that FASJSON accepts. It answers others with an error, which would
+#: look like an outage.
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
+# Nicks, addresses and names on GitHub: printable ASCII.
+_TERM = re.compile(r"[!-~]{1,254}")
+#: The wildcard of FASJSON.
+_ANYTHING = "*"
 #: How many answers are cached at most.
 _MAX_ANSWERS = 50_000
 
 
+class Fasjson:
+    """Queries FASJSON for accounts and groups; raises Unavailable while it does not answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._missing_groups = Throttle()
+
+    @cached_property
+    def _service(self) -> Service:
+        # Imported here, because it needs the extra ``fasjson``.
+        from fedbadges.accounts.fasjson_http import Service
+
+        return Service(self._settings)
+
+    def exists(self, username: str) -> bool:
+        """Return True if there is an account of this name that is not locked."""
+        if not NAME.fullmatch(username):
+            return False
+        return self._service.ask("get_user", username=username) is not None
+
+    def is_member(self, group: str, username: str) -> bool:
+        """Return True if an account is in a group, False if either does not exist."""
+        if not NAME.fullmatch(username):
+            return False
+        found = self._service.ask("check_membership", groupname=group, username=username)
+        if found is None and self._missing_groups.allows(group):
+            log.warning("FASJSON has no such group, so nobody is in it", group=group)
+        return found is True
+
+    def by_nick(self, nick: str) -> str | None:
+        """Return the one account that has this IRC nick, or None."""
+        return self._only("ircnick__exact", nick, f"irc:/{nick}")
+
+    def _only(self, field: str, *terms: str) -> str | None:
+        """Return the one account that has one of these values in a field, or None."""
+        names: set[str] = set()
+        for term in terms:
+            if term != _ANYTHING and _TERM.fullmatch(term):
+                found = self._service.ask("search", **{field: term}) or ()
+                names |= {user["username"] for user in found}
+        # A value that several accounts share identifies none of them.
+        return names.pop() if len(names) == 1 else None
+
+    by_email = partialmethod(_only, "email")
+    by_github = partialmethod(_only, "github_username")
+
+
 class CachedAccounts:
-    """Caches the answers of an accounts service, also that there is no account, for ``seconds``."""
+    """Caches the answers of an accounts service for ``seconds``, negative ones as well."""
 
     def __init__(self, accounts: Accounts, seconds: float) -> None:
         self._accounts = accounts

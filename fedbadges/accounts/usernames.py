@@ -1,4 +1,4 @@
-"""Whom and what a message concerns, according to ``fedmsg.meta`` and its plugins."""
+"""The users and packages that a message concerns, by ``fedmsg.meta`` and its plugins."""
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
@@ -14,23 +14,21 @@ from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
 
-#: The processors of fedmsg itself; of these only logger and announce name anybody.
+#: The processors of fedmsg itself, of which only logger and announce name users.
 _BUILTIN = frozenset(["announce", "logger", "unhandled"])
 _NAMING_CATEGORIES = frozenset(["announce", "logger"])
-#: How many answers are cached: a few for each message.
-_MAX_ANSWERS = 100
 
 
 class FedmsgUsernames:
-    """Finds the users and packages of a message; never raises for what a message holds."""
+    """Finds the users and packages of a message; never raises, whatever it contains."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = dict(config)
         fedmsg.meta.make_processors(**self._config)
         self._throttle = Throttle()
         self._without_candidates: list[str] = []
-        # Each rule asks the same about the messages that are handled now.
-        self._ask = functools.lru_cache(_MAX_ANSWERS)(self._find)
+        # Every rule asks the same about a message.
+        self._ask = functools.lru_cache(100)(self._find)
 
     @property
     def has_plugins(self) -> bool:
@@ -39,7 +37,7 @@ class FedmsgUsernames:
         return bool(names - _BUILTIN)
 
     def warn_of(self, rules: Iterable[Rule]) -> None:
-        """Warn of rules that can award nothing without a plugin, unless they are as before."""
+        """Warn about rules that need a plugin to award anything; once for the same rules."""
         if self.has_plugins:
             return
         badges = [rule.badge.id for rule in rules if has_no_candidates(rule)]
@@ -54,7 +52,7 @@ class FedmsgUsernames:
 
     def agent(self, message: Message) -> str | None:
         """Return the user who did what the message is about, in lower case."""
-        # A plugin without agents of its own may return any of the users.
+        # A plugin that does not know the agent may return any of the users.
         (agent,) = self._ask("agent", message) or (None,)
         return agent.lower() if agent else None
 

@@ -23,8 +23,8 @@ from fedbadges.util.text import pluralize, printable
 
 if TYPE_CHECKING:
     from fedbadges.buses.fedmsg.publisher import Publisher
-    from fedbadges.replay import Replay
     from fedbadges.replay.backfill import BackfillResult, DueAward
+    from fedbadges.replay.replay import Replay
     from fedbadges.rules.rule import Rule
     from fedbadges.tahrir.database import Tahrir
 
@@ -77,8 +77,8 @@ def backfill(
 def _backfill(
     deployment: Deployment, names: tuple[str, ...], award: bool, silent: bool
 ) -> BackfillResult:
-    from fedbadges.replay import Replay
     from fedbadges.replay.backfill import BackfillResult, due_award, not_held
+    from fedbadges.replay.replay import Replay
     from fedbadges.tahrir.database import Tahrir
 
     settings = deployment.settings
@@ -116,18 +116,19 @@ def _award(
     replay: Replay,
 ) -> None:
     """Award badges as they are found; the result has them, whatever happens afterwards."""
-    from fedbadges.replay.backfill import BackfillAwarder, batches
+    from fedbadges.replay.backfill import award_batch, batches
 
     publish = (lambda notice: None) if publisher is None else publisher.publish
-    awarder = BackfillAwarder(tahrir, publish, result)
     with _storing_errors(result), _stoppable(result, replay):
         for batch in batches(dues):
             with deferring_interrupts():
-                awarder.award(batch)
+                award_batch(batch, tahrir, publish, result)
     # After a first Ctrl-C this still has to be done; a second one changes nothing.
     with suppress(KeyboardInterrupt), deferring_interrupts():
         with _storing_errors(result):
-            awarder.adjust_ranks()
+            # Even if nothing was awarded: an earlier run may have been stopped before its ranks.
+            for notice in tahrir.adjust_ranks(result.person_ids):
+                publish(notice)
         if publisher is not None and not publisher.finish(_PUBLISH_TIMEOUT):
             result.unpublished = publisher.unsent
 

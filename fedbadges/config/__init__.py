@@ -1,5 +1,4 @@
 """The configuration: every key, read and checked once.
 
-``settings`` has the keys, ``values`` checks what they are set to, and ``keys`` and ``line_numbers``
-report each mistake with its file, line and column.
+``settings`` has the keys, ``values`` parses them, ``keys`` and ``line_numbers`` locate mistakes.
 """

@@ -51,7 +51,6 @@ class ConfigReader:
     """Reads keys from fedmsg's configuration, and collects a line for each mistake."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._config = config
         self._files = config_files(config)
         self._mappings: dict[tuple[str, ...], Mapping[str, Any] | None] = {(): config}
         self.mistakes: list[str] = []
@@ -97,7 +96,7 @@ class ConfigReader:
         self.mistakes.append(f"{line} ({printable(reason)})" if reason else line)
 
     def unknown(self, name: Any, within: tuple[str, ...], known: Iterable[str]) -> str:
-        """Return a warning about a key that means nothing, with the closest one that does."""
+        """Return a warning about an unknown key, with the closest known one."""
         near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         return f"{self.locate(str(name), within)}: unknown key '{printable(str(name))}'{hint}"

@@ -48,8 +48,8 @@ def _keys(path: Path) -> list[tuple[str, ast.expr | ast.keyword]]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
         return []
-    found = [key for node in ast.walk(tree) for key in _keys_of_node(node)]
-    return sorted(found, key=lambda key: (key[1].lineno, key[1].col_offset), reverse=True)
+    keys = (key for node in ast.walk(tree) for key in _keys_of_node(node))
+    return sorted(keys, key=lambda key: (key[1].lineno, key[1].col_offset), reverse=True)
 
 
 def _keys_of_node(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.keyword]]:

@@ -20,7 +20,7 @@ from fedbadges.errors import SettingsError
 #: Enables the consumer in a hub.
 ENABLED = "fedmsg.consumers.badges.enabled"
 
-# What a mistake says is expected, how the value is parsed, and what follows that in every key.
+# What a mistake says is expected, and the parser; for the issuer the other arguments as well.
 _SECONDS = ("a number of seconds, from 0 to 86400", values.seconds)
 _TIMEOUT = ("a number of seconds, more than 0 and up to 86400", values.timeout)
 _FLAG = ("True or False", values.flag)
@@ -34,7 +34,7 @@ _ISSUER_TEXT = ("text of at most 128 characters", values.short_text, REQUIRED, _
 
 @dataclass(frozen=True)
 class Issuer:
-    """Who issues the badges, as tahrir stores it."""
+    """The issuer of the badges, as tahrir stores it."""
 
     origin: str = config_key("issuer_origin", *_ISSUER_TEXT)
     name: str = config_key("issuer_name", *_ISSUER_TEXT)
@@ -86,7 +86,7 @@ class Settings:
         values.names,
         ("bodhi", "oscar", "apache", "koji", "taskotron"),
     )
-    #: Recompute the leaderboard at most once in this time.
+    #: The least time between two updates of the leaderboard.
     rank_interval: float = config_key("badges.rank_interval", *_SECONDS, 5.0)
 
     # Messages.
@@ -143,7 +143,7 @@ class Settings:
     )
     fasjson_auth: bool = config_key("badges.fasjson.auth", *_FLAG, True)
     fasjson_timeout: float = config_key("badges.fasjson.timeout", *_TIMEOUT, 10.0)
-    #: How long the answer whether an account exists is cached.
+    #: How long answers about accounts are cached.
     fasjson_cache: float = config_key("badges.fasjson.cache", *_SECONDS, 600.0)
     libravatar_url: str = config_key(
         "badges.libravatar.url",
@@ -171,7 +171,7 @@ _ZEROMQ_KEYS = (
     ConfigKey("zmq_enabled", "True, where no other bus is named", values.true, REQUIRED),
     ConfigKey("endpoints", "a mapping from names to lists of addresses", values.mapping, REQUIRED),
 )
-#: What our own keys at the top begin with.
+#: Prefixes of the keys of fedbadges.
 _OUR_PREFIXES = ("badges.", "badges_", "fedbadges.")
 #: Keys that configure another bus.
 _OTHER_BUSES = ("stomp_uri", "stomp_broker", "amqp_broker")

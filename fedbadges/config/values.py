@@ -1,4 +1,4 @@
-"""What a configuration key may be set to: one function for each kind of value.
+"""Parsers of configuration values: one function for each kind of value.
 
 Each returns the value that the daemon uses. It raises ValueError, TypeError or OverflowError for a
 value of another kind, and MalformedValue where there is more to say than what was expected.
@@ -27,10 +27,14 @@ class MalformedValue(ValueError):
     """A value that cannot be used; the text says why, and has no password in it."""
 
 
+def _require(condition: object) -> None:
+    if not condition:
+        raise ValueError
+
+
 def of_type(kind: type | tuple[type, ...], value: Any) -> Any:
     """Return a value of this type; text is not a list, though it can be iterated."""
-    if not isinstance(value, kind):
-        raise ValueError
+    _require(isinstance(value, kind))
     return value
 
 
@@ -39,9 +43,8 @@ mapping = partial(of_type, Mapping)
 
 
 def text(value: Any) -> str:
-    """Return text that is not blank, without the blanks around it."""
-    if not of_type(str, value).strip():
-        raise ValueError
+    """Return text that is not blank, without surrounding blanks."""
+    _require(of_type(str, value).strip())
     return str(value).strip()
 
 
@@ -55,18 +58,15 @@ def short_text(value: Any) -> str:
 
 def true(value: Any) -> bool:
     """Return True for anything truthy."""
-    if not value:
-        raise ValueError
+    _require(value)
     return True
 
 
 def interval(value: Any, most: float = math.inf, *, zero: bool = True) -> float:
     """Return a finite number of seconds from 0 to ``most``; text is accepted."""
     number = float(value)
-    if isinstance(value, bool) or not 0 <= number <= most or number == math.inf:
-        raise ValueError
-    if not (number or zero):
-        raise ValueError
+    _require(not isinstance(value, bool) and 0 <= number <= most and number != math.inf)
+    _require(number or zero)
     return number
 
 
@@ -78,11 +78,9 @@ age = partial(interval, most=100 * 365 * _DAY)
 
 def count(value: Any, least: int = 0) -> int:
     """Return a whole number that is not less than ``least``; text is accepted."""
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError
+    _require(not isinstance(value, bool))
     number = int(value)
-    if number < least:
-        raise ValueError
+    _require(number >= least and (number == value or not isinstance(value, float)))
     return number
 
 
@@ -125,23 +123,20 @@ def database_url(value: Any) -> URL:
 def web_address(value: Any) -> str:
     """Return a URL without the slashes at its end; it is shown, so it must have no password."""
     address = text(value).rstrip("/")
-    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", address):
-        raise ValueError
+    _require(re.fullmatch(r"https?://[^\s/@]+(/\S*)?", address))
     return address
 
 
 def domain(value: Any) -> str:
     """Return the domain of e-mail addresses, of at most 60 characters, in lower case."""
     lowered = text(value).lower()
-    if not re.fullmatch(r"[^\s@]{1,60}", lowered):
-        raise ValueError
+    _require(re.fullmatch(r"[^\s@]{1,60}", lowered))
     return lowered
 
 
 def accounts(value: Any) -> str:
     """Return the name of an accounts service whose client is installed."""
-    if value != "fasjson":
-        raise ValueError
+    _require(value == "fasjson")
     if not has_fasjson_client():
         raise MalformedValue(FASJSON_MISSING)
     return "fasjson"
@@ -158,8 +153,7 @@ def has_fasjson_client() -> bool:
 
 def cache(value: Any) -> tuple[str, Mapping[str, Any]]:
     """Return a backend of dogpile.cache and its arguments, if they make a region."""
-    if not isinstance(value, Mapping) or set(value) - {"backend", "arguments"}:
-        raise ValueError
+    _require(not set(mapping(value)) - {"backend", "arguments"})
     backend, arguments = text(value.get("backend")), mapping(value.get("arguments", {}))
     try:
         make_cache_region(backend, arguments)

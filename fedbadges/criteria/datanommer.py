@@ -103,24 +103,14 @@ class PastMessages:
         """Count once for all rules that ask the same, no further than their conditions need."""
         key = self._key(subject, filled)
         enough = subject.batch_cache.get(("enough", *key), self.condition.enough)
-        found = subject.once_in_batch(key, lambda: self._ask(subject, filled, enough))
+        found = subject.once_in_batch(
+            key,
+            lambda: self.history.count(
+                filled, enough, subject.message, self.operation.expression, subject.batch_cache
+            ),
+        )
         subject.tell(AT_LEAST, enough is not None and found >= enough)
         return found
-
-    def _ask(self, subject: Question, filled: FilledFilter, enough: int | None) -> int:
-        expression = self.operation.expression
-        if expression is None:
-            return self.history.count(filled, enough, subject.message)
-        test, values = expression.test, expression.fill(subject.message.body)
-        assert test is not None
-        return self.history.count_where(
-            filled,
-            lambda message: test(message, values),
-            (expression.text, values),
-            enough,
-            subject.message,
-            subject.batch_cache,
-        )
 
 
 class Datanommer:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from fedbadges.accounts.fasjson import NAME, Fasjson
+from fedbadges.accounts.service import NAME, Fasjson
 from fedbadges.config.settings import Settings
 from fedbadges.config.values import FASJSON_MISSING, has_fasjson_client
 from fedbadges.errors import Place

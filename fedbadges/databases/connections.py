@@ -8,16 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    URL,
-    Connection,
-    Engine,
-    SingletonThreadPool,
-    create_engine,
-    event,
-    exc,
-    text,
-)
+from sqlalchemy import URL, Connection, Engine, SingletonThreadPool, create_engine, event, exc, text
 from sqlalchemy.engine import make_url
 
 from fedbadges.databases.outages import READ_ONLY
@@ -51,15 +42,11 @@ def parse_url(spelled: str) -> URL:
         url.get_dialect().import_dbapi()
     except (exc.NoSuchModuleError, ImportError):
         raise ValueError(f"no driver '{url.drivername}' is installed") from None
-    return _without_open_password(url)
-
-
-def _without_open_password(url: URL) -> URL:
-    """Move a password from the query, which SQLAlchemy shows, to where it hides it."""
     password = url.query.get("password")
-    if not isinstance(password, str):
-        return url
-    return url.difference_update_query(["password"]).set(password=password)
+    if isinstance(password, str):
+        # SQLAlchemy would show it there, but hides it in its usual place.
+        url = url.difference_update_query(["password"]).set(password=password)
+    return url
 
 
 def engine(url: URL | str) -> Engine:

@@ -1,23 +1,13 @@
 """Classification of database errors: an outage, a broken schema, or a mistake."""
 
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
+import tenacity
 from sqlalchemy import exc
 
 from fedbadges.errors import DatabaseUnusable, Unavailable
-from fedbadges.util.logs import get_logger
-
-log = get_logger(__name__)
-
-T = TypeVar("T")
-
-#: How often something is retried that conflicts with another process, and after how many seconds.
-_RETRIES = 2
-_PAUSE = 0.2
 
 #: The beginnings of PostgreSQL's error codes after which a retry may succeed: the connection, a
 #: conflict with another transaction, resources, locks, shutdown, the system, a read-only standby.
@@ -64,15 +54,15 @@ def translate_errors(name: str, *, foreign: bool = False) -> Iterator[None]:
         raise
 
 
-def retry_races(do: Callable[[], T]) -> T:
-    """Call ``do`` and return its result; retry if another process did the same at the same time."""
-    for _ in range(_RETRIES):
-        try:
-            return do()
-        except (exc.IntegrityError, exc.ProgrammingError, exc.OperationalError) as error:
-            log.debug("Retrying after a conflict with another process", error=_reason(error))
-            time.sleep(_PAUSE)
-    return do()
+#: Calls a function; again if another process did the same at the same time.
+retry_races = tenacity.Retrying(
+    retry=tenacity.retry_if_exception_type(
+        (exc.IntegrityError, exc.ProgrammingError, exc.OperationalError)
+    ),
+    stop=tenacity.stop_after_attempt(3),
+    wait=tenacity.wait_fixed(0.2),
+    reraise=True,
+)
 
 
 def _is_outage(error: exc.DBAPIError | exc.TimeoutError) -> bool:

@@ -32,9 +32,6 @@ _RULE_ERRORS = (Exception, SystemExit)
 #: Answers that several questions share, by what distinguishes them.
 Shared = dict[object, object]
 
-#: The rules that a message triggered, with some people for each.
-People = tuple[tuple[Rule, tuple[str, ...]], ...]
-
 
 class BadgeStore(Protocol):
     """Who holds what: tahrir, or what stands for it."""
@@ -48,23 +45,15 @@ class BadgeStore(Protocol):
 
 @dataclass(frozen=True)
 class Triggered:
-    """A message with the rules that it triggered, and whom it names for each."""
+    """A message with the rules that it triggered: whom it names for each, or only candidates."""
 
     message: Message
-    people: People
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """A message with the rules that it triggered, and the candidates of each."""
-
-    message: Message
-    candidates: People
+    people: tuple[tuple[Rule, tuple[str, ...]], ...]
 
     @property
     def needs_history(self) -> bool:
         """Return True if the criteria must wait until datanommer has the message."""
-        return any(rule.needs_history for rule, _ in self.candidates)
+        return any(rule.needs_history for rule, _ in self.people)
 
 
 @dataclass(frozen=True)
@@ -125,7 +114,7 @@ class BadgeEngine:
         trigger = rule.trigger if self._tracer is None else self._tracer.trigger(rule)
         return self._attempt(rule, message, lambda: trigger.holds(message), False)
 
-    def find_candidates(self, batch: Sequence[Triggered]) -> list[Candidates | None]:
+    def find_candidates(self, batch: Sequence[Triggered]) -> list[Triggered | None]:
         """Keep those who could still get a badge, with one question to tahrir for all messages.
 
         Returns the candidates of each message, in their order; None where nobody is left.
@@ -133,15 +122,23 @@ class BadgeEngine:
         pairs = [pair for triggered in batch for pair in triggered.people]
         names = {name for _, names in pairs for name in names}
         holdings = self._store.holdings(names, {rule.badge.id for rule, _ in pairs})
-        return [_candidates(triggered, holdings) for triggered in batch]
+        found: list[Triggered | None] = []
+        for triggered in batch:
+            left = (
+                (rule, tuple(name for name in names if holdings.allows(name, rule.badge.id)))
+                for rule, names in triggered.people
+            )
+            people = tuple((rule, names) for rule, names in left if names)
+            found.append(Triggered(triggered.message, people) if people else None)
+        return found
 
-    def plan(self, batch: Sequence[Candidates]) -> Shared:
+    def plan(self, batch: Sequence[Triggered]) -> Shared:
         """Announce to the criteria what they will be asked, so that one query answers several.
 
         Returns what the decisions on this batch share.
         """
         shared: Shared = {}
-        rules = [rule for each in batch for rule, _ in each.candidates]
+        rules = [rule for each in batch for rule, _ in each.people]
         # A single criterion shares its answer with no other.
         if len(rules) == 1 and sum(1 for _ in backend_criteria(rules[0].criteria)) == 1:
             return shared
@@ -153,7 +150,7 @@ class BadgeEngine:
                             criterion.plan(question)
         return shared
 
-    def decide(self, candidates: Candidates, shared: Shared | None = None) -> int:
+    def decide(self, candidates: Triggered, shared: Shared | None = None) -> int:
         """Judge the criteria and award; return the number of awards.
 
         An award that fails does not cost the others; its error is raised after them. ``shared`` is
@@ -165,7 +162,7 @@ class BadgeEngine:
             raise failure
         return count
 
-    def judge(self, candidates: Candidates, shared: Shared) -> list[Earned]:
+    def judge(self, candidates: Triggered, shared: Shared) -> list[Earned]:
         """Return which candidates have earned their badge."""
         meeting = [
             (rule, name)
@@ -192,7 +189,18 @@ class BadgeEngine:
         }
         result = self._store.award(awards)
         for given in result.given:
-            self._report(awards[given.award])
+            badge, user = given.award.badge_id, given.award.username
+            message = awards[given.award].message
+            log.info(
+                "Awarded badge",
+                badge=badge,
+                user=user,
+                msg_id=message.msg_id,
+                topic=message.topic,
+                ms_since_sent=round((time.time() - message.sent_seconds) * 1000),
+                ms_since_received=round((time.monotonic() - message.received) * 1000),
+            )
+            self.statistics.awarded(badge, user, message.msg_id)
             self._on_award(given)
         return len(result.given), {awards[award].message: error for award, error in result.refused}
 
@@ -260,36 +268,14 @@ class BadgeEngine:
             self._tracer.failed(rule, error)
         return default
 
-    def _report(self, earned: Earned) -> None:
-        badge_id, message = earned.rule.badge.id, earned.message
-        log.info(
-            "Awarded badge",
-            badge=badge_id,
-            user=earned.username,
-            msg_id=message.msg_id,
-            topic=message.topic,
-            ms_since_sent=round((time.time() - message.sent_seconds) * 1000),
-            ms_since_received=round((time.monotonic() - message.received) * 1000),
-        )
-        self.statistics.awarded(badge_id, earned.username, message.msg_id)
-
-
-def _candidates(triggered: Triggered, holdings: Holdings) -> Candidates | None:
-    left = (
-        (rule, tuple(name for name in names if holdings.allows(name, rule.badge.id)))
-        for rule, names in triggered.people
-    )
-    candidates = tuple((rule, names) for rule, names in left if names)
-    return Candidates(triggered.message, candidates) if candidates else None
-
 
 def _questions(
-    candidates: Candidates, shared: Shared
+    candidates: Triggered, shared: Shared
 ) -> Iterator[tuple[Rule, Question, tuple[str, ...]]]:
     """Yield a question for each candidate where the criteria name them, else for all at once."""
     cache: Shared = {}
     message = candidates.message
-    for rule, names in candidates.candidates:
+    for rule, names in candidates.people:
         if rule.names_recipient:
             for name in names:
                 yield rule, Question(message, name, cache, shared), (name,)

@@ -13,7 +13,7 @@ from fedbadges.accounts.service import make_accounts
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import AT_LEAST, VALUE, past_messages
-from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
+from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.engine.recipients import RecipientFinder, Usernames
 from fedbadges.engine.tracing import Traced, Tracer
 from fedbadges.errors import Unavailable
@@ -160,7 +160,8 @@ class Explainer:
             triggered = engine.match(message)
             candidates = engine.find_candidates([triggered])[0] if triggered else None
             if candidates is not None and user is not None:
-                candidates = _only(candidates, user)
+                people = ((rule, (user,)) for rule, names in candidates.people if user in names)
+                candidates = Triggered(message, tuple(people))
             if candidates is not None:
                 if candidates.needs_history:
                     stored = bool(message.msg_id and self._history.stored([message.msg_id]))
@@ -197,11 +198,6 @@ def count_of(traced: Traced) -> Counted | None:
 def without_count_cache(settings: Settings) -> Settings:
     """Return the settings for somebody who only looks: counts are not cached for later."""
     return dataclasses.replace(settings, keep_counts=False)
-
-
-def _only(candidates: Candidates, user: str) -> Candidates | None:
-    left = tuple((rule, (user,)) for rule, names in candidates.candidates if user in names)
-    return Candidates(candidates.message, left) if left else None
 
 
 def verdict(tracer: Tracer, rule: Rule, name: str, triggered: Triggered | None = None) -> Verdict:

@@ -8,7 +8,7 @@ from enum import Enum
 
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import past_messages
-from fedbadges.engine.engine import Candidates
+from fedbadges.engine.engine import Triggered
 from fedbadges.engine.explanation import Counted, Explainer, Verdict, count_of, verdict
 from fedbadges.engine.tracing import Traced, Tracer
 from fedbadges.errors import Unavailable
@@ -89,12 +89,23 @@ class ProgressSearch:
         ids = [rule.badge.id for rule in self._rules]
         holdings = explainer.tahrir.holdings([self._user], ids)
         self._held, self.opted_out = holdings.held, bool(holdings.opted_out)
-        self._open = {rule.badge.id: rule for rule in self._rules if not self._has(rule)}
+        self._open = {
+            rule.badge.id: rule
+            for rule in self._rules
+            if (self._user, rule.badge.id) not in self._held
+        }
         self._latest: dict[str, Message] = {}
-        self._unread = 0
         headers = self._reader.latest_of({user, self._user}, _MAX_PER_TOPIC, MAX_MESSAGES)
         self.concerns_somebody = bool(headers or self._held)
-        self.batches = [] if self.opted_out else self._batches(headers)
+        rules = RuleSet(self._open.values())
+        #: The badges that messages of a topic can be about.
+        self._concerned = {
+            topic: {rule.badge.id for rule in rules.concerned(Message(topic, {}, 0.0))}
+            for topic in {each.topic for each in headers}
+        }
+        wanted = [each for each in headers if self._concerned[each.topic] and not self.opted_out]
+        self.batches = [wanted[i : i + _BATCH] for i in range(0, len(wanted), _BATCH)]
+        self._unread = len(self.batches)
         self.interrupted = ""
 
     def read(self, batch: list[MessageHeader]) -> None:
@@ -117,7 +128,7 @@ class ProgressSearch:
         people: dict[Message, list[tuple[Rule, tuple[str, ...]]]] = defaultdict(list)
         for badge_id, message in self._latest.items():
             people[message].append((self._open[badge_id], (self._user,)))
-        batch = [Candidates(message, tuple(each)) for message, each in people.items()]
+        batch = [Triggered(message, tuple(each)) for message, each in people.items()]
         shared = self._engine.plan(batch)
         for candidates in batch:
             try:
@@ -129,25 +140,8 @@ class ProgressSearch:
         """Return how far the user is with every badge, closest to completion first."""
         return sorted((self._progress(rule) for rule in self._rules), key=lambda each: each.order)
 
-    def _has(self, rule: Rule) -> bool:
-        return (self._user, rule.badge.id) in self._held
-
-    def _batches(self, headers: list[MessageHeader]) -> list[list[MessageHeader]]:
-        rules = RuleSet(self._open.values())
-        concerned: dict[str, frozenset[str]] = {}
-        for topic in dict.fromkeys(each.topic for each in headers):
-            message = parse_message({"topic": topic})
-            found = () if message is None else rules.concerned(message)
-            concerned[topic] = frozenset(rule.badge.id for rule in found)
-        self._concerned = concerned
-        self._touched = frozenset().union(*concerned.values())
-        left = [each for each in headers if concerned[each.topic]]
-        batches = [left[start : start + _BATCH] for start in range(0, len(left), _BATCH)]
-        self._unread = len(batches)
-        return batches
-
     def _progress(self, rule: Rule) -> Progress:
-        if self._has(rule):
+        if rule.badge.id not in self._open:
             return Progress(rule, ProgressState.HELD, since=self._held[self._user, rule.badge.id])
         if self.opted_out:
             return Progress(rule, ProgressState.OPTED_OUT)
@@ -164,7 +158,8 @@ class ProgressSearch:
         if self._unread:
             return Progress(rule, ProgressState.UNKNOWN)
         # Whoever has sent what the rule may be about may have more than none of what it counts.
-        needed = None if rule.badge.id in self._touched else _needed(rule)
+        touched = any(rule.badge.id in badges for badges in self._concerned.values())
+        needed = None if touched else _needed(rule)
         if needed is None:
             return Progress(rule, ProgressState.NOTHING)
         return Progress(rule, ProgressState.COUNTED, counted=Counted(0, needed))

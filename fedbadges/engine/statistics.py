@@ -16,14 +16,6 @@ class LastAward:
     at: float
 
 
-@dataclass(frozen=True)
-class RuleCounters:
-    """How often a rule was triggered, and how many people got its badge."""
-
-    triggers: int
-    awards: int
-
-
 class RuleStatistics:
     """Counts triggers and awards since it was created; safe to use from several threads.
 
@@ -51,7 +43,7 @@ class RuleStatistics:
             self.awards += 1
             self.last_award = LastAward(badge, user, msg_id, time.time())
 
-    def of(self, badge: str) -> RuleCounters:
-        """Return the counters of a badge as they are now."""
+    def of(self, badge: str) -> dict[str, int]:
+        """Return how often a rule was triggered, and how many people got its badge."""
         with self._lock:
-            return RuleCounters(self._triggers[badge], self._awards[badge])
+            return {"triggers": self._triggers[badge], "awards": self._awards[badge]}

@@ -16,6 +16,7 @@ from typing import Any
 
 from dogpile.cache.region import CacheRegion
 
+from fedbadges.messages import naive_utc
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
@@ -50,10 +51,7 @@ class CountCache:
     """
 
     def __init__(
-        self,
-        region: CacheRegion | None,
-        distance: float,
-        now: Callable[[], float] = time.time,
+        self, region: CacheRegion | None, distance: float, now: Callable[[], float] = time.time
     ) -> None:
         self._region = region
         self._distance = distance
@@ -66,10 +64,11 @@ class CountCache:
         ``question`` distinguishes it from all others; None for what is not worth caching. Raises
         what the counter raises.
         """
-        cutoff = _naive(self._now() - self._distance)
+        cutoff = naive_utc(self._now() - self._distance)
         if question is None or self._region is None:
             return counter(None, cutoff, enough).total
-        key = _key(question)
+        digest = hashlib.sha256(question.encode("utf-8", "replace")).hexdigest()
+        key = f"fedbadges-cached-count-{digest}"
         cached = self._read(key)
         if enough is not None and cached.at_least >= enough:
             return cached.at_least
@@ -115,13 +114,3 @@ class CachedCount:
     count: int = 0
     at_least: int = 0
     until: datetime.datetime | None = None
-
-
-def _key(question: str) -> str:
-    digest = hashlib.sha256(question.encode("utf-8", "replace")).hexdigest()
-    return f"fedbadges-cached-count-{digest}"
-
-
-def _naive(seconds: float) -> datetime.datetime:
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
-    return moment.replace(tzinfo=None)

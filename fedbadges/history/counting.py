@@ -12,7 +12,7 @@ from fedbadges.databases.outages import translate_errors
 from fedbadges.history.count_cache import CountResult
 from fedbadges.history.past_messages import UnparsedMessage
 from fedbadges.history.recent_window import RecentWindow
-from fedbadges.history.sql import NameIds, prepare, read_messages
+from fedbadges.history.sql import MESSAGES_BY_ID, NameIds, prepare
 from fedbadges.history.window_reader import RecentMessage
 from fedbadges.messages import Message
 from fedbadges.rules.filters import FilledFilter
@@ -43,8 +43,6 @@ class FilterCounter:
             if recent is not None:
                 return _count(recent, cutoff)
             query = prepare(connection, self.name_ids, self.filled, after, limit)
-            if query is None:
-                return CountResult(0, 0, complete=True)
             before_cutoff, total = query.count(connection, cutoff)
         return CountResult(before_cutoff, total, complete=limit is None or total < limit)
 
@@ -58,8 +56,7 @@ class FilterCounter:
         self, connection: Connection, after: datetime.datetime | None, limit: int | None = None
     ) -> Iterable[Any]:
         """Read the rows of the messages sent later than ``after``."""
-        query = prepare(connection, self.name_ids, self.filled, after, limit)
-        return [] if query is None else query.messages(connection)
+        return prepare(connection, self.name_ids, self.filled, after, limit).messages(connection)
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ class TestedCounter:
             return None
         unread = [number for number in new if number not in self.contents]
         if unread:
-            rows = read_messages(connection, unread, after)
+            rows = MESSAGES_BY_ID.execute(connection, {"numbers": unread, "after": after})
             self.contents.update((row.id, row) for row in rows)
         for number in filter(self.contents.__contains__, new):
             passed[number] = self.test(UnparsedMessage(self.contents[number], connection))

@@ -1,12 +1,12 @@
 """The history: every past message, in datanommer's database."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from datanommer.models import Message as Row
-from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
 from sqlalchemy import exc, select
+from sqlalchemy.orm import Session
 
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
@@ -16,9 +16,9 @@ from fedbadges.databases.prepared_statements import PreparedStatement, array_par
 from fedbadges.errors import Stopped
 from fedbadges.history.count_cache import CountCache
 from fedbadges.history.counting import FilterCounter, TestedCounter
-from fedbadges.history.evaluation import Test, evaluate, tolerant
+from fedbadges.history.past_messages import Messages, Query, make_test
 from fedbadges.history.recent_window import RecentWindow
-from fedbadges.history.sql import NameIds
+from fedbadges.history.sql import NAMES, NameIds, Position, prepare
 from fedbadges.history.storing import CHECKED, store
 from fedbadges.messages import Message
 from fedbadges.retry import OutageRetry
@@ -34,13 +34,7 @@ log = get_logger(__name__)
 _NAME = "datanommer"
 
 #: The tables that the daemon reads.
-_TABLES: tuple[Any, ...] = (
-    Row.__table__,
-    User.__table__,
-    Package.__table__,
-    users_assoc_table,
-    packages_assoc_table,
-)
+_TABLES = (Row.__table__, *(table for pair in NAMES.values() for table in pair))
 
 _STORED = PreparedStatement(
     select(Row.__table__.c.msg_id).where(
@@ -54,6 +48,9 @@ _MOST_RESULTS = 100_000
 
 class History:
     """Questions to the past messages; each raises Unavailable while the database is away."""
+
+    #: The position up to which expressions see messages; None for all of them.
+    _until: Position | None = None
 
     def __init__(self, settings: Settings) -> None:
         self._engine = engine(settings.history_url)
@@ -88,42 +85,43 @@ class History:
         return found
 
     def count(
-        self, filled: FilledFilter, enough: int | None = None, message: Message | None = None
+        self,
+        filled: FilledFilter,
+        enough: int | None = None,
+        message: Message | None = None,
+        expression: Expression | None = None,
+        shared: dict[Any, Any] | None = None,
     ) -> int:
         """Count the past messages that a filter selects, at least up to ``enough``.
 
-        With ``message``, those stored after it need not be counted.
+        With ``message``, those stored after it need not be counted. With ``expression``, only those
+        that pass its test are; ``shared`` holds what several tests of the same messages have read.
         """
-        return self._counts.count(self._question(filled), self._counter(filled, message), enough)
-
-    def count_where(
-        self,
-        filled: FilledFilter,
-        test: Test,
-        test_key: tuple[Any, ...],
-        enough: int | None = None,
-        message: Message | None = None,
-        shared: dict[Any, Any] | None = None,
-    ) -> int:
-        """Count those that pass a test, which ``test_key`` distinguishes, its text first.
-
-        ``shared`` holds what several tests of the same messages have read.
-        """
-        question = self._question(filled, test_key)
-        counter = TestedCounter(
-            self._counter(filled, message),
+        counter = FilterCounter(self._reader, self._name_ids, self._window, filled, message)
+        if expression is None:
+            return self._counts.count(self._question(filled), counter, enough)
+        values = expression.fill({} if message is None else message.body)
+        question = self._question(filled, (expression.text, values))
+        tested = TestedCounter(
+            counter,
             self._engine,
-            tolerant(test, test_key, self._log_throttle),
+            make_test(expression, values, self._log_throttle),
             hashlib.sha256((question or "").encode("utf-8", "replace")).digest(),
             self._results,
             {} if shared is None else shared.setdefault("contents", {}),
         )
-        return self._counts.count(question, counter, enough)
+        return self._counts.count(question, tested, enough)
 
     def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
         """Evaluate an expression over the past messages; raise what it raises."""
+        values = expression.fill(message.body)
         try:
-            return evaluate(self._engine, self._name_ids, expression, filled, message)
+            with translate_errors(_NAME, foreign=True), Session(self._engine) as session:
+                query = prepare(session.connection(), self._name_ids, filled, until=self._until)
+                result = expression(Query.of(session, query, filled.pages), values)
+                # What is read lazily would find the session closed.
+                lazy = isinstance(result, (Query, Messages, Iterator))
+                return list(result) if lazy else result
         except exc.DBAPIError:
             self.check()
             raise
@@ -145,9 +143,6 @@ class History:
             return None
         return repr((self._database, filled.lists, filled.start, filled.end, test_key))
 
-    def _counter(self, filled: FilledFilter, message: Message | None) -> FilterCounter:
-        return FilterCounter(self._reader, self._name_ids, self._window, filled, message)
-
 
 class Recorder:
     """Stores messages with the names that they concern, and waits during an outage."""
@@ -161,13 +156,11 @@ class Recorder:
     def record(self, message: Message) -> None:
         """Store a message, or log that datanommer cannot hold it; raise Stopped in an outage."""
         try:
-            self._outages.call(lambda: self._store(message))
+            users, packages = self._usernames.users(message), self._usernames.packages(message)
+            agent = self._usernames.agent(message)
+            self._outages.call(lambda: self._history.record(message, users, packages, agent))
         except Stopped:
             raise
         except Exception as error:
             if self._throttle.allows(error_kind(error)):
                 log.error("Could not store a message", msg_id=message.msg_id, error=error)
-
-    def _store(self, message: Message) -> None:
-        users, packages = self._usernames.users(message), self._usernames.packages(message)
-        self._history.record(message, users, packages, self._usernames.agent(message))

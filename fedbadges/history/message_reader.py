@@ -1,23 +1,22 @@
 """Reading stored messages back from datanommer's database."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
-from datanommer.models import User, users_assoc_table
 from sqlalchemy import Integer, Select, and_, bindparam, func, select, tuple_
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
 from fedbadges.databases.outages import translate_errors
-from fedbadges.databases.prepared_statements import array_parameter, is_any_of
-from fedbadges.databases.sql_functions import dialect_function
+from fedbadges.databases.prepared_statements import array_parameter, dialect_function, is_any_of
+from fedbadges.history.sql import NAMES, names_of
 from fedbadges.history.storing import CHECKED
+from fedbadges.messages import naive_utc
 
 _ROWS = Row.__table__
-_USERS = User.__table__
+_USERS, _USERS_MESSAGES = NAMES["users"]
 _NAME = "datanommer"
 
 #: The columns with a message's signature; the message has fields of the same names.
@@ -42,18 +41,13 @@ _BODIES = (
     .where(is_any_of(_ROWS.c.id, array_parameter("numbers")))
     .order_by(_ROWS.c.id)
 )
-_NAMES = (
-    select(users_assoc_table.c.msg_id, _USERS.c.name)
-    .join(_USERS, _USERS.c.id == users_assoc_table.c[0])
-    .where(is_any_of(users_assoc_table.c.msg_id, array_parameter("numbers")))
-)
 
 # A user's latest messages, and of each topic only the latest of these.
 _THEIRS = (
-    select(users_assoc_table.c.msg_id, users_assoc_table.c.msg_timestamp)
-    .join(_USERS, _USERS.c.id == users_assoc_table.c[0])
+    select(_USERS_MESSAGES.c.msg_id, _USERS_MESSAGES.c.msg_timestamp)
+    .join(_USERS, _USERS.c.id == _USERS_MESSAGES.c[0])
     .where(is_any_of(_USERS.c.name, array_parameter("names")))
-    .order_by(users_assoc_table.c.msg_timestamp.desc())
+    .order_by(_USERS_MESSAGES.c.msg_timestamp.desc())
     .limit(bindparam("limit"))
     .subquery()
 )
@@ -117,11 +111,11 @@ class MessageReader:
 
     def count_since(self, start: float) -> int:
         """Return how many messages were sent from ``start`` on, in seconds since 1970."""
-        return self._scalar(select(func.count()).where(_ROWS.c.timestamp >= _naive_utc(start))) or 0
+        return self._scalar(select(func.count()).where(_ROWS.c.timestamp >= naive_utc(start))) or 0
 
     def headers_since(self, start: float, number: int, limit: int) -> list[MessageHeader]:
         """Return the messages after the position (``start``, ``number``), in order of sending."""
-        sent = _naive_utc(start)
+        sent = naive_utc(start)
         return self._headers(
             _HEADERS.where(tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(sent, number))
             # The same again, in a form that an index serves in any database.
@@ -136,12 +130,10 @@ class MessageReader:
 
     def messages(self, numbers: Sequence[int]) -> list[StoredMessage]:
         """Return the messages with these row numbers, in the same order."""
-        asked = {"numbers": list(numbers)}
+        asked = list(numbers)
         with translate_errors(_NAME), self._reader.connect() as connection:
-            rows = {row.id: row for row in connection.execute(_BODIES, asked)}
-            users: dict[int, set[str]] = defaultdict(set)
-            for number, name in connection.execute(_NAMES, asked):
-                users[number].add(name)
+            rows = {row.id: row for row in connection.execute(_BODIES, {"numbers": asked})}
+            users = names_of(connection, "users", asked)
         return [
             StoredMessage(
                 number,
@@ -199,10 +191,6 @@ def body_of(row: Any, msg: Any) -> dict[str, Any]:
     if row.agent_name:
         body["username"] = row.agent_name
     return body
-
-
-def _naive_utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
 
 
 def _seconds(moment: datetime) -> float:

@@ -1,24 +1,57 @@
-"""Past messages as a rule's operation sees them."""
+"""Past messages as a rule's operation sees them, and the tests that it makes of each."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from datanommer.models import Message as Row
-from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import Connection, Select, Table, false, func, select
+from sqlalchemy import Connection, Select, exc, func, select
 from sqlalchemy.orm import Session
 
-from fedbadges.history.sql import FilterQuery
+from fedbadges.history.sql import FilterQuery, names_of
+from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Pages
+from fedbadges.util.logs import get_logger
+from fedbadges.util.throttle import Throttle
+
+log = get_logger(__name__)
 
 #: How many messages are in memory at once while they are streamed.
 _BATCH = 500
+
+#: Decides whether a past message counts; it is called with what has a PastMessage's attributes.
+Test = Callable[[Any], bool]
+
+
+def make_test(expression: Expression, values: tuple[Any, ...], log_throttle: Throttle) -> Test:
+    """Return what an expression asks of each message; it raises only what databases raise.
+
+    A message for which it raises anything else does not pass: one odd message must not cost
+    everybody their badge. ``values`` are those of the templates.
+    """
+    test = expression.test
+    assert test is not None, "the expression does not count messages one by one"
+
+    def passes(message: Any) -> bool:
+        try:
+            return bool(test(message, values))
+        except exc.SQLAlchemyError:
+            raise
+        except Exception as error:  # a rule's own code may raise anything
+            if log_throttle.allows((expression.text, type(error).__name__)):
+                log.warning(
+                    "Could not test a past message, it does not count",
+                    operation=expression.text,
+                    error=error,
+                )
+            return False
+
+    return passes
 
 
 class PastMessage:
@@ -44,20 +77,15 @@ class PastMessage:
     @property
     def users(self) -> list[str]:
         """Return the users it concerns."""
-        return self._names(User, users_assoc_table)
+        return self._names("users")
 
     @property
     def packages(self) -> list[str]:
         """Return the packages it concerns."""
-        return self._names(Package, packages_assoc_table)
+        return self._names("packages")
 
-    def _names(self, kind: type[User] | type[Package], table: Table) -> list[str]:
-        names = (
-            select(kind.name)
-            .join(table, table.c[0] == kind.id)
-            .where(table.c.msg_id == self._row.id, table.c.msg_timestamp == self._row.timestamp)
-        )
-        return sorted(self._connection.scalars(names))
+    def _names(self, kind: str) -> list[str]:
+        return sorted(names_of(self._connection, kind, [self.number])[self.number])
 
 
 class UnparsedMessage(PastMessage):
@@ -80,10 +108,9 @@ class Query:
     _select: Select[Any]
 
     @classmethod
-    def of(cls, session: Session, filter_query: FilterQuery | None, pages: Pages) -> Query:
+    def of(cls, session: Session, filter_query: FilterQuery, pages: Pages) -> Query:
         """Create the query of a filter, with its order and its page."""
-        query = select(Row).where(false()) if filter_query is None else filter_query.rows()
-        query = query.order_by(getattr(Row.timestamp, pages.order)())
+        query = filter_query.rows().order_by(getattr(Row.timestamp, pages.order)())
         if pages.rows_per_page:
             query = query.offset(pages.rows_per_page * (pages.page - 1)).limit(pages.rows_per_page)
         return cls(session, query)

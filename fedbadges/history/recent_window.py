@@ -14,14 +14,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection
 
 from fedbadges.history.matching import Matcher
-from fedbadges.history.window_reader import (
-    LOOK_BACK,
-    ReadPosition,
-    RecentMessage,
-    Update,
-    read_all,
-    read_new,
-)
+from fedbadges.history.window_reader import LOOK_BACK, RecentMessage, Update, read_all, read_new
 from fedbadges.messages import Message
 from fedbadges.rules.filters import FilledFilter
 
@@ -59,6 +52,8 @@ class RecentWindow:
         self._loading = False
         self._resume = 0.0
         self._cutoff = datetime.datetime.min
+        #: Until when, in seconds of time.monotonic, each gap is asked for.
+        self._gaps: dict[int, float] = {}
         self._reset()
 
     def since(
@@ -100,13 +95,18 @@ class RecentWindow:
         """
         with self._lock:
             self._reset_if_new(connection)
-            generation, position = self._generation, self._position()
-            loads = position is None and cutoff is not None and self._may_load()
+            generation, floor, mark = self._generation, self._floor, self._mark
+            now = time.monotonic()
+            self._gaps = {number: end for number, end in self._gaps.items() if end > now}
+            gaps = list(self._gaps)
+            # Unless another thread loads the window, or there is too much to hold.
+            may_load = not self._loading and now >= self._resume
+            loads = floor is None and cutoff is not None and may_load
             self._loading |= loads
         update: Update | None = None
         try:
-            if position is not None:
-                update = read_new(connection, position, _MOST)
+            if floor is not None:
+                update = read_new(connection, floor, mark, gaps, _MOST)
             elif cutoff is not None and loads:
                 update = read_all(connection, cutoff - _REACH, _MOST)
         except BaseException:
@@ -135,20 +135,8 @@ class RecentWindow:
         self._floor: datetime.datetime | None = None
         self._refreshed = 0.0
         self._mark = 0
-        #: Until when, in seconds of time.monotonic, each gap is asked for.
-        self._gaps: dict[int, float] = {}
+        self._gaps = {}
         self._index(())
-
-    def _may_load(self) -> bool:
-        """Return True unless another thread loads the window, or there is too much to hold."""
-        return not self._loading and time.monotonic() >= self._resume
-
-    def _position(self) -> ReadPosition | None:
-        if self._floor is None:
-            return None
-        now = time.monotonic()
-        self._gaps = {number: end for number, end in self._gaps.items() if end > now}
-        return ReadPosition(self._floor, self._mark, tuple(self._gaps))
 
     def _has_seen(self, message: Message | None) -> bool:
         """Return True if the window was read after this message came, and had it by then.
@@ -169,14 +157,14 @@ class RecentWindow:
             if not update.complete:
                 self._disable()
                 return False
-            self._floor = update.position.floor
+            self._floor = update.floor
         for row in update.messages:
             self._gaps.pop(row.id, None)
             if row.timestamp > self._floor and row.id not in self._rows:
                 self._add(row)
-        self._mark = max(self._mark, update.position.mark)
+        self._mark = max(self._mark, update.mark)
         end = time.monotonic() + self._distance
-        self._gaps |= {each: end for each in update.position.gaps if each not in self._rows}
+        self._gaps |= {each: end for each in update.gaps if each not in self._rows}
         for number in list(self._gaps)[:-LOOK_BACK]:
             del self._gaps[number]
         if update.complete:

@@ -9,31 +9,18 @@ that datanommer has for their names, which leaves the database less to plan.
 import datetime
 import functools
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import sqlalchemy as sa
 from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    CursorResult,
-    DateTime,
-    Integer,
-    Select,
-    String,
-    bindparam,
-    exists,
-    func,
-    not_,
-    or_,
-    select,
-    type_coerce,
-)
 
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.rules.filters import FilledFilter
+from fedbadges.util.caching import BoundedDict
 
 _ROWS = Row.__table__
 
@@ -43,33 +30,38 @@ _MOST_IDS = 100_000
 #: A message's place in the history: when it was sent, naive UTC, and its row number.
 Position = tuple[datetime.datetime, int]
 
-#: Escapes the wildcards of a LIKE pattern.
-_ESCAPE = "\\"
+#: The wildcards of a LIKE pattern, and what escapes them.
+_WILDCARDS, _ESCAPE = re.compile(r"[\\%_]"), "\\"
 
-_COLUMNS = {
-    "topics": _ROWS.c.topic,
-    "categories": _ROWS.c.category,
-    "agents": _ROWS.c.agent_name,
-}
-_NAMES: dict[str, tuple[Any, Any]] = {
+_COLUMNS = {"topics": _ROWS.c.topic, "categories": _ROWS.c.category, "agents": _ROWS.c.agent_name}
+NAMES: dict[str, tuple[Any, Any]] = {
     "users": (User.__table__, users_assoc_table),
     "packages": (Package.__table__, packages_assoc_table),
 }
 
 _IDS = {
     kind: PreparedStatement(
-        select(table.c.name, table.c.id).where(is_any_of(table.c.name, array_parameter("wanted")))
+        sa.select(table.c.name, table.c.id).where(
+            is_any_of(table.c.name, array_parameter("wanted"))
+        )
     )
-    for kind, (table, _) in _NAMES.items()
+    for kind, (table, _) in NAMES.items()
+}
+_NAMES_OF = {
+    kind: sa.select(association.c.msg_id, table.c.name)
+    .join(table, table.c.id == association.c[0])
+    .where(is_any_of(association.c.msg_id, array_parameter("numbers")))
+    for kind, (table, association) in NAMES.items()
 }
 
-_MESSAGES = select(
+_MESSAGES = sa.select(
     *(_ROWS.c[name] for name in ("id", "msg_id", "topic", "timestamp", "category")),
-    type_coerce(_ROWS.c.msg, String()).label("text"),
+    sa.type_coerce(_ROWS.c.msg, sa.String()).label("text"),
 )
-_LATER = _ROWS.c.timestamp > bindparam("after", type_=_ROWS.c.timestamp.type)
-# By timestamp as well, which tells TimescaleDB which chunks to read.
-_BY_ID = PreparedStatement(
+_LATER = _ROWS.c.timestamp > sa.bindparam("after", type_=_ROWS.c.timestamp.type)
+#: The messages with row numbers among ``numbers``, all sent later than ``after``, naive UTC, which
+#: tells TimescaleDB which chunks to read.
+MESSAGES_BY_ID = PreparedStatement(
     _MESSAGES.where(is_any_of(_ROWS.c.id, array_parameter("numbers")), _LATER)
 )
 
@@ -79,27 +71,34 @@ Shape = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class FilterQuery:
-    """A filter as SQL: the shape of its statements, and their parameters."""
+    """A filter as SQL: the shape of its statements, and their parameters.
 
-    shape: Shape
-    parameters: Mapping[str, Any]
+    It ``is_empty`` where no message can match, and then asks nothing.
+    """
 
-    def count(self, connection: Connection, cutoff: datetime.datetime) -> tuple[int, int]:
+    shape: Shape = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    is_empty: bool = False
+
+    def count(self, connection: sa.Connection, cutoff: datetime.datetime) -> tuple[int, int]:
         """Return how many messages were sent up to ``cutoff``, naive UTC, and how many in all."""
+        if self.is_empty:
+            return 0, 0
         row = self._execute(_count(self.shape), connection, {"cutoff": cutoff}).one()
         return row.before_cutoff, row.total
 
-    def messages(self, connection: Connection) -> CursorResult[Any]:
+    def messages(self, connection: sa.Connection) -> Iterable[Any]:
         """Return the messages, oldest first, with their content as ``text``."""
-        return self._execute(_messages(self.shape), connection, {})
+        return () if self.is_empty else self._execute(_messages(self.shape), connection, {})
 
-    def rows(self) -> Select[Any]:
+    def rows(self) -> sa.Select[Any]:
         """Return a statement for the messages as datanommer's objects, parameters included."""
-        return _where(select(Row), self.shape).params(dict(self.parameters))
+        statement = sa.select(Row).where(sa.false()) if self.is_empty else sa.select(Row)
+        return _where(statement, self.shape).params(dict(self.parameters))
 
     def _execute(
-        self, prepared: PreparedStatement, connection: Connection, more: Mapping[str, Any]
-    ) -> CursorResult[Any]:
+        self, prepared: PreparedStatement, connection: sa.Connection, more: Mapping[str, Any]
+    ) -> sa.CursorResult[Any]:
         parameters = {**self.parameters, **more}
         if ("after", 1) in self.shape:
             return prepared.execute(connection, parameters)
@@ -111,36 +110,35 @@ class NameIds:
     """Caches the ids that datanommer has for the names of users and packages."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], int] = {}
+        self._known: BoundedDict[tuple[str, str], int] = BoundedDict(_MOST_IDS)
 
-    def of(self, connection: Connection, kind: str, names: tuple[str, ...]) -> list[int]:
+    def of(self, connection: sa.Connection, kind: str, names: tuple[str, ...]) -> list[int]:
         """Return the ids of those names that datanommer knows."""
-        new = [name for name in names if (kind, name) not in self._known]
+        known = {name: self._known.get((kind, name)) for name in names}
+        new = [name for name, number in known.items() if number is None]
         if new:
-            rows = _IDS[kind].execute(connection, {"wanted": new})
-            if len(self._known) > _MOST_IDS:
-                self._known.clear()
-            self._known.update({(kind, row.name): row.id for row in rows})
-        known = (self._known.get((kind, name)) for name in names)
-        return [number for number in known if number is not None]
+            for row in _IDS[kind].execute(connection, {"wanted": new}):
+                known[row.name] = self._known[kind, row.name] = row.id
+        return [number for number in known.values() if number is not None]
 
 
-def read_messages(
-    connection: Connection, numbers: Iterable[int], after: datetime.datetime
-) -> CursorResult[Any]:
-    """Return the messages with these row numbers, all sent later than ``after``, naive UTC."""
-    return _BY_ID.execute(connection, {"numbers": list(numbers), "after": after})
+def names_of(connection: sa.Connection, kind: str, numbers: list[int]) -> dict[int, set[str]]:
+    """Return the names of a kind, such as ``users``, of messages by their row numbers."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for number, name in connection.execute(_NAMES_OF[kind], {"numbers": numbers}):
+        found[number].add(name)
+    return found
 
 
 def prepare(
-    connection: Connection,
+    connection: sa.Connection,
     name_ids: NameIds,
     filled: FilledFilter,
     after: datetime.datetime | None = None,
     limit: int | None = None,
     until: Position | None = None,
-) -> FilterQuery | None:
-    """Return the query of a filter; None if nothing matches, since no name is known.
+) -> FilterQuery:
+    """Return the query of a filter; an empty one if none of the wanted names is known.
 
     It selects at most ``limit`` messages, sent later than ``after``, naive UTC, and up to the
     position ``until``.
@@ -150,13 +148,14 @@ def prepare(
     for key, texts in filled.lists:
         values: list[Any] = list(texts)
         kind = key.removeprefix("not_")
-        if kind in _NAMES:
+        if kind in NAMES:
             values = name_ids.of(connection, kind, texts)
             if not values and kind == key:
-                return None
+                return FilterQuery(is_empty=True)
         if key == "contains":
             shape.append((key, len(values)))
-            patterns = (f"%{_escape_like(text)}%" for text in texts)
+            # Wildcards in the text stand for themselves.
+            patterns = ("%" + _WILDCARDS.sub(r"\\\g<0>", text) + "%" for text in texts)
             parameters |= {f"{key}_{number}": each for number, each in enumerate(patterns)}
         elif values:
             shape.append((key, 1))
@@ -177,9 +176,9 @@ def prepare(
 
 @functools.lru_cache(maxsize=1000)
 def _count(shape: Shape) -> PreparedStatement:
-    sent = _where(select(_ROWS.c.timestamp), shape).subquery()
-    before = func.count().filter(sent.c.timestamp <= bindparam("cutoff", type_=DateTime()))
-    both: Select[Any] = select(before.label("before_cutoff"), func.count().label("total"))  # type: ignore[assignment]
+    sent = _where(sa.select(_ROWS.c.timestamp), shape).subquery()
+    before = sa.func.count().filter(sent.c.timestamp <= sa.bindparam("cutoff", type_=sa.DateTime()))
+    both: sa.Select[Any] = sa.select(before.label("before_cutoff"), sa.func.count().label("total"))  # type: ignore[assignment]
     return PreparedStatement(both.select_from(sent))
 
 
@@ -188,41 +187,44 @@ def _messages(shape: Shape) -> PreparedStatement:
     return PreparedStatement(_where(_MESSAGES.order_by(_ROWS.c.timestamp), shape))
 
 
-def _where(statement: Select[Any], shape: Shape) -> Select[Any]:
-    for condition in _conditions(shape):
-        statement = statement.where(condition)
-    return statement.limit(bindparam("limit")) if ("limit", 1) in shape else statement
+def _where(statement: sa.Select[Any], shape: Shape) -> sa.Select[Any]:
+    statement = statement.where(*_conditions(shape))
+    return statement.limit(sa.bindparam("limit")) if ("limit", 1) in shape else statement
 
 
-def _conditions(shape: Shape) -> Iterator[ColumnElement[bool]]:
+def _conditions(shape: Shape) -> Iterator[sa.ColumnElement[bool]]:
     present = {key for key, _ in shape}
     sent = _ROWS.c.timestamp
     for key, count in shape:
         kind = key.removeprefix("not_")
         if kind in _COLUMNS:
-            condition: ColumnElement[bool] = is_any_of(_COLUMNS[kind], array_parameter(key))
-        elif kind in _NAMES:
+            condition: sa.ColumnElement[bool] = is_any_of(_COLUMNS[kind], array_parameter(key))
+        elif kind in NAMES:
             condition = _has_name(key, "after" in present)
         elif kind == "contains":
-            patterns = (bindparam(f"{key}_{number}", type_=String()) for number in range(count))
-            condition = or_(*(_ROWS.c.msg.like(each, escape=_ESCAPE) for each in patterns))
+            patterns = (
+                sa.bindparam(f"{key}_{number}", type_=sa.String()) for number in range(count)
+            )
+            condition = sa.or_(*(_ROWS.c.msg.like(each, escape=_ESCAPE) for each in patterns))
         elif key == "msg_id":
-            condition = _ROWS.c.msg_id == bindparam("msg_id")
+            condition = _ROWS.c.msg_id == sa.bindparam("msg_id")
         else:
             continue
-        yield not_(condition) if key.startswith("not_") else condition
+        yield sa.not_(condition) if key.startswith("not_") else condition
     if "start" in present:
-        yield sent.between(bindparam("start", type_=sent.type), bindparam("end", type_=sent.type))
+        yield sent.between(
+            sa.bindparam("start", type_=sent.type), sa.bindparam("end", type_=sent.type)
+        )
     if "after" in present:
         yield _LATER
     if "until" in present:
-        until = bindparam("until", type_=sent.type)
+        until = sa.bindparam("until", type_=sent.type)
         yield sent <= until
-        yield or_(sent < until, _ROWS.c.id <= bindparam("number", type_=Integer()))
+        yield sa.or_(sent < until, _ROWS.c.id <= sa.bindparam("number", type_=sa.Integer()))
 
 
-def _has_name(key: str, is_recent: bool) -> ColumnElement[bool]:
-    _, table = _NAMES[key.removeprefix("not_")]
+def _has_name(key: str, is_recent: bool) -> sa.ColumnElement[bool]:
+    _, table = NAMES[key.removeprefix("not_")]
     conditions = [
         table.c.msg_id == _ROWS.c.id,
         table.c.msg_timestamp == _ROWS.c.timestamp,
@@ -230,10 +232,7 @@ def _has_name(key: str, is_recent: bool) -> ColumnElement[bool]:
     ]
     if is_recent:
         # Implied by the condition on the message's own timestamp; here an index can use it.
-        conditions.append(table.c.msg_timestamp > bindparam("after", type_=_ROWS.c.timestamp.type))
-    return exists().where(*conditions)
-
-
-def _escape_like(text: str) -> str:
-    r"""Escape ``%`` and ``_``, so that they stand for themselves in a LIKE pattern."""
-    return re.sub(r"[\\%_]", r"\\\g<0>", text)
+        conditions.append(
+            table.c.msg_timestamp > sa.bindparam("after", type_=_ROWS.c.timestamp.type)
+        )
+    return sa.exists().where(*conditions)

@@ -1,13 +1,13 @@
 """Storing of messages in datanommer's tables, as datanommer itself stores them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from datanommer.models import Message as Row
-from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from fedbadges.history.sql import NAMES
 from fedbadges.messages import Message, category_of, fits_databases
 
 #: The ``source_name`` of messages that the daemon stored itself after verifying their signature.
@@ -29,12 +29,12 @@ def store(
     number = _insert(connection, Row.__table__, columns, Row.id)
     if number is None:
         return
-    usernames, packages = names
-    for kind, table, wanted in (
-        (User, users_assoc_table, usernames),
-        (Package, packages_assoc_table, packages),
-    ):
-        _associate(connection, wanted, kind, table, (number, message.sent))
+    for (table, association), wanted in zip(NAMES.values(), names, strict=True):
+        known = _store_names(connection, table, wanted)
+        associated = {"msg_id": number, "msg_timestamp": message.sent}
+        rows = [{association.c[0].name: each, **associated} for each in known]
+        if rows:
+            connection.execute(association.insert(), rows)
 
 
 def _columns(message: Message) -> dict[str, Any]:
@@ -66,34 +66,15 @@ def _insert(connection: Connection, table: Any, values: Any, returning: Any) -> 
     return connection.scalar(statement.returning(returning))
 
 
-def _associate(
-    connection: Connection,
-    names: Iterable[str],
-    kind: type[User] | type[Package],
-    table: Table,
-    message: tuple[Any, Any],
-) -> None:
+def _store_names(connection: Connection, table: Any, names: Iterable[str]) -> Collection[int]:
+    """Store the names that are new; return the ids of all."""
     # In a fixed order, so that two processes cannot each hold what the other waits for.
     wanted = sorted({name for name in names if fits_databases(name)})
     if not wanted:
-        return
-    known = _ids(connection, kind, wanted)
+        return ()
+    statement = select(table.c.name, table.c.id).where(table.c.name.in_(wanted))
+    known = {row.name: row.id for row in connection.execute(statement)}
     new = [name for name in wanted if name not in known]
     for name in new:
-        _insert(connection, kind.__table__, {"name": name}, kind.id)
-    if new:
-        known = _ids(connection, kind, wanted)
-    connection.execute(
-        table.insert(),
-        [
-            {table.c[0].name: number, "msg_id": message[0], "msg_timestamp": message[1]}
-            for number in known.values()
-        ],
-    )
-
-
-def _ids(
-    connection: Connection, kind: type[User] | type[Package], names: list[str]
-) -> dict[str, int]:
-    rows = connection.execute(select(kind.name, kind.id).where(kind.name.in_(names)))
-    return {row.name: row.id for row in rows}
+        _insert(connection, table, {"name": name}, table.c.id)
+    return [row.id for row in connection.execute(statement)] if new else known.values()

@@ -8,26 +8,20 @@ import datetime
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
-from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import (
-    Connection,
-    DateTime,
-    Integer,
-    Table,
-    bindparam,
-    func,
-    literal_column,
-    select,
-)
+from sqlalchemy import Connection, DateTime, Integer, bindparam, func, literal_column, select
 from sqlalchemy.types import NullType
 
-from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
-from fedbadges.databases.sql_functions import dialect_function
+from fedbadges.databases.prepared_statements import (
+    PreparedStatement,
+    array_parameter,
+    dialect_function,
+    is_any_of,
+)
+from fedbadges.history.sql import NAMES
 
 #: How many rows are read at once. For more, PostgreSQL would not use the index on the numbers of a
 #: small table.
@@ -46,17 +40,14 @@ _all_values = dialect_function(
 
 _ROWS = Row.__table__
 
-
-def _names(kind: type[User] | type[Package], table: Table) -> Any:
-    return (
-        select(_all_values(kind.name))
-        .join(table, table.c[0] == kind.id)
-        .where(table.c.msg_id == _ROWS.c.id, table.c.msg_timestamp == _ROWS.c.timestamp)
-        .correlate(_ROWS)
-        .scalar_subquery()
-    )
-
-
+_NAMES = [
+    select(_all_values(table.c.name))
+    .join(association, association.c[0] == table.c.id)
+    .where(association.c.msg_id == _ROWS.c.id, association.c.msg_timestamp == _ROWS.c.timestamp)
+    .correlate(_ROWS)
+    .label(kind)
+    for kind, (table, association) in NAMES.items()
+]
 _FLOOR = bindparam("floor", type_=DateTime())
 _MARK = bindparam("mark", type_=Integer())
 _RECENT = select(
@@ -66,8 +57,7 @@ _RECENT = select(
     _ROWS.c.timestamp,
     _ROWS.c.category,
     _ROWS.c.agent_name,
-    _names(User, users_assoc_table).label("users"),
-    _names(Package, packages_assoc_table).label("packages"),
+    *_NAMES,
 ).where(_ROWS.c.timestamp > _FLOOR)
 
 # The order and the literal limit make PostgreSQL use the index on the numbers, whatever the values.
@@ -97,29 +87,19 @@ class RecentMessage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ReadPosition:
-    """How far a window has been read.
-
-    It has the messages sent later than ``floor``, naive UTC, with row numbers up to ``mark``,
-    except those of ``gaps`` that may have been committed since.
-    """
-
-    floor: datetime.datetime
-    mark: int
-    gaps: Sequence[int] = ()
-
-
-@dataclass(frozen=True)
 class Update:
-    """What was read: the messages, and the position that this leads to, with its new gaps.
+    """The messages that were read: sent later than ``floor``, with row numbers up to ``mark``.
 
-    ``started`` is when reading began, in seconds of ``time.monotonic``: everything that was
-    committed by then is in a ``complete`` one. Otherwise there was more than the limit.
+    ``gaps`` are new gaps among these numbers. ``started`` is when reading began, in seconds of
+    ``time.monotonic``: everything that was committed by then is in a ``complete`` update. Otherwise
+    there was more than the limit.
     """
 
     started: float
     messages: list[RecentMessage]
-    position: ReadPosition
+    floor: datetime.datetime
+    mark: int
+    gaps: list[int]
     complete: bool
 
 
@@ -134,32 +114,33 @@ def read_all(connection: Connection, floor: datetime.datetime, limit: int) -> Up
     messages = [_parse(row) for row in connection.execute(_UP_TO_MARK, parameters)]
     gaps = [number for number in range(lowest + 1, mark + 1) if number not in present]
     complete = len(messages) <= limit
-    return Update(started, messages, ReadPosition(floor, mark, gaps), complete)
+    return Update(started, messages, floor, mark, gaps, complete)
 
 
-def read_new(connection: Connection, position: ReadPosition, limit: int) -> Update:
-    """Read what was committed since a position was reached; stop after about ``limit`` messages."""
+def read_new(
+    connection: Connection, floor: datetime.datetime, mark: int, known_gaps: list[int], limit: int
+) -> Update:
+    """Read what was committed in the gaps and after ``mark``; stop after about ``limit``."""
     started = time.monotonic()
-    floor, mark = position.floor, position.mark
     messages: list[RecentMessage] = []
     gaps: list[int] = []
-    if position.gaps:
-        parameters: dict[str, Any] = {"numbers": list(position.gaps), "floor": floor}
-        messages += map(_parse, _GAPS.execute(connection, parameters))
+    if known_gaps:
+        rows = _GAPS.execute(connection, {"numbers": known_gaps, "floor": floor}).all()
+        messages += map(_parse, rows)
     complete = False
     while not complete and len(messages) <= limit:
         rows = _LATER.execute(connection, {"mark": mark, "floor": floor}).all()
         complete = len(rows) < _BATCH
         if rows:
-            gaps += _missing(connection, position.floor, mark, [row.id for row in rows])
+            gaps += _missing(connection, floor, mark, [row.id for row in rows])
             mark = rows[-1].id
             messages += map(_parse, rows)
-    return Update(started, messages, ReadPosition(floor, mark, gaps), complete)
+    return Update(started, messages, floor, mark, gaps, complete)
 
 
 def _missing(
-    connection: Connection, floor: datetime.datetime, mark: int, numbers: Sequence[int]
-) -> Iterable[int]:
+    connection: Connection, floor: datetime.datetime, mark: int, numbers: list[int]
+) -> list[int]:
     """Return the numbers between ``mark`` and the last one read that no message has yet."""
     last, present = numbers[-1], set(numbers)
     lowest = max(mark + 1, last - _BATCH - LOOK_BACK)
@@ -172,19 +153,11 @@ def _missing(
 
 
 def _parse(row: Any) -> RecentMessage:
-    return RecentMessage(
-        row.id,
-        row.msg_id,
-        sys.intern(row.topic),
-        row.timestamp,
-        sys.intern(row.category),
-        row.agent_name and sys.intern(row.agent_name),
-        _parse_names(row.users),
-        _parse_names(row.packages),
+    # The database returns names as a list, or as its JSON.
+    users, packages = (
+        tuple(map(sys.intern, json.loads(names) if isinstance(names, str) else names or ()))
+        for names in (row.users, row.packages)
     )
-
-
-def _parse_names(names: list[str] | str | None) -> tuple[str, ...]:
-    """Parse what the database returns as a list, or as its JSON."""
-    found = json.loads(names) if isinstance(names, str) else names or ()
-    return tuple(map(sys.intern, found))
+    agent = row.agent_name and sys.intern(row.agent_name)
+    topic, category = sys.intern(row.topic), sys.intern(row.category)
+    return RecentMessage(row.id, row.msg_id, topic, row.timestamp, category, agent, users, packages)

@@ -4,7 +4,3 @@
 the order of time. ``history_as_of`` answers the criteria as of each message: from running counts,
 which are updated as messages go by, or from the database. ``backfill`` awards what a replay finds.
 """
-
-from fedbadges.replay.replay import Replay
-
-__all__ = ["Replay"]

@@ -36,6 +36,7 @@ class BackfillResult:
 
     ``refused`` are awards that tahrir refused, with the reasons. It is not ``complete`` if somebody
     stopped it; ``error`` is what else stopped it. ``unpublished`` notices did not reach the bus.
+    ``person_ids`` are tahrir's numbers of those who got a badge.
     """
 
     awarding: bool
@@ -44,42 +45,29 @@ class BackfillResult:
     complete: bool = True
     error: str | None = None
     unpublished: int = 0
+    person_ids: set[int] = field(default_factory=set)
 
 
-class BackfillAwarder:
-    """Awards badges batch by batch; ``publish`` is called with each notice for the bus."""
+def award_batch(
+    dues: Iterable[DueAward],
+    tahrir: Tahrir,
+    publish: Callable[[Notice], object],
+    result: BackfillResult,
+) -> None:
+    """Award a batch, publish the notices, and add what became of each award to the result.
 
-    def __init__(
-        self, tahrir: Tahrir, publish: Callable[[Notice], object], result: BackfillResult
-    ) -> None:
-        self._tahrir = tahrir
-        self._publish = publish
-        self._result = result
-        self._people: set[int] = set()
-
-    def award(self, dues: Iterable[DueAward]) -> None:
-        """Award a batch, and add what became of each to the result.
-
-        Raises Unavailable; then none of them is awarded.
-        """
-        by_award = {due.award: due for due in not_held(dues, self._tahrir)}
-        if not by_award:
-            return
-        awarded = self._tahrir.award(by_award)
-        for given in awarded.given:
-            self._result.dues.append(by_award[given.award])
-            self._people.add(given.person_id)
-            self._publish(given.notice)
-        for award, error in awarded.refused:
-            self._result.refused.append((by_award[award], describe_error(error)))
-
-    def adjust_ranks(self) -> None:
-        """Adjust everybody's rank; raise Unavailable.
-
-        Even if nothing was awarded: an earlier run may have been stopped before its ranks.
-        """
-        for notice in self._tahrir.adjust_ranks(self._people):
-            self._publish(notice)
+    Raises Unavailable; then none of them is awarded.
+    """
+    by_award = {due.award: due for due in not_held(dues, tahrir)}
+    if not by_award:
+        return
+    awarded = tahrir.award(by_award)
+    for given in awarded.given:
+        result.dues.append(by_award[given.award])
+        result.person_ids.add(given.person_id)
+        publish(given.notice)
+    for award, error in awarded.refused:
+        result.refused.append((by_award[award], describe_error(error)))
 
 
 def due_award(earned: Earned, settings: Settings) -> DueAward:
@@ -108,19 +96,15 @@ def batches(items: Iterable[T]) -> Iterator[list[T]]:
     """
     batch: list[T] = []
     started = time.monotonic()
-    rest = iter(items)
-    while True:
-        try:
-            item = next(rest)
-        except StopIteration:
-            break
-        except KeyboardInterrupt:
-            if batch:
+    try:
+        for item in items:
+            batch.append(item)
+            if len(batch) == _BATCH or time.monotonic() - started > _BATCH_SECONDS:
                 yield batch
-            raise
-        batch.append(item)
-        if len(batch) == _BATCH or time.monotonic() - started > _BATCH_SECONDS:
+                batch, started = [], time.monotonic()
+    except KeyboardInterrupt:
+        if batch:
             yield batch
-            batch, started = [], time.monotonic()
+        raise
     if batch:
         yield batch

@@ -1,21 +1,19 @@
 """The history as a stream: every message in the order of time, in batches."""
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
-from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
-from sqlalchemy import String, func, select, tuple_, type_coerce
+from sqlalchemy import Select, String, func, select, tuple_, type_coerce
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
-from fedbadges.history.sql import Position
+from fedbadges.history.sql import Position, names_of
 
 _NAME = "datanommer"
 _ROWS = Row.__table__
@@ -36,24 +34,6 @@ _CONTENTS = select(
     _ROWS.c.headers,
     type_coerce(_ROWS.c.msg, String()).label("text"),
 ).where(is_any_of(_ROWS.c.id, array_parameter("numbers")))
-_DUPLICATED = (
-    select(_ROWS.c.msg_id)
-    .where(is_any_of(_ROWS.c.msg_id, array_parameter("wanted")))
-    .group_by(_ROWS.c.msg_id)
-    .having(func.count() > 1)
-)
-
-
-def _names(kind: Any, table: Any) -> Any:
-    return (
-        select(table.c.msg_timestamp, table.c.msg_id, kind.name)
-        .join(kind, kind.id == table.c[0])
-        .where(is_any_of(table.c.msg_id, array_parameter("numbers")))
-    )
-
-
-_USERS = _names(User, users_assoc_table)
-_PACKAGES = _names(Package, packages_assoc_table)
 
 
 class EntryHeader(NamedTuple):
@@ -72,10 +52,7 @@ class EntryHeader(NamedTuple):
 
 
 class HistoryEntry:
-    """A message of the history, with its content.
-
-    Matchers and the tests of operations see it, so it has the attributes of a ``PastMessage``.
-    """
+    """A message of the history with its content; it has the attributes of a ``PastMessage``."""
 
     def __init__(
         self, header: EntryHeader, row: Any, users: list[str], packages: list[str]
@@ -110,52 +87,31 @@ class HistoryStream:
 
     def headers(self) -> Iterator[list[EntryHeader]]:
         """Yield the headers of all messages in batches, the oldest first."""
-        last: Position | None = None
-        while batch := self._after(last):
+        statement = _HEADERS.where(_ROWS.c.id <= self._last).limit(_BATCH)
+        batch = self._read(statement)
+        while batch:
             yield batch
             last = batch[-1].position
+            # The second condition is implied by the first; any database uses an index for it.
+            later = tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(*last)
+            batch = self._read(statement.where(later, _ROWS.c.timestamp >= last[0]))
 
     def entries(self, headers: Sequence[EntryHeader]) -> list[HistoryEntry]:
         """Read the rest of some messages, in their order."""
         if not headers:
             return []
-        parameters = {"numbers": [header.number for header in headers]}
+        numbers = [header.number for header in headers]
         with translate_errors(_NAME), self._reader.connect() as connection:
-            rows = {
-                (row.timestamp, row.id): row for row in connection.execute(_CONTENTS, parameters)
-            }
+            rows = {row.id: row for row in connection.execute(_CONTENTS, {"numbers": numbers})}
             users, packages = (
-                _by_position(connection.execute(names, parameters)) for names in (_USERS, _PACKAGES)
+                names_of(connection, kind, numbers) for kind in ("users", "packages")
             )
         return [
-            HistoryEntry(
-                header,
-                rows[header.position],
-                sorted(users.get(header.position, ())),
-                sorted(packages.get(header.position, ())),
-            )
-            for header in headers
-            if header.position in rows
+            HistoryEntry(header, rows[number], sorted(users[number]), sorted(packages[number]))
+            for number, header in zip(numbers, headers, strict=True)
+            if number in rows
         ]
 
-    def duplicated_ids(self, entries: Sequence[HistoryEntry]) -> set[str]:
-        """Return those ids of these messages that other messages have as well."""
-        wanted = {entry.msg_id for entry in entries if entry.msg_id is not None}
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            return set(connection.execute(_DUPLICATED, {"wanted": list(wanted)}).scalars())
-
-    def _after(self, last: Position | None) -> list[EntryHeader]:
-        statement = _HEADERS.where(_ROWS.c.id <= self._last).limit(_BATCH)
-        if last is not None:
-            statement = statement.where(tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(*last))
-            # Implied by the former; any database uses an index for this one.
-            statement = statement.where(_ROWS.c.timestamp >= last[0])
+    def _read(self, statement: Select[Any]) -> list[EntryHeader]:
         with translate_errors(_NAME), self._reader.connect() as connection:
             return [EntryHeader(*row) for row in connection.execute(statement)]
-
-
-def _by_position(rows: Any) -> dict[Position, set[str]]:
-    names: dict[Position, set[str]] = defaultdict(set)
-    for sent, number, name in rows:
-        names[sent, number].add(name)
-    return names

@@ -7,6 +7,7 @@ are those up to it; and holdings in memory, of what was earned so far, replace t
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -22,7 +23,7 @@ from fedbadges.errors import Unavailable
 from fedbadges.history.message_reader import body_of
 from fedbadges.messages import Message, parse_message
 from fedbadges.replay.history_as_of import HistoryAsOf
-from fedbadges.replay.history_stream import EntryHeader, HistoryEntry, HistoryStream
+from fedbadges.replay.history_stream import HistoryEntry, HistoryStream
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.index import RuleSet
@@ -30,7 +31,6 @@ from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings
-from fedbadges.util.caching import BoundedDict
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -56,13 +56,13 @@ class Replay:
         self._settings = settings
         self._source = source
         self._stream = HistoryStream(settings)
-        self._history = HistoryAsOf(settings, self._stream)
+        self._history = HistoryAsOf(settings)
         self._recipients = RecipientFinder(
             settings, FedmsgUsernames(settings.fedmsg), make_accounts(settings)
         )
         self.peaks: dict[str, dict[str, int]] = {}
         self._rules = RuleSet(())
-        self._needed: BoundedDict[tuple[str, str], tuple[bool, bool]] = BoundedDict(_MOST_TOPICS)
+        self._needs = functools.lru_cache(_MOST_TOPICS)(self._find_needs)
         self.backends: Backends = {
             **load_backends(settings),
             DEFAULT_BACKEND: Datanommer(settings, self._history),
@@ -77,7 +77,7 @@ class Replay:
         it is faster.
         """
         self._rules = RuleSet(rules)
-        self._needed.clear()
+        self._needs.cache_clear()
         self._history.reset(self._rules)
         holdings = _ReplayedHoldings(self._source)
         self.peaks = {rule.badge.id: {} for rule in self._rules if measure and _has_peaks(rule)}
@@ -89,27 +89,23 @@ class Replay:
 
     def _batches(self) -> Iterator[tuple[int, list[HistoryEntry]]]:
         for headers in self._stream.headers():
-            needed = [header for header in headers if any(self._needed_by(header))]
+            needed = [each for each in headers if any(self._needs(each.topic, each.category))]
             yield len(headers), self._stream.entries(needed)
 
-    def _needed_by(self, message: EntryHeader | HistoryEntry) -> tuple[bool, bool]:
+    def _find_needs(self, topic: str, category: str) -> tuple[bool, bool]:
         """Return if a message can trigger a rule, and if the history must see it."""
-        key = message.topic, message.category
-        known = self._needed.get(key)
-        if known is None:
-            concerned = self._rules.concerned(Message(message.topic, {}, 0.0))
-            known = self._needed[key] = bool(concerned), self._history.needs(*key)
-        return known
+        concerned = self._rules.concerned(Message(topic, {}, 0.0))
+        return bool(concerned), self._history.needs(topic, category)
 
     def _replay(
         self, entries: Sequence[HistoryEntry], engine: BadgeEngine, holdings: _ReplayedHoldings
     ) -> Iterator[Earned]:
         matches = [
-            _match(entry, engine) if self._needed_by(entry)[0] else None for entry in entries
+            _match(entry, engine) if self._needs(entry.topic, entry.category)[0] else None
+            for entry in entries
         ]
         people = [pair for triggered in matches if triggered for pair in triggered.people]
         holdings.load_opted_out(name for _, names in people for name in names)
-        self._history.prefetch(entries)
         for entry, triggered in zip(entries, matches, strict=True):
             self._history.see(entry)
             if triggered is not None:
@@ -122,8 +118,8 @@ class Replay:
         for rule, names in triggered.people:
             peaks = self.peaks.get(rule.badge.id)
             if peaks is not None:
-                names = holdings.without_opted_out(names)
-                _measure(peaks, rule, names, triggered.message, shared)
+                people = [name for name in names if name not in holdings.opted_out]
+                _measure(peaks, rule, people, triggered.message, shared)
         (candidates,) = engine.find_candidates([triggered])
         if candidates is not None:
             earned = engine.judge(candidates, shared)
@@ -138,25 +134,18 @@ class _ReplayedHoldings:
         self._source = source
         self._loaded: set[str] = set()
         self._held: dict[tuple[str, str], datetime.datetime] = {}
-        self._opted_out: set[str] = set()
-        self._holdings = Holdings(self._held, self._opted_out)
+        self.opted_out: set[str] = set()
 
     def load_opted_out(self, names: Iterable[str]) -> None:
         """Ask the source who of these has opted out, unless that is known."""
-        if self._source is None:
-            return
         new = set(names) - self._loaded
-        if new:
+        if self._source is not None and new:
             self._loaded |= new
-            self._opted_out |= self._source.holdings(new, ()).opted_out
-
-    def without_opted_out(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return those who have not opted out, of names that were loaded."""
-        return tuple(name for name in names if name not in self._opted_out)
+            self.opted_out |= self._source.holdings(new, ()).opted_out
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Return who holds what by now, and who opted out, of everybody."""
-        return self._holdings
+        return Holdings(self._held, self.opted_out)
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Add awards; nothing is announced."""

@@ -7,127 +7,64 @@ packages and so on, not of messages. Rules of a series share it.
 """
 
 import datetime
+import functools
 import itertools
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 from fedbadges.errors import MissingValue
 from fedbadges.history.matching import MULTI_VALUED, SINGLE_VALUED, Matcher, values_of
+from fedbadges.history.past_messages import Test
 from fedbadges.messages import Message
 from fedbadges.replay.history_stream import HistoryEntry
 from fedbadges.rules.filters import TIME_KEYS, FilledFilter, Filter, FilterEntry, templates_in
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import TemplatePath
-from fedbadges.util.caching import BoundedDict
 
 _TOPIC = (TemplatePath("topic"),)
+
+#: The keys for which a message has a value, or several.
+_COUNTABLE = frozenset(SINGLE_VALUED + MULTI_VALUED)
 
 #: For how many topics the running counts that they concern are cached.
 _MOST_TOPICS = 10_000
 
-#: Decides whether a message counts.
-Passes = Callable[[Any], bool]
-
-
-@dataclass(frozen=True)
-class GroupedFilter:
-    """The fixed values of a filter, and the keys to group by, sorted.
-
-    ``test`` is the text of the operation's test, if it has one.
-    """
-
-    fixed: FilledFilter
-    group_by: tuple[str, ...] = ()
-    test: str | None = None
-
-    @property
-    def is_countable(self) -> bool:
-        """Return True if a message has a value, or several, for each key to group by."""
-        return all(key in SINGLE_VALUED or key in MULTI_VALUED for key in self.group_by)
-
-
-def group(chosen: Filter, test: str | None = None) -> GroupedFilter | None:
-    """Return the grouped filter of a rule's filter; None if no message can fill it in."""
-    fixed = [(key, entry) for key, entry in chosen.entries if _is_fixed(key, entry)]
-    group_by = sorted({key for key, _ in chosen.entries} - {key for key, _ in fixed})
-    try:
-        filled = Filter(tuple(fixed), chosen.place, chosen.pages).fill(Message("", {}, 0.0), None)
-    except MissingValue:
-        return None
-    return GroupedFilter(filled, tuple(group_by), test)
-
-
-def group_filled(
-    filled: FilledFilter, group_by: tuple[str, ...], test: str | None
-) -> GroupedFilter:
-    """Return the grouped filter that a filled filter belongs to, if these are its keys."""
-    lists = tuple((key, values) for key, values in filled.lists if key not in group_by)
-    fixed = FilledFilter(lists, filled.msg_id, filled.start, filled.end, pages=filled.pages)
-    return GroupedFilter(fixed, group_by, test)
-
-
-def asks_for_own_topic(chosen: Filter) -> bool:
-    """Return True if the filter's only topic is that of the message that fills it in."""
-    entry = dict(chosen.entries).get("topics")
-    templates = () if entry is None else templates_in(entry)
-    return len(templates) == 1 and templates[0].parts == _TOPIC
-
-
-def _is_fixed(key: str, entry: FilterEntry) -> bool:
-    if key in TIME_KEYS:
-        return isinstance(entry, datetime.datetime)
-    templates = templates_in(entry)
-    return bool(templates) and not any(template.paths for template in templates)
-
-
-class TopicScope:
-    """The topics that the rules of a grouped filter can ask for: any, or those they trigger on."""
-
-    def __init__(self) -> None:
-        self._rules: list[Rule] = []
-        self._any = False
-        self._known: dict[str, bool] = {}
-
-    def add(self, rule: Rule, *, own_topic: bool) -> None:
-        """Add a rule; with ``own_topic`` it only asks for the topic of what triggers it."""
-        self._rules.append(rule)
-        self._any = self._any or not own_topic
-
-    def covers(self, topic: str) -> bool:
-        """Return True if a rule can ask for this topic."""
-        if self._any:
-            return True
-        if topic not in self._known:
-            concerned = RuleSet(self._rules).concerned(Message(topic, {}, 0.0))
-            self._known[topic] = bool(concerned)
-        return self._known[topic]
-
 
 class RunningCount:
-    """The running count of a grouped filter; only messages that pass the test are counted."""
+    """Counts the messages that have the fixed values, and pass the test if there is one.
 
-    def __init__(
-        self, grouped: GroupedFilter, scope: TopicScope, passes: Passes | None = None
-    ) -> None:
-        self._group_by = grouped.group_by
-        self._scope = scope
-        self._matcher = Matcher(grouped.fixed)
-        self._passes = passes
+    Only the topics are counted that a rule can ask for: those that trigger it, if its filter has
+    the topic of the message that fills it in, otherwise any.
+    """
+
+    def __init__(self, fixed: FilledFilter, group_by: tuple[str, ...], test: Test | None) -> None:
+        self._group_by = group_by
+        self._matcher = Matcher(fixed)
+        self._test = test
+        self._rules: list[Rule] = []
+        self._covers_all = False
+        self._covered: dict[str, bool] = {}
         self._counts: dict[tuple[str, ...], int] = defaultdict(int)
+
+    def serve(self, rule: Rule, chosen: Filter) -> None:
+        """Count what a rule with this filter can ask for as well."""
+        self._rules.append(rule)
+        entry = dict(chosen.entries).get("topics")
+        templates = () if entry is None else templates_in(entry)
+        own_topic = len(templates) == 1 and templates[0].parts == _TOPIC
+        self._covers_all = self._covers_all or not own_topic
 
     def may_count(self, topic: str, category: str) -> bool:
         """Return True if a message of this topic and category can be counted."""
-        return self._scope.covers(topic) and self._matcher.may_match(topic, category)
+        return self._covers(topic) and self._matcher.may_match(topic, category)
 
     def add(self, entry: HistoryEntry) -> None:
         """Count a message, if it has the fixed values."""
         if not self._matcher.matches(entry):
             return
         groups = list(itertools.product(*(values_of(entry, key) for key in self._group_by)))
-        if not groups or not (self._passes is None or self._passes(entry)):
+        if not groups or not (self._test is None or self._test(entry)):
             return
         for group in groups:
             self._counts[group] += 1
@@ -138,7 +75,7 @@ class RunningCount:
         None if a message that concerns several people may have been counted several times.
         """
         lists = dict(filled.lists)
-        if not all(map(self._scope.covers, lists.get("topics", ()))):
+        if not all(map(self._covers, lists.get("topics", ()))):
             return None
         counts: dict[tuple[str, ...], int] = {}
         for group in itertools.product(*(lists[key] for key in self._group_by)):
@@ -156,52 +93,65 @@ class RunningCount:
             counts[distinct] = count
         return sum(counts.values())
 
+    def _covers(self, topic: str) -> bool:
+        if self._covers_all:
+            return True
+        if topic not in self._covered:
+            concerned = RuleSet(self._rules).concerned(Message(topic, {}, 0.0))
+            self._covered[topic] = bool(concerned)
+        return self._covered[topic]
+
 
 class RunningCounts:
-    """The running counts of several grouped filters, found by what a message or a filter has."""
+    """The running counts for several filters, found by what a message or a filter has."""
 
     def __init__(self) -> None:
-        self._running: dict[GroupedFilter, RunningCount] = {}
+        #: By the fixed part of a filter, the keys that it is grouped by, and the text of the test.
+        self._running: dict[tuple[FilledFilter, tuple[str, ...], str | None], RunningCount] = {}
         #: By all the keys of a filter, the keys that it may be grouped by.
         self._group_by: dict[tuple[str, ...], dict[tuple[str, ...], None]] = defaultdict(dict)
-        self._by_topic: BoundedDict[tuple[str, str], tuple[RunningCount, ...]] = BoundedDict(
-            _MOST_TOPICS
-        )
+        self.concerned = functools.lru_cache(_MOST_TOPICS)(self._concerned)
 
-    def add(self, grouped: GroupedFilter, scope: TopicScope, passes: Passes | None) -> None:
-        """Add a grouped filter that is countable, unless it is there."""
-        if grouped in self._running:
+    def add(
+        self, chosen: Filter, rule: Rule, text: str | None = None, test: Test | None = None
+    ) -> None:
+        """Add the filter of a rule, and the test with its text, unless it cannot be counted."""
+        fixed = [(key, entry) for key, entry in chosen.entries if _is_fixed(key, entry)]
+        group_by = tuple(sorted({key for key, _ in chosen.entries} - dict(fixed).keys()))
+        if not _COUNTABLE.issuperset(group_by):
             return
-        self._running[grouped] = RunningCount(grouped, scope, passes)
-        keys = tuple(sorted((*dict(grouped.fixed.lists), *grouped.group_by)))
-        self._group_by[keys][grouped.group_by] = None
+        try:
+            filled = replace(chosen, entries=tuple(fixed)).fill(Message("", {}, 0.0), None)
+        except MissingValue:  # no message can fill it in
+            return
+        key = filled, group_by, text
+        if key not in self._running:
+            self._running[key] = RunningCount(filled, group_by, test)
+            keys = tuple(sorted((*dict(filled.lists), *group_by)))
+            self._group_by[keys][group_by] = None
+        self._running[key].serve(rule, chosen)
 
-    def may_count(self, topic: str, category: str) -> bool:
-        """Return True if a message of this topic and category can be counted."""
-        return bool(self._concerned(topic, category))
-
-    def see(self, entry: HistoryEntry) -> None:
-        """Count a message."""
-        for running in self._concerned(entry.topic, entry.category):
-            running.add(entry)
-
-    def count(self, filled: FilledFilter, test: str | None) -> int | None:
+    def count(self, filled: FilledFilter, text: str | None) -> int | None:
         """Return the count for a filled filter; None if no running count has it."""
         if filled.sliding:
             return None
         keys = tuple(key for key, _ in filled.lists)
         for group_by in self._group_by.get(keys, ()):
-            running = self._running.get(group_filled(filled, group_by, test))
+            lists = tuple((key, values) for key, values in filled.lists if key not in group_by)
+            fixed = FilledFilter(lists, filled.msg_id, filled.start, filled.end, pages=filled.pages)
+            running = self._running.get((fixed, group_by, text))
             count = None if running is None else running.count(filled)
             if count is not None:
                 return count
         return None
 
     def _concerned(self, topic: str, category: str) -> tuple[RunningCount, ...]:
-        known = self._by_topic.get((topic, category))
-        if known is None:
-            known = tuple(
-                running for running in self._running.values() if running.may_count(topic, category)
-            )
-            self._by_topic[topic, category] = known
-        return known
+        """Return those that can count messages of this topic and category."""
+        return tuple(each for each in self._running.values() if each.may_count(topic, category))
+
+
+def _is_fixed(key: str, entry: FilterEntry) -> bool:
+    if key in TIME_KEYS:
+        return isinstance(entry, datetime.datetime)
+    templates = templates_in(entry)
+    return bool(templates) and not any(template.paths for template in templates)

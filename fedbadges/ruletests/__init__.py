@@ -1,1 +1,1 @@
-"""Tests of rules: what they may say, and what comes of them on the daemon's own engine."""
+"""Tests of rules: the format of test files, and a runner on the daemon's own engine."""

@@ -1,4 +1,4 @@
-"""The format of test files: every key there is, and what may stand below it."""
+"""The format of test files: their keys, and the kinds of their values."""
 
 import datetime
 from collections.abc import Callable
@@ -26,18 +26,16 @@ from fedbadges.util.text import quoted, suggestion
 
 T = TypeVar("T")
 
-#: How many messages a test has at most.
+#: The maximum number of messages of a test.
 MAX_MESSAGES = 10_000
-
-#: What texts of a message are filled in with, where it stands for several.
+#: The names that the templates of a message can use.
 FROM, NUMBER = "from", "number"
-
 #: When the first incoming message is sent, unless a test says otherwise.
 NOW = datetime.datetime(2024, 1, 1, 12, 0)
 
 
 def _one_or_several(kind: Kind[T], what: str, *, least: int = 1) -> Kind[tuple[T, ...]]:
-    """Return the kind of one, or a list of them; with ``least`` 0 it may be empty."""
+    """Return the kind of one value or a list; with ``least`` 0 the list may be empty."""
     many = several(kind, what)
 
     def read(node: Node, name: str, problems: Problems) -> tuple[T, ...] | None:
@@ -73,7 +71,7 @@ def _by_name(
 
 
 def _or_empty(kind: Kind[Fields]) -> Kind[Fields]:
-    """Return the kind of a mapping that may be missing behind its name."""
+    """Return the kind of a mapping that may be empty."""
 
     def read(node: Node, what: str, problems: Problems) -> Fields | None:
         if isinstance(node, ScalarNode) and node.value is None:
@@ -96,7 +94,7 @@ def _text(parse: Callable[[ScalarNode, Problems], T | None]) -> Kind[T]:
 def _account_name(node: ScalarNode, problems: Problems) -> str | None:
     found = account(node.text)
     if found.name is None:
-        problems.add(node.place, f"{quoted(node.text)} can be no account: it {found.dropped}")
+        problems.add(node.place, f"{quoted(node.text)} cannot be an account: it {found.dropped}")
     return found.name
 
 
@@ -111,8 +109,7 @@ def _read_interval(node: Node, what: str, problems: Problems) -> datetime.timede
     moment = to_moment(f"{node.text} ago", NOW) if isinstance(node, ScalarNode) else None
     if moment is None:
         problems.add(node.place, f"{what} is a length of time, such as '1 day' or '90 minutes'")
-        return None
-    return NOW - moment
+    return None if moment is None else NOW - moment
 
 
 def _read_data(node: Node, what: str, problems: Problems) -> Any:
@@ -123,14 +120,14 @@ def _read_data(node: Node, what: str, problems: Problems) -> Any:
         return {key.text: _read_data(value, what, problems) for key, value in node.entries}
     value = node.value
     if isinstance(value, float) and value - value != 0:
-        problems.add(node.place, f"{quoted(node.text)} is no number that a message can have")
+        problems.add(node.place, f"{quoted(node.text)} is not a number that a message can have")
     if value is None or isinstance(value, (bool, int, float)):
         return value
     return _template(node, problems)
 
 
 def _template(node: ScalarNode, problems: Problems) -> Template | None:
-    """Parse text in which the sender and the number of a message may stand, and nothing else."""
+    """Parse a template that can only use the sender and the number of a message."""
     before = len(problems)
     template = parse_template(node, problems)
     for path in () if template is None else template.paths:
@@ -156,7 +153,7 @@ _STRIPPED_TEXTS = _one_or_several(_STRIPPED, "a name")
 _NAMES = _one_or_several(_TEMPLATE, "a name", least=0)
 _BADGES = _one_or_several(TEXTUAL, "a badge")
 
-#: What may be said of a message itself.
+#: The keys of a message itself.
 MESSAGE_KEYS = {
     "topic": FieldSpec(_TEMPLATE, "The whole topic, such as org.fedoraproject.prod.git.receive."),
     "msg": FieldSpec(_OBJECT, "What the message says."),
@@ -188,7 +185,7 @@ _SEVERAL = {
     ),
     "every": FieldSpec(_INTERVAL, "How long after one the next is sent, such as 1 day; a minute."),
 }
-#: What may be expected.
+#: The keys of expectations.
 EXPECTED_KEYS = {
     "awards": FieldSpec(
         _by_name(_BADGES, _account_name),

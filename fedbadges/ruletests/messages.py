@@ -1,4 +1,4 @@
-"""The messages of a test: one item stands for several, sent one after the other."""
+"""The messages of a test; one item of the file may stand for several of them."""
 
 import contextlib
 import datetime
@@ -15,10 +15,9 @@ from fedbadges.rules.templates import Template
 from fedbadges.ruletests.format import FROM, MAX_MESSAGES, MESSAGE_KEYS, NUMBER
 from fedbadges.util.text import quoted, suggestion
 
-#: Stands for a topic with a mistake that is reported already.
+#: Stands in for a malformed topic, which was reported already.
 _MISTAKEN = "mistaken"
-
-#: The values of an item that does not have them.
+#: The default values of an item.
 _DEFAULTS = {"count": 1, "every": datetime.timedelta(minutes=1), "msg": {}, "i": 1}
 
 
@@ -43,7 +42,7 @@ class MessageBuilder:
         self._ids: set[object] = set()
 
     def past(self, items: Sequence[Fields]) -> tuple[SentMessage, ...]:
-        """Build what was sent before now: in this order, and the last just before."""
+        """Build the messages that were sent before now, in this order, the last one just before."""
         groups: list[tuple[SentMessage, ...]] = []
         until = self._now
         for item in map(self._completed, reversed(items)):
@@ -55,7 +54,7 @@ class MessageBuilder:
         return tuple(sent for group in reversed(groups) for sent in group)
 
     def incoming(self, item: Fields) -> tuple[SentMessage, ...]:
-        """Build what is sent now, and after what was built before."""
+        """Build messages that are sent now, after those that were built before."""
         item = self._completed(item)
         with self._reporting(item):
             start = self._start(item) or self._clock
@@ -86,10 +85,11 @@ class MessageBuilder:
         try:
             yield
         except OverflowError:
-            self._problems.add(item.place, "sent at a time that no calendar has")
+            self._problems.add(item.place, "sent at a time that is out of range")
         except MissingValue:
-            text = f"a text has %({FROM})s, and no '{FROM}' says whom the message is from"
-            self._problems.add(item.place, text)
+            self._problems.add(
+                item.place, f"a text has %({FROM})s, but the message has no '{FROM}'"
+            )
 
     def _build(self, item: Fields, start: datetime.datetime) -> tuple[SentMessage, ...]:
         count = item.values["count"]
@@ -121,7 +121,7 @@ class MessageBuilder:
         if not isinstance(topic, str):
             self._problems.add(item.place, "missing key 'topic' in a message")
         elif not fits_databases(topic):
-            self._problems.add(item.place, f"{quoted(topic)} can be no topic")
+            self._problems.add(item.place, f"{quoted(topic)} cannot be a topic")
         if msg_id in self._ids:
             text = f"another message has the msg_id {quoted(str(msg_id))}"
             self._problems.add(item.place, text)
@@ -130,7 +130,7 @@ class MessageBuilder:
 
 
 def _with_topic(item: Fields) -> dict[str, Any]:
-    """Return the values of a message; one whose topic is mistaken has another one."""
+    """Return the values of a message; a malformed topic is replaced."""
     if "topic" in item.places or ("like" in item.places and "like" not in item.values):
         return {"topic": _MISTAKEN, **item.values}
     return dict(item.values)

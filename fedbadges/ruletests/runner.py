@@ -1,4 +1,4 @@
-"""Runs tests on the daemon's own engine, on databases that are in memory and empty."""
+"""Runs tests on the daemon's own engine, with empty databases in memory."""
 
 import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
@@ -51,7 +51,7 @@ TAHRIR_URL = "sqlite:///file:fedbadges-tests-tahrir?mode=memory&cache=shared&uri
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing not as expected, of the incoming messages with a number or, if None, of all."""
+    """A failed expectation, of the ``incoming`` messages of this number, or of all if None."""
 
     place: Place
     incoming: int | None
@@ -88,20 +88,19 @@ class TestAccounts:
 
 
 class TestUsernames(FedmsgUsernames):
-    """Whom and what a message concerns: as a test says, or else as fedmsg.meta does."""
+    """The users and packages of a message, as its test says, or else as fedmsg.meta does."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         self._sent: dict[Message, SentMessage] = {}
 
     def set(self, message: Message, sent: SentMessage) -> None:
-        """Answer for this message as its test says, and for no other one."""
+        """Answer for this message, and for no other, as its test says."""
         self._sent = {message: sent}
 
     def _find(self, what: str, message: Message) -> frozenset[str]:
-        sent = self._sent.get(message)
-        given = None if sent is None else sent.names.get(what)
-        return super()._find(what, message) if given is None else given
+        names = self._sent[message].names if message in self._sent else {}
+        return names[what] if what in names else super()._find(what, message)
 
 
 class RuleTestRunner:
@@ -166,7 +165,7 @@ class RuleTestRunner:
 
 
 class _TestRun:
-    """One test that is run."""
+    """A run of one test."""
 
     def __init__(
         self,

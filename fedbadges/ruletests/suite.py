@@ -1,4 +1,4 @@
-"""Test files: their tests, with all messages, and everything that is wrong with them."""
+"""Parses test files into tests with all their messages, and reports mistakes."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from fedbadges.util.text import quoted, suggestion
 
 @dataclass(frozen=True)
 class ExpectedAward:
-    """A badge of somebody, and where a test says so."""
+    """A badge that somebody gets or holds, and its place in the test file."""
 
     place: Place
     username: str
@@ -40,7 +40,7 @@ class Expectation:
 
     @property
     def named(self) -> tuple[ExpectedAward, ...]:
-        """Return every award that it is about."""
+        """Return all awards that it names."""
         return (*(self.awards or ()), *self.no_awards)
 
 
@@ -93,14 +93,13 @@ def parse_suite(data: bytes, path: Path, problems: Problems) -> Suite:
 
 
 def check_badges(suite: Suite, badges: Collection[str], problems: Problems) -> None:
-    """Report every badge that a test is about and that is not among these."""
+    """Report every badge that a test names and that is not among these."""
     held = (award for test in suite.tests for award in test.holds)
     named = (award for test in suite.tests for each in test.expectations for award in each.named)
     for award in dict.fromkeys((*held, *named)):
         if award.badge not in badges:
             hint = suggestion(award.badge, badges)
-            text = f"no rule that is tested here gives {quoted(award.badge)}{hint}"
-            problems.add(award.place, text)
+            problems.add(award.place, f"no tested rule awards {quoted(award.badge)}{hint}")
 
 
 def _rules(whole: Fields, path: Path, problems: Problems) -> tuple[tuple[Place, Path], ...]:
@@ -109,11 +108,8 @@ def _rules(whole: Fields, path: Path, problems: Problems) -> tuple[tuple[Place, 
         return tuple((node.place, path.parent / node.text.strip()) for node in nodes)
     if path.name.endswith(TEST):
         return ((whole.place, path.with_suffix("")),)
-    problems.add(
-        whole.place,
-        "missing key 'rules' in a test file; the rule beside is meant where the file is called as"
-        f" that is, with '{TEST}' behind it",
-    )
+    text = f"only a file named after its rule, with '{TEST}' appended, needs none"
+    problems.add(whole.place, f"missing key 'rules' in a test file; {text}")
     return ()
 
 
@@ -125,7 +121,7 @@ def _test(test: Fields, whole: Fields, problems: Problems) -> RuleTest:
     if "accounts" in values:
         accounts = {name: fields.values for name, fields in values["accounts"]}
     if not any(EXPECTED_KEYS.keys() & each.places.keys() for each in (test, *values["incoming"])):
-        problems.add(test.place, "a test that expects nothing; say 'awards' or 'no_awards'")
+        problems.add(test.place, "a test without expectations; add 'awards' or 'no_awards'")
     return RuleTest(
         test.place,
         values.get("name", ""),

@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Daemon:
     ) -> None:
         self._settings = settings
         self._parts = parts = Parts(settings, publisher, verifier, backlog, workers)
+        self._prepare = partial(prepare_start, settings, parts)
         self._lifecycle = lifecycle = parts.lifecycle
         self._watcher = RuleWatcher(settings.rules_directory, self.reload_rules)
         drain = (parts.catch_up.request_stop, parts.outages.stop, parts.delay_queue.drain)
@@ -158,7 +160,7 @@ class Daemon:
         Then a server does not answer, and what is in flight is left to the next process. While
         nothing hangs there is just much to do, and this goes on waiting.
         """
-        while not self._lifecycle.wait_until_stopped(seconds):
+        while not self._lifecycle.stopped.wait(seconds):
             if self._hangs():
                 log.warning(
                     "Stopping without an answer, leaving what is in flight to the next start"
@@ -172,9 +174,6 @@ class Daemon:
         if self._lifecycle.state is State.STOPPED or self._parts.in_flight.is_stuck(_HANGING):
             return True
         return self._parts.verifier is not None and self._parts.verifier.is_stuck(_HANGING)
-
-    def _prepare(self) -> None:
-        prepare_start(self._settings, self._parts)
 
     def _start_later(self) -> None:
         try:

@@ -70,8 +70,6 @@ def _problem(name: str, answer: Future[object], since: float) -> str | None:
     if not answer.done():
         return f"no answer for {time.monotonic() - since:.0f} s"
     error = answer.exception()
-    if error is None:
-        return None
     if isinstance(error, Unavailable):
         return str(error).removeprefix(f"{name}: ")
-    return describe_error(error)
+    return None if error is None else describe_error(error)

@@ -50,7 +50,8 @@ class DelayQueue:
         self._limit = limit
         self._backlog = backlog
         self._waiting: list[_Waiting] = []
-        self._unfinished = 0
+        #: How many messages wait here, or have waited and are not finished yet.
+        self.unfinished = 0
         self._changed = threading.Condition()
         self._draining = False
         self._late = False
@@ -63,20 +64,13 @@ class DelayQueue:
         self._thread.start()
 
     def __len__(self) -> int:
-        with self._changed:
-            return len(self._waiting)
-
-    @property
-    def unfinished(self) -> int:
-        """Return how many messages wait here, or have waited and are not finished yet."""
-        with self._changed:
-            return self._unfinished
+        return len(self._waiting)
 
     def add(self, msg_id: str, resume: Callable[[bool], object]) -> None:
         """Delay a message, then call ``resume`` with whether it is stored; that raises nothing."""
         waiting = _Waiting(msg_id, resume)
         with self._changed:
-            self._unfinished += 1
+            self.unfinished += 1
             draining = self._draining
             if not draining:
                 self._waiting.append(waiting)
@@ -109,7 +103,9 @@ class DelayQueue:
                 continue
             with self._changed:
                 if not self._draining and len(self._waiting) <= len(left):
-                    self._changed.wait(_pause(left))
+                    # It grows with the time since the last came: most are stored soon.
+                    waited = time.monotonic() - max(each.since for each in left)
+                    self._changed.wait(min(max(waited / 2, _MIN_PAUSE), _MAX_PAUSE))
 
     def _submit_due(self, waiting: list[_Waiting]) -> list[_Waiting]:
         """Go on with the messages whose wait is over; return the others."""
@@ -159,10 +155,4 @@ class DelayQueue:
             waiting.resume(stored)
         finally:
             with self._changed:
-                self._unfinished -= 1
-
-
-def _pause(waiting: list[_Waiting]) -> float:
-    """Return a pause that grows with the time since the last message came: most are stored soon."""
-    waited = time.monotonic() - max(each.since for each in waiting)
-    return min(max(waited / 2, _MIN_PAUSE), _MAX_PAUSE)
+                self.unfinished -= 1

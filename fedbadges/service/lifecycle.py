@@ -52,7 +52,8 @@ class Lifecycle:
         self.started: Future[None] = Future()
         self._lock = threading.Lock()
         self._actions: dict[State, list[Callable[[], object]]] = {state: [] for state in State}
-        self._stopped = threading.Event()
+        #: Set when every part has ended.
+        self.stopped = threading.Event()
 
     @property
     def is_draining(self) -> bool:
@@ -89,7 +90,7 @@ class Lifecycle:
         elif state is State.DRAINING:
             self._settle(Stopped())
         elif state is State.STOPPED:
-            self._stopped.set()
+            self.stopped.set()
         return True
 
     def fail(self, error: CannotStart) -> None:
@@ -103,7 +104,7 @@ class Lifecycle:
         """Drain, stop every part and return when all have ended, whoever stops them."""
         self.enter(State.DRAINING)
         if not self.enter(State.STOPPED):
-            self._stopped.wait()
+            self.stopped.wait()
 
     def wait_until_started(self) -> bool:
         """Return True when the daemon is running, False if it stops before; raise CannotStart."""
@@ -112,10 +113,6 @@ class Lifecycle:
         except Stopped:
             return False
         return True
-
-    def wait_until_stopped(self, seconds: float) -> bool:
-        """Return True as soon as every part has ended, or False after so many seconds."""
-        return self._stopped.wait(seconds)
 
     def _settle(self, failure: Exception | None) -> None:
         with contextlib.suppress(InvalidStateError):  # settled before, such as by a stop meanwhile

@@ -6,12 +6,12 @@ message that fails takes no other with it.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from fedbadges.engine.engine import BadgeEngine, Candidates, Triggered
+from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.errors import CannotStart, NotStored, Stopped
 from fedbadges.history.history import Recorder
 from fedbadges.retry import OutageRetry, retry_failures
@@ -62,12 +62,9 @@ class Job:
 
     delivery: Delivery
     triggered: Triggered
-    candidates: Candidates | None = None
+    candidates: Triggered | None = None
     #: Whether datanommer has the message, or its criteria do not ask.
     stored: bool = True
-
-
-Step = Callable[[Sequence[Job]], None]
 
 
 @dataclass(eq=False)
@@ -88,7 +85,7 @@ class Pipeline:
         """Handle a message as far as possible now; it may wait for its batch or for datanommer."""
         self._handle(self.batcher.add(self._begin(delivery)))
 
-    def receive_all(self, deliveries: Sequence[Delivery]) -> None:
+    def receive_all(self, deliveries: Iterable[Delivery]) -> None:
         """Handle messages that come together."""
         jobs = [job for delivery in deliveries if (job := self._begin(delivery)) is not None]
         for start in range(0, len(jobs), MAX_BATCH):
@@ -196,7 +193,7 @@ class Pipeline:
 
     # Retrying and failing, for every step.
 
-    def _run(self, step: Step, batch: Sequence[Job]) -> Sequence[Job]:
+    def _run(self, step: Callable[[Sequence[Job]], None], batch: Sequence[Job]) -> Sequence[Job]:
         """Run a step, through outages; return the jobs that go on.
 
         A batch that fails is split into its jobs. One that fails alone is tried three times.

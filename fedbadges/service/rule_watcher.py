@@ -52,13 +52,10 @@ class RuleWatcher:
                 self._stopping.wait(_CALM)
             else:
                 read = found
-                self._read()
-
-    def _read(self) -> None:
-        try:
-            self._changed()
-        except Exception:  # the rules in force stay, and the next change is read
-            log.exception("Could not read the rules again")
+                try:
+                    self._changed()
+                except Exception:  # the rules in force stay, and the next change is read
+                    log.exception("Could not read the rules again")
 
 
 def _snapshot(directory: Path) -> dict[Path, tuple[int, ...] | None]:

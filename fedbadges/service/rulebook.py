@@ -28,7 +28,6 @@ class RuleBook:
         directory: Path,
         backends: Backends,
         publish: Callable[[Iterable[Badge]], Unawardable],
-        *,
         insecure: bool = False,
     ) -> None:
         self._directory = directory

@@ -54,6 +54,6 @@ def report(parts: Parts) -> dict[str, Any]:
                 printable(str(problem))[:_MAX_CHARACTERS]
                 for problem in sorted(problems)[:_MAX_MISTAKES]
             ],
-            "tallies": {rule.badge.id: asdict(statistics.of(rule.badge.id)) for rule in rules},
+            "tallies": {rule.badge.id: statistics.of(rule.badge.id) for rule in rules},
         },
     }

@@ -65,10 +65,7 @@ class Parts:
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
         self.engine = BadgeEngine(settings, tahrir, recipients, RuleSet(), self.ranks.announce)
         self.rulebook = RuleBook(
-            settings.rules_directory,
-            backends,
-            tahrir.publish_badges,
-            insecure=settings.insecure_rules,
+            settings.rules_directory, backends, tahrir.publish_badges, settings.insecure_rules
         )
         self.delay_queue = DelayQueue(
             self.history.stored,
@@ -85,9 +82,9 @@ class Parts:
         )
         limit = None if record else settings.backlog_limit
         self.back_pressure = BackPressure(limit, self.in_flight, self.delay_queue, backlog)
-        trusted = settings.trust_history
+        verifier = None if settings.trust_history else verifier
         self.catch_up = CatchUp(
-            CatchUpReader(MessageReader(settings), self.in_flight, None if trusted else verifier),
+            CatchUpReader(MessageReader(settings), self.in_flight, verifier),
             self.checkpoint,
             self._handle_stored,
             self.outages,
@@ -104,9 +101,7 @@ class Parts:
         """Handle messages that were read back from datanommer."""
         messages = [parse_message(each.body, each.users, each.size) for each in stored]
         self.pipeline.receive_all(
-            [
-                Delivery(message, self.in_flight, self.dead_letters, in_history=True)
-                for message in messages
-                if message is not None
-            ]
+            Delivery(message, self.in_flight, self.dead_letters, in_history=True)
+            for message in messages
+            if message is not None
         )

@@ -19,7 +19,6 @@ E = TypeVar("E", bound=x509.ExtensionType)
 
 #: The time by which certificates are verified.
 utc_now = functools.partial(datetime.datetime.now, datetime.timezone.utc)
-
 #: What ``cryptography`` raises for input that is no certificate, or a malformed one.
 PARSE_ERRORS = (
     ValueError,
@@ -48,7 +47,7 @@ class Authority:
     def problem(self, now: datetime.datetime) -> str | None:
         """Return why no certificate can be verified at a time; None if they can."""
         problem = _validity_problem(self.certificate, now)
-        if problem is not None or self.revoked is None:  # an empty list is false
+        if problem is not None or self.revoked is None:  # an empty list is falsy
             return problem
         return _validity_problem(self.revoked, now)
 
@@ -66,13 +65,13 @@ class Authority:
         if now >= certificate.not_valid_after_utc:
             raise Rejected("its certificate has expired")
         if any(_unknown_criticals(certificate.extensions)):
-            raise Rejected("its certificate demands what is not known here")
+            raise Rejected("its certificate has an unknown critical extension")
         if self.revoked is not None and _is_revoked(self.revoked, certificate.serial_number):
             raise Rejected("its certificate is revoked")
 
 
 def read_ca(pem: bytes, now: datetime.datetime) -> x509.Certificate:
-    """Read the authority's certificate, the first; raise CertificateError if it is not valid."""
+    """Read the first certificate, that of the authority; raise CertificateError if not valid."""
     try:
         certificate = x509.load_pem_x509_certificate(pem)
     except PARSE_ERRORS:
@@ -85,7 +84,7 @@ def read_ca(pem: bytes, now: datetime.datetime) -> x509.Certificate:
 def read_crl(
     pem: bytes, ca: x509.Certificate | None, now: datetime.datetime
 ) -> x509.CertificateRevocationList:
-    """Read a revocation list, which ``ca`` must have signed if it is known, as ``read_ca`` does."""
+    """Read a revocation list, signed by ``ca`` if that is known; raise CertificateError."""
     try:
         revoked = x509.load_pem_x509_crl(pem)
     except PARSE_ERRORS:
@@ -112,7 +111,7 @@ def _validity_problem(
 
 def _problem_of_ca(ca: x509.Certificate) -> str | None:
     if ca.issuer != ca.subject:
-        return "not the certificate of a CA that signed itself"
+        return "not the certificate of a self-signed CA"
     try:
         unknown = list(_unknown_criticals(ca.extensions))
         if _extension(ca, x509.NameConstraints) is not None:
@@ -121,7 +120,7 @@ def _problem_of_ca(ca: x509.Certificate) -> str | None:
             return "a certificate that may not issue others"
     except PARSE_ERRORS:
         return "a certificate that cannot be read"
-    return f"a certificate with the extension {unknown[0]}, not known here" if unknown else None
+    return f"a certificate with the unsupported extension {unknown[0]}" if unknown else None
 
 
 def _may_issue(ca: x509.Certificate) -> bool:
@@ -144,7 +143,7 @@ def _problem_of_crl(
     except PARSE_ERRORS:
         return "a revocation list that cannot be read"
     if unknown:
-        return f"a revocation list with the extension {unknown[0]}, not known here"
+        return f"a revocation list with the unsupported extension {unknown[0]}"
     if ca is None:
         return None
     usage = _extension(ca, x509.KeyUsage)

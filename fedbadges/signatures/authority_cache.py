@@ -4,7 +4,7 @@ import datetime
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import requests
@@ -51,7 +51,7 @@ class File:
 
 
 class Url:
-    """A URL, which is requested again after ``interval`` seconds; if that is 0, only by force."""
+    """A URL, which is requested again after ``interval`` seconds; if that is 0, only if forced."""
 
     remote = True
 
@@ -64,7 +64,7 @@ class Url:
         self._failed = False
 
     def refresh(self, *, force: bool = False) -> bool:
-        """Request it if that is due; by force, it is so sooner. Answers as for a file."""
+        """Request the URL if that is due, or sooner if forced; return and raise as File does."""
         now = self._clock()
         interval = min(self._interval, _MIN_INTERVAL) if force or self._failed else self._interval
         if now - self._requested < interval:
@@ -75,35 +75,32 @@ class Url:
                 response = session.get(self._url)
                 response.raise_for_status()
                 self.content = response.content
-        except Exception as error:  # of requests, and of what it stands on
+        except Exception as error:  # of requests and the libraries below it
             shown = strip_credentials(printable(self._url))
             raise CertificateError(f"{shown}: {error_reason(error)}") from None
         self._failed = False
         return True
 
 
-Source = File | Url
-
-
 def make_source(
     location: str, interval: float, clock: Callable[[], float] = time.monotonic
-) -> Source:
+) -> File | Url:
     """Create the source for a path or a URL."""
     return Url(location, interval, clock) if is_url(location) else File(location)
 
 
 def is_url(location: str) -> bool:
-    """Return True if fedmsg takes a location for a URL; anything else is a path."""
+    """Return True if fedmsg treats a location as a URL; anything else is a path."""
     return location.startswith("https://")
 
 
 class AuthorityCache:
-    """The current authority, from two sources; while they are unusable, it stays as it was."""
+    """The current authority, from the sources of its certificate and of any revocation list."""
 
     def __init__(
-        self, ca: Source, crl: Source | None, clock: Callable[[], datetime.datetime] = utc_now
+        self, sources: Sequence[File | Url], clock: Callable[[], datetime.datetime] = utc_now
     ) -> None:
-        self._sources = [ca] if crl is None else [ca, crl]
+        self._sources = sources
         self._clock = clock
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -118,7 +115,7 @@ class AuthorityCache:
             raise Unavailable(f"signatures cannot be checked: {error}") from None
 
     def start(self) -> None:
-        """Start a thread that requests URLs again from time to time; files need none."""
+        """Start a thread that refreshes URLs periodically; files need none."""
         if self._remote:
             threading.Thread(target=self._run, name="fedbadges-ca", daemon=True).start()
 
@@ -144,7 +141,7 @@ class AuthorityCache:
         raise Unavailable(f"signatures cannot be checked: {problem}")
 
     def refresh(self, *, force: bool = False) -> None:
-        """Read the sources again; ``force`` those that are not due yet as well."""
+        """Refresh the sources; with ``force``, also those that are not due yet."""
         with self._lock:
             try:
                 # Every source, even if the first one has changed.

@@ -5,15 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fedbadges.config.keys import ConfigKey, ConfigReader, config_key, keys_of
 from fedbadges.config.values import MalformedValue, interval, items, mapping, of_type
 from fedbadges.signatures.authority import CertificateError, read_ca, read_crl, utc_now
 from fedbadges.signatures.authority_cache import is_url
 from fedbadges.signatures.signing import certificate_of, read_bytes, signer_of
-
-T = TypeVar("T")
 
 _SECONDS = ("a number of seconds, 0 or more", interval)
 _LOCATION = partial(of_type, str)
@@ -27,7 +25,7 @@ def _methods(value: Any) -> frozenset[str]:
 
 
 def _policy(value: Any) -> Mapping[str, frozenset[str]]:
-    """Return who may send what. If text were a list of names, parts of it would be names."""
+    """Return the names that may send each topic; text is no list, though it can be iterated."""
     policy = {}
     for topic, names in mapping(value).items():
         try:
@@ -41,7 +39,7 @@ def _policy(value: Any) -> Mapping[str, frozenset[str]]:
 class Options:
     """How messages are verified. Intervals are in seconds; 0 means never."""
 
-    #: Without any, the method that messages are signed by.
+    #: By default, the method by which the daemon itself signs.
     methods: frozenset[str] = config_key(
         "crypto_validate_backends", "a list of 'x509', 'gpg' or both", _methods, ()
     )
@@ -103,7 +101,7 @@ def dangers(config: Mapping[str, Any]) -> list[str]:
             "have any badge awarded to anybody"
         ]
     if "x509" in options.methods and not options.crl:
-        return ["'crl_location' is not set: certificates that were revoked are taken for good"]
+        return ["'crl_location' is not set: revoked certificates are accepted"]
     return []
 
 
@@ -127,7 +125,7 @@ def _check_verification(options: Options, reader: ConfigReader) -> None:
     _read(options.crl, _KEYS["crl"], partial(read_crl, ca=ca), reader)
 
 
-def _read(location: str, key: ConfigKey, parse: Callable[..., T], reader: ConfigReader) -> T | None:
+def _read(location: str, key: ConfigKey, parse: Callable[..., Any], reader: ConfigReader) -> Any:
     """Read and parse a file; return None after a report, and for a URL, which is not requested."""
     try:
         if location and not is_url(location):

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from fedbadges.signatures.authority import PARSE_ERRORS, CertificateError
 
 MODNAME = "fedbadges"
-
 #: Fields that signing adds, and that are not signed themselves.
 _CREDENTIALS = ("signature", "certificate")
 
@@ -43,8 +42,9 @@ class Signer:
                 read_bytes(self.key), password=None, unsafe_skip_rsa_key_validation=True
             )
         except PARSE_ERRORS as error:
-            reason = f"{self.key}: no private key that can be used: {error}"
-            raise CertificateError(reason) from None
+            raise CertificateError(
+                f"{self.key}: no private key that can be used: {error}"
+            ) from None
         try:
             certificate = x509.load_pem_x509_certificate(read_bytes(self.certificate))
         except PARSE_ERRORS:

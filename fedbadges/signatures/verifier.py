@@ -80,12 +80,12 @@ class Verifier:
         return self._retry.outage
 
     def start(self) -> None:
-        """Start to refresh the CA."""
+        """Start refreshing the CA."""
         if self._authorities is not None:
             self._authorities.start()
 
     def stop(self) -> None:
-        """Stop to retry, and to refresh the CA."""
+        """Stop retrying, and refreshing the CA."""
         self._retry.stop()
         if self._authorities is not None:
             self._authorities.stop()
@@ -134,7 +134,7 @@ class Verifier:
             self._verify(body, topic)
         except (Rejected, Unavailable):
             raise
-        except Exception as error:  # whatever a message makes Python and the libraries raise
+        except Exception as error:  # a malformed message may raise anything
             raise Rejected(f"its signature cannot be checked: {type(error).__name__}") from None
 
     def _verify_forms(self, forms: Iterator[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -163,7 +163,7 @@ class Verifier:
         try:
             signer.key.verify(signature, canonical_text(body), padding.PKCS1v15(), hashes.SHA1())
         except InvalidSignature:
-            raise SignatureMismatch("its signature does not fit what it says") from None
+            raise SignatureMismatch("its signature does not match its content") from None
         # As ``fedmsg.crypto.utils.validate_policy`` does.
         senders = self._options.policy.get(body["topic"])
         if senders is None and self._options.nitpicky:
@@ -201,15 +201,16 @@ def make_verifier(
     clock: Callable[[], datetime.datetime] = utc_now,
     before_waiting: Callable[[], object] = lambda: None,
 ) -> Verifier | None:
-    """Create the verifier that the configuration asks for, if any; raise Unavailable without CA."""
+    """Create the configured verifier, if any; raise Unavailable if the CA cannot be read."""
     options = read_options(config)
     if options is None:
         return None
     authorities = None
     if "x509" in options.methods:
-        ca = make_source(options.ca, options.ca_interval)
-        crl = make_source(options.crl, options.crl_interval) if options.crl else None
-        authorities = AuthorityCache(ca, crl, clock)
+        sources = [make_source(options.ca, options.ca_interval)]
+        if options.crl:
+            sources.append(make_source(options.crl, options.crl_interval))
+        authorities = AuthorityCache(sources, clock)
     return Verifier(options, authorities, config, clock, before_waiting)
 
 
@@ -234,10 +235,9 @@ def stored_forms(
 def _method(body: Mapping[str, Any]) -> str:
     """Return how a message is signed; until fedmsg 0.7.2, messages did not say so."""
     if "crypto" in body:
-        method = body["crypto"]
-        if method in ("x509", "gpg"):
-            return str(method)
-        raise Rejected("it is signed in a way that does not exist")
+        if body["crypto"] in ("x509", "gpg"):
+            return str(body["crypto"])
+        raise Rejected("its kind of signature is unknown")
     if "certificate" in body:
         return "x509"
     if "signature" in body:

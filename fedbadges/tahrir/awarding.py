@@ -1,6 +1,7 @@
 """Awarding badges: all of them in one transaction, with a few statements."""
 
 import datetime
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,15 +13,18 @@ from tahrir_api.model import Assertion, Person, get_assertion_recipient, salt_de
 from tahrir_api.model import Badge as BadgeRow
 
 from fedbadges.config.settings import Settings
-from fedbadges.databases.connections import engine
+from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
 from fedbadges.errors import Unavailable
-from fedbadges.messages import Message, Notice
-from fedbadges.tahrir.holdings import NAME, HoldingsReader
+from fedbadges.messages import Message, Notice, naive_utc
+from fedbadges.tahrir.holdings import find_people
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
+
+#: What errors call the database.
+NAME = "tahrir"
 
 #: tahrir's column for the link of an award holds this many characters.
 MAX_LINK = 256
@@ -33,10 +37,6 @@ _BADGES = select(
 ).where(is_any_of(BadgeRow.id, array_parameter("ids")))
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
-
-
 @dataclass(frozen=True)
 class Award:
     """A badge that somebody is to get: because of what, and as of when, naive UTC."""
@@ -44,7 +44,7 @@ class Award:
     badge_id: str
     username: str
     link: str | None = None
-    issued_on: datetime.datetime = field(default_factory=_now)
+    issued_on: datetime.datetime = field(default_factory=lambda: naive_utc(time.time()))
 
 
 @dataclass(frozen=True)
@@ -75,72 +75,70 @@ def link_to(message: Message, settings: Settings) -> str | None:
     return link if len(link) <= MAX_LINK else None
 
 
-class Awarder:
-    """Awards badges in tahrir."""
+def award_all(settings: Settings, awards: Iterable[Award]) -> BulkAwardResult:
+    """Award badges, and create the people whom tahrir does not know; raises Unavailable.
 
-    def __init__(self, settings: Settings, holdings: HoldingsReader) -> None:
-        self._settings = settings
-        self._engine = engine(settings.tahrir_url)
-        self._holdings = holdings
+    All are committed together, or none where this raises. One that is refused costs no other:
+    if they cannot be inserted in bulk, each is tried in a savepoint. Those who hold the badge
+    by now, or have opted out, are neither given it nor refused.
+    """
+    # In one order everywhere: two processes must not each hold what the other waits for.
+    wanted = sorted(awards, key=lambda award: (award.badge_id, award.username))
+    names, ids = {award.username for award in wanted}, {award.badge_id for award in wanted}
+    made = engine(settings.tahrir_url)
+    try:
+        with translate_errors(NAME):
+            with reader(settings.tahrir_url, settings.prepare_statements).connect() as connection:
+                known = find_people(connection, settings, names, ids)
+            with made.begin() as connection:
+                return BulkAwardResult(tuple(_award(connection, settings, wanted, known)))
+    except Unavailable:
+        raise
+    except Exception as error:  # of one of them, but it is not known which
+        log.debug("Awarding each in a savepoint", count=len(wanted), error=error)
+    given: list[AwardResult] = []
+    refused: list[tuple[Award, Exception]] = []
+    with translate_errors(NAME), made.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            # Its driver begins no transaction before a savepoint.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        for award in wanted:
+            try:
+                with translate_errors(NAME), connection.begin_nested():
+                    known = find_people(connection, settings, [award.username], [award.badge_id])
+                    given += _award(connection, settings, [award], known)
+            except Unavailable:
+                raise
+            except Exception as error:  # of this one alone
+                refused.append((award, error))
+    return BulkAwardResult(tuple(given), tuple(refused))
 
-    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
-        """Award badges, and create the people whom tahrir does not know; raises Unavailable.
 
-        All are committed together, or none where this raises. One that is refused costs no other:
-        if they cannot be inserted in bulk, each is tried in a savepoint. Those who hold the badge
-        by now, or have opted out, are neither given it nor refused.
-        """
-        # In one order everywhere: two processes must not each hold what the other waits for.
-        wanted = sorted(awards, key=lambda award: (award.badge_id, award.username))
-        try:
-            with translate_errors(NAME), self._engine.begin() as connection:
-                return BulkAwardResult(tuple(self._award(connection, wanted)))
-        except Unavailable:
-            raise
-        except Exception as error:  # of one of them, but it is not known which
-            log.debug("Awarding each in a savepoint", count=len(wanted), error=error)
-        given: list[AwardResult] = []
-        refused: list[tuple[Award, Exception]] = []
-        with translate_errors(NAME), self._engine.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                # Its driver begins no transaction before a savepoint.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            for award in wanted:
-                try:
-                    with translate_errors(NAME), connection.begin_nested():
-                        given += self._award(connection, [award], connection)
-                except Unavailable:
-                    raise
-                except Exception as error:  # of this one alone
-                    refused.append((award, error))
-        return BulkAwardResult(tuple(given), tuple(refused))
-
-    def _award(
-        self, connection: Connection, wanted: list[Award], reading: Connection | None = None
-    ) -> list[AwardResult]:
-        names, ids = ({getattr(award, key) for award in wanted} for key in ("username", "badge_id"))
-        known = self._holdings.rows(names, ids, reading)
-        badges = {row.id: row for row in connection.execute(_BADGES, {"ids": list(ids)})}
-        for badge_id in sorted(ids):
-            if badge_id not in badges:
-                raise RuntimeError(f"tahrir has no badge {badge_id}")
-            if badges[badge_id].legacy:
-                raise ValueError(f"Badge {badge_id!r} is a legacy badge and cannot be awarded")
-        new = sorted(names - {name for name, _ in known})
-        people = [{"email": self._settings.email_of(name), "nickname": name} for name in new]
-        _insert_new(connection, _PERSONS, people)
-        known += self._holdings.rows(new, ids, connection)
-        rows = _assertions(wanted, known)
-        inserted = _insert_new(connection, _ASSERTIONS, list(rows.values()))
-        # Whatever must be committed together with the awards is inserted here.
-        persons = dict(known)
-        return [
-            AwardResult(
-                award, row["person_id"], _notice(badges[award.badge_id], persons[award.username])
-            )
-            for award, row in rows.items()
-            if row["id"] in inserted
-        ]
+def _award(
+    connection: Connection, settings: Settings, wanted: list[Award], known: list[tuple[str, Any]]
+) -> list[AwardResult]:
+    ids = {award.badge_id for award in wanted}
+    badges = {row.id: row for row in connection.execute(_BADGES, {"ids": list(ids)})}
+    for badge_id in sorted(ids):
+        if badge_id not in badges:
+            raise RuntimeError(f"tahrir has no badge {badge_id}")
+        if badges[badge_id].legacy:
+            raise ValueError(f"Badge {badge_id!r} is a legacy badge and cannot be awarded")
+    new = sorted({award.username for award in wanted} - {name for name, _ in known})
+    people = [{"email": settings.email_of(name), "nickname": name} for name in new]
+    _insert_new(connection, _PERSONS, people)
+    known = [*known, *find_people(connection, settings, new, ids)]
+    rows = _assertions(wanted, known)
+    inserted = _insert_new(connection, _ASSERTIONS, list(rows.values()))
+    # Whatever must be committed together with the awards is inserted here.
+    persons = dict(known)
+    return [
+        AwardResult(
+            award, row["person_id"], _notice(badges[award.badge_id], persons[award.username])
+        )
+        for award, row in rows.items()
+        if row["id"] in inserted
+    ]
 
 
 def _assertions(wanted: list[Award], known: list[tuple[str, Any]]) -> dict[Award, dict[str, Any]]:

@@ -3,21 +3,40 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Person
 from tahrir_api.model import Badge as BadgeRow
 
 from fedbadges.config.settings import Settings
-from fedbadges.databases.connections import engine
+from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.outages import retry_races, translate_errors
 from fedbadges.messages import Notice
 from fedbadges.rules.rule import Badge
-from fedbadges.tahrir.awarding import Award, Awarder, BulkAwardResult
+from fedbadges.tahrir.awarding import NAME, Award, BulkAwardResult, award_all
 from fedbadges.tahrir.badges import Unawardable, find_unawardable, publish_badges
-from fedbadges.tahrir.holdings import NAME, Holdings, HoldingsReader
-from fedbadges.tahrir.ranks import adjust_ranks
+from fedbadges.tahrir.holdings import Holdings, find_people
+
+# What tahrir_api's make_leaderboard computes, without making an object of everybody: those with as
+# many badges share a rank, and those who opted out are left out.
+_PEOPLE = Person.__table__
+_LEADERBOARD = (
+    select(
+        Person.id.label("number"),
+        func.rank().over(order_by=func.count(Assertion.id).desc()).label("place"),
+    )
+    .join(Assertion, Assertion.person_id == Person.id)
+    .where(Person.opt_out.is_(False))
+    .group_by(Person.id)
+    .subquery()
+)
+_SET_RANKS = (
+    update(_PEOPLE)
+    .where(_PEOPLE.c.id == _LEADERBOARD.c.number)
+    .where(_PEOPLE.c.rank.is_distinct_from(_LEADERBOARD.c.place))
+    .values(rank=_LEADERBOARD.c.place)
+)
 
 
 class Tahrir:
@@ -25,8 +44,7 @@ class Tahrir:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._holdings = HoldingsReader(settings)
-        self._awarder = Awarder(settings, self._holdings)
+        self._reader = reader(settings.tahrir_url, settings.prepare_statements)
 
     def publish_badges(self, badges: Iterable[Badge]) -> Unawardable:
         """Make tahrir show these badges as their rules describe them; return what it cannot award.
@@ -54,11 +72,16 @@ class Tahrir:
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Return who of these people holds which of these badges, and who opted out."""
-        return self._holdings.holdings(usernames, badge_ids)
+        with translate_errors(NAME), self._reader.connect() as connection:
+            found = find_people(connection, self._settings, usernames, badge_ids)
+        held = {
+            (name, row.badge_id): row.issued_on for name, row in found if row.badge_id is not None
+        }
+        return Holdings(held, {name for name, row in found if row.opt_out})
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
-        """Award badges, in one transaction: see ``Awarder.award``."""
-        return self._awarder.award(awards)
+        """Award badges, in one transaction: see ``award_all``."""
+        return award_all(self._settings, awards)
 
     def revoke(self, badge_id: str, username: str) -> int | None:
         """Revoke a badge; return tahrir's number of the person, None if they do not hold it.
@@ -76,9 +99,20 @@ class Tahrir:
             return int(person.id)
 
     def adjust_ranks(self, person_ids: Iterable[int]) -> tuple[Notice, ...]:
-        """Compute the leaderboard; return the announcements of these people's new ranks."""
+        """Set everybody's rank; return the notices for these people, as tahrir_api makes them."""
         with self._api() as api:
-            return adjust_ranks(api.session, person_ids)
+            session = api.session
+            people = list(session.scalars(select(Person).where(Person.id.in_(set(person_ids)))))
+            before = {person.id: person.rank for person in people}
+            session.connection().execute(_SET_RANKS)
+            session.expire_all()
+            return tuple(
+                Notice(
+                    "person.rank.advance",
+                    {"person": person.as_dict(), "old_rank": before[person.id]},
+                )
+                for person in people
+            )
 
     @contextmanager
     def _api(self) -> Iterator[TahrirDatabase]:

@@ -9,12 +9,7 @@ from sqlalchemy import Connection, and_, func, or_, select
 from tahrir_api.model import Assertion, Person
 
 from fedbadges.config.settings import Settings
-from fedbadges.databases.connections import reader
-from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
-
-#: What errors call the database.
-NAME = "tahrir"
 
 #: How many people one statement asks about; SQLite has a limit.
 _BATCH = 1000
@@ -25,8 +20,7 @@ _ADDRESS, _NICKNAME = func.lower(Person.email), func.lower(Person.nickname)
 
 def _select(whom: Any) -> PreparedStatement:
     held = and_(
-        Assertion.person_id == Person.id,
-        is_any_of(Assertion.badge_id, array_parameter("ids")),
+        Assertion.person_id == Person.id, is_any_of(Assertion.badge_id, array_parameter("ids"))
     )
     return PreparedStatement(
         select(
@@ -66,61 +60,38 @@ class Holdings:
         return username not in self.opted_out and (username, badge_id) not in self.held
 
 
-class HoldingsReader:
-    """Looks people up in tahrir, all at once: by their address, or else by their nickname."""
+def find_people(
+    connection: Connection, settings: Settings, usernames: Iterable[str], badge_ids: Iterable[str]
+) -> list[tuple[str, Any]]:
+    """Look people up in tahrir, all at once: by their address, or else by their nickname.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._reader = reader(settings.tahrir_url, settings.prepare_statements)
+    Returns the known ones, each with a row for every one of these badges that they hold. A person
+    without any of them has one row.
+    """
+    names, ids = sorted(set(usernames)), sorted(set(badge_ids))
+    return [
+        found
+        for start in range(0, len(names), _BATCH)
+        for found in _find(connection, settings, names[start : start + _BATCH], ids)
+    ]
 
-    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Return who of these people holds which of these badges, and who opted out."""
-        held: dict[tuple[str, str], datetime.datetime] = {}
-        opted_out: set[str] = set()
-        for name, row in self.rows(usernames, badge_ids):
-            if row.opt_out:
-                opted_out.add(name)
-            if row.badge_id is not None:
-                held[name, row.badge_id] = row.issued_on
-        return Holdings(held, opted_out)
 
-    def rows(
-        self,
-        usernames: Iterable[str],
-        badge_ids: Iterable[str],
-        connection: Connection | None = None,
-    ) -> list[tuple[str, Any]]:
-        """Return the known ones of these people, each with a row for every badge that they hold.
-
-        A person without any of the badges has one row. They are read in the transaction of
-        ``connection``, if that is given.
-        """
-        if connection is None:
-            with translate_errors(NAME), self._reader.connect() as made:
-                return self.rows(usernames, badge_ids, made)
-        names, ids = sorted(set(usernames)), sorted(set(badge_ids))
-        return [
-            found
-            for start in range(0, len(names), _BATCH)
-            for found in self._find(connection, names[start : start + _BATCH], ids)
-        ]
-
-    def _find(
-        self, connection: Connection, names: list[str], ids: list[str]
-    ) -> Iterator[tuple[str, Any]]:
-        by_email = {self._settings.email_of(name): name for name in names}
-        missed = set(names)
-        for row in _EXACT.execute(connection, {"emails": list(by_email), "ids": ids}).all():
-            missed.discard(by_email[row.email])
-            yield by_email[row.email], row
-        if not missed:
-            return
-        by_email = {self._settings.email_of(name): name for name in missed}
-        parameters = {"emails": list(by_email), "names": list(missed), "ids": ids}
-        rows = _IN_LOWER_CASE.execute(connection, parameters).all()
-        for row in rows:
-            if row.address in by_email:
-                missed.discard(by_email[row.address])
-                yield by_email[row.address], row
-        # An address counts before a nickname.
-        yield from ((row.nick, row) for row in rows if row.nick in missed)
+def _find(
+    connection: Connection, settings: Settings, names: list[str], ids: list[str]
+) -> Iterator[tuple[str, Any]]:
+    by_email = {settings.email_of(name): name for name in names}
+    missed = set(names)
+    for row in _EXACT.execute(connection, {"emails": list(by_email), "ids": ids}).all():
+        missed.discard(by_email[row.email])
+        yield by_email[row.email], row
+    if not missed:
+        return
+    by_email = {settings.email_of(name): name for name in missed}
+    parameters = {"emails": list(by_email), "names": list(missed), "ids": ids}
+    rows = _IN_LOWER_CASE.execute(connection, parameters).all()
+    for row in rows:
+        if row.address in by_email:
+            missed.discard(by_email[row.address])
+            yield by_email[row.address], row
+    # An address counts before a nickname.
+    yield from ((row.nick, row) for row in rows if row.nick in missed)

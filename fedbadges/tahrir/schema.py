@@ -3,7 +3,7 @@
 import tahrir_api.utils
 from sqlalchemy import URL
 
-from fedbadges.databases.connections import create_indexes, engine, make_directory, parse_url
+from fedbadges.databases.connections import create_indexes, engine, make_directory
 
 #: Indexes that the daemon's questions want, and that the schemas do not bring.
 TAHRIR_INDEXES = (
@@ -14,8 +14,8 @@ TAHRIR_INDEXES = (
 
 def create_tahrir(url: URL | str) -> None:
     """Create tahrir's schema, or bring it up to date."""
-    url = parse_url(url) if isinstance(url, str) else url
-    make_directory(url)
-    spelled = url.render_as_string(hide_password=False)
+    made = engine(url)
+    make_directory(made.url)
+    spelled = made.url.render_as_string(hide_password=False)
     tahrir_api.utils.get_db_manager_from_uri(spelled).sync()
-    create_indexes(engine(url), TAHRIR_INDEXES)
+    create_indexes(made, TAHRIR_INDEXES)

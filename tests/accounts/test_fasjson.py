@@ -17,13 +17,15 @@ from support.rules import rule
 from support.waiting import eventually
 from support.web import Answer
 
-from fedbadges.accounts.fasjson import Fasjson as Client
+from fedbadges.accounts.service import Fasjson as Client
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.groups import Groups
 from fedbadges.errors import Unavailable
 from fedbadges.rules.criteria import Question
 
-pytest.importorskip("fasjson_client", reason="the extra fasjson is not installed")
+pytest.importorskip("fasjson_client", reason="make test-faults installs the extra fasjson")
+
+pytestmark = pytest.mark.slow
 
 USERS = {
     "alice": User(("al", "irc:/wonder"), ("alice@mail.example",), "ali", ("packager", "docs")),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.builders import make_config, make_settings
 from support.bus import Bus, fedmsg_body
-from support.databases import Databases, create_schemas, store_message, tahrir
+from support.databases import Databases, sqlite_databases, store_message, tahrir
 from support.monitoring import REPORT, hub_report, monitored
 
 from fedbadges.lint.findings import CODES
@@ -34,10 +34,7 @@ SPEAKER = Badge("speaker", "Speaker", "Gave a talk", "speaker.png", "ideas/3", "
 def authors(tmp_path: Path) -> Path:
     """Return a directory with rules, and a deployment with old messages."""
     directory = shutil.copytree(ROOT / "docs/examples/authors", tmp_path / "authors")
-    databases = Databases(
-        "sqlite", f"sqlite:///{directory}/tahrir.db", f"sqlite:///{directory}/datanommer.db"
-    )
-    create_schemas(databases)
+    databases = sqlite_databases(directory)
     store_edits(databases, json.loads((directory / "messages/edit.json").read_text()))
     for name, edits in EDITORS.items():
         for number in range(edits):
@@ -69,8 +66,7 @@ def store_edits(databases: Databases, edit: dict) -> None:
 @pytest.fixture
 def operators(tmp_path: Path) -> Iterator[Path]:
     """Yield a deployment with the badge Speaker, a bus and a healthy daemon."""
-    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
-    create_schemas(databases)
+    databases = sqlite_databases(tmp_path)
     Tahrir(make_settings(databases, tmp_path)).publish_badges([SPEAKER])
     bus = Bus()
     with monitored(tmp_path, hub_report(REPORT)) as endpoint:

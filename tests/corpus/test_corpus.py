@@ -133,7 +133,7 @@ def candidates(
         (files[rule.badge.id], name): names
         for name, case in cases.items()
         if case is not None
-        for rule, names in case.candidates
+        for rule, names in case.people
     }
 
 

@@ -12,14 +12,16 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_message, make_settings, statements
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from support.sizes import size
 
 from fedbadges.config.settings import Settings, read_settings
-from fedbadges.errors import Unavailable
+from fedbadges.errors import Place, Unavailable
 from fedbadges.history.count_cache import EXPIRY, CountCache, CountResult
 from fedbadges.history.history import History
+from fedbadges.rules.expressions import Expression, Source
 from fedbadges.rules.filters import FilledFilter
+from fedbadges.rules.yaml_document import ScalarNode
 from fedbadges.util.caching import make_cache_region
 
 DISTANCE = 100.0
@@ -60,14 +62,12 @@ class Past:
 
 @pytest.fixture
 def past(sqlite_database: Databases, tmp_path: Path) -> Past:
-    create_schemas(sqlite_database)
     return Past(make_settings(sqlite_database, tmp_path))
 
 
 @pytest.fixture
 def sql_past(database: Databases, tmp_path: Path) -> Past:
     """The same, for tests of the SQL, on each kind of database."""
-    create_schemas(database)
     return Past(make_settings(database, tmp_path))
 
 
@@ -76,8 +76,14 @@ def of(topic: str, *users: str) -> FilledFilter:
     return FilledFilter((*lists, ("users", users)) if users else tuple(lists))
 
 
-def odd(message: Any) -> bool:
-    return message.msg["n"] % 2 == 1
+def passing(text: str, test: Callable[[Any], bool]) -> Expression:
+    """Returns an expression that counts the messages that pass a test."""
+    source = Source(ScalarNode(Place("", 1, 1), text, text, literal=True), text, names="")
+    return Expression(text, "query", (), source, lambda query, _: None, lambda each, _: test(each))
+
+
+ODD = passing("odd", lambda message: message.msg["n"] % 2 == 1)
+ALL = passing("all", lambda message: True)
 
 
 steps = st.lists(
@@ -100,7 +106,7 @@ steps = st.lists(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(history=steps)
 @examples(
     max_examples=size(20, 100),
@@ -120,8 +126,8 @@ def test_cached_counts_equal_uncached_ones(sql_past: Past, history: list[tuple[A
             users, enough, tested = about
             filled = of(topic, *users)
             if tested:
-                cached = sql_past.cached.count_where(filled, odd, ("odd",), enough)
-                plain = sql_past.plain.count_where(filled, odd, ("odd",))
+                cached = sql_past.cached.count(filled, enough, expression=ODD)
+                plain = sql_past.plain.count(filled, expression=ODD)
             else:
                 cached, plain = sql_past.cached.count(filled, enough), sql_past.plain.count(filled)
             # From the limit on, any number will do.
@@ -192,9 +198,9 @@ def test_an_operation_tests_each_message_once(past: Past) -> None:
         return True
 
     past.store(topic, "ann", 500, n=1)
-    past.cached.count_where(of(topic), test, ("all",))
+    past.cached.count(of(topic), expression=passing("all", test))
     past.store(topic, "ann", 0, n=2)
-    assert past.cached.count_where(of(topic), test, ("all",)) == 2
+    assert past.cached.count(of(topic), expression=passing("all", test)) == 2
     assert tested == [1, 2]
 
 
@@ -207,7 +213,7 @@ def test_a_message_for_which_the_test_raises_does_not_count(
         past.store(topic, "ann", 400, n=1)
 
     for history in (past.cached, past.plain):
-        assert history.count_where(of(topic), odd, ("odd",)) == 3
+        assert history.count(of(topic), expression=ODD) == 3
     assert (
         caplog.messages
         == ["Could not test a past message, it does not count operation=odd error=KeyError('n')"]
@@ -222,8 +228,8 @@ def test_different_questions_are_cached_separately(past: Past) -> None:
 
     assert past.cached.count(of(topic)) == 2
     assert past.cached.count(of(topic, "ann")) == 1
-    assert past.cached.count_where(of(topic), odd, ("odd",)) == 1
-    assert past.cached.count_where(of(topic), lambda message: True, ("all",)) == 2
+    assert past.cached.count(of(topic), expression=ODD) == 1
+    assert past.cached.count(of(topic), expression=ALL) == 2
 
 
 def test_a_sliding_count_is_not_cached(past: Past) -> None:

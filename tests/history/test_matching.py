@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_settings
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 
 from fedbadges.databases.connections import engine
 from fedbadges.history.matching import Matcher, values_of
@@ -82,7 +82,6 @@ def history(
     shared_database: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[sa.Engine]:
     """A history without messages, that knows all names but the unknown one."""
-    create_schemas(shared_database)
     settings = make_settings(shared_database, tmp_path_factory.mktemp("rules"))
     made = engine(settings.history_url)
     with made.begin() as connection:
@@ -121,8 +120,7 @@ def store(connection: sa.Connection, number: int, message: dict[str, Any]) -> No
 def select(connection: sa.Connection, filled: FilledFilter) -> dict[int, str]:
     """Returns the numbers and contents of the messages that a filter selects by SQL."""
     query = prepare(connection, NameIds(), filled)
-    rows = [] if query is None else query.messages(connection)
-    return {row.id: row.text for row in rows}
+    return {row.id: row.text for row in query.messages(connection)}
 
 
 @given(messages, st.lists(filters, min_size=1, max_size=8))

@@ -4,7 +4,7 @@ The rules are the examples, and real ones where the corpus is there; the message
 benchmark, which are of the kinds that these rules are about.
 """
 
-import importlib.util
+import importlib
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,11 +13,11 @@ from types import ModuleType
 
 import pytest
 from support.builders import make_settings
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from support.histories import Awards, PastMessage, earned, live
 
 from fedbadges.criteria.backends import load_backends
-from fedbadges.replay import Replay
+from fedbadges.replay.replay import Replay
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import each_once, load_file
 from fedbadges.rules.rule import Rule
@@ -35,16 +35,14 @@ Found = tuple[dict[str, Rule], Awards, Awards]
 
 
 def traffic() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("traffic", ROOT / "benchmarks" / "traffic.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """Return the benchmarks' module of this name, which imports its neighbours."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        return importlib.import_module("traffic")
 
 
 def messages() -> Iterator[PastMessage]:
-    """Gives messages of every kind by a few people, out of the order of their numbers."""
+    """Yield messages of every kind by a few people, out of the order of their numbers."""
     made, chance = traffic(), random.Random(1)
     kinds = [kind for kind in made.KINDS for _ in range(OF_EACH_KIND)]
     chance.shuffle(kinds)
@@ -68,8 +66,7 @@ def load(backends: Backends) -> list[Rule]:
 
 @pytest.fixture(scope="module")
 def found(shared_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """The rules, what a daemon has awarded, and what a replay finds."""
-    create_schemas(shared_database)
+    """Return the rules, what a daemon has awarded, and what a replay finds."""
     settings = make_settings(shared_database, tmp_path_factory.mktemp("rules"), keep_counts=False)
     rules = load(load_backends(settings))
     awarded = live(settings, rules, messages())

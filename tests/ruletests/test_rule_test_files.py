@@ -71,7 +71,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "tests:\n- →{name: a, incoming: [{topic: a}]}\n",
-        ["a test that expects nothing; say 'awards' or 'no_awards'"],
+        ["a test without expectations; add 'awards' or 'no_awards'"],
     ),
     (
         "tests:\n- {name: a, incoming: [{topic: a, →award: {}, awards: {}}]}\n",
@@ -91,7 +91,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         'tests:\n- {name: a, incoming: [→{topic: "a\\0"}], awards: {}}\n',
-        ["'a\\x00' can be no topic"],
+        ["'a\\x00' cannot be a topic"],
     ),
     (
         f"{PUSH}tests:\n- {{name: a, incoming: [{{like: →pus, from: a}}], awards: {{}}}}\n",
@@ -107,7 +107,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         f"{PUSH}tests:\n- {{name: a, incoming: [→{{like: push}}], awards: {{}}}}\n",
-        ["a text has %(from)s, and no 'from' says whom the message is from"],
+        ["a text has %(from)s, but the message has no 'from'"],
     ),
     (
         "tests:\n- {name: a, incoming: [{topic: a, msg: {b: '→%(form)s'}}], awards: {}}\n",
@@ -119,7 +119,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "tests:\n- {name: a, incoming: [{topic: a, msg: {b: →.inf}}], awards: {}}\n",
-        ["'.inf' is no number that a message can have"],
+        ["'.inf' is not a number that a message can have"],
     ),
     (
         "tests:\n- {name: a, incoming: [{topic: a, msg: →[]}], awards: {}}\n",
@@ -140,12 +140,12 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         "tests:\n- {name: a, incoming: [→{topic: a, timestamp: 9999-12-31, count: 9999}],"
         " awards: {}}\n",
-        ["sent at a time that no calendar has"],
+        ["sent at a time that is out of range"],
     ),
     (
         "tests:\n- {name: a, past: [→{topic: a, count: 2, every: 1900 years}],"
         " incoming: [{topic: a}], awards: {}}\n",
-        ["sent at a time that no calendar has"],
+        ["sent at a time that is out of range"],
     ),
     (
         "tests:\n- {name: a, past: [{topic: a, count: 9000}],"
@@ -159,7 +159,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "tests:\n- {name: a, incoming: [{topic: a}], awards: {→a b: test-badge}}\n",
-        ["'a b' can be no account: it has characters that no account name has"],
+        ["'a b' cannot be an account: it has characters that no account name has"],
     ),
     (
         "tests:\n- {name: a, incoming: [{topic: a}], awards: {a: →[]}}\n",
@@ -177,9 +177,9 @@ MISTAKES: list[tuple[str, list[str]]] = [
         "holds: {a: →tset-badge}\ntests:\n- {name: a, incoming: [{topic: a, awards: {a:"
         " [test-badge, →other]}}], no_awards: {a: →badge}}\n",
         [
-            "no rule that is tested here gives 'tset-badge'; did you mean 'test-badge'?",
-            "no rule that is tested here gives 'other'; expected 'test-badge'",
-            "no rule that is tested here gives 'badge'; did you mean 'test-badge'?",
+            "no tested rule awards 'tset-badge'; did you mean 'test-badge'?",
+            "no tested rule awards 'other'; expected 'test-badge'",
+            "no tested rule awards 'badge'; did you mean 'test-badge'?",
         ],
     ),
     (
@@ -239,7 +239,7 @@ def test_file_of_another_name_needs_the_key_rules(runner: RuleTestRunner, tmp_pa
     path = tmp_path / "deep/any-name.yml"
     path.write_text(TESTS)
     (found,) = mistakes(runner, path)
-    assert found.startswith("any-name.yml:1:1: missing key 'rules' in a test file; the rule beside")
+    assert found.startswith("any-name.yml:1:1: missing key 'rules' in a test file; only a file")
 
     path.write_text(f"rules: ../rule.yml\n{TESTS}")
     assert mistakes(runner, path) == []

@@ -53,9 +53,9 @@ def test_schema_accepts_files_without_mistakes(validator: Draft202012Validator, 
 #: What a schema cannot see: what other parts or files say, and what texts mean.
 UNSEEN = (
     *("no message ", "a text has ", "nothing to fill in", "a template that", "sent at a time"),
-    *("with these, the test", "another message has", "no rule that is tested", "there is no rule"),
-    *("missing key 'topic'", "a test that expects nothing", "'timestamp' is a date"),
-    *("'a\\x00' can be no topic", "'.inf' is no number", "'a b' can be no account"),
+    *("with these, the test", "another message has", "no tested rule awards", "there is no rule"),
+    *("missing key 'topic'", "a test without expectations", "'timestamp' is a date"),
+    *("'a\\x00' cannot be a topic", "'.inf' is not a number", "'a b' cannot be an account"),
 )
 
 

@@ -97,7 +97,7 @@ def test_message_without_valid_signature_is_not_caught_up_and_logged_once_for_ea
     reasons = re.findall(r'reason="(.*)"', "\n".join(refusals(caplog)))
     assert reasons == [
         "no signature was stored with it",
-        "its signature does not fit what it says",
+        "its signature does not match its content",
         "'routing_policy' does not let its signer send its topic (signed by 'app02')",
         "its certificate is revoked",
         "its certificate is not from the configured CA",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.bus import fedmsg_body
 from support.certificates import DAY, NOW, authority, replaced, server_context
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 from support.web import Answer, Server
 
 from fedbadges.errors import Rejected, Stopped, Unavailable
@@ -82,12 +82,11 @@ def verifier_of(ca: Any, crl: Any, clocks: Clocks, interval: float = 0) -> Verif
     config = {"validate_signatures": True, "ca_cert_location": "-"}
     options = read_options(config)
     assert options is not None
-    authorities = AuthorityCache(
+    sources = [
         make_source(str(ca), 0, clocks.monotonic),
         make_source(str(crl), interval, clocks.monotonic),
-        clocks.now,
-    )
-    return Verifier(options, authorities, config, clocks.now)
+    ]
+    return Verifier(options, AuthorityCache(sources, clocks.now), config, clocks.now)
 
 
 def accepts(verifier: Verifier, message: dict[str, Any]) -> bool:
@@ -295,7 +294,7 @@ def test_verification_waits_until_the_ca_is_usable(
     assert passed.is_alive()
 
     place.put(crl=place.ca.revoking(end=NOW + 8 * DAY))
-    passed.join(20)
+    passed.join(TIMEOUT)
 
     assert not passed.is_alive()
     assert len(logged(log, "WARNING")) == 1
@@ -327,7 +326,7 @@ def test_each_reason_for_a_rejection_is_logged_once(
 
     first, second = logged(log, "WARNING")
     assert "it is not signed" in first
-    assert "its signature does not fit what it says" in second
+    assert "its signature does not match its content" in second
     assert "\n" not in second
     assert len(second) < 1000
 

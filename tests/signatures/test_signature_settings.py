@@ -120,7 +120,7 @@ def files_that_are_wrong() -> Iterator[tuple[str, bytes | None, str]]:
     yield "ca.crt", None, "No such file or directory"
     yield "ca.crt", b"", "no certificate in PEM"
     yield "ca.crt", b"\xff\xfe", "no certificate in PEM"
-    yield "ca.crt", ca.issue("app01").pem, "not the certificate of a CA that signed itself"
+    yield "ca.crt", ca.issue("app01").pem, "not the certificate of a self-signed CA"
     expired = authority(begin=NOW - 3 * DAY, end=NOW - DAY)
     yield "ca.crt", expired.pem, f"the CA's certificate expired on {NOW - DAY}"
     coming = authority(begin=NOW + DAY)
@@ -128,10 +128,10 @@ def files_that_are_wrong() -> Iterator[tuple[str, bytes | None, str]]:
     yield "ca.crt", authority(extensions=()).pem, "a certificate that may not issue others"
     unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
     odd = authority(extensions=[*IS_CA, (unknown, True)])
-    yield "ca.crt", odd.pem, "a certificate with the extension 1.2.3.4, not known here"
+    yield "ca.crt", odd.pem, "a certificate with the unsupported extension 1.2.3.4"
     some = x509.NameConstraints([x509.DNSName("example.org")], None)
     narrow = authority(extensions=[*IS_CA, (some, False)])
-    yield "ca.crt", narrow.pem, "a certificate with the extension nameConstraints, not known here"
+    yield "ca.crt", narrow.pem, "a certificate with the unsupported extension nameConstraints"
     yield "crl.pem", None, "No such file or directory"
     yield "crl.pem", ca.pem, "no revocation list in PEM"
     yield "crl.pem", authority("Other", 2).revoking(), "a revocation list of another CA"

@@ -12,7 +12,7 @@ from tahrir_api.model import Person
 from fedbadges.config.settings import Settings, read_settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.databases.connections import engine, parse_url, reader
-from fedbadges.engine.engine import BadgeEngine, Candidates
+from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
@@ -71,7 +71,7 @@ def make_rule(settings: Settings, name: str, body: str, **metadata: str) -> Rule
     return load_text(text.encode(), f"{name}.yml", load_backends(settings))
 
 
-def candidates_of(engine: BadgeEngine, message: Message) -> Candidates | None:
+def candidates_of(engine: BadgeEngine, message: Message) -> Triggered | None:
     """Return whoever could get a badge because of a message; None if that is nobody."""
     triggered = engine.match(message)
     return None if triggered is None else engine.find_candidates([triggered])[0]

@@ -57,15 +57,11 @@ class Publisher:
         self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
         # Handed to another thread, which may end before it sends them.
         self._handed: list[Notice] = []
-        self._unsent = 0
+        #: How many notices could not be sent so far.
+        self.unsent = 0
         self._settled: Future[str | None] = Future()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="fedbadges-publisher", daemon=True)
-
-    @property
-    def unsent(self) -> int:
-        """Return how many notices could not be sent so far."""
-        return self._unsent
 
     def start(self) -> None:
         """Start the thread, which binds the endpoint."""
@@ -95,7 +91,7 @@ class Publisher:
         self._queue.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout)
-        return not (self._unsent or self._handed or self._thread.is_alive())
+        return not (self.unsent or self._handed or self._thread.is_alive())
 
     def _work(self) -> None:
         context = self._connect()
@@ -134,7 +130,7 @@ class Publisher:
 
     def _send(self, context: _Context | None, notice: Notice) -> None:
         if context is None:
-            self._unsent += 1
+            self.unsent += 1
             log.info("Notice not published", topic=notice.topic, body=notice.body)
             return
 
@@ -142,13 +138,10 @@ class Publisher:
             self._handed.remove(notice)
             try:
                 context.publish(
-                    topic=notice.topic,
-                    msg=notice.body,
-                    modname=MODNAME,
-                    pre_fire_hook=self._sign,
+                    topic=notice.topic, msg=notice.body, modname=MODNAME, pre_fire_hook=self._sign
                 )
             except Exception as error:  # the award is committed; it stays, published or not
-                self._unsent += 1
+                self.unsent += 1
                 log.error(
                     "Could not publish a notice", topic=notice.topic, body=notice.body, error=error
                 )

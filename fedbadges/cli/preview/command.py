@@ -73,7 +73,7 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
 def _preview(deployment: Deployment, name: str) -> Preview:
     """Replay the history until its end or Ctrl-C; raise Unavailable, or CannotRun for the rule."""
     from fedbadges.cli.preview.figures import Earner, Preview, distribution_of
-    from fedbadges.replay import Replay
+    from fedbadges.replay.replay import Replay
     from fedbadges.tahrir.awarding import link_to
     from fedbadges.tahrir.database import Tahrir
 
