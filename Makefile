@@ -26,9 +26,12 @@ IN_PY = $(TOX) exec -q --skip-pkg-install -e $(PY) --
 # A file's tests share what they set up, so they stay together.
 PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 
+# Another -m in ARGS takes its place.
+QUICK = $(PARALLEL) -m "not slow"
+
 .PHONY: test
-test: .tox/launcher/installed  ## run the tests on one Python; ARGS="--cov -k checkpoint"
-	@$(TOX) run -e $(PY) -- $(PARALLEL) $(ARGS)
+test: .tox/launcher/installed  ## run the quick tests on one Python; ARGS="--cov -k checkpoint"
+	@$(TOX) run -e $(PY) -- $(QUICK) $(ARGS)
 
 # Optimisations change no answer.
 OPTIMISATIONS = keep_counts prepare_statements
@@ -36,19 +39,20 @@ ANSWERS = tests/corpus tests/databases/test_prepared_statements.py tests/engine 
     tests/service/test_batching.py tests/tahrir
 
 .PHONY: test-all
-test-all: .tox/launcher/installed  ## run the tests on all Pythons there are, and unoptimised
-	@$(TOX) run -- $(PARALLEL) $(ARGS)
+test-all: .tox/launcher/installed  ## run the quick tests on all Pythons there are, and unoptimised
+	@$(TOX) run -- $(QUICK) $(ARGS)
 	@for name in $(OPTIMISATIONS); do \
 	    echo "Without badges.$$name:"; \
-	    FEDBADGES_WITHOUT=$$name $(IN_PY) pytest $(PARALLEL) $(ANSWERS) || exit 1; \
+	    FEDBADGES_WITHOUT=$$name $(IN_PY) pytest $(QUICK) $(ANSWERS) || exit 1; \
 	done
 
-# What measures runs alone; the other tests that are worth it only run longer.
+# What measures runs alone.
 .PHONY: test-faults
 test-faults: export FEDBADGES_FAULTS = full
-test-faults: .tox/launcher/installed  ## kill, starve and flood the daemon, in ten minutes
+test-faults: .tox/launcher/installed  ## kill and flood the daemon, then run the slow tests
 	@$(TOX) run -e $(PY) -- -n 0 $(or $(ARGS),tests/faults)
-	@$(if $(ARGS),,$(IN_PY) pytest $(PARALLEL) -m slow)
+	@$(if $(ARGS),,$(IN_PY) python packaging/fasjson.py)
+	@$(if $(ARGS),,$(IN_PY) pytest $(PARALLEL) -m "slow or thorough" --ignore=tests/faults)
 
 .PHONY: lint
 lint: .venv/tools  ## check style and which package imports which

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from support.daemon_restarts import start  # noqa: F401  a fixture
-from support.databases import KINDS, Databases, Postgresql, sqlite_databases
+from support.databases import KINDS, Databases, Postgresql, empty_sqlite_databases, sqlite_databases
 from support.sizes import FULL, SEED
 
 # The same examples in every run, so that a failure is caused by the change under test.
@@ -55,7 +55,7 @@ def _is_wanted(item: pytest.Item) -> bool:
     if item.get_closest_marker("sqlite") is None or not isinstance(item, pytest.Function):
         return True
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    kinds = {parameters.get(name) for name in ("database", "shared_database")}
+    kinds = {parameters.get(name) for name in ("database", "shared_database", "empty_database")}
     return "postgresql" not in kinds
 
 
@@ -83,23 +83,37 @@ def postgresql() -> Iterator[Postgresql]:
 
 @pytest.fixture
 def sqlite_database(tmp_path: Path) -> Databases:
-    """Return two empty databases on SQLite, for tests whose answers do not depend on SQL."""
+    """Create both databases on SQLite, for tests whose answers do not depend on SQL."""
     return sqlite_databases(tmp_path)
 
 
 @pytest.fixture
 def postgresql_database(postgresql: Postgresql) -> Iterator[Databases]:
-    """Create two empty databases on PostgreSQL, for tests of what SQLite does not have."""
-    yield from _on_postgresql(postgresql)
+    """Create both databases on PostgreSQL, for tests of what SQLite does not have."""
+    databases = postgresql.create_databases()
+    yield databases
+    postgresql.drop_databases(databases)
 
 
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
-    """Create two empty databases, for tahrir and for datanommer, on each kind of server.
+    """Create the databases of tahrir and of datanommer, with tables, on each kind of server.
 
     For tests of SQL. A test or a module with the marker ``sqlite`` runs on SQLite only.
     """
     yield from _fresh(request, tmp_path)
+
+
+@pytest.fixture(params=KINDS)
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    """Create the same without tables, for tests of creating them."""
+    if request.param == "sqlite":
+        yield empty_sqlite_databases(tmp_path)
+    else:
+        server = request.getfixturevalue("postgresql")
+        databases = server.create_empty_databases()
+        yield databases
+        server.drop_databases(databases)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -123,10 +137,7 @@ def _fresh(request: pytest.FixtureRequest, directory: Path) -> Iterator[Database
     if request.param == "sqlite":
         yield sqlite_databases(directory)
     else:
-        yield from _on_postgresql(request.getfixturevalue("postgresql"))
-
-
-def _on_postgresql(server: Postgresql) -> Iterator[Databases]:
-    databases = server.create_databases()
-    yield databases
-    server.drop_databases(databases)
+        server = request.getfixturevalue("postgresql")
+        databases = server.create_databases()
+        yield databases
+        server.drop_databases(databases)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.errors import Stopped, Unavailable
 from fedbadges.retry import OutageRetry, retry_failures
@@ -189,7 +189,7 @@ def test_stop_ends_the_wait() -> None:
     thread.start()
     tried.wait()
     outages.stop()
-    thread.join(20)
+    thread.join(TIMEOUT)
 
     assert len(raised) == 1
 

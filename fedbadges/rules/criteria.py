@@ -23,10 +23,9 @@ QUESTION_KEYS = ("filter", "operation", "condition")
 class Question:
     """What criteria are asked: whether they hold for this message and this candidate.
 
-    ``recipient`` is None for criteria that do not name the candidate. ``message_cache`` has what
-    was computed for the message, for all rules and candidates; ``batch_cache`` what was computed
-    for all the messages that are decided together. ``observer`` is called with the details of an
-    answer; mostly there is none.
+    ``recipient`` is None for criteria that do not name the candidate. ``message_cache`` is for all
+    rules and candidates of the message, ``batch_cache`` for all messages that are decided together.
+    ``observer``, if any, is called with the details of an answer.
     """
 
     message: Message

@@ -64,9 +64,8 @@ class Source:
         """Return the place in the file of a character of the text without blanks around it."""
         offset += len(self.text) - len(self.text.lstrip())
         # Of ``%%`` there is only one ``%``.
-        return self.node.place_at(
-            offset + (self.node.text.count("%%", 0, offset) if self.names else 0)
-        )
+        doubled = self.node.text.count("%%", 0, offset) if self.names else 0
+        return self.node.place_at(offset + doubled)
 
 
 @dataclass(frozen=True)

@@ -79,10 +79,8 @@ def record_of(what: str, keys: Mapping[str, FieldSpec], *, full: bool = False) -
         places = {key.text: key.place for key, _ in mapping.entries}
         return Fields(mapping.place, values, places)
 
-    properties = {
-        name: {"description": key.meaning, **key.kind.schema} for name, key in keys.items()
-    }
-    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    known = {name: {"description": key.meaning, **key.kind.schema} for name, key in keys.items()}
+    schema: Schema = {"type": "object", "properties": known, "additionalProperties": False}
     return Kind(read, {**schema, "required": required} if required else schema)
 
 

@@ -65,22 +65,22 @@ LeafParser = Callable[[Node, Problems, Place], Check[Subject] | None]
 def parse_combined(
     node: Node,
     what: str,
-    leaves: Mapping[str, LeafParser[Subject]],
+    parsers: Mapping[str, LeafParser[Subject]],
     parse: Callable[[Node, Problems], Check[Subject] | None],
     problems: Problems,
     place: Place | None = None,
 ) -> Check[Subject] | None:
-    """Parse a mapping with one key: one of ``leaves``, or an operator over what ``parse`` parses.
+    """Parse a mapping with one key: one of ``parsers``, or an operator over what ``parse`` parses.
 
     ``what`` names the mapping in errors; ``place`` is where the check begins, if before it.
     """
     place = place or node.place
-    entry = only_entry(node, (*leaves, *OPERATORS), what, problems)
+    entry = only_entry(node, (*parsers, *OPERATORS), what, problems)
     if entry is None:
         return None
     name, value = entry[0].text, entry[1]
-    if name in leaves:
-        return leaves[name](value, problems, place)
+    if name in parsers:
+        return parsers[name](value, problems, place)
     if name == "not":
         part = parse(value, problems)
         return None if part is None else Not(part, place)

@@ -1,7 +1,6 @@
 """Recipients: who a message says should get the badge, as account names."""
 
 import functools
-import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -89,12 +88,9 @@ class Recipient:
         Raise MissingValue if there is nothing at the template's path, and Unavailable.
         """
         raw = names_in(self.template.fill(message))
-        texts = dict.fromkeys(name for name in raw if isinstance(name, str))
+        texts = list(dict.fromkeys(name for name in raw if isinstance(name, str)))
         most = MOST_CANDIDATES if self.conversions & _LOOK_UPS.keys() else None
-        found = {
-            name: self._account(name, email_domain, accounts)
-            for name in itertools.islice(texts, most)
-        }
+        found = {name: self._account(name, email_domain, accounts) for name in texts[:most]}
         return tuple(
             found.get(name) or NamedPerson(name, None, PASSED_OVER)
             if isinstance(name, str)
@@ -200,7 +196,8 @@ def _read_recipient(node: Node, _: str, problems: Problems) -> Template | None:
     return template
 
 
-_KINDS = {
+#: The keys of a rule that say what kind of name the recipient is, with an example or its name.
+CONVERSIONS = {
     "recipient_nick2fas": "an IRC nick",
     _EMAIL: "an e-mail address",
     "recipient_openid2fas": "like http://alice.id.fedoraproject.org/",
@@ -208,8 +205,6 @@ _KINDS = {
     "recipient_distgit2fas": "like https://src.fedoraproject.org/user/bob",
     "recipient_krb2fas": "like alice@FEDORAPROJECT.ORG",
 }
-#: The keys of a rule that say what kind of name the recipient is.
-CONVERSIONS = tuple(_KINDS)
 
 _RECIPIENT = {**TEMPLATE_WITH_PATH, "not": {"pattern": r"%\(\s*recipient\s*\)s"}}
 #: The keys of a rule that name who gets the badge.
@@ -218,7 +213,10 @@ RECIPIENT_KEYS = {
         Kind(_read_recipient, _RECIPIENT),
         "A template that names who gets it; without, fedmsg.meta says whom a message is about.",
     ),
-    **{key: FieldSpec(YES_NO, f"Yes, if the recipient is {kind}.") for key, kind in _KINDS.items()},
+    **{
+        key: FieldSpec(YES_NO, f"Yes, if the recipient is {kind}.")
+        for key, kind in CONVERSIONS.items()
+    },
 }
 
 # The account's name within the text.

@@ -105,7 +105,7 @@ def name_paths(text: str) -> tuple[str, str]:
     group; nothing else in the text matches it.
     """
     # Python takes letters of the Vai script in names as they are.
-    first, other = [each for each in string.ascii_letters + "ꔀꔁ" if each not in text][:2]
+    first, other = [each for each in string.ascii_letters + "ꔀꔁꔂꔃ" if each not in text][:2]
     numbers = itertools.count()
 
     def name(token: re.Match[str]) -> str:

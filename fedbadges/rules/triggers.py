@@ -1,7 +1,5 @@
 """Triggers: the cheap check, on the message alone."""
 
-from __future__ import annotations
-
 import functools
 import re
 from dataclasses import dataclass, field
@@ -9,14 +7,7 @@ from dataclasses import dataclass, field
 from fedbadges.errors import Place
 from fedbadges.messages import Message
 from fedbadges.rules.expressions import Expression, parse_expression
-from fedbadges.rules.grammar import (
-    LAMBDA,
-    Schema,
-    combined,
-    mapping_of,
-    operators_over,
-    ref,
-)
+from fedbadges.rules.grammar import LAMBDA, Schema, combined, mapping_of, operators_over, ref
 from fedbadges.rules.operators import AllOf, AnyOf, Check, LeafParser, parse_combined
 from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.yaml_document import MappingNode, Node
@@ -96,7 +87,7 @@ def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
 
 def parse_trigger(node: Node, problems: Problems) -> Trigger | None:
     """Parse the mapping below ``trigger:``, or below one of its operators."""
-    return parse_combined(node, "a trigger", _LEAVES, parse_trigger, problems)
+    return parse_combined(node, "a trigger", _PARSERS, parse_trigger, problems)
 
 
 def _parse_lambda(node: Node, problems: Problems, place: Place) -> Trigger | None:
@@ -122,7 +113,7 @@ def _parse_name(
     return (Topic if kind == "topic" else Category)(text, place or node.place, name.place)
 
 
-_LEAVES: dict[str, LeafParser[Message]] = {
+_PARSERS: dict[str, LeafParser[Message]] = {
     "topic": functools.partial(_parse_name, "topic"),
     "category": functools.partial(_parse_name, "category"),
     "lambda": _parse_lambda,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.builders import candidates_of, make_message, make_rule, make_settings
-from support.databases import Databases, badges, create_schemas
+from support.databases import badges, sqlite_databases
 from support.rule_text import load, message
 
 from fedbadges.accounts.service import CachedAccounts, make_accounts
@@ -66,10 +66,7 @@ class Desk:
     """An engine that asks accounts, and its databases."""
 
     def __init__(self, directory: Path) -> None:
-        self.databases = Databases(
-            "sqlite", f"sqlite:///{directory}/t.db", f"sqlite:///{directory}/h.db"
-        )
-        create_schemas(self.databases)
+        self.databases = sqlite_databases(directory)
         self.settings: Settings = make_settings(self.databases, directory)
         self.given: list[AwardResult] = []
 

@@ -23,7 +23,9 @@ from fedbadges.criteria.groups import Groups
 from fedbadges.errors import Unavailable
 from fedbadges.rules.criteria import Question
 
-pytest.importorskip("fasjson_client", reason="the extra fasjson is not installed")
+pytest.importorskip("fasjson_client", reason="make test-faults installs the extra fasjson")
+
+pytestmark = pytest.mark.slow
 
 USERS = {
     "alice": User(("al", "irc:/wonder"), ("alice@mail.example",), "ali", ("packager", "docs")),

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from support.builders import make_config
 from support.bus import fedmsg_body
-from support.databases import Databases, Postgresql
+from support.databases import Databases
 from support.outage import Outage
 from support.rules import counting_rule, write_rules
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.config.settings import ENABLED
 from fedbadges.consumers import FedoraBadgesConsumer
@@ -35,14 +34,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send
 
 def said(log: pytest.LogCaptureFixture, *levels: str) -> list[str]:
     return [record.getMessage() for record in log.records if record.levelname in levels]
-
-
-@pytest.fixture
-def served(postgresql: Postgresql) -> Iterator[Databases]:
-    made = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
-    yield made
-    for url in (made.tahrir_url, made.datanommer_url):
-        postgresql.drop_database(url)
 
 
 class Hub:
@@ -85,11 +76,11 @@ def test_each_mistake_in_the_configuration_is_a_critical_line(
 
 
 def test_missing_tables_are_one_critical_line_with_a_hint(
-    database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+    empty_database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    for created in (lambda: create_history(engine(database.datanommer_url)), lambda: None):
+    for created in (lambda: create_history(engine(empty_database.datanommer_url)), lambda: None):
         log.clear()
-        FedoraBadgesConsumer(Hub(hub_config(database, tmp_path)))
+        FedoraBadgesConsumer(Hub(hub_config(empty_database, tmp_path)))
         created()
 
         (line,) = said(log, "CRITICAL")
@@ -100,7 +91,6 @@ def test_missing_tables_are_one_critical_line_with_a_hint(
 def test_wrong_tables_are_one_critical_line_without_the_hint(
     database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    create_history(engine(database.datanommer_url))
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(sa.text("ALTER TABLE messages RENAME COLUMN agent_name TO actor"))
 
@@ -113,10 +103,12 @@ def test_wrong_tables_are_one_critical_line_without_the_hint(
 
 @pytest.mark.parametrize("part", ["database", "username"])
 def test_missing_database_or_role_is_one_critical_line(
-    served: Databases, part: str, tmp_path: Path, log: pytest.LogCaptureFixture
+    postgresql_database: Databases, part: str, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    url = engine(served.datanommer_url).url.set(**{part: "nobody_knows"})
-    wrong = Databases("postgresql", served.tahrir_url, url.render_as_string(hide_password=False))
+    url = engine(postgresql_database.datanommer_url).url.set(**{part: "nobody_knows"})
+    wrong = Databases(
+        "postgresql", postgresql_database.tahrir_url, url.render_as_string(hide_password=False)
+    )
 
     FedoraBadgesConsumer(Hub(hub_config(wrong, tmp_path)))
 
@@ -152,15 +144,17 @@ def test_failure_to_join_the_hub_stops_the_daemon(
     FedoraBadgesConsumer(Hub(hub_config(database, tmp_path, create_tables=True)))
 
     (daemon,) = daemons
-    assert daemon.started.exception(0) is None
+    assert daemon.started.exception(TIMEOUT) is None
     assert daemon.wait_until_stopped(0)
 
 
 def test_blocking_mode_returns_whether_a_message_was_handled(
-    served: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+    postgresql_database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     write_rules(tmp_path / "rules", RULES)
-    config = hub_config(served, tmp_path / "rules", create_tables=True, record_messages=True)
+    config = hub_config(
+        postgresql_database, tmp_path / "rules", create_tables=True, record_messages=True
+    )
     consumer = FedoraBadgesConsumer(BlockingHub(config | {"moksha.blocking_mode": True}))
     handled: list[bool] = []
 
@@ -170,12 +164,12 @@ def test_blocking_mode_returns_whether_a_message_was_handled(
 
     try:
         take()
-        Outage(served.tahrir_url).begin()
+        Outage(postgresql_database.tahrir_url).begin()
         reactor_thread = threading.Thread(target=take)
         reactor_thread.start()
         eventually(lambda: [w for w in said(log, "WARNING") if "an outage" in w], "a warning")
         consumer.stop()
-        reactor_thread.join(20)
+        reactor_thread.join(TIMEOUT)
     finally:
         consumer._daemon.stop()
 

@@ -15,9 +15,10 @@ from click.testing import Result
 from support.builders import make_config, make_settings
 from support.bus import HOST, Bus
 from support.command import fedbadges
-from support.databases import Databases, awards, badges, create_schemas, tahrir
+from support.databases import Databases, awards, badges, tahrir
 from support.fasjson import Fasjson, User
 from support.rules import counting_rule, write_rules
+from support.waiting import TIMEOUT
 from tahrir_api.model import Badge as BadgeRow
 from tahrir_api.model import Person
 
@@ -42,7 +43,6 @@ class Place:
     def __init__(self, databases: Databases, directory: Path) -> None:
         self.databases = databases
         self.directory = directory
-        create_schemas(databases)
         write_rules(directory / "rules", {"first": counting_rule("First Step", "logger.first", 1)})
         self.settings = make_settings(databases, directory / "rules")
         Tahrir(self.settings).publish_badges([SPEAKER])
@@ -359,7 +359,7 @@ def test_ctrl_c_after_an_award_reports_what_was_done(deployment: Place) -> None:
     line = running.stderr.readline()
     # Listeners are given their time now.
     running.send_signal(signal.SIGINT)
-    printed, said = running.communicate(timeout=20)
+    printed, said = running.communicate(timeout=TIMEOUT)
     bus.close()
 
     assert line.startswith("Awarded badge badge=speaker user=alice ")
@@ -368,8 +368,9 @@ def test_ctrl_c_after_an_award_reports_what_was_done(deployment: Place) -> None:
     assert awards(deployment.databases) == [("alice", "speaker")]
 
 
+@pytest.mark.slow
 def test_award_refuses_a_user_without_an_account(deployment: Place) -> None:
-    pytest.importorskip("fasjson_client")
+    pytest.importorskip("fasjson_client", reason="make test-faults installs the extra fasjson")
     service = Fasjson(users={"alice": User()})
     deployment.configure(
         **{

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from support.builders import make_config, make_settings, wipe
 from support.bus import Bus
 from support.command import fedbadges
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from support.fasjson import Fasjson, User
 from support.histories import PastMessage, Storage, awarded, live
 from support.rule_text import complete
@@ -56,34 +56,30 @@ scribe-3  bob    2014-01-08 12:30:00  org.fedoraproject.prod.wiki.edit 2024-8
 """
 
 
-@pytest.fixture(scope="module")
-def databases(shared_database: Databases) -> Databases:
-    create_schemas(shared_database)
-    return shared_database
-
-
 @pytest.fixture
-def settings(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(
+    shared_database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
     """A deployment in the directory where commands are called, with rules and a history."""
-    wipe(databases)
+    wipe(shared_database)
     rules = tmp_path / "rules"
     rules.mkdir()
     for count in (3, 2):
         (rules / f"scribe-{count}.yml").write_text(complete(RULE.format(count)))
-    made = make_settings(databases, rules, keep_counts=False)
+    made = make_settings(shared_database, rules, keep_counts=False)
     Storage(made).store(
         PastMessage(n, START + timedelta(days=n - 1), "wiki.edit", {"user": name}, (name,))
         for n, name in enumerate(EDITS, 1)
     )
     monkeypatch.chdir(tmp_path)
-    configure(databases, endpoints={})
+    configure(shared_database, endpoints={})
     return made
 
 
 @pytest.fixture
-def bus(settings: Settings, databases: Databases) -> Iterator[Bus]:
+def bus(settings: Settings, shared_database: Databases) -> Iterator[Bus]:
     made = Bus()
-    configure(databases, endpoints=made.endpoints)
+    configure(shared_database, endpoints=made.endpoints)
     yield made
     made.close()
 
@@ -149,12 +145,12 @@ def test_backfill_with_award_dates_links_and_ranks_the_awards(settings: Settings
 
 
 def test_backfill_gives_the_same_awards_as_the_daemon(
-    settings: Settings, databases: Databases
+    settings: Settings, shared_database: Databases
 ) -> None:
     fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
     found = contents(settings)["awards"]
 
-    wipe(databases)
+    wipe(shared_database)
     rules = load_directory(settings.rules_directory, load_backends(settings)).rules
     history = [
         PastMessage(n, START + timedelta(days=n - 1), "wiki.edit", {"user": name}, (name,))
@@ -239,15 +235,16 @@ def test_backfill_skips_holders_and_who_opted_out(settings: Settings) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 def test_backfill_skips_users_without_a_fasjson_account(
-    settings: Settings, databases: Databases
+    settings: Settings, shared_database: Databases
 ) -> None:
-    pytest.importorskip("fasjson_client", reason="the extra fasjson is not installed")
+    pytest.importorskip("fasjson_client", reason="make test-faults installs the extra fasjson")
     service = Fasjson({"bob": User()}, set())
     try:
         accounts = {"badges.accounts": "fasjson", "badges.fasjson.url": service.url}
-        configure(databases, endpoints={}, **accounts, **{"badges.fasjson.auth": False})
+        configure(shared_database, endpoints={}, **accounts, **{"badges.fasjson.auth": False})
         done = fedbadges("backfill", "scribe-3")
     finally:
         service.server.stop()
@@ -296,7 +293,7 @@ def after(count: int, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("one_by_one")
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_backfill_finishes_its_batch_on_ctrl_c_and_can_be_run_again(
-    settings: Settings, databases: Databases, monkeypatch: pytest.MonkeyPatch, count: int
+    settings: Settings, shared_database: Databases, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     arguments = ("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
     fedbadges(*arguments)

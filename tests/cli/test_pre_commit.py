@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 from support.command import GOOD
 from support.rule_text import complete
-from support.sizes import only_full
 
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
     pytest.mark.slow,
-    only_full,
     pytest.mark.skipif(not shutil.which("git"), reason="there is no git"),
 ]
 

@@ -12,7 +12,7 @@ import pytest
 from support.builders import make_config, wipe
 from support.bus import fedmsg_body
 from support.command import fedbadges
-from support.databases import Databases, awards, create_schemas, store_message, tahrir
+from support.databases import Databases, awards, store_message, tahrir
 from support.rule_text import complete
 from support.terminal import on_terminal
 
@@ -35,25 +35,19 @@ recipient: "%(msg.user)s"
 """
 
 
-@pytest.fixture(scope="module")
-def databases(shared_database: Databases) -> Databases:
-    create_schemas(shared_database)
-    return shared_database
-
-
 @pytest.fixture
-def wiki(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Databases:
+def wiki(shared_database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Databases:
     """A deployment in the directory where commands are called, with its rule and its history."""
-    wipe(databases)
+    wipe(shared_database)
     for name, edits in EDITORS.items():
-        store(databases, ((day, name) for day in range(edits)))
+        store(shared_database, ((day, name) for day in range(edits)))
     (tmp_path / "rules").mkdir()
-    config = make_config(databases, tmp_path / "rules") | {"endpoints": {}}
+    config = make_config(shared_database, tmp_path / "rules") | {"endpoints": {}}
     (tmp_path / "fedmsg.d").mkdir()
     (tmp_path / "fedmsg.d/badges.py").write_text(f"config = {config!r}\n")
     monkeypatch.chdir(tmp_path)
     write(RULE)
-    return databases
+    return shared_database
 
 
 def store(database: Databases, edits: Iterable[tuple[int, str]], **msg: object) -> None:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from support.command import fedbadges
 from support.daemon import make_daemon
 from support.databases import Databases
 from support.monitoring import REPORT, hub_report, monitored
+from support.waiting import TIMEOUT
 
 from fedbadges.cli.status import problems, tables_of
 from fedbadges.cli.terminal import print_lines
@@ -176,10 +176,8 @@ def test_status_takes_the_address_from_the_configuration(tmp_path: Path) -> None
 
 
 def test_missing_socket_is_reported_at_once(tmp_path: Path) -> None:
-    before = time.monotonic()
-    done = fedbadges("status", "--socket", f"ipc://{tmp_path}/none.sock")
+    done = fedbadges("status", "--socket", f"ipc://{tmp_path}/none.sock", "--timeout", "3600")
 
-    assert time.monotonic() - before < 4
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == (
         f"{tmp_path}/none.sock: No such file or directory; is a hub running that has it as its "
@@ -205,9 +203,9 @@ def test_ctrl_c_before_a_report_is_reported(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        assert hub.poll(20_000), "nobody listens"
+        assert hub.poll(1000 * TIMEOUT), "nobody listens"
         waiting.send_signal(signal.SIGINT)
-        printed, said = waiting.communicate(timeout=20)
+        printed, said = waiting.communicate(timeout=TIMEOUT)
 
     assert (waiting.returncode, printed) == (2, "")
     assert said == "Stopped before the hub reported\n"

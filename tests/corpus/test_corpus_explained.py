@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from support.builders import candidates_of, make_settings
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from tahrir_api.model import Assertion, Person
 
 from fedbadges.config.settings import Settings
@@ -48,7 +48,6 @@ def holders(settings: Settings) -> set[tuple[str, str]]:
 
 
 def test_every_message_gives_the_badges_that_its_explanation_says(database: Databases) -> None:
-    create_schemas(database)
     settings = make_settings(database, CORPUS / "rules")
     entries = json.loads((CORPUS / "messages.json").read_text())
     usernames, tahrir, history = Listed(entries), Tahrir(settings), History(settings)

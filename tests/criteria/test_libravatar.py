@@ -1,7 +1,6 @@
 """Libravatar: who has an avatar."""
 
 import threading
-import time
 from collections.abc import Iterator
 from hashlib import md5, sha256
 from pathlib import Path
@@ -114,12 +113,9 @@ def test_a_server_that_hangs_is_unavailable_after_the_timeout(
 ) -> None:
     backend = backend_for(server, tmp_path, **{"libravatar.timeout": 0.1})
     server.hangs = True
-    began = time.monotonic()
 
-    with pytest.raises(Unavailable, match="timed out"):
+    with pytest.raises(Unavailable, match=r"read timeout=0\.1"):
         holds(backend, "alice")
-
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
-from support.databases import Databases, Postgresql, create_schemas
+from support.databases import Databases, Postgresql
 
 from fedbadges.databases.connections import engine, parse_url, reader
 from fedbadges.databases.outages import retry_races, translate_errors
 from fedbadges.errors import DatabaseUnusable, Unavailable
 from fedbadges.history.schema import create_history
+from fedbadges.tahrir.schema import create_tahrir
 
 
 @pytest.fixture
@@ -78,15 +79,13 @@ def test_readers_do_not_wait_for_a_writer(database: Databases) -> None:
         assert reader.scalar(sa.text("SELECT count(*) FROM t")) == 0
 
 
-def test_creating_schemas_keeps_what_exists(
-    database: Databases,
-) -> None:
-    create_schemas(database)
+def test_creating_the_tables_keeps_what_exists(database: Databases) -> None:
     made = engine(database.datanommer_url)
     with made.begin() as connection:
         connection.execute(sa.text("INSERT INTO users (name) VALUES ('alice')"))
 
-    create_schemas(database)
+    create_history(made)
+    create_tahrir(database.tahrir_url)
 
     with made.connect() as connection:
         assert connection.scalar(sa.text("SELECT name FROM users")) == "alice"
@@ -100,11 +99,11 @@ def test_the_directory_of_an_sqlite_file_is_created(tmp_path: Path) -> None:
     assert (tmp_path / "a/b/history.db").exists()
 
 
-def test_several_processes_may_create_the_schemas_at_once(database: Databases) -> None:
+def test_several_processes_may_create_the_schemas_at_once(empty_database: Databases) -> None:
     errors: list[Exception] = []
 
     def create() -> None:
-        made = sa.create_engine(parse_url(database.datanommer_url))
+        made = sa.create_engine(parse_url(empty_database.datanommer_url))
         try:
             start.wait()
             retry_races(lambda: create_history(made))

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from support.builders import make_message, make_settings
-from support.databases import Databases, Postgresql
+from support.databases import Databases
 from support.optimisations import needs
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.history.history import History
-from fedbadges.history.schema import create_history
 
 NAMES = sa.table("names", sa.column("name", sa.String), sa.column("number", sa.Integer))
 WANTED = PreparedStatement(
@@ -68,12 +67,9 @@ def plans(connection: sa.Connection) -> list[str]:
 
 
 @pytest.fixture
-def history_settings(postgresql: Postgresql, tmp_path: Path) -> Iterator[Settings]:
+def history_settings(postgresql_database: Databases, tmp_path: Path) -> Settings:
     """The settings of a deployment with an empty history, on PostgreSQL."""
-    databases = Databases("postgresql", "sqlite://", postgresql.create_database())
-    create_history(engine(databases.datanommer_url))
-    yield make_settings(databases, tmp_path)
-    postgresql.drop_database(databases.datanommer_url)
+    return make_settings(postgresql_database, tmp_path)
 
 
 @needs("prepare_statements")

@@ -10,7 +10,7 @@ import pytest
 from docutils.core import publish_doctree
 from docutils.utils import Reporter
 from support.builders import candidates_of, make_settings
-from support.databases import Databases, create_schemas
+from support.databases import sqlite_databases
 from support.documented import EXAMPLES, PAGES, ROOT, Example, blocks, completed
 
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -29,8 +29,7 @@ from fedbadges.tahrir.schema import TAHRIR_INDEXES
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
-    create_schemas(databases)
+    databases = sqlite_databases(tmp_path)
     return make_settings(databases, tmp_path)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from support.builders import candidates_of, make_message, make_rule, make_settings, statements, wipe
-from support.databases import Databases, badges, create_schemas
+from support.databases import Databases, badges, sqlite_databases
 from tahrir_api.model import Assertion, Person
 
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -110,16 +110,12 @@ class Daemon:
             connection.execute(person.values(opt_out=True))
 
 
-@pytest.fixture(scope="module")
-def tables(shared_database: Databases) -> Databases:
-    create_schemas(shared_database)
-    return shared_database
-
-
 @pytest.fixture
-def daemon(tables: Databases, tmp_path: Path) -> Daemon:
-    wipe(tables)
-    return Daemon(tables, make_settings(tables, tmp_path, banned_usernames=["robot"]))
+def daemon(shared_database: Databases, tmp_path: Path) -> Daemon:
+    wipe(shared_database)
+    return Daemon(
+        shared_database, make_settings(shared_database, tmp_path, banned_usernames=["robot"])
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -429,8 +425,7 @@ def test_a_question_that_is_too_large_does_not_match(
     tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     """SQLite has its limit within reach; an outage would be waited for, for ever."""
-    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/h.db")
-    create_schemas(databases)
+    databases = sqlite_databases(tmp_path)
     daemon = Daemon(databases, make_settings(databases, tmp_path))
     daemon.load(large=NAMED.replace('topics: ["%(topic)s"]', 'contains: "%(msg.many)s"'))
     many = [f"text{number}" for number in range(1_100)]
@@ -490,7 +485,7 @@ def test_a_message_cannot_write_lines_of_its_own_into_the_log(
         assert record.getMessage().isprintable()
 
 
-def test_the_award_links_to_the_message(daemon: Daemon, tables: Databases) -> None:
+def test_the_award_links_to_the_message(daemon: Daemon, shared_database: Databases) -> None:
     daemon.load(first=FIRST)
 
     daemon.handle(logged(msg_id="2026-a&b=c/é"))
@@ -511,10 +506,10 @@ def test_award_has_no_link_where_none_fits(daemon: Daemon, msg_id: str | None) -
         assert connection.scalar(sa.select(Assertion.issued_for)) is None
 
 
-def test_on_award_is_called_after_the_commit(daemon: Daemon, tables: Databases) -> None:
+def test_on_award_is_called_after_the_commit(daemon: Daemon, shared_database: Databases) -> None:
     daemon.load(first=FIRST)
     seen: list[dict[str, str]] = []
-    daemon.engine._on_award = lambda given: seen.append(badges(tables, "alice"))
+    daemon.engine._on_award = lambda given: seen.append(badges(shared_database, "alice"))
 
     daemon.handle(logged())
 

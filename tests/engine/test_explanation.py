@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from support.builders import candidates_of, make_message, make_rule, make_settings, statements, wipe
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from support.sizes import size
 from tahrir_api.model import Assertion, Person
 
@@ -127,16 +127,12 @@ class Desk:
             connection.execute(sa.delete(Assertion))
 
 
-@pytest.fixture(scope="module")
-def tables(shared_database: Databases) -> Databases:
-    create_schemas(shared_database)
-    return shared_database
-
-
 @pytest.fixture
-def desk(tables: Databases, tmp_path: Path) -> Desk:
-    wipe(tables)
-    return Desk(tables, make_settings(tables, tmp_path, banned_usernames=["robot"]))
+def desk(shared_database: Databases, tmp_path: Path) -> Desk:
+    wipe(shared_database)
+    return Desk(
+        shared_database, make_settings(shared_database, tmp_path, banned_usernames=["robot"])
+    )
 
 
 def pushed(*users: Any, **envelope: Any) -> Message:
@@ -394,7 +390,7 @@ def as_yaml(rule: dict[str, Any]) -> str:
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in rule.items() if value)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_explained_awards_are_those_that_the_daemon_gives(desk: Desk) -> None:
     awarded: list[tuple[str, str]] = []
 

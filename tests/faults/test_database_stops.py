@@ -9,6 +9,8 @@ from support.databases import Postgresql
 from support.fault_runs import FaultRun, run_with_faults
 from support.sizes import only_full, size
 
+pytestmark = pytest.mark.slow
+
 OUTAGES = 3
 MESSAGES = 20_000
 LENGTH = 90

@@ -99,10 +99,9 @@ def log() -> Iterator[Lines]:
 
 @pytest.fixture
 def databases(postgresql: Postgresql) -> Iterator[Databases]:
-    databases = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
+    databases = postgresql.create_databases()
     yield databases
-    postgresql.drop_database(databases.tahrir_url)
-    postgresql.drop_database(databases.datanommer_url)
+    postgresql.drop_databases(databases)
 
 
 @pytest.fixture
@@ -115,7 +114,6 @@ def daemon(databases: Databases, tmp_path: Path) -> Iterator[Daemon]:
         make_settings(
             databases,
             tmp_path / "rules",
-            create_tables=True,
             record_messages=True,
             reload=False,
             state_directory=str(tmp_path / "state"),

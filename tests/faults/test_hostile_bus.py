@@ -4,11 +4,14 @@ import json
 import random
 from pathlib import Path
 
+import pytest
 from support import hostile
 from support.bus import PREFIX
 from support.databases import Postgresql
 from support.fault_runs import run_with_faults
 from support.sizes import SEED, size
+
+pytestmark = pytest.mark.slow
 
 FRAMES = size(200, 2_000)
 

@@ -4,9 +4,12 @@ import itertools
 import time
 from pathlib import Path
 
+import pytest
 from support.databases import Postgresql
 from support.fault_runs import run_with_faults
 from support.sizes import size
+
+pytestmark = pytest.mark.slow
 
 KILLS = size(3, 20)
 MESSAGES = size(2_000, 20_000)

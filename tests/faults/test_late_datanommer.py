@@ -8,6 +8,8 @@ from support.databases import Postgresql
 from support.fault_runs import run_with_faults
 from support.sizes import only_full, size
 
+pytestmark = pytest.mark.slow
+
 PER_SECOND = 500
 LATE = 1.0
 """Seconds at least until datanommer has a message."""

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from support.databases import Postgresql
 from support.fault_runs import run_with_faults
 from support.hub import Hub
 from support.sizes import only_full
+
+pytestmark = pytest.mark.slow
 
 BURST = 50_000
 BACKLOG_LIMIT = 10_000

@@ -11,6 +11,8 @@ from support.fault_runs import FaultRun, run_with_faults
 from support.sizes import only_full
 from support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 POISONED = "user07"
 
 REFUSAL = "this person is not to be had"

@@ -9,6 +9,8 @@ from support.databases import Postgresql
 from support.fault_runs import run_with_faults
 from support.sizes import only_full, size
 
+pytestmark = pytest.mark.slow
+
 MESSAGES = size(1_000, 5_000)
 
 COMMANDS = ("fedmsg-hub", "fedmsg-badges")

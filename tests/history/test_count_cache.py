@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_message, make_settings, statements
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from support.sizes import size
 
 from fedbadges.config.settings import Settings, read_settings
@@ -62,14 +62,12 @@ class Past:
 
 @pytest.fixture
 def past(sqlite_database: Databases, tmp_path: Path) -> Past:
-    create_schemas(sqlite_database)
     return Past(make_settings(sqlite_database, tmp_path))
 
 
 @pytest.fixture
 def sql_past(database: Databases, tmp_path: Path) -> Past:
     """The same, for tests of the SQL, on each kind of database."""
-    create_schemas(database)
     return Past(make_settings(database, tmp_path))
 
 
@@ -108,7 +106,7 @@ steps = st.lists(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(history=steps)
 @examples(
     max_examples=size(20, 100),

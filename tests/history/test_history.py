@@ -18,14 +18,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from support.builders import make_message, make_settings, statements
-from support.databases import Databases
+from support.databases import Databases, sqlite_databases
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine
 from fedbadges.errors import Place, Unavailable
 from fedbadges.history.history import History
 from fedbadges.history.past_messages import Query
-from fedbadges.history.schema import create_history
 from fedbadges.history.sql import FilterQuery
 from fedbadges.rules.expressions import parse_expression
 from fedbadges.rules.filters import FilledFilter, Pages
@@ -39,7 +38,6 @@ START = datetime.datetime(2026, 1, 1)
 @pytest.fixture
 def settings(database: Databases, tmp_path: Path) -> Iterator[Settings]:
     made = make_settings(database, tmp_path)
-    create_history(engine(made.history_url))
     yield made
     engine(made.history_url).dispose()
 
@@ -55,7 +53,6 @@ def shared(
 ) -> Iterator[History]:
     """A history for tests that do not mind one another's messages."""
     made = make_settings(shared_database, tmp_path_factory.mktemp("rules"))
-    create_history(engine(made.history_url))
     yield History(made)
     engine(made.history_url).dispose()
 
@@ -357,9 +354,7 @@ def test_a_repeated_count_takes_one_statement(history: History, settings: Settin
 
 def test_a_filter_too_large_for_the_database_is_no_outage(tmp_path: Path) -> None:
     """SQLite has its limit within reach."""
-    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
-    create_history(engine(databases.datanommer_url))
-    history = History(make_settings(databases, tmp_path))
+    history = History(make_settings(sqlite_databases(tmp_path), tmp_path))
 
     with pytest.raises(sa.exc.OperationalError):
         history.count(FilledFilter((("contains", tuple(f"t{n}" for n in range(1_100))),)))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_settings
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 
 from fedbadges.databases.connections import engine
 from fedbadges.history.matching import Matcher, values_of
@@ -82,7 +82,6 @@ def history(
     shared_database: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[sa.Engine]:
     """A history without messages, that knows all names but the unknown one."""
-    create_schemas(shared_database)
     settings = make_settings(shared_database, tmp_path_factory.mktemp("rules"))
     made = engine(settings.history_url)
     with made.begin() as connection:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from support.builders import make_settings
 from support.daemon_restarts import sent, store_message
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 
 from fedbadges.databases.connections import engine
 from fedbadges.errors import Unavailable
@@ -16,7 +16,6 @@ from fedbadges.history.message_reader import MessageReader
 
 @pytest.fixture
 def reader(database: Databases, tmp_path: Path) -> MessageReader:
-    create_schemas(database)
     return MessageReader(make_settings(database, tmp_path))
 
 

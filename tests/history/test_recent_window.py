@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_message, make_settings, statements
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from support.sizes import size
 
 from fedbadges.config.settings import Settings
@@ -72,7 +72,6 @@ class Recent:
 
 @pytest.fixture
 def recent(database: Databases, tmp_path: Path) -> Iterator[Recent]:
-    create_schemas(database)
     settings = make_settings(database, tmp_path)
     yield Recent(settings, History(settings), RecentWindow(DISTANCE))
     engine(settings.history_url).dispose()
@@ -117,7 +116,7 @@ messages = st.lists(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(steps=st.lists(st.tuples(messages, filters, st.integers(0, 400)), max_size=4))
 @examples(
     max_examples=size(20, 100),
@@ -204,8 +203,7 @@ def test_messages_stored_before_a_message_came_count_for_it(recent: Recent) -> N
 
 
 def test_messages_committed_out_of_order_are_not_missed(postgresql: Any, tmp_path: Path) -> None:
-    databases = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
-    create_schemas(databases)
+    databases = postgresql.create_databases()
     settings = make_settings(databases, tmp_path)
     recent = Recent(settings, History(settings), RecentWindow(DISTANCE))
     recent.store()
@@ -235,8 +233,7 @@ def test_an_import_of_old_messages_hides_no_late_commit(
     monkeypatch.setattr("fedbadges.history.window_reader._MANY_GAPS", 5)
     monkeypatch.setattr("fedbadges.history.window_reader.LOOK_BACK", 10)
     monkeypatch.setattr("fedbadges.history.recent_window.LOOK_BACK", 10)
-    databases = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
-    create_schemas(databases)
+    databases = postgresql.create_databases()
     settings = make_settings(databases, tmp_path)
     recent = Recent(settings, History(settings), RecentWindow(DISTANCE))
     recent.store()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from support.builders import make_message, make_settings
-from support.databases import Databases, create_schemas
+from support.databases import Databases
+from support.waiting import TIMEOUT
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
@@ -40,7 +41,7 @@ class Blocked:
     def __enter__(self) -> "Blocked":
         sa.event.listen(reader(self._recent.settings.history_url), self._event, self._block)
         self._thread.start()
-        assert self._reached.wait(60)
+        assert self._reached.wait(TIMEOUT)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,7 +60,7 @@ class Blocked:
         if threading.current_thread() is self._thread and not self._reached.is_set():
             self._reached.set()
             # Should others wait for this thread, the test fails after this time.
-            self._released.wait(60)
+            self._released.wait(TIMEOUT)
 
     def _select(self) -> None:
         self.result = self._recent.since()
@@ -97,7 +98,6 @@ class Recent:
 
 @pytest.fixture
 def recent(sqlite_database: Databases, tmp_path: Path) -> Iterator[Recent]:
-    create_schemas(sqlite_database)
     made = Recent(make_settings(sqlite_database, tmp_path))
     made.store()
     made.use_all_connections()

@@ -50,6 +50,14 @@ recipient: "%(msg.user.username)s"
 }
 
 
+pytestmark = pytest.mark.parametrize(
+    "shared_database",
+    ["postgresql", pytest.param("sqlite", marks=pytest.mark.slow)],
+    indirect=True,
+    scope="module",
+)
+
+
 @pytest.fixture(scope="module")
 def deployment(
     shared_database: Databases, tmp_path_factory: pytest.TempPathFactory

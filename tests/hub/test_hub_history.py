@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 from support.bus import fedmsg_body
-from support.databases import Databases, create_schemas, store_message
+from support.databases import Databases, store_message
 from support.deployment import Deployment, run_deployment
 from support.rules import counting_rule
 
-pytestmark = pytest.mark.sqlite
+pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
 
 LATE = 0.5
 
@@ -23,23 +23,17 @@ RULES = {
 
 
 @pytest.fixture(scope="module")
-def stored_elsewhere(shared_database: Databases) -> Databases:
-    create_schemas(shared_database)
-    return shared_database
-
-
-@pytest.fixture(scope="module")
 def patient(
-    stored_elsewhere: Databases, tmp_path_factory: pytest.TempPathFactory
+    shared_database: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
-    yield from _run(stored_elsewhere, tmp_path_factory, consume_delay=60)
+    yield from _run(shared_database, tmp_path_factory, consume_delay=60)
 
 
 @pytest.fixture(scope="module")
 def impatient(
-    stored_elsewhere: Databases, tmp_path_factory: pytest.TempPathFactory
+    shared_database: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
-    yield from _run(stored_elsewhere, tmp_path_factory, consume_delay=LATE)
+    yield from _run(shared_database, tmp_path_factory, consume_delay=LATE)
 
 
 def _run(

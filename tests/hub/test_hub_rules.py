@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from support.databases import Databases
 from support.deployment import run_deployment
 from support.rules import counting_rule, write_rules
+
+pytestmark = pytest.mark.slow
 
 
 def test_changed_rule_files_apply_to_the_next_messages(

@@ -13,6 +13,8 @@ from support.hub import LOGGING
 from support.rules import counting_rule
 from support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 RULES = {"once": counting_rule("Once", "logger.once", 1)}
 PEOPLE = [f"person{number}" for number in range(30)]
 

@@ -215,12 +215,29 @@ def old_list(ca: Authority) -> bytes:
 @pytest.mark.parametrize(
     ("key", "text", "reason"),
     [
-        ("ca_cert_location", None, "No such file or directory"),
-        ("ca_cert_location", lambda ca: b"", "no certificate in PEM"),
-        ("crl_location", old_list, "the CA's revocation list expired on "),
-        ("certnames", None, "No such file or directory"),
+        pytest.param("ca_cert_location", None, "No such file or directory", id="no CA"),
+        pytest.param(
+            "ca_cert_location",
+            lambda ca: b"",
+            "no certificate in PEM",
+            id="no certificate",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "crl_location",
+            old_list,
+            "the CA's revocation list expired on ",
+            id="an expired list",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "certnames",
+            None,
+            "No such file or directory",
+            id="no key",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["no CA", "no certificate", "an expired list", "no key"],
 )
 def test_fedmsg_badges_exits_if_it_cannot_verify_or_sign(
     sqlite_database: Databases,
@@ -248,6 +265,7 @@ def test_fedmsg_badges_exits_if_it_cannot_verify_or_sign(
     assert not hub.lines_with("Traceback")
 
 
+@pytest.mark.slow
 def test_unreachable_crl_server_makes_fedmsg_badges_exit_with_1(
     signers: Signers, sqlite_database: Databases, bus: Bus, tmp_path: Path
 ) -> None:
@@ -261,6 +279,7 @@ def test_unreachable_crl_server_makes_fedmsg_badges_exit_with_1(
     assert not hub.lines_with("Traceback")
 
 
+@pytest.mark.slow
 def test_shared_hub_keeps_running_if_signatures_cannot_be_verified(
     signers: Signers, sqlite_database: Databases, bus: Bus, tmp_path: Path
 ) -> None:
@@ -274,6 +293,7 @@ def test_shared_hub_keeps_running_if_signatures_cannot_be_verified(
         hub.kill()
 
 
+@pytest.mark.slow
 def test_accepting_unsigned_messages_is_logged_once(
     sqlite_database: Databases, tmp_path: Path
 ) -> None:

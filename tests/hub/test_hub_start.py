@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 from support.bus import Bus
-from support.databases import PASSWORD, Databases, tahrir
+from support.databases import (
+    PASSWORD,
+    Databases,
+    Postgresql,
+    empty_sqlite_databases,
+    tahrir,
+)
 from support.deployment import make_hub, run_deployment, run_hubs, start, started
 from support.hub import Hub, default_settings
 from support.outage import Outage
@@ -17,26 +23,30 @@ from support.waiting import eventually
 from fedbadges.databases.connections import engine
 from fedbadges.history.schema import create_history
 
+COMMANDS = ["fedmsg-hub", pytest.param("fedmsg-badges", marks=pytest.mark.slow)]
 FIRST = {"first": counting_rule("First Step", "logger.first", 1)}
 
 
-def test_fedmsg_badges_runs_no_other_consumer(sqlite_database: Databases, tmp_path: Path) -> None:
+def test_fedmsg_badges_creates_the_tables_and_runs_no_other_consumer(tmp_path: Path) -> None:
+    databases = empty_sqlite_databases(tmp_path)
     settings = {
+        "badges.create_tables": True,
         "fedmsg.consumers.dummy.enabled": True,
         "badges.email_domain": "people.example.org",
     }
     with run_deployment(
-        tmp_path / "hub", sqlite_database, FIRST, settings, command="fedmsg-badges"
+        tmp_path / "hub", databases, FIRST, settings, command="fedmsg-badges"
     ) as deployment:
         deployment.publish("logger.first", username="ann")
         deployment.wait_for_badge("ann", "first-step")
 
         assert "DummyConsumer" not in deployment.hub.log()
         assert "unknown key" not in deployment.hub.log()
-    with tahrir(sqlite_database) as persons:
+    with tahrir(databases) as persons:
         assert persons.get_person(nickname="ann").email == "ann@people.example.org"
 
 
+@pytest.mark.slow
 def test_changed_badge_metadata_is_in_tahrir_after_a_restart(
     sqlite_database: Databases, tmp_path: Path
 ) -> None:
@@ -114,6 +124,7 @@ def test_fedmsg_badges_exits_with_a_line_for_each_malformed_setting(
     assert not hub.lines_with("Traceback")
 
 
+@pytest.mark.slow
 def test_retry_failed_without_a_state_directory_is_an_error(
     hub: Hub, settings: dict[str, object]
 ) -> None:
@@ -125,6 +136,7 @@ def test_retry_failed_without_a_state_directory_is_an_error(
     assert "'badges.state_directory' is not set" in said
 
 
+@pytest.mark.slow
 def test_fedmsg_badges_exits_with_a_line_for_each_missing_setting(
     hub: Hub, settings: dict[str, object]
 ) -> None:
@@ -138,6 +150,7 @@ def test_fedmsg_badges_exits_with_a_line_for_each_missing_setting(
     assert not hub.lines_with("Traceback")
 
 
+@pytest.mark.slow
 def test_shared_hub_keeps_running_with_a_malformed_setting(
     hub: Hub, bus: Bus, settings: dict[str, object]
 ) -> None:
@@ -153,6 +166,7 @@ def test_shared_hub_keeps_running_with_a_malformed_setting(
     assert hub.running()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "url",
     [
@@ -184,6 +198,7 @@ def test_database_password_is_not_logged_if_the_database_cannot_be_used(
     assert PASSWORD not in hub.log()
 
 
+@pytest.mark.slow
 def test_misspelt_key_is_logged_with_the_key_that_was_meant(
     hub: Hub, settings: dict[str, object]
 ) -> None:
@@ -198,6 +213,7 @@ def test_misspelt_key_is_logged_with_the_key_that_was_meant(
 OTHER_PLUGINS = {each.name for each in entry_points(group="fedmsg.meta")} - {"announce", "logger"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(OTHER_PLUGINS), reason="plugins of fedmsg.meta are installed")
 def test_rule_without_candidates_for_lack_of_a_plugin_is_logged(
     hub: Hub, settings: dict[str, object], tmp_path: Path
@@ -214,6 +230,7 @@ def test_rule_without_candidates_for_lack_of_a_plugin_is_logged(
 OF_FEDMSG = ["zmq_enabled", "endpoints", "validate_signatures"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", OF_FEDMSG)
 def test_fedmsg_badges_exits_without_a_key_that_fedmsg_requires(
     hub: Hub, settings: dict[str, object], key: str
@@ -227,7 +244,7 @@ def test_fedmsg_badges_exits_without_a_key_that_fedmsg_requires(
     assert not hub.lines_with("Traceback")
 
 
-@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_start_waits_for_a_database_that_is_away(
     postgresql_database: Databases, tmp_path: Path, command: str
 ) -> None:
@@ -245,6 +262,7 @@ def test_start_waits_for_a_database_that_is_away(
         bus.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocking", [False, True])
 def test_hub_stops_during_a_database_outage(
     postgresql_database: Databases, tmp_path: Path, blocking: bool
@@ -269,18 +287,20 @@ def test_hub_stops_during_a_database_outage(
         bus.close()
 
 
+@pytest.mark.slow
 def test_fedmsg_badges_exits_if_the_database_it_waited_for_has_no_tables(
-    postgresql_database: Databases, tmp_path: Path
+    postgresql: Postgresql, tmp_path: Path
 ) -> None:
-    outage = Outage(postgresql_database.tahrir_url)
+    databases = postgresql.create_empty_databases()
+    outage = Outage(databases.tahrir_url)
     outage.begin()
     bus = Bus()
     hub = make_hub(
         tmp_path / "hub",
-        postgresql_database,
+        databases,
         bus,
         FIRST,
-        {"badges.create_tables": False, "datanommer.sqlalchemy.url": f"sqlite:///{tmp_path}/d"},
+        {"datanommer.sqlalchemy.url": f"sqlite:///{tmp_path}/d"},
     )
     create_history(engine(f"sqlite:///{tmp_path}/d"))
     try:
@@ -295,9 +315,10 @@ def test_fedmsg_badges_exits_if_the_database_it_waited_for_has_no_tables(
     finally:
         hub.kill()
         bus.close()
+        postgresql.drop_databases(databases)
 
 
-@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_idle_daemon_exits_with_0_on_sigint(hub: Hub, bus: Bus, command: str) -> None:
     start(bus, hub, command=command)
 

@@ -10,6 +10,8 @@ from support.databases import Databases
 from support.deployment import Deployment, make_hub, start, started, stop
 from support.rules import counting_rule
 
+pytestmark = pytest.mark.slow
+
 FIRST = {"first": counting_rule("First Step", "logger.first", 1)}
 
 

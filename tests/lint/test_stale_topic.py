@@ -8,7 +8,7 @@ import pytest
 from support.builders import make_config, statements
 from support.bus import fedmsg_body
 from support.command import fedbadges
-from support.databases import Databases, create_schemas, store_message
+from support.databases import Databases, store_message
 from support.rule_text import complete
 
 from fedbadges.databases.connections import parse_url
@@ -29,7 +29,6 @@ Sent = Callable[[str, int], None]
 @pytest.fixture
 def sent(database: Databases) -> Sent:
     """Stores a message of a topic that was sent so many days ago."""
-    create_schemas(database)
 
     def store(topic: str, days: int) -> None:
         when = (NOW - datetime.timedelta(days=days)).timestamp()

@@ -12,7 +12,6 @@ import pytest
 from support.databases import Databases
 from support.deployment import run_deployment
 from support.rules import counting_rule
-from support.sizes import only_full
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,7 +80,6 @@ def test_pkg_resources_loads_the_consumer_of_this_environment(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@only_full
 def test_pkg_resources_loads_the_consumer_of_a_new_environment(
     environment: Path, tmp_path: Path
 ) -> None:
@@ -89,7 +87,6 @@ def test_pkg_resources_loads_the_consumer_of_a_new_environment(
 
 
 @pytest.mark.slow
-@only_full
 def test_hub_of_a_new_environment_awards_a_badge(
     environment: Path,
     postgresql_database: Databases,

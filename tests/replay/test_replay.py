@@ -14,7 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 from support.builders import make_settings, statements, wipe
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from support.histories import PastMessage, Storage, earned, live
 from support.rules import rule as rule_text
 from support.sizes import size
@@ -42,7 +42,6 @@ Peaks = dict[str, dict[str, int]]
 
 @pytest.fixture(scope="module")
 def settings(shared_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    create_schemas(shared_database)
     # The messages are of long ago, and stored only now.
     return make_settings(shared_database, tmp_path_factory.mktemp("rules"), keep_counts=False)
 
@@ -64,7 +63,7 @@ def load(texts: list[str], backends: Backends) -> list[Rule]:
     return rules
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(messages=histories(), texts=st.lists(rule_texts(), min_size=1, max_size=6))
 @examples(
     max_examples=size(15, 100),
@@ -119,7 +118,7 @@ def named(rule: Rule, message: Message, usernames: Usernames) -> list[str]:
     return []
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(messages=histories(), texts=st.lists(rule_texts(), min_size=1, max_size=4))
 @examples(
     max_examples=size(10, 50),

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 from support.builders import make_settings
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from support.histories import Awards, PastMessage, earned, live
 
 from fedbadges.criteria.backends import load_backends
@@ -35,14 +35,14 @@ Found = tuple[dict[str, Rule], Awards, Awards]
 
 
 def traffic() -> ModuleType:
-    """Returns the benchmarks' module of this name, which imports its neighbours."""
+    """Return the benchmarks' module of this name, which imports its neighbours."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "benchmarks")
         return importlib.import_module("traffic")
 
 
 def messages() -> Iterator[PastMessage]:
-    """Gives messages of every kind by a few people, out of the order of their numbers."""
+    """Yield messages of every kind by a few people, out of the order of their numbers."""
     made, chance = traffic(), random.Random(1)
     kinds = [kind for kind in made.KINDS for _ in range(OF_EACH_KIND)]
     chance.shuffle(kinds)
@@ -66,8 +66,7 @@ def load(backends: Backends) -> list[Rule]:
 
 @pytest.fixture(scope="module")
 def found(shared_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """The rules, what a daemon has awarded, and what a replay finds."""
-    create_schemas(shared_database)
+    """Return the rules, what a daemon has awarded, and what a replay finds."""
     settings = make_settings(shared_database, tmp_path_factory.mktemp("rules"), keep_counts=False)
     rules = load(load_backends(settings))
     awarded = live(settings, rules, messages())

@@ -3,7 +3,7 @@
 import datetime
 
 import pytest
-from support.databases import create_schemas, store_message
+from support.databases import store_message
 from support.rule_text import backends, load, message
 
 from fedbadges.errors import MissingValue
@@ -28,7 +28,6 @@ PAST = [
 @pytest.fixture(scope="module")
 def history(shared_database):
     """A history with a few messages, a day apart each."""
-    create_schemas(shared_database)
     for number, topic, user, msg in PAST:
         store_message(
             shared_database,

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from support.builders import make_message, make_settings
 from support.daemon_restarts import Start, held, sent, store_message
-from support.databases import Databases, Postgresql, create_schemas
-from support.waiting import eventually
+from support.databases import Databases, Postgresql
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.errors import DatabaseUnusable
 from fedbadges.history.history import History
@@ -28,8 +28,8 @@ ROLE = "fedbadges_limited"
 @pytest.fixture
 def database(postgresql: Postgresql) -> Iterator[Databases]:
     """Two databases whose tables belong to another than who asks them."""
-    urls = [postgresql.create_database(), postgresql.create_database()]
-    create_schemas(Databases("postgresql", *urls))
+    owned = postgresql.create_databases()
+    urls = [owned.tahrir_url, owned.datanommer_url]
     with contextlib.suppress(psycopg2.errors.DuplicateObject):
         ask(urls[0], f"CREATE ROLE {ROLE} LOGIN")
     for url in urls:
@@ -37,8 +37,7 @@ def database(postgresql: Postgresql) -> Iterator[Databases]:
             ask(url, f"GRANT ALL ON {what} IN SCHEMA public TO {ROLE}")
     limited = [sa.make_url(url).set(username=ROLE) for url in urls]
     yield Databases("postgresql", *(url.render_as_string(hide_password=False) for url in limited))
-    for url in urls:
-        postgresql.drop_database(url)
+    postgresql.drop_databases(owned)
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ def owner(database: Databases, postgresql: Postgresql) -> Callable[[str, str], N
     """Does what only the owner of a database may."""
 
     def do(url: str, statement: str) -> None:
-        user = sa.make_url(postgresql._url("postgres")).username
+        user = sa.make_url(postgresql._url_of("postgres")).username
         own = sa.make_url(url).set(username=user)
         ask(own.render_as_string(hide_password=False), statement)
 
@@ -100,7 +99,7 @@ def test_messages_wait_and_are_awarded_once_it_is_mended(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    daemon = start(create_tables=False)
+    daemon = start()
     eventually((tmp_path / "state" / "checkpoint").exists, "the start")
     name = str(sa.make_url(database.tahrir_url).database)
     for statement in BREAKS[what][0]:
@@ -116,7 +115,7 @@ def test_messages_wait_and_are_awarded_once_it_is_mended(
     for statement in BREAKS[what][1]:
         owner(database.tahrir_url, statement.format(name))
     for worker in workers:
-        worker.join(20)
+        worker.join(TIMEOUT)
 
     eventually(lambda: held(database, "alice", "bob") == [True, True], "the badges")
     assert list((tmp_path / "state" / "failed").iterdir()) == []

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from support.builders import make_settings
 from support.daemon_restarts import sent, store_message
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from support.waiting import eventually
 
 from fedbadges.databases.connections import engine
@@ -31,7 +31,6 @@ class Service:
     """What stands around catching up: it handles messages at once, unless it fails."""
 
     def __init__(self, database: Databases, directory: Path) -> None:
-        create_schemas(database)
         self.database = database
         self.directory = directory
         self.in_flight = InFlight()

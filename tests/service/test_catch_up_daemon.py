@@ -25,7 +25,6 @@ from support.waiting import eventually
 
 from fedbadges.databases.connections import engine
 from fedbadges.errors import CannotStart
-from fedbadges.tahrir.schema import create_tahrir
 
 pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
 
@@ -78,7 +77,6 @@ def test_message_stored_while_the_first_start_waits_for_the_databases_is_caught_
 ) -> None:
     """Also if it has long since been followed by others, and without a state directory."""
     monkeypatch.setattr("fedbadges.service.catch_up_reader._COMMIT_ROWS", 0)
-    create_tahrir(database.tahrir_url)
     with monkeypatch.context() as away:
         away.setattr("fedbadges.service.startup.prepare_databases", unavailable)
         start(**({} if kept else {"state_directory": None}))

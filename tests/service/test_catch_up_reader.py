@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from support.builders import make_settings
 from support.daemon_restarts import HOUR, sent, store_message
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 
 from fedbadges.databases.connections import engine
 from fedbadges.history.history import CHECKED
@@ -48,7 +48,6 @@ class Verifier:
 
 @pytest.fixture
 def history(database: Databases, tmp_path: Path) -> MessageReader:
-    create_schemas(database)
     return MessageReader(make_settings(database, tmp_path))
 
 

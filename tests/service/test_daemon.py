@@ -15,7 +15,7 @@ from support.bus import fedmsg_body
 from support.databases import Databases, Postgresql, badges, spoil, store_message
 from support.outage import Outage
 from support.rules import counting_rule, rule, write_rules
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.config.settings import read_settings
@@ -71,7 +71,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def start_(databases: Databases, **keys: Any) -> Daemon:
         config = fedmsg.config.defaults | {"endpoints": {}, "post_init_sleep": 0.0}
         config |= make_config(databases, tmp_path / "rules")
-        config |= {"badges.create_tables": True, "badges.reload": False}
+        config |= {"badges.reload": False}
         config |= {f"badges.{name}": value for name, value in keys.items()}
         settings, _ = read_settings(config)
         daemon = Daemon(settings, Publisher(config))
@@ -135,7 +135,7 @@ def test_acknowledged_message_is_decided_before_the_call_returns(
     assert thread.is_alive()
 
     store_message(database, message)
-    thread.join(20)
+    thread.join(TIMEOUT)
 
     assert list(badges(database, "alice")) == ["named"]
 
@@ -211,19 +211,20 @@ def test_no_message_makes_the_daemon_raise_or_stop(
 
 
 @pytest.fixture
-def served(postgresql: Postgresql) -> Iterator[Databases]:
-    made = Databases("postgresql", postgresql.create_database(), postgresql.create_database())
+def without_history(postgresql: Postgresql) -> Iterator[Databases]:
+    """Create databases of which only tahrir's has tables."""
+    made = postgresql.create_empty_databases()
+    create_tahrir(made.tahrir_url)
     yield made
-    for url in (made.tahrir_url, made.datanommer_url):
-        postgresql.drop_database(url)
+    postgresql.drop_databases(made)
 
 
 @pytest.mark.parametrize("which", ["tahrir_url", "datanommer_url"])
 def test_message_that_comes_during_an_outage_is_awarded_after_it(
-    start: Start, served: Databases, which: str, log: pytest.LogCaptureFixture
+    start: Start, postgresql_database: Databases, which: str, log: pytest.LogCaptureFixture
 ) -> None:
-    daemon = start(served, record_messages=True)
-    outage = Outage(getattr(served, which))
+    daemon = start(postgresql_database, record_messages=True)
+    outage = Outage(getattr(postgresql_database, which))
 
     def warnings() -> list[str]:
         return [line for line in said(log, "WARNING") if line.startswith("Waiting for an outage")]
@@ -236,19 +237,19 @@ def test_message_that_comes_during_an_outage_is_awarded_after_it(
     thread.start()
     eventually(warnings, "a warning")
     outage.end()
-    thread.join(20)
+    thread.join(TIMEOUT)
 
-    assert list(badges(served, "alice")) == ["first"]
+    assert list(badges(postgresql_database, "alice")) == ["first"]
     assert len(warnings()) == 1
     # Catching up may wait for the same, and find out a little later.
     eventually(lambda: "The outage has ended" in said(log, "INFO"), "the end of it")
 
 
 def test_stop_during_an_outage_logs_the_released_message_without_traceback(
-    start: Start, served: Databases, log: pytest.LogCaptureFixture
+    start: Start, postgresql_database: Databases, log: pytest.LogCaptureFixture
 ) -> None:
-    daemon = start(served, consume_delay=0)
-    Outage(served.datanommer_url).begin()
+    daemon = start(postgresql_database, consume_delay=0)
+    Outage(postgresql_database.datanommer_url).begin()
     body = fedmsg_body("logger.first", {}, "alice") | {"msg_id": "2026-1"}
     worker = threading.Thread(target=daemon.handle, args=[body])
     worker.start()
@@ -262,10 +263,10 @@ def test_stop_during_an_outage_logs_the_released_message_without_traceback(
 
 
 def test_acknowledged_message_is_not_handled_if_the_daemon_drains_in_an_outage(
-    start: Start, served: Databases, log: pytest.LogCaptureFixture
+    start: Start, postgresql_database: Databases, log: pytest.LogCaptureFixture
 ) -> None:
-    daemon = start(served, consume_delay=0)
-    Outage(served.tahrir_url).begin()
+    daemon = start(postgresql_database, consume_delay=0)
+    Outage(postgresql_database.tahrir_url).begin()
     raised: list[Exception] = []
 
     def work() -> None:
@@ -278,7 +279,7 @@ def test_acknowledged_message_is_not_handled_if_the_daemon_drains_in_an_outage(
     worker.start()
     eventually(lambda: [w for w in said(log, "WARNING") if "an outage" in w], "a warning")
     daemon.drain()
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert [str(error) for error in raised] == ["stopping"]
 
@@ -318,7 +319,7 @@ def test_acknowledged_message_that_fails_after_its_delay_is_not_handled(
     worker.start()
     eventually(lambda: len(daemon._parts.delay_queue), "somebody waits")
     store_message(database, message)
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert "ZeroDivisionError" in str(raised[0])
     (line,) = said(log, "ERROR")
@@ -346,11 +347,11 @@ def test_message_that_cannot_be_stored_is_logged_once(
 
 @pytest.mark.parametrize("which", ["tahrir_url", "datanommer_url"])
 def test_message_that_comes_before_the_databases_answer_is_handled_then(
-    start: Start, served: Databases, which: str, log: pytest.LogCaptureFixture
+    start: Start, postgresql_database: Databases, which: str, log: pytest.LogCaptureFixture
 ) -> None:
-    outage = Outage(getattr(served, which))
+    outage = Outage(getattr(postgresql_database, which))
     outage.begin()
-    daemon = start(served, record_messages=True)
+    daemon = start(postgresql_database, record_messages=True)
     worker = threading.Thread(
         target=lambda: daemon.handle(fedmsg_body("logger.first", {}, "alice"))
     )
@@ -361,51 +362,49 @@ def test_message_that_comes_before_the_databases_answer_is_handled_then(
     assert worker.is_alive()
 
     outage.end()
-    worker.join(20)
+    worker.join(TIMEOUT)
 
-    assert list(badges(served, "alice")) == ["first"]
+    assert list(badges(postgresql_database, "alice")) == ["first"]
     assert len([w for w in said(log, "WARNING") if "an outage" in w]) == 1
     assert said(log, "CRITICAL", "ERROR") == []
 
 
 def test_stop_while_starting_releases_waiting_messages(
-    start: Start, served: Databases, log: pytest.LogCaptureFixture
+    start: Start, postgresql_database: Databases, log: pytest.LogCaptureFixture
 ) -> None:
-    Outage(served.tahrir_url).begin()
-    daemon = start(served)
+    Outage(postgresql_database.tahrir_url).begin()
+    daemon = start(postgresql_database)
     body = fedmsg_body("logger.first", {}, "alice") | {"msg_id": "2026-1"}
     worker = threading.Thread(target=daemon.handle, args=[body])
     worker.start()
 
     daemon.stop()
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert not worker.is_alive()
     assert "Stopping before a message was handled msg_id=2026-1" in said(log, "WARNING")
 
 
 def test_missing_tables_found_after_an_outage_are_critical(
-    start: Start, served: Databases, log: pytest.LogCaptureFixture
+    start: Start, without_history: Databases, log: pytest.LogCaptureFixture
 ) -> None:
-    outage = Outage(served.datanommer_url)
+    outage = Outage(without_history.datanommer_url)
     outage.begin()
-    create_tahrir(served.tahrir_url)
-    daemon = start(served, create_tables=False)
+    daemon = start(without_history)
 
     outage.end()
     eventually(lambda: said(log, "CRITICAL"), "a critical line")
 
-    assert daemon.started.exception(20) is not None
+    assert daemon.started.exception(TIMEOUT) is not None
     daemon.handle(fedmsg_body("logger.first", {}, "alice"))
 
 
 def test_reason_why_a_later_start_fails_is_logged_before_others_hear_of_it(
-    start: Start, served: Databases, log: pytest.LogCaptureFixture
+    start: Start, without_history: Databases, log: pytest.LogCaptureFixture
 ) -> None:
-    outage = Outage(served.datanommer_url)
+    outage = Outage(without_history.datanommer_url)
     outage.begin()
-    create_tahrir(served.tahrir_url)
-    daemon = start(served, create_tables=False)
+    daemon = start(without_history)
     logged: list[list[str]] = []
     daemon.started.add_done_callback(lambda done: logged.append(said(log, "CRITICAL")))
 
@@ -418,11 +417,11 @@ def test_reason_why_a_later_start_fails_is_logged_before_others_hear_of_it(
 
 @pytest.mark.sqlite
 def test_daemon_does_not_start_with_rules_that_others_can_write(
-    start: Start, database: Databases, tmp_path: Path
+    start: Start, empty_database: Databases, tmp_path: Path
 ) -> None:
     (tmp_path / "rules").chmod(0o777)
 
     with pytest.raises(CannotStart, match="others can write it"):
-        start(database)
+        start(empty_database, create_tables=True)
 
-    assert not sa.inspect(engine(database.tahrir_url)).get_table_names()
+    assert not sa.inspect(engine(empty_database.tahrir_url)).get_table_names()

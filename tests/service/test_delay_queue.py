@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 
 import pytest
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.errors import Unavailable
 from fedbadges.service.delay_queue import DelayQueue
@@ -112,7 +112,7 @@ def test_message_goes_on_when_it_is_stored(
 
     datanommer.ids.add("a")
 
-    assert done.result(20) is True
+    assert done.result(TIMEOUT) is True
     assert len(queue) == 0
     eventually(lambda: queue.unfinished == 0, "the end")
 
@@ -124,7 +124,7 @@ def test_message_does_not_wait_for_those_before_it(
     resumed.add(queue, "late")
     datanommer.ids.add("stored")
 
-    resumed.add(queue, "stored").result(20)
+    resumed.add(queue, "stored").result(TIMEOUT)
 
     assert resumed.names == ["stored"]
 
@@ -138,7 +138,7 @@ def test_messages_that_are_stored_together_go_on_in_their_order(
     datanommer.ids.update(names)
 
     for each in waiting:
-        each.result(20)
+        each.result(TIMEOUT)
 
     assert resumed.names == names
 
@@ -151,12 +151,12 @@ def test_slow_message_holds_up_no_other_with_several_workers(
     datanommer.ids |= {"slow", "quick"}
     slow = resumed.add(queue, "slow")
 
-    resumed.add(queue, "quick").result(20)
+    resumed.add(queue, "quick").result(TIMEOUT)
 
     assert not slow.done()
     assert queue.unfinished >= 1
     resumed.blocked["slow"].set()
-    slow.result(20)
+    slow.result(TIMEOUT)
 
 
 def test_messages_go_on_after_the_delay_and_the_first_is_logged(
@@ -165,7 +165,7 @@ def test_messages_go_on_after_the_delay_and_the_first_is_logged(
     queue = create(delay=0.05)
 
     for name in ("a", "b\nc"):
-        assert resumed.add(queue, name).result(20) is False
+        assert resumed.add(queue, name).result(TIMEOUT) is False
 
     assert log.messages == [
         "Datanommer is late, continuing without the message msg_id=a seconds=0.05"
@@ -176,11 +176,11 @@ def test_end_of_the_delays_is_logged_once(
     create: Create, datanommer: Datanommer, resumed: Resumed, log: pytest.LogCaptureFixture
 ) -> None:
     queue = create(delay=0.05)
-    resumed.add(queue, "a").result(20)
+    resumed.add(queue, "a").result(TIMEOUT)
     datanommer.ids.add("b")
 
     for _ in range(2):
-        resumed.add(queue, "b").result(20)
+        resumed.add(queue, "b").result(TIMEOUT)
 
     assert [record.levelname for record in log.records] == ["WARNING", "INFO"]
     assert log.messages[1] == "Datanommer is in time again"
@@ -196,7 +196,7 @@ def test_no_message_waits_above_the_limit(
     waiting.append(resumed.add(queue, "3"))
 
     for each in waiting:
-        each.result(20)
+        each.result(TIMEOUT)
     assert resumed.names == ["0", "1", "2", "3"]
     assert log.messages == []
 
@@ -207,7 +207,7 @@ def test_backlog_counts_towards_the_limit(
     backlog = 3
     queue = create(limit=3, backlog=lambda: backlog)
 
-    resumed.add(queue, "a").result(20)
+    resumed.add(queue, "a").result(TIMEOUT)
     backlog = 2
     resumed.add(queue, "b")
     asked_again(datanommer)
@@ -216,7 +216,7 @@ def test_backlog_counts_towards_the_limit(
 
 
 def test_no_message_waits_with_a_limit_of_0(create: Create, resumed: Resumed) -> None:
-    resumed.add(create(limit=0), "a").result(20)
+    resumed.add(create(limit=0), "a").result(TIMEOUT)
 
     assert resumed.names == ["a"]
 
@@ -228,8 +228,8 @@ def test_messages_go_on_after_the_delay_if_datanommer_cannot_be_asked(
     queue = create(delay=0.05)
     datanommer.failure = failure
 
-    resumed.add(queue, "a").result(20)
-    resumed.add(queue, "b").result(20)
+    resumed.add(queue, "a").result(TIMEOUT)
+    resumed.add(queue, "b").result(TIMEOUT)
 
     assert resumed.names == ["a", "b"]
 
@@ -237,7 +237,7 @@ def test_messages_go_on_after_the_delay_if_datanommer_cannot_be_asked(
 def test_nothing_is_logged_with_a_delay_of_0(
     create: Create, resumed: Resumed, log: pytest.LogCaptureFixture
 ) -> None:
-    resumed.add(create(delay=0), "a").result(20)
+    resumed.add(create(delay=0), "a").result(TIMEOUT)
 
     assert log.messages == []
 
@@ -258,8 +258,8 @@ def test_no_message_waits_after_a_drain(create: Create, resumed: Resumed) -> Non
 
     queue.drain()
 
-    before.result(20)
-    assert resumed.add(queue, "after").result(20) is False
+    before.result(TIMEOUT)
+    assert resumed.add(queue, "after").result(TIMEOUT) is False
 
 
 def test_message_that_comes_after_the_stop_goes_on_at_once(
@@ -292,6 +292,6 @@ def test_no_message_is_lost_that_comes_during_the_stop(
         thread.join()
 
     for each in waiting:
-        each.result(20)
+        each.result(TIMEOUT)
     assert len(resumed.made) == 40
     assert queue.unfinished == 0

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from support.builders import make_message, make_settings, statements, wipe
-from support.databases import Databases, badges, create_schemas
+from support.databases import Databases, badges
 from support.rules import rule
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
@@ -146,16 +146,10 @@ class Service:
         return {name: set(badges(self.databases, name)) for name in names}
 
 
-@pytest.fixture(scope="module")
-def tables(shared_database: Databases) -> Databases:
-    create_schemas(shared_database)
-    return shared_database
-
-
 @pytest.fixture
-def service(tables: Databases, tmp_path: Path) -> Iterator[Service]:
-    wipe(tables)
-    made = Service(tables, make_settings(tables, tmp_path))
+def service(shared_database: Databases, tmp_path: Path) -> Iterator[Service]:
+    wipe(shared_database)
+    made = Service(shared_database, make_settings(shared_database, tmp_path))
     made.delay_queue.start()
     made.lifecycle.enter(State.RUNNING)
     yield made
@@ -402,29 +396,29 @@ def test_message_that_comes_while_draining_is_released_if_it_comes_again(
 
 @pytest.mark.parametrize("recoverable", [True, False])
 def test_message_that_waits_for_the_start_is_released_by_a_drain(
-    tables: Databases, tmp_path: Path, recoverable: bool
+    shared_database: Databases, tmp_path: Path, recoverable: bool
 ) -> None:
-    service = Service(tables, make_settings(tables, tmp_path))
+    service = Service(shared_database, make_settings(shared_database, tmp_path))
     message = push()
     worker = threading.Thread(target=lambda: service.deliver(message, recoverable=recoverable))
     worker.start()
 
     service.lifecycle.stop()
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert service.ends == [(message.msg_id, "released")]
 
 
 def test_message_that_waits_for_a_start_that_fails_is_released(
-    tables: Databases, tmp_path: Path
+    shared_database: Databases, tmp_path: Path
 ) -> None:
-    service = Service(tables, make_settings(tables, tmp_path))
+    service = Service(shared_database, make_settings(shared_database, tmp_path))
     message = push()
     worker = threading.Thread(target=lambda: service.deliver(message))
     worker.start()
 
     service.lifecycle.fail(CannotStart("no"))
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert service.ends == [(message.msg_id, "released")]
     service.lifecycle.stop()

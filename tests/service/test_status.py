@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from support.builders import make_message, make_settings
 from support.bus import fedmsg_body
 from support.daemon import make_daemon
-from support.databases import Databases
+from support.databases import sqlite_databases
 from support.rules import counting_rule, rule, write_rules
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.errors import Stopped, Unavailable
@@ -41,13 +41,12 @@ recipient: "%(msg.user)s"
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    databases = sqlite_databases(tmp_path)
     write_rules(tmp_path / "rules", RULES)
     made = make_daemon(
         make_settings(
             databases,
             tmp_path / "rules",
-            create_tables=True,
             record_messages=True,
             state_directory=str(tmp_path / "state"),
         )
@@ -180,7 +179,7 @@ def test_health_check_does_not_wait_for_a_database_that_hangs() -> None:
 
     def hang() -> None:
         asked.append(1)
-        release.wait(20)
+        release.wait(TIMEOUT)
 
     pulse = DatabaseHealth({"tahrir": hang, "datanommer": lambda: None})
     before = time.monotonic()
@@ -188,7 +187,7 @@ def test_health_check_does_not_wait_for_a_database_that_hangs() -> None:
     assert pulse.check() == {"tahrir": "no answer for 1 s", "datanommer": None}
     assert pulse.check() == {"tahrir": "no answer for 2 s", "datanommer": None}
 
-    assert time.monotonic() - before < 15
+    assert time.monotonic() - before < TIMEOUT
     assert len(asked) == 1
     release.set()
     eventually(lambda: pulse.check()["tahrir"] is None, "an answer")

@@ -12,9 +12,9 @@ import pytest
 from support.builders import make_config
 from support.bus import fedmsg_body
 from support.certificates import DAY, NOW, authority, replaced
-from support.databases import badges, create_schemas, sqlite_databases, store_message
+from support.databases import badges, sqlite_databases, store_message
 from support.rules import counting_rule, write_rules
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.config.settings import ENABLED
 from fedbadges.consumers import FedoraBadgesConsumer
@@ -45,7 +45,6 @@ class Site:
         self.crl_file.write_bytes(self.ca.revoking())
         (directory / "ca.crt").write_bytes(self.ca.pem)
         self.databases = sqlite_databases(directory)
-        create_schemas(self.databases)
         write_rules(directory / "rules", {"first": counting_rule("First", "logger.first", 1)})
         keys = {"record_messages": True, "reload": False}
         self.config = make_config(self.databases, directory / "rules") | {
@@ -209,7 +208,7 @@ def test_messages_wait_for_a_new_revocation_list(
     assert told["trouble"].startswith("signatures cannot be checked: ")
 
     replaced(site.crl_file, site.ca.revoking(end=NOW + 8 * DAY))
-    worker.join(20)
+    worker.join(TIMEOUT)
 
     assert site.has_badge("ann")
     told = site.consumer.__json__()["fedbadges"]["signatures"]
@@ -221,7 +220,7 @@ def test_the_hub_exits_although_a_verification_hangs(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, ended = threading.Event(), threading.Event()
-    monkeypatch.setattr(Verifier, "verify_now", lambda *arguments: answer.wait(20))
+    monkeypatch.setattr(Verifier, "verify_now", lambda *arguments: answer.wait(TIMEOUT))
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer._STOP_TIMEOUT", 0.1)
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer.os._exit", lambda code: ended.set())
     site.consumer._consume(site.message("ann"))
@@ -233,7 +232,7 @@ def test_the_hub_exits_although_a_verification_hangs(
 
     end = threading.Thread(target=site.consumer._end, args=[site.consumer._daemon])
     end.start()
-    assert ended.wait(5)
+    assert ended.wait(TIMEOUT)
 
     answer.set()
     worker.join()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.bus import fedmsg_body
 from support.certificates import DAY, NOW, authority, replaced, server_context
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 from support.web import Answer, Server
 
 from fedbadges.errors import Rejected, Stopped, Unavailable
@@ -294,7 +294,7 @@ def test_verification_waits_until_the_ca_is_usable(
     assert passed.is_alive()
 
     place.put(crl=place.ca.revoking(end=NOW + 8 * DAY))
-    passed.join(20)
+    passed.join(TIMEOUT)
 
     assert not passed.is_alive()
     assert len(logged(log, "WARNING")) == 1

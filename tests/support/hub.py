@@ -55,7 +55,6 @@ def default_settings(databases: Databases, bus: Bus, rules: Path) -> dict[str, o
         "datanommer.sqlalchemy.url": databases.datanommer_url,
         "fedbadges.datagrepper_url": "https://datagrepper.example.org",
         "badges.record_messages": True,
-        "badges.create_tables": True,
         "badges.rank_interval": 0.2,
     }
 

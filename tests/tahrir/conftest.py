@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 from support.builders import make_settings, wipe
-from support.databases import Databases, create_schemas
+from support.databases import Databases
 from support.tahrir import EDITOR, TAGGER
 from tahrir_api.dbapi import TahrirDatabase
 
@@ -15,16 +15,10 @@ from fedbadges.databases.connections import engine
 from fedbadges.tahrir.database import Tahrir
 
 
-@pytest.fixture(scope="module")
-def tables(shared_database: Databases) -> Databases:
-    create_schemas(shared_database)
-    return shared_database
-
-
 @pytest.fixture
-def settings(tables: Databases, tmp_path: Path) -> Settings:
-    wipe(tables)
-    return make_settings(tables, tmp_path)
+def settings(shared_database: Databases, tmp_path: Path) -> Settings:
+    wipe(shared_database)
+    return make_settings(shared_database, tmp_path)
 
 
 @pytest.fixture

@@ -174,7 +174,7 @@ def rows(api: TahrirDatabase) -> set[tuple[Any, ...]]:
 
 
 def test_award_inserts_the_rows_that_tahrir_api_inserts(
-    tahrir: Tahrir, api: TahrirDatabase, tables: Databases
+    tahrir: Tahrir, api: TahrirDatabase, shared_database: Databases
 ) -> None:
     awards = [due("alice"), due("bob", day=1), due("alice", "tagger", day=2)]
     for each in awards:
@@ -182,7 +182,7 @@ def test_award_inserts_the_rows_that_tahrir_api_inserts(
         api.add_person(email, nickname=each.username)
         api.add_assertion(each.badge_id, email, each.issued_on, each.link)
     expected = rows(api)
-    wipe(tables)
+    wipe(shared_database)
     tahrir.publish_badges([EDITOR, TAGGER])
 
     result = tahrir.award(awards)

@@ -92,9 +92,9 @@ def test_publish_removes_tags_where_the_rule_has_an_empty_list(
 
 @pytest.mark.sqlite
 def test_publish_keeps_an_issuer_whose_origin_changed(
-    tahrir: Tahrir, api: TahrirDatabase, tables: Databases, tmp_path: Path
+    tahrir: Tahrir, api: TahrirDatabase, shared_database: Databases, tmp_path: Path
 ) -> None:
-    config = make_config(tables, tmp_path, issuer_origin="https://new.example.org")
+    config = make_config(shared_database, tmp_path, issuer_origin="https://new.example.org")
     moved, _ = read_settings(config)
 
     Tahrir(moved).publish_badges([EDITOR, replace(TAGGER, id="new", name="New")])
