@@ -37,7 +37,7 @@ def _do_not_sync(connection: object, record: object) -> None:
 
 
 # Files that take longest come first, so that no process is left with one of them at the end.
-LONG = ("packaging", "faults", "hub", "replay", "service")
+LONG = ("packaging", "faults", "hub", "cli", "replay", "service")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -56,7 +56,7 @@ def numbers(bus: Bus) -> list[int]:
     return [message["msg"]["number"] for message in bus.heard("fedbadges.badge.award")]
 
 
-def test_a_notice_goes_out_as_it_is(bus: Bus) -> None:
+def test_notice_is_published_unchanged(bus: Bus) -> None:
     with running(config_of(bus.endpoints)) as publisher:
         publisher.publish(Notice("person.rank.advance", {"person": {"id": 1}, "old_rank": None}))
         eventually(lambda: bus.heard("fedbadges.person.rank.advance"), "the notice")
@@ -66,7 +66,7 @@ def test_a_notice_goes_out_as_it_is(bus: Bus) -> None:
     assert message["msg_id"]
 
 
-def test_who_was_listening_before_hears_the_first_notice() -> None:
+def test_subscriber_that_was_there_before_the_publisher_gets_the_first_notice() -> None:
     """Though ZeroMQ drops what it sends before they have connected again."""
     bus = Bus()
     context = zmq.Context()
@@ -86,7 +86,7 @@ def test_who_was_listening_before_hears_the_first_notice() -> None:
         bus.close()
 
 
-def test_notices_of_all_threads_go_out_from_one_place(bus: Bus) -> None:
+def test_notices_of_all_threads_have_one_counter(bus: Bus) -> None:
     with running(config_of(bus.endpoints)) as publisher:
         threads = [
             threading.Thread(target=lambda: [publisher.publish(award(n)) for n in range(50)])
@@ -102,7 +102,7 @@ def test_notices_of_all_threads_go_out_from_one_place(bus: Bus) -> None:
     assert counted == list(range(1, 201))
 
 
-def test_notices_keep_their_order(bus: Bus) -> None:
+def test_notices_are_published_in_order(bus: Bus) -> None:
     with running(config_of(bus.endpoints)) as publisher:
         for number in range(100):
             publisher.publish(award(number))
@@ -111,14 +111,14 @@ def test_notices_keep_their_order(bus: Bus) -> None:
     assert numbers(bus) == list(range(100))
 
 
-def test_publishing_takes_no_time(bus: Bus) -> None:
+def test_publish_returns_before_the_notice_is_sent(bus: Bus) -> None:
     with running(config_of(bus.endpoints)) as publisher:
         before = time.monotonic()
         publisher.publish(award(1))
         assert time.monotonic() - before < 5
 
 
-def test_the_stop_sends_what_was_taken_and_frees_the_endpoint(bus: Bus) -> None:
+def test_stop_sends_queued_notices_and_frees_the_endpoint(bus: Bus) -> None:
     one = {f"fedbadges.{HOST}": bus.endpoints[f"fedbadges.{HOST}"][:1]}
     with running(config_of(one)) as publisher:
         publisher.publish(award(1))
@@ -133,7 +133,7 @@ def test_the_stop_sends_what_was_taken_and_frees_the_endpoint(bus: Bus) -> None:
     assert numbers(bus) == list(range(1, 51))
 
 
-def test_a_second_hub_takes_the_next_endpoint(bus: Bus) -> None:
+def test_second_publisher_binds_the_next_endpoint(bus: Bus) -> None:
     with running(config_of(bus.endpoints)) as first, running(config_of(bus.endpoints)) as second:
         first.publish(award(1))
         second.publish(award(2))
@@ -142,7 +142,7 @@ def test_a_second_hub_takes_the_next_endpoint(bus: Bus) -> None:
     assert sorted(numbers(bus)) == [1, 2]
 
 
-def test_what_cannot_be_sent_is_logged_and_costs_no_other(
+def test_notice_that_cannot_be_sent_is_logged_and_delays_no_other(
     bus: Bus, log: pytest.LogCaptureFixture
 ) -> None:
     with running(config_of(bus.endpoints)) as publisher:
@@ -158,7 +158,7 @@ def test_what_cannot_be_sent_is_logged_and_costs_no_other(
 
 
 @pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
-def test_missing_endpoint_is_logged_and_so_is_every_notice(
+def test_every_notice_is_logged_if_there_is_no_endpoint(
     log: pytest.LogCaptureFixture,
 ) -> None:
     with running(config_of({"relay_outbound": ["tcp://127.0.0.1:4001"]})) as publisher:
@@ -174,7 +174,7 @@ def test_missing_endpoint_is_logged_and_so_is_every_notice(
     assert log.records[0].levelname == "WARNING"
 
 
-def test_endpoints_that_are_all_taken_are_logged(bus: Bus, log: pytest.LogCaptureFixture) -> None:
+def test_endpoints_that_are_all_in_use_are_logged(bus: Bus, log: pytest.LogCaptureFixture) -> None:
     one = {f"fedbadges.{HOST}": bus.endpoints[f"fedbadges.{HOST}"][:1]}
     with running(config_of(one)) as first:
         first.publish(award(1))
@@ -200,7 +200,7 @@ def test_publisher_does_not_change_the_configuration(bus: Bus) -> None:
     assert config == before
 
 
-def test_notices_are_sent_by_run_if_the_bus_is_not_zeromq(
+def test_run_sends_the_notices_if_the_bus_is_not_zeromq(
     log: pytest.LogCaptureFixture,
 ) -> None:
     handed: list[Any] = []
@@ -220,7 +220,7 @@ def test_notices_are_sent_by_run_if_the_bus_is_not_zeromq(
     assert record.levelname == "ERROR"
 
 
-def test_notices_that_run_did_not_send_are_logged_at_the_stop(
+def test_notices_not_sent_by_run_are_logged_at_the_stop(
     log: pytest.LogCaptureFixture,
 ) -> None:
     publisher = Publisher(config_of({}, zmq_enabled=False), run=lambda function: None)
@@ -234,7 +234,7 @@ def test_notices_that_run_did_not_send_are_logged_at_the_stop(
     assert log.records[0].levelname == "WARNING"
 
 
-def test_what_finishes_has_told_even_those_who_connect_late(bus: Bus) -> None:
+def test_finish_waits_for_subscribers_that_connect_late(bus: Bus) -> None:
     publisher = Publisher(config_of(bus.endpoints, zmq_reconnect_ivl_max=1000))
     publisher.start()
     publisher.publish(award(1))
@@ -246,7 +246,7 @@ def test_what_finishes_has_told_even_those_who_connect_late(bus: Bus) -> None:
     assert publisher.unsent == 0
 
 
-def test_what_could_not_be_sent_is_counted(bus: Bus) -> None:
+def test_notices_that_could_not_be_sent_are_counted(bus: Bus) -> None:
     publisher = Publisher(config_of(bus.endpoints))
     publisher.start()
     publisher.publish(Notice("badge.award", {"number": object()}))
@@ -258,7 +258,7 @@ def test_what_could_not_be_sent_is_counted(bus: Bus) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
-def test_why_nothing_can_be_sent_is_told() -> None:
+def test_publisher_reports_why_it_cannot_send() -> None:
     publisher = Publisher(config_of({}))
     assert publisher.trouble() is None
     publisher.start()
@@ -269,7 +269,7 @@ def test_why_nothing_can_be_sent_is_told() -> None:
     assert publisher.unsent == 1
 
 
-def test_a_pause_that_is_no_number_does_not_keep_notices_back(bus: Bus) -> None:
+def test_invalid_reconnect_interval_does_not_hold_notices_back(bus: Bus) -> None:
     """fedmsg does not mind."""
     with running(config_of(bus.endpoints, zmq_reconnect_ivl_max="soon")) as publisher:
         publisher.publish(award(1))

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.builders import make_config, make_settings
 from support.bus import Bus, fedmsg_body
+from support.command import fedbadges
 from support.databases import Databases, sqlite_databases, store_message, tahrir
 from support.monitoring import REPORT, hub_report, monitored
 
@@ -31,8 +33,8 @@ SPEAKER = Badge("speaker", "Speaker", "Gave a talk", "speaker.png", "ideas/3", "
 
 
 @pytest.fixture
-def authors(tmp_path: Path) -> Path:
-    """Return a directory with rules, and a deployment with old messages."""
+def authors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a directory with rules, and a deployment with old messages."""
     directory = shutil.copytree(ROOT / "docs/examples/authors", tmp_path / "authors")
     databases = sqlite_databases(directory)
     store_edits(databases, json.loads((directory / "messages/edit.json").read_text()))
@@ -46,7 +48,7 @@ def authors(tmp_path: Path) -> Path:
                 "msg_id": f"{sent:%Y}-{name}-{number}",
             }
             store_message(databases, message, [name])
-    return directory
+    monkeypatch.chdir(directory)
 
 
 def store_edits(databases: Databases, edit: dict) -> None:
@@ -64,8 +66,8 @@ def store_edits(databases: Databases, edit: dict) -> None:
 
 
 @pytest.fixture
-def operators(tmp_path: Path) -> Iterator[Path]:
-    """Yield a deployment with the badge Speaker, a bus and a healthy daemon."""
+def operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Work in a deployment with the badge Speaker, a bus and a healthy daemon."""
     databases = sqlite_databases(tmp_path)
     Tahrir(make_settings(databases, tmp_path)).publish_badges([SPEAKER])
     bus = Bus()
@@ -74,35 +76,42 @@ def operators(tmp_path: Path) -> Iterator[Path]:
         (tmp_path / "fedmsg.d").mkdir()
         config = make_config(databases, tmp_path) | others
         (tmp_path / "fedmsg.d/all.py").write_text(f"config = {config!r}\n")
-        yield tmp_path
+        monkeypatch.chdir(tmp_path)
+        yield
     bus.close()
 
 
-def run(command: str, directory: Path) -> str:
-    """Return what a command prints, to either side, when a reader of the page types it."""
-    others = ("SUDO_USER", "VIRTUAL_ENV")
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=directory,
-        env={key: value for key, value in os.environ.items() if key not in others}
-        | {
-            "HOME": str(directory),
-            "LOGNAME": "root",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return done.stdout
+@pytest.fixture(autouse=True)
+def _reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Set the environment of a reader of the page, who is root."""
+    for name in ("SUDO_USER", "VIRTUAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LOGNAME", "root")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
 
 
-def as_shown(block: str, directory: Path, prompt: str = "$ ") -> str:
+def run(command: str) -> str:
+    """Return what a command prints, to either side, when a reader of the page types it.
+
+    fedbadges itself is called within the process, since starting it takes seconds.
+    """
+    called = re.fullmatch(r"fedbadges (.*?)( ?> ?(\S+))?(; echo \$\?)?", command)
+    if called is None:
+        return subprocess.run(
+            ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ).stdout
+    done = fedbadges(*shlex.split(called[1]))
+    if called[3]:
+        Path(called[3]).write_text(done.stdout)
+    printed = done.stderr if called[3] else done.output
+    return f"{printed}{done.exit_code}\n" if called[4] else printed
+
+
+def as_shown(block: str, prompt: str = "$ ") -> str:
     """Return a block with the commands that stand in it, and what they really print."""
     commands = [line for line in block.splitlines() if line.startswith(prompt)]
-    return "".join(
-        f"{command}\n{run(command.removeprefix(prompt), directory)}" for command in commands
-    )
+    return "".join(f"{command}\n{run(command.removeprefix(prompt))}" for command in commands)
 
 
 def blocks(text: str) -> list[str]:
@@ -119,21 +128,23 @@ def section(page: Path, title: str) -> str:
     return re.split(r"\n.+\n-{3,}\n", below)[0]
 
 
-def test_commands_in_rule_authors_print_what_it_shows(authors: Path) -> None:
+@pytest.mark.usefixtures("authors")
+def test_commands_in_rule_authors_print_what_it_shows() -> None:
     shown = blocks(FOR_AUTHORS.read_text())
     assert len(shown) > 5
 
     for block in shown:
-        assert as_shown(block, authors).rstrip() == block
+        assert as_shown(block).rstrip() == block
 
 
+@pytest.mark.usefixtures("operators")
 @pytest.mark.parametrize("title", ["Show the status", "Award by hand"])
-def test_commands_in_operations_print_what_it_shows(operators: Path, title: str) -> None:
+def test_commands_in_operations_print_what_it_shows(title: str) -> None:
     ours = [b for b in blocks(section(FOR_OPERATORS, title)) if b.startswith("# fedbadges ")]
     assert ours
 
     for block in ours:
-        assert as_shown(block, operators, "# ").rstrip() == block
+        assert as_shown(block, "# ").rstrip() == block
 
 
 def test_rule_authors_explains_every_finding() -> None:

@@ -23,6 +23,9 @@ from fedbadges.rules.loader import each_once, load_file
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.database import Tahrir
 
+# What SQL counts is compared in test_replay.py, on both.
+pytestmark = pytest.mark.sqlite
+
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus" / "rules"
 FILES = [*sorted((ROOT / "rules").rglob("*.yml")), *sorted(CORPUS.rglob("*.y*ml"))]

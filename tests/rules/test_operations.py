@@ -11,6 +11,8 @@ from fedbadges.messages import Message
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.rule import Rule
 
+pytestmark = pytest.mark.sqlite
+
 TOPIC = "org.fedoraproject.prod.git.receive"
 ODD = "\" or __import__('os').system('x') or \"'; DROP TABLE messages; --%(topic)s"
 

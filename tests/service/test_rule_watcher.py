@@ -29,7 +29,9 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
         watcher.stop()
 
 
-def test_added_changed_moved_and_removed_files_are_noticed(tmp_path: Path, watch: Watch) -> None:
+def test_added_changed_moved_and_removed_rule_files_are_reloaded(
+    tmp_path: Path, watch: Watch
+) -> None:
     seen: list[list[str]] = []
     watch(lambda: seen.append(sorted(p.name for p in tmp_path.rglob("*.yml"))))
 
@@ -45,7 +47,7 @@ def test_added_changed_moved_and_removed_files_are_noticed(tmp_path: Path, watch
     eventually(lambda: seen[-1] == [], "the removed file noticed")
 
 
-def test_reading_the_rules_is_no_change(tmp_path: Path, watch: Watch) -> None:
+def test_reading_rule_files_causes_no_reload(tmp_path: Path, watch: Watch) -> None:
     (tmp_path / "a.yml").write_text("one")
     calls: list[str] = []
     watch(lambda: calls.append((tmp_path / "a.yml").read_text()))
@@ -59,7 +61,7 @@ def test_reading_the_rules_is_no_change(tmp_path: Path, watch: Watch) -> None:
     assert len(calls) == 1
 
 
-def test_a_reload_that_fails_does_not_end_the_watch(
+def test_rule_directory_is_watched_after_a_reload_that_failed(
     tmp_path: Path, watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[None] = []
@@ -95,9 +97,7 @@ def watch_names(watch: Watch, directory: Path) -> list[list[str]]:
     return seen
 
 
-def test_a_directory_that_takes_the_place_of_the_watched_one_is_watched(
-    rules: Path, watch: Watch
-) -> None:
+def test_rule_directory_that_replaces_the_watched_one_is_watched(rules: Path, watch: Watch) -> None:
     seen = watch_names(watch, rules)
     new = make_rules(rules.with_name("rules.new"), "b.yml")
 
@@ -109,7 +109,9 @@ def test_a_directory_that_takes_the_place_of_the_watched_one_is_watched(
     eventually(lambda: seen[-1] == ["b.yml", "c.yml"], "a change in the new directory noticed")
 
 
-def test_a_directory_that_was_removed_and_made_again_is_watched(rules: Path, watch: Watch) -> None:
+def test_rule_directory_that_was_removed_and_created_again_is_watched(
+    rules: Path, watch: Watch
+) -> None:
     seen = watch_names(watch, rules)
 
     shutil.rmtree(rules)
@@ -124,7 +126,7 @@ def test_a_directory_that_was_removed_and_made_again_is_watched(rules: Path, wat
     eventually(lambda: seen[-1] == ["c.yml", "d.yml"], "a change in the newest noticed")
 
 
-def test_a_link_to_a_directory_is_watched_and_so_is_what_it_leads_to_later(
+def test_link_as_rule_directory_is_watched_with_its_present_and_later_targets(
     rules: Path, watch: Watch
 ) -> None:
     link = rules.with_name("link")
@@ -172,7 +174,7 @@ def wait(rules: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> Wait:
     return wait
 
 
-def test_what_lies_behind_links_in_the_directory_is_watched(
+def test_targets_of_links_in_the_rule_directory_are_watched(
     rules: Path, linked: Path, wait: Wait
 ) -> None:
     (linked / "b.yml").write_text("one")
@@ -185,7 +187,7 @@ def test_what_lies_behind_links_in_the_directory_is_watched(
     wait("a change in the new target")
 
 
-def test_a_link_that_comes_later_is_watched(rules: Path, wait: Wait) -> None:
+def test_link_added_to_the_rule_directory_is_watched(rules: Path, wait: Wait) -> None:
     other = make_rules(rules.with_name("other"), "c.yml")
 
     (rules / "later").symlink_to(other)
@@ -194,7 +196,7 @@ def test_a_link_that_comes_later_is_watched(rules: Path, wait: Wait) -> None:
     wait("a change behind it")
 
 
-def test_links_in_a_circle_end(rules: Path, linked: Path, wait: Wait) -> None:
+def test_links_in_a_circle_do_not_hang_the_watcher(rules: Path, linked: Path, wait: Wait) -> None:
     # Followed at every turn, these would give more paths than can ever be counted.
     for name in ("x", "y", "z"):
         (linked / name).symlink_to(linked)
@@ -204,7 +206,7 @@ def test_links_in_a_circle_end(rules: Path, linked: Path, wait: Wait) -> None:
     wait("a change behind the link")
 
 
-def test_changed_permissions_are_noticed(rules: Path, wait: Wait) -> None:
+def test_changed_permissions_of_rule_files_cause_a_reload(rules: Path, wait: Wait) -> None:
     (rules / "a.yml").chmod(0o666)
     wait("the file that others can write now")
     rules.chmod(0o777)

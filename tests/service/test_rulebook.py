@@ -44,7 +44,7 @@ def shelf(tmp_path: Path) -> Shelf:
     return Shelf(directory, load_backends(make_settings(databases, directory)))
 
 
-def test_every_good_rule_is_in_force_and_published(shelf: Shelf) -> None:
+def test_rules_without_mistakes_are_loaded_and_published(shelf: Shelf) -> None:
     shelf.write("a", counting_rule("First", "git.receive", 1))
     shelf.write("b", counting_rule("Second", "git.receive", 2))
 
@@ -52,7 +52,7 @@ def test_every_good_rule_is_in_force_and_published(shelf: Shelf) -> None:
     assert shelf.published == [["First", "Second"]]
 
 
-def test_a_file_that_became_bad_keeps_its_last_good_version(
+def test_rule_file_with_a_new_mistake_keeps_its_last_good_version(
     shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
     shelf.write("a", counting_rule("First", "git.receive", 1))
@@ -63,7 +63,9 @@ def test_a_file_that_became_bad_keeps_its_last_good_version(
     assert "missing key 'trigger' in a rule" in caplog.text
 
 
-def test_a_mistake_that_stays_is_said_once(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+def test_unchanged_mistake_in_a_rule_file_is_logged_once(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
     shelf.write("bad", "name: [")
     shelf.load()
     shelf.load()
@@ -71,7 +73,7 @@ def test_a_mistake_that_stays_is_said_once(shelf: Shelf, caplog: pytest.LogCaptu
     assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == 1
 
 
-def test_a_removed_file_is_in_force_no_longer(shelf: Shelf) -> None:
+def test_rule_of_a_removed_file_is_unloaded(shelf: Shelf) -> None:
     shelf.write("a", counting_rule("First", "git.receive", 1))
     shelf.load()
     (shelf.directory / "a.yml").unlink()
@@ -79,7 +81,9 @@ def test_a_removed_file_is_in_force_no_longer(shelf: Shelf) -> None:
     assert shelf.load() == []
 
 
-def test_a_legacy_badge_is_not_in_force(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+def test_rule_for_a_legacy_badge_is_not_loaded(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
     shelf.answer = Unawardable(legacy=frozenset(["old-one"]))
     shelf.write("a", counting_rule("Old One", "git.receive", 1))
 
@@ -87,7 +91,7 @@ def test_a_legacy_badge_is_not_in_force(shelf: Shelf, caplog: pytest.LogCaptureF
     assert "Legacy badge is not awarded badge=old-one" in caplog.text
 
 
-def test_badge_that_tahrir_refuses_is_left_out_and_logged_once_with_its_rule(
+def test_rule_whose_badge_tahrir_refuses_is_not_loaded_and_logged_once(
     shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
     shelf.answer = Unawardable(refused={"second": "tahrir does not want it"})
@@ -100,7 +104,7 @@ def test_badge_that_tahrir_refuses_is_left_out_and_logged_once_with_its_rule(
     ]
 
 
-def test_badge_that_tahrir_no_longer_refuses_is_in_force(shelf: Shelf) -> None:
+def test_rule_whose_badge_tahrir_no_longer_refuses_is_loaded(shelf: Shelf) -> None:
     shelf.answer = Unawardable(refused={"first": "tahrir does not want it"})
     shelf.write("a", counting_rule("First", "git.receive", 1))
     shelf.load()
@@ -109,7 +113,7 @@ def test_badge_that_tahrir_no_longer_refuses_is_in_force(shelf: Shelf) -> None:
     assert shelf.load() == ["First"]
 
 
-def test_rules_stay_in_force_if_their_directory_is_gone_and_that_is_logged_once(
+def test_rules_stay_loaded_if_their_directory_is_gone_which_is_logged_once(
     shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
     shelf.write("a", counting_rule("First", "git.receive", 1))

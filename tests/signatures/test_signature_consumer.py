@@ -92,9 +92,7 @@ def hand_over(site: Site, message: dict[str, Any]) -> Any:
     return site.consumer._do_work(site.consumer.incoming.get_nowait())
 
 
-def test_the_consumer_verifies_each_message_once(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_consumer_verifies_each_message_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[Any] = []
     check = Verifier.verify_now
 
@@ -111,7 +109,7 @@ def test_the_consumer_verifies_each_message_once(
     assert site.has_badge("ann")
 
 
-def test_a_message_with_a_wrong_signature_is_rejected_and_acknowledged(
+def test_message_with_a_wrong_signature_is_rejected_and_acknowledged(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     message = site.message("mallory")
@@ -125,7 +123,7 @@ def test_a_message_with_a_wrong_signature_is_rejected_and_acknowledged(
     assert "its signature does not match its content" in line
 
 
-def test_a_malformed_message_is_acknowledged(site: Site) -> None:
+def test_malformed_message_is_acknowledged(site: Site) -> None:
     for body in (None, "text", 5, [], {}, {"topic": None}):
         for topic in ("a.b", None):
             assert hand_over(site, {"topic": topic, "body": body}) is True
@@ -177,7 +175,7 @@ def at_a_time(site: Site, moment: datetime.datetime) -> None:
     verifier._authorities._clock = lambda: moment
 
 
-def test_a_stop_leaves_a_message_unhandled_that_cannot_be_verified(site: Site) -> None:
+def test_message_that_cannot_be_verified_is_not_handled_at_the_stop(site: Site) -> None:
     at_a_time(site, NOW + 6 * DAY)
     site.consumer._drain()
 
@@ -216,7 +214,7 @@ def test_messages_wait_for_a_new_revocation_list(
 
 
 @pytest.mark.parametrize("blocking", [False])
-def test_the_hub_exits_although_a_verification_hangs(
+def test_hub_exits_although_a_verification_hangs(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer, ended = threading.Event(), threading.Event()
@@ -240,7 +238,7 @@ def test_the_hub_exits_although_a_verification_hangs(
 
 
 @pytest.mark.parametrize("blocking", [False])
-def test_the_queue_knows_the_size_of_messages_from_zeromq_and_stomp(site: Site) -> None:
+def test_queue_measures_messages_from_zeromq_and_stomp(site: Site) -> None:
     as_zeromq_has_it = types.SimpleNamespace(topic="a.b", body='{"topic": "a.b", "msg": {}}')
     site.consumer._consume_json(as_zeromq_has_it)
     assert site.consumer.incoming.size == 27
@@ -250,7 +248,7 @@ def test_the_queue_knows_the_size_of_messages_from_zeromq_and_stomp(site: Site) 
     assert site.consumer.incoming.size == 27 + 111
 
 
-def test_without_validate_signatures_unsigned_messages_are_handled(
+def test_unsigned_messages_are_handled_without_validate_signatures(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     site = Site(tmp_path, validate_signatures=False, ca_cert_location=None)
