@@ -47,7 +47,8 @@ class Source:
         """Return the syntax tree; raise SyntaxError and whatever else ``ast.parse`` raises."""
         text = self.text.strip()
         # Many rules say `x is 1`; `fedbadges check` reports it, so the log need not.
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             # Only within parentheses may an expression go over several lines.
             return ast.parse(f"({text}\n)" if "\n" in text else text, "<lambda>", "eval").body
 
@@ -109,7 +110,8 @@ def parse_expression(
         (text, names), paths = name_paths(text), template.paths
     source = Source(found, text, names)
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             function, test = _compile(source, argument)
     except SyntaxError as error:
         what = error.msg if error.offset else "it ends too early"

@@ -10,7 +10,7 @@ from fedbadges.util.logs import get_logger
 log = get_logger(__name__)
 
 #: Seconds between two looks at the directory.
-_INTERVAL = 1.0
+_INTERVAL = 2.0
 
 #: Seconds without a further change before the rules are read again, so that an editor's several
 #: writes, or a checkout of many files, are one change.
