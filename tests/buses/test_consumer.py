@@ -29,9 +29,6 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
-
-
 def said(log: pytest.LogCaptureFixture, *levels: str) -> list[str]:
     return [record.getMessage() for record in log.records if record.levelname in levels]
 

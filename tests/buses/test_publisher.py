@@ -157,7 +157,6 @@ def test_notice_that_cannot_be_sent_is_logged_and_delays_no_other(
     )
 
 
-@pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
 def test_every_notice_is_logged_if_there_is_no_endpoint(
     log: pytest.LogCaptureFixture,
 ) -> None:
@@ -257,7 +256,6 @@ def test_notices_that_could_not_be_sent_are_counted(bus: Bus) -> None:
     assert publisher.unsent == 1
 
 
-@pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
 def test_publisher_reports_why_it_cannot_send() -> None:
     publisher = Publisher(config_of({}))
     assert publisher.trouble() is None

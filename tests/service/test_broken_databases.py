@@ -20,8 +20,6 @@ from fedbadges.history.history import History
 from fedbadges.history.past_messages import Query
 from fedbadges.rules.filters import FilledFilter
 
-pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
-
 ROLE = "fedbadges_limited"
 
 

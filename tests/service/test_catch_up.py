@@ -1,7 +1,6 @@
 """Catching up without a daemon: what is handled, the thread, and what it reports."""
 
 import json
-import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -81,12 +80,6 @@ def service(database: Databases, tmp_path: Path) -> Iterator[Service]:
     made = Service(database, tmp_path)
     yield made
     made.stop()
-
-
-@pytest.fixture(autouse=True)
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.INFO, "fedbadges")
-    return caplog
 
 
 def fail(*arguments: object) -> None:

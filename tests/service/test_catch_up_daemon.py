@@ -26,8 +26,6 @@ from support.waiting import eventually
 from fedbadges.databases.connections import engine
 from fedbadges.errors import CannotStart
 
-pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
-
 on_sqlite = pytest.mark.sqlite
 
 

@@ -15,8 +15,6 @@ from support.waiting import eventually
 
 from fedbadges.databases.connections import engine
 
-pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
-
 on_sqlite = pytest.mark.sqlite
 
 

@@ -1,6 +1,5 @@
 """Messages wait until datanommer has them, and not for one another."""
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -87,12 +86,6 @@ def create(datanommer: Datanommer) -> Iterator[Create]:
     yield create_
     for queue in queues:
         queue.stop()
-
-
-@pytest.fixture(autouse=True)
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.INFO, "fedbadges")
-    return caplog
 
 
 def asked_again(datanommer: Datanommer) -> None:

@@ -1,7 +1,6 @@
 """Messages that fail for good are set aside as dead letters, and can be retried."""
 
 import json
-import logging
 import time
 from pathlib import Path
 
@@ -23,16 +22,7 @@ from support.waiting import eventually
 
 from fedbadges.errors import CannotStart, Unavailable
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning"),
-    pytest.mark.sqlite,
-]
-
-
-@pytest.fixture(autouse=True)
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.INFO, "fedbadges")
-    return caplog
+pytestmark = pytest.mark.sqlite
 
 
 def set_aside(directory: Path) -> list[Path]:

@@ -7,10 +7,7 @@ from support.daemon_restarts import Start, held, sent, store_message
 from support.databases import Databases
 from support.waiting import eventually
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning"),
-    pytest.mark.sqlite,
-]
+pytestmark = pytest.mark.sqlite
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> int:

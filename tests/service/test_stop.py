@@ -1,6 +1,5 @@
 """No message is lost that comes, or is in flight, while a daemon stops."""
 
-import logging
 import threading
 import time
 from typing import Any
@@ -21,16 +20,7 @@ from support.waiting import eventually
 from fedbadges.errors import NotHandled
 from fedbadges.history.history import History
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning"),
-    pytest.mark.sqlite,
-]
-
-
-@pytest.fixture(autouse=True)
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.INFO, "fedbadges")
-    return caplog
+pytestmark = pytest.mark.sqlite
 
 
 def test_message_that_comes_while_the_first_start_waits_is_handled_by_the_next_start(

@@ -81,9 +81,6 @@ def site(tmp_path: Path, blocking: bool) -> Iterator[Site]:
     site.consumer._daemon.stop()
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:fedmsg is not configured to send:UserWarning")
-
-
 def hand_over(site: Site, message: dict[str, Any]) -> Any:
     """Pass a message to the consumer, as the hub and its worker threads do."""
     handled = site.consumer._consume(message)
