@@ -95,10 +95,12 @@ def _parse_lambda(node: Node, problems: Problems, place: Place) -> Trigger | Non
     expression = parse_message_expression(node, problems)
     if expression is None:
         return None
-    if any(path.dotted == RECIPIENT for path in expression.paths):
-        text = f"'%({RECIPIENT})s' stands in filters; a trigger is asked before anybody is named"
-        problems.add(expression.source.node.place, text)
-        return None
+    for path in expression.paths:
+        if path.dotted == RECIPIENT:
+            text = (
+                f"'%({RECIPIENT})s' stands in filters; a trigger comes before there are candidates"
+            )
+            problems.add(path.place or place, text)
     return LambdaTrigger(expression, place)
 
 

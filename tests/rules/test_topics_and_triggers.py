@@ -189,8 +189,8 @@ def test_a_lambda_may_have_several_lines():
     ("trigger", "mistake"),
     [
         (
-            "lambda: →\"%(recipient)s\" == msg['user']",
-            "'%(recipient)s' stands in filters; a trigger is asked before anybody is named",
+            "lambda: \"→%(recipient)s\" == msg['user']",
+            "'%(recipient)s' stands in filters; a trigger comes before all candidates",
         ),
         (
             "lambda: \"→%(msg.user)d\" == msg['user']",
