@@ -102,6 +102,7 @@ def _preview(deployment: Deployment, name: str) -> Preview:
         read=replay.done,
         total=replay.total,
         complete=complete,
+        funnel=replay.funnel(rule),
     )
 
 
