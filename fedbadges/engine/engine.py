@@ -213,7 +213,12 @@ class BadgeEngine:
         if not earned:
             return 0, {}
         awards = {
-            Award(each.rule.badge.id, each.username, link_to(each.message, self._settings)): each
+            Award(
+                each.rule.badge.id,
+                each.username,
+                link_to(each.message, self._settings),
+                badge=each.rule.badge,
+            ): each
             for each in earned
         }
         result = self._store.award(awards)
