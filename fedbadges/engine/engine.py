@@ -15,6 +15,7 @@ from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import PlanningCriterion, Question, backend_criteria
 from fedbadges.rules.index import RuleSet
+from fedbadges.rules.operators import RULE_ERRORS
 from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult, link_to
@@ -25,9 +26,6 @@ from fedbadges.util.throttle import Throttle
 log = get_logger(__name__)
 
 T = TypeVar("T")
-
-#: What the code in a rule may raise: anything, and ``exit()`` must not end the thread.
-_RULE_ERRORS = (Exception, SystemExit)
 
 #: Answers that several questions share, by what distinguishes them.
 Shared = dict[object, object]
@@ -146,7 +144,7 @@ class BadgeEngine:
             for rule, question, _ in _questions(each, shared):
                 for criterion in backend_criteria(rule.criteria):
                     if isinstance(criterion, PlanningCriterion):
-                        with contextlib.suppress(*_RULE_ERRORS):  # raised again by the criteria
+                        with contextlib.suppress(*RULE_ERRORS):  # raised again by the criteria
                             criterion.plan(question)
         return shared
 
@@ -255,7 +253,7 @@ class BadgeEngine:
         except MissingValue as missing:
             log.debug("Message lacks what the rule needs", badge=rule.badge.id, reason=str(missing))
             error: BaseException = missing
-        except _RULE_ERRORS as raised:  # also text that is nested too deeply to be written
+        except RULE_ERRORS as raised:  # also text that is nested too deeply to be written
             error = raised
             if self._throttle.allows((rule.badge.id, type(error))):
                 log.warning(
