@@ -79,6 +79,11 @@ class Tahrir:
         }
         return Holdings(held, {name for name, row in found if row.opt_out})
 
+    def known(self, usernames: Iterable[str]) -> set[str]:
+        """Return those of these people whom tahrir knows."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return {name for name, _ in find_people(connection, self._settings, usernames, ())}
+
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Award badges, in one transaction: see ``award_all``."""
         return award_all(self._settings, awards)
