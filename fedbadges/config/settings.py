@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import URL
 
 from fedbadges.config import values
-from fedbadges.config.keys import REQUIRED, ConfigKey, ConfigReader, config_key, keys_of
+from fedbadges.config.reader import REQUIRED, ConfigKey, ConfigReader, config_key, keys_of
 from fedbadges.errors import SettingsError
 
 #: Enables the consumer in a hub.
