@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from fedbadges.cli.award import award
+from fedbadges.cli.award.command import award
 from fedbadges.cli.backfill import backfill
 from fedbadges.cli.check import check
 from fedbadges.cli.errors import CannotRun

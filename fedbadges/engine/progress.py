@@ -97,7 +97,8 @@ class ProgressSearch:
         }
         self._latest: dict[str, Message] = {}
         headers = self._reader.latest_of({user, self._user}, _MAX_PER_TOPIC, MAX_MESSAGES)
-        self.concerns_somebody = bool(headers or self._held or explainer.tahrir.known([self._user]))
+        known = headers or self._held or not explainer.tahrir.unknown([self._user])
+        self.concerns_somebody = bool(known)
         rules = RuleSet(self._open.values())
         #: The badges that messages of a topic can be about.
         self._concerned = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.errors import RuleError
-from fedbadges.lint.criteria import no_plugin, same_again, same_for_all
+from fedbadges.lint.criteria import no_plugin, nothing_stored, same_again, same_for_all
 from fedbadges.lint.findings import Finding
 from fedbadges.lint.lambdas import is_literal, whole_topic
 from fedbadges.lint.never_matches import never_matches
@@ -37,6 +37,8 @@ class Linter:
         checks = [never_matches, same_for_all, is_literal, whole_topic]
         if not FedmsgUsernames(self.settings.fedmsg).has_plugins:
             checks.append(no_plugin)
+            if self.settings.record_messages:
+                checks.append(nothing_stored)
         if self.topics is not None:
             checks.append(partial(stale_topic, self.topics))
         rules: list[Rule] = []

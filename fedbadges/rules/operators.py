@@ -7,7 +7,7 @@ does not decides ``all``, whatever the others raise. Where nothing decides, the 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from fedbadges.errors import Place, Unavailable
 from fedbadges.rules.grammar import OPERATORS
@@ -32,6 +32,14 @@ class Check(Protocol[Subject_contra]):
         """Return True if the subject passes the check."""
 
 
+@runtime_checkable
+class NotesErrors(Protocol):
+    """A subject for which errors are noted that decide nothing."""
+
+    def overrule(self, error: BaseException) -> None:
+        """Note an error of a part of ``all`` beside one that is false."""
+
+
 @dataclass(frozen=True)
 class _Several(Generic[Subject]):
     parts: tuple[Check[Subject], ...]
@@ -48,6 +56,8 @@ class _Several(Generic[Subject]):
             for part in self.parts:
                 try:
                     if bool(part.holds(subject)) is decisive:
+                        if not (raised is None or decisive or isinstance(raised, Unavailable)):
+                            _note(raised, subject)
                         return decisive
                 except Unavailable as error:
                     if not isinstance(raised, Unavailable):
@@ -87,6 +97,11 @@ class Not(Generic[Subject]):
     def holds(self, subject: Subject) -> bool:
         """Return True if the part does not hold; raise what it raises."""
         return not self.part.holds(subject)
+
+
+def _note(error: BaseException, subject: object) -> None:
+    if isinstance(subject, NotesErrors):
+        subject.overrule(error)
 
 
 #: Parses what stands below a key; the check begins at the place.

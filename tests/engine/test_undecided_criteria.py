@@ -104,18 +104,28 @@ def test_any_does_not_wait_for_a_service_that_cannot_decide(settings: Settings) 
         assert not earns(settings, combine("all", parts))
 
 
-def test_only_criteria_that_cannot_be_judged_are_warned_of(
-    settings: Settings, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("criteria", "count"),
+    [
+        (combine("any", [RAISING, PUSHED]), 0),
+        (f"{{not: {combine('all', [RAISING, NEVER_PUSHED])}}}", 0),
+        (combine("any", [RAISING, NEVER_PUSHED]), 1),
+        (combine("all", [RAISING, PUSHED]), 1),
+        (combine("all", [RAISING, NEVER_PUSHED]), 1),
+        (combine("all", [combine("any", [RAISING, PUSHED]), NEVER_PUSHED]), 0),
+    ],
+)
+def test_error_is_warned_of_where_nobody_earns_a_badge(
+    settings: Settings, criteria: str, count: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Of ``all``, a part that always raises would otherwise hide behind one that is false."""
     caplog.set_level(logging.WARNING, "fedbadges")
 
-    earns(settings, combine("any", [RAISING, PUSHED]))
-    before = list(caplog.records)
-    earns(settings, combine("any", [RAISING, NEVER_PUSHED]))
+    earns(settings, criteria)
 
-    assert before == []
-    (record,) = caplog.records
-    assert "Rule failed, so the message does not match" in record.getMessage()
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == count
+    assert all("Rule failed, so the message does not match" in line for line in lines)
 
 
 def test_history_is_not_asked_after_the_decisive_part(settings: Settings) -> None:

@@ -142,6 +142,36 @@ class Raising:
         raise KeyError("x")
 
 
+@dataclass
+class Subject:
+    """A subject for which errors are noted."""
+
+    errors: list[BaseException] = field(default_factory=list)
+
+    def overrule(self, error: BaseException) -> None:
+        self.errors.append(error)
+
+
+@pytest.mark.parametrize(
+    ("operator", "answers", "noted"),
+    [
+        (AllOf, [MISSING, False], [MISSING]),
+        (AllOf, [True, MISSING, True, False], [MISSING]),
+        (AllOf, [AWAY, False], []),
+        (AllOf, [False, MISSING], []),
+        (AnyOf, [MISSING, True], []),
+    ],
+)
+def test_error_is_noted_where_all_is_false_for_another_reason(
+    operator: Callable[..., Check[Any]], answers: list[Answer], noted: list[BaseException]
+) -> None:
+    subject = Subject()
+
+    every(operator, *answers).holds(subject)
+
+    assert subject.errors == noted
+
+
 # Whole trees, compared with Kleene's tables.
 
 UNKNOWN = None

@@ -104,6 +104,7 @@ def _preview(deployment: Deployment, name: str) -> Preview:
         read=replay.done,
         total=replay.total,
         complete=complete,
+        funnel=replay.funnel(rule),
     )
 
 
