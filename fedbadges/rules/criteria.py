@@ -1,14 +1,14 @@
 """Criteria: the expensive check, questions to backends and how they combine."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fedbadges.errors import Place
 from fedbadges.messages import Message
 from fedbadges.rules.grammar import Schema, mapping_of, operators_over, ref
-from fedbadges.rules.operators import Check, leaves, parse_combined
+from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, leaves, parse_combined
 from fedbadges.rules.parsing import Problems, as_mapping
 from fedbadges.rules.yaml_document import MappingNode, Node
 
@@ -86,6 +86,14 @@ class PlanningCriterion(Protocol):
         """Note a coming question in its ``batch_cache``; raise as ``holds`` does."""
 
 
+@runtime_checkable
+class NamingCriterion(Protocol):
+    """A criterion that compares values of the message with names."""
+
+    def with_user_paths(self, paths: frozenset[str]) -> Criterion:
+        """Return the criterion for a rule in which the templates with these paths name users."""
+
+
 @dataclass(frozen=True)
 class PlacedCriterion:
     """A criterion as a part of a rule; ``text`` is what the rule asks the backend, on one line."""
@@ -149,6 +157,18 @@ def criteria_definitions(backends: Backends) -> dict[str, Schema]:
 def backend_criteria(criteria: Criteria) -> Iterator[Criterion]:
     """Yield what the backends made of criteria, without the operators."""
     return (leaf.criterion for leaf in leaves(criteria))
+
+
+def with_user_paths(criteria: Criteria, paths: frozenset[str]) -> Criteria:
+    """Return criteria for a rule in which the templates with these paths name users."""
+    if isinstance(criteria, (AllOf, AnyOf)):
+        parts: Any = tuple(with_user_paths(each, paths) for each in criteria.parts)
+        return replace(criteria, parts=parts)
+    if isinstance(criteria, Not):
+        return replace(criteria, part=with_user_paths(criteria.part, paths))
+    if isinstance(criteria, PlacedCriterion) and isinstance(criteria.criterion, NamingCriterion):
+        return replace(criteria, criterion=criteria.criterion.with_user_paths(paths))
+    return criteria
 
 
 def _parse_criterion(

@@ -31,6 +31,7 @@ TEMPLATE_WITH_PATH: dict[str, Any] = {
     "allOf": [_WHOLE, {"pattern": rf"^(%%|%(?![(%])|[^%])*{_PATH}"}],
 }
 
+_BEGINNING = re.compile(r"%\(\s*[A-Za-z_]")
 _TOKEN = re.compile(r"%\((?P<path>[^()]*)\)s|%%|(?P<broken>%\()")
 
 
@@ -97,6 +98,12 @@ class Template:
             _as_text(part, message) if isinstance(part, TemplatePath) else part
             for part in self.parts
         )
+
+
+def find_template(text: str) -> int | None:
+    """Return where in a lambda's text something begins that is meant as a template."""
+    found = _BEGINNING.search(text)
+    return None if found is None else found.start()
 
 
 def name_paths(text: str) -> tuple[str, str]:
