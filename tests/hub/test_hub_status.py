@@ -113,7 +113,8 @@ def test_award_by_hand_is_announced_and_triggers_rules(deployment: Deployment) -
     deployment.publish("logger.first", username="zoe")
     deployment.bus.wait_for_award("zoe", "first-step")
 
-    command = ("fedbadges", "award", "alice", "fifty-steps", "--reason", "helped at the booth")
+    given = ("alice", "fifty-steps", "--create", "--reason", "helped at the booth")
+    command = ("fedbadges", "award", *given)
     code, printed = deployment.hub.run(*command)
 
     assert code == 0, printed
