@@ -119,6 +119,8 @@ class BadgeEngine:
         ]
         # Only now, as an outage makes it begin again.
         self.statistics.seen(message.topic, concerned)
+        if not named:
+            return None
         for rule, _, reason in named:
             self.statistics.triggered(rule, message, reason)
         found = [(rule, names) for rule, names, _ in named if names]
