@@ -97,9 +97,7 @@ def _parse_lambda(node: Node, problems: Problems, place: Place) -> Trigger | Non
         return None
     for path in expression.paths:
         if path.dotted == RECIPIENT:
-            text = (
-                f"'%({RECIPIENT})s' stands in filters; a trigger comes before there are candidates"
-            )
+            text = f"'%({RECIPIENT})s' stands in filters; a trigger comes before all candidates"
             problems.add(path.place or place, text)
     return LambdaTrigger(expression, place)
 
