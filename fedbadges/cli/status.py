@@ -15,7 +15,7 @@ import click
 
 from fedbadges.cli.deployment import config_option, fedmsg_configuration
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun
-from fedbadges.cli.terminal import format_option, make_table, print_lines
+from fedbadges.cli.terminal import format_option, make_table, no_color, print_lines
 from fedbadges.util.text import format_time, printable
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def status(
 
     found: bool | None = None
     text = f"The hub reports every {_PERIOD} s; at most {timeout:g} s"
-    waiting = Console(stderr=True).status(text) if sys.stderr.isatty() else nullcontext()
+    animated = sys.stderr.isatty() and not no_color()
+    waiting = Console(stderr=True).status(text) if animated else nullcontext()
     try:
         with _listening(address) as socket:
             with waiting:

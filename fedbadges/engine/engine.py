@@ -16,6 +16,7 @@ from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import PlanningCriterion, Question, backend_criteria
 from fedbadges.rules.index import RuleSet
+from fedbadges.rules.operators import RULE_ERRORS
 from fedbadges.rules.recipients import BANNED, MOST_CANDIDATES, PASSED_OVER, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult, link_to
@@ -26,9 +27,6 @@ from fedbadges.util.throttle import Throttle
 log = get_logger(__name__)
 
 T = TypeVar("T")
-
-#: What the code in a rule may raise: anything, and ``exit()`` must not end the thread.
-_RULE_ERRORS = (Exception, SystemExit)
 
 #: Answers that several questions share, by what distinguishes them.
 Shared = dict[object, object]
@@ -121,6 +119,8 @@ class BadgeEngine:
         ]
         # Only now, as an outage makes it begin again.
         self.statistics.seen(message.topic, concerned)
+        if not named:
+            return None
         for rule, _, reason in named:
             self.statistics.triggered(rule, message, reason)
         found = [(rule, names) for rule, names, _ in named if names]
@@ -171,7 +171,7 @@ class BadgeEngine:
             for rule, question, _ in _questions(each, shared):
                 for criterion in backend_criteria(rule.criteria):
                     if isinstance(criterion, PlanningCriterion):
-                        with contextlib.suppress(*_RULE_ERRORS):  # raised again by the criteria
+                        with contextlib.suppress(*RULE_ERRORS):  # raised again by the criteria
                             criterion.plan(question)
         return shared
 
@@ -276,9 +276,15 @@ class BadgeEngine:
         if self._tracer is not None:
             criteria = self._tracer.criteria(rule, question.recipient)
         errors: list[BaseException] = []
-        holds = self._attempt(
-            rule, question.message, lambda: criteria.holds(question), False, errors.append
-        )
+
+        def ask() -> bool:
+            holds = criteria.holds(question)
+            if not holds and question.overruled:
+                # It is reported, since it would come as soon as the other part is true.
+                raise question.overruled[0]
+            return holds
+
+        holds = self._attempt(rule, question.message, ask, False, errors.append)
         if errors:
             judgement.error = errors[0]
         else:
@@ -320,7 +326,7 @@ class BadgeEngine:
         except MissingValue as missing:
             log.debug("Message lacks what the rule needs", badge=rule.badge.id, reason=str(missing))
             error: BaseException = missing
-        except _RULE_ERRORS as raised:  # also text that is nested too deeply to be written
+        except RULE_ERRORS as raised:  # also text that is nested too deeply to be written
             error = raised
             if self._throttle.allows((rule.badge.id, type(error))):
                 log.warning(

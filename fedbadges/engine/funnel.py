@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fedbadges.errors import MissingValue, Place
 from fedbadges.rules.recipients import NamedPerson
@@ -17,8 +18,7 @@ NAMING, JUDGING = "recipient", "criteria"
 _MAX_CHARACTERS = 200
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(NamedTuple):
     """Why a rule got no further with a message; ``missing`` is the path that the message lacks."""
 
     text: str

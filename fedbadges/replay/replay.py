@@ -29,6 +29,7 @@ from fedbadges.replay.history_stream import HistoryEntry, HistoryStream
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.index import RuleSet
+from fedbadges.rules.operators import RULE_ERRORS
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
@@ -180,7 +181,7 @@ def _measure(
             value = criterion.value(question)
         except Unavailable:
             raise
-        except (Exception, SystemExit):  # the engine logs it
+        except RULE_ERRORS:  # the engine logs it
             continue
         if isinstance(value, int) and not isinstance(value, bool):
             peaks[name] = max(peaks.get(name, value), value)

@@ -25,7 +25,8 @@ class Question:
 
     ``recipient`` is None for criteria that do not name the candidate. ``message_cache`` is for all
     rules and candidates of the message, ``batch_cache`` for all messages that are decided together.
-    ``observer``, if any, is called with the details of an answer.
+    ``observer``, if any, is called with the details of an answer. ``overruled`` are errors of parts
+    of ``all`` beside others that are false.
     """
 
     message: Message
@@ -33,6 +34,7 @@ class Question:
     message_cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     batch_cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     observer: Callable[[str, Any], object] | None = field(default=None, compare=False, repr=False)
+    overruled: list[BaseException] = field(default_factory=list, compare=False, repr=False)
 
     def once(self, key: Any, compute: Callable[[], T]) -> T:
         """Return what ``compute`` returns; compute it once for a message and a key."""
@@ -47,6 +49,10 @@ class Question:
             self.batch_cache[key] = compute()
         found: T = self.batch_cache[key]
         return found
+
+    def overrule(self, error: BaseException) -> None:
+        """Note an error of a part of ``all`` beside one that is false."""
+        self.overruled.append(error)
 
     def tell(self, what: str, found: Any) -> None:
         """Report a detail of how an answer was found, for ``fedbadges explain``."""

@@ -36,6 +36,8 @@ from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, Sequenc
 
 _LISTS = ("topics", "users", "packages", "categories", "agents")
 TIME_KEYS = ("start", "end")
+#: The start and the end of a filter that has only the other one; no rule has these.
+ALWAYS = (datetime.datetime.min, datetime.datetime.max)
 #: From this many rows on, a page is all there is.
 _ALL_ROWS = 1_000_000
 #: The greatest number of a page, and of its rows.
@@ -132,8 +134,7 @@ class Filter:
             else:
                 lists[key] = _texts(key, value)
         if "start" in others or "end" in others:
-            others.setdefault("start", datetime.datetime(1970, 1, 1))
-            others.setdefault("end", datetime.datetime(9999, 1, 1))
+            others = dict(zip(TIME_KEYS, ALWAYS, strict=True)) | others
         listed = tuple(sorted(lists.items()))
         return FilledFilter(listed, sliding=sliding, pages=self.pages, **others)
 

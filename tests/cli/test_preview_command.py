@@ -4,7 +4,9 @@ import datetime
 import html
 import json
 import math
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -406,3 +408,26 @@ def test_preview_on_a_terminal_has_colours_and_its_width(wiki: Databases) -> Non
     assert re.search(r"\x1b\[32[;0-9]*m█", shown)
     assert max(len(line) for line in plain.splitlines() if "█" in line) <= 60
     assert "With another threshold\r\n  at least  awards " in plain
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_preview_writes_the_page_if_its_text_is_not_read(wiki: Databases, form: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    command = [COMMAND, "preview", "--format", form, "--html", "page.html", "scribe"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+
+    assert "3 people would have it" in Path("page.html").read_text()
+    assert re.fullmatch(r"page\.html: \d+ kB\n", done.stderr)
+    assert done.returncode == 1
+
+
+@pytest.mark.sqlite
+def test_preview_prints_its_text_if_the_page_cannot_be_written(wiki: Databases) -> None:
+    done = fedbadges("preview", "--html", "/dev/full", "scribe")
+
+    assert "\n3 people would have it" in done.stdout
+    assert done.exit_code == 2

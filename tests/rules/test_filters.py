@@ -9,7 +9,7 @@ from fedbadges.errors import MissingValue
 from fedbadges.rules.filters import FilledFilter, Filter, Pages
 
 NOW = datetime.datetime(2023, 11, 14, 22, 13, 20)
-BEGINNING, END = datetime.datetime(1970, 1, 1), datetime.datetime(9999, 1, 1)
+BEGINNING, END = datetime.datetime.min, datetime.datetime.max
 
 MSG = {
     "user": "Alice",
