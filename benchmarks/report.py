@@ -34,7 +34,7 @@ BOUNDS = (
     Bound("tahrir_statements_per_message", 1),
     Bound("statements_per_award", 8),
     Bound("query_all_rss_mb", 50),
-    Bound("backfill_messages_per_s", 20_000, at_least=True),
+    Bound("backfill_over_decode", 9),
     Bound("hub_over_noop", 0.25, at_least=True),
     Bound("award_latency_p50_ms", 50),
     Bound("award_latency_p99_ms", 250),

@@ -200,6 +200,8 @@ class Benchmark:
     def _measure_replay(self) -> None:
         self._say("a backfill")
         self._measure_apart("replaying.py", str(self._rules), str(self._plan.replay_seconds))
+        message_us = 1e6 / self._results["backfill_messages_per_s"]
+        self._add({"backfill_over_decode": message_us / self._results["decode_us"]})
 
     def _measure_apart(self, script: str, *arguments: str) -> None:
         """Run a measurement over the longest history in a process of its own."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from fedbadges.accounts.usernames import has_no_candidates
 from fedbadges.criteria.datanommer import PastMessages, past_messages
+from fedbadges.criteria.reading import unstored_names
 from fedbadges.lint.findings import Finding
 from fedbadges.lint.missing_path import most_names
 from fedbadges.lint.samples import Samples
@@ -50,6 +51,17 @@ def no_plugin(rule: Rule) -> Iterator[Finding]:
             "no-plugin",
             "without a 'recipient' a plugin for fedmsg.meta must say who gets the badge, and none "
             "is installed here",
+        )
+
+
+def nothing_stored(rule: Rule) -> Iterator[Finding]:
+    """Find filters by names that the daemon does not store; it logs the same at its start."""
+    for kind, place in unstored_names(rule):
+        yield Finding(
+            place,
+            "nothing-stored",
+            f"the daemon stores no {kind} for this filter to find: 'badges.record_messages' is on, "
+            "and no plugin for fedmsg.meta is installed here",
         )
 
 

@@ -22,6 +22,7 @@ WARNINGS = {
     "never-matches": "no message can match the trigger",
     "same-for-all": "the criteria do not depend on who would get the badge",
     "no-plugin": "nobody is named, and no plugin for fedmsg.meta is installed",
+    "nothing-stored": "a filter asks for names that the daemon does not store",
     "is-literal": "a lambda compares by 'is' what '==' is for",
     "whole-topic": "an operation reads every message there is of a topic",
     "same-again": "two badges are given for the same",

@@ -9,7 +9,13 @@ from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.errors import RuleError
 from fedbadges.lint.conditions import constant_condition, empty_window
-from fedbadges.lint.criteria import counted_together, no_plugin, same_again, same_for_all
+from fedbadges.lint.criteria import (
+    counted_together,
+    no_plugin,
+    nothing_stored,
+    same_again,
+    same_for_all,
+)
 from fedbadges.lint.findings import Finding
 from fedbadges.lint.lambdas import is_literal, whole_topic
 from fedbadges.lint.missing_path import missing_path
@@ -78,6 +84,8 @@ class Linter:
         ]
         if not FedmsgUsernames(self.settings.fedmsg).has_plugins:
             checks.append(no_plugin)
+            if self.settings.record_messages:
+                checks.append(nothing_stored)
         if self.topics is not None:
             checks.append(partial(stale_topic, self.topics))
         return [*checks, *(partial(missing_path, each) for each in samples)]

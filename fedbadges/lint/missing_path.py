@@ -10,11 +10,11 @@ from fedbadges.lint.findings import Finding
 from fedbadges.lint.samples import Sample, Samples, nearest, samples_of
 from fedbadges.messages import category_of
 from fedbadges.rules.criteria import backend_criteria
-from fedbadges.rules.filters import templates_in
-from fedbadges.rules.operators import AnyOf, Check, operands
+from fedbadges.rules.expressions import Expression
+from fedbadges.rules.operators import AnyOf, Check, leaves, operands
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.templates import TemplatePath
-from fedbadges.rules.triggers import Category, Topic, required_names
+from fedbadges.rules.templates import Template, TemplatePath
+from fedbadges.rules.triggers import Category, LambdaTrigger, Topic, required_names
 from fedbadges.util.text import quoted
 
 #: Keys of filters whose values are people.
@@ -25,7 +25,8 @@ PEOPLE_KEYS = frozenset(f"{prefix}{key}" for prefix in ("", "not_") for key in (
 class PlacedPath:
     """A path of a template, and where it is; ``key`` is ``recipient``, or one of a filter.
 
-    The key is empty in an operation. What is not ``always`` needed is below an ``any``.
+    The key is empty in a trigger and in an operation. What is not ``always`` needed is below an
+    ``any``.
     """
 
     path: TemplatePath
@@ -35,24 +36,31 @@ class PlacedPath:
 
 
 def paths_of(rule: Rule) -> Iterator[PlacedPath]:
-    """Yield the paths in the recipient, the filters and the operations of a rule."""
+    """Yield the paths of all templates of a rule."""
+    for leaf in leaves(rule.trigger):
+        if isinstance(leaf, LambdaTrigger):
+            yield from _placed(leaf.expression, leaf.place, always=not _has_any(rule.trigger))
     if rule.recipient is not None:
-        template = rule.recipient.template
-        yield from (PlacedPath(path, template.place, "recipient") for path in template.paths)
+        yield from _placed(rule.recipient.template, rule.place, "recipient")
     always = not _has_any(rule.criteria)
     for criterion in backend_criteria(rule.criteria):
         if not isinstance(criterion, PastMessages):
             continue
         for key, entry in criterion.filter.entries:
-            for template in templates_in(entry):
-                for path in template.paths:
-                    yield PlacedPath(path, template.place, key, always)
-        expression = criterion.operation.expression
-        if expression is not None:
-            node = expression.source.node
-            for path in expression.paths:
-                offset = max(0, node.text.find(f"%({path.dotted})s"))
-                yield PlacedPath(path, node.place_at(offset), always=always)
+            for part in entry if isinstance(entry, tuple) else (entry,):
+                if isinstance(part, (Template, Expression)):
+                    yield from _placed(part, criterion.filter.place, key, always=always)
+        if criterion.operation.expression is not None:
+            place = criterion.operation.place
+            yield from _placed(criterion.operation.expression, place, always=always)
+
+
+def _placed(
+    source: Template | Expression, place: Place, key: str = "", *, always: bool = True
+) -> Iterator[PlacedPath]:
+    """Yield the paths in a text, which begins at ``place`` unless they know better."""
+    for path in source.paths:
+        yield PlacedPath(path, path.place or place, key, always)
 
 
 def missing_path(samples: Samples, rule: Rule) -> Iterator[Finding]:

@@ -15,7 +15,8 @@ from fedbadges.errors import MissingValue, Place
 from fedbadges.lint.findings import Finding
 from fedbadges.lint.stale_topic import TopicHistory
 from fedbadges.messages import parse_message
-from fedbadges.rules.recipients import account, names_in
+from fedbadges.rules.names import names_in
+from fedbadges.rules.recipients import account
 from fedbadges.rules.templates import TemplatePath
 
 #: How many messages of a topic are looked at, and how far into each.
@@ -196,10 +197,10 @@ def _walk(samples: Iterable[Sample]) -> Iterator[tuple[str, Shape]]:
 def _names(value: Any) -> int:
     """Return how many people a value can name; the keys of an object only if these are counted."""
     if isinstance(value, Mapping):
-        numbers = all(isinstance(each, (int, float)) for each in value.values())
-        if "name" not in value and not (value and numbers):
+        named = isinstance(value.get("name"), str)
+        if not named and not all(isinstance(each, (int, float)) for each in value.values()):
             return 0
-        value = value if "name" in value else dict(itertools.islice(value.items(), _MOST_ITEMS))
+        value = value if named else dict(itertools.islice(value.items(), _MOST_ITEMS))
     elif isinstance(value, list):
         value = value[:_MOST_ITEMS]
     return sum(account(each).name is not None for each in names_in(value))

@@ -12,6 +12,7 @@ from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.grammar import LAMBDA, Kind, mapping_of
 from fedbadges.rules.hints import SIGNS, comparison
 from fedbadges.rules.parsing import Problems, only_entry
+from fedbadges.rules.templates import find_template
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode
 from fedbadges.util.text import quoted
 
@@ -113,6 +114,11 @@ def _read_condition(node: Node, _: str, problems: Problems) -> Condition | None:
         return None
     name, value = entry[0].text, entry[1]
     if name == "lambda":
+        start = find_template(value.text) if isinstance(value, ScalarNode) else None
+        if isinstance(value, ScalarNode) and start is not None:
+            text = "a condition knows 'value' alone; templates stand in filters and operations"
+            problems.add(value.place_at(start), text)
+            return None
         expression = parse_expression(value, "value", problems)
         return None if expression is None else LambdaCondition(expression, node.place)
     number = value.value if isinstance(value, ScalarNode) else None

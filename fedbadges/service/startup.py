@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fedbadges.config.keys import ConfigReader
+from fedbadges.config.reader import ConfigReader
 from fedbadges.config.settings import KEYS, Settings, read_settings
 from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import retry_races, translate_errors

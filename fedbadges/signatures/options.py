@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fedbadges.config.keys import ConfigKey, ConfigReader, config_key, keys_of
+from fedbadges.config.reader import ConfigKey, ConfigReader, config_key, keys_of
 from fedbadges.config.values import MalformedValue, interval, items, mapping, of_type
 from fedbadges.signatures.authority import CertificateError, read_ca, read_crl, utc_now
 from fedbadges.signatures.authority_cache import is_url

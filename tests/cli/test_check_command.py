@@ -265,9 +265,3 @@ def test_findings_on_a_terminal_have_colours() -> None:
     # A line is not cut, however narrow the terminal, so that it can be copied.
     assert f"rules/bad.yml:6:11: error: {MISTAKE} [mistake]" in re.sub(r"\x1b\[[0-9;]*m", "", shown)
     assert plain.stdout == f"rules/bad.yml:6:11: error: {MISTAKE} [mistake]\n"
-
-
-def test_no_color_disables_colours() -> None:
-    write("rules/bad.yml", BAD)
-
-    assert "\x1b[1;31m" not in on_terminal(COMMAND, "check", "rules", NO_COLOR="1")

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from support.builders import make_config
 from support.command import fedbadges
+from support.databases import Databases
 from support.rule_text import CRITERIA, HERE, TRIGGER, complete
 
 from fedbadges.cli.deployment import placeholder_settings
@@ -212,6 +214,49 @@ def test_no_plugin_finds_a_rule_that_names_nobody(
 
     monkeypatch.setattr("fedmsg.meta.processors", [Processor("Git")])
     assert fedbadges("check", tmp_path).stdout == ""
+
+
+NOT_STORED = (
+    "the daemon stores no {} for this filter to find: 'badges.record_messages' is on, "
+    "and no plugin for fedmsg.meta is installed here [nothing-stored]"
+)
+
+
+def test_nothing_stored_finds_filters_by_names_that_the_daemon_does_not_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_package = PERSONAL.replace("users:", "not_packages:")
+    (tmp_path / "a.yml").write_text(complete(PERSONAL + RECIPIENT))
+    (tmp_path / "b.yml").write_text(complete(by_package + RECIPIENT + "name: B\n"))
+    config = tmp_path / "config.py"
+    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    keys = make_config(databases, tmp_path) | {"endpoints": {}}
+
+    monkeypatch.setattr("fedmsg.meta.processors", [Processor("Logger")])
+    config.write_text(f"config = {keys | {'badges.record_messages': True}!r}\n")
+    done = fedbadges("check", "--config", config, "--ignore", "same-for-all", tmp_path)
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/a.yml:2:44: warning: {NOT_STORED.format('users')}",
+        f"{tmp_path}/b.yml:2:51: warning: {NOT_STORED.format('packages')}",
+    ]
+
+    config.write_text(f"config = {keys!r}\n")
+    done = fedbadges("check", "--config", config, "--ignore", "same-for-all", tmp_path)
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
+def test_nothing_stored_finds_nothing_with_a_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yml").write_text(complete(PERSONAL + RECIPIENT))
+    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    keys = make_config(databases, tmp_path) | {"endpoints": {}, "badges.record_messages": True}
+    (tmp_path / "config.py").write_text(f"config = {keys!r}\n")
+
+    monkeypatch.setattr("fedmsg.meta.processors", [Processor("Git")])
+
+    assert fedbadges("check", "--config", tmp_path / "config.py", tmp_path).stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -520,6 +520,9 @@ def test_mistakes_in_an_operation(operation, expected):
     )
 
 
+NO_TEMPLATES = "a condition knows 'value' alone; templates stand in filters and operations"
+
+
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [
@@ -568,6 +571,8 @@ def test_mistakes_in_an_operation(operation, expected):
         ("{less than: →}", "'less than' compares with a number, and this is ''"),
         ("{lambda: →5}", "a lambda is text, and this is a number, '5' (quotes make it text)"),
         ("{lambda: value +→* 1}", "the lambda does not compile: invalid syntax"),
+        ("{lambda: 'value == \"→%(msg.user)s\"'}", NO_TEMPLATES),
+        ("{lambda: value > →%(msg.needed)s}", NO_TEMPLATES),
     ],
 )
 def test_mistakes_in_a_condition(condition, expected):
