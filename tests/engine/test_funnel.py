@@ -109,6 +109,24 @@ def test_missing_field_of_the_filter_is_a_stop_at_the_criteria(deployment: Deplo
     )
 
 
+def test_missing_field_of_the_trigger_is_a_stop_of_the_messages_seen(
+    deployment: Deployment,
+) -> None:
+    deployment.load(RULE.replace("msg['msg'].get('minor') is None", "%(msg.titel)s == 'Main'"))
+
+    deployment.handle(edit(title="Main"))
+    deployment.handle(edit(title="Main"))
+    deployment.handle(edit(titel="Main"))
+
+    assert deployment.numbers()[:3] == (3, 1, 1)
+    (stop,) = deployment.funnel().stops
+    assert (stop.step, stop.part) == ("trigger", "trigger")
+    assert deployment.funnel().reasons == (
+        "3 messages seen; in 2 of them 'msg.titel' is missing; they have 'msg.title'.",
+    )
+    assert deployment.engine.statistics.trouble(deployment.engine.rules.rules[0]) is None
+
+
 def test_only_banned_people_are_no_stop(deployment: Deployment) -> None:
     deployment.load(RULE)
 
