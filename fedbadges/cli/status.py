@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _SOCKET = "moksha.monitoring.socket"
 _MODE = "moksha.monitoring.socket.mode"
 
+_EXAMPLE = {_SOCKET: "ipc:///run/fedbadges/monitoring.sock", _MODE: "0600"}
+
 _NOT_CONFIGURED = (
     f"The hub's monitoring is not configured: set '{_SOCKET}' to an address such as "
     f"'ipc:///run/fedbadges/monitoring.sock', and '{_MODE}' to its permissions, such as "
@@ -92,7 +94,7 @@ def status(
     This reads moksha's monitoring, which must be configured. The next report of the hub may take
     5 seconds to come.
     """
-    address = str(endpoint or fedmsg_configuration(config).get(_SOCKET) or "")
+    address = str(endpoint or fedmsg_configuration(config, _EXAMPLE).get(_SOCKET) or "")
     if not address:
         raise CannotRun(_NOT_CONFIGURED)
     from rich.console import Console

@@ -120,6 +120,9 @@ def parse_expression(
     node: Node, argument: str, problems: Problems, *, templates: bool = False
 ) -> Expression | None:
     """Compile what ``node`` holds: an expression over ``argument``, maybe with ``templates``."""
+    if not isinstance(node, ScalarNode):
+        problems.add(node.place, f"a lambda is text, and this is {node.kind} (quotes make it text)")
+        return None
     found = as_text(node, "a lambda", problems)
     if found is None:
         return None

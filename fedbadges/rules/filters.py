@@ -97,6 +97,8 @@ class Filter:
     entries: tuple[tuple[str, FilterEntry], ...]
     place: Place = field(compare=False)
     pages: Pages = Pages()
+    #: Where each key is.
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def names_recipient(self) -> bool:
@@ -274,7 +276,9 @@ def _read_filter(node: Node, _: str, problems: Problems) -> Filter | None:
     its_end = node.get("end")
     if its_end is not None and _ends_before_start(entries.get("start"), entries.get("end")):
         problems.add(its_end.place, "'end' is before 'start'; no message was sent between them")
-    return Filter(tuple(entries.items()), fields.place, pages) if len(problems) == before else None
+    if len(problems) > before:
+        return None
+    return Filter(tuple(entries.items()), fields.place, pages, fields.places)
 
 
 def _ends_before_start(start: FilterEntry | None, end: FilterEntry | None) -> bool:

@@ -11,7 +11,7 @@ from fedbadges.rules.grammar import LAMBDA, Schema, combined, mapping_of, operat
 from fedbadges.rules.operators import AllOf, AnyOf, Check, LeafParser, parse_combined
 from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.templates import RECIPIENT
-from fedbadges.rules.yaml_document import MappingNode, Node
+from fedbadges.rules.yaml_document import MappingNode, Node, SequenceNode
 
 Trigger = Check[Message]
 
@@ -109,6 +109,10 @@ def _parse_name(
     if isinstance(node, MappingNode):
         parse = functools.partial(_parse_name, kind)
         return parse_combined(node, f"a '{kind}'", {}, parse, problems, place)
+    if isinstance(node, SequenceNode):
+        several = f"to name several, write '{kind}: {{any: […]}}'"
+        problems.add(node.place, f"a {kind} is text, and this is a list; {several}")
+        return None
     name = as_text(node, f"a {kind}", problems)
     if name is None:
         return None

@@ -185,6 +185,7 @@ def test_award_refuses_banned_usernames(deployment: Place) -> None:
         ("Speaker", "; did you mean 'speaker'?"),
         ("First Step", "; did you mean 'first-step'?"),
         ("quux", ""),
+        ("", ""),
     ],
 )
 def test_award_refuses_an_unknown_badge_and_suggests_one(

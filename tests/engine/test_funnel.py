@@ -118,7 +118,7 @@ def test_only_banned_people_are_no_stop(deployment: Deployment) -> None:
     assert deployment.funnel().stops == ()
 
 
-@pytest.mark.parametrize("first", ["holds"])
+@pytest.mark.parametrize("first", ["holds", "lacks"])
 def test_missing_field_within_an_any_that_holds_is_no_stop(
     deployment: Deployment, first: str
 ) -> None:

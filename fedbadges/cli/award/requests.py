@@ -112,7 +112,7 @@ def find_mistakes(
     have.
     """
     badges = tahrir.badges()
-    wanted = dict.fromkeys(request.badge for request in requests if request.badge)
+    wanted = dict.fromkeys(each.badge for each in requests if each.row["badge"].text is not None)
     lacking = [badge for badge in wanted if badge not in badges]
     rules = _badges_of_rules(deployment) if lacking else {}
     new = [rules[badge] for badge in lacking if badge in rules]
