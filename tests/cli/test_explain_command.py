@@ -223,6 +223,31 @@ def test_explain_shows_errors_and_values_of_criteria(
     assert done.stderr == ""
 
 
+def test_explain_says_what_a_conversion_cannot_read(deployment: CommandDeployment) -> None:
+    deployment.write("linked", PUSHED + "recipient_krb2fas: Yes\nrecipient_distgit2fas: Yes\n")
+    people = message(deployment, "ann@FEDORAPROJECT.ORG", "bob@EVIL.EXAMPLE", "dan/a.example")
+
+    done = deployment.call("explain", "--badge", "linked", people)
+
+    assert (
+        "├── recipient %(msg.users)s: ann and dan\n"
+        "│   ├── 'ann@FEDORAPROJECT.ORG' is ann\n"
+        "│   ├── 'bob@EVIL.EXAMPLE' is neither a name nor like "
+        "https://src.fedoraproject.org/user/NAME or NAME@FEDORAPROJECT.ORG\n"
+        "│   └── 'dan/a.example' is dan\n"
+    ) in done.stdout
+
+
+def test_explain_says_what_is_no_name_in_a_filter_on_people(deployment: CommandDeployment) -> None:
+    deployment.write("people", PUSHED.replace("%(recipient)s", "%(msg.users)s"))
+
+    done = deployment.call(
+        "explain", "--badge", "people", message(deployment, "ann", {"nick": "x"})
+    )
+
+    assert "fails, users takes names, and %(msg.users)s has an object without 'name'" in done.stdout
+
+
 def test_explain_shows_other_backends_as_the_rule_has_them(deployment: CommandDeployment) -> None:
     deployment.configure(**{"libravatar.url": "http://127.0.0.1:9/avatar"})
     deployment.write(
