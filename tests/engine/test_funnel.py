@@ -153,6 +153,21 @@ def test_missing_field_within_an_any_that_holds_is_no_stop(
     assert deployment.funnel().stops == ()
 
 
+def test_missing_field_within_an_all_is_a_stop_though_another_part_is_false(
+    deployment: Deployment,
+) -> None:
+    question = "{{filter: {{{}}}, operation: count, condition: {{greater than: 9}}}}"
+    parts = [question.format('users: ["%(msg.no)s"]'), question.format('topics: ["%(topic)s"]')]
+    body = RULE[: RULE.index("criteria:")] + f"criteria: {{all: [{', '.join(parts)}]}}\n"
+    deployment.load(body + 'recipient: "%(msg.user)s"\n')
+
+    deployment.handle(edit())
+
+    assert deployment.numbers() == (1, 1, 1, 0, 0, 0)
+    (stop,) = deployment.funnel().stops
+    assert stop.missing == "msg.no"
+
+
 def test_rule_that_raises_is_a_stop_that_names_the_error(deployment: Deployment) -> None:
     deployment.load(RULE.replace('["%(msg.package)s"]', "{lambda: \"msg['msg']['pkg']\"}"))
 
