@@ -29,6 +29,7 @@ tests:
 
 #: What each command shows in colours, among other things.
 COMMANDS = {
+    "award": (["award", "--dry-run", "--create", "alice", "pushed", "--reason", "x"], "alice"),
     "backfill": (["backfill", "pushed"], "alice"),
     "check": (["check", "bad"], "bad.yml:1:1"),
     "explain": (["explain", "message.json"], "trigger: yes"),

@@ -24,6 +24,7 @@ from fedbadges.criteria.datanommer import AT_LEAST, VALUE
 from fedbadges.engine.explanation import Candidate, Explainer, Verdict, without_count_cache
 from fedbadges.history.history import History
 from fedbadges.messages import Message, parse_message
+from fedbadges.replay.replay import Replay
 from fedbadges.rules.loader import load_directory
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
@@ -180,6 +181,7 @@ class Answers:
 
     def __init__(self, database: Databases, history: list[Sent], messages: list[Sent]) -> None:
         settings = without_count_cache(make_settings(database, RULES))
+        self.settings = settings
         past = History(settings)
         for each in history:
             past.record(each.message, each.users, [])
@@ -263,6 +265,29 @@ def test_criteria_count_what_the_oracle_counts(
 
     assert set(verdicts) == {Verdict.AWARD, Verdict.CRITERIA}
     assert min(verdicts.values()) > 10
+
+
+@pytest.mark.parametrize("history", [1], indirect=True)  # their order is certain
+def test_replay_awards_what_the_oracle_awards(answers: Answers, history: list[Sent]) -> None:
+    """Each message is judged by those before it, and the first that suffices gives the badge."""
+    expected: dict[tuple[str, str], str] = {}
+    for number, each in enumerate(history, 1):
+        for file, name in answers.of:
+            if name == each.name:
+                rule = read_yaml(file)
+                needed = rule["criteria"]["datanommer"]["condition"]["greater than or equal to"]
+                if oracle(rule, each, history[:number]) >= needed:
+                    for candidate in answers.of[file, name]:
+                        expected.setdefault((file, candidate.name), name)
+    replay = Replay(answers.settings)
+    rules = load_directory(RULES, replay.backends).rules
+
+    names = {each.message.msg_id: each.name for each in history}
+    assert {
+        (Path(earned.rule.place.path).name, earned.username): names[earned.message.msg_id]
+        for earned in replay.run(rules)
+    } == expected
+    assert len(expected) > 30
 
 
 def assert_answer(candidate: Candidate, count: int, needed: int, pair: tuple[str, str]) -> None:

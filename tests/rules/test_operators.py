@@ -244,6 +244,8 @@ def bottom(traced: Traced) -> list[Traced]:
         ("{any: [{lambda: \"msg['msg']['x']['y']\"}, {topic: git.receive}]}", True),
         ("{any: [{topic: git.receive}, {lambda: \"msg['msg']['x']['y']\"}]}", True),
         ("{any: [{lambda: 'exit()'}, {category: git}]}", True),
+        ("{any: [{lambda: \"'%(msg.x)s' == 'a'\"}, {category: git}]}", True),
+        ("{not: {all: [{lambda: \"'%(msg.x)s' == 'a'\"}, {category: wiki}]}}", True),
         ("{all: [{lambda: \"msg['msg']['x']['y']\"}, {topic: wiki.edit}]}", False),
         ("{not: {all: [{lambda: \"msg['msg']['x']['y']\"}, {topic: wiki.edit}]}}", True),
         ("{not: {any: [{lambda: \"msg['msg']['x']['y']\"}, {topic: git.receive}]}}", False),
