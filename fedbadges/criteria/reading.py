@@ -9,37 +9,42 @@ from fedbadges.errors import Place
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Filter, FilterEntry, templates_in
+from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import RECIPIENT, TemplatePath
-from fedbadges.rules.triggers import Category, required_names
-
-#: The parts of a rule that read values of a message.
-RECIPIENT_PART, FILTER_PART, OPERATION_PART = "recipient", "filter", "operation"
+from fedbadges.rules.triggers import Category, LambdaTrigger, required_names
 
 #: The keys of filters that name people.
 _OF_PEOPLE = ("users", "agents")
 
 
 class Read(NamedTuple):
-    """A path that a rule reads from the messages that trigger it, and the part that reads it."""
+    """A path that a rule reads from a message, and the part that reads it.
 
+    ``step`` is the key of the rule that the part is, or stands below.
+    """
+
+    step: str
     part: str
     path: TemplatePath
 
 
 def paths_read(rule: Rule) -> Iterator[Read]:
-    """Yield every path that a template of a rule reads from the message, in their order."""
+    """Yield every path that a template of a rule reads from the message."""
+    for leaf in leaves(rule.trigger):
+        if isinstance(leaf, LambdaTrigger):
+            yield from (Read("trigger", "trigger", path) for path in leaf.expression.paths)
     if rule.recipient is not None:
-        yield from (Read(RECIPIENT_PART, path) for path in rule.recipient.template.paths)
+        yield from (Read("recipient", "recipient", path) for path in rule.recipient.template.paths)
     for criterion in backend_criteria(rule.criteria):
         if not isinstance(criterion, PastMessages):
             continue
         for _, entry in criterion.filter.entries:
             paths = (path for path in _paths_in(entry) if path.dotted != RECIPIENT)
-            yield from (Read(FILTER_PART, path) for path in paths)
+            yield from (Read("criteria", "filter", path) for path in paths)
         expression = criterion.operation.expression
         if expression is not None:
-            yield from (Read(OPERATION_PART, path) for path in expression.paths)
+            yield from (Read("criteria", "operation", path) for path in expression.paths)
 
 
 def unstored_names(rule: Rule) -> Iterator[tuple[str, Place]]:

@@ -316,9 +316,12 @@ class BadgeEngine:
         message: Message,
         find: Callable[[], T],
         default: T,
-        failed: Callable[[BaseException], object] = lambda error: None,
+        failed: Callable[[BaseException], object] | None = None,
     ) -> T:
-        """Return what ``find`` finds; if the rule raises, call ``failed``, return the default."""
+        """Return what ``find`` finds, or the default if the rule raises an error.
+
+        ``failed`` gets the error; without it, it is an error of the trigger.
+        """
         try:
             return find()
         except Unavailable:
@@ -337,7 +340,10 @@ class BadgeEngine:
                 )
         if self._tracer is not None:
             self._tracer.failed(rule, error)
-        failed(error)
+        if failed is not None:
+            failed(error)
+        elif isinstance(error, MissingValue):  # others are warned of, and may be many
+            self.statistics.trigger_failed(rule, message, reason_of(error))
         return default
 
 

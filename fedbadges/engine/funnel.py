@@ -11,8 +11,9 @@ from fedbadges.rules.recipients import NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.util.text import printable
 
-#: The two steps after the trigger that can fail for every message: naming people, and the criteria.
-NAMING, JUDGING = "recipient", "criteria"
+#: The steps of a rule with a message, each of which can fail: the trigger, naming people, and the
+#: criteria.
+TRIGGER, NAMING, JUDGING = "trigger", "recipient", "criteria"
 
 #: How many characters of an error are kept as a reason.
 _MAX_CHARACTERS = 200
@@ -74,7 +75,7 @@ class Funnel:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Return in a sentence each why messages got no further."""
-        what = {NAMING: "triggered it", JUDGING: "had candidates"}
+        what = {TRIGGER: "seen", NAMING: "triggered it", JUDGING: "had candidates"}
         return tuple(
             f"{stop.total:,} {'message' if stop.total == 1 else 'messages'} {what[stop.step]}; "
             f"{stop}."

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedbadges.criteria.reading import RECIPIENT_PART, paths_read
-from fedbadges.engine.funnel import JUDGING, NAMING, Funnel, Reason, Stop, Trouble
+from fedbadges.criteria.reading import paths_read
+from fedbadges.engine.funnel import JUDGING, NAMING, TRIGGER, Funnel, Reason, Stop, Trouble
 from fedbadges.errors import Place
 from fedbadges.messages import Message
 from fedbadges.rules.rule import Rule
@@ -112,7 +112,8 @@ class _Counters:
     def trouble(self) -> Trouble | None:
         """Return what is wrong with the rule, if anything is."""
         for name, step in self.steps.items():
-            if step.in_trouble and self.rule is not None:
+            # How often a trigger works is not counted: most messages end there.
+            if name != TRIGGER and step.in_trouble and self.rule is not None:
                 reason, count = step.latest.most_common(1)[0]
                 stop, place = _stop(self.rule, name, reason, count, step.streak, step.paths)
                 return Trouble(self.rule, place, stop)
@@ -120,10 +121,11 @@ class _Counters:
 
     def stops(self) -> Iterator[Stop]:
         """Yield why messages got no further, the most frequent reason of each step first."""
-        for name, step in sorted(self.steps.items(), reverse=True):
+        for name in filter(self.steps.__contains__, (TRIGGER, NAMING, JUDGING)):
+            step = self.steps[name]
+            total = self.seen if name == TRIGGER else step.worked + step.failed
             for reason, count in step.reasons.most_common():
                 assert self.rule is not None
-                total = step.worked + step.failed
                 yield _stop(self.rule, name, reason, count, total, step.paths)[0]
 
 
@@ -159,6 +161,11 @@ class RuleStatistics:
                     self._add_up()
                 self._topics[topic] = known = (rules, [0])
             known[1][0] += 1
+
+    def trigger_failed(self, rule: Rule, message: Message, reason: Reason) -> None:
+        """Count a message that lacks what the trigger of a rule needs."""
+        with self._lock:
+            self._counters[rule.badge.id].step(rule, TRIGGER).fail(reason, message.body)
 
     def triggered(self, rule: Rule, message: Message, reason: Reason | None = None) -> None:
         """Count that the trigger of a rule held, and the reason why nobody is named, if any."""
@@ -255,18 +262,13 @@ def _stop(
     rule: Rule, step: str, reason: Reason, count: int, total: int, known: frozenset[str] | None
 ) -> tuple[Stop, Place]:
     """Return a stop with the part of the rule that it is about, and the place of that."""
-    if step == JUDGING:
-        part, place = step, rule.criteria.place
-    else:
-        part, place = (
-            RECIPIENT_PART,
-            rule.recipient.template.place if rule.recipient else rule.place,
-        )
+    recipient = rule.place if rule.recipient is None else rule.recipient.template.place
+    places = {TRIGGER: rule.trigger.place, NAMING: recipient, JUDGING: rule.criteria.place}
+    part, place = step, places[step]
     if reason.missing is None:
         return Stop(step, part, reason.text, count, total), place
     for read in paths_read(rule):
-        of_recipient = read.part == RECIPIENT_PART
-        if read.path.dotted == reason.missing and of_recipient == (step == NAMING):
+        if read.path.dotted == reason.missing and read.step == step:
             part, place = read.part, read.path.place or place
             break
     nearest = nearest_path(reason.missing, known or frozenset())

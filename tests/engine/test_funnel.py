@@ -109,6 +109,24 @@ def test_missing_field_of_the_filter_is_a_stop_at_the_criteria(deployment: Deplo
     )
 
 
+def test_missing_field_of_the_trigger_is_a_stop_of_the_messages_seen(
+    deployment: Deployment,
+) -> None:
+    deployment.load(RULE.replace("msg['msg'].get('minor') is None", "%(msg.titel)s == 'Main'"))
+
+    deployment.handle(edit(title="Main"))
+    deployment.handle(edit(title="Main"))
+    deployment.handle(edit(titel="Main"))
+
+    assert deployment.numbers()[:3] == (3, 1, 1)
+    (stop,) = deployment.funnel().stops
+    assert (stop.step, stop.part) == ("trigger", "trigger")
+    assert deployment.funnel().reasons == (
+        "3 messages seen; in 2 of them 'msg.titel' is missing; they have 'msg.title'.",
+    )
+    assert deployment.engine.statistics.trouble(deployment.engine.rules.rules[0]) is None
+
+
 def test_only_banned_people_are_no_stop(deployment: Deployment) -> None:
     deployment.load(RULE)
 
@@ -133,6 +151,21 @@ def test_missing_field_within_an_any_that_holds_is_no_stop(
 
     assert deployment.numbers() == (1, 1, 1, 0, 1, 1)
     assert deployment.funnel().stops == ()
+
+
+def test_missing_field_within_an_all_is_a_stop_though_another_part_is_false(
+    deployment: Deployment,
+) -> None:
+    question = "{{filter: {{{}}}, operation: count, condition: {{greater than: 9}}}}"
+    parts = [question.format('users: ["%(msg.no)s"]'), question.format('topics: ["%(topic)s"]')]
+    body = RULE[: RULE.index("criteria:")] + f"criteria: {{all: [{', '.join(parts)}]}}\n"
+    deployment.load(body + 'recipient: "%(msg.user)s"\n')
+
+    deployment.handle(edit())
+
+    assert deployment.numbers() == (1, 1, 1, 0, 0, 0)
+    (stop,) = deployment.funnel().stops
+    assert stop.missing == "msg.no"
 
 
 def test_rule_that_raises_is_a_stop_that_names_the_error(deployment: Deployment) -> None:
