@@ -15,7 +15,10 @@ from fedbadges.rules.operators import AnyOf, Check, leaves, operands
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import Template, TemplatePath
 from fedbadges.rules.triggers import Category, LambdaTrigger, Topic, required_names
-from fedbadges.util.text import quoted
+from fedbadges.util.text import printable
+
+#: So many messages of one topic show what its messages have.
+_ENOUGH = 20
 
 #: Keys of filters whose values are people.
 PEOPLE_KEYS = frozenset(f"{prefix}{key}" for prefix in ("", "not_") for key in ("users", "agents"))
@@ -75,11 +78,18 @@ def missing_path(samples: Samples, rule: Rule) -> Iterator[Finding]:
             continue
         if _lack(placed, every):
             yield _finding(samples.described, placed, rule, every)
-        elif placed.always:
-            for name, some in found.items():
-                # Of a category, only some messages are of use.
-                if isinstance(name, Topic) and some and _lack(placed, some):
-                    yield _finding(samples.described, placed, rule, some, name.suffix)
+            continue
+        for name, some in found.items() if placed.always else ():
+            # Of a category, only some messages are of use.
+            if not isinstance(name, Topic) or not some:
+                continue
+            if _lack(placed, some):
+                yield _finding(samples.described, placed, rule, some, name.suffix)
+                continue
+            # Another site, or another environment, may still send the old messages.
+            for each in some:
+                if each.count >= _ENOUGH and _lack(placed, [each]):
+                    yield _finding(samples.described, placed, rule, [each], each.topic)
 
 
 def most_names(samples: Samples, rule: Rule, path: TemplatePath) -> int:
@@ -113,11 +123,12 @@ def _finding(
     people = placed.key in PEOPLE_KEYS or (placed.key == "recipient" and not converted)
     near = nearest(placed.path.dotted, samples, people=people)
     count = sum(sample.count for sample in samples)
-    of_topic = f" of {quoted(topic)}" if topic else ""
+    of_topic = f" of '{printable(topic)}'" if topic else ""
     if count == 1:
-        text = f"the {described} message{of_topic} has no {placed.path.dotted}"
+        one = described.replace("{} ", "").removesuffix("s")
+        text = f"the {one}{of_topic} has no {placed.path.dotted}"
         hint = f"; it has {near}"
     else:
-        text = f"none of the {described} {count} messages{of_topic} has {placed.path.dotted}"
+        text = f"none of the {described.format(count)}{of_topic} has {placed.path.dotted}"
         hint = f"; they have {near}"
     return Finding(placed.place, "missing-path", text + (hint if near else ""))

@@ -1,6 +1,7 @@
 """What messages of a topic have: of the latest that are stored, or of samples in files."""
 
 import contextlib
+import datetime
 import difflib
 import itertools
 import json
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 
 from fedbadges.errors import MissingValue, Place
 from fedbadges.lint.findings import Finding
-from fedbadges.lint.stale_topic import TopicHistory
+from fedbadges.lint.stale_topic import LONG, TopicHistory
 from fedbadges.messages import parse_message
 from fedbadges.rules.names import names_in
 from fedbadges.rules.recipients import account
@@ -52,10 +53,12 @@ class Shape(dict[str, "Shape"]):
 
 @dataclass
 class Sample:
-    """Some messages of a topic: how many, and what they have."""
+    """Some messages of a topic: how many, what they have, and when the last was sent, if known."""
 
+    topic: str
     count: int = 0
     shape: Shape = field(default_factory=Shape)
+    last: datetime.datetime | None = None
 
     def add(self, content: Any) -> None:
         """Add a message with this content."""
@@ -71,7 +74,7 @@ class Sample:
 
 
 class Samples(Protocol):
-    """Messages by topic; ``described`` says with a number which they are."""
+    """Messages by topic; ``described`` says which they are, with a place for their number."""
 
     described: str
 
@@ -86,7 +89,7 @@ class Samples(Protocol):
 class LatestMessages:
     """The latest messages of each topic in datanommer's database."""
 
-    described = "latest"
+    described = "latest {} messages"
 
     def __init__(self, history: TopicHistory) -> None:
         self._history = history
@@ -100,8 +103,9 @@ class LatestMessages:
     def of(self, topic: str) -> Sample:
         """Return the latest messages of a topic, which are read once."""
         if topic not in self._known:
-            sample = self._known[topic] = Sample()
-            for text in self._history.latest(topic, LATEST):
+            sample = self._known[topic] = Sample(topic)
+            for sent, text in self._history.latest(topic, LATEST):
+                sample.last = sample.last or sent
                 # A row may hold any text.
                 with contextlib.suppress(ValueError, RecursionError):
                     sample.add(json.loads(text))
@@ -111,7 +115,7 @@ class LatestMessages:
 class MessageFiles:
     """The messages of JSON files, each with one message or a list; ``mistakes`` are in others."""
 
-    described = "sample"
+    described = "{} sample messages"
 
     def __init__(self, directory: Path) -> None:
         self.mistakes: list[Finding] = []
@@ -123,7 +127,9 @@ class MessageFiles:
                 if message is None or "msg" not in message.body:
                     self.mistakes.append(Finding(place, "bad-message", _NO_MESSAGE))
                 else:
-                    self._known.setdefault(message.topic, Sample()).add(message.body["msg"])
+                    self._known.setdefault(message.topic, Sample(message.topic)).add(
+                        message.body["msg"]
+                    )
 
     @property
     def topics(self) -> Collection[str]:
@@ -164,9 +170,14 @@ class MessageFiles:
 
 
 def samples_of(samples: Samples, matches: Callable[[str], bool]) -> list[Sample]:
-    """Return the messages of each topic that matches and has any."""
+    """Return the messages of each topic that matches, unless only others are still sent."""
     found = [samples.of(topic) for topic in samples.topics if matches(topic)]
-    return [sample for sample in found if sample.count]
+    newest = max((sample.last for sample in found if sample.last), default=None)
+    return [
+        sample
+        for sample in found
+        if sample.count and (not newest or not sample.last or sample.last > newest - LONG)
+    ]
 
 
 def nearest(dotted: str, samples: Iterable[Sample], *, people: bool) -> str | None:

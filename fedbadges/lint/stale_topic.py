@@ -54,17 +54,17 @@ class TopicHistory:
                 self._seen[name] = self._scalar(last) or datetime.datetime.min
         return max((self._seen[name] for name in chosen), default=None)
 
-    def latest(self, topic: str, limit: int) -> list[str]:
-        """Return the contents of the latest messages of a topic, as texts."""
+    def latest(self, topic: str, limit: int) -> list[tuple[datetime.datetime, str]]:
+        """Return the latest messages of a topic: when each was sent, and its content as text."""
         columns = Row.__table__.c
         statement = (
-            select(type_coerce(columns.msg, String()))
+            select(columns.timestamp, type_coerce(columns.msg, String()))
             .where(columns.topic == topic)
             .order_by(columns.timestamp.desc())
             .limit(limit)
         )
         with translate_errors("datanommer"), self._engine.connect() as connection:
-            return list(connection.scalars(statement))
+            return [(sent, text) for sent, text in connection.execute(statement)]
 
     def _scalar(self, statement: Select[Any]) -> Any:
         with translate_errors("datanommer"), self._engine.connect() as connection:

@@ -136,6 +136,29 @@ def test_path_missing_for_one_of_several_topics_names_the_topic(tmp_path: Path) 
     )
 
 
+def test_path_missing_in_one_environment_names_the_whole_topic(tmp_path: Path) -> None:
+    other = (TOPIC.replace("prod", "stg"), {"review": {"author": "bob"}})
+
+    assert found(tmp_path, RULE, *[(TOPIC, REVIEW)] * 19, other) == []
+    assert found(tmp_path, RULE, *[(TOPIC, REVIEW)] * 20, other)[1] == (
+        f"6:13: warning: none of the 20 sample messages of '{TOPIC}' has msg.review.author; they "
+        "have msg.review.by.name [missing-path]"
+    )
+
+
+@pytest.mark.sqlite
+def test_topics_that_are_no_longer_sent_do_not_hide_a_path(
+    database: Databases, tmp_path: Path
+) -> None:
+    old = fedmsg_body("", {"review": {"author": "bob"}}) | {"timestamp": 1500000000.0}
+    store_message(database, old | {"topic": TOPIC.replace("prod", "stg")})
+    store_message(database, fedmsg_body("", REVIEW) | {"topic": TOPIC, "timestamp": 1600000000.0})
+    path = tmp_path / "rule.yml"
+    path.write_text(complete(RULE))
+
+    assert check_history(database, path).count("[missing-path]") == 2
+
+
 def test_path_missing_for_one_message_of_a_category_is_fine(tmp_path: Path) -> None:
     body = RULE.replace("{topic: forge.review.done}", "{category: forge}")
     other = ("org.example.prod.forge.issue.closed", {"review": {"author": "bob"}})
