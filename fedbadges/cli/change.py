@@ -58,7 +58,8 @@ def log_change(event: str, *, user: str, badge: str, reason: str) -> None:
     line, _ = get_logger(__name__).process(
         event, {"badge": badge, "user": user, "operator": operator(), "reason": reason}
     )
-    click.echo(line, err=True)
+    with contextlib.suppress(OSError):  # nobody reads it, or the disk is full: it is done already
+        click.echo(line, err=True)
     with (
         contextlib.suppress(OSError),  # most containers have no system log
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log,

@@ -31,6 +31,9 @@ T = TypeVar("T")
 #: Answers that several questions share, by what distinguishes them.
 Shared = dict[object, object]
 
+#: Rules that raised an error for a message, each with the error.
+Failures = list[tuple[Rule, BaseException]]
+
 
 class BadgeStore(Protocol):
     """Who holds what: tahrir, or what stands for it."""
@@ -112,13 +115,17 @@ class BadgeEngine:
         concerned = self.rules.concerned(message)
         if not concerned:
             return None
+        failures: Failures = []
         named = [
             (rule, *self._named(rule, message))
             for rule in concerned
-            if self.triggers(message, rule)
+            if self.triggers(message, rule, failures)
         ]
         # Only now, as an outage makes it begin again.
         self.statistics.seen(message.topic, concerned)
+        for rule, error in failures:
+            if isinstance(error, MissingValue):  # others are warned of, and may be many
+                self.statistics.trigger_failed(rule, message, reason_of(error))
         if not named:
             return None
         for rule, _, reason in named:
@@ -132,10 +139,10 @@ class BadgeEngine:
             found = [(rule, names) for rule, names in kept if names]
         return Triggered(message, tuple(found)) if found else None
 
-    def triggers(self, message: Message, rule: Rule) -> bool:
-        """Return True if a message triggers a rule."""
+    def triggers(self, message: Message, rule: Rule, failures: Failures) -> bool:
+        """Return True if a message triggers a rule; add to ``failures`` if that cannot be said."""
         trigger = rule.trigger if self._tracer is None else self._tracer.trigger(rule)
-        return self._attempt(rule, message, lambda: trigger.holds(message), False)
+        return self._attempt(rule, message, lambda: trigger.holds(message), False, failures)
 
     def find_candidates(self, batch: Sequence[Triggered]) -> list[Triggered | None]:
         """Keep those who could still get a badge, with one question to tahrir for all messages.
@@ -239,9 +246,9 @@ class BadgeEngine:
     def _named(self, rule: Rule, message: Message) -> tuple[tuple[str, ...], Reason | None]:
         """Return whom a message names; if that is nobody, with the reason."""
         nobody: tuple[NamedPerson, ...] = ()
-        errors: list[BaseException] = []
+        failures: Failures = []
         found = self._attempt(
-            rule, message, lambda: self._recipients.find(rule, message), nobody, errors.append
+            rule, message, lambda: self._recipients.find(rule, message), nobody, failures
         )
         if self._tracer is not None:
             self._tracer.recipients(rule, found)
@@ -259,7 +266,7 @@ class BadgeEngine:
         names = tuple(dict.fromkeys(each.name for each in found if each.name is not None))
         if names or any(each.dropped == BANNED for each in found):
             return names, None
-        return names, reason_of(errors[0]) if errors else reason_for_nobody(rule, found)
+        return names, reason_of(failures[0][1]) if failures else reason_for_nobody(rule, found)
 
     def _warn_of_many(self, count: int, message: Message) -> None:
         # Several rules may name them.
@@ -275,7 +282,7 @@ class BadgeEngine:
         criteria = rule.criteria
         if self._tracer is not None:
             criteria = self._tracer.criteria(rule, question.recipient)
-        errors: list[BaseException] = []
+        failures: Failures = []
 
         def ask() -> bool:
             holds = criteria.holds(question)
@@ -284,9 +291,9 @@ class BadgeEngine:
                 raise question.overruled[0]
             return holds
 
-        holds = self._attempt(rule, question.message, ask, False, errors.append)
-        if errors:
-            judgement.error = errors[0]
+        holds = self._attempt(rule, question.message, ask, False, failures)
+        if failures:
+            judgement.error = failures[0][1]
         else:
             judgement.answered = True
             judgement.held = judgement.held or holds
@@ -316,12 +323,9 @@ class BadgeEngine:
         message: Message,
         find: Callable[[], T],
         default: T,
-        failed: Callable[[BaseException], object] | None = None,
+        failures: Failures,
     ) -> T:
-        """Return what ``find`` finds, or the default if the rule raises an error.
-
-        ``failed`` gets the error; without it, it is an error of the trigger.
-        """
+        """Return what ``find`` finds, or the default if the rule raises an error, a failure."""
         try:
             return find()
         except Unavailable:
@@ -340,10 +344,7 @@ class BadgeEngine:
                 )
         if self._tracer is not None:
             self._tracer.failed(rule, error)
-        if failed is not None:
-            failed(error)
-        elif isinstance(error, MissingValue):  # others are warned of, and may be many
-            self.statistics.trigger_failed(rule, message, reason_of(error))
+        failures.append((rule, error))
         return default
 
 

@@ -1,6 +1,7 @@
 """``fedbadges award`` for several people, and for those in a table."""
 
 import datetime
+import errno
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import sqlalchemy as sa
 from support.award_deployment import WHY, Place
@@ -252,6 +254,23 @@ def test_badge_and_reason_are_required_in_a_table_or_as_arguments(deployment: Pl
     assert (no_reason.exit_code, no_reason.stderr) == (2, "people.csv:3:5: there is no reason\n")
 
 
+def test_closed_standard_input_is_no_table(
+    deployment: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    option = next(each for each in command.award.params if each.name == "table")
+    monkeypatch.setattr("sys.stdin", None)
+
+    with pytest.raises(click.BadParameter, match="standard input is closed"):
+        option.type.convert("-", option, None)
+
+
+def test_table_on_a_device_that_fails_is_refused(deployment: Place) -> None:
+    # Linux lets a process open its own memory, of which the first page is never there.
+    done = deployment.call("award", "--from", "/proc/self/mem", "--no-publish", "speaker", *WHY)
+
+    assert (done.exit_code, done.stderr) == (2, "/proc/self/mem: Input/output error\n")
+
+
 def test_table_in_another_encoding_is_refused(deployment: Place) -> None:
     (deployment.directory / "people.csv").write_bytes("user,reason\nalice,é\n".encode("latin-1"))
 
@@ -426,6 +445,26 @@ def test_ctrl_c_ends_after_the_batch_and_reports_what_was_done(
     assert "Run the command again to award the rest" in stopped.stderr
     assert awards(deployment.databases) == [("alice", "speaker"), ("bob", "speaker")]
     assert deployment.rank("bob") == 1
+
+
+def test_people_get_the_badge_though_nobody_reads_the_log(
+    deployment: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echo = click.echo
+
+    def fail_after_the_reader_left(text: str, err: bool = False) -> None:
+        if text.startswith("Awarded badge"):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        echo(text, err=err)
+
+    monkeypatch.setattr(click, "echo", fail_after_the_reader_left)
+
+    done = from_table(deployment, "user", "alice", "bob")
+
+    assert done.exit_code == 0
+    assert done.stdout == (
+        "people.csv:2: alice now has speaker\npeople.csv:3: bob now has speaker\n"
+    )
 
 
 def test_award_that_tahrir_refuses_does_not_cost_the_others(

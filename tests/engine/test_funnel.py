@@ -179,17 +179,17 @@ def test_rule_that_raises_is_a_stop_that_names_the_error(deployment: Deployment)
 
 
 class AwayOnce:
-    """A tahrir that does not answer the first question of each kind."""
+    """A service that does not answer the first question of each kind."""
 
-    def __init__(self, tahrir: Tahrir) -> None:
-        self._tahrir = tahrir
+    def __init__(self, service: object) -> None:
+        self._service = service
         self._asked: set[str] = set()
 
     def __getattr__(self, name: str) -> object:
         if name not in self._asked:
             self._asked.add(name)
-            raise Unavailable("tahrir: away")
-        return getattr(self._tahrir, name)
+            raise Unavailable("away")
+        return getattr(self._service, name)
 
 
 def test_message_that_is_judged_again_after_an_outage_is_counted_once(
@@ -212,6 +212,22 @@ def test_message_that_is_judged_again_after_an_outage_is_counted_once(
     assert deployment.engine.decide(candidates) == 1
 
     assert deployment.numbers() == (1, 1, 1, 0, 1, 1)
+
+
+def test_message_that_is_matched_again_after_an_outage_lacks_a_field_once(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = RULE.replace("msg['msg'].get('minor') is None", "'%(msg.size)s' == 'small'")
+    deployment.load(lacking, RULE)
+    monkeypatch.setattr(deployment.engine, "_recipients", AwayOnce(deployment.engine._recipients))
+    message = edit()
+    with pytest.raises(Unavailable):
+        deployment.engine.match(message)
+
+    deployment.engine.match(message)
+
+    (stop,) = deployment.funnel(0).stops
+    assert (stop.missing, stop.count, stop.total) == ("msg.size", 1, 1)
 
 
 def test_engine_itself_warns_of_nothing(

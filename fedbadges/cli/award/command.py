@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import click
 
-from fedbadges.cli.award.table import Cell, Mistakes, Row, read_table
+from fedbadges.cli.award.table import Cell, Mistakes, Row, TableFile, read_table
 from fedbadges.cli.change import (
     STOPPED,
     adjust_ranks,
@@ -73,7 +73,7 @@ _SUMMARY = {
 @click.option(
     "--from",
     "table",
-    type=click.File("rb"),
+    type=TableFile(),
     metavar="FILE",
     help="Award to those in a table, as CSV; - is standard input.",
 )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
+
+import click
 
 from fedbadges.cli.errors import CannotRun
 from fedbadges.errors import Place
@@ -33,6 +36,21 @@ class Cell:
 Row = Mapping[str, Cell]
 
 
+class TableFile(click.File):
+    """A file with a table, or standard input, which may be closed."""
+
+    def __init__(self) -> None:
+        super().__init__("rb")
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> BinaryIO:
+        """Open the file; raise BadParameter if that fails."""
+        if value == "-" and sys.stdin is None:
+            self.fail("standard input is closed", param, ctx)
+        return cast(BinaryIO, super().convert(value, param, ctx))
+
+
 class Mistakes:
     """What is wrong with a table or the command line, each once, in the order of the table."""
 
@@ -53,7 +71,11 @@ class Mistakes:
 def read_table(file: BinaryIO, defaults: Mapping[str, str | None], mistakes: Mistakes) -> list[Row]:
     """Read a table, with a default for what a column lacks; raise CannotRun if it has no lines."""
     path = str(getattr(file, "name", "<stdin>"))
-    text = _decode(path, file.read().removeprefix(codecs.BOM_UTF8))
+    try:
+        data = file.read()
+    except OSError as error:
+        raise CannotRun(f"{path}: {error.strerror}") from error
+    text = _decode(path, data.removeprefix(codecs.BOM_UTF8))
     records = _records(path, text, mistakes)
     columns = _read_header(next(records, ([], [])), path, defaults, mistakes)
     rows: list[Row] = []
