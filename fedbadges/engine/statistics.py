@@ -107,7 +107,10 @@ class _Counters:
             if self.rule != rule:
                 self.steps, self.warned = {}, None
             self.rule = rule
-        return self.steps.setdefault(name, _Step())
+        step = self.steps.get(name)
+        if step is None:
+            self.steps[name] = step = _Step()
+        return step
 
     def trouble(self) -> Trouble | None:
         """Return what is wrong with the rule, if anything is."""
