@@ -21,7 +21,6 @@ from fedbadges.rules.grammar import (
     record_of,
     scalar,
 )
-from fedbadges.rules.moments import to_age, to_moment
 from fedbadges.rules.names import names_in
 from fedbadges.rules.parsing import UNSTORABLE, Problems, each_item, only_entry
 from fedbadges.rules.templates import (
@@ -33,6 +32,7 @@ from fedbadges.rules.templates import (
     read_template,
 )
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
+from fedbadges.util.moments import to_age, to_moment
 
 _LISTS = ("topics", "users", "packages", "categories", "agents")
 TIME_KEYS = ("start", "end")

@@ -22,8 +22,11 @@ SIGNS = {
     "fewer than": "less than",
 }
 
+#: Nobody reads a longer line.
+_MOST_CHARACTERS = 1000
+
 _SIGN = r"['\"]?(?P<sign>>=|=>|<=|=<|==|!=|<>|[<>=])(?=\W)"
-_SIGN_LINE = re.compile(rf"(?:^|.*\bcondition\s*:)\s*\{{?\s*{_SIGN}")
+_SIGN_LINE = re.compile(rf"(?:^|.*\bcondition\s*:)[\s{{]*{_SIGN}")
 _DOUBLE_LAMBDA = re.compile(r".*\blambda\s*:\s*lambda\b")
 _LAMBDA = re.compile(r"\s*(-\s+)*lambda\s*:\s*[\[{]")
 _LAMBDA_WITHIN = re.compile(r".*[{,]\s*lambda\s*:")
@@ -41,11 +44,23 @@ def yaml_hint(error: yaml.MarkedYAMLError, line: str, column: int) -> str:
 
     ``line`` is the line of the error, which is in its column, from 0.
     """
+    if len(line) > _MOST_CHARACTERS:
+        return ""
+    return _hint_of_rules(line) or _hint_of_yaml(error, line, column)
+
+
+def _hint_of_rules(line: str) -> str:
+    """Return what to write for a comparison by a sign, or for a lambda with 'lambda'."""
     found = _SIGN_LINE.match(line)
     if found:
         return f"; write '{SIGNS[found['sign']]}' for '{found['sign']}'"
     if _DOUBLE_LAMBDA.match(line):
         return "; write the expression alone, without 'lambda …:', and put it in quotes"
+    return ""
+
+
+def _hint_of_yaml(error: yaml.MarkedYAMLError, line: str, column: int) -> str:
+    """Return what needs quotes."""
     problem, context = error.problem or "", error.context or ""
     if "flow" in context and _LAMBDA_WITHIN.match(line):
         return "; a lambda within braces needs quotes around it"

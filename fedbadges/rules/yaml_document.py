@@ -25,6 +25,8 @@ _MAX_NUMBER = 100
 # Line ends for YAML, once those of Windows and old Macs are replaced.
 _LINE_ENDS = re.compile("[\n\x85\u2028\u2029]")
 
+_COMMENT = re.compile(r"[ \t]+#.*")
+
 Value = str | int | float | bool | datetime.date | datetime.datetime | bytes | None
 Node = Union["ScalarNode", "SequenceNode", "MappingNode"]
 
@@ -227,9 +229,10 @@ class _NodeReader:
                 mistake = f"unknown key '!=' in a condition; did you mean '{SIGNS['!=']}'?"
             self._add(place, mistake)
             value = None
-        after = self._lines[end.line][end.column :] if text and not node.style else ""
-        comment = after if after.lstrip().startswith("#") else ""
-        return ScalarNode(place, value, text, literal, comment)
+        comment = None
+        if text and not node.style:
+            comment = _COMMENT.match(self._lines[end.line], end.column)
+        return ScalarNode(place, value, text, literal, comment.group() if comment else "")
 
     def _value(self, node: yaml.ScalarNode) -> Value:
         if node.tag in (_TEXT, _MERGE):

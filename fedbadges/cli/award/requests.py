@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from fedbadges.cli.award.table import Cell, Mistakes, Row
 from fedbadges.cli.change import unknown_badge
 from fedbadges.messages import fits_databases, naive_utc
-from fedbadges.rules.moments import to_moment
 from fedbadges.rules.recipients import account
 from fedbadges.tahrir.awarding import MAX_LINK
+from fedbadges.util.moments import to_moment
 from fedbadges.util.text import join_quoted, quoted
 
 if TYPE_CHECKING:
