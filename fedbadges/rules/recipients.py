@@ -112,11 +112,12 @@ class TrustedDomains:
         )
         found = {
             _EMAIL: rf"(.*)@{email}",
-            _OPENID: rf"https?://([^./]+)\.{id_provider}/?",
-            _DISTGIT: rf"https?://{distgit}/user/([^/]+)/?",
+            # What follows '?', '#' or '\\' is no part of a host, and none of a name.
+            _OPENID: rf"https?://([^./?#\\]+)\.{id_provider}/?",
+            _DISTGIT: rf"https?://{distgit}/user/([^/?#\\]+)/?",
             # A service's principal has its machine as well; that of a machine names nobody.
             _KERBEROS: rf"(?!(?:host|http)/)([^/@]+)(?:/[^/@]+)?(?:@{realm})?",
-            _GITHUB: r"https?://(?:api\.github\.com/users|(?:www\.)?github\.com)/([^/]+)/?",
+            _GITHUB: r"https?://(?:api\.github\.com/users|(?:www\.)?github\.com)/([^/?#\\]+)/?",
         }
         flags = re.IGNORECASE | re.ASCII | re.DOTALL
         return {key: re.compile(pattern, flags) for key, pattern in found.items()}
