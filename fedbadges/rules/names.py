@@ -47,14 +47,16 @@ def names_in(value: Any) -> tuple[Any, ...]:
     """Return the names in a value of a message, and what stands in the place of one.
 
     The value is a name, an object with ``name``, a list of these and of other such lists, or an
-    object whose keys are names. An object has ``name`` if that is text; if it is not, though
-    others of its values are text, the object names nobody.
+    object whose keys are names. An object has ``name`` if that is text; if it is null, or no text
+    though others of its values are, the object names nobody.
     """
     if isinstance(value, str):
         return (value,)
     if isinstance(value, Mapping):
-        if "name" in value and any(isinstance(each, str) for each in value.values()):
-            return (_name_of(value),)
+        if "name" in value:
+            null = value["name"] is None
+            if null or any(isinstance(each, str) for each in value.values()):
+                return (_name_of(value),)
         return tuple(value)
     names: list[Any] = []
     rest = [] if value is None else [value]

@@ -109,6 +109,7 @@ def test_a_filter_on_people_may_have_several_templates():
         ([{"nick": "alice"}], "an object without 'name'"),
         ([{"name": 7, "fullname": "Alice A."}], "an object without 'name'"),
         ({"name": 7, "fullname": "Alice A."}, "an object without 'name'"),
+        ({"name": None, "id": 7}, "an object without 'name'"),
         (["alice", None], "nothing"),
         ([True], "yes or no"),
     ],

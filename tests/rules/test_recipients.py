@@ -37,6 +37,8 @@ def _find(value: object, *keys: str, trusted: TrustedDomains = TRUSTED):
         ({"name": 1, "alice": 2}, ["name", "alice"]),
         ({"alice": ["hello"], "name": []}, ["alice", "name"]),
         ({"name": "alice", "bob": 2}, ["alice"]),
+        ({"name": None, "id": 7}, []),
+        ({"name": None, "fullname": None}, []),
         (
             [{"name": "alice"}, "bob", [{"name": "carol"}, [["dave"]]]],
             ["alice", "bob", "carol", "dave"],
