@@ -68,11 +68,17 @@ def names_in(value: Any) -> tuple[Any, ...]:
 
 
 def any_spelling(value: Any) -> Any:
-    """Return a name, or a list of names, that equal their lower-case spelling as well."""
+    """Return names, alone or of objects or in a list, that equal their lower-case spelling too."""
     if isinstance(value, list):
-        return [AnySpelling(each) if isinstance(each, str) else each for each in value]
+        return [_any_spelling_of_one(each) for each in value]
+    return _any_spelling_of_one(value)
+
+
+def _any_spelling_of_one(value: Any) -> Any:
     if isinstance(value, str) and value != value.lower():
         return AnySpelling(value)
+    if isinstance(value, dict) and isinstance(name := value.get("name"), str):
+        return {**value, "name": AnySpelling(name)}
     return value
 
 

@@ -22,8 +22,12 @@ class Operation:
         """Return the operation for a rule in which the templates with these paths name users."""
         if self.expression is None:
             return self
-        users = paths.intersection(path.dotted for path in self.expression.paths)
-        users |= self.expression.user_paths
+        users = self.expression.user_paths | {
+            path.dotted
+            for path in self.expression.paths
+            # What stands below a user is a name in an object or in a list.
+            if any(f"{path.dotted}.".startswith(f"{each}.") for each in paths)
+        }
         return replace(self, expression=replace(self.expression, user_paths=users))
 
     def __str__(self) -> str:

@@ -121,6 +121,24 @@ def test_template_of_users_in_an_operation_matches_both_spellings_of_each(ask: A
     assert ask(operation, about) == 1
 
 
+@pytest.mark.parametrize(
+    ("recipient", "template"),
+    [
+        ("msg.user", "'%(msg.user.name)s'"),
+        ("msg.user", "%(msg.user)s['name']"),
+        ("msg.people", "'%(msg.people.0.name)s'"),
+        ("msg.people", "%(msg.people)s[0]['name']"),
+    ],
+)
+def test_name_of_an_object_in_an_operation_matches_both_spellings(
+    ask: Ask, recipient: str, template: str
+) -> None:
+    operation = f'len([m for m in query.all() if m.msg["by"] == {template}])'
+
+    about = now(user={"name": "Grace", "id": 7}, people=[{"name": "Grace"}])
+    assert ask(operation, about, rest=f"recipient: '%({recipient})s'\n") == 2
+
+
 def test_template_of_something_else_matches_as_it_is_written(ask: Ask) -> None:
     operation = "len([m for m in query.all() if m.msg['by'] == '%(msg.kind)s'])"
 
