@@ -28,7 +28,7 @@ _WARN_INTERVAL = 86_400.0
 _SAMPLES = 5
 
 #: For how many topics messages are counted before they are added up, and how many different
-#: reasons are kept for each step of a rule.
+#: reasons are kept for each step of a rule, beside missing paths, of which it reads but a few.
 _MOST_TOPICS = 10_000
 _MOST_REASONS = 10
 _OTHER = Reason("it is another reason")
@@ -81,7 +81,8 @@ class _Step:
             if self.paths is not None and left != _SAMPLES - 1:
                 paths &= self.paths
             self.paths = paths
-        if reason not in self.reasons and len(self.reasons) >= _MOST_REASONS:
+        full = len(self.reasons) >= _MOST_REASONS
+        if full and not reason.missing and reason not in self.reasons:
             reason = _OTHER
         self.reasons[reason] += 1
         self.latest[reason] += 1

@@ -266,6 +266,18 @@ def test_reasons_are_bounded() -> None:
     assert sum(stop.count for stop in stops) == 1000
 
 
+def test_missing_path_is_named_however_many_reasons_came_before() -> None:
+    run = Run()
+    for number in range(100):
+        run.judge(1, Reason(f"of many, this is {number}"))
+
+    run.judge(10 * WARN_AFTER, NO_OWNER)
+
+    trouble = run.statistics.trouble(RULE)
+    assert trouble is not None
+    assert trouble.stop.missing == "msg.owner"
+
+
 HOSTILE = ["a\nb", "\x1b[31mred", "\u202eabc", "\ud800", 'a" b=c', "<script>"]
 
 
