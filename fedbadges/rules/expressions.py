@@ -110,10 +110,28 @@ class Expression:
 def parse_message_expression(node: Node, problems: Problems) -> Expression | None:
     """Compile an expression over ``msg``, with templates if there is any in it.
 
-    Without, ``%%`` and ``%`` are Python's own.
+    Without, ``%%`` and ``%`` are Python's own, as in ``'%(user)s' % msg['msg']``.
     """
-    templates = isinstance(node, ScalarNode) and find_template(node.text) is not None
+    templates = (
+        isinstance(node, ScalarNode)
+        and find_template(node.text) is not None
+        and not _formats(Source(node, node.text, ""))
+    )
     return parse_expression(node, "msg", problems, templates=templates)
+
+
+def _formats(source: Source) -> bool:
+    """Return True if Python fills what looks like a template, by its operator ``%``."""
+    try:
+        body = source.parse()
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # reported later
+        return False
+    return any(
+        isinstance(text, str) and find_template(text) is not None
+        for node in ast.walk(body)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod)
+        for text in [getattr(node.left, "value", None)]
+    )
 
 
 def parse_expression(

@@ -110,6 +110,12 @@ def test_percent_signs_of_a_lambda_trigger_without_template_are_pythons_own():
     assert triggers("lambda: \"'%d%%' % msg['i'] == '7%' and msg['i'] %(2) == 1\"", PREFIX, i=7)
 
 
+def test_a_text_of_a_lambda_trigger_that_python_itself_fills_is_no_template():
+    trigger = "lambda: \"'%(agent)s!' % msg['msg'] == 'al!'\""
+    assert triggers(trigger, PREFIX, msg={"agent": "al"})
+    assert not triggers(trigger, PREFIX, msg={"agent": "bob"})
+
+
 def test_a_lambda_that_begins_with_a_quoted_text_is_loaded():
     trigger = 'lambda: "a string of interest" in json.dumps(msg)'
     assert triggers(trigger, PREFIX, msg={"text": "a string of interest"})
