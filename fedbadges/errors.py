@@ -78,10 +78,14 @@ class NotStored(Exception):
 
 
 class MissingValue(LookupError):
-    """The message lacks the value that a template names, or the value cannot be used."""
+    """The message lacks the value that a template names, or the value cannot be used.
 
-    def __init__(self, text: str) -> None:
+    ``path`` is the dotted path at which the message has nothing, if that is so.
+    """
+
+    def __init__(self, text: str, path: str | None = None) -> None:
         super().__init__(printable(text))  # the name may be any text
+        self.path = path
 
 
 class Rejected(RuntimeWarning):

@@ -27,6 +27,12 @@ config = {
     "fedbadges.datagrepper_url": "https://datagrepper.example.org",
     # What follows the @ in a person's e-mail address. Default: fedoraproject.org
     "badges.email_domain": "example.org",
+    # The hosts and the realm whose names are believed, where a rule has recipient_openid2fas,
+    # recipient_distgit2fas or recipient_krb2fas.
+    # Defaults: id.fedoraproject.org, src.fedoraproject.org and FEDORAPROJECT.ORG
+    "badges.id_provider_hostname": "id.example.org",
+    "badges.distgit_hostname": "src.example.org",
+    "badges.krb_realm": "EXAMPLE.ORG",
     # Names that are programs and get no badges.
     # Default: bodhi, oscar, apache, koji and taskotron
     "badges.banned_usernames": ["bodhi", "oscar", "apache", "koji", "taskotron"],

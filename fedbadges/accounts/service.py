@@ -64,9 +64,10 @@ class Fasjson:
         return self._only("ircnick__exact", nick, f"irc:/{nick}")
 
     def _only(self, field: str, *terms: str) -> str | None:
-        """Return the one account that has one of these values in a field, or None."""
+        """Return the one account that has one of these values in a field, in any case, or None."""
         names: set[str] = set()
-        for term in terms:
+        # FASJSON's directory ignores case, but another one behind it need not.
+        for term in dict.fromkeys([*terms, *map(str.lower, terms)]):
             if term != _ANYTHING and _TERM.fullmatch(term):
                 found = self._service.ask("search", **{field: term}) or ()
                 names |= {user["username"] for user in found}
@@ -90,7 +91,7 @@ class CachedAccounts:
 
     def _ask(self, question: str, name: str) -> Any:
         ask = getattr(self._accounts, question)
-        return self._region.get_or_create(f"{question} {name}", lambda: ask(name))
+        return self._region.get_or_create(f"{question} {name.lower()}", lambda: ask(name))
 
     exists = partialmethod(_ask, "exists")
     by_nick = partialmethod(_ask, "by_nick")

@@ -26,7 +26,7 @@ class FedmsgUsernames:
         self._config = dict(config)
         fedmsg.meta.make_processors(**self._config)
         self._throttle = Throttle()
-        self._without_candidates: list[str] = []
+        self._warned: list[list[str]] = []
         # Every rule asks the same about a message.
         self._ask = functools.lru_cache(100)(self._find)
 
@@ -36,14 +36,24 @@ class FedmsgUsernames:
         names = {processor.__name__.lower() for processor in fedmsg.meta.processors}
         return bool(names - _BUILTIN)
 
-    def warn_of(self, rules: Iterable[Rule]) -> None:
-        """Warn about rules that need a plugin to award anything; once for the same rules."""
+    def warn_of(self, rules: Iterable[Rule], counting: Iterable[Rule] = ()) -> None:
+        """Warn about rules that need a plugin to award anything; once for the same rules.
+
+        ``counting`` are those whose filters ask for names that are stored only with a plugin.
+        """
         if self.has_plugins:
             return
         badges = [rule.badge.id for rule in rules if has_no_candidates(rule)]
-        if badges and badges != self._without_candidates:
+        counted = [rule.badge.id for rule in counting]
+        warned, self._warned = self._warned, [badges, counted]
+        if badges and badges not in warned[:1]:
             log.warning("Rules can award nothing without a plugin for fedmsg", badges=badges)
-        self._without_candidates = badges
+        if counted and counted not in warned[1:]:
+            log.warning(
+                "Users and packages are not stored without a plugin for fedmsg",
+                count=len(counted),
+                badges=counted,
+            )
 
     def users(self, message: Message) -> frozenset[str]:
         """Return the users that the message concerns, in lower case."""
@@ -83,8 +93,13 @@ def has_no_candidates(rule: Rule) -> bool:
     required = required_names(rule.trigger)
     if required is None:
         return False
-    names = [each.name if isinstance(each, Category) else each.suffix for each in required]
-    return not any(_NAMING_CATEGORIES.intersection(name.split(".")) for name in names)
+    names = (each.name if isinstance(each, Category) else each.suffix for each in required)
+    return not any(map(may_name_users, names))
+
+
+def may_name_users(name: str) -> bool:
+    """Return True if fedmsg's own processors name users of a topic, part of one or a category."""
+    return not _NAMING_CATEGORIES.isdisjoint(name.split("."))
 
 
 _QUESTIONS: Mapping[str, Callable[..., Iterable[Any] | None]] = {

@@ -32,10 +32,11 @@ Examples:
   fedbadges check --format json rules/git/gardener-i.yml
   fedbadges check --ignore same-for-all --ignore no-plugin rules
   fedbadges check --history-url postgresql://localhost/datanommer rules
+  fedbadges check --messages samples rules
 
 \b
 What a line ends with is its code:
-""" + "".join(f"  {code:<15}{meaning}\n" for code, meaning in CODES.items())
+""" + "".join(f"  {code:<18}{meaning}\n" for code, meaning in CODES.items())
 
 #: What is escaped for GitHub.
 _IN_TEXT = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
@@ -129,8 +130,16 @@ _FORMATS: Mapping[str, Callable[[Report], None]] = {
     metavar="CODE",
     help="Say nothing of this kind; may be given several times.",
 )
-@click.option("--history", is_flag=True, help="Ask datanommer which topics are still sent.")
+@click.option(
+    "--history", is_flag=True, help="Ask datanommer what is still sent, and what messages have."
+)
 @database_option("--history-url", "Ask the datanommer at this URL.")
+@click.option(
+    "--messages",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="DIR",
+    help="Look at the sample messages in the .json files below DIR.",
+)
 @config_option("Check for the deployment that this configuration of fedmsg describes.")
 def check(
     paths: tuple[Path, ...],
@@ -138,6 +147,7 @@ def check(
     ignore: tuple[str, ...],
     history: bool,
     history_url: str | None,
+    messages: Path | None,
     config: str | None,
 ) -> None:
     """Report every mistake in the rules at PATH, and what in them is probably not meant so.
@@ -151,7 +161,7 @@ def check(
     if not files and not unreadable:
         raise CannotRun(f"{', '.join(map(str, paths))}: no file there ends in .yml or .yaml")
     report = Report()
-    linter = _linter(history, history_url, config)
+    linter = _linter(history, history_url, messages, config)
     with reporting_errors(), suppress(KeyboardInterrupt), advancing(files, "Checking") as each:
         for finding in itertools.chain(unreadable, linter.run(report.count(each))):
             if finding.code not in ignore:
@@ -164,10 +174,13 @@ def check(
     raise SystemExit(GOOD if report.complete else CANNOT_RUN)
 
 
-def _linter(history: bool, history_url: str | None, config: str | None) -> Linter:
+def _linter(
+    history: bool, history_url: str | None, messages: Path | None, config: str | None
+) -> Linter:
     """Return the linter; raise CannotRun if the options or the configuration are wrong."""
     from fedbadges.criteria.backends import load_backends
     from fedbadges.lint.linter import Linter
+    from fedbadges.lint.samples import MessageFiles
     from fedbadges.lint.stale_topic import TopicHistory
 
     changes = {HISTORY: history_url}
@@ -175,7 +188,10 @@ def _linter(history: bool, history_url: str | None, config: str | None) -> Linte
     deployment = Deployment(config, changes)
     settings = deployment.settings if configured else placeholder_settings(changes)
     topics = TopicHistory(settings.history_url) if history or history_url else None
-    return Linter(load_backends(settings), settings, configured, topics)
+    samples = None if messages is None else MessageFiles(messages)
+    if samples is not None and not samples.topics and not samples.mistakes:
+        raise CannotRun(f"{messages}: no message in a file there that ends in .json")
+    return Linter(load_backends(settings), settings, configured, topics, samples)
 
 
 def _summary(report: Report) -> str:

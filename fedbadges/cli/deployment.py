@@ -38,6 +38,21 @@ _PLACEHOLDERS: Mapping[str, Any] = {
     "topic_prefix_re": r"org\.fedoraproject\.[^\W\d_]+",
 }
 
+#: Examples of the keys that a configuration must have beside 'endpoints'.
+_EXAMPLES: Mapping[str, Any] = {
+    RULES: "/usr/share/badges/rules",
+    HISTORY: "postgresql://localhost/datanommer",
+    TAHRIR: {
+        "database_uri": "postgresql://localhost/tahrir",
+        "badge_issuer": {
+            "issuer_origin": "https://badges.example.org",
+            "issuer_name": "Example",
+            "issuer_org": "https://example.org",
+            "issuer_contact": "badges@example.org",
+        },
+    },
+}
+
 _READ_FROM = (
     "It is read from /etc/fedmsg.d, ~/.fedmsg.d and ./fedmsg.d; --config FILE reads one file only"
 )
@@ -133,7 +148,13 @@ class Deployment:
     def settings(self) -> Settings:
         """Return the settings; raise CannotRun with everything that is wrong with them."""
         required = {key: _PLACEHOLDERS[key] for key in self.unneeded}
-        config = required | fedmsg_configuration(self.config)
+        given = {key for key, value in self.changes.items() if value is not None and key != TAHRIR}
+        examples = {
+            key: example
+            for key, example in _EXAMPLES.items()
+            if key not in given and key not in self.unneeded
+        }
+        config = required | fedmsg_configuration(self.config, examples)
         if self.config:
             config["config_filename"] = self.config
         return _read(config, self.changes)
@@ -222,9 +243,14 @@ def _read(config: dict[str, Any], changes: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def fedmsg_configuration(filename: str | None) -> dict[str, Any]:
-    """Read fedmsg's configuration, or only the file with this name; raise CannotRun."""
+def fedmsg_configuration(filename: str | None, examples: Mapping[str, Any]) -> dict[str, Any]:
+    """Read fedmsg's configuration, or only the file with this name; raise CannotRun.
+
+    ``examples`` are what the command needs, to be shown where there is no configuration at all.
+    """
     import fedmsg.config
+
+    from fedbadges.config.line_numbers import config_files
 
     try:
         with warnings.catch_warnings():
@@ -235,6 +261,10 @@ def fedmsg_configuration(filename: str | None) -> dict[str, Any]:
     except Exception as error:  # the files are programs
         place = f"{error.filename}:{error.lineno}: " if isinstance(error, SyntaxError) else ""
         text = f"{place}{type(error).__name__}: {getattr(error, 'msg', None) or error}"
-        hint = [_READ_FROM] if filename is None else []
-        raise CannotRun(f"fedmsg cannot use its configuration: {text}", *hint) from error
+        hints = [_READ_FROM] if filename is None else []
+        if filename is None and not config_files({}):
+            smallest = {"endpoints": {}, **examples}
+            hints.append("There is none; the smallest is a file fedmsg.d/badges.py with this line:")
+            hints.append(f"config = {smallest}")
+        raise CannotRun(f"fedmsg cannot use its configuration: {text}", *hints) from error
     return config

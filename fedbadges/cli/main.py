@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from fedbadges.cli.award import award
+from fedbadges.cli.award.command import award
 from fedbadges.cli.backfill import backfill
 from fedbadges.cli.check import check
 from fedbadges.cli.errors import CannotRun
@@ -22,6 +22,7 @@ from fedbadges.cli.progress import progress
 from fedbadges.cli.revoke import revoke
 from fedbadges.cli.schema import schema
 from fedbadges.cli.status import status
+from fedbadges.cli.terminal import no_color
 from fedbadges.cli.test import test
 
 _EPILOG = """\b
@@ -68,6 +69,8 @@ class _Commands(click.Group):
 @click.version_option(package_name="fedbadges")
 def main() -> None:
     """Write the rules by which badges are awarded, and see what they do."""
+    if no_color():
+        click.get_current_context().color = False
     if not sys.warnoptions:
         # The warnings are about the code of libraries.
         warnings.simplefilter("ignore")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fedbadges.cli.deployment import Deployment, with_deployment
-from fedbadges.cli.errors import CannotRun
+from fedbadges.cli.errors import FOUND, GOOD, CannotRun
 from fedbadges.cli.terminal import (
     advancing,
     format_option,
@@ -27,6 +27,9 @@ Examples:
   fedbadges progress alice
   fedbadges progress --format json alice
   fedbadges progress --rules rules/git alice
+
+\b
+The exit code is 0, 1 if nobody knows USER, and 2 if the result is incomplete.
 """
 
 
@@ -38,8 +41,8 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
     """Show how far USER is with every badge.
 
     Those that are closest to completion come first, those that USER holds last. The daemon's own
-    rules decide, for USER's latest messages in datanommer. Nothing is awarded, published or
-    written.
+    rules decide, as if USER's latest messages in datanommer came again now. Nothing is awarded,
+    published or written.
     """
     from fedbadges.criteria.backends import load_backends
     from fedbadges.engine.explanation import Explainer, without_count_cache
@@ -74,6 +77,7 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
         raise CannotRun(search.interrupted)
     if not complete:
         raise CannotRun("Stopped before all messages were read")
+    raise SystemExit(GOOD if search.concerns_somebody else FOUND)
 
 
 def _describe(each: Progress) -> tuple[str, str]:
@@ -82,8 +86,9 @@ def _describe(each: Progress) -> tuple[str, str]:
 
     since = "" if each.since is None else f" since {each.since:%Y-%m-%d}"
     counted = "" if each.counted is None else f"{each.counted}"
+    backfill = f"fedbadges backfill {each.rule.badge.id}"
     return {
-        ProgressState.EARNED: (f"{counted or 'earned'}: the next message awards it", "bold green"),
+        ProgressState.EARNED: (f"earned: run {backfill!r}", "bold green"),
         ProgressState.COUNTED: (counted, "yellow"),
         ProgressState.UNCOUNTABLE: (f"not countable: {_why(each)}", "dim"),
         ProgressState.NOTHING: ("nothing yet", "dim"),

@@ -15,7 +15,7 @@ import click
 
 from fedbadges.cli.deployment import config_option, fedmsg_configuration
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun
-from fedbadges.cli.terminal import format_option, make_table, print_lines
+from fedbadges.cli.terminal import format_option, make_table, no_color, print_lines
 from fedbadges.util.text import format_time, printable
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: The keys of moksha's configuration.
 _SOCKET = "moksha.monitoring.socket"
 _MODE = "moksha.monitoring.socket.mode"
+
+_EXAMPLE = {_SOCKET: "ipc:///run/fedbadges/monitoring.sock", _MODE: "0600"}
 
 _NOT_CONFIGURED = (
     f"The hub's monitoring is not configured: set '{_SOCKET}' to an address such as "
@@ -50,6 +52,9 @@ _STATES = {
 #: Units of time, each with its seconds and the number from which on the next unit is used.
 _UNITS = (("s", 1, 120), ("minutes", 60, 120), ("hours", 3600, 48), ("days", 86_400, 10**9))
 
+#: The numbers of a rule's funnel, as columns in this order.
+_FUNNEL = ("seen", "triggered", "candidates", "held", "criteria_held", "awarded")
+
 _EPILOG = """\b
 Examples:
   fedbadges status
@@ -58,7 +63,8 @@ Examples:
 
 \b
 Exit codes, which are those of a Nagios plugin: 0 if all is well, 1 if
-something is wrong, as the first lines show, 2 if no daemon answers.
+something is wrong or a rule cannot work, as the first lines show, 2 if no
+daemon answers.
 """
 
 
@@ -88,14 +94,15 @@ def status(
     This reads moksha's monitoring, which must be configured. The next report of the hub may take
     5 seconds to come.
     """
-    address = str(endpoint or fedmsg_configuration(config).get(_SOCKET) or "")
+    address = str(endpoint or fedmsg_configuration(config, _EXAMPLE).get(_SOCKET) or "")
     if not address:
         raise CannotRun(_NOT_CONFIGURED)
     from rich.console import Console
 
     found: bool | None = None
     text = f"The hub reports every {_PERIOD} s; at most {timeout:g} s"
-    waiting = Console(stderr=True).status(text) if sys.stderr.isatty() else nullcontext()
+    animated = sys.stderr.isatty() and not no_color()
+    waiting = Console(stderr=True).status(text) if animated else nullcontext()
     try:
         with _listening(address) as socket:
             with waiting:
@@ -168,22 +175,25 @@ def _next_report(socket: zmq.Socket[bytes], endpoint: str, timeout: float) -> Ma
 def _show(report: Mapping[str, Any], form: str, watch: bool) -> bool:
     """Show a report; return True if something is wrong."""
     try:
-        wrong = problems(report)
+        wrong, doubtful = problems(report), warnings(report)
         tables = tables_of(report)
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError, OSError):
         raise CannotRun("The daemon is of another version, whose report is unknown") from None
     if form == "json":
         # With --watch, each report is one line.
-        click.echo(json.dumps({"problems": wrong, **report}, indent=None if watch else 2))
-        return bool(wrong)
+        found = [*wrong, *(f"warning: {each}" for each in doubtful)]
+        click.echo(json.dumps({"problems": found, **report}, indent=None if watch else 2))
+        return bool(found)
     if watch and sys.stdout.isatty():
         click.clear()
     for problem in wrong:
         click.secho(f"wrong: {printable(problem)}", fg="red")
-    if not wrong:
+    for warning in doubtful:
+        click.secho(f"warning: {printable(warning)}", fg="yellow")
+    if not wrong and not doubtful:
         click.secho("all is well", fg="green")
     print_lines("", *tables, *([""] if watch else []))
-    return bool(wrong)
+    return bool(wrong or doubtful)
 
 
 def problems(report: Mapping[str, Any]) -> list[str]:
@@ -208,13 +218,19 @@ def problems(report: Mapping[str, Any]) -> list[str]:
     return [*found, *rules["mistakes"]]
 
 
+def warnings(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for each rule that does not work with the messages that trigger it."""
+    tallies = report["rules"]["tallies"].values()
+    return [str(each["warning"]) for each in tallies if each.get("warning")]
+
+
 def tables_of(report: Mapping[str, Any]) -> tuple[RenderableType, ...]:
-    """Return what the daemon does, and below it how often each rule was triggered."""
+    """Return what the daemon does, and below it the funnel of each rule."""
     overview = make_table()
     overview.add_column(min_width=12)
     for name, text in _rows(report):
         overview.add_row(printable(name), printable(text))
-    return overview, "", _rule_counts(report["rules"]["tallies"])
+    return overview, "", _funnels(report["rules"]["tallies"])
 
 
 def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -254,21 +270,26 @@ def _caught_up(catch_up: Mapping[str, Any]) -> str:
     return done if left is None else f"{done}, about {_duration(left)} left"
 
 
-def _rule_counts(counts: Mapping[str, Any]) -> RenderableType:
-    """Return a table of the rules that were triggered, the most often first."""
-    rows = sorted(
-        (-int(each["triggers"]), -int(each["awards"]), badge)
-        for badge, each in counts.items()
-        if any(each.values())
-    )
+def _funnels(tallies: Mapping[str, Any]) -> RenderableType:
+    """Return a table of the rules whose topics were seen, the most often triggered first."""
+    rows = [(badge, _counts(each)) for badge, each in tallies.items()]
+    rows = [(badge, counts) for badge, counts in rows if any(counts.values())]
     if not rows:
-        return "No rule was triggered yet."
-    table = make_table("badge", "triggers", "awards")
-    for triggers, awards, badge in rows:
-        table.add_row(printable(badge), str(-triggers), str(-awards))
+        return "No message concerned a rule yet."
+    table = make_table("badge", *(name.replace("_", " ") for name in _FUNNEL))
+    for badge, counts in sorted(
+        rows, key=lambda row: (-row[1]["triggered"], -row[1]["awarded"], row[0])
+    ):
+        table.add_row(printable(badge), *(str(counts[name]) for name in _FUNNEL))
     for column in table.columns[1:]:
         column.justify = "right"
     return table
+
+
+def _counts(tally: Mapping[str, Any]) -> dict[str, int]:
+    """Return the numbers of a funnel; a daemon of an older version has but two of them."""
+    known = {"triggered": tally["triggers"], "awarded": tally["awards"], **tally.get("funnel", {})}
+    return {name: int(known.get(name, 0)) for name in _FUNNEL}
 
 
 def _duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import operator
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,8 +51,20 @@ def make_console() -> Console:
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
-    width = None if terminal else _UNLIMITED
-    return Console(force_terminal=terminal, width=width, highlight=False, emoji=False, markup=False)
+    return Console(
+        force_terminal=terminal,
+        width=None if terminal else _UNLIMITED,
+        # rich would keep bold and dim text.
+        color_system=None if no_color() else "auto",
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+
+
+def no_color() -> bool:
+    """Return True if the user wants no escape sequences: see https://no-color.org."""
+    return bool(os.environ.get("NO_COLOR"))
 
 
 def print_json(data: object) -> None:
@@ -112,9 +125,10 @@ def advancing(items: Sequence[T], what: str) -> Iterator[Iterable[T]]:
 def following(what: str, reached: Callable[[], tuple[int, int]]) -> Iterator[None]:
     """Show the progress of the block, of which ``reached`` returns what is done and the total.
 
-    The total is 0 while it is unknown. It is shown on standard error, if that is a terminal.
+    The total is 0 while it is unknown. It is shown on standard error, if that is a terminal that
+    may get escape sequences, without which it cannot be redrawn.
     """
-    if not sys.stderr.isatty():
+    if no_color() or not sys.stderr.isatty():
         yield
         return
     from rich.console import Console

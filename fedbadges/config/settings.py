@@ -25,6 +25,7 @@ _SECONDS = ("a number of seconds, from 0 to 86400", values.seconds)
 _TIMEOUT = ("a number of seconds, more than 0 and up to 86400", values.timeout)
 _FLAG = ("True or False", values.flag)
 _URL = ("a database URL, such as 'postgresql://user:password@host/name'", values.database_url)
+_HOST = ("the name of a host, such as 'id.fedoraproject.org'", values.hostname)
 _AGE = ("a number of seconds", values.age)
 _COUNT = ("a number of messages", values.count)
 _GLOBAL = ("badges_global",)
@@ -78,6 +79,17 @@ class Settings:
         "a domain, such as 'fedoraproject.org'",
         values.domain,
         "fedoraproject.org",
+    )
+    #: Links to people are believed from these hosts, and principals of this realm.
+    id_provider_hostname: str = config_key(
+        "badges.id_provider_hostname", *_HOST, "id.fedoraproject.org"
+    )
+    distgit_hostname: str = config_key("badges.distgit_hostname", *_HOST, "src.fedoraproject.org")
+    krb_realm: str = config_key(
+        "badges.krb_realm",
+        "a Kerberos realm, such as 'FEDORAPROJECT.ORG'",
+        values.realm,
+        "FEDORAPROJECT.ORG",
     )
     #: Programs, which never get a badge.
     banned_usernames: frozenset[str] = config_key(

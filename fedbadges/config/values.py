@@ -134,6 +134,18 @@ def domain(value: Any) -> str:
     return lowered
 
 
+def hostname(value: Any) -> str:
+    """Return the name of a host, without scheme and port, in lower case."""
+    lowered = text(value).lower()
+    _require(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", lowered) and len(lowered) < 254)
+    return lowered
+
+
+def realm(value: Any) -> str:
+    """Return the name of a Kerberos realm, in upper case."""
+    return domain(value).upper()
+
+
 def accounts(value: Any) -> str:
     """Return the name of an accounts service whose client is installed."""
     _require(value == "fasjson")

@@ -1,6 +1,6 @@
 """The criteria backend ``datanommer``: what a rule asks of the past messages."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from fedbadges.config.settings import Settings
@@ -54,6 +54,10 @@ class PastMessages:
     def names_recipient(self) -> bool:
         """Return True if the filter names the candidate."""
         return self.filter.names_recipient
+
+    def with_user_paths(self, paths: frozenset[str]) -> "PastMessages":
+        """Return the criterion for a rule in which the templates with these paths name users."""
+        return replace(self, operation=self.operation.with_user_paths(paths))
 
     def holds(self, subject: Question) -> bool:
         """Return True if the result of the operation satisfies the condition."""
@@ -127,13 +131,14 @@ class Datanommer:
     def parse(self, node: Node, problems: Problems) -> PastMessages | None:
         """Parse filter, operation and condition; return None if anything is wrong."""
         before = len(problems)
-        question = _QUESTION.read(node, "criteria", problems)
-        if question is None or len(problems) > before:
+        found = _QUESTION.read(node, "criteria", problems)
+        if found is None or len(problems) > before:
             return None
-        chosen = question.values["filter"]
+        chosen = found.values["filter"]
         self._filters[chosen] = shared = self._filters.get(chosen, chosen)
-        operation, condition = question.values["operation"], question.values["condition"]
-        return PastMessages(chosen, operation, condition, self.history, shared)
+        operation, condition = found.values["operation"], found.values["condition"]
+        question = PastMessages(chosen, operation, condition, self.history, shared)
+        return question.with_user_paths(chosen.user_paths)
 
 
 def past_messages(check: object) -> PastMessages | None:

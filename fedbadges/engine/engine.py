@@ -3,11 +3,12 @@
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from fedbadges.config.settings import Settings
+from fedbadges.engine.funnel import Reason, reason_for_nobody, reason_of
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.engine.tracing import Tracer
@@ -15,7 +16,8 @@ from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import PlanningCriterion, Question, backend_criteria
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, NamedPerson
+from fedbadges.rules.operators import RULE_ERRORS
+from fedbadges.rules.recipients import BANNED, MOST_CANDIDATES, PASSED_OVER, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult, link_to
 from fedbadges.tahrir.holdings import Holdings
@@ -26,11 +28,11 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-#: What the code in a rule may raise: anything, and ``exit()`` must not end the thread.
-_RULE_ERRORS = (Exception, SystemExit)
-
 #: Answers that several questions share, by what distinguishes them.
 Shared = dict[object, object]
+
+#: Rules that raised an error for a message, each with the error.
+Failures = list[tuple[Rule, BaseException]]
 
 
 class BadgeStore(Protocol):
@@ -45,10 +47,14 @@ class BadgeStore(Protocol):
 
 @dataclass(frozen=True)
 class Triggered:
-    """A message with the rules that it triggered: whom it names for each, or only candidates."""
+    """A message with the rules that it triggered: whom it names for each, or only candidates.
+
+    ``counted`` are the rules whose judgement is counted; after an outage it is made once more.
+    """
 
     message: Message
     people: tuple[tuple[Rule, tuple[str, ...]], ...]
+    counted: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def needs_history(self) -> bool:
@@ -63,6 +69,16 @@ class Earned:
     rule: Rule
     username: str
     message: Message
+
+
+@dataclass
+class _Judgement:
+    """What the criteria of a rule made of a message, for all candidates together."""
+
+    rule: Rule
+    held: bool = False
+    answered: bool = False
+    error: BaseException | None = None
 
 
 class BadgeEngine:
@@ -96,23 +112,37 @@ class BadgeEngine:
 
         Of more than MOST_CANDIDATES people, only the first so many are named.
         """
-        found: list[tuple[Rule, tuple[str, ...]]] = []
-        for rule in self.rules.concerned(message):
-            if self.triggers(message, rule):
-                self.statistics.triggered(rule.badge.id)
-                if names := self._named(rule, message):
-                    found.append((rule, names))
+        concerned = self.rules.concerned(message)
+        if not concerned:
+            return None
+        failures: Failures = []
+        named = [
+            (rule, *self._named(rule, message))
+            for rule in concerned
+            if self.triggers(message, rule, failures)
+        ]
+        # Only now, as an outage makes it begin again.
+        self.statistics.seen(message.topic, concerned)
+        for rule, error in failures:
+            if isinstance(error, MissingValue):  # others are warned of, and may be many
+                self.statistics.trigger_failed(rule, message, reason_of(error))
+        if not named:
+            return None
+        for rule, _, reason in named:
+            self.statistics.triggered(rule, message, reason)
+        found = [(rule, names) for rule, names, _ in named if names]
         everybody = dict.fromkeys(name for _, names in found for name in names)
         if len(everybody) > MOST_CANDIDATES:
             self._warn_of_many(len(everybody), message)
             first = set(itertools.islice(everybody, MOST_CANDIDATES))
-            found = [(rule, tuple(filter(first.__contains__, names))) for rule, names in found]
+            kept = ((rule, tuple(filter(first.__contains__, names))) for rule, names in found)
+            found = [(rule, names) for rule, names in kept if names]
         return Triggered(message, tuple(found)) if found else None
 
-    def triggers(self, message: Message, rule: Rule) -> bool:
-        """Return True if a message triggers a rule."""
+    def triggers(self, message: Message, rule: Rule, failures: Failures) -> bool:
+        """Return True if a message triggers a rule; add to ``failures`` if that cannot be said."""
         trigger = rule.trigger if self._tracer is None else self._tracer.trigger(rule)
-        return self._attempt(rule, message, lambda: trigger.holds(message), False)
+        return self._attempt(rule, message, lambda: trigger.holds(message), False, failures)
 
     def find_candidates(self, batch: Sequence[Triggered]) -> list[Triggered | None]:
         """Keep those who could still get a badge, with one question to tahrir for all messages.
@@ -124,11 +154,13 @@ class BadgeEngine:
         holdings = self._store.holdings(names, {rule.badge.id for rule, _ in pairs})
         found: list[Triggered | None] = []
         for triggered in batch:
-            left = (
+            left = [
                 (rule, tuple(name for name in names if holdings.allows(name, rule.badge.id)))
                 for rule, names in triggered.people
-            )
-            people = tuple((rule, names) for rule, names in left if names)
+            ]
+            for rule, allowed in left:
+                self.statistics.looked_up(rule, candidates=bool(allowed))
+            people = tuple((rule, allowed) for rule, allowed in left if allowed)
             found.append(Triggered(triggered.message, people) if people else None)
         return found
 
@@ -146,7 +178,7 @@ class BadgeEngine:
             for rule, question, _ in _questions(each, shared):
                 for criterion in backend_criteria(rule.criteria):
                     if isinstance(criterion, PlanningCriterion):
-                        with contextlib.suppress(*_RULE_ERRORS):  # raised again by the criteria
+                        with contextlib.suppress(*RULE_ERRORS):  # raised again by the criteria
                             criterion.plan(question)
         return shared
 
@@ -164,17 +196,19 @@ class BadgeEngine:
 
     def judge(self, candidates: Triggered, shared: Shared) -> list[Earned]:
         """Return which candidates have earned their badge."""
-        meeting = [
-            (rule, name)
-            for rule, question, names in _questions(candidates, shared)
-            if self._holds(rule, question)
-            for name in names
-        ]
-        return [
+        meeting: list[tuple[Rule, str]] = []
+        judgements = {rule.badge.id: _Judgement(rule) for rule, _ in candidates.people}
+        for rule, question, names in _questions(candidates, shared):
+            judgement = judgements[rule.badge.id]
+            if self._holds(rule, question, judgement):
+                meeting += ((rule, name) for name in names)
+        earned = [
             Earned(rule, name, candidates.message)
             for rule, name in meeting
             if self._exists(rule, name)
         ]
+        self._count(candidates, judgements)
+        return earned
 
     def award(self, earned: Sequence[Earned]) -> tuple[int, dict[Message, Exception]]:
         """Award what was earned, all of it together.
@@ -184,7 +218,12 @@ class BadgeEngine:
         if not earned:
             return 0, {}
         awards = {
-            Award(each.rule.badge.id, each.username, link_to(each.message, self._settings)): each
+            Award(
+                each.rule.badge.id,
+                each.username,
+                link_to(each.message, self._settings),
+                badge=each.rule.badge,
+            ): each
             for each in earned
         }
         result = self._store.award(awards)
@@ -204,9 +243,13 @@ class BadgeEngine:
             self._on_award(given)
         return len(result.given), {awards[award].message: error for award, error in result.refused}
 
-    def _named(self, rule: Rule, message: Message) -> tuple[str, ...]:
+    def _named(self, rule: Rule, message: Message) -> tuple[tuple[str, ...], Reason | None]:
+        """Return whom a message names; if that is nobody, with the reason."""
         nobody: tuple[NamedPerson, ...] = ()
-        found = self._attempt(rule, message, lambda: self._recipients.find(rule, message), nobody)
+        failures: Failures = []
+        found = self._attempt(
+            rule, message, lambda: self._recipients.find(rule, message), nobody, failures
+        )
         if self._tracer is not None:
             self._tracer.recipients(rule, found)
         for each in found:
@@ -218,9 +261,12 @@ class BadgeEngine:
                     reason=each.dropped,
                 )
         if any(each.dropped == PASSED_OVER for each in found):
-            names = {each.raw for each in found if isinstance(each.raw, str)}
-            self._warn_of_many(len(names), message)
-        return tuple(dict.fromkeys(each.name for each in found if each.name is not None))
+            texts = {each.raw for each in found if isinstance(each.raw, str)}
+            self._warn_of_many(len(texts), message)
+        names = tuple(dict.fromkeys(each.name for each in found if each.name is not None))
+        if names or any(each.dropped == BANNED for each in found):
+            return names, None
+        return names, reason_of(failures[0][1]) if failures else reason_for_nobody(rule, found)
 
     def _warn_of_many(self, count: int, message: Message) -> None:
         # Several rules may name them.
@@ -232,11 +278,36 @@ class BadgeEngine:
                 limit=MOST_CANDIDATES,
             )
 
-    def _holds(self, rule: Rule, question: Question) -> bool:
+    def _holds(self, rule: Rule, question: Question, judgement: _Judgement) -> bool:
         criteria = rule.criteria
         if self._tracer is not None:
             criteria = self._tracer.criteria(rule, question.recipient)
-        return self._attempt(rule, question.message, lambda: criteria.holds(question), False)
+        failures: Failures = []
+
+        def ask() -> bool:
+            holds = criteria.holds(question)
+            if not holds and question.overruled:
+                # It is reported, since it would come as soon as the other part is true.
+                raise question.overruled[0]
+            return holds
+
+        holds = self._attempt(rule, question.message, ask, False, failures)
+        if failures:
+            judgement.error = failures[0][1]
+        else:
+            judgement.answered = True
+            judgement.held = judgement.held or holds
+        return holds
+
+    def _count(self, candidates: Triggered, judgements: Mapping[str, _Judgement]) -> None:
+        """Count the judgements, but for those that are counted already."""
+        for badge, each in judgements.items():
+            if badge not in candidates.counted:
+                candidates.counted.add(badge)
+                reason = None
+                if each.error is not None and not each.answered:
+                    reason = reason_of(each.error)
+                self.statistics.judged(each.rule, candidates.message, each.held, reason)
 
     def _exists(self, rule: Rule, name: str) -> bool:
         exists = self._recipients.exists(name)
@@ -246,8 +317,15 @@ class BadgeEngine:
             log.debug("Candidate has no account", badge=rule.badge.id, user=name)
         return exists
 
-    def _attempt(self, rule: Rule, message: Message, find: Callable[[], T], default: T) -> T:
-        """Return what ``find`` finds, or the default if the rule raises an error."""
+    def _attempt(
+        self,
+        rule: Rule,
+        message: Message,
+        find: Callable[[], T],
+        default: T,
+        failures: Failures,
+    ) -> T:
+        """Return what ``find`` finds, or the default if the rule raises an error, a failure."""
         try:
             return find()
         except Unavailable:
@@ -255,7 +333,7 @@ class BadgeEngine:
         except MissingValue as missing:
             log.debug("Message lacks what the rule needs", badge=rule.badge.id, reason=str(missing))
             error: BaseException = missing
-        except _RULE_ERRORS as raised:  # also text that is nested too deeply to be written
+        except RULE_ERRORS as raised:  # also text that is nested too deeply to be written
             error = raised
             if self._throttle.allows((rule.badge.id, type(error))):
                 log.warning(
@@ -266,6 +344,7 @@ class BadgeEngine:
                 )
         if self._tracer is not None:
             self._tracer.failed(rule, error)
+        failures.append((rule, error))
         return default
 
 

@@ -171,7 +171,7 @@ class Explainer:
         explained = self._all.rules if full else self._all.concerned(message)
         for rule in explained:
             if rule.badge.id not in tracer.triggers and not interrupted:
-                engine.triggers(message, rule)
+                engine.triggers(message, rule, [])
         rules = tuple(
             RuleExplanation(
                 rule,

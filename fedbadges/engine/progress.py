@@ -1,9 +1,10 @@
-"""How far somebody is with every badge, judged by their latest messages."""
+"""How far somebody is with every badge, judged as if their latest messages came again now."""
 
 import datetime
+import time
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from fedbadges.config.settings import Settings
@@ -52,8 +53,8 @@ class Progress:
     """How far somebody is with one badge.
 
     ``since`` is when they got it. ``message`` is the latest that could have given it to them,
-    and ``criteria`` are as they were judged for it. ``counted`` is how many of what they need they
-    have, as far as that is known.
+    and ``criteria`` are as they were judged for it, as if it were sent now. ``counted`` is how many
+    of what they need they have, as far as that is known.
     """
 
     rule: Rule
@@ -96,7 +97,8 @@ class ProgressSearch:
         }
         self._latest: dict[str, Message] = {}
         headers = self._reader.latest_of({user, self._user}, _MAX_PER_TOPIC, MAX_MESSAGES)
-        self.concerns_somebody = bool(headers or self._held)
+        known = headers or self._held or not explainer.tahrir.unknown([self._user])
+        self.concerns_somebody = bool(known)
         rules = RuleSet(self._open.values())
         #: The badges that messages of a topic can be about.
         self._concerned = {
@@ -124,11 +126,16 @@ class ProgressSearch:
         self._unread -= 1
 
     def judge(self) -> None:
-        """Judge the criteria of all rules for what was found."""
+        """Judge the criteria of all rules for what was found, as of now."""
         people: dict[Message, list[tuple[Rule, tuple[str, ...]]]] = defaultdict(list)
         for badge_id, message in self._latest.items():
             people[message].append((self._open[badge_id], (self._user,)))
-        batch = [Triggered(message, tuple(each)) for message, each in people.items()]
+        now = time.time()
+        batch = [
+            # Windows such as ``start: 30 days ago`` end when the message was sent.
+            Triggered(replace(message, body={**message.body, "timestamp": now}), tuple(each))
+            for message, each in people.items()
+        ]
         shared = self._engine.plan(batch)
         for candidates in batch:
             try:

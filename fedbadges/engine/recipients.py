@@ -5,7 +5,14 @@ from typing import Protocol
 
 from fedbadges.config.settings import Settings
 from fedbadges.messages import Message
-from fedbadges.rules.recipients import BANNED, EVERYBODY, Accounts, NamedPerson, account
+from fedbadges.rules.recipients import (
+    BANNED,
+    EVERYBODY,
+    Accounts,
+    NamedPerson,
+    TrustedDomains,
+    account,
+)
 from fedbadges.rules.rule import Rule
 
 
@@ -28,7 +35,13 @@ class RecipientFinder:
     def __init__(
         self, settings: Settings, usernames: Usernames, accounts: Accounts = EVERYBODY
     ) -> None:
-        self._settings = settings
+        self._banned = settings.banned_usernames
+        self._trusted = TrustedDomains(
+            settings.email_domain,
+            settings.id_provider_hostname,
+            settings.distgit_hostname,
+            settings.krb_realm,
+        )
         self._usernames = usernames
         self._accounts = accounts
 
@@ -37,11 +50,9 @@ class RecipientFinder:
         if rule.recipient is None:
             found = tuple(account(name) for name in sorted(self._usernames.users(message)))
         else:
-            domain = self._settings.email_domain
-            found = rule.recipient.find(message.body, domain, self._accounts)
-        banned = self._settings.banned_usernames
+            found = rule.recipient.find(message.body, self._trusted, self._accounts)
         return tuple(
-            replace(each, name=None, dropped=BANNED) if each.name in banned else each
+            replace(each, name=None, dropped=BANNED) if each.name in self._banned else each
             for each in found
         )
 

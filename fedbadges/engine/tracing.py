@@ -43,7 +43,7 @@ class Traced:
 
     @property
     def asked(self) -> bool:
-        """Return True if the answers before it did not settle the whole."""
+        """Return True if the answers before it did not decide the whole."""
         return self.answer is not None or self.raised is not None
 
     def holds(self, subject: Any) -> bool:

@@ -101,7 +101,7 @@ class History:
         if expression is None:
             return self._counts.count(self._question(filled), counter, enough)
         values = expression.fill({} if message is None else message.body)
-        question = self._question(filled, (expression.text, values))
+        question = self._question(filled, (expression.text, values, *sorted(expression.user_paths)))
         tested = TestedCounter(
             counter,
             self._engine,

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from fedbadges.history.sql import FilterQuery, names_of
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Pages
+from fedbadges.rules.names import Name
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
@@ -75,16 +76,16 @@ class PastMessage:
         return self._row.msg
 
     @property
-    def users(self) -> list[str]:
+    def users(self) -> list[Name]:
         """Return the users it concerns."""
         return self._names("users")
 
     @property
-    def packages(self) -> list[str]:
+    def packages(self) -> list[Name]:
         """Return the packages it concerns."""
         return self._names("packages")
 
-    def _names(self, kind: str) -> list[str]:
+    def _names(self, kind: str) -> list[Name]:
         return sorted(names_of(self._connection, kind, [self.number])[self.number])
 
 

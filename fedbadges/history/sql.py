@@ -20,6 +20,7 @@ from datanommer.models import Package, User, packages_assoc_table, users_assoc_t
 
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.rules.filters import FilledFilter
+from fedbadges.rules.names import Name
 from fedbadges.util.caching import BoundedDict
 
 _ROWS = Row.__table__
@@ -122,11 +123,11 @@ class NameIds:
         return [number for number in known.values() if number is not None]
 
 
-def names_of(connection: sa.Connection, kind: str, numbers: list[int]) -> dict[int, set[str]]:
+def names_of(connection: sa.Connection, kind: str, numbers: list[int]) -> dict[int, set[Name]]:
     """Return the names of a kind, such as ``users``, of messages by their row numbers."""
-    found: dict[int, set[str]] = defaultdict(set)
+    found: dict[int, set[Name]] = defaultdict(set)
     for number, name in connection.execute(_NAMES_OF[kind], {"numbers": numbers}):
-        found[number].add(name)
+        found[number].add(Name(name))
     return found
 
 

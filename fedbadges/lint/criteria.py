@@ -7,7 +7,10 @@ from typing import Any
 
 from fedbadges.accounts.usernames import has_no_candidates
 from fedbadges.criteria.datanommer import PastMessages, past_messages
+from fedbadges.criteria.reading import unstored_names
 from fedbadges.lint.findings import Finding
+from fedbadges.lint.missing_path import most_names
+from fedbadges.lint.samples import Samples
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Criterion, backend_criteria
 from fedbadges.rules.expressions import Expression
@@ -20,6 +23,11 @@ _IMPERSONAL = ("topics", "not_topics", "categories", "not_categories", "start", 
 
 #: Comparisons with a whole number, and the equal one with the next number.
 _STRICT = {operator.gt: (operator.ge, 1), operator.lt: (operator.le, -1)}
+
+
+#: Names of several people, beside those that end in 's'; and ends of names of one thing.
+_GROUPS = ("people", "everybody", "everyone", "team", "crew", "staff")
+_SINGULAR = ("ss", "us", "is", "as")
 
 
 def same_for_all(rule: Rule) -> Iterator[Finding]:
@@ -43,6 +51,17 @@ def no_plugin(rule: Rule) -> Iterator[Finding]:
             "no-plugin",
             "without a 'recipient' a plugin for fedmsg.meta must say who gets the badge, and none "
             "is installed here",
+        )
+
+
+def nothing_stored(rule: Rule) -> Iterator[Finding]:
+    """Find filters by names that the daemon does not store; it logs the same at its start."""
+    for kind, place in unstored_names(rule):
+        yield Finding(
+            place,
+            "nothing-stored",
+            f"the daemon stores no {kind} for this filter to find: 'badges.record_messages' is on, "
+            "and no plugin for fedmsg.meta is installed here",
         )
 
 
@@ -72,6 +91,40 @@ def _is_personal(criterion: Criterion) -> bool:
         isinstance(entry, Expression) or any(each.paths for each in templates_in(entry))
         for entry in personal
     )
+
+
+def counted_together(samples: Iterable[Samples], rule: Rule) -> Iterator[Finding]:
+    """Find filters by all the people whom the recipient names, instead of each alone."""
+    if rule.recipient is None or rule.names_recipient:
+        return
+    wanted = rule.recipient.template
+    for criterion in backend_criteria(rule.criteria):
+        if not isinstance(criterion, PastMessages):
+            continue
+        for key, entry in criterion.filter.entries:
+            same = [each for each in templates_in(entry) if each.parts == wanted.parts]
+            if key in ("users", "agents") and same and _is_several(samples, rule):
+                path = ", ".join(each.dotted for each in wanted.paths)
+                shown = "usernames" if key == "users" else key
+                yield Finding(
+                    same[0].place,
+                    "counted-together",
+                    f"all whom {path} names are counted together, so a newcomer gets the badge for "
+                    "what others did; to count for each alone, write "
+                    f'{shown}: ["%(recipient)s"]',
+                )
+
+
+def _is_several(samples: Iterable[Samples], rule: Rule) -> bool:
+    """Return True if the recipient seems to name several people, or did so in a message."""
+    assert rule.recipient is not None
+    paths = rule.recipient.template.paths
+    if len(rule.recipient.template.parts) > 1:
+        return False
+    last = paths[0].dotted.rpartition(".")[2].lower()
+    if last in _GROUPS or (last.endswith("s") and not last.endswith(_SINGULAR)):
+        return True
+    return any(most_names(each, rule, paths[0]) > 1 for each in samples)
 
 
 def same_again(rules: Iterable[Rule]) -> Iterator[Finding]:

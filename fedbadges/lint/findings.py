@@ -9,11 +9,12 @@ from fedbadges.errors import Place, Problem
 ERROR = "error"
 WARNING = "warning"
 
-#: The codes of what the daemon refuses, with their meanings.
+#: The codes of what cannot be used, with their meanings.
 ERRORS = {
     "mistake": "the daemon does not load the rule",
     "duplicate": "another rule has the badge already",
     "unreadable": "a directory cannot be read, or a link leads nowhere",
+    "bad-message": "a sample message cannot be read",
 }
 
 #: The codes of what the daemon loads, but is probably not meant so.
@@ -21,10 +22,20 @@ WARNINGS = {
     "never-matches": "no message can match the trigger",
     "same-for-all": "the criteria do not depend on who would get the badge",
     "no-plugin": "nobody is named, and no plugin for fedmsg.meta is installed",
+    "nothing-stored": "a filter asks for names that the daemon does not store",
     "is-literal": "a lambda compares by 'is' what '==' is for",
     "whole-topic": "an operation reads every message there is of a topic",
     "same-again": "two badges are given for the same",
+    "counted-together": "the people of a message are counted together",
+    "always-holds": "a condition holds of every count",
+    "never-holds": "a condition holds of no count",
+    "empty-window": "no time passes between 'start' and 'end'",
+    "no-topic": "a text is no topic, category or template",
+    "no-field": "fedmsg's messages have no such field",
+    "odd-id": "the badge's id breaks links",
+    "cut-text": "a comment may be meant as text",
     "stale-topic": "nothing was heard of a topic for a year",
+    "missing-path": "no message has what a template names",
 }
 
 CODES = {**ERRORS, **WARNINGS}
@@ -45,5 +56,5 @@ class Finding:
 
     @property
     def severity(self) -> str:
-        """Return ERROR if the daemon refuses the rule, or else WARNING."""
+        """Return ERROR if the daemon or the command refuses it, or else WARNING."""
         return ERROR if self.code in ERRORS else WARNING

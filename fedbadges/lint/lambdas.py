@@ -2,19 +2,20 @@
 
 import ast
 from collections.abc import Iterator
+from datetime import datetime
 
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.lint.findings import Finding
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
-from fedbadges.rules.filters import Filter
+from fedbadges.rules.filters import Filter, FilterEntry
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
 
 #: Keys of filters that select most of a topic.
 _BROAD = frozenset(
     f"{prefix}{key}" for prefix in ("", "not_") for key in ("topics", "categories")
-) | {"not_users", "not_packages", "not_agents"}
+) | {"not_users", "not_packages", "not_agents", "end"}
 
 #: Methods of a query that leave the reading to the database, or read one message.
 _FRUGAL = ("count", "first", "one")
@@ -81,7 +82,13 @@ def whole_topic(rule: Rule) -> Iterator[Finding]:
 
 def _is_broad(chosen: Filter) -> bool:
     is_short = 0 < chosen.pages.rows_per_page <= _FEW
-    return not is_short and _BROAD.issuperset(key for key, _ in chosen.entries)
+    keys = {key for key, entry in chosen.entries if not _is_old(key, entry)}
+    return not is_short and _BROAD.issuperset(keys)
+
+
+def _is_old(key: str, entry: FilterEntry) -> bool:
+    """Return True for a window that began at a date, and grows since."""
+    return key == "start" and isinstance(entry, datetime)
 
 
 def _reads_all(expression: Expression) -> bool:

@@ -8,14 +8,25 @@ from pathlib import Path
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.errors import RuleError
-from fedbadges.lint.criteria import no_plugin, same_again, same_for_all
+from fedbadges.lint.conditions import constant_condition, empty_window
+from fedbadges.lint.criteria import (
+    counted_together,
+    no_plugin,
+    nothing_stored,
+    same_again,
+    same_for_all,
+)
 from fedbadges.lint.findings import Finding
 from fedbadges.lint.lambdas import is_literal, whole_topic
+from fedbadges.lint.missing_path import missing_path
 from fedbadges.lint.never_matches import never_matches
+from fedbadges.lint.samples import LatestMessages, MessageFiles, Samples
 from fedbadges.lint.stale_topic import TopicHistory, stale_topic
+from fedbadges.lint.texts import cut_text, no_field, no_topic, odd_id
 from fedbadges.rules.criteria import Backends
-from fedbadges.rules.loader import each_once, files_at, load_file
+from fedbadges.rules.loader import each_once, files_at, load_file, read_file
 from fedbadges.rules.rule import Rule
+from fedbadges.rules.yaml_document import parse_document
 
 
 @dataclass(frozen=True)
@@ -23,22 +34,21 @@ class Linter:
     """Finds mistakes in rules, and what in them is probably not meant so.
 
     ``configured`` says that ``settings`` are those of a deployment, and that what it does not have
-    for a rule is a mistake. Without ``topics`` no topic is reported as stale.
+    for a rule is a mistake. Without ``topics`` no topic is reported as stale; without these and
+    ``messages`` no path is reported as missing.
     """
 
     backends: Backends
     settings: Settings
     configured: bool = False
     topics: TopicHistory | None = None
+    messages: MessageFiles | None = None
 
     def run(self, files: Iterable[Path]) -> Iterator[Finding]:
         """Yield what is wrong with each file, and then with all together; raise Unavailable."""
-        checks: list[Callable[[Rule], Iterable[Finding]]]
-        checks = [never_matches, same_for_all, is_literal, whole_topic]
-        if not FedmsgUsernames(self.settings.fedmsg).has_plugins:
-            checks.append(no_plugin)
-        if self.topics is not None:
-            checks.append(partial(stale_topic, self.topics))
+        if self.messages is not None:
+            yield from self.messages.mistakes
+        checks = self._checks()
         rules: list[Rule] = []
         for path in files:
             try:
@@ -49,9 +59,36 @@ class Linter:
             rules.append(rule)
             for check in checks:
                 yield from check(rule)
+            document = parse_document(read_file(path), str(path))
+            yield from odd_id(rule, document)
+            yield from cut_text(document)
         chosen, duplicates = each_once(rules)
         yield from (Finding.from_problem(problem, "duplicate") for problem in duplicates)
         yield from same_again(chosen)
+
+    def _checks(self) -> list[Callable[[Rule], Iterable[Finding]]]:
+        """Return the checks of a single rule."""
+        samples: list[Samples] = [] if self.messages is None else [self.messages]
+        if self.topics is not None:
+            samples.append(LatestMessages(self.topics))
+        checks: list[Callable[[Rule], Iterable[Finding]]] = [
+            never_matches,
+            same_for_all,
+            partial(counted_together, samples),
+            is_literal,
+            whole_topic,
+            constant_condition,
+            empty_window,
+            no_topic,
+            no_field,
+        ]
+        if not FedmsgUsernames(self.settings.fedmsg).has_plugins:
+            checks.append(no_plugin)
+            if self.settings.record_messages:
+                checks.append(nothing_stored)
+        if self.topics is not None:
+            checks.append(partial(stale_topic, self.topics))
+        return [*checks, *(partial(missing_path, each) for each in samples)]
 
 
 def list_files(paths: Iterable[Path]) -> tuple[list[Path], list[Finding]]:

@@ -77,7 +77,7 @@ def _holds(trigger: Check[Any], topic: str | None, category: str | None) -> bool
         return topic is not None and f".{topic}".endswith(f".{trigger.suffix}")
     if isinstance(trigger, Category):
         return category == trigger.name
-    if isinstance(trigger, LambdaTrigger):
+    if isinstance(trigger, LambdaTrigger) and not trigger.expression.paths:
         with contextlib.suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return bool(ast.literal_eval(trigger.expression.text))  # it is a constant
     return None

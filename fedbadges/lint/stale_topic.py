@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from datanommer.models import Message as Row
-from sqlalchemy import URL, Select, func, select
+from sqlalchemy import URL, Select, String, func, select, type_coerce
 
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.databases.connections import reader
@@ -53,6 +53,18 @@ class TopicHistory:
                 last = select(func.max(columns.timestamp)).where(columns.topic == name)
                 self._seen[name] = self._scalar(last) or datetime.datetime.min
         return max((self._seen[name] for name in chosen), default=None)
+
+    def latest(self, topic: str, limit: int) -> list[tuple[datetime.datetime, str]]:
+        """Return the latest messages of a topic: when each was sent, and its content as text."""
+        columns = Row.__table__.c
+        statement = (
+            select(columns.timestamp, type_coerce(columns.msg, String()))
+            .where(columns.topic == topic)
+            .order_by(columns.timestamp.desc())
+            .limit(limit)
+        )
+        with translate_errors("datanommer"), self._engine.connect() as connection:
+            return [(sent, text) for sent, text in connection.execute(statement)]
 
     def _scalar(self, statement: Select[Any]) -> Any:
         with translate_errors("datanommer"), self._engine.connect() as connection:

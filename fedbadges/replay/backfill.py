@@ -72,8 +72,9 @@ def award_batch(
 
 def due_award(earned: Earned, settings: Settings) -> DueAward:
     """Return the award for what somebody earned, dated by its message and linked to it."""
-    message = earned.message
-    award = Award(earned.rule.badge.id, earned.username, link_to(message, settings), message.sent)
+    message, badge = earned.message, earned.rule.badge
+    link = link_to(message, settings)
+    award = Award(badge.id, earned.username, link, message.sent, badge=badge)
     return DueAward(award, message.topic, message.msg_id)
 
 

@@ -14,6 +14,7 @@ from fedbadges.databases.connections import reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
 from fedbadges.history.sql import Position, names_of
+from fedbadges.rules.names import Name
 
 _NAME = "datanommer"
 _ROWS = Row.__table__
@@ -55,7 +56,7 @@ class HistoryEntry:
     """A message of the history with its content; it has the attributes of a ``PastMessage``."""
 
     def __init__(
-        self, header: EntryHeader, row: Any, users: list[str], packages: list[str]
+        self, header: EntryHeader, row: Any, users: list[Name], packages: list[Name]
     ) -> None:
         self.number, self.timestamp, self.topic, self.category, self.agent = header
         self.position = header.position

@@ -18,7 +18,9 @@ from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import Datanommer, past_messages
 from fedbadges.engine.engine import BadgeEngine, Earned, Shared, Triggered
+from fedbadges.engine.funnel import Funnel
 from fedbadges.engine.recipients import RecipientFinder
+from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.errors import Unavailable
 from fedbadges.history.message_reader import body_of
 from fedbadges.messages import Message, parse_message
@@ -27,6 +29,7 @@ from fedbadges.replay.history_stream import HistoryEntry, HistoryStream
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.index import RuleSet
+from fedbadges.rules.operators import RULE_ERRORS
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
@@ -49,7 +52,7 @@ class Replay:
 
     ``peaks`` are the highest values that criteria had, by badge id and candidate: at messages that
     triggered the rule, also after the badge was earned, of rules with one criterion over past
-    messages that compares with a number.
+    messages that compares with a number. ``funnel`` has how far messages got with a rule.
     """
 
     def __init__(self, settings: Settings, source: Tahrir | None = None) -> None:
@@ -61,6 +64,7 @@ class Replay:
             settings, FedmsgUsernames(settings.fedmsg), make_accounts(settings)
         )
         self.peaks: dict[str, dict[str, int]] = {}
+        self._statistics = RuleStatistics()
         self._rules = RuleSet(())
         self._needs = functools.lru_cache(_MOST_TOPICS)(self._find_needs)
         self.backends: Backends = {
@@ -82,10 +86,15 @@ class Replay:
         holdings = _ReplayedHoldings(self._source)
         self.peaks = {rule.badge.id: {} for rule in self._rules if measure and _has_peaks(rule)}
         engine = BadgeEngine(self._settings, holdings, self._recipients, self._rules)
+        self._statistics = engine.statistics
         self.done, self.total = 0, self._stream.start()
         for count, entries in _prefetch(self._batches()):
             yield from self._replay(entries, engine, holdings)
             self.done += count
+
+    def funnel(self, rule: Rule) -> Funnel:
+        """Return how far the messages that were read got with a rule."""
+        return self._statistics.funnel(rule.badge.id)
 
     def _batches(self) -> Iterator[tuple[int, list[HistoryEntry]]]:
         for headers in self._stream.headers():
@@ -124,6 +133,9 @@ class Replay:
         if candidates is not None:
             earned = engine.judge(candidates, shared)
             engine.award(earned)
+            for each in earned:
+                message = each.message
+                self._statistics.awarded(each.rule.badge.id, each.username, message.msg_id)
             yield from earned
 
 
@@ -169,7 +181,7 @@ def _measure(
             value = criterion.value(question)
         except Unavailable:
             raise
-        except (Exception, SystemExit):  # the engine logs it
+        except RULE_ERRORS:  # the engine logs it
             continue
         if isinstance(value, int) and not isinstance(value, bool):
             peaks[name] = max(peaks.get(name, value), value)

@@ -10,8 +10,10 @@ from typing import Any
 from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.grammar import LAMBDA, Kind, mapping_of
+from fedbadges.rules.hints import SIGNS, comparison
 from fedbadges.rules.parsing import Problems, only_entry
-from fedbadges.rules.yaml_document import Node, ScalarNode
+from fedbadges.rules.templates import find_template
+from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode
 from fedbadges.util.text import quoted
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -85,12 +87,38 @@ class LambdaCondition:
 Condition = Comparison | LambdaCondition
 
 
+def _report_sign(node: Node, problems: Problems) -> bool:
+    """Report a comparison that is written by a sign; return True if there is one."""
+    if isinstance(node, MappingNode) and node.entries:
+        key, _ = node.entries[0]
+        if key.text in SIGNS:
+            problems.add(
+                key.place,
+                f"unknown key '{key.text}' in a condition; did you mean '{SIGNS[key.text]}'?",
+            )
+            return True
+    elif isinstance(node, ScalarNode) and (words := comparison(node.text)):
+        problems.add(
+            node.place,
+            f"a condition is a mapping, and this is {quoted(node.text)}; write '{words}: …'",
+        )
+        return True
+    return False
+
+
 def _read_condition(node: Node, _: str, problems: Problems) -> Condition | None:
+    if _report_sign(node, problems):
+        return None
     entry = only_entry(node, CONDITIONS, "a condition", problems)
     if entry is None:
         return None
     name, value = entry[0].text, entry[1]
     if name == "lambda":
+        start = find_template(value.text) if isinstance(value, ScalarNode) else None
+        if isinstance(value, ScalarNode) and start is not None:
+            text = "a condition knows 'value' alone; templates stand in filters and operations"
+            problems.add(value.place_at(start), text)
+            return None
         expression = parse_expression(value, "value", problems)
         return None if expression is None else LambdaCondition(expression, node.place)
     number = value.value if isinstance(value, ScalarNode) else None

@@ -1,14 +1,14 @@
 """Criteria: the expensive check, questions to backends and how they combine."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fedbadges.errors import Place
 from fedbadges.messages import Message
 from fedbadges.rules.grammar import Schema, mapping_of, operators_over, ref
-from fedbadges.rules.operators import Check, leaves, parse_combined
+from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, leaves, parse_combined
 from fedbadges.rules.parsing import Problems, as_mapping
 from fedbadges.rules.yaml_document import MappingNode, Node
 
@@ -25,7 +25,8 @@ class Question:
 
     ``recipient`` is None for criteria that do not name the candidate. ``message_cache`` is for all
     rules and candidates of the message, ``batch_cache`` for all messages that are decided together.
-    ``observer``, if any, is called with the details of an answer.
+    ``observer``, if any, is called with the details of an answer. ``overruled`` are errors of parts
+    of ``all`` beside others that are false.
     """
 
     message: Message
@@ -33,6 +34,7 @@ class Question:
     message_cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     batch_cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     observer: Callable[[str, Any], object] | None = field(default=None, compare=False, repr=False)
+    overruled: list[BaseException] = field(default_factory=list, compare=False, repr=False)
 
     def once(self, key: Any, compute: Callable[[], T]) -> T:
         """Return what ``compute`` returns; compute it once for a message and a key."""
@@ -47,6 +49,10 @@ class Question:
             self.batch_cache[key] = compute()
         found: T = self.batch_cache[key]
         return found
+
+    def overrule(self, error: BaseException) -> None:
+        """Note an error of a part of ``all`` beside one that is false."""
+        self.overruled.append(error)
 
     def tell(self, what: str, found: Any) -> None:
         """Report a detail of how an answer was found, for ``fedbadges explain``."""
@@ -78,6 +84,14 @@ class PlanningCriterion(Protocol):
 
     def plan(self, subject: Question) -> None:
         """Note a coming question in its ``batch_cache``; raise as ``holds`` does."""
+
+
+@runtime_checkable
+class NamingCriterion(Protocol):
+    """A criterion that compares values of the message with names."""
+
+    def with_user_paths(self, paths: frozenset[str]) -> Criterion:
+        """Return the criterion for a rule in which the templates with these paths name users."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,18 @@ def criteria_definitions(backends: Backends) -> dict[str, Schema]:
 def backend_criteria(criteria: Criteria) -> Iterator[Criterion]:
     """Yield what the backends made of criteria, without the operators."""
     return (leaf.criterion for leaf in leaves(criteria))
+
+
+def with_user_paths(criteria: Criteria, paths: frozenset[str]) -> Criteria:
+    """Return criteria for a rule in which the templates with these paths name users."""
+    if isinstance(criteria, (AllOf, AnyOf)):
+        parts: Any = tuple(with_user_paths(each, paths) for each in criteria.parts)
+        return replace(criteria, parts=parts)
+    if isinstance(criteria, Not):
+        return replace(criteria, part=with_user_paths(criteria.part, paths))
+    if isinstance(criteria, PlacedCriterion) and isinstance(criteria.criterion, NamingCriterion):
+        return replace(criteria, criterion=criteria.criterion.with_user_paths(paths))
+    return criteria
 
 
 def _parse_criterion(

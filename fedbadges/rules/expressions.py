@@ -21,8 +21,9 @@ import fedmsg.meta
 
 from fedbadges.errors import Place
 from fedbadges.rules.counting import parse_count
+from fedbadges.rules.names import any_spelling
 from fedbadges.rules.parsing import Problems, as_text
-from fedbadges.rules.templates import TemplatePath, name_paths, parse_template
+from fedbadges.rules.templates import TemplatePath, find_template, name_paths, parse_template
 from fedbadges.rules.yaml_document import Node, ScalarNode
 
 _VALUES = "_template_values"
@@ -73,9 +74,10 @@ class Source:
 class Expression:
     """A compiled expression over one argument.
 
-    ``text`` is what the rule says, ``paths`` what its templates read. Two expressions are equal if
-    their texts and arguments are. Where the expression counts messages one by one, ``test`` is what
-    it asks of each, called with the message and the values of the templates.
+    ``text`` is what the rule says, ``paths`` what its templates read, ``user_paths`` those of them
+    that name users. Two expressions are equal if all these and their arguments are. Where the
+    expression counts messages one by one, ``test`` is what it asks of each, called with the message
+    and the values of the templates.
     """
 
     text: str
@@ -84,20 +86,61 @@ class Expression:
     source: Source = field(compare=False, repr=False)
     function: Function = field(compare=False, repr=False)
     test: Function | None = field(default=None, compare=False, repr=False)
+    user_paths: frozenset[str] = frozenset()
 
     def __call__(self, value: Any, filled: tuple[Any, ...] = ()) -> Any:
         """Evaluate with ``value`` as the argument; raise whatever the expression raises."""
         return self.function(value, filled)
 
     def fill(self, message: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return the values of the templates in it for a message; raise MissingValue."""
-        return tuple(path.resolve(message) for path in self.paths)
+        """Return the values of the templates in it for a message; raise MissingValue.
+
+        Those of users are equal to both spellings that filters look for.
+        """
+        if not self.user_paths:
+            return tuple(path.resolve(message) for path in self.paths)
+        values = ((path.dotted in self.user_paths, path.resolve(message)) for path in self.paths)
+        return tuple(any_spelling(value) if is_user else value for is_user, value in values)
+
+    def evaluate(self, value: Any, source: Mapping[str, Any]) -> Any:
+        """Evaluate with ``value`` as the argument and with the templates filled from ``source``."""
+        return self.function(value, self.fill(source) if self.paths else ())
+
+
+def parse_message_expression(node: Node, problems: Problems) -> Expression | None:
+    """Compile an expression over ``msg``, with templates if there is any in it.
+
+    Without, ``%%`` and ``%`` are Python's own, as in ``'%(user)s' % msg['msg']``.
+    """
+    templates = (
+        isinstance(node, ScalarNode)
+        and find_template(node.text) is not None
+        and not _formats(Source(node, node.text, ""))
+    )
+    return parse_expression(node, "msg", problems, templates=templates)
+
+
+def _formats(source: Source) -> bool:
+    """Return True if Python fills what looks like a template, by its operator ``%``."""
+    try:
+        body = source.parse()
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # reported later
+        return False
+    return any(
+        isinstance(text, str) and find_template(text) is not None
+        for node in ast.walk(body)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod)
+        for text in [getattr(node.left, "value", None)]
+    )
 
 
 def parse_expression(
     node: Node, argument: str, problems: Problems, *, templates: bool = False
 ) -> Expression | None:
     """Compile what ``node`` holds: an expression over ``argument``, maybe with ``templates``."""
+    if not isinstance(node, ScalarNode):
+        problems.add(node.place, f"a lambda is text, and this is {node.kind} (quotes make it text)")
+        return None
     found = as_text(node, "a lambda", problems)
     if found is None:
         return None
@@ -180,6 +223,10 @@ class _TemplateValues(ast.NodeTransformer):
         pieces = self._names.split(node.value)
         if len(pieces) == 1:
             return node
+        if len(pieces) == 3 and not pieces[0] and not pieces[2]:
+            # An f-string would lose what a name is equal to.
+            method = ast.Attribute(self._value(pieces[1]), "__str__", ast.Load())
+            return ast.Call(method, [], [])
         return ast.JoinedStr(
             values=[
                 ast.FormattedValue(value=self._value(piece), conversion=ord("s"))
@@ -194,6 +241,8 @@ class _TemplateValues(ast.NodeTransformer):
         values: list[ast.expr] = []
         for part in node.values:
             new = self.visit(part)
+            if isinstance(new, ast.Call):
+                new = ast.FormattedValue(value=new, conversion=-1)
             values.extend(new.values if isinstance(new, ast.JoinedStr) else [new])
         return ast.JoinedStr(values=values)
 

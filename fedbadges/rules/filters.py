@@ -10,7 +10,7 @@ from typing import Any
 
 from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import Message
-from fedbadges.rules.expressions import Expression, parse_expression
+from fedbadges.rules.expressions import Expression, parse_message_expression
 from fedbadges.rules.grammar import (
     LAMBDA,
     FieldSpec,
@@ -21,7 +21,7 @@ from fedbadges.rules.grammar import (
     record_of,
     scalar,
 )
-from fedbadges.rules.moments import to_age, to_moment
+from fedbadges.rules.names import names_in
 from fedbadges.rules.parsing import UNSTORABLE, Problems, each_item, only_entry
 from fedbadges.rules.templates import (
     RECIPIENT,
@@ -32,9 +32,12 @@ from fedbadges.rules.templates import (
     read_template,
 )
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
+from fedbadges.util.moments import to_age, to_moment
 
 _LISTS = ("topics", "users", "packages", "categories", "agents")
 TIME_KEYS = ("start", "end")
+#: The start and the end of a filter that has only the other one; no rule has these.
+ALWAYS = (datetime.datetime.min, datetime.datetime.max)
 #: From this many rows on, a page is all there is.
 _ALL_ROWS = 1_000_000
 #: The greatest number of a page, and of its rows.
@@ -47,6 +50,7 @@ MAX_TEXT = 2000
 _NAMED = frozenset(["users", "not_users", "agents", "not_agents"])
 # An empty text stands in every message, and is no message's id.
 _NEVER_EMPTY = frozenset(["msg_id", "contains"])
+_NO_NAMES = {dict: "an object without 'name'", type(None): "nothing", bool: "yes or no"}
 #: Other names of keys.
 ALIASES = {"usernames": "users", "not_usernames": "not_users"}
 
@@ -93,12 +97,19 @@ class Filter:
     entries: tuple[tuple[str, FilterEntry], ...]
     place: Place = field(compare=False)
     pages: Pages = Pages()
+    #: Where each key is.
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def names_recipient(self) -> bool:
         """Return True if it has ``%(recipient)s``, so that each candidate is judged alone."""
-        templates = (each for _, entry in self.entries for each in templates_in(entry))
-        return any(template.names(RECIPIENT) for template in templates)
+        return any(RECIPIENT in _paths_in(entry) for _, entry in self.entries)
+
+    @property
+    def user_paths(self) -> frozenset[str]:
+        """Return the paths of the templates that name users."""
+        named = (entry for key, entry in self.entries if key in _NAMED)
+        return frozenset(path for entry in named for path in _paths_in(entry))
 
     def fill(self, message: Message, recipient: str | None) -> FilledFilter:
         """Return the filter with the values of ``message`` and the name of the candidate.
@@ -120,11 +131,12 @@ class Filter:
                 sliding = sliding or not isinstance(entry, datetime.datetime)
             elif key == "msg_id":
                 others[key] = _text(key, value)
+            elif key in _NAMED:
+                lists[key] = _names(key, entry, value)
             else:
                 lists[key] = _texts(key, value)
         if "start" in others or "end" in others:
-            others.setdefault("start", datetime.datetime(1970, 1, 1))
-            others.setdefault("end", datetime.datetime(9999, 1, 1))
+            others = dict(zip(TIME_KEYS, ALWAYS, strict=True)) | others
         listed = tuple(sorted(lists.items()))
         return FilledFilter(listed, sliding=sliding, pages=self.pages, **others)
 
@@ -136,9 +148,15 @@ def templates_in(entry: FilterEntry) -> tuple[Template, ...]:
     return entry if isinstance(entry, tuple) else ()
 
 
+def _paths_in(entry: FilterEntry) -> set[str]:
+    if isinstance(entry, Expression):
+        return {path.dotted for path in entry.paths}
+    return {path.dotted for template in templates_in(entry) for path in template.paths}
+
+
 def _filled(entry: FilterEntry, source: Mapping[str, Any], message: Message) -> Any:
     if isinstance(entry, Expression):
-        return entry(message.body)
+        return entry.evaluate(message.body, source)
     if isinstance(entry, tuple):
         return [template.fill(source) for template in entry]
     return entry.fill(source) if isinstance(entry, Template) else entry
@@ -150,11 +168,32 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
     if not texts:
         # datanommer takes an empty list to mean "no such filter": every message.
         raise MissingValue(f"nothing to filter {key} by")
-    if key in _NAMED:
-        # Usernames are compared in lower case; datanommer has them as their senders wrote them,
-        # or in lower case where the plugin that named them knows better.
-        texts |= {text.lower() for text in texts}
     return tuple(sorted(texts))
+
+
+def _names(key: str, entry: FilterEntry, value: Any) -> tuple[str, ...]:
+    """Return the names of people, as the message has them and in lower case.
+
+    datanommer has them as their senders wrote them, or in lower case where the plugin that named
+    them knows better.
+    """
+    names: set[str] = set()
+    each_template = zip(entry, value, strict=True) if isinstance(entry, tuple) else [(entry, value)]
+    for source, filled in each_template:
+        for name in names_in(filled):
+            if isinstance(name, bool) or not isinstance(name, (str, int, float)):
+                what = _NO_NAMES.get(type(name), "what is none")
+                text = f"{key} takes names, and {_described(source)} has {what}"
+                raise MissingValue(text)
+            names.add(_text(key, name))
+    if not names:
+        raise MissingValue(f"nothing to filter {key} by")
+    return tuple(sorted(names | {name.lower() for name in names}))
+
+
+def _described(source: FilterEntry) -> str:
+    """Return where in the message a value stands, as the rule says it."""
+    return source.text if isinstance(source, (Template, Expression)) else "the message"
 
 
 def _items(value: Any) -> Iterable[Any]:
@@ -183,7 +222,7 @@ def _or_lambda(kind: Kind[Any]) -> Kind[Any]:
             found: FilterEntry | None = kind.read(node, what, problems)
             return found
         entry = only_entry(node, ["lambda"], what, problems)
-        return None if entry is None else parse_expression(entry[1], "msg", problems)
+        return None if entry is None else parse_message_expression(entry[1], problems)
 
     return Kind(read, {"anyOf": [kind.schema, mapping_of({"lambda": LAMBDA})]})
 
@@ -237,7 +276,9 @@ def _read_filter(node: Node, _: str, problems: Problems) -> Filter | None:
     its_end = node.get("end")
     if its_end is not None and _ends_before_start(entries.get("start"), entries.get("end")):
         problems.add(its_end.place, "'end' is before 'start'; no message was sent between them")
-    return Filter(tuple(entries.items()), fields.place, pages) if len(problems) == before else None
+    if len(problems) > before:
+        return None
+    return Filter(tuple(entries.items()), fields.place, pages, fields.places)
 
 
 def _ends_before_start(start: FilterEntry | None, end: FilterEntry | None) -> bool:

@@ -38,6 +38,9 @@ def load_text(data: bytes, path: str, backends: Backends, *, configured: bool = 
 
 def load_file(path: Path, backends: Backends, *, configured: bool = True) -> Rule:
     """Read and parse one rule file; raise RuleError if it has mistakes or cannot be read."""
+    if path.name.endswith(TEST_FILES):
+        text = f"this is a file of tests; run 'fedbadges test {path}'"
+        raise RuleError([Problem(Place(str(path), 1, 1), text)])
     return load_text(read_file(path), str(path), backends, configured=configured)
 
 

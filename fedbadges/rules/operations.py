@@ -1,6 +1,6 @@
 """Operations: what a criterion computes over the past messages that its filter selects."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
@@ -17,6 +17,18 @@ class Operation:
 
     expression: Expression | None
     place: Place = field(compare=False)
+
+    def with_user_paths(self, paths: frozenset[str]) -> "Operation":
+        """Return the operation for a rule in which the templates with these paths name users."""
+        if self.expression is None:
+            return self
+        users = self.expression.user_paths | {
+            path.dotted
+            for path in self.expression.paths
+            # What stands below a user is a name in an object or in a list.
+            if any(f"{path.dotted}.".startswith(f"{each}.") for each in paths)
+        }
+        return replace(self, expression=replace(self.expression, user_paths=users))
 
     def __str__(self) -> str:
         return "count" if self.expression is None else f"lambda: {self.expression.text}"

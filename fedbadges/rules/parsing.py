@@ -70,6 +70,10 @@ def only_entry(
     node: Node, known: Collection[str], what: str, problems: Problems
 ) -> tuple[ScalarNode, Node] | None:
     """Return the entry of a mapping that has exactly one of the ``known`` keys, and no other."""
+    advice = "; combine several with 'all' or 'any'" if "all" in known else ""
+    if isinstance(node, SequenceNode) and advice:
+        problems.add(node.place, f"{what} is a mapping, and this is a list{advice}")
+        return None
     mapping = as_mapping(node, what, problems)
     if mapping is None:
         return None
@@ -77,14 +81,27 @@ def only_entry(
         text = f"{what} is empty; expected exactly one of {join_quoted(known)}"
         problems.add(mapping.place, text)
         return None
+    if _is_split_lambda(mapping):
+        text = "a lambda with a comma within braces needs quotes around it"
+        problems.add(mapping.entries[0][1].place, text)
+        return None
     good = check_keys(mapping, known, what, problems)
     if len(mapping.entries) > 1:
         (first, _), (second, _) = mapping.entries[:2]
-        advice = "; combine several with 'all' or 'any'" if "all" in known else ""
         beside = f"{quoted(second.text)} stands beside {quoted(first.text)}{advice}"
         problems.add(second.place, f"{what} has exactly one key, and {beside}")
         return None
     return mapping.entries[0] if good else None
+
+
+def _is_split_lambda(mapping: MappingNode) -> bool:
+    """Return True for ``{lambda: f(a, b)}``, which YAML splits at the comma."""
+    (first, _), *others = mapping.entries
+    return (
+        first.text == "lambda"
+        and bool(others)
+        and all(isinstance(value, ScalarNode) and not value.text for _, value in others)
+    )
 
 
 def each_item(

@@ -3,10 +3,12 @@
 import functools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 from fedbadges.rules.grammar import YES_NO, Fields, FieldSpec, Kind
+from fedbadges.rules.names import names_in
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.templates import RECIPIENT, TEMPLATE_WITH_PATH, Template, read_template
 from fedbadges.rules.yaml_document import Node
@@ -23,6 +25,14 @@ MAX_NAME = 64
 _MAX_LOOK_UP = 254
 
 _EMAIL = "recipient_email2fas"
+_OPENID = "recipient_openid2fas"
+_GITHUB = "recipient_github2fas"
+_DISTGIT = "recipient_distgit2fas"
+_KERBEROS = "recipient_krb2fas"
+
+#: Why text is no name; where there are conversions, they say what they would have read.
+_TOO_LONG = f"is longer than {MAX_NAME} characters"
+_ODD = "has characters that no account name has"
 
 
 class Accounts(Protocol):
@@ -71,6 +81,49 @@ class NamedPerson:
 
 
 @dataclass(frozen=True)
+class TrustedDomains:
+    """Whose names are believed: under any other domain people may call themselves what they like.
+
+    ``email`` is the domain of the accounts' own addresses, ``id_provider`` and ``distgit`` are
+    hosts, ``realm`` is that of Kerberos. None of them depends on case.
+    """
+
+    email: str = "fedoraproject.org"
+    id_provider: str = "id.fedoraproject.org"
+    distgit: str = "src.fedoraproject.org"
+    realm: str = "FEDORAPROJECT.ORG"
+
+    @cached_property
+    def examples(self) -> Mapping[str, str]:
+        """Return what each conversion reads, with NAME for the account's name."""
+        return {
+            _EMAIL: f"NAME@{self.email}",
+            _OPENID: f"http://NAME.{self.id_provider}/",
+            _DISTGIT: f"https://{self.distgit}/user/NAME",
+            _KERBEROS: f"NAME@{self.realm}",
+            _GITHUB: "https://github.com/NAME",
+        }
+
+    @cached_property
+    def patterns(self) -> Mapping[str, re.Pattern[str]]:
+        """Return a regular expression for each of these conversions, with the name as its group."""
+        email, id_provider, distgit, realm = map(
+            re.escape, (self.email, self.id_provider, self.distgit, self.realm)
+        )
+        found = {
+            _EMAIL: rf"(.*)@{email}",
+            # What follows '?', '#' or '\\' is no part of a host, and none of a name.
+            _OPENID: rf"https?://([^./?#\\]+)\.{id_provider}/?",
+            _DISTGIT: rf"https?://{distgit}/user/([^/?#\\]+)/?",
+            # A service's principal has its machine as well; that of a machine names nobody.
+            _KERBEROS: rf"(?!(?:host|http)/)([^/@]+)(?:/[^/@]+)?(?:@{realm})?",
+            _GITHUB: r"https?://(?:api\.github\.com/users|(?:www\.)?github\.com)/([^/?#\\]+)/?",
+        }
+        flags = re.IGNORECASE | re.ASCII | re.DOTALL
+        return {key: re.compile(pattern, flags) for key, pattern in found.items()}
+
+
+@dataclass(frozen=True)
 class Recipient:
     """The template of a rule that names who gets the badge, and what kind of name that is."""
 
@@ -78,19 +131,19 @@ class Recipient:
     conversions: frozenset[str] = frozenset()
 
     def find(
-        self, message: Mapping[str, Any], email_domain: str, accounts: Accounts = EVERYBODY
+        self, message: Mapping[str, Any], trusted: TrustedDomains, accounts: Accounts = EVERYBODY
     ) -> tuple[NamedPerson, ...]:
         """Return the people that a message names.
 
-        ``email_domain`` is that of the accounts' own addresses. ``accounts`` is asked about
-        MOST_CANDIDATES names at most; the others are dropped as PASSED_OVER.
+        ``accounts`` is asked about MOST_CANDIDATES names at most; the others are dropped as
+        PASSED_OVER.
 
         Raise MissingValue if there is nothing at the template's path, and Unavailable.
         """
         raw = names_in(self.template.fill(message))
         texts = list(dict.fromkeys(name for name in raw if isinstance(name, str)))
         most = MOST_CANDIDATES if self.conversions & _LOOK_UPS.keys() else None
-        found = {name: self._account(name, email_domain, accounts) for name in texts[:most]}
+        found = {name: self._account(name, trusted, accounts) for name in texts[:most]}
         return tuple(
             found.get(name) or NamedPerson(name, None, PASSED_OVER)
             if isinstance(name, str)
@@ -98,28 +151,37 @@ class Recipient:
             for name in raw
         )
 
-    def _account(self, raw: str, email_domain: str, accounts: Accounts) -> NamedPerson:
+    def _account(self, raw: str, trusted: TrustedDomains, accounts: Accounts) -> NamedPerson:
         if not self.conversions:
             return account(raw)
-        name = raw
-        if _EMAIL in self.conversions:
-            user, _, domain = name.rpartition("@")
-            name = user if domain.lower() == email_domain.lower() else name
-        for key, pattern in _PATTERNS.items():
-            if key in self.conversions and (found := pattern.fullmatch(name)):
-                name = found[1]
+        converted = {
+            key: found[1]
+            for key, pattern in trusted.patterns.items()
+            if key in self.conversions and (found := pattern.fullmatch(raw))
+        }
+        other_name = converted.pop(_GITHUB, raw)
+        name = next(iter(converted.values()), raw)
+        if name != raw:
+            return account(name, raw)
         look_ups = [
             look_up
             for key, look_up in _LOOK_UPS.items()
             if key in self.conversions and (key != _EMAIL or "@" in raw)
         ]
-        if name != raw or not look_ups or len(raw) > _MAX_LOOK_UP:
-            return account(name, raw)
+        if not look_ups or len(raw) > _MAX_LOOK_UP:
+            return self._unread(account(other_name, raw), trusted)
         for look_up in look_ups:
-            owner = look_up(accounts, raw)
+            owner = look_up(accounts, other_name)
             if owner is not None:
-                return account(owner, raw)
+                return self._unread(account(owner, raw), trusted)
         return NamedPerson(raw, None, "belongs to no account")
+
+    def _unread(self, person: NamedPerson, trusted: TrustedDomains) -> NamedPerson:
+        """Return somebody; if dropped as no name, with what the conversions would have read."""
+        read = [each for key, each in trusted.examples.items() if key in self.conversions]
+        if person.dropped not in (_ODD, _TOO_LONG) or not read:
+            return person
+        return replace(person, dropped=f"is neither a name nor like {' or '.join(read)}")
 
 
 def make_recipient(rule: Fields, problems: Problems) -> Recipient | None:
@@ -132,19 +194,6 @@ def make_recipient(rule: Fields, problems: Problems) -> Recipient | None:
     if template is None:
         return None
     return Recipient(template, frozenset(key for key in conversions if rule.values.get(key)))
-
-
-def names_in(value: Any) -> tuple[Any, ...]:
-    """Return the names in what a recipient's template returns.
-
-    That is a name, a list of names, a list of objects with ``name`` (as pagure sends), one such
-    object, the keys of an object without it, or nothing.
-    """
-    if isinstance(value, list):
-        return tuple(item.get("name") if isinstance(item, Mapping) else item for item in value)
-    if isinstance(value, Mapping):
-        return (value["name"],) if "name" in value else tuple(value)
-    return () if value is None else (value,)
 
 
 def account(value: Any, raw: Any = None) -> NamedPerson:
@@ -163,12 +212,12 @@ def _dropped(name: str) -> str:
     if not name:
         return "is empty"
     if len(name) > MAX_NAME:
-        return f"is longer than {MAX_NAME} characters"
+        return _TOO_LONG
     if _IPV4.fullmatch(name) or _IPV6.fullmatch(name):
         return "is an IP address"
     # Control characters, lone surrogates and marks of the writing direction are not printable.
     if _IMPOSSIBLE.search(name) or not name.isprintable():
-        return "has characters that no account name has"
+        return _ODD
     return "" if _ENDS.fullmatch(name) else "does not begin and end with a letter, a digit or '_'"
 
 
@@ -200,10 +249,10 @@ def _read_recipient(node: Node, _: str, problems: Problems) -> Template | None:
 CONVERSIONS = {
     "recipient_nick2fas": "an IRC nick",
     _EMAIL: "an e-mail address",
-    "recipient_openid2fas": "like http://alice.id.fedoraproject.org/",
-    "recipient_github2fas": "a name on GitHub",
-    "recipient_distgit2fas": "like https://src.fedoraproject.org/user/bob",
-    "recipient_krb2fas": "like alice@FEDORAPROJECT.ORG",
+    _OPENID: "like http://alice.id.fedoraproject.org/",
+    _GITHUB: "a name on GitHub",
+    _DISTGIT: "like https://src.fedoraproject.org/user/bob",
+    _KERBEROS: "like alice@FEDORAPROJECT.ORG",
 }
 
 _RECIPIENT = {**TEMPLATE_WITH_PATH, "not": {"pattern": r"%\(\s*recipient\s*\)s"}}
@@ -219,16 +268,9 @@ RECIPIENT_KEYS = {
     },
 }
 
-# The account's name within the text.
-_PATTERNS = {
-    "recipient_openid2fas": re.compile(r"https?://([^./]+)\.id\.[^/]+/?"),
-    "recipient_distgit2fas": re.compile(r"https?://[^/]+/user/([^/]+)/?"),
-    "recipient_krb2fas": re.compile(r"(.*)@[A-Z0-9.-]+", re.DOTALL),
-}
-
 # What needs an accounts service.
 _LOOK_UPS: dict[str, Callable[[Accounts, str], str | None]] = {
     "recipient_nick2fas": lambda accounts, nick: accounts.by_nick(nick),
     _EMAIL: lambda accounts, address: accounts.by_email(address),
-    "recipient_github2fas": lambda accounts, name: accounts.by_github(name),
+    _GITHUB: lambda accounts, name: accounts.by_github(name),
 }

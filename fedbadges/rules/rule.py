@@ -14,6 +14,7 @@ from fedbadges.rules.criteria import (
     backend_criteria,
     criteria_definitions,
     parse_criteria,
+    with_user_paths,
 )
 from fedbadges.rules.grammar import DIALECT, TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
@@ -70,7 +71,11 @@ def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rul
     found = fields.values
     metadata = {key: found[key] for key in _METADATA}
     badge = Badge(convert_name_to_id(found["name"]), tags=found.get("tags"), **metadata)
-    return Rule(rule.place, badge, found["trigger"], found["criteria"], recipient)
+    criteria = found["criteria"]
+    if recipient is not None:
+        paths = frozenset(path.dotted for path in recipient.template.paths)
+        criteria = with_user_paths(criteria, paths)
+    return Rule(rule.place, badge, found["trigger"], criteria, recipient)
 
 
 def rule_schema(backends: Backends) -> Schema:

@@ -31,14 +31,16 @@ TEMPLATE_WITH_PATH: dict[str, Any] = {
     "allOf": [_WHOLE, {"pattern": rf"^(%%|%(?![(%])|[^%])*{_PATH}"}],
 }
 
+_BEGINNING = re.compile(r"%\(\s*[A-Za-z_]")
 _TOKEN = re.compile(r"%\((?P<path>[^()]*)\)s|%%|(?P<broken>%\()")
 
 
 @dataclass(frozen=True)
 class TemplatePath:
-    """A dotted path into the message."""
+    """A dotted path into the message, and where the rule has it."""
 
     dotted: str
+    place: Place | None = field(default=None, compare=False)
 
     def resolve(self, message: Mapping[str, Any]) -> Any:
         """Return what the message has at this path; raise MissingValue if there is nothing."""
@@ -68,7 +70,7 @@ class TemplatePath:
             index = int(parts[start])
             if index < len(value):
                 return value[index], start + 1
-        raise MissingValue(f"the message has no {self.dotted}")
+        raise MissingValue(f"the message has no {self.dotted}", self.dotted)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,12 @@ class Template:
         )
 
 
+def find_template(text: str) -> int | None:
+    """Return where in a lambda's text something begins that is meant as a template."""
+    found = _BEGINNING.search(text)
+    return None if found is None else found.start()
+
+
 def name_paths(text: str) -> tuple[str, str]:
     """Return a template's text with a name of the same length in place of each path.
 
@@ -122,14 +130,14 @@ def parse_template(node: ScalarNode, problems: Problems) -> Template | None:
     parts: list[str | TemplatePath] = []
     position = 0
     for token in _TOKEN.finditer(text):
-        dotted = (token["path"] or "").strip()
+        dotted, place = (token["path"] or "").strip(), node.place_at(token.start())
         if token.group() != "%%" and not all(dotted.split(".")):
             mistake = f"{quoted(token.group())} names no path"
             if token["broken"]:
                 mistake = "a template that does not end in ')s'"
-            problems.add(node.place_at(token.start()), f"{mistake}; write it as %(msg.user)s")
+            problems.add(place, f"{mistake}; write it as %(msg.user)s")
         parts.append(text[position : token.start()])
-        parts.append("%" if token.group() == "%%" else TemplatePath(dotted))
+        parts.append("%" if token.group() == "%%" else TemplatePath(dotted, place))
         position = token.end()
     parts.append(text[position:])
     if len(problems) > before:

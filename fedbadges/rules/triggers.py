@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 from fedbadges.errors import Place
 from fedbadges.messages import Message
-from fedbadges.rules.expressions import Expression, parse_expression
+from fedbadges.rules.expressions import Expression, parse_message_expression
 from fedbadges.rules.grammar import LAMBDA, Schema, combined, mapping_of, operators_over, ref
 from fedbadges.rules.operators import AllOf, AnyOf, Check, LeafParser, parse_combined
 from fedbadges.rules.parsing import Problems, as_text
-from fedbadges.rules.yaml_document import MappingNode, Node
+from fedbadges.rules.templates import RECIPIENT
+from fedbadges.rules.yaml_document import MappingNode, Node, SequenceNode
 
 Trigger = Check[Message]
 
@@ -59,7 +60,7 @@ class LambdaTrigger:
 
     def holds(self, message: Message) -> bool:
         """Evaluate the expression; raise whatever it raises."""
-        return bool(self.expression(message.body))
+        return bool(self.expression.evaluate(message.body, message.body))
 
 
 def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
@@ -91,8 +92,14 @@ def parse_trigger(node: Node, problems: Problems) -> Trigger | None:
 
 
 def _parse_lambda(node: Node, problems: Problems, place: Place) -> Trigger | None:
-    expression = parse_expression(node, "msg", problems)
-    return None if expression is None else LambdaTrigger(expression, place)
+    expression = parse_message_expression(node, problems)
+    if expression is None:
+        return None
+    for path in expression.paths:
+        if path.dotted == RECIPIENT:
+            text = f"'%({RECIPIENT})s' stands in filters; a trigger comes before all candidates"
+            problems.add(path.place or place, text)
+    return LambdaTrigger(expression, place)
 
 
 def _parse_name(
@@ -102,6 +109,10 @@ def _parse_name(
     if isinstance(node, MappingNode):
         parse = functools.partial(_parse_name, kind)
         return parse_combined(node, f"a '{kind}'", {}, parse, problems, place)
+    if isinstance(node, SequenceNode):
+        several = f"to name several, write '{kind}: {{any: […]}}'"
+        problems.add(node.place, f"a {kind} is text, and this is a list; {several}")
+        return None
     name = as_text(node, f"a {kind}", problems)
     if name is None:
         return None
@@ -110,7 +121,10 @@ def _parse_name(
     if found:
         mistake = name.place_at(name.text.index(text) + found.start())
         problems.add(mistake, f"a {kind} {_WHY[found.group().strip()]}")
-    return (Topic if kind == "topic" else Category)(text, place or node.place, name.place)
+    if kind == "topic":
+        # A dot in front stands for the parts that are left out.
+        return Topic(text.removeprefix(".") or text, place or node.place, name.place)
+    return Category(text, place or node.place, name.place)
 
 
 _PARSERS: dict[str, LeafParser[Message]] = {

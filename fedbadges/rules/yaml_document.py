@@ -11,6 +11,7 @@ from yaml.constructor import SafeConstructor
 from yaml.reader import Reader
 
 from fedbadges.errors import Place, Problem, RuleError
+from fedbadges.rules.hints import SIGNS, yaml_hint
 from fedbadges.util.text import quoted
 
 #: The limits of a file: bytes, nodes (those of an alias count each time), and levels of nesting.
@@ -20,6 +21,11 @@ MAX_DEPTH = 50
 
 # Python is slow at reading long numbers.
 _MAX_NUMBER = 100
+
+# Line ends for YAML, once those of Windows and old Macs are replaced.
+_LINE_ENDS = re.compile("[\n\x85\u2028\u2029]")
+
+_COMMENT = re.compile(r"[ \t]+#.*")
 
 Value = str | int | float | bool | datetime.date | datetime.datetime | bytes | None
 Node = Union["ScalarNode", "SequenceNode", "MappingNode"]
@@ -32,12 +38,16 @@ _TEXT = "tag:yaml.org,2002:str"
 
 @dataclass(frozen=True)
 class ScalarNode:
-    """A single value; ``literal`` means that its text stands in the file as it is, on one line."""
+    """A single value; ``literal`` means that its text stands in the file as it is, on one line.
+
+    ``comment`` is what follows a value without quotes up to the end of the line, with blanks.
+    """
 
     place: Place
     value: Value
     text: str
     literal: bool
+    comment: str = ""
 
     kind = "a single value"
 
@@ -83,13 +93,14 @@ class MappingNode:
 
 def parse_document(data: bytes, path: str, what: str = "rule") -> MappingNode:
     """Parse the one YAML mapping that a file of the kind ``what`` holds; raise RuleError."""
-    documents, quoted_lines = _compose(_decode(data, path), path)
+    text = _decode(data, path)
+    documents, quoted_lines = _compose(text, path)
     if not documents:
         raise _error(Place(path, 1, 1), f"the file is empty; a {what} is a mapping")
     if len(documents) > 1:
-        text = f"a second document; a {what} file holds exactly one"
-        raise _error(_place_of(documents[1], path), text)
-    reader = _NodeReader(path, what, quoted_lines)
+        mistake = f"a second document; a {what} file holds exactly one"
+        raise _error(_place_of(documents[1], path), mistake)
+    reader = _NodeReader(path, what, text, quoted_lines)
     document = reader.read(documents[0])
     if reader.problems:
         raise RuleError(reader.problems)
@@ -141,7 +152,10 @@ def _compose(text: str, path: str) -> tuple[list[yaml.Node], frozenset[int]]:
         mark = error.problem_mark or error.context_mark
         place = Place(path, mark.line + 1, mark.column + 1) if mark else Place(path, 1, 1)
         what = " ".join(part for part in (error.problem, error.context) if part)
-        raise _error(place, f"not valid YAML: {what}") from None
+        # The mark may be behind the end.
+        line = "".join(_LINE_ENDS.split(text)[mark.line : mark.line + 1]) if mark else ""
+        hint = yaml_hint(error, line, mark.column if mark else 0)
+        raise _error(place, f"not valid YAML: {what}{hint}") from None
     except RecursionError:
         raise _error(Place(path, 1, 1), f"nested more than {MAX_DEPTH} levels deep") from None
 
@@ -167,10 +181,11 @@ def _quote_lambda(line: str) -> str:
 class _NodeReader:
     """Turns PyYAML's nodes into ours; ``quoted_lines`` numbers, from 0, the lines put in quotes."""
 
-    def __init__(self, path: str, what: str, quoted_lines: frozenset[int]) -> None:
+    def __init__(self, path: str, what: str, text: str, quoted_lines: frozenset[int]) -> None:
         self.problems: list[Problem] = []
         self._path = path
         self._what = what
+        self._lines = _LINE_ENDS.split(text)
         self._quoted_lines = quoted_lines
         self._constructor = SafeConstructor()
         self._count = 0
@@ -209,9 +224,15 @@ class _NodeReader:
             value = self._value(node)
         except (yaml.YAMLError, AttributeError, LookupError, OverflowError, TypeError, ValueError):
             kind = node.tag.rpartition(":")[2] or "value"
-            self._add(place, f"{quoted(text)} is not a valid {kind}")
+            mistake = f"{quoted(text)} is not a valid {kind}"
+            if node.tag.startswith("!="):  # YAML reads it as a tag
+                mistake = f"unknown key '!=' in a condition; did you mean '{SIGNS['!=']}'?"
+            self._add(place, mistake)
             value = None
-        return ScalarNode(place, value, text, literal)
+        comment = None
+        if text and not node.style:
+            comment = _COMMENT.match(self._lines[end.line], end.column)
+        return ScalarNode(place, value, text, literal, comment.group() if comment else "")
 
     def _value(self, node: yaml.ScalarNode) -> Value:
         if node.tag in (_TEXT, _MERGE):

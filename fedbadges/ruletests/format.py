@@ -17,11 +17,11 @@ from fedbadges.rules.grammar import (
     record_of,
     several,
 )
-from fedbadges.rules.moments import AGE_UNITS, to_moment
 from fedbadges.rules.parsing import Problems, as_mapping, as_text
 from fedbadges.rules.recipients import account
 from fedbadges.rules.templates import Template, parse_template
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
+from fedbadges.util.moments import AGE_UNITS, to_moment
 from fedbadges.util.text import quoted, suggestion
 
 T = TypeVar("T")

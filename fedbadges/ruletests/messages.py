@@ -9,10 +9,10 @@ from typing import Any
 from fedbadges.errors import MissingValue
 from fedbadges.messages import fits_databases
 from fedbadges.rules.grammar import Fields
-from fedbadges.rules.moments import to_moment
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.templates import Template
 from fedbadges.ruletests.format import FROM, MAX_MESSAGES, MESSAGE_KEYS, NUMBER
+from fedbadges.util.moments import to_moment
 from fedbadges.util.text import quoted, suggestion
 
 #: Stands in for a malformed topic, which was reported already.

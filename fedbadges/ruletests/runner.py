@@ -70,8 +70,12 @@ class TestAccounts:
         return username in self._accounts
 
     def _only(self, key: str, value: str) -> str | None:
-        """Return the one account that has this value under a key, or None."""
-        names = [name for name, values in self._accounts.items() if value in values.get(key, ())]
+        """Return the one account that has this value under a key, or None; ignore case."""
+        names = [
+            name
+            for name, values in self._accounts.items()
+            if value.lower() in map(str.lower, values.get(key, ()))
+        ]
         return names[0] if len(names) == 1 else None
 
     by_nick = functools.partialmethod(_only, "nicks")

@@ -8,11 +8,11 @@ from typing import Any
 from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.rules.grammar import Fields
 from fedbadges.rules.loader import TEST
-from fedbadges.rules.moments import to_moment
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import parse_document
 from fedbadges.ruletests.format import EXPECTED_KEYS, FILE, NOW
 from fedbadges.ruletests.messages import MessageBuilder, SentMessage
+from fedbadges.util.moments import to_moment
 from fedbadges.util.text import quoted, suggestion
 
 

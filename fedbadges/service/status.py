@@ -5,6 +5,8 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from fedbadges.engine.statistics import RuleStatistics
+from fedbadges.rules.rule import Rule
 from fedbadges.service.lifecycle import State
 from fedbadges.service.wiring import Parts
 from fedbadges.util.text import printable
@@ -54,6 +56,17 @@ def report(parts: Parts) -> dict[str, Any]:
                 printable(str(problem))[:_MAX_CHARACTERS]
                 for problem in sorted(problems)[:_MAX_MISTAKES]
             ],
-            "tallies": {rule.badge.id: statistics.of(rule.badge.id) for rule in rules},
+            "tallies": {rule.badge.id: _tally(rule, statistics) for rule in rules},
         },
+    }
+
+
+def _tally(rule: Rule, statistics: RuleStatistics) -> dict[str, Any]:
+    """Return how often a rule was triggered and awarded, its funnel, and what is wrong with it."""
+    funnel, trouble = statistics.funnel(rule.badge.id), statistics.trouble(rule)
+    return {
+        "triggers": funnel.triggered,
+        "awards": funnel.awarded,
+        "funnel": asdict(funnel),
+        "warning": None if trouble is None else str(trouble)[:_MAX_CHARACTERS],
     }

@@ -7,8 +7,10 @@ from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import shared_history
+from fedbadges.criteria.reading import unstored_names
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
+from fedbadges.engine.statistics import RuleStatistics, log_trouble
 from fedbadges.history.history import Recorder
 from fedbadges.history.message_reader import MessageReader, StoredMessage
 from fedbadges.messages import parse_message
@@ -64,6 +66,7 @@ class Parts:
         self.ranks = Ranks(tahrir.adjust_ranks, publisher.publish, settings.rank_interval)
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
         self.engine = BadgeEngine(settings, tahrir, recipients, RuleSet(), self.ranks.announce)
+        self.engine.statistics = RuleStatistics(log_trouble)
         self.rulebook = RuleBook(
             settings.rules_directory, backends, tahrir.publish_badges, settings.insecure_rules
         )
@@ -95,7 +98,9 @@ class Parts:
     def load_rules(self) -> None:
         """Load the rules, and put them into force."""
         rules = self.engine.rules = self.rulebook.load()
-        self._usernames.warn_of(rules)
+        recording = self.pipeline.recorder is not None
+        counting = [rule for rule in rules if recording and any(unstored_names(rule))]
+        self._usernames.warn_of(rules, counting)
 
     def _handle_stored(self, stored: Sequence[StoredMessage]) -> None:
         """Handle messages that were read back from datanommer."""

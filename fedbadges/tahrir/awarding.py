@@ -2,8 +2,8 @@
 
 import datetime
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
 from fedbadges.errors import Unavailable
 from fedbadges.messages import Message, Notice, naive_utc
+from fedbadges.rules.rule import Badge
 from fedbadges.tahrir.holdings import find_people
 from fedbadges.util.logs import get_logger
 
@@ -37,14 +38,35 @@ _BADGES = select(
 ).where(is_any_of(BadgeRow.id, array_parameter("ids")))
 
 
+class MissingBadges(RuntimeError):
+    """Tahrir has no badges with these ids."""
+
+    def __init__(self, badge_ids: Iterable[str]) -> None:
+        self.badge_ids = tuple(badge_ids)
+        super().__init__(f"tahrir has no badge {', '.join(self.badge_ids)}")
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """Who awards a badge by hand, and why."""
+
+    operator: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Award:
-    """A badge that somebody is to get: because of what, and as of when, naive UTC."""
+    """A badge that somebody is to get: because of what, and as of when, naive UTC.
+
+    With ``badge``, as its rule describes it, a badge that was deleted from tahrir is created again.
+    """
 
     badge_id: str
     username: str
     link: str | None = None
     issued_on: datetime.datetime = field(default_factory=lambda: naive_utc(time.time()))
+    badge: Badge | None = field(default=None, compare=False, repr=False)
+    by_hand: ByHand | None = None
 
 
 @dataclass(frozen=True)
@@ -75,30 +97,50 @@ def link_to(message: Message, settings: Settings) -> str | None:
     return link if len(link) <= MAX_LINK else None
 
 
-def award_all(settings: Settings, awards: Iterable[Award]) -> BulkAwardResult:
+def award_all(
+    settings: Settings,
+    awards: Iterable[Award],
+    create_again: Callable[[Iterable[Badge]], object] = lambda badges: None,
+) -> BulkAwardResult:
     """Award badges, and create the people whom tahrir does not know; raises Unavailable.
 
     All are committed together, or none where this raises. One that is refused costs no other:
     if they cannot be inserted in bulk, each is tried in a savepoint. Those who hold the badge
-    by now, or have opted out, are neither given it nor refused.
+    by now, or have opted out, are neither given it nor refused. ``create_again`` creates badges
+    that were deleted.
     """
     # In one order everywhere: two processes must not each hold what the other waits for.
     wanted = sorted(awards, key=lambda award: (award.badge_id, award.username))
-    names, ids = {award.username for award in wanted}, {award.badge_id for award in wanted}
-    made = engine(settings.tahrir_url)
     try:
-        with translate_errors(NAME):
-            with reader(settings.tahrir_url, settings.prepare_statements).connect() as connection:
-                known = find_people(connection, settings, names, ids)
-            with made.begin() as connection:
-                return BulkAwardResult(tuple(_award(connection, settings, wanted, known)))
+        try:
+            return _award_in_bulk(settings, wanted)
+        except MissingBadges as missing:
+            lost = {a.badge_id: a.badge for a in wanted if a.badge_id in missing.badge_ids}
+            badges = [badge for badge in lost.values() if badge is not None]
+            if not badges:
+                raise
+            create_again(badges)
+            return _award_in_bulk(settings, wanted)
     except Unavailable:
         raise
     except Exception as error:  # of one of them, but it is not known which
         log.debug("Awarding each in a savepoint", count=len(wanted), error=error)
+    return _award_in_savepoints(settings, wanted)
+
+
+def _award_in_bulk(settings: Settings, wanted: list[Award]) -> BulkAwardResult:
+    names, ids = {award.username for award in wanted}, {award.badge_id for award in wanted}
+    with translate_errors(NAME):
+        with reader(settings.tahrir_url, settings.prepare_statements).connect() as connection:
+            known = find_people(connection, settings, names, ids)
+        with engine(settings.tahrir_url).begin() as connection:
+            return BulkAwardResult(tuple(_award(connection, settings, wanted, known)))
+
+
+def _award_in_savepoints(settings: Settings, wanted: list[Award]) -> BulkAwardResult:
     given: list[AwardResult] = []
     refused: list[tuple[Award, Exception]] = []
-    with translate_errors(NAME), made.begin() as connection:
+    with translate_errors(NAME), engine(settings.tahrir_url).begin() as connection:
         if connection.dialect.name == "sqlite":
             # Its driver begins no transaction before a savepoint.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -119,9 +161,10 @@ def _award(
 ) -> list[AwardResult]:
     ids = {award.badge_id for award in wanted}
     badges = {row.id: row for row in connection.execute(_BADGES, {"ids": list(ids)})}
+    missing = sorted(ids - badges.keys())
+    if missing:
+        raise MissingBadges(missing)
     for badge_id in sorted(ids):
-        if badge_id not in badges:
-            raise RuntimeError(f"tahrir has no badge {badge_id}")
         if badges[badge_id].legacy:
             raise ValueError(f"Badge {badge_id!r} is a legacy badge and cannot be awarded")
     new = sorted({award.username for award in wanted} - {name for name, _ in known})
@@ -134,7 +177,9 @@ def _award(
     persons = dict(known)
     return [
         AwardResult(
-            award, row["person_id"], _notice(badges[award.badge_id], persons[award.username])
+            award,
+            row["person_id"],
+            _notice(award, badges[award.badge_id], persons[award.username]),
         )
         for award, row in rows.items()
         if row["id"] in inserted
@@ -164,16 +209,23 @@ def _assertions(wanted: list[Award], known: list[tuple[str, Any]]) -> dict[Award
     return rows
 
 
-def _notice(badge: Any, person: Any) -> Notice:
-    """Return the announcement that tahrir_api's ``add_assertion`` makes."""
-    shown = {
-        "name": badge.name,
-        "description": badge.description,
-        "image_url": badge.image,
-        "badge_id": badge.id,
+def _notice(award: Award, badge: Any, person: Any) -> Notice:
+    """Return the announcement that tahrir_api's ``add_assertion`` makes.
+
+    That of an award by hand has one key more.
+    """
+    body: dict[str, Any] = {
+        "badge": {
+            "name": badge.name,
+            "description": badge.description,
+            "image_url": badge.image,
+            "badge_id": badge.id,
+        },
+        "user": {"username": person.nickname, "badges_user_id": person.number},
     }
-    user = {"username": person.nickname, "badges_user_id": person.number}
-    return Notice("badge.award", {"badge": shown, "user": user})
+    if award.by_hand is not None:
+        body["by_hand"] = {**asdict(award.by_hand), "link": award.link}
+    return Notice("badge.award", body)
 
 
 def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> set[Any]:

@@ -17,6 +17,10 @@ from fedbadges.rules.rule import Badge
 from fedbadges.tahrir.awarding import NAME, Award, BulkAwardResult, award_all
 from fedbadges.tahrir.badges import Unawardable, find_unawardable, publish_badges
 from fedbadges.tahrir.holdings import Holdings, find_people
+from fedbadges.tahrir.similar_names import find_unknown
+from fedbadges.util.logs import get_logger
+
+log = get_logger(__name__)
 
 # What tahrir_api's make_leaderboard computes, without making an object of everybody: those with as
 # many badges share a rank, and those who opted out are left out.
@@ -79,9 +83,14 @@ class Tahrir:
         }
         return Holdings(held, {name for name, row in found if row.opt_out})
 
+    def unknown(self, usernames: Iterable[str]) -> dict[str, list[str]]:
+        """Return the names that tahrir does not know, each with the most similar that it does."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return find_unknown(connection, self._settings, usernames)
+
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Award badges, in one transaction: see ``award_all``."""
-        return award_all(self._settings, awards)
+        return award_all(self._settings, awards, self._create_again)
 
     def revoke(self, badge_id: str, username: str) -> int | None:
         """Revoke a badge; return tahrir's number of the person, None if they do not hold it.
@@ -102,10 +111,10 @@ class Tahrir:
         """Set everybody's rank; return the notices for these people, as tahrir_api makes them."""
         with self._api() as api:
             session = api.session
-            people = list(session.scalars(select(Person).where(Person.id.in_(set(person_ids)))))
-            before = {person.id: person.rank for person in people}
+            of_them = select(Person).where(Person.id.in_(set(person_ids)))
+            before = {person.id: person.rank for person in session.scalars(of_them)}
             session.connection().execute(_SET_RANKS)
-            session.expire_all()
+            people = session.scalars(of_them.execution_options(populate_existing=True))
             return tuple(
                 Notice(
                     "person.rank.advance",
@@ -113,6 +122,13 @@ class Tahrir:
                 )
                 for person in people
             )
+
+    def _create_again(self, badges: Iterable[Badge]) -> None:
+        lost = list(badges)
+        refused = self.publish_badges(lost).refused
+        for badge in lost:
+            if badge.id not in refused:
+                log.warning("Created a badge again that was deleted from tahrir", badge=badge.id)
 
     @contextmanager
     def _api(self) -> Iterator[TahrirDatabase]:

@@ -16,7 +16,13 @@ from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import Unavailable
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.recipients import EVERYBODY, MAX_NAME, MOST_CANDIDATES, Accounts
+from fedbadges.rules.recipients import (
+    EVERYBODY,
+    MAX_NAME,
+    MOST_CANDIDATES,
+    Accounts,
+    TrustedDomains,
+)
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import AwardResult
 from fedbadges.tahrir.database import Tahrir
@@ -135,6 +141,7 @@ def test_nothing_is_awarded_while_the_accounts_service_is_away(desk: Desk) -> No
 
 # Other names
 
+TRUSTED = TrustedDomains("example.org", "id.example.org", "src.example.org", "EXAMPLE.ORG")
 OTHERS = {"al": "Alice", "alice@mail.example": "alice", "ali": "alice"}
 
 
@@ -142,7 +149,7 @@ def found(accounts: Accounts, value: object, *keys: str) -> list[str | None]:
     lines = ['recipient: "%(msg.who)s"', *(f"{key}: Yes" for key in keys)]
     recipient = load("\n".join(lines)).recipient
     assert recipient is not None
-    names = recipient.find(message(msg={"who": value}).body, "example.org", accounts)
+    names = recipient.find(message(msg={"who": value}).body, TRUSTED, accounts)
     return [each.name for each in names]
 
 
@@ -273,6 +280,15 @@ def test_every_answer_is_cached(question: Asking, name: str) -> None:
 
     assert question(remembered, name) == first == question(accounts, name)
     assert len(accounts.asked) == 2  # and one of these is by the line above
+
+
+@pytest.mark.parametrize("question", ["by_nick", "by_email", "by_github"])
+def test_cached_answer_is_for_a_name_in_any_case(question: str) -> None:
+    accounts = Listed(others={"al@mail.example": "alice"})
+    ask = getattr(CachedAccounts(accounts, 60), question)
+
+    assert [ask(name) for name in ("al@mail.example", "Al@Mail.Example")] == ["alice", "alice"]
+    assert len(accounts.asked) == 1
 
 
 def test_cache_distinguishes_kinds_of_names() -> None:

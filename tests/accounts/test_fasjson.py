@@ -114,6 +114,30 @@ def test_fasjson_finds_the_account_of_a_name_on_github(
     assert client.by_github(name) == account
 
 
+@pytest.mark.parametrize(
+    ("ask", "name"),
+    [
+        (Client.by_nick, "AL"),
+        (Client.by_nick, "Wonder"),
+        (Client.by_email, "Alice@Mail.Example"),
+        (Client.by_github, "Ali"),
+    ],
+)
+def test_fasjson_finds_an_account_by_a_name_in_any_case(
+    client: Client, ask: Callable[[Client, str], str | None], name: str
+) -> None:
+    assert ask(client, name) == "alice"
+
+
+@pytest.mark.parametrize(("nick", "account"), [("Shared", None), ("OneOf", "bob")])
+def test_names_that_differ_in_case_identify_nobody_if_several_accounts_have_them(
+    fasjson: Fasjson, client: Client, nick: str, account: str | None
+) -> None:
+    fasjson.users |= {"alice": User(("Shared",)), "bob": User(("shared", "oneof"))}
+
+    assert client.by_nick(nick) == account
+
+
 # What is no answer
 
 QUESTIONS: list[Callable[[Client], object]] = [

@@ -1,5 +1,6 @@
 """``fedbadges award`` and ``fedbadges revoke``: what an operator changes and what is refused."""
 
+import datetime
 import json
 import signal
 import socket
@@ -7,64 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from click.testing import Result
-from support.builders import make_config, make_settings
+from support.award_deployment import WHY, Place
 from support.bus import HOST, Bus
-from support.command import fedbadges
 from support.databases import Databases, awards, badges, tahrir
 from support.fasjson import Fasjson, User
-from support.rules import counting_rule, write_rules
 from support.waiting import TIMEOUT
 from tahrir_api.model import Badge as BadgeRow
 from tahrir_api.model import Person
 
 from fedbadges.cli import change
-from fedbadges.rules.rule import Badge
-from fedbadges.tahrir.database import Tahrir
-
-SPEAKER = Badge(
-    id="speaker",
-    name="Speaker",
-    description="Gave a talk",
-    image_url="https://badges.example.org/pngs/speaker.png",
-    discussion="https://badges.example.org/ideas/3",
-    creator="alice",
-)
-WHY = ("--reason", "spoke at the conference")
-
-
-class Place:
-    """A deployment without a daemon: tahrir with the badge Speaker, and a rule for First Step."""
-
-    def __init__(self, databases: Databases, directory: Path) -> None:
-        self.databases = databases
-        self.directory = directory
-        write_rules(directory / "rules", {"first": counting_rule("First Step", "logger.first", 1)})
-        self.settings = make_settings(databases, directory / "rules")
-        Tahrir(self.settings).publish_badges([SPEAKER])
-        self.configure()
-
-    def configure(self, **others: Any) -> None:
-        config = make_config(self.databases, self.directory / "rules") | {"endpoints": {}} | others
-        (self.directory / "config.py").write_text(f"config = {config!r}\n")
-
-    def call(self, command: str, *arguments: str) -> Result:
-        config = ("--config", str(self.directory / "config.py"))
-        return fedbadges(command, *config, *arguments)
-
-    def award(self, *arguments: str) -> Result:
-        return self.call("award", "--no-publish", *WHY, *arguments)
-
-    def revoke(self, *arguments: str) -> Result:
-        return self.call("revoke", *WHY, *arguments)
-
-    def rank(self, username: str) -> int | None:
-        with tahrir(self.databases) as database:
-            return database.get_person(nickname=username).rank
 
 
 @pytest.fixture
@@ -132,7 +87,7 @@ def test_award_without_a_system_log_logs_on_standard_error(
 
 def test_award_logs_a_reason_of_several_lines_as_one(deployment: Place) -> None:
     done = deployment.call(
-        "award", "alice", "speaker", "--no-publish", "--reason", "a\nAwarded\x1b[0m"
+        "award", "alice", "speaker", "--create", "--no-publish", "--reason", "a\nAwarded\x1b[0m"
     )
 
     assert done.stderr.endswith(' reason="a\\nAwarded\\x1b[0m"\n')
@@ -193,7 +148,7 @@ def test_award_dry_run_changes_nothing(deployment: Place) -> None:
 
 
 def test_award_dry_run_needs_no_bus(deployment: Place) -> None:
-    done = deployment.call("award", "alice", "speaker", *WHY, "--dry-run")
+    done = deployment.call("award", "alice", "speaker", *WHY, "--create", "--dry-run")
 
     assert (done.exit_code, done.stdout) == (0, "alice would get speaker\n")
 
@@ -210,7 +165,7 @@ def test_award_dry_run_needs_no_bus(deployment: Place) -> None:
     ],
 )
 def test_award_refuses_what_is_no_account_name(deployment: Place, name: str, why: str) -> None:
-    done = deployment.call("award", *WHY, "--", name, "speaker")
+    done = deployment.call("award", *WHY, "--create", "--", name, "speaker")
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.rstrip("\n").endswith(f"is not an account name: {why}")
@@ -230,6 +185,7 @@ def test_award_refuses_banned_usernames(deployment: Place) -> None:
         ("Speaker", "; did you mean 'speaker'?"),
         ("First Step", "; did you mean 'first-step'?"),
         ("quux", ""),
+        ("", ""),
     ],
 )
 def test_award_refuses_an_unknown_badge_and_suggests_one(
@@ -254,6 +210,7 @@ def test_award_refuses_a_legacy_badge(deployment: Place) -> None:
 
 @pytest.mark.parametrize("command", ["award", "revoke"])
 def test_award_and_revoke_require_a_reason(deployment: Place, command: str) -> None:
+    deployment.add_people("alice")
     without = deployment.call(command, "alice", "speaker")
     assert without.exit_code == 2
     assert "Missing option '--reason'" in without.stderr
@@ -295,7 +252,7 @@ def test_award_reports_an_unreachable_database_in_one_line(deployment: Place) ->
 def test_award_refuses_a_bus_that_only_a_hub_can_use(deployment: Place) -> None:
     deployment.configure(zmq_enabled=False)
 
-    done = deployment.call("award", "alice", "speaker", *WHY)
+    done = deployment.call("award", "alice", "speaker", "--create", *WHY)
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert "only a hub can publish on such a bus" in done.stderr
@@ -309,7 +266,7 @@ def test_award_changes_nothing_if_no_address_is_free(deployment: Place) -> None:
         other.bind(("", int(one[0].rpartition(":")[2])))
         other.listen()
         deployment.configure(endpoints={f"fedbadges.{HOST}": one})
-        done = deployment.call("award", "alice", "first-step", *WHY)
+        done = deployment.call("award", "alice", "first-step", "--create", *WHY)
     bus.close()
 
     assert (done.exit_code, done.stdout) == (2, "")
@@ -324,7 +281,7 @@ def test_award_publishes_the_award_and_the_rank(deployment: Place) -> None:
     bus = Bus()
     deployment.configure(endpoints=bus.endpoints, environment="dev")
 
-    done = deployment.call("award", "alice", "speaker", *WHY, "--format", "json")
+    done = deployment.call("award", "alice", "speaker", "--create", *WHY, "--format", "json")
 
     # It was sent when the command had ended.
     award = bus.wait_for_award("alice", "speaker")
@@ -341,6 +298,7 @@ def test_award_publishes_the_award_and_the_rank(deployment: Place) -> None:
             "badge_id": "speaker",
         },
         "user": {"username": "alice", "badges_user_id": number},
+        "by_hand": {"operator": "root", "reason": "spoke at the conference", "link": None},
     }
     assert (rank["msg"]["person"]["nickname"], rank["msg"]["person"]["rank"]) == ("alice", 1)
 
@@ -348,9 +306,9 @@ def test_award_publishes_the_award_and_the_rank(deployment: Place) -> None:
 def test_ctrl_c_after_an_award_reports_what_was_done(deployment: Place) -> None:
     bus = Bus()
     deployment.configure(endpoints=bus.endpoints, environment="dev")
-    command = [Path(sys.executable).with_name("fedbadges"), "award", "alice", "speaker", *WHY]
+    command = [Path(sys.executable).with_name("fedbadges"), "award", "alice", "speaker", "--create"]
     running = subprocess.Popen(
-        [*command, "--config", deployment.directory / "config.py"],
+        [*command, *WHY, "--config", deployment.directory / "config.py"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -385,6 +343,97 @@ def test_award_refuses_a_user_without_an_account(deployment: Place) -> None:
     assert (refused.exit_code, refused.stderr) == (2, "there is no account 'bob'\n")
     assert done.exit_code == 0
     assert awards(deployment.databases) == [("alice", "speaker")]
+
+
+# People whom tahrir does not know
+
+
+def test_award_refuses_a_name_that_tahrir_does_not_know(any_deployment: Place) -> None:
+    any_deployment.add_people("alice", "Alicia", "bob", "under_score", "underXscore")
+
+    done = any_deployment.call("award", "alcie", "speaker", "--no-publish", *WHY)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        "tahrir does not know 'alcie'; did you mean 'alice' or 'alicia'? "
+        "--create creates the person\n"
+    )
+    assert awards(any_deployment.databases) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("galdys", "gladys"),
+        ("lgadys", "gladys"),
+        ("gladsy", "gladys"),
+        ("ladys", "gladys"),
+        ("glladys", "gladys"),
+        ("gladyss", "gladys"),
+        ("g_adys", "gladys"),
+        ("ab", "a"),
+        ("under_scor", "under_score"),
+        ("quux", None),
+    ],
+)
+def test_award_suggests_the_name_that_was_meant(
+    deployment: Place, name: str, meant: str | None
+) -> None:
+    deployment.add_people("gladys", "a", "under_score", "zed")
+
+    done = deployment.call("award", name, "speaker", "--no-publish", *WHY)
+
+    hint = "" if meant is None else f"did you mean '{meant}'? "
+    assert done.stderr == (f"tahrir does not know '{name}'; {hint}--create creates the person\n")
+
+
+def test_award_accepts_known_names_and_addresses_without_create(deployment: Place) -> None:
+    deployment.add_people("alice")
+    with tahrir(deployment.databases) as database:
+        database.add_person("bob@example.org", nickname="robert")
+        database.session.commit()
+
+    done = deployment.call("award", "Alice", "bob", "speaker", "--no-publish", *WHY)
+
+    assert done.exit_code == 0
+    assert awards(deployment.databases) == [("alice", "speaker"), ("robert", "speaker")]
+
+
+def test_award_date_is_the_given_one(deployment: Place) -> None:
+    done = deployment.award("alice", "speaker", "--when", "2025-11-20T14:30+02:00")
+
+    assert done.exit_code == 0
+    with tahrir(deployment.databases) as database:
+        (assertion,) = database.get_assertions_by_email("alice@example.org")
+        assert assertion.issued_on == datetime.datetime(2025, 11, 20, 12, 30)
+
+
+@pytest.mark.parametrize(
+    ("when", "wrong"),
+    [
+        ("9999-01-01", "'9999-01-01' is in the future"),
+        ("soon", "'soon' is no date, such as 2026-11-20 or 2026-11-20T14:30+01:00"),
+    ],
+)
+def test_award_refuses_a_date_in_the_future_or_of_another_form(
+    deployment: Place, when: str, wrong: str
+) -> None:
+    done = deployment.award("alice", "speaker", "--when", when)
+
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"{wrong}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [((), "argument 'USER'"), (("alice",), "argument 'BADGE'")],
+)
+def test_award_requires_a_user_and_a_badge(
+    deployment: Place, arguments: tuple[str, ...], missing: str
+) -> None:
+    done = deployment.award(*arguments)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"Missing {missing}" in done.stderr
 
 
 # Revocations

@@ -19,6 +19,7 @@ from support.databases import Databases
 from support.fasjson import Fasjson, User
 from support.histories import PastMessage, Storage, awarded, live
 from support.rule_text import complete
+from support.tahrir import delete_badge
 from support.terminal import on_terminal
 from support.waiting import eventually
 from tahrir_api.dbapi import TahrirDatabase
@@ -233,6 +234,21 @@ def test_backfill_skips_holders_and_who_opted_out(settings: Settings) -> None:
         ("scribe-3", "alice", "by hand"),
         ("scribe-2", "alice", LINK.format(3)),
     }
+
+
+@pytest.mark.sqlite
+def test_badge_that_is_deleted_during_a_backfill_is_created_again(
+    settings: Settings, one_by_one: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete() -> None:
+        with Session(engine(settings.tahrir_url)) as session:
+            delete_badge(TahrirDatabase(session=session), "scribe-3")
+
+    after(2, delete, monkeypatch)
+    done = fedbadges("backfill", "--award", "--no-publish", "scribe-3")
+
+    assert done.exit_code == 0, done.stderr
+    assert contents(settings)["awards"] == {("scribe-3", "bob", LINK.format(8))}
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """``fedbadges check`` as a command: its output, its formats and its exit codes."""
 
+import ast
 import json
 import re
 import signal
@@ -14,6 +15,8 @@ from support.databases import Databases
 from support.rule_text import complete
 from support.terminal import on_terminal
 
+from fedbadges.cli.deployment import HISTORY, TAHRIR, Deployment
+from fedbadges.cli.deployment import RULES as DIRECTORY
 from fedbadges.lint import linter as run
 from fedbadges.rules.loader import load_file
 
@@ -267,7 +270,60 @@ def test_findings_on_a_terminal_have_colours() -> None:
     assert plain.stdout == f"rules/bad.yml:6:11: error: {MISTAKE} [mistake]\n"
 
 
-def test_no_color_disables_colours() -> None:
-    write("rules/bad.yml", BAD)
+def test_file_of_tests_is_an_error() -> None:
+    write("a.yml", GOOD)
+    Path("a.yml.test").write_text("tests: []\n")
 
-    assert "\x1b[1;31m" not in on_terminal(COMMAND, "check", "rules", NO_COLOR="1")
+    done = fedbadges("check", "a.yml.test")
+
+    assert done.exit_code == 1
+    assert done.stdout == (
+        "a.yml.test:1:1: error: this is a file of tests; run 'fedbadges test a.yml.test' "
+        "[mistake]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys"),
+    [
+        (["check", "--history", "a.yml"], [DIRECTORY, HISTORY, TAHRIR]),
+        (["explain", "--id", "1"], [DIRECTORY, HISTORY, TAHRIR]),
+        (["explain", "--rules", ".", "--id", "1"], [HISTORY, TAHRIR]),
+        (["preview", "a"], [HISTORY]),
+        (["preview", "--history-url", "sqlite://", "a"], []),
+        (["status"], ["moksha.monitoring.socket", "moksha.monitoring.socket.mode"]),
+    ],
+)
+def test_command_without_configuration_shows_the_smallest_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], keys: list[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    write("a.yml", GOOD)
+
+    done = fedbadges(*arguments)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    *_, before, line = done.stderr.splitlines()
+    assert before == "There is none; the smallest is a file fedmsg.d/badges.py with this line:"
+    config = ast.literal_eval(line.removeprefix("config = "))
+    assert list(config) == ["endpoints", *keys]
+
+
+def test_the_smallest_configuration_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    line = fedbadges("explain", "--id", "1").stderr.splitlines()[-1]
+    Path("rules").mkdir()
+    Path("fedmsg.d").mkdir()
+    Path("fedmsg.d/badges.py").write_text(line.replace("/usr/share/badges/rules", "rules"))
+
+    assert Deployment(None, {}).settings.rules_directory == Path("rules")
+
+
+def test_configuration_that_is_broken_has_no_example(tmp_path: Path) -> None:
+    Path("fedmsg.d").mkdir()
+    Path("fedmsg.d/badges.py").write_text("config = {}")
+
+    assert "the smallest" not in fedbadges("check", "--history", write("a.yml", GOOD)).stderr

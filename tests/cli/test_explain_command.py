@@ -183,7 +183,7 @@ def test_explain_shows_rules_of_other_topics_only_with_badge(deployment: Command
     assert "1 other rule not triggered by this topic" in everything.stdout
     assert by_id.stdout == by_path.stdout
     assert f"topic wiki.edit: no, the message has {TOPIC}" in by_id.stdout
-    assert "not: not evaluated, as it was already decided" in by_id.stdout
+    assert "not: not asked, as it was already decided" in by_id.stdout
     assert by_id.exit_code == 1
 
 
@@ -221,6 +221,31 @@ def test_explain_shows_errors_and_values_of_criteria(
 
     assert said in done.stdout
     assert done.stderr == ""
+
+
+def test_explain_says_what_a_conversion_cannot_read(deployment: CommandDeployment) -> None:
+    deployment.write("linked", PUSHED + "recipient_krb2fas: Yes\nrecipient_distgit2fas: Yes\n")
+    people = message(deployment, "ann@FEDORAPROJECT.ORG", "bob@EVIL.EXAMPLE", "dan/a.example")
+
+    done = deployment.call("explain", "--badge", "linked", people)
+
+    assert (
+        "├── recipient %(msg.users)s: ann and dan\n"
+        "│   ├── 'ann@FEDORAPROJECT.ORG' is ann\n"
+        "│   ├── 'bob@EVIL.EXAMPLE' is neither a name nor like "
+        "https://src.fedoraproject.org/user/NAME or NAME@FEDORAPROJECT.ORG\n"
+        "│   └── 'dan/a.example' is dan\n"
+    ) in done.stdout
+
+
+def test_explain_says_what_is_no_name_in_a_filter_on_people(deployment: CommandDeployment) -> None:
+    deployment.write("people", PUSHED.replace("%(recipient)s", "%(msg.users)s"))
+
+    done = deployment.call(
+        "explain", "--badge", "people", message(deployment, "ann", {"nick": "x"})
+    )
+
+    assert "fails, users takes names, and %(msg.users)s has an object without 'name'" in done.stdout
 
 
 def test_explain_shows_other_backends_as_the_rule_has_them(deployment: CommandDeployment) -> None:
@@ -331,3 +356,87 @@ def test_explain_reports_ctrl_c_in_one_line(
     done = deployment.call("explain", message(deployment, "alice"))
 
     assert (done.exit_code, done.stdout, done.stderr) == (2, "", "Stopped\n")
+
+
+MISSING_USER = question("%(msg.nobody)s", "{greater than: 0}")
+PUSHED_ONCE = question("%(topic)s", "{greater than: 0}")
+
+
+@pytest.mark.parametrize("missing_first", [True, False])
+def test_explain_shows_each_part_of_any_that_was_asked(
+    deployment: CommandDeployment, missing_first: bool
+) -> None:
+    parts = [MISSING_USER, PUSHED_ONCE] if missing_first else [PUSHED_ONCE, MISSING_USER]
+    deployment.write(
+        "either",
+        f"trigger: {{topic: git.receive}}\ncriteria: {{any: [{', '.join(parts)}]}}\n"
+        'recipient: "%(msg.users)s"',
+    )
+    deployment.store("git.receive", ["alice"])
+
+    done = deployment.call("explain", "--badge", "either", message(deployment, "alice", "bob"))
+
+    alice, bob = done.stdout.split("── alice gets it")[1].split("── bob does not get it")
+    assert "any: yes" in alice
+    assert "any: fails" in bob
+    assert "count, greater than 0: fails, the message has no msg.nobody" in bob
+    assert "count, greater than 0: no, 0 of 1" in bob
+    assert "not asked" not in bob
+    assert ("fails, the message has no msg.nobody" in alice) is missing_first
+    assert ("not asked, as it was already decided" in alice) is not missing_first
+
+
+@pytest.mark.parametrize("away_first", [True, False])
+def test_explain_knows_the_answer_of_any_though_a_service_is_away(
+    deployment: CommandDeployment, away_first: bool
+) -> None:
+    deployment.configure(**{"libravatar.url": "http://127.0.0.1:9/avatar"})
+    parts = ["{libravatar: {exists: Yes}}", PUSHED_ONCE]
+    deployment.write(
+        "either",
+        "trigger: {topic: git.receive}\n"
+        f"criteria: {{any: [{', '.join(parts if away_first else reversed(parts))}]}}\n"
+        'recipient: "%(msg.users)s"',
+    )
+    deployment.store("git.receive", ["alice"])
+
+    alice, bob = (
+        deployment.call("explain", "--badge", "either", message(deployment, name))
+        for name in ("alice", "bob")
+    )
+
+    assert (alice.exit_code, bob.exit_code) == (0, 2)
+    assert "bob cannot be judged now" in bob.stdout
+
+
+WINDOWS = [
+    ("start: 30 days ago", {"start": "2014-09-03T12:06:40"}),
+    ("end: 2014-10-01", {"end": "2014-10-01T00:00:00"}),
+    (
+        "start: 1970-01-01, end: 9999-01-01",
+        {"start": "1970-01-01T00:00:00", "end": "9999-01-01T00:00:00"},
+    ),
+    ("topics: [a]", {}),
+]
+
+
+@pytest.mark.parametrize(("window", "given"), WINDOWS, ids=[each for each, _ in WINDOWS])
+def test_explain_shows_only_the_times_that_the_rule_gives(
+    deployment: CommandDeployment, window: str, given: dict[str, str]
+) -> None:
+    path = deployment.write(
+        "lately",
+        "trigger: {topic: git.receive}\n"
+        f'criteria: {{filter: {{users: ["%(recipient)s"], {window}}}, operation: count,'
+        " condition: {greater than: 0}}\n"
+        'recipient: "%(msg.users)s"',
+    )
+    sent = message(deployment, "alice")
+
+    text = deployment.call("explain", "--badge", path, sent).stdout
+    said = json.loads(deployment.call("explain", "--format", "json", "--badge", path, sent).stdout)
+
+    shown = said["rules"][0]["candidates"][0]["criteria"]["filter"]
+    assert {key: shown[key] for key in ("start", "end") if key in shown} == given
+    assert [f"{key}: {value}" in text for key, value in given.items()] == [True] * len(given)
+    assert ("start: " in text, "end: " in text) == ("start" in given, "end" in given)

@@ -1,9 +1,12 @@
 """``fedbadges preview`` as a command: its output, its formats and its exit codes."""
 
 import datetime
+import html
 import json
 import math
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -81,6 +84,8 @@ def test_preview_as_text_shows_people_dates_and_counts(wiki: Databases) -> None:
 Scribe  rules/scribe.yml
 You edited three pages.
 
+Seen: 15, triggered: 15, with candidates: 10, already held: 5, criteria held: 3, awarded: 3.
+
 3 people would have it; the first was alice on 2014-01-03, the last carol on 2014-01-03.
 
 Who would have it, and since when
@@ -121,6 +126,15 @@ def test_preview_as_json_has_everything(wiki: Databases) -> None:
         "messages": 15,
         "read": 15,
         "complete": True,
+        "funnel": {
+            "seen": 15,
+            "triggered": 15,
+            "candidates": 10,
+            "held": 5,
+            "criteria_held": 3,
+            "awarded": 3,
+            "stops": [],
+        },
         "awards": 3,
         "earners": [
             {
@@ -150,6 +164,60 @@ def test_preview_as_json_has_everything(wiki: Databases) -> None:
             "highest": EDITORS,
         },
     }
+
+
+@pytest.mark.sqlite
+def test_preview_says_which_field_the_messages_lack(wiki: Databases) -> None:
+    write(RULE.replace("msg.user", "msg.usr"))
+
+    done = fedbadges("preview", "--html", "page.html", "scribe")
+
+    assert done.exit_code == 0
+    why = "15 messages triggered it; in all of them 'msg.usr' is missing; they have 'msg.user'."
+    assert done.stdout.splitlines()[2:7] == [
+        "",
+        "Seen: 15, triggered: 15, with candidates: 0, already held: 0, criteria held: 0, "
+        "awarded: 0.",
+        why,
+        "",
+        "Nobody would have it.",
+    ]
+    assert html.escape(why, quote=False).replace("'", "&#39;") in Path("page.html").read_text()
+    assert "Rule cannot work" not in done.stderr
+    assert found()["funnel"]["stops"] == [
+        {
+            "step": "recipient",
+            "part": "recipient",
+            "reason": "'msg.usr' is missing",
+            "count": 15,
+            "total": 15,
+            "missing": "msg.usr",
+            "nearest": "msg.user",
+        }
+    ]
+
+
+@pytest.mark.sqlite
+def test_preview_says_which_field_of_the_filter_some_messages_lack(wiki: Databases) -> None:
+    write(RULE.replace("users:", 'contains: ["%(msg.title)s"], users:'))
+    store(wiki, ((day, "erin") for day in range(5)), title="Main")
+
+    shown = fedbadges("preview", "scribe").stdout
+
+    assert "\n18 messages had candidates; in 15 of them 'msg.title' is missing.\n" in shown
+
+
+@pytest.mark.sqlite
+def test_preview_escapes_the_nearest_field(wiki: Databases) -> None:
+    write(RULE.replace("msg.user", "msg.username"))
+    with_key = {"username\x1b<b>": 1}
+    wipe(wiki)
+    store(wiki, ((day, "erin") for day in range(5)), **with_key)
+
+    shown = fedbadges("preview", "--html", "page.html", "scribe").stdout
+
+    assert "they have 'msg.username\\x1b<b>'." in shown
+    assert "msg.username\\x1b&lt;b&gt;" in Path("page.html").read_text()
 
 
 @pytest.mark.sqlite
@@ -340,3 +408,26 @@ def test_preview_on_a_terminal_has_colours_and_its_width(wiki: Databases) -> Non
     assert re.search(r"\x1b\[32[;0-9]*m█", shown)
     assert max(len(line) for line in plain.splitlines() if "█" in line) <= 60
     assert "With another threshold\r\n  at least  awards " in plain
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_preview_writes_the_page_if_its_text_is_not_read(wiki: Databases, form: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    command = [COMMAND, "preview", "--format", form, "--html", "page.html", "scribe"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+
+    assert "3 people would have it" in Path("page.html").read_text()
+    assert re.fullmatch(r"page\.html: \d+ kB\n", done.stderr)
+    assert done.returncode == 1
+
+
+@pytest.mark.sqlite
+def test_preview_prints_its_text_if_the_page_cannot_be_written(wiki: Databases) -> None:
+    done = fedbadges("preview", "--html", "/dev/full", "scribe")
+
+    assert "\n3 people would have it" in done.stdout
+    assert done.exit_code == 2

@@ -1,6 +1,7 @@
 """``fedbadges progress``: how far somebody is with every badge."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def test_progress_lists_the_closest_badge_first(deployment: CommandDeployment) -
 
     assert found.pop("got").startswith("held since 20")
     assert list(found.items()) == [
-        ("earned", "4 of 3: the next message awards it"),
+        ("earned", "earned: run 'fedbadges backfill earned'"),
         ("near", "4 of 5"),
         ("far", "4 of 50"),
         ("other", "0 of 7"),
@@ -225,13 +226,91 @@ def test_progress_of_many_rules_needs_few_queries(any_deployment: CommandDeploym
     assert len(sent) <= 5
 
 
-def test_progress_warns_about_an_unknown_user(deployment: CommandDeployment) -> None:
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_progress_of_somebody_whom_nobody_knows_exits_with_1(
+    deployment: CommandDeployment, form: str
+) -> None:
     deployment.write("near", counting("git.receive", 5))
 
-    done = deployment.call("progress", "[red]nobody[/red]")
+    done = deployment.call("progress", "--format", form, "[red]nobody[/red]")
 
-    assert done.stdout == "near  0 of 5\n"
+    assert done.exit_code == 1
+    assert done.stdout == "near  0 of 5\n" or json.loads(done.stdout)["badges"][0]["count"] == 0
     assert done.stderr == "neither datanommer nor tahrir knows '[red]nobody[/red]'\n"
+
+
+@pytest.mark.parametrize("name", ["Alice", "bob", "CAROL"])
+def test_progress_of_somebody_whom_one_database_knows_exits_with_0(
+    deployment: CommandDeployment, name: str
+) -> None:
+    deployment.write("near", counting("git.receive", 5))
+    deployment.write("got", counting("git.receive", 1))
+    # Alice has sent a message that no rule is about, bob holds a badge that no rule gives any more,
+    # and carol has opted out.
+    deployment.store("wiki.edit", ["alice"])
+    deployment.tahrir.award([Award("got", "bob"), Award("got", "carol")])
+    (deployment.rules / "got.yml").unlink()
+    with database_engine(deployment.settings.tahrir_url).begin() as connection:
+        connection.execute(sa.update(Person).where(Person.nickname == "carol").values(opt_out=True))
+
+    done = deployment.call("progress", name)
+
+    assert (done.exit_code, done.stderr) == (0, "")
+
+
+DAY = 86_400
+
+
+def lately(condition: str) -> str:
+    """Return a rule about somebody's pushes of the last 30 days."""
+    return asking(question("%(topic)s", condition).replace("users:", "start: 30 days ago, users:"))
+
+
+@pytest.mark.parametrize(
+    ("days", "condition", "expected"),
+    [
+        ((60, 50, 40), "{greater than or equal to: 3}", "0 of 3"),
+        ((60, 20, 10), "{greater than or equal to: 3}", "2 of 3"),
+        ((20, 10, 5), "{greater than or equal to: 3}", "earned: run 'fedbadges backfill odd'"),
+        ((60, 50, 40), "{less than: 1}", "earned: run 'fedbadges backfill odd'"),
+    ],
+)
+def test_progress_judges_windows_as_of_now(
+    any_deployment: CommandDeployment, days: tuple[int, ...], condition: str, expected: str
+) -> None:
+    any_deployment.write("odd", lately(condition))
+    for ago in days:
+        push(any_deployment, 1, timestamp=time.time() - ago * DAY)
+
+    assert shown(any_deployment)["odd"] == expected
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        "start: '%(timestamp)s'",
+        "start: {lambda: \"msg['timestamp'] - 30 * 86400\"}",
+        "end: 1 second ago, start: 30 days ago",
+    ],
+)
+def test_progress_judges_windows_of_templates_and_lambdas_as_of_now(
+    deployment: CommandDeployment, window: str
+) -> None:
+    criteria = question("%(topic)s", "{greater than: 0}").replace("users:", f"{window}, users:")
+    deployment.write("odd", asking(criteria))
+    push(deployment, 1, timestamp=time.time() - 40 * DAY)
+
+    assert shown(deployment)["odd"] == "0 of 1"
+
+
+def test_progress_as_json_shows_what_was_earned(deployment: CommandDeployment) -> None:
+    deployment.write("near", counting("git.receive", 2))
+    push(deployment, 2, timestamp=1_400_000_000)
+
+    done = deployment.call("progress", "--format", "json", "alice")
+
+    (badge,) = json.loads(done.stdout)["badges"]
+    assert (badge["state"], badge["count"], badge["needed"]) == ("earned", 2, 2)
 
 
 @pytest.mark.parametrize("name", ["", "a\x00", "a" * 300])

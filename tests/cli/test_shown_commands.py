@@ -29,6 +29,12 @@ EDITED = datetime.datetime(2014, 10, 3, tzinfo=datetime.timezone.utc)
 EDITORS = {"alice": 124, "bob": 103, "carol": 61, "dave": 27, "erin": 8, "frank": 6, "grace": 3}
 EDITORS |= {"heidi": 2, "ivan": 1, "judy": 1, "mallory": 1, "trent": 1}
 """How many edits of the wiki each made, every third day until the same day."""
+SPEAKERS = """\
+user,when,link
+alice,2025-11-20,https://conference.example.org/talks/7
+bob,2025-11-21T14:30+01:00,
+carol,,
+"""
 SPEAKER = Badge("speaker", "Speaker", "Gave a talk", "speaker.png", "ideas/3", "alice")
 
 
@@ -67,9 +73,14 @@ def store_edits(databases: Databases, edit: dict) -> None:
 
 @pytest.fixture
 def operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Work in a deployment with the badge Speaker, a bus and a healthy daemon."""
+    """Work in a deployment with the badge Speaker, a few people, a bus and a healthy daemon."""
     databases = sqlite_databases(tmp_path)
     Tahrir(make_settings(databases, tmp_path)).publish_badges([SPEAKER])
+    with tahrir(databases) as database:
+        for name in ("alice", "bob", "carol"):
+            database.add_person(f"{name}@example.org", nickname=name)
+        database.session.commit()
+    (tmp_path / "speakers.csv").write_text(SPEAKERS)
     bus = Bus()
     with monitored(tmp_path, hub_report(REPORT)) as endpoint:
         others = {"endpoints": bus.endpoints, "moksha.monitoring.socket": endpoint}
@@ -138,9 +149,11 @@ def test_commands_in_rule_authors_print_what_it_shows() -> None:
 
 
 @pytest.mark.usefixtures("operators")
-@pytest.mark.parametrize("title", ["Show the status", "Award by hand"])
+@pytest.mark.parametrize("title", ["Show the status", "Award by hand", "Award to many", "Revoke"])
 def test_commands_in_operations_print_what_it_shows(title: str) -> None:
-    ours = [b for b in blocks(section(FOR_OPERATORS, title)) if b.startswith("# fedbadges ")]
+    if title == "Revoke":
+        assert run('fedbadges award alice speaker --reason "spoke"').endswith("has speaker\n")
+    ours = [b for b in blocks(section(FOR_OPERATORS, title)) if "# fedbadges " in b]
     assert ours
 
     for block in ours:

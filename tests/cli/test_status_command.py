@@ -26,6 +26,11 @@ from support.waiting import TIMEOUT
 from fedbadges.cli.status import problems, tables_of
 from fedbadges.cli.terminal import print_lines
 
+WARNING = (
+    "rules/wiki-guide.yml:9:12: the latest 20 messages that triggered the rule gave nobody the "
+    "badge; in all of them 'msg.usr' is missing; they have 'msg.user'"
+)
+
 
 def keys(value: Any) -> Any:
     """Return the keys of nested objects."""
@@ -119,6 +124,51 @@ def test_mistakes_in_rules_are_problems() -> None:
         "rule files with mistakes: 1",
         "a.yml:1:1: wrong",
     ]
+
+
+def troubled() -> dict[str, Any]:
+    """Return a report with a rule that cannot work."""
+    report = copy.deepcopy(REPORT)
+    report["rules"]["tallies"]["wiki-guide"]["warning"] = WARNING
+    return report
+
+
+def test_rule_that_cannot_work_is_a_warning_as_text(tmp_path: Path) -> None:
+    with monitored(tmp_path, hub_report(troubled())) as endpoint:
+        done = fedbadges("status", "--socket", endpoint)
+
+    assert done.exit_code == 1
+    assert done.stdout.startswith(f"warning: {WARNING}\n\nrunning  ")
+    assert "all is well" not in done.stdout
+
+
+def test_rule_that_cannot_work_is_a_warning_as_json(tmp_path: Path) -> None:
+    with monitored(tmp_path, hub_report(troubled())) as endpoint:
+        done = fedbadges("status", "--socket", endpoint, "--format", "json")
+
+    assert done.exit_code == 1
+    report = json.loads(done.stdout)
+    assert report["problems"] == [f"warning: {WARNING}"]
+    assert report["rules"]["tallies"]["wiki-guide"]["warning"] == WARNING
+
+
+def test_text_shows_the_funnel_of_rules_whose_topics_were_seen() -> None:
+    lines = as_text(REPORT).splitlines()
+
+    assert lines[lines.index("") + 1 :] == [
+        "badge         seen  triggered  candidates  held  criteria held  awarded",
+        "gardener-i   18202         37           2    35              2        2",
+        "gardener-ii  18202         37          37     0              0        0",
+        "wiki-guide       5          5           4     1              0        0",
+    ]
+
+
+def test_text_of_a_daemon_without_funnels_shows_triggers_and_awards() -> None:
+    rules = REPORT["rules"] | {"tallies": {"old": {"triggers": 3, "awards": 1}}}
+
+    (line,) = [each for each in as_text(changed(rules=rules)).splitlines() if "old" in each]
+
+    assert line.split() == ["old", "0", "3", "0", "0", "0", "1"]
 
 
 def test_text_shows_how_long_catching_up_takes() -> None:

@@ -259,7 +259,7 @@ def test_value_that_the_message_lacks_means_no_match_and_is_logged_at_debug(
     assert said(log, "WARNING") == []
 
 
-NESTED: Any = "x"
+NESTED: Any = {"nick": "x"}
 for _ in range(400):
     NESTED = [NESTED]
 

@@ -43,14 +43,24 @@ def test_trace_records_the_value_of_a_lambda(text: str) -> None:
 
 
 def test_trace_records_an_error_and_raises_it() -> None:
-    traced = trigger("{all: [{not: {lambda: \"msg['no']\"}}, {topic: a}]}")
+    traced = trigger("{all: [{not: {lambda: \"msg['no']\"}}, {topic: git.receive}]}")
 
     with pytest.raises(KeyError) as raised:
         traced.holds(message())
 
     denial, other = traced.parts
     assert [traced.raised, denial.raised, denial.parts[0].raised] == [raised.value] * 3
-    assert not other.asked
+    assert other.answer is True
+
+
+def test_trace_records_an_error_that_another_part_overrules() -> None:
+    traced = trigger("{any: [{lambda: \"msg['no']\"}, {topic: git.receive}, {topic: a}]}")
+
+    assert traced.holds(message())
+
+    failed, decisive, unasked = traced.parts
+    assert isinstance(failed.raised, KeyError)
+    assert (traced.raised, decisive.answer, unasked.asked) == (None, True, False)
 
 
 class Telling:

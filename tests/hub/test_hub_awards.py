@@ -8,12 +8,14 @@ import sqlalchemy as sa
 from support.databases import Databases, tahrir
 from support.deployment import Deployment, run_deployment
 from support.rules import counting_rule, rule
+from support.tahrir import delete_badge
 from support.waiting import eventually
 
 RULES = {
     "first": counting_rule("First Step", "logger.first", 1),
     "fifty": counting_rule("Fifty Steps", "logger.fifty", 50),
     "last": counting_rule("Last Step", "logger.last", 1),
+    "deleted": counting_rule("Deleted", "logger.deleted", 1),
     "editor": rule(
         "Editor",
         """
@@ -249,3 +251,18 @@ def test_database_urls_without_a_driver_work(deployment: Deployment) -> None:
     deployment.publish("logger.first", username="ria")
 
     deployment.wait_for_badge("ria", "first-step")
+
+
+def test_badge_that_was_deleted_from_tahrir_is_created_again(deployment: Deployment) -> None:
+    deployment.publish("logger.deleted", username="sam")
+    deployment.wait_for_badge("sam", "deleted")
+    with tahrir(deployment.databases) as database:
+        delete_badge(database, "deleted")
+
+    for name in ("tom", "una", "vic"):
+        deployment.publish("logger.deleted", username=name)
+
+    for name in ("tom", "una", "vic"):
+        deployment.wait_for_badge(name, "deleted")
+        deployment.bus.wait_for_award(name, "deleted")
+    assert len(deployment.hub.logged("WARNING", "Created a badge again")) == 1

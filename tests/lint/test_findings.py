@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from support.builders import make_config
 from support.command import fedbadges
+from support.databases import Databases
 from support.rule_text import CRITERIA, HERE, TRIGGER, complete
 
 from fedbadges.cli.deployment import placeholder_settings
@@ -167,7 +169,7 @@ def test_same_for_all_finds_criteria_that_hold_for_everybody_or_nobody(
         "{filter: {agents: {lambda: \"[msg['agent']]\"}}, operation: count,"
         " condition: {greater than: 4}}",
         '{filter: {packages: ["%(msg.pkg)s"]}, operation: count, condition: {greater than: 4}}',
-        "{filter: {topics: [a]}, operation: {lambda: 'len([m for m in query if m.msg[1] =="
+        "{filter: {topics: [a.b]}, operation: {lambda: 'len([m for m in query if m.msg[1] =="
         " %(msg.user)s])'}, condition: {greater than: 4}}",
         "{any: [{libravatar: {exists: Yes}}, {not: {fasjson: {group: packager}}}]}",
         # The message itself is the answer: there is nothing to ask, but a rule has criteria.
@@ -212,6 +214,49 @@ def test_no_plugin_finds_a_rule_that_names_nobody(
 
     monkeypatch.setattr("fedmsg.meta.processors", [Processor("Git")])
     assert fedbadges("check", tmp_path).stdout == ""
+
+
+NOT_STORED = (
+    "the daemon stores no {} for this filter to find: 'badges.record_messages' is on, "
+    "and no plugin for fedmsg.meta is installed here [nothing-stored]"
+)
+
+
+def test_nothing_stored_finds_filters_by_names_that_the_daemon_does_not_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_package = PERSONAL.replace("users:", "not_packages:")
+    (tmp_path / "a.yml").write_text(complete(PERSONAL + RECIPIENT))
+    (tmp_path / "b.yml").write_text(complete(by_package + RECIPIENT + "name: B\n"))
+    config = tmp_path / "config.py"
+    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    keys = make_config(databases, tmp_path) | {"endpoints": {}}
+
+    monkeypatch.setattr("fedmsg.meta.processors", [Processor("Logger")])
+    config.write_text(f"config = {keys | {'badges.record_messages': True}!r}\n")
+    done = fedbadges("check", "--config", config, "--ignore", "same-for-all", tmp_path)
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/a.yml:2:44: warning: {NOT_STORED.format('users')}",
+        f"{tmp_path}/b.yml:2:51: warning: {NOT_STORED.format('packages')}",
+    ]
+
+    config.write_text(f"config = {keys!r}\n")
+    done = fedbadges("check", "--config", config, "--ignore", "same-for-all", tmp_path)
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
+def test_nothing_stored_finds_nothing_with_a_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yml").write_text(complete(PERSONAL + RECIPIENT))
+    databases = Databases("sqlite", f"sqlite:///{tmp_path}/t.db", f"sqlite:///{tmp_path}/d.db")
+    keys = make_config(databases, tmp_path) | {"endpoints": {}, "badges.record_messages": True}
+    (tmp_path / "config.py").write_text(f"config = {keys!r}\n")
+
+    monkeypatch.setattr("fedmsg.meta.processors", [Processor("Git")])
+
+    assert fedbadges("check", "--config", tmp_path / "config.py", tmp_path).stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -346,3 +391,350 @@ def test_same_again_accepts_the_badges_of_a_series(tmp_path: Path, other: str) -
 
 def test_the_default_parts_of_test_rules_have_no_findings(tmp_path: Path) -> None:
     assert found(tmp_path, TRIGGER + CRITERIA + RECIPIENT) == []
+
+
+def criteria(filter_: str, operation: str = "count", condition: str = "greater than: 4") -> str:
+    return (
+        f"criteria:\n  filter: {filter_}\n  operation: {operation}\n  condition: {{{condition}}}\n"
+    )
+
+
+def codes(directory: Path, *bodies: str) -> list[str]:
+    """Returns the places and codes of what is found."""
+    lines = found(directory, *bodies)
+    return [f"{line.split(': ')[0]} {line.rpartition(' ')[2]}" for line in lines]
+
+
+OTHERS = (
+    "all whom {} names are counted together, so a newcomer gets the badge for what others did; to "
+    'count for each alone, write {}: ["%(recipient)s"] [counted-together]'
+)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "filter_", "path", "key"),
+    [
+        ("%(msg.people)s", '{users: ["→%(msg.people)s"]}', "msg.people", "usernames"),
+        ("%(msg.people)s", '{usernames: ["→%( msg.people )s"]}', "msg.people", "usernames"),
+        ("%(msg.chairs)s", '{users: [bodhi, "→%(msg.chairs)s"]}', "msg.chairs", "usernames"),
+        ("%(msg.a.Attendees)s", '{users: "→%(msg.a.Attendees)s"}', "msg.a.Attendees", "usernames"),
+        ("%(msg.authors)s", '{agents: ["→%(msg.authors)s"]}', "msg.authors", "agents"),
+    ],
+)
+def test_counted_together_finds_a_filter_by_all_whom_the_recipient_names(
+    tmp_path: Path, recipient: str, filter_: str, path: str, key: str
+) -> None:
+    body = criteria(filter_) + f"recipient: '{recipient}'\n"
+
+    assert_found(tmp_path, body, OTHERS.format(path, key))
+
+
+@pytest.mark.parametrize(
+    ("recipient", "filter_"),
+    [
+        ("%(msg.user)s", '{users: ["%(msg.user)s"]}'),
+        ("%(msg.address)s", '{users: ["%(msg.address)s"]}'),
+        ("%(msg.people.0)s", '{users: ["%(msg.people.0)s"]}'),
+        ("%(msg.users.owner)s", '{users: ["%(msg.users.owner)s"]}'),
+        ("%(msg.people)s", '{users: ["%(recipient)s"]}'),
+        ("%(msg.people)s", '{users: ["%(msg.owner)s"]}'),
+        ("%(msg.people)s", '{users: [bob], not_users: ["%(msg.people)s"]}'),
+        ("%(msg.people)s", '{users: ["%(msg.people)s"], agents: ["%(recipient)s"]}'),
+    ],
+)
+def test_counted_together_accepts_a_filter_by_one_person(
+    tmp_path: Path, recipient: str, filter_: str
+) -> None:
+    assert found(tmp_path, criteria(filter_) + f"recipient: '{recipient}'\n") == []
+
+
+AT_LEAST_ONE = "did you mean 'greater than or equal to: 1'?"
+WHY = "a count is a whole number, and never less than 0"
+
+
+@pytest.mark.parametrize(
+    ("condition", "text"),
+    [
+        ("greater than or equal to: 0", f"always holds: {WHY}; {AT_LEAST_ONE} [always-holds]"),
+        ("is greater than or equal to: -5", f"always holds: {WHY}; {AT_LEAST_ONE} [always-holds]"),
+        ("greater than: -1", f"always holds: {WHY}; {AT_LEAST_ONE} [always-holds]"),
+        ("is not: -1", f"always holds: {WHY}; {AT_LEAST_ONE} [always-holds]"),
+        ("is not: 1.5", f"always holds: {WHY}; {AT_LEAST_ONE} [always-holds]"),
+        ("less than: .inf", f"always holds: {WHY}; {AT_LEAST_ONE} [always-holds]"),
+        ("less than: 0", f"never holds: {WHY}; did you mean 'equal to: 0'? [never-holds]"),
+        (
+            "less than or equal to: -1",
+            f"never holds: {WHY}; did you mean 'equal to: 0'? [never-holds]",
+        ),
+        ("equal to: -1", f"never holds: {WHY}; did you mean 'equal to: 0'? [never-holds]"),
+        ("equal to: 2.5", f"never holds: {WHY}; did you mean 'equal to: 0'? [never-holds]"),
+        ("greater than: .inf", f"never holds: {WHY}; did you mean 'equal to: 0'? [never-holds]"),
+    ],
+)
+@pytest.mark.parametrize(
+    "operation",
+    ["count", "{lambda: 'len([m for m in query if m.msg])'}", "{lambda: query.count()}"],
+)
+def test_constant_condition_finds_what_holds_of_every_count_or_none(
+    tmp_path: Path, condition: str, text: str, operation: str
+) -> None:
+    body = criteria('{users: ["%(recipient)s"]}', operation, condition)
+    body = body.replace("condition: {", "condition: →{")
+
+    assert_found(tmp_path, body, f"'{condition.replace('.inf', 'inf')}' {text}")
+
+
+def test_constant_condition_finds_a_count_of_several_messages_of_one_id(tmp_path: Path) -> None:
+    body = criteria('{msg_id: "%(msg_id)s"}', condition="greater than: 1")
+
+    assert_found(
+        tmp_path,
+        body.replace("condition: {", "condition: →{"),
+        f"'greater than: 1' never holds: one message has an id; {AT_LEAST_ONE} [never-holds]",
+    )
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["equal to: 0", "less than: 1", "less than: 0.5", "greater than: 0", "is not: 0", "is not: 7"],
+)
+def test_constant_condition_accepts_what_depends_on_the_count(
+    tmp_path: Path, condition: str
+) -> None:
+    assert found(tmp_path, criteria('{users: ["%(recipient)s"]}', condition=condition)) == []
+
+
+def test_constant_condition_accepts_a_negative_number_for_a_sum(tmp_path: Path) -> None:
+    operation = "{lambda: \"sum(m.msg['karma'] for m in query)\"}"
+    body = criteria('{users: ["%(recipient)s"]}', operation, "less than: 0")
+
+    assert found(tmp_path, body) == []
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        "start: 2024-01-01, →end: 2024-01-01",
+        "start: 2024-01-01, →end: 2024-01-01 00:00:00",
+        "→end: 7 days ago, start: 1 week ago",
+        "start: 30 days ago, →end: 2014-01-01",
+        "→start: 0 days ago",
+        "start: 0 days ago, →end: 0 seconds ago",
+        "start: '%(timestamp)s', →end: '%(timestamp)s'",
+    ],
+)
+def test_empty_window_finds_a_window_in_which_nothing_is_sent(tmp_path: Path, times: str) -> None:
+    body = criteria(f'{{users: ["%(recipient)s"], {times}}}')
+    before = body.partition(HERE)[0]
+    column = len(before) - before.rfind("\n")
+
+    assert codes(tmp_path, body.replace(HERE, "")) == [f"0.yml:2:{column} [empty-window]"]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        "start: 30 days ago",
+        "start: 2014-01-01",
+        "end: 2014-01-01",
+        "start: 2 days ago, end: 1 day ago",
+        "start: 2014-01-01, end: 30 days ago",
+        "start: 30 days ago, end: 2999-01-01",
+        "start: '%(msg.begin)s', end: '%(msg.end)s'",
+    ],
+)
+def test_empty_window_accepts_a_window_with_width(tmp_path: Path, times: str) -> None:
+    assert found(tmp_path, criteria(f'{{users: ["%(recipient)s"], {times}}}')) == []
+
+
+BRACES = "is no template; did you mean"
+VARIABLES = "and neither patterns nor variables are known here"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (criteria('{topics: [→"{topic}"], users: [bob]}'), f"'{{topic}}' {BRACES} '%(topic)s'?"),
+        (
+            criteria('{topics: [→"{{ topic }}"], users: [b]}'),
+            f"'{{{{ topic }}}}' {BRACES} '%(topic)s'?",
+        ),
+        (criteria('{topics: [→"${topic}"], users: [bob]}'), f"'${{topic}}' {BRACES} '%(topic)s'?"),
+        (criteria('{not_topics: [→"{topic}"], users: [b]}'), f"'{{topic}}' {BRACES} '%(topic)s'?"),
+        (
+            criteria('{users: [→"{msg.user}", "%(recipient)s"]}'),
+            f"'{{msg.user}}' {BRACES} '%(msg.user)s'?",
+        ),
+        (criteria('{users: [→"{user}", "%(recipient)s"]}'), f"'{{user}}' {BRACES} '%(msg.user)s'?"),
+        (
+            criteria('{agents: [→"{recipient}", "%(recipient)s"]}'),
+            f"'{{recipient}}' {BRACES} '%(recipient)s'?",
+        ),
+        (
+            criteria('{msg_id: →"{msg_id}"}', condition="equal to: 1"),
+            f"'{{msg_id}}' {BRACES} '%(msg_id)s'?",
+        ),
+        (
+            criteria("{topics: [→'%topic'], users: [bob]}"),
+            f"'%topic' is no topic: none has '%', {VARIABLES}",
+        ),
+        (
+            criteria("{topics: [→'org.example.*.git.receive'], users: [bob]}"),
+            f"'org.example.*.git.receive' is no topic: none has '*', {VARIABLES}",
+        ),
+        (
+            criteria("{categories: [→'git|wiki'], users: [bob]}"),
+            f"'git|wiki' is no category: none has '|', {VARIABLES}",
+        ),
+        (
+            criteria("{topics: [→topic], users: [bob]}"),
+            "no message has the topic 'topic': a filter has whole topics, such as "
+            "'org.fedoraproject.prod.git.receive' or '%(topic)s'",
+        ),
+        (
+            criteria("{categories: [→org.example.prod.git], users: [bob]}"),
+            "no message has the category 'org.example.prod.git': it is one part of a topic",
+        ),
+        (
+            "trigger: {topic: →'{topic}'}\n",
+            f"'{{topic}}' is no topic: none has '{{', {VARIABLES}",
+        ),
+        (
+            "trigger: {any: [topic: a, not: {category: →'git#'}]}\n",
+            f"'git#' is no category: none has '#', {VARIABLES}",
+        ),
+    ],
+)
+def test_no_topic_finds_texts_that_no_topic_or_category_has(
+    tmp_path: Path, body: str, text: str
+) -> None:
+    if "users: [b" in body:
+        body = body.replace("[bob]", '["%(recipient)s"]').replace("[b]", '["%(recipient)s"]')
+    body = body.replace("→'", "'→").replace('→"', '"→')
+
+    assert_found(tmp_path, body, f"{text} [no-topic]")
+
+
+@pytest.mark.parametrize(
+    "filter_",
+    [
+        '{topics: [org.example.prod.git.branch.libstdc++.main], users: ["%(recipient)s"]}',
+        '{topics: ["org.%(msg.site)s.prod"], users: ["%(recipient)s"]}',
+        '{contains: ["{user}"], users: ["%(recipient)s"]}',
+        '{users: ["nick{", "%(recipient)s"]}',
+    ],
+)
+def test_no_topic_accepts_topics_and_free_text(tmp_path: Path, filter_: str) -> None:
+    assert found(tmp_path, criteria(filter_)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "meant", "first"),
+    [
+        ("user", "msg.user", "user"),
+        ("user.username", "msg.user.username", "user"),
+        ("message.user", "msg.user", "message"),
+        ("msgs.user", "msg.user", "msgs"),
+        ("Topic", "topic", "Topic"),
+    ],
+)
+def test_no_field_finds_templates_of_fields_that_messages_do_not_have(
+    tmp_path: Path, path: str, meant: str, first: str
+) -> None:
+    expected = (
+        f"fedmsg's messages have no '{first}' beside 'msg'; did you mean '%({meant})s'? [no-field]"
+    )
+
+    assert_found(tmp_path, f"recipient: '→%({path})s'\n", expected)
+    assert_found(tmp_path, criteria(f"{{users: ['→%({path})s', '%(recipient)s']}}"), expected)
+    operation = f"{{lambda: \"sum(m.msg == '→%({path})s' for m in query)\"}}"
+    assert_found(tmp_path, criteria('{users: ["%(recipient)s"]}', operation), expected)
+
+
+def test_no_field_knows_the_recipient_in_filters(tmp_path: Path) -> None:
+    body = criteria("{users: ['→%(recipent)s']}")
+
+    assert_found(
+        tmp_path,
+        body,
+        "fedmsg's messages have no 'recipent' beside 'msg'; did you mean '%(recipient)s'? "
+        "[no-field]",
+    )
+
+
+@pytest.mark.parametrize("path", ["msg_id", "timestamp", "username", "headers.sent-at", "i"])
+def test_no_field_accepts_what_messages_have(tmp_path: Path, path: str) -> None:
+    assert found(tmp_path, f"recipient: '%({path})s'\n") == []
+
+
+@pytest.mark.parametrize("name", ["C/C++", "100% Tested", "Back\\slash", "'#1 Tester'"])
+def test_odd_id_finds_a_name_whose_id_breaks_links(tmp_path: Path, name: str) -> None:
+    assert [each.split()[1] for each in codes(tmp_path, f"name: {name}\n")] == ["[odd-id]"]
+
+
+def test_odd_id_says_what_the_name_should_not_have(tmp_path: Path) -> None:
+    assert_found(
+        tmp_path,
+        "name: →50%/50%\n",
+        "the badge's id will be '50%/50%', and links to it break at '%' and '/'; write 'name' "
+        "without '%' and '/' [odd-id]",
+    )
+
+
+@pytest.mark.parametrize("name", ["Who? Me!", "Rock & Roll", "Été", "It's (Gone)"])
+def test_odd_id_accepts_what_ids_may_have(tmp_path: Path, name: str) -> None:
+    assert found(tmp_path, f"name: {name}\n") == []
+
+
+CUT = "is left out: without quotes, a comment begins at ' #'; put quotes around the whole text of"
+
+
+@pytest.mark.parametrize(
+    ("body", "cut", "key"),
+    [
+        ("description: →You are #1 among testers\n", " #1 among testers", "description"),
+        ("description: →You are # 1\n", " # 1", "description"),
+        ("name: →Agent   #7\n", "   #7", "name"),
+        ("description: →You are\n  the true #1\n", " #1", "description"),
+        ("creator: →alice #fedora-badges\n", " #fedora-badges", "creator"),
+        ("tags:\n- git\n- →issue #9\n", " #9", "tags"),
+        ("description: →é\u2028  ü #1\n", " #1", "description"),
+        (
+            criteria('\n    contains:\n    - →bug #12\n    users: ["%(recipient)s"]'),
+            " #12",
+            "contains",
+        ),
+    ],
+)
+def test_cut_text_finds_a_comment_that_may_be_text(
+    tmp_path: Path, body: str, cut: str, key: str
+) -> None:
+    assert_found(tmp_path, body, f"'{cut}' {CUT} '{key}' [cut-text]")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "description: 'You are #1'\n",
+        "description: 'You are' #1\n",
+        "description: You are#1\n",
+        "description: You are  # who reads this?\n",
+        "description: |\n  You are #1\n",
+        "creator: alice # of Wonderland\n",
+        "issuer_id: fedora-project #old\n",
+        "discussion: https://badges.example.org/#1\n",
+        "trigger: {topic: git.receive} #main\n",
+        "trigger:\n  topic: git.receive #main\n",
+    ],
+)
+def test_cut_text_accepts_comments(tmp_path: Path, body: str) -> None:
+    assert found(tmp_path, body) == []
+
+
+@pytest.mark.parametrize(
+    "keys", ["topics: [a.b], start: 2014-01-01", "topics: [a.b], end: 1 day ago"]
+)
+def test_whole_topic_finds_a_window_that_grows(tmp_path: Path, keys: str) -> None:
+    operation = "→{lambda: \"len({m.msg['repo'] for m in query.all()})\"}"
+
+    assert_found(tmp_path, computing(operation, keys), f"{WHOLE_TOPIC} [whole-topic]")

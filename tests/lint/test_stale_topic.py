@@ -32,7 +32,9 @@ def sent(database: Databases) -> Sent:
 
     def store(topic: str, days: int) -> None:
         when = (NOW - datetime.timedelta(days=days)).timestamp()
-        store_message(database, fedmsg_body("", {}) | {"topic": topic, "timestamp": when})
+        store_message(
+            database, fedmsg_body("", {"user": "alice"}) | {"topic": topic, "timestamp": when}
+        )
 
     return store
 
@@ -133,8 +135,9 @@ def test_each_topic_is_looked_up_once_for_all_rules(
         done = fedbadges("check", "--history-url", database.datanommer_url, tmp_path)
 
     assert (done.exit_code, done.stdout) == (0, "")
-    # Each topic is found, the end is found, and each is asked when it was last seen.
-    assert len([each for each in asked if each.startswith("SELECT")]) == 3 + 1 + 3
+    # Each topic is found, the end is found, and each is asked when it was last seen, and for its
+    # latest messages.
+    assert len([each for each in asked if each.startswith("SELECT")]) == 3 + 1 + 3 + 3
 
 
 @pytest.mark.sqlite

@@ -34,6 +34,7 @@ from fedbadges.replay.replay import Replay
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Backends, Question
 from fedbadges.rules.loader import load_text
+from fedbadges.rules.recipients import TrustedDomains
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.database import Tahrir
 
@@ -113,7 +114,7 @@ def named(rule: Rule, message: Message, usernames: Usernames) -> list[str]:
         if rule.trigger.holds(message):
             if rule.recipient is None:
                 return list(usernames.users(message))
-            found = rule.recipient.find(message.body, "example.org")
+            found = rule.recipient.find(message.body, TrustedDomains())
             return [each.name for each in found if each.name is not None]
     return []
 

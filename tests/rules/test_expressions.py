@@ -177,8 +177,9 @@ def test_an_expression_with_a_template_that_the_message_lacks_is_missing():
         operation("len(query) + %(msg.lacking)s").fill(message().body)
 
 
-def test_only_an_operation_has_templates():
-    assert trigger("'%(topic)s %%'") == "%(topic)s %%"
+def test_percent_signs_without_a_template_are_pythons_own_but_in_operations():
+    assert trigger("'%s %%'") == "%s %%"
+    assert trigger("'%(1)s %%'") == "%(1)s %%"
 
 
 @pytest.mark.parametrize(

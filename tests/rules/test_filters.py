@@ -9,7 +9,7 @@ from fedbadges.errors import MissingValue
 from fedbadges.rules.filters import FilledFilter, Filter, Pages
 
 NOW = datetime.datetime(2023, 11, 14, 22, 13, 20)
-BEGINNING, END = datetime.datetime(1970, 1, 1), datetime.datetime(9999, 1, 1)
+BEGINNING, END = datetime.datetime.min, datetime.datetime.max
 
 MSG = {
     "user": "Alice",
@@ -79,15 +79,61 @@ def test_numbers_in_a_list_of_a_filter_are_text():
     assert lists("packages: [7, 0x10, 2024]") == {"packages": ("0x10", "2024", "7")}
 
 
+PEOPLE = [
+    ({"name": "Alice", "fullname": "Alice A."}, ("Alice", "alice")),
+    ([{"name": "alice"}, {"name": "bob"}], ("alice", "bob")),
+    ([["alice"], [{"name": "bob"}, [["carol"]]]], ("alice", "bob", "carol")),
+    ({"alice": 12, "bob": 3}, ("alice", "bob")),
+    ({"name": 1, "alice": 2}, ("alice", "name")),
+    (["alice", 7], ("7", "alice")),
+]
+
+
+@pytest.mark.parametrize("key", ["users", "not_users", "agents", "not_agents", "usernames"])
+@pytest.mark.parametrize(("people", "names"), PEOPLE, ids=repr)
+def test_a_filter_on_people_finds_their_names_as_a_recipient_does(key, people, names):
+    wanted = {key.replace("usernames", "users"): names}
+    for template in ("'%(msg.who)s'", "['%(msg.who)s']", "{lambda: \"msg['msg']['who']\"}"):
+        assert dict(fill(f"{key}: {template}", msg={"who": people}).lists) == wanted
+
+
+def test_a_filter_on_people_may_have_several_templates():
+    msg = {"who": [{"name": "alice"}], "all": {"bob": 1}}
+    filled = fill("users: ['%(msg.who)s', '%(msg.all)s', Carol]", msg=msg)
+    assert dict(filled.lists) == {"users": ("Carol", "alice", "bob", "carol")}
+
+
 @pytest.mark.parametrize(
-    "path", ["lacking", "nothing", "empty", "object", "flag", "nul", "surrogate"]
+    ("value", "what"),
+    [
+        ([{"nick": "alice"}], "an object without 'name'"),
+        ([{"name": 7, "fullname": "Alice A."}], "an object without 'name'"),
+        ({"name": 7, "fullname": "Alice A."}, "an object without 'name'"),
+        ({"name": None, "id": 7}, "an object without 'name'"),
+        (["alice", None], "nothing"),
+        ([True], "yes or no"),
+    ],
 )
+def test_what_is_no_name_in_a_filter_on_people_is_missing_with_its_place(value, what):
+    for template in ("'%(msg.who)s'", "[bob, '%(msg.who)s']"):
+        with pytest.raises(MissingValue) as caught:
+            fill(f"users: {template}", msg={"who": value})
+        assert str(caught.value) == f"users takes names, and %(msg.who)s has {what}"
+
+
+@pytest.mark.parametrize("path", ["lacking", "nothing", "empty", "flag", "nul", "surrogate"])
 @pytest.mark.parametrize("key", ["users", "topics", "not_packages", "contains"])
 def test_a_filter_value_that_no_past_message_can_have_is_missing(key, path):
     with pytest.raises(MissingValue):
         fill(f"{key}: '%(msg.{path})s'")
     with pytest.raises(MissingValue):
         fill(f"{key}: ['%(msg.{path})s']")
+
+
+@pytest.mark.parametrize("key", ["topics", "packages", "not_categories", "contains"])
+def test_an_object_is_missing_where_a_filter_asks_for_other_things_than_people(key):
+    with pytest.raises(MissingValue):
+        fill(f"{key}: '%(msg.object)s'")
 
 
 @pytest.mark.parametrize("value", ["None", "[]", "{}", "[None]", "[[['deep']]]", "True"])
@@ -130,10 +176,35 @@ def test_a_template_in_a_value_of_the_message_is_not_filled_in(text):
     }
 
 
-def test_a_lambda_of_a_filter_sees_the_whole_message_and_has_no_templates():
-    assert lists("users: {lambda: \"[msg['msg']['user'], '%(msg.user)s']\"}") == {
-        "users": ("%(msg.user)s", "Alice", "alice")
+def test_a_lambda_of_a_filter_sees_the_whole_message_and_its_templates():
+    assert lists("packages: {lambda: \"[msg['msg']['user'], 'by %(msg.user)s']\"}") == {
+        "packages": ("Alice", "by Alice")
     }
+    assert lists("users: {lambda: '%(msg.users)s[:1]'}") == {"users": ("bob",)}
+    assert lists("users: {lambda: \"['%(msg.user)s']\"}") == {"users": ("Alice", "alice")}
+    with pytest.raises(MissingValue):
+        fill("users: {lambda: \"['%(msg.lacking)s']\"}")
+
+
+def test_a_lambda_of_a_filter_may_name_the_candidate():
+    text = "users: {lambda: \"['%(recipient)s', 'bot-%(recipient)s']\"}"
+    assert parse(text).names_recipient
+    assert lists(text, recipient="dave") == {"users": ("bot-dave", "dave")}
+    with pytest.raises(MissingValue):
+        fill(text)
+
+
+def test_percent_signs_of_a_lambda_of_a_filter_without_template_are_pythons_own():
+    assert lists("packages: {lambda: \"['%d%%' % 7, '%s' % msg['i']]\"}") == {
+        "packages": ("1", "7%")
+    }
+
+
+@pytest.mark.parametrize("text", ATTACKS)
+def test_a_template_in_a_lambda_of_a_filter_is_no_program_text(text):
+    for template in ("%(msg.user)s", "'%(msg.user)s'"):
+        filled = fill(f'contains: {{lambda: "[{template}]"}}', msg={"user": text})
+        assert dict(filled.lists) == {"contains": (text,)}
 
 
 def test_recipient_stands_for_the_candidate():

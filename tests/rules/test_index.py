@@ -53,6 +53,14 @@ def test_the_index_returns_every_triggered_rule_in_order(rules, topics):
         assert [rule for rule in concerned if rule.trigger.holds(found)] == triggered
 
 
+def test_the_index_returns_a_rule_about_a_topic_with_a_leading_dot():
+    dotted, plain = rule({"topic": ".git.receive"}), rule({"topic": "git.receive"})
+    index = RuleSet([dotted, plain])
+    assert index.concerned(message("org.fedoraproject.prod.git.receive")) == (dotted, plain)
+    assert index.concerned(message("org.fedoraproject.prod.infragit.receive")) == ()
+    assert dotted.trigger == plain.trigger
+
+
 @given(NAMES, TOPICS)
 def test_the_index_returns_a_rule_about_one_topic_only_if_it_is_triggered(name, topic):
     only = rule({"topic": name})

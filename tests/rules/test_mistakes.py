@@ -1,6 +1,7 @@
 """Mistakes: what is wrong with a rule, and where, for whoever wrote it."""
 
 import random
+import re
 import string
 import time
 
@@ -10,6 +11,7 @@ from support.rule_text import (
     CRITERIA,
     HERE,
     METADATA,
+    PARSING,
     PATH,
     TRIGGER,
     assert_mistakes,
@@ -18,7 +20,9 @@ from support.rule_text import (
     mistakes,
 )
 
+from fedbadges.errors import RuleError
 from fedbadges.rules import yaml_document as document
+from fedbadges.rules.loader import load_file
 from fedbadges.rules.yaml_document import MAX_BYTES, MAX_DEPTH, MAX_NODES
 
 RULE_KEYS = (
@@ -41,6 +45,12 @@ CONDITIONS = (
 WHOLE_PARTS = "is compared in whole parts, and knows no '*'"
 NO_TEMPLATE = "is no template; a lambda can compare parts of the message"
 MAPPING = "is a mapping, and this is"
+COMBINE = "; combine several with 'all' or 'any'"
+SIGN = "unknown key '{}' in a condition; did you mean"
+COLON = "a text with ': ' in it needs quotes around it"
+ALONE = "write the expression alone, without 'lambda …:', and put it in quotes"
+WITHIN = "a lambda within braces needs quotes around it"
+SEVERAL = "; to name several, write "
 
 
 def criteria(
@@ -201,6 +211,48 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key():
     assert found.startswith(f"{PATH}:1:1: unknown key 'nme'")
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("description: You: the true one\n", COLON),
+        ("trigger:\n  lambda: msg['topic'] == 'a: b'\n", COLON),
+        ("trigger:\n  lambda: lambda msg: msg['i']\n", ALONE),
+        ("trigger: {lambda: lambda msg: msg['i']}\n", ALONE),
+        ("trigger: {lambda: msg['i'] == 1}\n", WITHIN),
+        ("trigger: {lambda: 'a' in msg}\n", WITHIN),
+        ("trigger: {all: [{lambda: msg['i']}, {topic: a}]}\n", WITHIN),
+        ("trigger:\n  lambda: {'a': 1}['a']\n", "a lambda that begins with a bracket needs quotes"),
+        ("recipient: %(msg.user)s\n", "a text that begins with '%' needs quotes around it"),
+        ("description: @alice\n", "a text that begins with '@' needs quotes around it"),
+        ("description: *new*\n", "a text that begins with '*', '&' or '!' needs quotes"),
+        (
+            "description: 'You' are\n",
+            "a text that begins with a quote needs quotes around the whole",
+        ),
+        ("trigger:\n\ttopic: a\n", "indent by blanks, not by tabs"),
+        (criteria(condition="{>=: 5}"), "write 'greater than or equal to' for '>='"),
+        (criteria(condition="\n    >=: 5"), "write 'greater than or equal to' for '>='"),
+        (criteria(condition=">= 5"), "write 'greater than or equal to' for '>='"),
+        (criteria(condition="\n    > 5"), "write 'greater than' for '>'"),
+    ],
+)
+@pytest.mark.parametrize("loader", [document._LOADER, yaml.SafeLoader], ids=["default", "pure"])
+def test_a_file_that_is_not_yaml_has_a_hint_what_to_write(monkeypatch, text, hint, loader):
+    monkeypatch.setattr(document, "_LOADER", loader)
+    (found,) = mistakes(complete(text))
+    assert re.match(rf"{PATH}:\d+:\d+: not valid YAML: .*; {re.escape(hint)}", found)
+
+
+def test_a_file_of_tests_is_no_rule(tmp_path):
+    for name in ("rule.yml.test", "rule.yaml.test"):
+        with pytest.raises(RuleError) as raised:
+            load_file(tmp_path / name, PARSING)
+        path = tmp_path / name
+        assert str(raised.value) == (
+            f"{path}:1:1: this is a file of tests; run 'fedbadges test {path}'"
+        )
+
+
 # Metadata
 
 
@@ -279,7 +331,7 @@ def test_tags_are_a_list_or_words_split_by_commas():
     ("trigger", "expected"),
     [
         ("→git.receive", f"a trigger {MAPPING} text"),
-        ("→[]", f"a trigger {MAPPING} a list"),
+        ("→[]", f"a trigger {MAPPING} a list{COMBINE}"),
         ("→{}", f"a trigger is empty; expected exactly one of {TRIGGERS}"),
         (
             "{topic: a, →category: b}",
@@ -293,9 +345,13 @@ def test_tags_are_a_list_or_words_split_by_commas():
         ("{any: →git}", "'any' takes a list, and this is text"),
         ("{any: [→git]}", f"a trigger {MAPPING} text"),
         ("{not: →{}}", f"a trigger is empty; expected exactly one of {TRIGGERS}"),
-        ("{not: →[{topic: a}]}", f"a trigger {MAPPING} a list"),
+        ("{not: →[{topic: a}]}", f"a trigger {MAPPING} a list{COMBINE}"),
         ("{not: {any: [{not: {all: →[]}}]}}", "'all' is empty; it takes at least one"),
-        ("{topic: →[a]}", "a topic is text, and this is a list"),
+        ("{topic: →[a]}", f"a topic is text, and this is a list{SEVERAL}'topic: {{any: […]}}'"),
+        (
+            "{not: {category: →[a, b]}}",
+            f"a category is text, and this is a list{SEVERAL}'category: {{any: […]}}'",
+        ),
         ("{topic: ''}".replace("''", "'→'"), "a topic is empty"),
         ("{topic: →1.5}", "a topic is text, and this is a number, '1.5' (quotes make it text)"),
         (
@@ -318,7 +374,9 @@ def test_tags_are_a_list_or_words_split_by_commas():
             "{category: git→.receive}",
             "a category is one part of a topic, such as 'git'; a 'topic' may have several",
         ),
-        ("{lambda: →[msg]}", "a lambda is text, and this is a list"),
+        ("{lambda: →[msg]}", "a lambda is text, and this is a list (quotes make it text)"),
+        ("{lambda: →{a: b}}", "a lambda is text, and this is a mapping (quotes make it text)"),
+        ("{lambda: →len(a, b)}", "a lambda with a comma within braces needs quotes around it"),
         ("{lambda: →1}", "a lambda is text, and this is a number, '1' (quotes make it text)"),
         ("{lambda: '→ '}", "a lambda is empty"),
     ],
@@ -337,7 +395,7 @@ def test_an_empty_trigger_is_a_mistake():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("→[]", f"criteria {MAPPING} a list"),
+        ("→[]", f"criteria {MAPPING} a list{COMBINE}"),
         ("→{}", "criteria is empty; expected exactly one of 'datanommer', 'all', 'any' or 'not'"),
         (
             "{→datanomer: {}}",
@@ -462,6 +520,9 @@ def test_mistakes_in_an_operation(operation, expected):
     )
 
 
+NO_TEMPLATES = "a condition knows 'value' alone; templates stand in filters and operations"
+
+
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [
@@ -479,6 +540,17 @@ def test_mistakes_in_an_operation(operation, expected):
             "{→zzz: 5}",
             f"unknown key 'zzz' in a condition; expected {CONDITIONS.format(' or')}",
         ),
+        ("{'→>=': 5}", f"{SIGN.format('>=')} 'greater than or equal to'?"),
+        ("{'→>': 5}", f"{SIGN.format('>')} 'greater than'?"),
+        ("{→<=: 5}", f"{SIGN.format('<=')} 'less than or equal to'?"),
+        ("{→<: 5}", f"{SIGN.format('<')} 'less than'?"),
+        ("{→==: 5}", f"{SIGN.format('==')} 'equal to'?"),
+        ("{'→!=': 5}", f"{SIGN.format('!=')} 'is not'?"),
+        ("\n    →!=: 5", f"{SIGN.format('!=')} 'is not'?"),
+        ("{→at least: 5}", f"{SIGN.format('at least')} 'greater than or equal to'?"),
+        ("'→>= 5'", f"a condition {MAPPING} '>= 5'; write 'greater than or equal to: …'"),
+        ("→< 5", f"a condition {MAPPING} '< 5'; write 'less than: …'"),
+        ("{lambda: →min(value, 5)}", "a lambda with a comma within braces needs quotes around it"),
         (
             "{less than: 5, →greater than: 1}",
             "a condition has exactly one key, and 'greater than' stands beside 'less than'",
@@ -499,6 +571,8 @@ def test_mistakes_in_an_operation(operation, expected):
         ("{less than: →}", "'less than' compares with a number, and this is ''"),
         ("{lambda: →5}", "a lambda is text, and this is a number, '5' (quotes make it text)"),
         ("{lambda: value +→* 1}", "the lambda does not compile: invalid syntax"),
+        ("{lambda: 'value == \"→%(msg.user)s\"'}", NO_TEMPLATES),
+        ("{lambda: value > →%(msg.needed)s}", NO_TEMPLATES),
     ],
 )
 def test_mistakes_in_a_condition(condition, expected):

@@ -15,7 +15,7 @@ from fedbadges.errors import MissingValue, RuleError
 from fedbadges.messages import parse_message
 from fedbadges.rules.filters import FILTER_KEYS, PAGE_KEYS
 from fedbadges.rules.loader import load_text
-from fedbadges.rules.recipients import CONVERSIONS, account
+from fedbadges.rules.recipients import CONVERSIONS, TrustedDomains, account
 from fedbadges.rules.rule import Rule
 
 EXAMPLES = [path.read_text() for path in sorted(Path(__file__).parents[2].glob("rules/*/*.yml"))]
@@ -183,7 +183,7 @@ def test_any_message_names_accounts_or_is_missing_them(msg):
     body = message(msg=msg).body
     for recipient in RECIPIENTS:
         try:
-            found = recipient.find(body, "fedoraproject.org")
+            found = recipient.find(body, TrustedDomains())
         except MissingValue:
             continue
         for each in found:
@@ -233,7 +233,7 @@ def test_a_deeply_nested_message_is_judged_without_a_crash(depth, wrap):
     incoming = message(msg={"x": nested})
     for recipient in RECIPIENTS:
         with contextlib.suppress(MissingValue):
-            recipient.find(incoming.body, "fedoraproject.org")
+            recipient.find(incoming.body, TrustedDomains())
     for each in FILTERS:
         with contextlib.suppress(MissingValue):
             each.fill(incoming, None)

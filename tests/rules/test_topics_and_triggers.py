@@ -1,7 +1,9 @@
 """Triggers: which messages a rule looks at."""
 
 import pytest
-from support.rule_text import load, message
+from support.rule_text import assert_mistakes, load, message
+
+from fedbadges.errors import MissingValue
 
 PREFIX = "org.fedoraproject.prod"
 
@@ -40,6 +42,19 @@ def test_a_topic_matches_whole_dotted_parts_only(topic):
     assert not triggers("topic: git.receive", topic)
 
 
+@pytest.mark.parametrize(
+    "trigger", ["topic: .git.receive", "topic: {any: [wiki, ' .git.receive ']}"]
+)
+def test_a_topic_with_a_leading_dot_matches_as_without(trigger):
+    assert triggers(trigger, f"{PREFIX}.git.receive")
+    assert triggers(trigger, "git.receive")
+    assert not triggers(trigger, f"{PREFIX}.infragit.receive")
+
+
+def test_a_topic_with_two_leading_dots_matches_nothing():
+    assert not triggers("topic: ..git.receive", f"{PREFIX}.git.receive")
+
+
 def test_a_full_topic_matches_itself_only():
     full = "topic: org.fedoraproject.prod.git.receive"
     assert triggers(full, "org.fedoraproject.prod.git.receive")
@@ -72,6 +87,33 @@ def test_a_lambda_trigger_sees_the_whole_message_as_msg():
     trigger = "lambda: msg['msg']['branch'] == 'main' and msg['i'] == 7"
     assert triggers(trigger, PREFIX, msg={"branch": "main"}, i=7)
     assert not triggers(trigger, PREFIX, msg={"branch": "main"}, i=8)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "msg['msg']['agent'] == \"%(msg.update.submitter)s\"",
+        "msg['msg']['agent'] == %(msg.update.submitter)s",
+        "msg['msg']['agent'] in [%(msg.update.submitter)s]",
+        "'%(msg.agent)s' in '%(msg.update.submitter)s, and others'",
+    ],
+)
+def test_a_lambda_trigger_may_have_templates(expression):
+    trigger = f"lambda: {expression}"
+    assert triggers(trigger, PREFIX, msg={"agent": "al", "update": {"submitter": "al"}})
+    assert not triggers(trigger, PREFIX, msg={"agent": "al", "update": {"submitter": "bob"}})
+    with pytest.raises(MissingValue):
+        triggers(trigger, PREFIX, msg={"agent": "al"})
+
+
+def test_percent_signs_of_a_lambda_trigger_without_template_are_pythons_own():
+    assert triggers("lambda: \"'%d%%' % msg['i'] == '7%' and msg['i'] %(2) == 1\"", PREFIX, i=7)
+
+
+def test_a_text_of_a_lambda_trigger_that_python_itself_fills_is_no_template():
+    trigger = "lambda: \"'%(agent)s!' % msg['msg'] == 'al!'\""
+    assert triggers(trigger, PREFIX, msg={"agent": "al"})
+    assert not triggers(trigger, PREFIX, msg={"agent": "bob"})
 
 
 def test_a_lambda_that_begins_with_a_quoted_text_is_loaded():
@@ -147,3 +189,24 @@ def test_a_lambda_may_have_several_lines():
     trigger = "lambda: |\n  any(\n    part == 'b'\n    for part in msg['msg'])\n"
     assert triggers(trigger, PREFIX, msg=["a", "b"])
     assert not triggers(trigger, PREFIX, msg=["a"])
+
+
+@pytest.mark.parametrize(
+    ("trigger", "mistake"),
+    [
+        (
+            "lambda: \"→%(recipient)s\" == msg['user']",
+            "'%(recipient)s' stands in filters; a trigger comes before all candidates",
+        ),
+        (
+            "lambda: \"→%(msg.user)d\" == msg['user']",
+            "a template that does not end in ')s'; write it as %(msg.user)s",
+        ),
+        (
+            "lambda: →msg['msg'].%(i)s",
+            "the lambda does not compile: a template stands where no value can",
+        ),
+    ],
+)
+def test_a_template_that_cannot_be_filled_in_a_lambda_trigger_is_a_mistake(trigger, mistake):
+    assert_mistakes(f"trigger:\n  {trigger}\n", mistake)

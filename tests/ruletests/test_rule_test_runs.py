@@ -278,7 +278,15 @@ incoming:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("nick", "al[m]"), ("email", "al@example.com"), ("github", "al-hub")]
+    ("kind", "name"),
+    [
+        ("nick", "al[m]"),
+        ("nick", "AL[m]"),
+        ("email", "al@example.com"),
+        ("email", "Al@Example.com"),
+        ("github", "al-hub"),
+        ("github", "https://github.com/Al-Hub"),
+    ],
 )
 def test_accounts_resolve_nicks_emails_and_github_names(
     runner: RuleTestRunner, tmp_path: Path, kind: str, name: str
@@ -297,6 +305,73 @@ incoming:
 - {{like: push, from: somebody@example.com, awards: {{}}}}
 """
     assert differences(runner, tmp_path, test, rule, before) == []
+
+
+PEOPLE = """\
+messages:
+  done:
+    topic: org.fedoraproject.prod.git.receive
+    msg: {who: [{name: Alice, fullname: Alice A.}, {name: bob}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "template"),
+    [
+        ("users", '["%(msg.who)s"]'),
+        ("usernames", '"%(msg.who)s"'),
+        ("usernames", "{lambda: \"msg['msg']['who'][:1]\"}"),
+        ("usernames", '{lambda: "%(msg.who)s"}'),
+        ("users", '{lambda: "%(msg.who)s"}'),
+        ("agents", '["%(msg.who)s"]'),
+        ("users", '["%(msg.who.0.name)s"]'),
+    ],
+)
+def test_one_template_of_objects_serves_recipient_and_filter(
+    runner: RuleTestRunner, tmp_path: Path, key: str, template: str
+) -> None:
+    rule = counting(3).replace("%(msg.user)s", "%(msg.who)s")
+    rule = rule.replace('users: ["%(recipient)s"]', f"{key}: {template}")
+    agent = ", agent: alice" if key == "agents" else ""
+    test = f"""
+past:
+- {{like: done, from: alice{agent}, count: 2}}
+- {{like: done, from: carol, count: 2}}
+incoming:
+- {{like: done, usernames: [alice, bob]{agent}, awards: {{alice: test-badge, bob: test-badge}}}}
+"""
+    found = differences(runner, tmp_path, test, rule, PEOPLE.removeprefix("messages:\n"))
+    assert found == []
+
+
+def test_people_in_a_filter_that_is_negated_may_be_objects(
+    runner: RuleTestRunner, tmp_path: Path
+) -> None:
+    rule = counting(2).replace("%(msg.user)s", "%(msg.who)s")
+    rule = rule.replace('users: ["%(recipient)s"]', 'not_users: ["%(msg.who)s"]')
+    test = """
+past:
+- {like: done, from: alice, count: 5}
+- {like: done, from: carol}
+incoming:
+- {like: done, usernames: [bob], awards: {}}
+- {like: done, usernames: [dave], awards: {alice: test-badge, bob: test-badge}}
+"""
+    found = differences(runner, tmp_path, test, rule, PEOPLE.removeprefix("messages:\n"))
+    assert found == []
+
+
+def test_rule_with_a_leading_dot_and_templates_in_lambdas_awards(
+    runner: RuleTestRunner, tmp_path: Path
+) -> None:
+    rule = counting(1).replace(
+        "topic: git.receive",
+        "all: [topic: .git.receive, "
+        "{lambda: \"'%(msg.user)s' == msg['msg']['user'] and '%(topic)s'.endswith('receive')\"}]",
+    )
+    rule = rule.replace('users: ["%(recipient)s"]', "users: {lambda: \"['%(recipient)s']\"}")
+    test = "incoming: [{like: push, from: alice, awards: {alice: test-badge}}]"
+    assert differences(runner, tmp_path, test, rule) == []
 
 
 @pytest.mark.parametrize(

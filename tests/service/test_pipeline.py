@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from support.builders import make_message, make_settings, statements, wipe
-from support.databases import Databases, badges
+from support.databases import Databases, badges, tahrir
 from support.rules import rule
+from support.tahrir import delete_badge
 from support.waiting import TIMEOUT, eventually
 
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -266,6 +267,22 @@ def test_refused_award_fails_its_message_only(
     assert sorted(service.ends) == sorted(
         zip([each.msg_id for each in messages], ["done", "failed: refused", "done"], strict=True)
     )
+
+
+def test_badge_that_was_deleted_meanwhile_is_awarded_with_those_of_its_batch(
+    service: Service,
+) -> None:
+    messages = [push("ann"), push("ann"), push("ann"), push("bob"), push("cid")]
+    service.store(*messages)
+    with tahrir(service.databases) as database:
+        delete_badge(database, "count-3")
+
+    service.receive(*messages)
+
+    assert service.holders("ann", "bob", "cid") == expected(messages, "ann", "bob", "cid")
+    assert {end for _, end in service.ends} == {"done"}
+    with tahrir(service.databases) as database:
+        assert database.get_badge("count-3") is not None
 
 
 def test_awards_that_an_outage_interrupts_are_given_after_it(

@@ -42,7 +42,8 @@ JUNK: tuple[object, ...] = (
     *("x " * 50_000, "1.2.3.4", "::1", "/", "@", "http://[", "\ufeff x"),
     *(None, True, False, 0, -1, 2**70, 10**400, 1e308, -0.0),
     *(float("nan"), float("inf"), float("-inf")),
-    *([], {}, [[]], [{}], {"": ""}, [None, 1, [2]], {"name": ["a b"]}, {"name": {"name": 1}}),
+    *([], {}, [[]], [{}], {"": ""}, [None, 1, [2]], {"name": ["a b"], "x": ""}),
+    *({"name": {"name": 1}, "x": ""}, [[{"nick": "x"}]], [{"name": 1}]),
     *(nested(200), nested(900), [" "] * 2_000, {f"/{number}": number for number in range(2_000)}),
 )
 
@@ -226,7 +227,7 @@ def unfitting(number: int, chance: random.Random) -> dict:
             {"user": f"{name}%(topic)s"},
             {"user": name + "x" * 64},
             {"user": f"-{name}"},
-            {"user": [[name]]},
+            {"user": [[{"nick": name}]]},
             {"user": [f"{name}\n{FORGED}", {"nick": name}]},
         )
     )

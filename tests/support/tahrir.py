@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from tahrir_api.dbapi import TahrirDatabase
-from tahrir_api.model import Person
+from tahrir_api.model import Assertion, Person
 
 from fedbadges.rules.rule import Badge
 from fedbadges.tahrir.awarding import Award, AwardResult
@@ -69,6 +69,14 @@ def at_once(ask: Any, times: int = 3) -> list[Any]:
 def due(username: str, badge: str = "editor", day: int = 0) -> Award:
     """Returns an award as of a day of long ago."""
     return Award(badge, username, LINK, DAY + datetime.timedelta(days=day))
+
+
+def delete_badge(api: TahrirDatabase, badge_id: str) -> None:
+    """Delete a badge with all its awards, as tahrir's administrators do."""
+    api.session.rollback()
+    api.session.execute(sa.delete(Assertion).where(Assertion.badge_id == badge_id))
+    api.session.delete(api.get_badge(badge_id))
+    api.session.commit()
 
 
 def ranks(api: TahrirDatabase) -> dict[str, int | None]:

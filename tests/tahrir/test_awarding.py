@@ -18,6 +18,7 @@ from support.tahrir import (
     at_once,
     award,
     badges_of,
+    delete_badge,
     due,
     opt_out,
     ranks,
@@ -28,7 +29,7 @@ from tahrir_api.model import Assertion, Person, get_assertion_recipient
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine
 from fedbadges.errors import Unavailable
-from fedbadges.tahrir.awarding import AwardResult, BulkAwardResult
+from fedbadges.tahrir.awarding import AwardResult, BulkAwardResult, ByHand
 from fedbadges.tahrir.database import Tahrir
 
 
@@ -305,6 +306,111 @@ def test_concurrent_bulk_awards_of_the_same_badges_give_each_only_once(
     assert [result.refused for result in got] == [()] * 3
     assert sum(len(result.given) for result in got) == 40
     assert len(rows(api)) == 40
+
+
+# Badges that were deleted
+
+
+def test_deleted_badge_is_created_again_when_it_is_awarded(
+    tahrir: Tahrir, api: TahrirDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    award(tahrir, "editor", "alice")
+    delete_badge(api, "editor")
+    awards = [replace(due("bob"), badge=EDITOR), due("carol", "tagger")]
+
+    result = tahrir.award(awards)
+
+    assert gifts(result) == [("bob", "editor"), ("carol", "tagger")]
+    assert result.refused == ()
+    assert badges_of(api, "bob@example.org") == ["editor"]
+    assert api.get_badge("editor").description == "Edited a page"
+    assert [record.getMessage() for record in caplog.records] == [
+        "Created a badge again that was deleted from tahrir badge=editor"
+    ]
+
+
+def test_several_deleted_badges_are_created_again_in_one_award(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    for badge_id in BOTH:
+        delete_badge(api, badge_id)
+    awards = [
+        replace(due(name, badge.id), badge=badge)
+        for badge in (EDITOR, TAGGER)
+        for name in ("alice", "bob")
+    ]
+
+    result = tahrir.award(awards)
+
+    assert len(result.given) == 4
+    assert sorted(tag.name for tag in api.get_badge("tagger").tags) == ["content", "tagging"]
+
+
+@pytest.mark.sqlite
+def test_badge_without_a_rule_that_is_missing_does_not_cost_a_deleted_one(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    delete_badge(api, "editor")
+
+    result = tahrir.award([replace(due("alice"), badge=EDITOR), due("bob", "nothing")])
+
+    assert gifts(result) == [("alice", "editor")]
+    assert [str(error) for _, error in result.refused] == ["tahrir has no badge nothing"]
+
+
+@pytest.mark.sqlite
+def test_deleted_badge_whose_name_another_has_is_refused(
+    tahrir: Tahrir, api: TahrirDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    delete_badge(api, "editor")
+    tahrir.publish_badges([replace(EDITOR, id="writer")])
+
+    result = tahrir.award([replace(due("alice"), badge=EDITOR), due("bob", "tagger")])
+
+    assert gifts(result) == [("bob", "tagger")]
+    assert [str(error) for _, error in result.refused] == ["tahrir has no badge editor"]
+    assert caplog.records == []
+
+
+def test_deleted_badge_is_created_once_by_several_threads(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    delete_badge(api, "editor")
+    names = ["alice", "bob", "carol"]
+
+    got = at_once(lambda: tahrir.award([replace(due(names.pop()), badge=EDITOR)]))
+
+    assert [len(result.given) for result in got] == [1, 1, 1]
+
+
+def test_award_with_its_badge_takes_no_more_statements(tahrir: Tahrir, settings: Settings) -> None:
+    for badge, name in ((None, "alice"), (EDITOR, "bob")):
+        with statements(settings.tahrir_url) as sent:
+            tahrir.award([replace(due(name), badge=badge)])
+        if badge is None:
+            expected = len(sent)
+    assert len(sent) == expected
+
+
+# Awards by hand
+
+
+@pytest.mark.sqlite
+def test_notice_of_an_award_by_hand_has_the_operator_the_reason_and_the_link(
+    tahrir: Tahrir,
+) -> None:
+    by_hand = ByHand("root", "spoke at the conference")
+
+    result = tahrir.award([replace(due("alice"), by_hand=by_hand), due("bob")])
+
+    notices = {given.award.username: given.notice.body for given in result.given}
+    assert set(notices["alice"]) == {"badge", "user", "by_hand"}
+    assert notices["alice"]["by_hand"] == {
+        "operator": "root",
+        "reason": "spoke at the conference",
+        "link": LINK,
+    }
+    assert set(notices["bob"]) == {"badge", "user"}
 
 
 @pytest.mark.sqlite

@@ -15,7 +15,7 @@ from fedbadges.engine.tracing import LAMBDA_VALUE, Traced
 from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import DEFAULT_BACKEND, PlacedCriterion
-from fedbadges.rules.filters import FilledFilter
+from fedbadges.rules.filters import ALWAYS, FilledFilter
 from fedbadges.rules.operators import AllOf, AnyOf, Not
 from fedbadges.rules.triggers import Category, LambdaTrigger, Topic
 from fedbadges.util.text import short_repr
@@ -73,13 +73,13 @@ def describe_failure(error: BaseException) -> str:
 
 def why_not(traced: Traced) -> str:
     """Return, on one line, which part decides that it does not hold."""
+    if traced.raised is not None:
+        return describe_failure(traced.raised)
     if traced.parts:
-        decisive = [part for part in traced.parts if part.raised or not part.answer]
+        decisive = [part for part in traced.parts if part.answer is False]
         if isinstance(traced.check, Not) or not decisive:
             return f"{_name(traced)} {', '.join(map(_name, traced.parts))}"
         return why_not(decisive[0])
-    if traced.raised is not None:
-        return describe_failure(traced.raised)
     value = f"; {_value(traced)}" if VALUE in traced.details else ""
     return f"it depends on {_name(traced)}{value}"
 
@@ -88,7 +88,7 @@ def tree_of(traced: Traced, message: Message) -> Tree:
     """Return a check, and those below it, as text."""
     name = _name(traced)
     if not traced.asked:
-        return make_tree(f"{name}: not evaluated, as it was already decided", style=UNASKED)
+        return make_tree(f"{name}: not asked, as it was already decided", style=UNASKED)
     why = _why(traced, message)
     return make_tree(
         f"{name}: {answer_of(traced)}{why and ', ' + why}",
@@ -163,13 +163,13 @@ def _details(traced: Traced) -> Iterator[str]:
 
 
 def _filter(filled: FilledFilter) -> dict[str, Any]:
-    lists: dict[str, Any] = {key: list(values) for key, values in filled.lists}
-    others = {
-        "msg_id": filled.msg_id,
-        "start": filled.start and filled.start.isoformat(),
-        "end": filled.end and filled.end.isoformat(),
-    }
-    return lists | {key: value for key, value in others.items() if value is not None}
+    found: dict[str, Any] = {key: list(values) for key, values in filled.lists}
+    if filled.msg_id is not None:
+        found["msg_id"] = filled.msg_id
+    for key, moment in (("start", filled.start), ("end", filled.end)):
+        if moment is not None and moment not in ALWAYS:
+            found[key] = moment.isoformat()
+    return found
 
 
 def _plain(found: Any) -> Any:

@@ -58,12 +58,14 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
     if html is not None and not html.parent.is_dir():
         raise CannotRun(f"--html: there is no directory {str(html.parent)!r}")
     found = _preview(deployment, rule)
-    if form == "json":
-        print_json(data_of_preview(found))
-    else:
-        print_preview(found, limit)
-    if html is not None:
-        _write(html, found)
+    try:
+        if form == "json":
+            print_json(data_of_preview(found))
+        else:
+            print_preview(found, limit)
+    finally:  # also if nobody reads the text to its end
+        if html is not None:
+            _write(html, found)
     if found.complete:
         raise SystemExit(GOOD)
     click.echo("Stopped before the end of the history", err=True)
@@ -102,6 +104,7 @@ def _preview(deployment: Deployment, name: str) -> Preview:
         read=replay.done,
         total=replay.total,
         complete=complete,
+        funnel=replay.funnel(rule),
     )
 
 

@@ -4,12 +4,13 @@ import operator
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from itertools import accumulate
 
 from fedbadges.criteria.datanommer import past_messages
+from fedbadges.engine.funnel import Funnel
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Criteria
 from fedbadges.rules.rule import Badge
@@ -235,7 +236,8 @@ class Preview:
     """What the rule at ``path`` would have done; ``text`` is its file, ``earners`` are by date.
 
     ``counts`` is None if the criteria are not one count. ``read`` of ``total`` messages of the
-    history were replayed; it is not ``complete`` if Ctrl-C stopped it.
+    history were replayed; it is not ``complete`` if Ctrl-C stopped it. ``funnel`` is how far those
+    messages got.
     """
 
     badge: Badge
@@ -246,6 +248,7 @@ class Preview:
     read: int
     total: int
     complete: bool
+    funnel: Funnel = field(default_factory=Funnel)
 
     @cached_property
     def over_time(self) -> OverTime:

@@ -45,6 +45,9 @@ def print_preview(preview: Preview, limit: int) -> None:
         make_text((badge.name, _TITLE), (f"  {preview.path}", _QUIET)),
         printable(badge.description),
         "",
+        str(preview.funnel),
+        *preview.funnel.reasons,
+        "",
         make_text((preview.summary, _TITLE)),
         wrap=False,
     )
@@ -130,6 +133,7 @@ def data_of_preview(preview: Preview) -> dict[str, Any]:
         "messages": preview.total,
         "read": preview.read,
         "complete": preview.complete,
+        "funnel": asdict(preview.funnel),
         "awards": len(preview.earners),
         "earners": earners,
         "over_time": asdict(preview.over_time),
