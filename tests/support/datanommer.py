@@ -11,6 +11,7 @@ import psycopg2
 import sqlalchemy as sa
 
 from support.databases import Databases
+from support.waiting import TIMEOUT
 from support.workload import SentMessage
 
 _MESSAGES = "COPY messages (id, msg_id, i, topic, timestamp, category, agent_name, msg) FROM STDIN"
@@ -52,7 +53,7 @@ class DatanommerWriter:
             self._waiting.append((self._last, message, time.monotonic()))
             self._changed.notify()
 
-    def finish(self, timeout: float = 60.0) -> None:
+    def finish(self, timeout: float = 2 * TIMEOUT) -> None:
         """Wait until everything is stored."""
         with self._changed:
             stored = self._changed.wait_for(lambda: not self._waiting, timeout)
