@@ -7,6 +7,7 @@ from typing import Any
 import fedmsg.meta
 
 from fedbadges.messages import Message
+from fedbadges.rules.names import in_lower_case
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Category, required_names
 from fedbadges.util.logs import get_logger
@@ -58,13 +59,13 @@ class FedmsgUsernames:
     def users(self, message: Message) -> frozenset[str]:
         """Return the users that the message concerns, in lower case."""
         found = self._ask("users", message) or message.known_users
-        return frozenset(name.lower() for name in found)
+        return frozenset(filter(None, map(in_lower_case, found)))
 
     def agent(self, message: Message) -> str | None:
         """Return the user who did what the message is about, in lower case."""
         # A plugin that does not know the agent may return any of the users.
         (agent,) = self._ask("agent", message) or (None,)
-        return agent.lower() if agent else None
+        return in_lower_case(agent) if agent else None
 
     def packages(self, message: Message) -> frozenset[str]:
         """Return the packages that the message concerns."""

@@ -21,7 +21,7 @@ from fedbadges.rules.grammar import (
     record_of,
     scalar,
 )
-from fedbadges.rules.names import names_in
+from fedbadges.rules.names import in_lower_case, names_in
 from fedbadges.rules.parsing import UNSTORABLE, Problems, each_item, only_entry
 from fedbadges.rules.templates import (
     RECIPIENT,
@@ -188,7 +188,7 @@ def _names(key: str, entry: FilterEntry, value: Any) -> tuple[str, ...]:
             names.add(_text(key, name))
     if not names:
         raise MissingValue(f"nothing to filter {key} by")
-    return tuple(sorted(names | {name.lower() for name in names}))
+    return tuple(sorted({*names, *filter(None, map(in_lower_case, names))}))
 
 
 def _described(source: FilterEntry) -> str:

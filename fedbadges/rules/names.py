@@ -69,6 +69,15 @@ def names_in(value: Any) -> tuple[Any, ...]:
     return tuple(names)
 
 
+def in_lower_case(name: str) -> str | None:
+    """Return a name in lower case; None if that would make it a name of other letters.
+
+    The Kelvin sign, U+212A, becomes a ``k``, by which anybody could take another one's name.
+    """
+    lower = name.lower()
+    return None if lower.isascii() and not name.isascii() else lower
+
+
 def any_spelling(value: Any) -> Any:
     """Return names, alone or of objects or in a list, that equal their lower-case spelling too."""
     if isinstance(value, list):

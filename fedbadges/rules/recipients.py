@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from fedbadges.rules.grammar import YES_NO, Fields, FieldSpec, Kind
-from fedbadges.rules.names import names_in
+from fedbadges.rules.names import in_lower_case, names_in
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.templates import RECIPIENT, TEMPLATE_WITH_PATH, Template, read_template
 from fedbadges.rules.yaml_document import Node
@@ -201,8 +201,8 @@ def account(value: Any, raw: Any = None) -> NamedPerson:
     raw = value if raw is None else raw
     if not isinstance(value, str):
         return NamedPerson(raw, None, "is not text")
-    name = value[: MAX_NAME + 1].lower()
-    dropped = _dropped(name)
+    name = in_lower_case(value[: MAX_NAME + 1])
+    dropped = _ODD if name is None else _dropped(name)
     return NamedPerson(raw, None if dropped else name, dropped)
 
 

@@ -130,3 +130,12 @@ def test_plugin_is_asked_each_question_once_per_message(
         {"bob"},
     ]
     assert asked == ["1", "2"]
+
+
+def test_a_user_of_other_letters_does_not_become_another_in_lower_case(
+    with_git: FedmsgUsernames,
+) -> None:
+    users = ["\N{KELVIN SIGN}evin", "Alice"]
+    message = make_message("git.receive", {"users": users, "packages": []})
+
+    assert with_git.users(message) == {"alice"}

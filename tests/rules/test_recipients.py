@@ -74,6 +74,12 @@ def test_an_unusual_name_may_be_an_account(name):
     assert candidates(name) == [name]
 
 
+def test_a_name_of_other_letters_does_not_become_an_account_in_lower_case():
+    kelvin = "\N{KELVIN SIGN}evin"
+    assert candidates(kelvin) == []
+    assert dropped(kelvin) == ["has characters that no account name has"]
+
+
 def test_text_around_a_template_belongs_to_the_name():
     recipient = load('recipient: "bot-%(msg.who)s"').recipient
     (found,) = recipient.find(message(msg={"who": "alice"}).body, TRUSTED)
