@@ -19,6 +19,7 @@ from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
 
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
+from fedbadges.history.rows import TEXT, TIMESTAMP
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.names import Name
 from fedbadges.util.caching import BoundedDict
@@ -56,8 +57,7 @@ _NAMES_OF = {
 }
 
 _MESSAGES = sa.select(
-    *(_ROWS.c[name] for name in ("id", "msg_id", "topic", "timestamp", "category")),
-    sa.type_coerce(_ROWS.c.msg, sa.String()).label("text"),
+    *(_ROWS.c[name] for name in ("id", "msg_id", "topic", "category")), TIMESTAMP, TEXT
 )
 _LATER = _ROWS.c.timestamp > sa.bindparam("after", type_=_ROWS.c.timestamp.type)
 #: The messages with row numbers among ``numbers``, all sent later than ``after``, naive UTC, which
@@ -90,11 +90,18 @@ class FilterQuery:
 
     def messages(self, connection: sa.Connection) -> Iterable[Any]:
         """Return the messages, oldest first, with their content as ``text``."""
-        return () if self.is_empty else self._execute(_messages(self.shape), connection, {})
+        if self.is_empty:
+            return ()
+        rows = self._execute(_messages(self.shape), connection, {})
+        return (row for row in rows if row.timestamp is not None)
 
     def rows(self) -> sa.Select[Any]:
-        """Return a statement for the messages as datanommer's objects, parameters included."""
-        statement = sa.select(Row).where(sa.false()) if self.is_empty else sa.select(Row)
+        """Return a statement for the messages with their content as ``text``, with parameters."""
+        # Of the ORM's attributes, which rules use to filter and to order.
+        columns = (Row.id, Row.msg_id, Row.topic, Row.category)
+        statement = sa.select(*columns, TIMESTAMP, TEXT)
+        if self.is_empty:
+            statement = statement.where(sa.false())
         return _where(statement, self.shape).params(dict(self.parameters))
 
     def _execute(

@@ -21,8 +21,8 @@ from fedbadges.engine.engine import BadgeEngine, Earned, Shared, Triggered
 from fedbadges.engine.funnel import Funnel
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.statistics import RuleStatistics
-from fedbadges.errors import Unavailable
-from fedbadges.history.message_reader import body_of
+from fedbadges.errors import DamagedRow, Unavailable
+from fedbadges.history.rows import body_of
 from fedbadges.messages import Message, parse_message
 from fedbadges.replay.history_as_of import HistoryAsOf
 from fedbadges.replay.history_stream import HistoryEntry, HistoryStream
@@ -34,9 +34,6 @@ from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings
-from fedbadges.util.logs import get_logger
-
-log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -110,7 +107,7 @@ class Replay:
         self, entries: Sequence[HistoryEntry], engine: BadgeEngine, holdings: _ReplayedHoldings
     ) -> Iterator[Earned]:
         matches = [
-            _match(entry, engine) if self._needs(entry.topic, entry.category)[0] else None
+            self._match(entry, engine) if self._needs(entry.topic, entry.category)[0] else None
             for entry in entries
         ]
         people = [pair for triggered in matches if triggered for pair in triggered.people]
@@ -119,6 +116,15 @@ class Replay:
             self._history.see(entry)
             if triggered is not None:
                 yield from self._decide(triggered, engine, holdings)
+
+    def _match(self, entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
+        try:
+            body = body_of(entry.row, entry.msg)
+        except DamagedRow as error:
+            self._stream.damage.add(entry.number, entry.msg_id, error)
+            return None
+        message = parse_message(body, frozenset(entry.users))
+        return None if message is None else engine.match(message)
 
     def _decide(
         self, triggered: Triggered, engine: BadgeEngine, holdings: _ReplayedHoldings
@@ -185,20 +191,6 @@ def _measure(
             continue
         if isinstance(value, int) and not isinstance(value, bool):
             peaks[name] = max(peaks.get(name, value), value)
-
-
-def _match(entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
-    try:
-        content = entry.msg
-    except (ValueError, RecursionError) as error:
-        log.warning(
-            "Could not parse a message of the history, skipping it",
-            msg_id=entry.msg_id,
-            error=error,
-        )
-        return None
-    message = parse_message(body_of(entry.row, content), frozenset(entry.users))
-    return None if message is None else engine.match(message)
 
 
 def _prefetch(items: Iterator[T]) -> Iterator[T]:

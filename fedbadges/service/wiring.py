@@ -105,7 +105,7 @@ class Parts:
 
     def _handle_stored(self, stored: Sequence[StoredMessage]) -> None:
         """Handle messages that were read back from datanommer."""
-        messages = [parse_message(each.body, each.users, each.size) for each in stored]
+        messages = [parse_message(each.body, each.users, each.size, each.number) for each in stored]
         self.pipeline.receive_all(
             Delivery(message, self.in_flight, self.dead_letters, in_history=True)
             for message in messages
