@@ -74,6 +74,7 @@ def prepare_start(settings: Settings, parts: Parts) -> None:
         parts.checkpoint.prepare()
         parts.dead_letters.prepare()
         prepare_databases(settings, parts.history)
+        parts.own_tables.check()
         parts.load_rules()
     except Exception as error:  # a mistake in the schema, a directory that cannot be created, ...
         reason = _permanent_reason(error, settings)

@@ -63,6 +63,7 @@ class Parts:
         backends = load_backends(settings)
         self.history = shared_history(backends, settings)
         tahrir = Tahrir(settings)
+        self.own_tables = tahrir.own_tables
         self.ranks = Ranks(tahrir.adjust_ranks, publisher.publish, settings.rank_interval)
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
         self.engine = BadgeEngine(settings, tahrir, recipients, RuleSet(), self.ranks.announce)

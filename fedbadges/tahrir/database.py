@@ -17,6 +17,7 @@ from fedbadges.rules.rule import Badge
 from fedbadges.tahrir.awarding import NAME, Award, BulkAwardResult, award_all
 from fedbadges.tahrir.badges import Unawardable, find_unawardable, publish_badges
 from fedbadges.tahrir.holdings import Holdings, find_people
+from fedbadges.tahrir.own_tables import OwnTables
 from fedbadges.tahrir.similar_names import find_unknown
 from fedbadges.util.logs import get_logger
 
@@ -48,6 +49,7 @@ class Tahrir:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.own_tables = OwnTables(settings.tahrir_url)
         self._reader = reader(settings.tahrir_url, settings.prepare_statements)
 
     def publish_badges(self, badges: Iterable[Badge]) -> Unawardable:
