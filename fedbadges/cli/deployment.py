@@ -62,7 +62,7 @@ _PUBLISHER_TIMEOUT = 10.0
 
 _NO_ZMQ = "'zmq_enabled' is False: only a hub can publish on such a bus"
 _NO_ADDRESS = "Every publisher needs an address of its own under 'fedbadges.<host>' in 'endpoints'"
-_NO_CHANGE = "Nothing was changed; --no-publish awards without publishing"
+_NO_CHANGE = "Nothing was changed; with --no-publish nothing is published"
 
 
 def config_option(
