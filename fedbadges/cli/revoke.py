@@ -88,7 +88,8 @@ def revoke(
         if not dry_run and outcome != "not-held":
             # There is no notice for a badge that nobody lost.
             silent = no_publish or outcome != "revoked"
-            with deployment.publishing(silent=silent) as publisher:
+            # It is taken away also where nothing can be published.
+            with deployment.publishing(silent=silent, optional=True) as publisher:
                 outcome, on_bus = _revoke(tahrir, wanted, publisher)
         if outcome == "revoked" and not for_good:
             click.echo(_MAY_EARN if recorded else f"It may come back: {NO_TABLE}", err=True)
