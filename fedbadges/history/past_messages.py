@@ -142,7 +142,8 @@ class Query:
 
     def filter_by(self, **columns: Any) -> Query:
         """Return a query for those messages whose columns equal these values."""
-        return Query(self._session, self._select.filter_by(**columns))
+        equal = (getattr(Row, name) == value for name, value in columns.items())
+        return Query(self._session, self._select.where(*equal))
 
     def order_by(self, *columns: Any) -> Query:
         """Return a query for the messages in another order."""

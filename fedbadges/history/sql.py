@@ -97,11 +97,7 @@ class FilterQuery:
 
     def rows(self) -> sa.Select[Any]:
         """Return a statement for the messages with their content as ``text``, with parameters."""
-        # Of the ORM's attributes, which rules use to filter and to order.
-        columns = (Row.id, Row.msg_id, Row.topic, Row.category)
-        statement = sa.select(*columns, TIMESTAMP, TEXT)
-        if self.is_empty:
-            statement = statement.where(sa.false())
+        statement = _MESSAGES.where(sa.false()) if self.is_empty else _MESSAGES
         return _where(statement, self.shape).params(dict(self.parameters))
 
     def _execute(
