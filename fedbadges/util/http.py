@@ -94,7 +94,7 @@ def error_reason(error: BaseException) -> str:
 
 def shown(url: str) -> str:
     """Return a URL as it may be logged: escaped, without credentials."""
-    return strip_credentials(printable(url))
+    return re.sub(r"//[^/]*@", "//", printable(url))
 
 
 def strip_credentials(text: str) -> str:
