@@ -39,7 +39,7 @@ class BadgeStore(Protocol):
     """Who holds what: tahrir, or what stands for it."""
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Return who of these people holds which of these badges, and who opted out."""
+        """Return who of these people holds, or lost, which of these badges, and who opted out."""
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Award badges; those that are not to be announced are left out of the result."""
@@ -149,15 +149,17 @@ class BadgeEngine:
     def find_candidates(self, batch: Sequence[Triggered]) -> list[Triggered | None]:
         """Keep those who could still get a badge, with one question to tahrir for all messages.
 
-        Returns the candidates of each message, in their order; None where nobody is left.
+        A message does not give a badge that was revoked after it was sent. Returns the candidates
+        of each message, in their order; None where nobody is left.
         """
         pairs = [pair for triggered in batch for pair in triggered.people]
         names = {name for _, names in pairs for name in names}
         holdings = self._store.holdings(names, {rule.badge.id for rule, _ in pairs})
         found: list[Triggered | None] = []
         for triggered in batch:
+            sent = triggered.message.sent
             left = [
-                (rule, tuple(name for name in names if holdings.allows(name, rule.badge.id)))
+                (rule, tuple(name for name in names if holdings.allows(name, rule.badge.id, sent)))
                 for rule, names in triggered.people
             ]
             for rule, allowed in left:
@@ -225,6 +227,7 @@ class BadgeEngine:
                 each.username,
                 link_to(each.message, self._settings),
                 badge=each.rule.badge,
+                sent=each.message.sent,
             ): each
             for each in earned
         }
