@@ -25,7 +25,7 @@ from fedbadges.history.rows import (
 )
 from fedbadges.history.sql import NAMES, names_of
 from fedbadges.history.storing import CHECKED
-from fedbadges.messages import naive_utc
+from fedbadges.messages import Position, naive_utc
 
 _ROWS = Row.__table__
 _USERS, _USERS_MESSAGES = NAMES["users"]
@@ -106,12 +106,17 @@ class StoredMessage(NamedTuple):
     daemon stored the message itself, after verifying it.
     """
 
-    number: int
+    position: Position
     body: dict[str, Any]
     users: frozenset[str]
     size: int
     credentials: dict[str, str]
     checked: bool
+
+    @property
+    def number(self) -> int:
+        """Return its row number."""
+        return int(self.position[1])
 
 
 class MessageReader:
@@ -219,7 +224,7 @@ def _message(row: Any, users: frozenset[str]) -> StoredMessage:
     """Parse a row; raise DamagedRow."""
     credentials = {field: getattr(row, field) for field in _CREDENTIALS}
     return StoredMessage(
-        row.id,
+        (row.timestamp, row.id),
         body_of(row, parse_content(row.text)),
         users,
         row.size,

@@ -24,7 +24,8 @@ from fedbadges.history.rows import (
     check_header,
     parse_content,
 )
-from fedbadges.history.sql import Position, names_of
+from fedbadges.history.sql import names_of
+from fedbadges.messages import Position
 from fedbadges.rules.names import Name
 
 _NAME = "datanommer"
