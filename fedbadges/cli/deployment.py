@@ -62,7 +62,7 @@ _PUBLISHER_TIMEOUT = 10.0
 
 _NO_ZMQ = "'zmq_enabled' is False: only a hub can publish on such a bus"
 _NO_ADDRESS = "Every publisher needs an address of its own under 'fedbadges.<host>' in 'endpoints'"
-_NO_CHANGE = "Nothing was changed; --no-publish awards without publishing"
+_NO_CHANGE = "Nothing was changed; with --no-publish nothing is published"
 
 
 def config_option(
@@ -201,21 +201,32 @@ class Deployment:
         return tuple(chosen)
 
     @contextmanager
-    def publishing(self, *, silent: bool) -> Iterator[Publisher | None]:
-        """Yield a publisher, or None if ``silent``; raise CannotRun if nothing can be published."""
+    def publishing(self, *, silent: bool, optional: bool = False) -> Iterator[Publisher | None]:
+        """Yield a publisher, or None if ``silent``; raise CannotRun if nothing can be published.
+
+        If that is ``optional``, a line says so and there is no publisher.
+        """
         from fedbadges.buses.fedmsg.publisher import Publisher
 
         if silent:
             yield None
             return
         if not self.settings.fedmsg.get("zmq_enabled", True):
-            raise CannotRun(_NO_ZMQ, _NO_CHANGE)
+            if not optional:
+                raise CannotRun(_NO_ZMQ, _NO_CHANGE)
+            click.echo(f"Not published. {_NO_ZMQ}", err=True)
+            yield None
+            return
         publisher = Publisher(self.settings.fedmsg)
         publisher.start()
         try:
             if publisher.trouble(_PUBLISHER_TIMEOUT) is not None:  # the publisher has logged it
-                raise CannotRun(_NO_ADDRESS, _NO_CHANGE)
-            yield publisher
+                if not optional:
+                    raise CannotRun(_NO_ADDRESS, _NO_CHANGE)
+                click.echo(f"Not published. {_NO_ADDRESS}", err=True)
+                yield None
+            else:
+                yield publisher
         finally:
             publisher.stop()
 

@@ -1,5 +1,6 @@
 """FASJSON: what it is asked, what its answers mean, and what happens while it is away."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from support.fasjson import SPECIFICATION, Fasjson, User
 from support.rule_text import assert_mistakes, load
 from support.rules import rule
 from support.waiting import eventually
-from support.web import Answer
+from support.web import Answer, Dripping, serving
 
 from fedbadges.accounts.service import Fasjson as Client
 from fedbadges.config.settings import Settings
@@ -422,3 +423,97 @@ def test_daemon_waits_while_the_accounts_service_is_away(
 
         handling.join()
         assert daemon.badges("alice") == {"commit", "packager"}
+
+
+# What answers, but not as FASJSON
+
+
+def test_an_answer_that_never_ends_is_unavailable(fasjson: Fasjson, tmp_path: Path) -> None:
+    endless = Dripping(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", b" ", 0.02)
+    try:
+        keys = {"fasjson.url": f"{endless.url}/fasjson", "fasjson.timeout": 0.1}
+        client = Client(settings_for(fasjson, tmp_path, **keys))
+
+        with pytest.raises(Unavailable, match=r"no complete answer within 1\.3 seconds"):
+            client.exists("alice")
+    finally:
+        endless.stop()
+
+
+def test_a_redirect_to_another_host_is_unavailable_and_not_followed(
+    fasjson: Fasjson, client: Client
+) -> None:
+    assert client.exists("alice")
+    with serving(lambda path, query: Answer(200, b'{"result": {}}')) as other:
+        fasjson.server.instead = Answer(302, headers={"Location": f"{other.url}/x"})
+
+        with pytest.raises(Unavailable, match="a redirect to another host: "):
+            client.exists("bob")
+
+        assert other.asked == []
+
+
+def test_a_redirect_on_the_same_host_is_followed(fasjson: Fasjson, tmp_path: Path) -> None:
+    def answer(path: str, query: dict[str, str]) -> Answer:
+        if path.startswith("/old/"):
+            return Answer(301, headers={"Location": path.removeprefix("/old")})
+        return fasjson.server._answer(path, query)
+
+    with serving(answer) as moved:
+        url = f"{moved.url}/old/fasjson"
+        client = Client(settings_for(fasjson, tmp_path, **{"fasjson.url": url}))
+
+        assert client.exists("alice")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(200, b" " * 10_000_000), "an answer of more than"),
+        (Answer(200, b"x", headers={"Content-Encoding": "gzip"}), "an answer that is compressed"),
+    ],
+)
+def test_an_answer_that_is_too_large_or_compressed_is_unavailable(
+    fasjson: Fasjson, client: Client, answer: Answer, reason: str
+) -> None:
+    assert client.exists("alice")
+    fasjson.server.instead = answer
+
+    with pytest.raises(Unavailable, match=reason):
+        client.exists("bob")
+
+
+@pytest.mark.parametrize("reference", ["file", "http"])
+def test_a_specification_that_refers_to_files_or_addresses_is_unavailable(
+    fasjson: Fasjson, tmp_path: Path, reference: str
+) -> None:
+    """It could name a file without an end."""
+    secret = tmp_path / "secret.json"
+    secret.write_text("{}")
+    with serving(lambda path, query: Answer(200, b"{}")) as other:
+        target = {"file": secret.as_uri(), "http": f"{other.url}/x"}[reference]
+        specification = fasjson.server._answer(SPECIFICATION, {}).body
+        changed = specification.replace(b"#/definitions/User", target.encode())
+        assert changed != specification
+        fasjson.server.instead = Answer(200, changed)
+        client = Client(settings_for(fasjson, tmp_path))
+
+        with pytest.raises(Unavailable, match="a specification that refers to "):
+            client.exists("alice")
+
+        assert other.asked == []
+
+
+def test_a_specification_cannot_send_queries_to_another_host(
+    fasjson: Fasjson, tmp_path: Path
+) -> None:
+    with serving(lambda path, query: Answer(200, b'{"result": {}}')) as other:
+        specification = json.loads(fasjson.server._answer(SPECIFICATION, {}).body)
+        specification["host"] = other.url.removeprefix("http://")
+        fasjson.server.instead = Answer(200, json.dumps(specification).encode())
+        client = Client(settings_for(fasjson, tmp_path))
+
+        with pytest.raises(Unavailable, match="a request to another host: "):
+            client.exists("alice")
+
+        assert other.asked == []

@@ -83,7 +83,11 @@ class Publisher:
 
     def send_text(self, text: str, topic: str) -> None:
         """Send what need not be a message."""
-        self._socket.send_multipart([topic.encode(), text.encode()])
+        self.send_parts(topic.encode(), text.encode())
+
+    def send_parts(self, *parts: bytes) -> None:
+        """Send what need not be a topic and a text."""
+        self._socket.send_multipart(parts)
 
 
 class Subscriber:
@@ -130,14 +134,21 @@ class Bus:
     def send_text(self, text: str, topic: str) -> None:
         self._publisher.send_text(text, topic)
 
+    def send_parts(self, *parts: bytes) -> None:
+        self._publisher.send_parts(*parts)
+
     def hubs(self) -> int:
         """Return how many hubs hear what is published here."""
         return self._publisher.hubs()
 
+    def messages(self) -> list[dict]:
+        """Return all messages of the daemon that were heard until now, in order."""
+        return self._subscriber.messages()
+
     def heard(self, topic: str, about: Callable[[dict], bool] = lambda msg: True) -> list[dict]:
         """Return the messages of the daemon with this topic, whose ``msg`` satisfies ``about``."""
         full = f"{PREFIX}.{topic}"
-        return [m for m in self._subscriber.messages() if m["topic"] == full and about(m["msg"])]
+        return [m for m in self.messages() if m["topic"] == full and about(m["msg"])]
 
     def awards(self, username: str) -> list[dict]:
         """Return the awards to this person that were announced on the bus."""
