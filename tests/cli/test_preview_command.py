@@ -450,5 +450,5 @@ def test_preview_leaves_out_what_revocations_prevent(wiki: Databases, tmp_path: 
 
     preview = found()
 
-    earned = {each["user"]: each["earned"][:10] for each in preview["people"]}
+    earned = {each["username"]: each["when"][:10] for each in preview["earners"]}
     assert earned == {"alice": "2014-01-05", "bob": "2014-01-03"}
