@@ -165,10 +165,12 @@ class Explainer:
             candidates = engine.find_candidates([triggered])[0] if triggered else None
             if candidates is not None and user is not None:
                 people = ((rule, (user,)) for rule, names in candidates.people if user in names)
-                candidates = Triggered(message, tuple(people))
+                candidates = dataclasses.replace(candidates, people=tuple(people))
             if candidates is not None:
                 if candidates.needs_history:
-                    stored = bool(message.msg_id and self._history.stored([message.msg_id]))
+                    position = self._history.positions([message]).get(message)
+                    stored = position is not None
+                    candidates = dataclasses.replace(candidates, position=position)
                 engine.decide(candidates)
         except Unavailable as unavailable:
             interrupted = str(unavailable)

@@ -10,6 +10,7 @@ import datetime
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 from fedbadges.accounts.service import make_accounts
@@ -119,7 +120,8 @@ class Replay:
         for entry, triggered in zip(entries, matches, strict=True):
             self._history.see(entry)
             if triggered is not None:
-                yield from self._decide(triggered, engine, holdings)
+                as_of = replace(triggered, position=entry.position)
+                yield from self._decide(as_of, engine, holdings)
 
     def _decide(
         self, triggered: Triggered, engine: BadgeEngine, holdings: _ReplayedHoldings
@@ -129,7 +131,7 @@ class Replay:
             peaks = self.peaks.get(rule.badge.id)
             if peaks is not None:
                 people = [name for name in names if name not in holdings.opted_out]
-                _measure(peaks, rule, people, triggered.message, shared)
+                _measure(peaks, rule, people, triggered, shared)
         (candidates,) = engine.find_candidates([triggered])
         if candidates is not None:
             earned = engine.judge(candidates, shared)
@@ -176,12 +178,17 @@ def _has_peaks(rule: Rule) -> bool:
 
 
 def _measure(
-    peaks: dict[str, int], rule: Rule, names: Iterable[str], message: Message, shared: Shared
+    peaks: dict[str, int], rule: Rule, names: Iterable[str], triggered: Triggered, shared: Shared
 ) -> None:
     criterion = past_messages(rule.criteria)
     assert criterion is not None
     for name in names:
-        question = Question(message, name if rule.names_recipient else None, batch_cache=shared)
+        question = Question(
+            triggered.message,
+            name if rule.names_recipient else None,
+            batch_cache=shared,
+            position=triggered.position,
+        )
         try:
             value = criterion.value(question)
         except Unavailable:

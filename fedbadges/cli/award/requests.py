@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from fedbadges.tahrir.database import Tahrir
     from fedbadges.tahrir.holdings import Revocation
 
+#: No award is older. Much earlier years are typing errors, which some programs cannot even show.
+_EARLIEST = datetime.datetime(1970, 1, 1)
+
 
 @dataclass(eq=False)
 class Request:
@@ -98,6 +101,8 @@ def _when(cell: Cell, mistakes: Mistakes) -> datetime.datetime | None:
         mistakes.add(cell.place, text)
     elif moment > now:
         mistakes.add(cell.place, f"{quoted(cell.text)} is in the future")
+    elif moment < _EARLIEST:
+        mistakes.add(cell.place, f"{quoted(cell.text)} is before {_EARLIEST.year}")
     return moment
 
 
