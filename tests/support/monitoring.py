@@ -60,6 +60,7 @@ REPORT: dict[str, Any] = {
     "bus": {"trouble": None, "unsent": 0},
     "signatures": {"checked": True, "trouble": None},
     "awarded": 2,
+    "revocations": {"count": 3, "for_good": 1},
     "last_award": {
         "badge": "gardener-i",
         "user": "alice",
