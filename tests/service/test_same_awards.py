@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
-from support.arrivals import DISTANCE, Arrival, arrivals, rules
+from support.arrivals import Arrival, Way, arrivals, rules
 from support.arriving import ArrivingDaemon, awards_of
 from support.builders import wipe
 from support.databases import Databases
@@ -35,14 +35,14 @@ def check(
     directory: Path,
     texts: dict[str, str],
     coming: Sequence[Arrival],
-    distance: int = DISTANCE,
+    **keys: object,
 ) -> None:
     """Raise AssertionError unless a daemon awards what backfill does where nobody holds anything.
 
-    :param distance: so many seconds the daemon expects datanommer to be late at most.
+    :param keys: settings of the daemon.
     """
     wipe(databases)
-    daemon = ArrivingDaemon(directory, databases, texts, distance)
+    daemon = ArrivingDaemon(directory, databases, texts, **keys)
     awarded = awards_of(daemon, coming)
     expected = daemon.backfilled()
     assert awarded == expected, (awarded - expected, expected - awarded)
@@ -57,6 +57,18 @@ def test_rules_of_every_kind_award_what_backfill_awards(
     coming: list[Arrival],
 ) -> None:
     check(shared_database, tmp_path_factory.mktemp("daemon"), texts, coming)
+
+
+@given(texts=rules(), coming=arrivals(ways=[Way.RECORDED]))
+@few
+def test_daemon_that_stores_messages_itself_awards_what_backfill_awards(
+    shared_database: Databases,
+    tmp_path_factory: pytest.TempPathFactory,
+    texts: dict[str, str],
+    coming: list[Arrival],
+) -> None:
+    directory = tmp_path_factory.mktemp("daemon")
+    check(shared_database, directory, texts, coming, record_messages=True)
 
 
 @not_judged_again
@@ -80,4 +92,5 @@ def test_messages_older_than_cached_counts_change_no_award(
     texts: dict[str, str],
     coming: list[Arrival],
 ) -> None:
-    check(shared_database, tmp_path_factory.mktemp("daemon"), texts, coming, distance=1)
+    directory = tmp_path_factory.mktemp("daemon")
+    check(shared_database, directory, texts, coming, keep_counts_distance=1)
