@@ -30,6 +30,7 @@ from fedbadges.service.pipeline import Batcher, Pipeline
 from fedbadges.service.publisher import Publisher
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.rulebook import RuleBook
+from fedbadges.service.state_lock import StateLock
 from fedbadges.signatures.verifier import Verifier
 from fedbadges.tahrir.database import Tahrir
 
@@ -52,6 +53,7 @@ class Parts:
         self.outages = OutageRetry()
         self.in_flight = InFlight()
         self.dead_letters = DeadLetters(settings.state_directory)
+        self.lock = StateLock(settings.state_directory)
         self.checkpoint = Checkpoint(
             settings.state_directory,
             self.in_flight,
