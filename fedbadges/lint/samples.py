@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fedbadges.errors import MissingValue, Place
+from fedbadges.errors import DamagedRow, MissingValue, Place
+from fedbadges.history.rows import parse_content
 from fedbadges.lint.findings import Finding
 from fedbadges.lint.stale_topic import LONG, TopicHistory
 from fedbadges.messages import parse_message
@@ -106,9 +107,8 @@ class LatestMessages:
             sample = self._known[topic] = Sample(topic)
             for sent, text in self._history.latest(topic, LATEST):
                 sample.last = sample.last or sent
-                # A row may hold any text.
-                with contextlib.suppress(ValueError, RecursionError):
-                    sample.add(json.loads(text))
+                with contextlib.suppress(DamagedRow):
+                    sample.add(parse_content(text))
         return self._known[topic]
 
 

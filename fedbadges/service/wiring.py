@@ -105,7 +105,9 @@ class Parts:
 
     def _handle_stored(self, stored: Sequence[StoredMessage]) -> None:
         """Handle messages that were read back from datanommer."""
-        parsed = [(parse_message(each.body, each.users, each.size), each) for each in stored]
+        parsed = [
+            (parse_message(each.body, each.users, each.size, each.number), each) for each in stored
+        ]
         self.pipeline.receive_all(
             Delivery(message, self.in_flight, self.dead_letters, position=each.position)
             for message, each in parsed
