@@ -17,11 +17,12 @@ from fedbadges.cli.errors import CannotRun, reporting_errors
 from fedbadges.cli.terminal import Command
 
 if TYPE_CHECKING:
-    from fedbadges.buses.fedmsg.publisher import Publisher
     from fedbadges.config.settings import Settings
+    from fedbadges.outbox.outbox import Outbox
     from fedbadges.rules.criteria import Backends
     from fedbadges.rules.index import RuleSet
     from fedbadges.rules.rule import Rule
+    from fedbadges.tahrir.database import Tahrir
 
 #: The configuration keys that options override; the third with the URL of its database alone.
 RULES, HISTORY, TAHRIR = "badges.yaml.directory", "datanommer.sqlalchemy.url", "badges_global"
@@ -201,9 +202,10 @@ class Deployment:
         return tuple(chosen)
 
     @contextmanager
-    def publishing(self, *, silent: bool) -> Iterator[Publisher | None]:
-        """Yield a publisher, or None if ``silent``; raise CannotRun if nothing can be published."""
+    def publishing(self, tahrir: Tahrir, *, silent: bool) -> Iterator[Outbox | None]:
+        """Yield what publishes notices, or None if ``silent``; raise CannotRun if nothing can."""
         from fedbadges.buses.fedmsg.publisher import Publisher
+        from fedbadges.outbox.outbox import Outbox
 
         if silent:
             yield None
@@ -211,13 +213,14 @@ class Deployment:
         if not self.settings.fedmsg.get("zmq_enabled", True):
             raise CannotRun(_NO_ZMQ, _NO_CHANGE)
         publisher = Publisher(self.settings.fedmsg)
-        publisher.start()
+        outbox = Outbox(publisher, tahrir.outbox)
+        outbox.start()
         try:
             if publisher.trouble(_PUBLISHER_TIMEOUT) is not None:  # the publisher has logged it
                 raise CannotRun(_NO_ADDRESS, _NO_CHANGE)
-            yield publisher
+            yield outbox
         finally:
-            publisher.stop()
+            outbox.stop()
 
 
 def placeholder_settings(changes: Mapping[str, Any]) -> Settings:

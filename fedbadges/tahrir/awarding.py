@@ -2,8 +2,8 @@
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -29,6 +29,9 @@ NAME = "tahrir"
 
 #: tahrir's column for the link of an award holds this many characters.
 MAX_LINK = 256
+
+#: Stores notices in the transaction of their awards; returns them with what it added.
+StoreNotices = Callable[[Connection, Sequence[Notice]], list[Notice]]
 
 _DIALECTS: Mapping[str, Any] = {"postgresql": postgresql, "sqlite": sqlite}
 
@@ -101,43 +104,47 @@ def award_all(
     settings: Settings,
     awards: Iterable[Award],
     create_again: Callable[[Iterable[Badge]], object] = lambda badges: None,
+    store: StoreNotices = lambda connection, notices: list(notices),
 ) -> BulkAwardResult:
     """Award badges, and create the people whom tahrir does not know; raises Unavailable.
 
     All are committed together, or none where this raises. One that is refused costs no other:
     if they cannot be inserted in bulk, each is tried in a savepoint. Those who hold the badge
     by now, or have opted out, are neither given it nor refused. ``create_again`` creates badges
-    that were deleted.
+    that were deleted; ``store`` keeps the notices, committed together with the awards.
     """
     # In one order everywhere: two processes must not each hold what the other waits for.
     wanted = sorted(awards, key=lambda award: (award.badge_id, award.username))
     try:
         try:
-            return _award_in_bulk(settings, wanted)
+            return _award_in_bulk(settings, wanted, store)
         except MissingBadges as missing:
             lost = {a.badge_id: a.badge for a in wanted if a.badge_id in missing.badge_ids}
             badges = [badge for badge in lost.values() if badge is not None]
             if not badges:
                 raise
             create_again(badges)
-            return _award_in_bulk(settings, wanted)
+            return _award_in_bulk(settings, wanted, store)
     except Unavailable:
         raise
     except Exception as error:  # of one of them, but it is not known which
         log.debug("Awarding each in a savepoint", count=len(wanted), error=error)
-    return _award_in_savepoints(settings, wanted)
+    return _award_in_savepoints(settings, wanted, store)
 
 
-def _award_in_bulk(settings: Settings, wanted: list[Award]) -> BulkAwardResult:
+def _award_in_bulk(settings: Settings, wanted: list[Award], store: StoreNotices) -> BulkAwardResult:
     names, ids = {award.username for award in wanted}, {award.badge_id for award in wanted}
     with translate_errors(NAME):
         with reader(settings.tahrir_url, settings.prepare_statements).connect() as connection:
             known = find_people(connection, settings, names, ids)
         with engine(settings.tahrir_url).begin() as connection:
-            return BulkAwardResult(tuple(_award(connection, settings, wanted, known)))
+            given = _award(connection, settings, wanted, known)
+            return BulkAwardResult(tuple(_announce(connection, given, store)))
 
 
-def _award_in_savepoints(settings: Settings, wanted: list[Award]) -> BulkAwardResult:
+def _award_in_savepoints(
+    settings: Settings, wanted: list[Award], store: StoreNotices
+) -> BulkAwardResult:
     given: list[AwardResult] = []
     refused: list[tuple[Award, Exception]] = []
     with translate_errors(NAME), engine(settings.tahrir_url).begin() as connection:
@@ -148,7 +155,8 @@ def _award_in_savepoints(settings: Settings, wanted: list[Award]) -> BulkAwardRe
             try:
                 with translate_errors(NAME), connection.begin_nested():
                     known = find_people(connection, settings, [award.username], [award.badge_id])
-                    given += _award(connection, settings, [award], known)
+                    made = _award(connection, settings, [award], known)
+                    given += _announce(connection, made, store)
             except Unavailable:
                 raise
             except Exception as error:  # of this one alone
@@ -173,7 +181,6 @@ def _award(
     known = [*known, *find_people(connection, settings, new, ids)]
     rows = _assertions(wanted, known)
     inserted = _insert_new(connection, _ASSERTIONS, list(rows.values()))
-    # Whatever must be committed together with the awards is inserted here.
     persons = dict(known)
     return [
         AwardResult(
@@ -184,6 +191,14 @@ def _award(
         for award, row in rows.items()
         if row["id"] in inserted
     ]
+
+
+def _announce(
+    connection: Connection, given: list[AwardResult], store: StoreNotices
+) -> list[AwardResult]:
+    """Store the notices, which are committed together with the awards."""
+    notices = store(connection, [result.notice for result in given])
+    return [replace(each, notice=kept) for each, kept in zip(given, notices, strict=True)]
 
 
 def _assertions(wanted: list[Award], known: list[tuple[str, Any]]) -> dict[Award, dict[str, Any]]:
