@@ -24,7 +24,7 @@ _INTERVAL = 3.0
 _FLUSHED = 2.0
 
 #: Seconds between two renewals of the leases on notices that are still queued.
-_RENEW = 10.0
+_RENEW = 5.0
 
 #: Seconds after which what could not be sent is tried again.
 _RETRY = 30.0

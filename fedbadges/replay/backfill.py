@@ -35,8 +35,8 @@ class BackfillResult:
     """What a backfill found and, if it is ``awarding``, awarded.
 
     ``refused`` are awards that tahrir refused, with the reasons. It is not ``complete`` if somebody
-    stopped it; ``error`` is what else stopped it. ``unpublished`` notices did not reach the bus, and
-    those ``left`` in the outbox will later. ``person_ids`` are tahrir's numbers of those who got a badge.
+    stopped it; ``error`` is what else stopped it. ``unpublished`` notices did not reach the bus;
+    those ``left`` in the outbox will. ``person_ids`` are tahrir's numbers of those who got a badge.
     """
 
     awarding: bool

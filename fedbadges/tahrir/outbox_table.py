@@ -33,7 +33,7 @@ from fedbadges.messages import Notice, naive_utc
 from fedbadges.tahrir.own_tables import OUTBOX, OwnTables
 
 #: Seconds for which a process has a lease on a notice, unless it renews it.
-LEASE = 30
+LEASE = 15
 
 #: How many notices are leased or deleted in one statement.
 BATCH = 500
