@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from support.bus import Bus
+from support.bus import Bus, fedmsg_body
 from support.databases import Databases, awards, store_message
 from support.deployment import make_hub, start, started
 from support.hub import Hub
@@ -83,7 +83,6 @@ def running(directory: Path, databases: Databases, **settings: object) -> Iterat
         "badges.record_messages": False,
         "badges.state_directory": str(directory / "state"),
         "badges.sweep_interval": 0.5,
-        "badges.keep_counts_distance": 10.0,
         "badges.reload": False,
     }
     hub = make_hub(directory, databases, bus, RULES, mine | others)
@@ -93,13 +92,13 @@ def running(directory: Path, databases: Databases, **settings: object) -> Iterat
     finally:
         hub.kill()
         bus.close()
-        started.remove(hub)
 
 
 def send(bus: Bus, databases: Databases) -> None:
     for name in sorted(PEOPLE):
-        message = bus.publish("logger.first", {"user": name})
+        message = fedmsg_body("logger.first", {"user": name})
         store_message(databases, message)
+        bus.send(message)
 
 
 def kept(databases: Databases) -> int:
