@@ -16,8 +16,10 @@ from fasjson_client.gss_http import GssapiAuthenticator
 
 from fedbadges.config.settings import Settings
 from fedbadges.errors import Unavailable
-from fedbadges.util.http import configure_session, error_reason
+from fedbadges.util.http import Session, error_reason
 
+#: How large an answer may be; the largest that is asked for, the specification, has 100 KB.
+_MAX_BYTES = 8 * 1024 * 1024
 _NOT_FOUND = 404
 #: The request itself is wrong, so that a retry would not help.
 _REFUSED = (400, 414, 422)
@@ -53,9 +55,9 @@ class Service(Client):
             raise self._unavailable(error_reason(error)) from error
 
     def _make_bravado_client(self) -> SwaggerClient:
-        # As in the client, but with time limits also for the request of the specification.
+        # As in the client, but with limits, also for the request of the specification.
         http = RequestsClientFollowingRedirects()
-        configure_session(http.session, self._settings.fasjson_timeout)
+        http.session = Session(self._settings.fasjson_timeout, _MAX_BYTES)
         if self._auth:
             host = urlsplit(self._base_url).netloc
             http.authenticator = GssapiAuthenticator(host, principal=self._principal)

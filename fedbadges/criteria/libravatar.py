@@ -13,7 +13,7 @@ from fedbadges.rules.criteria import Question
 from fedbadges.rules.grammar import YES_NO, Schema, mapping_of
 from fedbadges.rules.parsing import Problems, only_entry
 from fedbadges.rules.yaml_document import Node
-from fedbadges.util.http import configure_session, error_reason
+from fedbadges.util.http import Session, error_reason
 
 _FOUND, _NOT_FOUND = 200, 404
 
@@ -46,7 +46,7 @@ class Avatars:
 
     def __init__(self, settings: Settings, has_avatar: Callable[[str], bool] | None = None) -> None:
         self._settings = settings
-        self._session = configure_session(requests.Session(), settings.libravatar_timeout)
+        self._session = Session(settings.libravatar_timeout, max_bytes=0)
         self._has_avatar = has_avatar or self._ask
 
     def parse(self, node: Node, problems: Problems) -> Avatar | None:
@@ -67,12 +67,14 @@ class Avatars:
 
     def _is_there(self, hashed: str) -> bool:
         base = self._settings.libravatar_url
+        # The smallest avatar, and 404 rather than a default one.
+        wanted = {"d": "404", "s": "1"}
         try:
-            # The smallest avatar, and 404 rather than a default one.
-            with self._session.get(f"{base}/{hashed}", params={"d": "404", "s": "1"}) as response:
+            # The status is the answer; the picture is not read.
+            with self._session.get(f"{base}/{hashed}", params=wanted, stream=True) as response:
                 status = response.status_code
+                if status not in (_FOUND, _NOT_FOUND):
+                    raise requests.HTTPError(f"{status} {response.reason}")
         except requests.RequestException as error:
             raise Unavailable(f"Libravatar at {base}: {error_reason(error)}") from error
-        if status not in (_FOUND, _NOT_FOUND):
-            raise Unavailable(f"Libravatar at {base}: {status} {response.reason}")
         return status == _FOUND

@@ -94,6 +94,26 @@ def read_crl(
     return revoked
 
 
+def check_order(new: Authority, previous: Authority) -> None:
+    """Raise CertificateError if a CA's revocation list is older than its previous one."""
+    if new.revoked is None or previous.revoked is None:
+        return
+    # What stays the same when a CA renews its certificate.
+    mine, theirs = new.certificate, previous.certificate
+    same = mine.subject == theirs.subject and mine.public_key() == theirs.public_key()
+    if same and _is_older(new.revoked, previous.revoked):
+        raise CertificateError("a revocation list that is older than the previous one")
+
+
+def _is_older(
+    new: x509.CertificateRevocationList, previous: x509.CertificateRevocationList
+) -> bool:
+    ours, theirs = _extension(new, x509.CRLNumber), _extension(previous, x509.CRLNumber)
+    if ours is not None and theirs is not None and ours.crl_number < theirs.crl_number:
+        return True
+    return new.last_update_utc < previous.last_update_utc
+
+
 def _validity_problem(
     signed: x509.Certificate | x509.CertificateRevocationList, now: datetime.datetime
 ) -> str | None:
@@ -113,11 +133,14 @@ def _problem_of_ca(ca: x509.Certificate) -> str | None:
     if ca.issuer != ca.subject:
         return "not the certificate of a self-signed CA"
     try:
+        ca.verify_directly_issued_by(ca)
         unknown = list(_unknown_criticals(ca.extensions))
         if _extension(ca, x509.NameConstraints) is not None:
             unknown.append("nameConstraints")
         if not _may_issue(ca):
             return "a certificate that may not issue others"
+    except InvalidSignature:
+        return "a certificate that it did not sign itself"
     except PARSE_ERRORS:
         return "a certificate that cannot be read"
     return f"a certificate with the unsupported extension {unknown[0]}" if unknown else None
@@ -144,6 +167,8 @@ def _problem_of_crl(
         return "a revocation list that cannot be read"
     if unknown:
         return f"a revocation list with the unsupported extension {unknown[0]}"
+    if _extension(revoked, x509.DeltaCRLIndicator) is not None:
+        return "a revocation list that has only changes"
     if ca is None:
         return None
     usage = _extension(ca, x509.KeyUsage)
@@ -184,9 +209,11 @@ def _is_revoked(revoked: x509.CertificateRevocationList, serial: int) -> bool:
     return reason is not x509.ReasonFlags.remove_from_crl
 
 
-def _extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
+def _extension(
+    signed: x509.Certificate | x509.CertificateRevocationList, kind: type[E]
+) -> E | None:
     try:
-        return certificate.extensions.get_extension_for_class(kind).value
+        return signed.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
 

@@ -7,13 +7,20 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import requests
-
 from fedbadges.errors import Unavailable
-from fedbadges.signatures.authority import Authority, CertificateError, read_ca, read_crl, utc_now
-from fedbadges.util.http import configure_session, error_reason, strip_credentials
+from fedbadges.signatures.authority import (
+    Authority,
+    CertificateError,
+    check_order,
+    read_ca,
+    read_crl,
+    utc_now,
+)
+from fedbadges.signatures.files import MAX_BYTES, read_bytes
+from fedbadges.util.http import Session, error_reason, shown
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import printable
+from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
 
@@ -41,11 +48,12 @@ class File:
             seen = (status.st_ino, status.st_size, status.st_mtime_ns)
             if seen == self._seen:
                 return False
-            self.content = self._path.read_bytes()
         except (OSError, ValueError) as error:
             self._seen = None
             reason = getattr(error, "strerror", None) or str(error)
             raise CertificateError(printable(f"{self._path}: {reason}")) from None
+        self._seen = None
+        self.content = read_bytes(self._path)
         self._seen = seen
         return True
 
@@ -71,13 +79,12 @@ class Url:
             return False
         self._requested, self._failed = now, True
         try:
-            with configure_session(requests.Session(), _TIMEOUT) as session:
+            with Session(_TIMEOUT, MAX_BYTES) as session:
                 response = session.get(self._url)
                 response.raise_for_status()
                 self.content = response.content
         except Exception as error:  # of requests and the libraries below it
-            shown = strip_credentials(printable(self._url))
-            raise CertificateError(f"{shown}: {error_reason(error)}") from None
+            raise CertificateError(f"{shown(self._url)}: {error_reason(error)}") from None
         self._failed = False
         return True
 
@@ -105,7 +112,9 @@ class AuthorityCache:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._remote = any(source.remote for source in self._sources)
-        self._failing = False
+        #: Why the last refresh failed, if it did.
+        self._failure: str | None = None
+        self._failures = Throttle()
         self._out_of_date = False
         try:
             for source in self._sources:
@@ -146,18 +155,23 @@ class AuthorityCache:
             try:
                 # Every source, even if the first one has changed.
                 changed = [source.refresh(force=force) for source in self._sources]
-                if not any(changed):
+                if not any(changed) and not self._may_be_usable_now():
                     return
-                self._authority = self._read()
+                authority = self._read()
+                check_order(authority, self._authority)
             except CertificateError as error:
-                if not self._failing:
-                    log.error(
-                        "Could not refresh the CA, keeping the previous one", error=str(error)
-                    )
-                self._failing = True
+                reason = str(error)
+                if reason != self._failure and self._failures.allows(reason):
+                    log.error("Could not refresh the CA, keeping the previous one", error=reason)
+                self._failure = reason
                 return
-            self._failing = False
+            self._authority, self._failure = authority, None
             log.info("Refreshed the CA")
+
+    def _may_be_usable_now(self) -> bool:
+        """Return True if what was refused earlier, as not valid yet, may be needed by now."""
+        outdated = self._authority.problem(self._clock()) is not None
+        return outdated and self._failure is not None
 
     def _read(self) -> Authority:
         now = self._clock()

@@ -11,7 +11,8 @@ from fedbadges.config.reader import ConfigKey, ConfigReader, config_key, keys_of
 from fedbadges.config.values import MalformedValue, interval, items, mapping, of_type
 from fedbadges.signatures.authority import CertificateError, read_ca, read_crl, utc_now
 from fedbadges.signatures.authority_cache import is_url
-from fedbadges.signatures.signing import certificate_of, read_bytes, signer_of
+from fedbadges.signatures.files import read_bytes
+from fedbadges.signatures.signing import certificate_of, signer_of
 
 _SECONDS = ("a number of seconds, 0 or more", interval)
 _LOCATION = partial(of_type, str)

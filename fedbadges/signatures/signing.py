@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from fedbadges.signatures.authority import PARSE_ERRORS, CertificateError
+from fedbadges.signatures.files import read_bytes
 
 MODNAME = "fedbadges"
 #: Fields that signing adds, and that are not signed themselves.
@@ -87,15 +88,6 @@ def signer_of(config: Mapping[str, Any]) -> Signer | None:
     name = config["certnames"][certificate_of(config)]
     directory = Path(config.get("ssldir") or "/etc/pki/fedmsg")
     return Signer(directory / f"{name}.key", directory / f"{name}.crt")
-
-
-def read_bytes(path: Path) -> bytes:
-    """Read a file; raise CertificateError if that is not possible."""
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CertificateError(f"{path}: {reason}") from None
 
 
 def _host() -> str:

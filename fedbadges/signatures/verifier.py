@@ -10,42 +10,28 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import fedmsg.crypto
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from fedbadges.errors import Rejected, SignatureMismatch, Stopped, Unavailable
 from fedbadges.retry import Outage, OutageRetry
-from fedbadges.signatures.authority import PARSE_ERRORS, Authority, NotIssued, utc_now
+from fedbadges.signatures.authority import utc_now
 from fedbadges.signatures.authority_cache import AuthorityCache, make_source
 from fedbadges.signatures.options import Options, read_options
+from fedbadges.signatures.signers import CertificateHolders
 from fedbadges.signatures.signing import canonical_text
-from fedbadges.util.caching import BoundedDict
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
 
-#: How long a certificate or signature may be; both have a few thousand characters.
-_MAX_CHARACTERS = 100_000
-#: How many valid certificates are cached.
-_MAX_SIGNERS = 1_000
-
-
-@dataclass(frozen=True)
-class _Signer:
-    """The holder of a valid certificate, and the authority that it was verified by."""
-
-    authority: Authority
-    name: Any
-    key: rsa.RSAPublicKey
-    begin: datetime.datetime
-    end: datetime.datetime
+#: How long these may be; a certificate has a few thousand characters, a signature a few hundred.
+_MAX_CERTIFICATE = 100_000
+_MAX_SIGNATURE = 10_000
 
 
 class Verifier:
@@ -66,9 +52,8 @@ class Verifier:
         self._options = options
         self._authorities = authorities
         self._config = config
-        self._clock = clock
         self._before_waiting = before_waiting
-        self._signers: BoundedDict[str, _Signer] = BoundedDict(_MAX_SIGNERS)
+        self._holders = None if authorities is None else CertificateHolders(authorities, clock)
         self._retry = OutageRetry()
         #: When each thread began to verify a message, by ``time.monotonic``.
         self._begun: dict[int, float] = {}
@@ -158,8 +143,9 @@ class Verifier:
             if not fedmsg.crypto.validate(dict(body), **self._config):
                 raise SignatureMismatch("GnuPG does not verify its signature")
             return
-        signature = base64.b64decode(_text(body, "signature"))
-        signer = self._signer(_text(body, "certificate"))
+        assert self._holders is not None
+        signature = base64.b64decode(_text(body, "signature", _MAX_SIGNATURE))
+        signer = self._holders.holder(_text(body, "certificate", _MAX_CERTIFICATE))
         try:
             signer.key.verify(signature, canonical_text(body), padding.PKCS1v15(), hashes.SHA1())
         except InvalidSignature:
@@ -170,30 +156,6 @@ class Verifier:
             raise Rejected("'routing_policy' does not have its topic", signer.name)
         if senders is not None and signer.name not in senders:
             raise Rejected("'routing_policy' does not let its signer send its topic", signer.name)
-
-    def _signer(self, text: str) -> _Signer:
-        assert self._authorities is not None
-        authority, now = self._authorities.authority(), self._clock()
-        cached = self._signers.get(text)
-        if cached and cached.authority is authority and cached.begin <= now < cached.end:
-            return cached
-        try:
-            certificate = x509.load_pem_x509_certificate(base64.b64decode(text))
-        except PARSE_ERRORS:
-            raise Rejected("its certificate cannot be read") from None
-        try:
-            authority.verify(certificate, now)
-        except NotIssued:  # the CA may have a new certificate
-            self._authorities.refresh(force=True)
-            authority = self._authorities.authority()
-            authority.verify(certificate, now)
-        key = certificate.public_key()
-        names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        if not isinstance(key, rsa.RSAPublicKey) or not names:
-            raise Rejected("its certificate has no name, or no RSA key")
-        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        signer = self._signers[text] = _Signer(authority, names[0].value, key, begin, end)
-        return signer
 
 
 def make_verifier(
@@ -245,15 +207,13 @@ def _method(body: Mapping[str, Any]) -> str:
     raise Rejected("it is not signed")
 
 
-def _text(body: Mapping[str, Any], field: str) -> str:
+def _text(body: Mapping[str, Any], field: str, limit: int) -> str:
     value = body.get(field)
-    if isinstance(value, bytes):
-        value = value.decode("utf-8")
-    if not isinstance(value, str):
+    if not isinstance(value, (str, bytes)):
         raise Rejected(f"it has no {field}")
-    if len(value) > _MAX_CHARACTERS:
+    if len(value) > limit:
         raise Rejected(f"its {field} is too long")
-    return value
+    return value if isinstance(value, str) else value.decode("utf-8")
 
 
 def _id_of(body: Any) -> Any:

@@ -15,7 +15,7 @@ from support.fasjson import SPECIFICATION, Fasjson, User
 from support.rule_text import assert_mistakes, load
 from support.rules import rule
 from support.waiting import eventually
-from support.web import Answer
+from support.web import Answer, Dripping, serving
 
 from fedbadges.accounts.service import Fasjson as Client
 from fedbadges.config.settings import Settings
@@ -422,3 +422,61 @@ def test_daemon_waits_while_the_accounts_service_is_away(
 
         handling.join()
         assert daemon.badges("alice") == {"commit", "packager"}
+
+
+# What answers, but not as FASJSON
+
+
+def test_an_answer_that_never_ends_is_unavailable(fasjson: Fasjson, tmp_path: Path) -> None:
+    endless = Dripping(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", b" ", 0.02)
+    try:
+        keys = {"fasjson.url": f"{endless.url}/fasjson", "fasjson.timeout": 0.1}
+        client = Client(settings_for(fasjson, tmp_path, **keys))
+
+        with pytest.raises(Unavailable, match=r"no complete answer within 1\.3 seconds"):
+            client.exists("alice")
+    finally:
+        endless.stop()
+
+
+def test_a_redirect_to_another_host_is_unavailable_and_not_followed(
+    fasjson: Fasjson, client: Client
+) -> None:
+    assert client.exists("alice")
+    with serving(lambda path, query: Answer(200, b'{"result": {}}')) as other:
+        fasjson.server.instead = Answer(302, headers={"Location": f"{other.url}/x"})
+
+        with pytest.raises(Unavailable, match="a redirect to another host: "):
+            client.exists("bob")
+
+        assert other.asked == []
+
+
+def test_a_redirect_on_the_same_host_is_followed(fasjson: Fasjson, tmp_path: Path) -> None:
+    def answer(path: str, query: dict[str, str]) -> Answer:
+        if path.startswith("/old/"):
+            return Answer(301, headers={"Location": path.removeprefix("/old")})
+        return fasjson.server._answer(path, query)
+
+    with serving(answer) as moved:
+        url = f"{moved.url}/old/fasjson"
+        client = Client(settings_for(fasjson, tmp_path, **{"fasjson.url": url}))
+
+        assert client.exists("alice")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(200, b" " * 10_000_000), "an answer of more than"),
+        (Answer(200, b"x", headers={"Content-Encoding": "gzip"}), "an answer that is compressed"),
+    ],
+)
+def test_an_answer_that_is_too_large_or_compressed_is_unavailable(
+    fasjson: Fasjson, client: Client, answer: Answer, reason: str
+) -> None:
+    assert client.exists("alice")
+    fasjson.server.instead = answer
+
+    with pytest.raises(Unavailable, match=reason):
+        client.exists("bob")

@@ -14,7 +14,7 @@ from support.databases import Databases
 from support.rule_text import assert_mistakes, load
 from support.rules import rule
 from support.waiting import eventually
-from support.web import Answer, Server
+from support.web import Answer, Dripping, Server, serving
 
 from fedbadges.criteria.libravatar import Avatars
 from fedbadges.errors import Unavailable
@@ -45,9 +45,10 @@ def server() -> Iterator[Server]:
     made.stop()
 
 
-def backend_for(server: Server, directory: Path, **keys: Any) -> Avatars:
+def backend_for(server: Server | None, directory: Path, **keys: Any) -> Avatars:
     databases = Databases("sqlite", "sqlite://", "sqlite://")
-    keys = {"libravatar.url": f"{server.url}/avatar/"} | keys
+    if server is not None:
+        keys = {"libravatar.url": f"{server.url}/avatar/"} | keys
     return Avatars(make_settings(databases, directory, **keys))
 
 
@@ -116,6 +117,55 @@ def test_a_server_that_hangs_is_unavailable_after_the_timeout(
 
     with pytest.raises(Unavailable, match=r"read timeout=0\.1"):
         holds(backend, "alice")
+
+
+def test_the_picture_is_not_read(tmp_path: Path) -> None:
+    begin = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n"
+    endless = Dripping(begin, b"x" * 1_000, 0.01)
+    try:
+        url = f"{endless.url}/avatar"
+        backend = backend_for(None, tmp_path, **{"libravatar.url": url})
+
+        assert holds(backend, "alice")
+        eventually(lambda: not endless.open, "the connection is closed")
+    finally:
+        endless.stop()
+
+
+def test_an_answer_that_drips_is_unavailable(tmp_path: Path) -> None:
+    endless = Dripping(b"HTTP/1.1 200 OK\r\n", b"X-Header: x\r\n", 0.02)
+    try:
+        keys = {"libravatar.url": f"{endless.url}/avatar", "libravatar.timeout": 0.1}
+        backend = backend_for(None, tmp_path, **keys)
+
+        with pytest.raises(Unavailable):
+            holds(backend, "alice")
+        eventually(lambda: not endless.open, "the connections are closed")
+    finally:
+        endless.stop()
+
+
+def test_a_redirect_on_the_same_host_is_followed(tmp_path: Path) -> None:
+    def moved(path: str, query: dict[str, str]) -> Answer:
+        if path.startswith("/avatar/"):
+            return Answer(302, headers={"Location": path.replace("avatar", "proxy") + "?d=404"})
+        return answer(path.replace("proxy", "avatar"), query)
+
+    with serving(moved) as server:
+        backend = backend_for(server, tmp_path)
+
+        assert [holds(backend, name) for name in ("alice", "carol")] == [True, False]
+
+
+def test_a_redirect_to_another_host_says_nothing_of_avatars(server: Server, tmp_path: Path) -> None:
+    answers = Answer(302, headers={"Location": f"{server.url}/avatar/x"})
+    with (
+        serving(lambda path, query: answers) as other,
+        pytest.raises(Unavailable, match="a redirect to another host: "),
+    ):
+        holds(backend_for(other, tmp_path), "alice")
+
+    assert server.asked == []
 
 
 @pytest.mark.parametrize(

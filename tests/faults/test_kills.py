@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from support.databases import Postgresql
+from support.every_kind import every_kind
 from support.fault_runs import run_with_faults
 from support.sizes import size
+from support.workload import workload_rules
 
 pytestmark = pytest.mark.slow
 
@@ -18,25 +20,40 @@ LIVES = (0.2, 5.0)
 """Seconds, the fewest and the most, that a daemon has; for the first two it does not hear yet."""
 
 
-def test_daemon_killed_repeatedly_awards_each_badge_exactly_once(
+NOTICES_STORED_EVERY = 0.1
+"""Seconds between two times that notices of awards are stored."""
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="criteria are judged by what is stored; notices are lost when the daemon is killed",
+)
+def test_daemon_killed_repeatedly_awards_what_backfill_awards(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:
-    with run_with_faults(tmp_path, postgresql) as running:
+    rules = workload_rules() | every_kind()
+    with run_with_faults(tmp_path, postgresql, rules=rules) as running:
         lives = [running.chance.uniform(*LIVES) for _ in range(KILLS)]
         running.start()
         begin = time.monotonic()
         deaths = [begin + age for age in itertools.accumulate(lives)]
+        stored = begin
 
-        def kill_when_it_is_time() -> None:
-            if deaths and time.monotonic() >= deaths[0]:
+        def go_on() -> None:
+            nonlocal stored
+            now = time.monotonic()
+            if now >= stored + NOTICES_STORED_EVERY:
+                running.store_notices()
+                stored = now
+            if deaths and now >= deaths[0]:
                 del deaths[0]
                 running.hub.kill()
                 running.restart_at_once()
 
-        running.send(MESSAGES, sum(lives) + 0.5, kill_when_it_is_time)
+        running.send(MESSAGES, sum(lives) + 0.5, go_on)
         assert not deaths
-        running.wait_until_awarded()
+        running.wait_until_backfilled()
         running.stop()
 
-        running.check()
+        running.check_backfilled()
         running.hub.check_log()

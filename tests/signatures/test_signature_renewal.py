@@ -236,6 +236,54 @@ def test_a_failing_server_keeps_the_previous_revocation_list(
     assert not accepts(verifier, place.message)
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(200, b" " * 17_000_000), "an answer of more than 16777216 bytes"),
+        (Answer(302, headers={"Location": "https://example.org/crl.pem"}), "a redirect to another"),
+        (Answer(200, b"x", headers={"Content-Encoding": "gzip"}), "an answer that is compressed"),
+    ],
+    ids=["too large", "redirect", "compressed"],
+)
+def test_an_answer_that_is_no_small_one_of_the_same_host_keeps_the_previous_list(
+    place: Place,
+    server: Server,
+    clocks: Clocks,
+    answer: Answer,
+    reason: str,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    url = server.url.replace("https://", "https://me:secret@")
+    verifier = verifier_of(place.ca_file, f"{url}/crl.pem", clocks, interval=3600)
+    authorities = verifier._authorities
+    assert authorities is not None
+    server.instead = answer
+    clocks.pass_(3600)
+
+    authorities.refresh()
+
+    assert accepts(verifier, place.message)
+    (line,) = logged(log, "ERROR")
+    assert f"{server.url}/crl.pem: {reason}" in line
+    assert "secret" not in line
+
+
+def test_an_older_list_of_a_server_does_not_replace_a_newer_one(
+    place: Place, server: Server, clocks: Clocks, log: pytest.LogCaptureFixture
+) -> None:
+    place.put(crl=place.ca.revoking(place.app, number=7))
+    verifier = verifier_of(place.ca_file, f"{server.url}/crl.pem", clocks, interval=3600)
+    assert not accepts(verifier, place.message)
+    place.put(crl=place.ca.revoking(number=6))
+    clocks.pass_(3600)
+    assert verifier._authorities is not None
+
+    verifier._authorities.refresh()
+
+    assert not accepts(verifier, place.message)
+    assert "older than the previous one" in logged(log, "ERROR")[0]
+
+
 def test_an_unknown_issuer_requests_the_ca_again_but_not_for_each_message(
     place: Place, server: Server, clocks: Clocks
 ) -> None:

@@ -485,13 +485,17 @@ def test_a_cached_certificate_expires(table: Table) -> None:
 
 def test_the_cache_of_certificates_is_bounded(table: Table) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fedbadges.signatures.verifier._MAX_SIGNERS", 2)
+        patch.setattr("fedbadges.signatures.signers._MAX_CACHED", 2)
         verifier = verifier_of(table.config())
         for _ in range(2):
             for number in range(5):
                 holder = table.ca.issue(f"app{number}")
                 verifier.verify_now(holder.signed(table.message), TOPIC)
-                assert len(verifier._signers) <= 2
+                holders = verifier._holders
+                assert holders is not None
+                assert holders._cache is not None
+                assert len(holders._cache.by_fingerprint) <= 2
+                assert len(holders._cache.by_text) <= 2
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,9 @@ import fedmsg.config
 
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.config.settings import Settings, read_settings
-from fedbadges.replay.replay import Replay
-from fedbadges.rules.loader import load_directory
 from fedbadges.service.daemon import Daemon
 from support.arrivals import DISTANCE, After, Arrival, Way
+from support.backfilled import Pairs, replayed
 from support.builders import make_config
 from support.databases import Databases, awards
 from support.histories import PREFIX, PastMessage, Storage
@@ -23,9 +22,6 @@ from support.rules import write_rules
 from support.waiting import TIMEOUT
 
 _DAYS = 30 * 86_400.0
-
-Pairs = set[tuple[str, str]]
-"""People and badges."""
 
 
 class ArrivingDaemon:
@@ -103,10 +99,8 @@ class ArrivingDaemon:
         self._daemon.stop()
 
     def backfilled(self) -> Pairs:
-        """Return what backfill awards over the same history where nobody holds anything."""
-        replay = Replay(self._settings)
-        rules = load_directory(self._rules, replay.backends).rules
-        return {(each.username, each.rule.badge.id) for each in replay.run(rules, measure=False)}
+        """Return what backfill awards over the same history."""
+        return replayed(self._settings)
 
     def _start(self) -> Daemon:
         publisher = Publisher(self._settings.fedmsg)

@@ -134,10 +134,14 @@ class Bus:
         """Return how many hubs hear what is published here."""
         return self._publisher.hubs()
 
+    def messages(self) -> list[dict]:
+        """Return all messages of the daemon that were heard until now, in order."""
+        return self._subscriber.messages()
+
     def heard(self, topic: str, about: Callable[[dict], bool] = lambda msg: True) -> list[dict]:
         """Return the messages of the daemon with this topic, whose ``msg`` satisfies ``about``."""
         full = f"{PREFIX}.{topic}"
-        return [m for m in self._subscriber.messages() if m["topic"] == full and about(m["msg"])]
+        return [m for m in self.messages() if m["topic"] == full and about(m["msg"])]
 
     def awards(self, username: str) -> list[dict]:
         """Return the awards to this person that were announced on the bus."""

@@ -116,14 +116,20 @@ class Authority(Holder):
         begin: datetime.datetime = NOW - DAY,
         end: datetime.datetime = NOW + 5 * DAY,
         reason: x509.ReasonFlags | None = None,
+        number: int | None = None,
+        delta: bool = False,
     ) -> bytes:
-        """Return a revocation list, in PEM."""
+        """Return a revocation list, in PEM; with ``delta``, the changes since list 1."""
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
             .last_update(begin)
             .next_update(end)
         )
+        if number is not None:
+            builder = builder.add_extension(x509.CRLNumber(number), False)
+        if delta:
+            builder = builder.add_extension(x509.DeltaCRLIndicator(1), True)
         for holder in holders:
             entry = (
                 x509.RevokedCertificateBuilder()
@@ -142,8 +148,9 @@ def authority(
     begin: datetime.datetime = NOW - DAY,
     end: datetime.datetime = NOW + 10 * DAY,
     extensions: Extensions = IS_CA,
+    signed_by: int | None = None,
 ) -> Authority:
-    """Make an authority that signed itself."""
+    """Make an authority that signed itself, or pretends so: another key signed it."""
     own = key(key_number)
     certificate = (
         x509.CertificateBuilder()
@@ -156,7 +163,8 @@ def authority(
     )
     for extension, critical in extensions:
         certificate = certificate.add_extension(extension, critical)
-    return Authority(certificate.sign(own, hashes.SHA256()), own)
+    signing = own if signed_by is None else key(signed_by)
+    return Authority(certificate.sign(signing, hashes.SHA256()), own)
 
 
 def replaced(file: Path, text: bytes) -> Path:

@@ -15,6 +15,7 @@ from support.waiting import TIMEOUT
 from support.workload import SentMessage
 
 _MESSAGES = "COPY messages (id, msg_id, i, topic, timestamp, category, agent_name, msg) FROM STDIN"
+_USER = "INSERT INTO users (id, name) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _CONCERNED = "COPY users_messages (user_id, msg_id, msg_timestamp) FROM STDIN"
 
 _BATCH = 500
@@ -34,7 +35,7 @@ class DatanommerWriter:
 
     def __init__(self, databases: Databases, usernames: Iterable[str]) -> None:
         self._url = sa.make_url(databases.datanommer_url).render_as_string(hide_password=False)
-        self._users = {name: number for number, name in enumerate(usernames, 1)}
+        self._users: dict[str, int] = {}
         self._waiting: list[tuple[int, SentMessage, float]] = []
         self.delay = 0.0
         self._last = 0
@@ -42,7 +43,7 @@ class DatanommerWriter:
         self._stopping = False
         self._failure: psycopg2.Error | None = None
         self._connection: psycopg2.extensions.connection | None = None
-        self._insert_users()
+        self._insert_users(usernames)
         self._thread = threading.Thread(target=self._work, name="datanommer", daemon=True)
         self._thread.start()
 
@@ -67,10 +68,14 @@ class DatanommerWriter:
         self._thread.join()
         self._disconnect()
 
-    def _insert_users(self) -> None:
-        with psycopg2.connect(self._url) as connection, connection.cursor() as cursor:
-            for name, number in self._users.items():
-                cursor.execute("INSERT INTO users (id, name) VALUES (%s, %s)", (number, name))
+    def _insert_users(self, names: Iterable[str]) -> None:
+        connection = psycopg2.connect(self._url)
+        with connection, connection.cursor() as cursor:
+            for name in names:
+                if name not in self._users:
+                    number = len(self._users) + 1
+                    cursor.execute(_USER, (number, name))
+                    self._users[name] = number
         connection.close()
 
     def _work(self) -> None:
@@ -112,6 +117,9 @@ class DatanommerWriter:
     def _copy(self, batch: Sequence[tuple[int, SentMessage]]) -> None:
         if self._connection is None:
             self._connection = psycopg2.connect(self._url)
+        users = {name for _, message in batch for name in message.users}
+        if not users <= self._users.keys():
+            self._insert_users(users)
         messages, concerned = io.StringIO(), io.StringIO()
         for number, message in batch:
             body = message.body

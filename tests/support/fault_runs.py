@@ -4,15 +4,16 @@ import contextlib
 import random
 import signal
 import time
-from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from support.bus import Bus
+from support.backfilled import backfilled
+from support.bus import PREFIX, Bus
 from support.databases import Databases, Postgresql, awards
 from support.datanommer import DatanommerWriter
 from support.deployment import make_hub, start, started, stop
-from support.hub import ENDS_WITHIN
+from support.hub import ENDS_WITHIN, Hub
 from support.sizes import FULL, SEED
 from support.waiting import TIMEOUT, eventually
 from support.workload import PEOPLE, SentMessage, Workload, expected_awards, workload_rules
@@ -33,11 +34,16 @@ class FaultRun:
         databases: Databases,
         settings: Mapping[str, object],
         command: str,
+        rules: Mapping[str, str],
+        kind: type[Hub],
     ) -> None:
         self.databases = databases
+        self.rules = directory / "hub" / "rules"
         self.state = directory / "state"
         self.chance = random.Random(SEED)
         self.sent: list[SentMessage] = []
+        self._stored_notices: set[str] = set()
+        self._heard = 0
         self._command = command
         self._workload = Workload(SEED)
         self.datanommer = DatanommerWriter(databases, PEOPLE)
@@ -51,7 +57,7 @@ class FaultRun:
             "badges.keep_counts_distance": DISTANCE,
         }
         self.hub = make_hub(
-            directory / "hub", databases, self.bus, workload_rules(), mine | dict(settings)
+            directory / "hub", databases, self.bus, rules, mine | dict(settings), kind
         )
         started.append(self.hub)
 
@@ -111,6 +117,10 @@ class FaultRun:
             self._send(each)
         return [each.body for each in steps]
 
+    def send_step(self, name: str) -> None:
+        """Publish and store a message of one person."""
+        self._send(self._workload.step(name))
+
     def awards(self) -> list[tuple[str, str]]:
         return awards(self.databases)
 
@@ -132,18 +142,65 @@ class FaultRun:
             assert time.monotonic() < deadline, f"not awarded within {timeout:g} s: {missing}"
             time.sleep(0.05)
 
+    def store_notices(self) -> int:
+        """Store the notices that were heard since the last time, and return how many these are.
+
+        A notice that is heard once more is stored once, as datanommer does.
+        """
+        heard = self.bus.messages()
+        new = [message for message in heard[self._heard :] if is_award(message)]
+        self._heard = len(heard)
+        new = [message for message in new if message["msg_id"] not in self._stored_notices]
+        for message in new:
+            if message["msg_id"] not in self._stored_notices:
+                self._stored_notices.add(message["msg_id"])
+                self.datanommer.store(SentMessage(message, (message["msg"]["user"]["username"],)))
+        return len(new)
+
+    def wait_until_backfilled(self, timeout: float = TIMEOUT) -> None:
+        """Wait until all badges are awarded that backfill would award, and no others are.
+
+        What counts awards needs their notices, which are stored meanwhile.
+
+        :param timeout: for so many seconds at most nothing changes.
+        """
+        deadline = time.monotonic() + timeout
+        before: list[tuple[str, str]] = []
+        while True:
+            new, now = self.store_notices(), self.awards()
+            self.datanommer.finish()
+            changed, before = new or now != before, now
+            if changed:
+                deadline = time.monotonic() + timeout
+            else:
+                expected = backfilled(self.databases, self.rules)
+                if set(now) == expected:
+                    return
+                assert time.monotonic() < deadline, differences(now, expected)
+            assert self.hub.running()
+            time.sleep(0.5)
+
+    def check_backfilled(self) -> None:
+        """Raise AssertionError if a badge or a notice is missing, or a badge is unexpected."""
+        self.store_notices()
+        self.datanommer.finish()
+        awarded, expected = self.awards(), backfilled(self.databases, self.rules)
+        assert awarded == sorted(expected), differences(awarded, expected)
+        announced: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for message in filter(is_award, self.bus.messages()):
+            announced[award_of(message)].add(message["msg_id"])
+        assert sorted(announced) == awarded, differences(announced, set(awarded))
+        # Whoever hears one twice must know it again.
+        assert not [award for award, msg_ids in announced.items() if len(msg_ids) > 1]
+
     def check(self) -> None:
         """Raise AssertionError if a badge is missing, unexpected or announced twice.
 
         The same notice may be published again, with its id, after the daemon was killed.
         """
         assert self.awards() == sorted(expected_awards(self.sent))
-        announced = Counter(
-            (message["msg"]["user"]["username"], message["msg"]["badge"]["badge_id"])
-            for message in {
-                each["msg_id"]: each for each in self.bus.heard("fedbadges.badge.award")
-            }.values()
-        )
+        notices = {each["msg_id"]: each for each in filter(is_award, self.bus.messages())}
+        announced = Counter(map(award_of, notices.values()))
         assert not [award for award, times in announced.items() if times > 1]
 
     def _wait_until_gone(self) -> None:
@@ -156,9 +213,31 @@ class FaultRun:
         self.bus.send(message.body)
 
     def close(self) -> None:
-        self.hub.kill()
+        self.hub.close()
         self.datanommer.close()
         self.bus.close()
+
+
+def is_award(message: dict) -> bool:
+    """Return True for a notice of an award."""
+    return bool(message["topic"] == f"{PREFIX}.fedbadges.badge.award")
+
+
+def award_of(notice: dict) -> tuple[str, str]:
+    """Return the person and the badge that a notice is of."""
+    return notice["msg"]["user"]["username"], notice["msg"]["badge"]["badge_id"]
+
+
+def differences(found: Iterable[tuple[str, str]], expected: set[tuple[str, str]]) -> str:
+    """Say how awards differ from those that are expected: of each badge how many, and a few."""
+    lines = []
+    for what, some in (
+        ("unexpected", set(found) - expected),
+        ("missing", expected - set(found)),
+    ):
+        counts = dict(Counter(badge for _, badge in some))
+        lines.append(f"{len(some)} {what}: {counts}, such as {sorted(some)[:5]}")
+    return "; ".join(lines)
 
 
 @contextlib.contextmanager
@@ -167,13 +246,18 @@ def run_with_faults(
     server: Postgresql,
     settings: Mapping[str, object] | None = None,
     command: str = "fedmsg-hub",
+    rules: Mapping[str, str] | None = None,
+    kind: type[Hub] = Hub,
 ) -> Iterator[FaultRun]:
     """Yield a deployment whose daemon is not started yet, and remove it afterwards.
 
     :param settings: settings that differ from the usual ones.
+    :param rules: other rules than those of the workload.
     """
     databases = server.create_databases()
-    running = FaultRun(directory, databases, settings or {}, command)
+    running = FaultRun(
+        directory, databases, settings or {}, command, rules or workload_rules(), kind
+    )
     try:
         yield running
     finally:

@@ -130,6 +130,10 @@ class Hub:
             self._process.kill()
             self._process.wait()
 
+    def close(self) -> None:
+        """Stop it at once, and whatever started it."""
+        self.kill()
+
     def megabytes(self) -> float:
         """Return how much memory it has now."""
         return int(self._status("VmRSS").removesuffix(" kB")) / 1024

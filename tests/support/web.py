@@ -1,8 +1,10 @@
 """Small HTTP servers on loopback, which speak the protocol of a service."""
 
+import contextlib
+import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -12,6 +14,7 @@ class Answer(NamedTuple):
     status: int
     body: bytes = b""
     kind: str = "application/json"
+    headers: Mapping[str, str] = {}
 
 
 class Server:
@@ -67,12 +70,15 @@ class Server:
                 if server.hangs:
                     server._released.wait()
                     return
-                status, body, kind = server._say(self.path)
+                status, body, kind, headers = server._say(self.path)
                 self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
+                lines = {"Content-Type": kind, "Content-Length": str(len(body)), **headers}
+                for name, value in lines.items():
+                    self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                # Whoever does not need the body may leave before it.
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(body)
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -84,3 +90,59 @@ class Server:
             return self.instead
         parts = urlsplit(path)
         return self._answer(parts.path, dict(parse_qsl(parts.query)))
+
+
+class Dripping:
+    """A server that answers each request with endless pieces, one after the other, to the end."""
+
+    def __init__(
+        self, begin: bytes, piece: bytes, pause: float, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._begin, self._piece, self._pause, self._tls = begin, piece, pause, tls
+        self._stopping = threading.Event()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.open = 0
+        """How many connections are open."""
+        self.sent = 0
+        """How many pieces were sent."""
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        port = self._listening.getsockname()[1]
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                threading.Thread(target=self._answer, args=[connection], daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        self.open += 1
+        try:
+            with contextlib.suppress(OSError):
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+                connection.recv(65_536)
+                connection.sendall(self._begin)
+                while not self._stopping.wait(self._pause):
+                    connection.sendall(self._piece)
+                    self.sent += 1
+        finally:
+            self.open -= 1
+            connection.close()
+
+
+@contextlib.contextmanager
+def serving(answer: Callable[[str, dict[str, str]], Answer]) -> Iterator[Server]:
+    """Run a server that answers so."""
+    server = Server(answer)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from support.bus import PREFIX
+from support.every_kind import COLOURS
 from support.rules import counting_rule, rule
 
 PEOPLE = [f"user{number:02d}" for number in range(60)]
@@ -51,7 +52,8 @@ class Workload:
     def step(self, name: str | None = None) -> SentMessage:
         """Make a message of one step, of somebody if nobody is named."""
         name = name or self._somebody()
-        return self._made("logger.step", {"log": self._text(60)}, (name,))
+        msg = {"log": self._text(60), "colour": self._random.choice(COLOURS)}
+        return self._made("logger.step", msg, (name,))
 
     def _edit(self) -> SentMessage:
         name = self._somebody()

@@ -1,0 +1,22 @@
+"""Files and answers with certificates, keys and revocation lists: how large they may be."""
+
+from pathlib import Path
+
+from fedbadges.signatures.authority import CertificateError
+from fedbadges.util.text import printable
+
+#: Room for a list with some 400,000 revoked certificates.
+MAX_BYTES = 16 * 1024 * 1024
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file; raise CertificateError if that is not possible, or it is too large."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CertificateError(printable(f"{path}: {reason}")) from None
+    if len(content) > MAX_BYTES:
+        raise CertificateError(printable(f"{path}: more than {MAX_BYTES} bytes"))
+    return content

@@ -1,0 +1,1 @@
+"""Killing a hub at named places of its code."""
