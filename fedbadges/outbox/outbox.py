@@ -90,17 +90,15 @@ class Outbox:
                 self._queued.add(notice.msg_id)
         self._publisher.publish(notice, self._settle)
 
-    def report(self) -> dict[str, Any] | None:
+    def report(self) -> dict[str, Any]:
         """Return how many notices wait, since when, in seconds since 1970, and what is wrong.
 
-        None without the table, or before that is known.
+        Notices are ``kept`` if there is a table; None until that is known.
         """
-        if not self._usable:
-            return None
-        waiting = self._waiting
         return {
-            "waiting": waiting.count,
-            "since": waiting.since,
+            "kept": self._usable,
+            "waiting": self._waiting.count,
+            "since": self._waiting.since,
             "trouble": self._outage or self._failure,
         }
 

@@ -241,7 +241,7 @@ def test_finish_waits_for_subscribers_that_connect_late(bus: Bus) -> None:
     assert publisher.trouble(5) is None
     assert publisher.finish()
 
-    assert numbers(bus) == [1]
+    eventually(lambda: numbers(bus) == [1], "the notice")
     assert publisher.unsent == 0
 
 
