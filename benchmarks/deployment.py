@@ -95,7 +95,8 @@ class Deployment:
         if case is None:
             return False
         if case.needs_history:
-            self.history.stored([body["msg_id"]])
+            position = self.history.positions([case.message])[case.message]
+            case = dataclasses.replace(case, position=position)
         self.engine.decide(case)
         return True
 

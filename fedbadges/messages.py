@@ -2,11 +2,15 @@
 
 import contextlib
 import datetime
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+#: A message's place in the history: when it was sent, naive UTC, and its row number.
+Position = tuple[datetime.datetime, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,11 @@ class Message:
     def sent_seconds(self) -> float:
         """Return the same in seconds since 1970."""
         return self.sent.replace(tzinfo=datetime.timezone.utc).timestamp()
+
+    @property
+    def position_unstored(self) -> Position:
+        """Return where it is judged while it is not stored: after all that was sent by then."""
+        return self.sent, math.inf
 
     @property
     def category(self) -> str:

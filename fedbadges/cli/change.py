@@ -7,16 +7,16 @@ import difflib
 import getpass
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from fedbadges.cli.errors import FOUND, GOOD
 from fedbadges.cli.terminal import print_json
 from fedbadges.util.logs import get_logger
-from fedbadges.util.text import describe_error, printable, quoted
+from fedbadges.util.text import describe_error, join_quoted, printable, quoted
 
 if TYPE_CHECKING:
     from fedbadges.messages import Notice
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 #: What is printed on Ctrl-C.
 STOPPED = "Stopped; nothing was changed except what is printed above"
+
+#: How many characters of an operator's name are shown.
+_MAX_OPERATOR = 64
 
 #: The socket of the system's log: that of journald, or of a syslog daemon.
 SYSTEM_LOG = Path("/dev/log")
@@ -41,15 +44,20 @@ _TEXTS = {
     "refused": ("%s was not awarded %s",) * 2,
     "not-reached": ("%s was not reached, so %s is not awarded",) * 2,
     "not-held": ("%s does not have %s",) * 2,
+    "barred": ("%s does not have %s and no message gives it", "%s would not get %s by a message"),
 }
 
 
 def operator() -> str:
-    """Return the name of the user who runs the command, or who called sudo to run it."""
+    """Return the name of the user who runs the command, or who called sudo to run it.
+
+    The environment may say anything, so it is escaped and cut.
+    """
     try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
-        return str(os.getuid())
+        name = str(os.getuid())
+    return printable(name[:_MAX_OPERATOR])[:_MAX_OPERATOR]
 
 
 def log_change(event: str, *, user: str, badge: str, reason: str) -> None:
@@ -88,9 +96,18 @@ def describe(outcome: str, user: str, badge: str, *, dry_run: bool) -> str:
 
 
 def report(
-    outcome: str, form: str, *, user: str, badge: str, reason: str, dry_run: bool, on_bus: bool
+    outcome: str,
+    form: str,
+    *,
+    user: str,
+    badge: str,
+    reason: str,
+    dry_run: bool,
+    on_bus: bool,
+    note: str = "",
+    **more: Any,
 ) -> NoReturn:
-    """Print what was done for one person, and exit."""
+    """Print what was done for one person, with a note, or in JSON with ``more``; and exit."""
     if form == "json":
         result = {
             "user": user,
@@ -99,11 +116,18 @@ def report(
             "reason": printable(reason),
             "dry_run": dry_run,
             "on_bus": on_bus,
+            **more,
         }
         print_json(result)
     else:
-        click.echo(describe(outcome, user, badge, dry_run=dry_run))
-    raise SystemExit(GOOD if outcome in ("awarded", "revoked") else FOUND)
+        click.echo(f"{describe(outcome, user, badge, dry_run=dry_run)}{note}")
+    raise SystemExit(GOOD if outcome in ("awarded", "revoked", "barred") else FOUND)
+
+
+def unknown_person(name: str, similar: Sequence[str]) -> str:
+    """Return that tahrir does not know somebody, with the most similar whom it does."""
+    near = f"did you mean {join_quoted(similar)}? " if similar else ""
+    return f"tahrir does not know '{name}'; {near}--create creates the person"
 
 
 def unknown_badge(badge: str, known: Iterable[str], others: str = "") -> str:

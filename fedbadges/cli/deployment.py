@@ -63,7 +63,7 @@ _PUBLISHER_TIMEOUT = 10.0
 
 _NO_ZMQ = "'zmq_enabled' is False: only a hub can publish on such a bus"
 _NO_ADDRESS = "Every publisher needs an address of its own under 'fedbadges.<host>' in 'endpoints'"
-_NO_CHANGE = "Nothing was changed; --no-publish awards without publishing"
+_NO_CHANGE = "Nothing was changed; with --no-publish nothing is published"
 
 
 def config_option(
@@ -202,8 +202,13 @@ class Deployment:
         return tuple(chosen)
 
     @contextmanager
-    def publishing(self, tahrir: Tahrir, *, silent: bool) -> Iterator[Outbox | None]:
-        """Yield what publishes notices, or None if ``silent``; raise CannotRun if nothing can."""
+    def publishing(
+        self, tahrir: Tahrir, *, silent: bool, optional: bool = False
+    ) -> Iterator[Outbox | None]:
+        """Yield what publishes notices, or None if ``silent``; raise CannotRun if nothing can.
+
+        If that is ``optional``, a line says so and None is yielded.
+        """
         from fedbadges.buses.fedmsg.publisher import Publisher
         from fedbadges.outbox.outbox import Outbox
 
@@ -211,16 +216,28 @@ class Deployment:
             yield None
             return
         if not self.settings.fedmsg.get("zmq_enabled", True):
-            raise CannotRun(_NO_ZMQ, _NO_CHANGE)
+            _warn_or_raise(_NO_ZMQ, tahrir, optional)
+            yield None
+            return
         publisher = Publisher(self.settings.fedmsg)
         outbox = Outbox(publisher, tahrir.outbox)
         outbox.start()
         try:
             if publisher.trouble(_PUBLISHER_TIMEOUT) is not None:  # the publisher has logged it
-                raise CannotRun(_NO_ADDRESS, _NO_CHANGE)
-            yield outbox
+                _warn_or_raise(_NO_ADDRESS, tahrir, optional)
+                yield None
+            else:
+                yield outbox
         finally:
             outbox.stop()
+
+
+def _warn_or_raise(reason: str, tahrir: Tahrir, optional: bool) -> None:
+    """Print why nothing can be published, if that is optional; raise CannotRun otherwise."""
+    if not optional:
+        raise CannotRun(reason, _NO_CHANGE)
+    what = "Left to the daemon to publish" if tahrir.outbox.is_usable else "Not published"
+    click.echo(f"{what}. {reason}", err=True)
 
 
 def placeholder_settings(changes: Mapping[str, Any]) -> Settings:

@@ -10,6 +10,7 @@ import click
 
 from fedbadges.cli.deployment import Deployment, with_deployment
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun
+from fedbadges.cli.revocations import revocation_data
 from fedbadges.cli.terminal import (
     advancing,
     format_option,
@@ -93,9 +94,20 @@ def _describe(each: Progress) -> tuple[str, str]:
         ProgressState.UNCOUNTABLE: (f"not countable: {_why(each)}", "dim"),
         ProgressState.NOTHING: ("nothing yet", "dim"),
         ProgressState.OPTED_OUT: ("opted out", "dim"),
+        ProgressState.REVOKED: (_revoked(each), "dim"),
         ProgressState.UNKNOWN: ("not checked", "red"),
         ProgressState.HELD: (f"held{since}", "green"),
     }[each.state]
+
+
+def _revoked(each: Progress) -> str:
+    """Return how a badge was revoked, and whether it can be earned again."""
+    if each.revoked is None:
+        return ""
+    text = f"on {each.revoked.revoked_on:%Y-%m-%d}"
+    if each.revoked.for_good:
+        return f"revoked for good {text}"
+    return f"revoked {text}; the next message that earns it gives it again"
 
 
 def _why(each: Progress) -> str:
@@ -120,5 +132,6 @@ def _data(each: Progress) -> dict[str, Any]:
         "at_least": counted and counted.at_least,
         "since": each.since and each.since.isoformat(),
         "message": message and message.msg_id,
+        "revoked": revocation_data(each.revoked),
         "why": _why(each) if each.state is ProgressState.UNCOUNTABLE else None,
     }

@@ -55,6 +55,15 @@ class PastMessages:
         """Return True if the filter names the candidate."""
         return self.filter.names_recipient
 
+    @property
+    def only_grows(self) -> bool:
+        """Return True if it holds whatever past messages are stored later, once it holds."""
+        expression = self.operation.expression
+        counts = expression is None or (
+            expression.test is not None and self.filter.pages.everything
+        )
+        return counts and self.condition.needed is not None
+
     def with_user_paths(self, paths: frozenset[str]) -> "PastMessages":
         """Return the criterion for a rule in which the templates with these paths name users."""
         return replace(self, operation=self.operation.with_user_paths(paths))
@@ -74,7 +83,7 @@ class PastMessages:
             return self._count(subject, filled)
         return subject.once_in_batch(
             self._key(subject, filled),
-            lambda: self.history.compute(expression, filled, subject.message),
+            lambda: self.history.compute(expression, filled, subject.message, subject.position),
         )
 
     def plan(self, subject: Question) -> None:
@@ -98,10 +107,15 @@ class PastMessages:
         return expression is None or (expression.test is not None and filled.pages.everything)
 
     def _key(self, subject: Question, filled: FilledFilter) -> tuple[Any, ...]:
-        """Return what distinguishes the result; with templates it depends on the message."""
+        """Return what distinguishes the result, which may depend on templates of the operation."""
         expression = self.operation.expression
         templates = expression is not None and expression.paths
-        return (filled, self.operation, id(subject.message) if templates else None)
+        return (
+            filled,
+            self.operation,
+            subject.position,
+            id(subject.message) if templates else None,
+        )
 
     def _count(self, subject: Question, filled: FilledFilter) -> int:
         """Count once for all rules that ask the same, no further than their conditions need."""
@@ -110,7 +124,12 @@ class PastMessages:
         found = subject.once_in_batch(
             key,
             lambda: self.history.count(
-                filled, enough, subject.message, self.operation.expression, subject.batch_cache
+                filled,
+                enough,
+                subject.message,
+                self.operation.expression,
+                subject.batch_cache,
+                until=subject.position,
             ),
         )
         subject.tell(AT_LEAST, enough is not None and found >= enough)

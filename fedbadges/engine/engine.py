@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from fedbadges.config.settings import Settings
@@ -13,7 +13,7 @@ from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.engine.tracing import Tracer
 from fedbadges.errors import MissingValue, Unavailable
-from fedbadges.messages import Message
+from fedbadges.messages import Message, Position
 from fedbadges.rules.criteria import PlanningCriterion, Question, backend_criteria
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import RULE_ERRORS
@@ -39,7 +39,7 @@ class BadgeStore(Protocol):
     """Who holds what: tahrir, or what stands for it."""
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Return who of these people holds which of these badges, and who opted out."""
+        """Return who of these people holds, or lost, which of these badges, and who opted out."""
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Award badges; those that are not to be announced are left out of the result."""
@@ -49,11 +49,13 @@ class BadgeStore(Protocol):
 class Triggered:
     """A message with the rules that it triggered: whom it names for each, or only candidates.
 
+    The message is judged as of its ``position`` in the history, or as of now if that is None.
     ``counted`` are the rules whose judgement is counted; after an outage it is made once more.
     """
 
     message: Message
     people: tuple[tuple[Rule, tuple[str, ...]], ...]
+    position: Position | None = None
     counted: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @property
@@ -147,21 +149,23 @@ class BadgeEngine:
     def find_candidates(self, batch: Sequence[Triggered]) -> list[Triggered | None]:
         """Keep those who could still get a badge, with one question to tahrir for all messages.
 
-        Returns the candidates of each message, in their order; None where nobody is left.
+        A message does not give a badge that was revoked after it was sent. Returns the candidates
+        of each message, in their order; None where nobody is left.
         """
         pairs = [pair for triggered in batch for pair in triggered.people]
         names = {name for _, names in pairs for name in names}
         holdings = self._store.holdings(names, {rule.badge.id for rule, _ in pairs})
         found: list[Triggered | None] = []
         for triggered in batch:
+            sent = triggered.message.sent
             left = [
-                (rule, tuple(name for name in names if holdings.allows(name, rule.badge.id)))
+                (rule, tuple(name for name in names if holdings.allows(name, rule.badge.id, sent)))
                 for rule, names in triggered.people
             ]
             for rule, allowed in left:
                 self.statistics.looked_up(rule, candidates=bool(allowed))
             people = tuple((rule, allowed) for rule, allowed in left if allowed)
-            found.append(Triggered(triggered.message, people) if people else None)
+            found.append(replace(triggered, people=people) if people else None)
         return found
 
     def plan(self, batch: Sequence[Triggered]) -> Shared:
@@ -223,6 +227,7 @@ class BadgeEngine:
                 each.username,
                 link_to(each.message, self._settings),
                 badge=each.rule.badge,
+                sent=each.message.sent,
             ): each
             for each in earned
         }
@@ -353,10 +358,10 @@ def _questions(
 ) -> Iterator[tuple[Rule, Question, tuple[str, ...]]]:
     """Yield a question for each candidate where the criteria name them, else for all at once."""
     cache: Shared = {}
-    message = candidates.message
+    message, position = candidates.message, candidates.position
     for rule, names in candidates.people:
         if rule.names_recipient:
             for name in names:
-                yield rule, Question(message, name, cache, shared), (name,)
+                yield rule, Question(message, name, cache, shared, position=position), (name,)
         else:
-            yield rule, Question(message, None, cache, shared), names
+            yield rule, Question(message, None, cache, shared, position=position), names

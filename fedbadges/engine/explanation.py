@@ -23,6 +23,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.recipients import Accounts, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.database import Tahrir
+from fedbadges.tahrir.holdings import Revocation
 
 
 class Verdict(Enum):
@@ -32,6 +33,7 @@ class Verdict(Enum):
     PASSED_OVER = "passed-over"
     OPTED_OUT = "opted-out"
     HELD = "held"
+    REVOKED = "revoked"
     CRITERIA = "criteria"
     NO_ACCOUNT = "no-account"
     UNKNOWN = "unknown"
@@ -53,13 +55,15 @@ class Counted:
 class Candidate:
     """Somebody whom the message names for a badge, and what comes of it.
 
-    ``since`` is when they got the badge that they hold; ``criteria`` are None if not asked.
+    ``since`` is when they got the badge that they hold, and ``revoked`` how they lost it if the
+    message cannot give it for that reason; ``criteria`` are None if not asked.
     """
 
     name: str
     verdict: Verdict
     since: datetime.datetime | None = None
     criteria: Traced | None = None
+    revoked: Revocation | None = None
 
 
 @dataclass(frozen=True)
@@ -161,10 +165,12 @@ class Explainer:
             candidates = engine.find_candidates([triggered])[0] if triggered else None
             if candidates is not None and user is not None:
                 people = ((rule, (user,)) for rule, names in candidates.people if user in names)
-                candidates = Triggered(message, tuple(people))
+                candidates = dataclasses.replace(candidates, people=tuple(people))
             if candidates is not None:
                 if candidates.needs_history:
-                    stored = bool(message.msg_id and self._history.stored([message.msg_id]))
+                    position = self._history.positions([message]).get(message)
+                    stored = position is not None
+                    candidates = dataclasses.replace(candidates, position=position)
                 engine.decide(candidates)
         except Unavailable as unavailable:
             interrupted = str(unavailable)
@@ -214,6 +220,9 @@ def verdict(tracer: Tracer, rule: Rule, name: str, triggered: Triggered | None =
         return Verdict.OPTED_OUT
     if pair in tracer.held:
         return Verdict.HELD
+    revocation = tracer.revoked.get(pair)
+    if revocation is not None and triggered is not None and revocation.bars(triggered.message.sent):
+        return Verdict.REVOKED
     if tracer.accounts.get((rule.badge.id, name)) is False:
         return Verdict.NO_ACCOUNT
     if criteria is None or isinstance(criteria.raised, Unavailable) or criteria.answer:
@@ -227,9 +236,12 @@ def _candidates(
     found = tracer.found.get(rule.badge.id, ())
     for name in dict.fromkeys(each.name for each in found if each.name is not None):
         if user is None or name == user:
+            pair = (name, rule.badge.id)
+            answer = verdict(tracer, rule, name, triggered)
             yield Candidate(
                 name,
-                verdict(tracer, rule, name, triggered),
-                tracer.held.get((name, rule.badge.id)),
+                answer,
+                tracer.held.get(pair),
                 tracer.criteria_for(rule, name),
+                tracer.revoked[pair] if answer is Verdict.REVOKED else None,
             )

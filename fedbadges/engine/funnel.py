@@ -54,7 +54,8 @@ class Funnel:
     """How many messages got how far with a rule, and how many awards came of it.
 
     ``seen`` have a topic that may trigger it, and ``triggered`` did. Of these, ``candidates`` have
-    a candidate, and ``held`` name only people who hold the badge already or have opted out.
+    a candidate, and ``held`` name only people who hold the badge already, lost it after the message
+    was sent, or have opted out.
     """
 
     seen: int = 0

@@ -18,6 +18,7 @@ from fedbadges.messages import Message, parse_message
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import AllOf, AnyOf
 from fedbadges.rules.rule import Rule
+from fedbadges.tahrir.holdings import Revocation
 
 #: How many of somebody's latest messages are searched, and how many of each topic.
 MAX_MESSAGES = 20_000
@@ -37,6 +38,7 @@ class ProgressState(Enum):
     UNCOUNTABLE = "not-countable"
     NOTHING = "nothing-yet"
     OPTED_OUT = "opted-out"
+    REVOKED = "revoked"
     UNKNOWN = "unknown"
     HELD = "held"
 
@@ -54,7 +56,8 @@ class Progress:
 
     ``since`` is when they got it. ``message`` is the latest that could have given it to them,
     and ``criteria`` are as they were judged for it, as if it were sent now. ``counted`` is how many
-    of what they need they have, as far as that is known.
+    of what they need they have, as far as that is known. ``revoked`` is how they lost the badge, if
+    no message gives it again, or if one would that was sent since.
     """
 
     rule: Rule
@@ -63,6 +66,7 @@ class Progress:
     message: Message | None = None
     criteria: Traced | None = None
     counted: Counted | None = None
+    revoked: Revocation | None = None
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -90,6 +94,7 @@ class ProgressSearch:
         ids = [rule.badge.id for rule in self._rules]
         holdings = explainer.tahrir.holdings([self._user], ids)
         self._held, self.opted_out = holdings.held, bool(holdings.opted_out)
+        self._revoked = holdings.revoked
         self._open = {
             rule.badge.id: rule
             for rule in self._rules
@@ -152,6 +157,9 @@ class ProgressSearch:
             return Progress(rule, ProgressState.HELD, since=self._held[self._user, rule.badge.id])
         if self.opted_out:
             return Progress(rule, ProgressState.OPTED_OUT)
+        revoked = self._revoked.get((self._user, rule.badge.id))
+        if revoked is not None and revoked.for_good:
+            return Progress(rule, ProgressState.REVOKED, revoked=revoked)
         message = self._latest.get(rule.badge.id)
         if message is None:
             return self._without_message(rule)
@@ -159,6 +167,8 @@ class ProgressSearch:
         counted = None if criteria is None else _nearest(criteria)
         state = ProgressState.UNCOUNTABLE if counted is None else ProgressState.COUNTED
         state = _STATES.get(verdict(self._tracer, rule, self._user), state)
+        if state is ProgressState.EARNED and revoked is not None and revoked.bars(message.sent):
+            return Progress(rule, ProgressState.REVOKED, None, message, criteria, counted, revoked)
         return Progress(rule, state, None, message, criteria, counted)
 
     def _without_message(self, rule: Rule) -> Progress:

@@ -15,7 +15,7 @@ from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import LambdaTrigger, Trigger
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
-from fedbadges.tahrir.holdings import Holdings
+from fedbadges.tahrir.holdings import Holdings, Revocation
 
 #: The key of a lambda's value, among the details of a trigger.
 LAMBDA_VALUE = "gave"
@@ -91,6 +91,7 @@ class Tracer:
     awarded: set[tuple[str, str]] = field(default_factory=set)
     opted_out: set[str] = field(default_factory=set)
     held: dict[tuple[str, str], datetime.datetime] = field(default_factory=dict)
+    revoked: dict[tuple[str, str], Revocation] = field(default_factory=dict)
 
     def trigger(self, rule: Rule) -> Trigger:
         """Return the rule's own trigger, traced."""
@@ -120,6 +121,7 @@ class Tracer:
         holdings = self.tahrir.holdings(usernames, badge_ids)
         self.opted_out |= holdings.opted_out
         self.held |= holdings.held
+        self.revoked |= holdings.revoked
         return holdings
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:

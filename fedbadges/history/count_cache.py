@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,11 +17,14 @@ from typing import Any
 
 from dogpile.cache.region import CacheRegion
 
-from fedbadges.messages import naive_utc
+from fedbadges.messages import Position, naive_utc
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
+
+#: After everything that is stored.
+_LAST: Position = (datetime.datetime.max, math.inf)
 
 #: Seconds after which a cached count expires, and is counted from the beginning.
 EXPIRY = 86_400.0
@@ -30,12 +34,13 @@ EXPIRY = 86_400.0
 class CountResult:
     """How many messages were counted; ``before_cutoff`` of ``total`` were sent up to the cutoff.
 
-    It is ``complete`` unless counting stopped at its limit.
+    ``until`` is the cutoff, or earlier. It is ``complete`` unless counting stopped at its limit.
     """
 
     before_cutoff: int
     total: int
     complete: bool
+    until: datetime.datetime
 
 
 #: Counts messages sent later than the first moment, or all if it is None; the second moment is the
@@ -58,11 +63,18 @@ class CountCache:
         self._now = now
         self._log_throttle = Throttle()
 
-    def count(self, question: str | None, counter: Counter, enough: int | None = None) -> int:
+    def count(
+        self,
+        question: str | None,
+        counter: Counter,
+        enough: int | None = None,
+        until: Position | None = None,
+    ) -> int:
         """Return a count, or any number from ``enough`` on where there are that many.
 
-        ``question`` distinguishes it from all others; None for what is not worth caching. Raises
-        what the counter raises.
+        ``question`` distinguishes it from all others; None for what is not worth caching. ``until``
+        is the position up to which the counter counts, if there is one. Raises what the counter
+        raises.
         """
         cutoff = naive_utc(self._now() - self._distance)
         if question is None or self._region is None:
@@ -70,16 +82,20 @@ class CountCache:
         digest = hashlib.sha256(question.encode("utf-8", "replace")).hexdigest()
         key = f"fedbadges-cached-count-{digest}"
         cached = self._read(key)
-        if enough is not None and cached.at_least >= enough:
+        if until is not None and cached.until is not None and until[0] <= cached.until:
+            return counter(None, cutoff, enough).total
+        position = until or _LAST
+        if enough is not None and cached.at_least >= enough and cached.reached <= position:
             return cached.at_least
         result = counter(cached.until, cutoff, None if enough is None else enough - cached.count)
         total = cached.count + result.total
         # No message is ever deleted, so there will not be fewer.
-        cached = replace(cached, at_least=max(cached.at_least, total))
+        if total > cached.at_least:
+            cached = replace(cached, at_least=total, reached=position)
         if result.complete:
             # Where the clock stepped back, what lies between is in the cached count already.
-            until = cutoff if cached.until is None else max(cutoff, cached.until)
-            cached = replace(cached, count=cached.count + result.before_cutoff, until=until)
+            end = result.until if cached.until is None else max(result.until, cached.until)
+            cached = replace(cached, count=cached.count + result.before_cutoff, until=end)
         self._use(lambda region: region.set(key, cached))
         return total
 
@@ -107,10 +123,11 @@ class CountCache:
 class CachedCount:
     """The count of messages sent up to ``until``, first counted at ``since``.
 
-    There were ``at_least`` so many in all when it was last used.
+    There were ``at_least`` so many up to the position ``reached``.
     """
 
     since: float
     count: int = 0
     at_least: int = 0
     until: datetime.datetime | None = None
+    reached: Position = _LAST

@@ -14,11 +14,14 @@ from fedbadges.history.past_messages import UnparsedMessage
 from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.sql import MESSAGES_BY_ID, NameIds, prepare
 from fedbadges.history.window_reader import RecentMessage
-from fedbadges.messages import Message
+from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.util.caching import BoundedDict
 
 _NAME = "datanommer"
+
+#: The least difference between two timestamps.
+_TICK = datetime.timedelta(microseconds=1)
 
 #: How many new messages are read at once to be tested; more are streamed.
 _FEW = 2000
@@ -26,37 +29,51 @@ _FEW = 2000
 
 @dataclass(frozen=True)
 class FilterCounter:
-    """Counts the messages that a filter selects; ``message`` is the one that is decided on."""
+    """Counts the messages that a filter selects, up to a position.
+
+    ``message`` is the one that is decided on, and ``until`` usually its position.
+    """
 
     reader: Engine
     name_ids: NameIds
     window: RecentWindow
     filled: FilledFilter
     message: Message | None
+    until: Position | None = None
 
     def __call__(
         self, after: datetime.datetime | None, cutoff: datetime.datetime, limit: int | None
     ) -> CountResult:
         """Count in the window where it reaches back to ``after``, otherwise by SQL."""
+        base_end = self.base_end(cutoff)
         with translate_errors(_NAME), self.reader.connect() as connection:
             recent = None if after is None else self.recent(connection, after, cutoff)
             if recent is not None:
-                return _count(recent, cutoff)
-            query = prepare(connection, self.name_ids, self.filled, after, limit)
-            before_cutoff, total = query.count(connection, cutoff)
-        return CountResult(before_cutoff, total, complete=limit is None or total < limit)
+                return _count(recent, base_end)
+            query = prepare(connection, self.name_ids, self.filled, after, limit, self.until)
+            before_cutoff, total = query.count(connection, base_end)
+        complete = limit is None or total < limit
+        return CountResult(before_cutoff, total, complete, base_end)
+
+    def base_end(self, cutoff: datetime.datetime) -> datetime.datetime:
+        """Return up to when a count may be cached: all of it is before the position."""
+        return cutoff if self.until is None else min(cutoff, self.until[0] - _TICK)
 
     def recent(
         self, connection: Connection, after: datetime.datetime, cutoff: datetime.datetime
     ) -> list[RecentMessage] | None:
         """Return the messages sent later than ``after``, if the window has them all."""
-        return self.window.since(connection, self.filled, after, cutoff, self.message)
+        recent = self.window.since(connection, self.filled, after, cutoff, self.message)
+        if recent is None or self.until is None:
+            return recent
+        return [row for row in recent if (row.timestamp, row.id) <= self.until]
 
     def read(
         self, connection: Connection, after: datetime.datetime | None, limit: int | None = None
     ) -> Iterable[Any]:
         """Read the rows of the messages sent later than ``after``."""
-        return prepare(connection, self.name_ids, self.filled, after, limit).messages(connection)
+        query = prepare(connection, self.name_ids, self.filled, after, limit, self.until)
+        return query.messages(connection)
 
 
 @dataclass(frozen=True)
@@ -78,15 +95,16 @@ class TestedCounter:
         self, after: datetime.datetime | None, cutoff: datetime.datetime, limit: int | None
     ) -> CountResult:
         """Count, testing each recent message only once."""
+        base_end = self.counter.base_end(cutoff)
         if after is not None:
             with translate_errors(_NAME), self.counter.reader.connect() as connection:
                 passed = self._test_recent(connection, after, cutoff)
             if passed is not None:
-                return _count(passed, cutoff)
+                return _count(passed, base_end)
         with translate_errors(_NAME), streaming(self.engine) as connection:
             rows = self.counter.read(connection, after)
             messages = (UnparsedMessage(row, connection) for row in rows)
-            return _count(filter(self.test, messages), cutoff, limit)
+            return _count(filter(self.test, messages), base_end, limit)
 
     def _test_recent(
         self, connection: Connection, after: datetime.datetime, cutoff: datetime.datetime
@@ -111,12 +129,12 @@ class TestedCounter:
 
 
 def _count(
-    messages: Iterable[Any], cutoff: datetime.datetime, limit: int | None = None
+    messages: Iterable[Any], base_end: datetime.datetime, limit: int | None = None
 ) -> CountResult:
     before_cutoff = total = 0
     for message in messages:
         total += 1
-        before_cutoff += message.timestamp <= cutoff
+        before_cutoff += message.timestamp <= base_end
         if limit is not None and total >= limit:
-            return CountResult(before_cutoff, total, complete=False)
-    return CountResult(before_cutoff, total, complete=True)
+            return CountResult(before_cutoff, total, False, base_end)
+    return CountResult(before_cutoff, total, True, base_end)

@@ -18,9 +18,9 @@ from fedbadges.history.count_cache import CountCache
 from fedbadges.history.counting import FilterCounter, TestedCounter
 from fedbadges.history.past_messages import Messages, Query, make_test
 from fedbadges.history.recent_window import RecentWindow
-from fedbadges.history.sql import NAMES, NameIds, Position, prepare
+from fedbadges.history.sql import NAMES, NameIds, prepare
 from fedbadges.history.storing import CHECKED, store
-from fedbadges.messages import Message
+from fedbadges.messages import Message, Position
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
@@ -36,9 +36,10 @@ _NAME = "datanommer"
 #: The tables that the daemon reads.
 _TABLES = (Row.__table__, *(table for pair in NAMES.values() for table in pair))
 
-_STORED = PreparedStatement(
-    select(Row.__table__.c.msg_id).where(
-        is_any_of(Row.__table__.c.msg_id, array_parameter("wanted"))
+_ROWS = Row.__table__
+_POSITIONS = PreparedStatement(
+    select(_ROWS.c.msg_id, _ROWS.c.timestamp, _ROWS.c.id).where(
+        is_any_of(_ROWS.c.msg_id, array_parameter("wanted"))
     )
 )
 
@@ -48,9 +49,6 @@ _MOST_RESULTS = 100_000
 
 class History:
     """Questions to the past messages; each raises Unavailable while the database is away."""
-
-    #: The position up to which expressions see messages; None for all of them.
-    _until: Position | None = None
 
     def __init__(self, settings: Settings) -> None:
         self._engine = engine(settings.history_url)
@@ -72,17 +70,22 @@ class History:
             for table in _TABLES:
                 connection.execute(select(table).limit(0))
 
-    def stored(self, msg_ids: Iterable[str]) -> set[str]:
-        """Return those of these ids whose messages datanommer has stored by now."""
-        wanted = set(msg_ids)
+    def positions(self, messages: Iterable[Message]) -> dict[Message, Position]:
+        """Return the positions of those of these messages that datanommer has stored by now."""
+        wanted = [message for message in messages if message.msg_id is not None]
         if not wanted:
-            return set()
+            return {}
         with translate_errors(_NAME), self._reader.connect() as connection:
-            found = self._window.stored(connection, wanted)
-            if found != wanted:
-                parameters = {"wanted": list(wanted - found)}
-                found |= set(_STORED.execute(connection, parameters).scalars())
-        return found
+            found = self._window.positions(connection, {message.msg_id for message in wanted})
+            unknown = [message.msg_id for message in wanted if message.msg_id not in found]
+            if unknown:
+                for row in _POSITIONS.execute(connection, {"wanted": unknown}):
+                    found.setdefault(row.msg_id, []).append((row.timestamp, row.id))
+        return {
+            message: min(positions, key=lambda each: (abs(each[0] - message.sent), each))
+            for message in wanted
+            if (positions := found.get(message.msg_id))
+        }
 
     def count(
         self,
@@ -91,15 +94,17 @@ class History:
         message: Message | None = None,
         expression: Expression | None = None,
         shared: dict[Any, Any] | None = None,
+        until: Position | None = None,
     ) -> int:
         """Count the past messages that a filter selects, at least up to ``enough``.
 
-        With ``message``, those stored after it need not be counted. With ``expression``, only those
-        that pass its test are; ``shared`` holds what several tests of the same messages have read.
+        Those after the position ``until`` do not count, and of the others those need not be counted
+        that are stored later than ``message``. With ``expression``, only those count that pass its
+        test; ``shared`` holds what several tests of the same messages have read.
         """
-        counter = FilterCounter(self._reader, self._name_ids, self._window, filled, message)
+        counter = FilterCounter(self._reader, self._name_ids, self._window, filled, message, until)
         if expression is None:
-            return self._counts.count(self._question(filled), counter, enough)
+            return self._counts.count(self._question(filled), counter, enough, until)
         values = expression.fill({} if message is None else message.body)
         question = self._question(filled, (expression.text, values, *sorted(expression.user_paths)))
         tested = TestedCounter(
@@ -110,14 +115,20 @@ class History:
             self._results,
             {} if shared is None else shared.setdefault("contents", {}),
         )
-        return self._counts.count(question, tested, enough)
+        return self._counts.count(question, tested, enough, until)
 
-    def compute(self, expression: Expression, filled: FilledFilter, message: Message) -> Any:
-        """Evaluate an expression over the past messages; raise what it raises."""
+    def compute(
+        self,
+        expression: Expression,
+        filled: FilledFilter,
+        message: Message,
+        until: Position | None = None,
+    ) -> Any:
+        """Evaluate an expression over the past messages up to a position; raise what it raises."""
         values = expression.fill(message.body)
         try:
             with translate_errors(_NAME, foreign=True), Session(self._engine) as session:
-                query = prepare(session.connection(), self._name_ids, filled, until=self._until)
+                query = prepare(session.connection(), self._name_ids, filled, until=until)
                 result = expression(Query.of(session, query, filled.pages), values)
                 # What is read lazily would find the session closed.
                 lazy = isinstance(result, (Query, Messages, Iterator))
@@ -132,10 +143,14 @@ class History:
         usernames: Iterable[str],
         packages: Iterable[str],
         agent: str | None = None,
-    ) -> None:
-        """Store a message, the names it concerns and who caused it, unless it is stored."""
+    ) -> Position:
+        """Store a message, the names it concerns and who caused it, unless it is stored.
+
+        Returns its position.
+        """
         with translate_errors(_NAME), self._engine.begin() as connection:
-            store(connection, message, (usernames, packages), agent, self._source)
+            number = store(connection, message, (usernames, packages), agent, self._source)
+        return message.sent, number
 
     def _question(self, filled: FilledFilter, test_key: tuple[Any, ...] = ()) -> str | None:
         """Return the name of a question for the cache; None if it will not be asked again."""
@@ -153,14 +168,18 @@ class Recorder:
         self._outages = outages
         self._throttle = Throttle()
 
-    def record(self, message: Message) -> None:
-        """Store a message, or log that datanommer cannot hold it; raise Stopped in an outage."""
+    def record(self, message: Message) -> Position | None:
+        """Store a message and return its position; raise Stopped in an outage.
+
+        If datanommer cannot hold it, log that and return None.
+        """
         try:
             users, packages = self._usernames.users(message), self._usernames.packages(message)
             agent = self._usernames.agent(message)
-            self._outages.call(lambda: self._history.record(message, users, packages, agent))
+            return self._outages.call(lambda: self._history.record(message, users, packages, agent))
         except Stopped:
             raise
         except Exception as error:
             if self._throttle.allows(error_kind(error)):
                 log.error("Could not store a message", msg_id=message.msg_id, error=error)
+            return None

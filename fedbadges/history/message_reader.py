@@ -13,7 +13,7 @@ from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, dialect_function, is_any_of
 from fedbadges.history.sql import NAMES, names_of
 from fedbadges.history.storing import CHECKED
-from fedbadges.messages import naive_utc
+from fedbadges.messages import Position, naive_utc
 
 _ROWS = Row.__table__
 _USERS, _USERS_MESSAGES = NAMES["users"]
@@ -91,12 +91,17 @@ class StoredMessage(NamedTuple):
     daemon stored the message itself, after verifying it.
     """
 
-    number: int
+    position: Position
     body: dict[str, Any]
     users: frozenset[str]
     size: int
     credentials: dict[str, str]
     checked: bool
+
+    @property
+    def number(self) -> int:
+        """Return its row number."""
+        return int(self.position[1])
 
 
 class MessageReader:
@@ -136,7 +141,7 @@ class MessageReader:
             users = names_of(connection, "users", asked)
         return [
             StoredMessage(
-                number,
+                (row.timestamp, number),
                 body_of(row, row.msg),
                 frozenset(users[number]),
                 row.size,

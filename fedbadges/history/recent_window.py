@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from fedbadges.history.matching import Matcher
 from fedbadges.history.window_reader import LOOK_BACK, RecentMessage, Update, read_all, read_new
-from fedbadges.messages import Message
+from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
 
 #: The window begins this long before the cutoff.
@@ -80,10 +80,16 @@ class RecentWindow:
         with self._updated(connection, cutoff) as is_current:
             return self._select(filled, matcher, after) if is_current else None
 
-    def stored(self, connection: Connection, msg_ids: Iterable[str]) -> set[str]:
-        """Return those of these ids whose messages are in the window."""
+    def positions(
+        self, connection: Connection, msg_ids: Iterable[str | None]
+    ) -> dict[str | None, list[Position]]:
+        """Return the positions of the messages with these ids that are in the window."""
         with self._updated(connection):
-            return {msg_id for msg_id in msg_ids if msg_id in self._msg_ids}
+            return {
+                msg_id: [(row.timestamp, row.id) for row in self._by_msg_id[msg_id]]
+                for msg_id in msg_ids
+                if msg_id in self._by_msg_id
+            }
 
     @contextmanager
     def _updated(
@@ -148,7 +154,7 @@ class RecentWindow:
         if time.monotonic() - self._refreshed > _FRESH:
             return False
         return message.sent <= self._floor or (
-            message.msg_id is not None and message.msg_id in self._msg_ids
+            message.msg_id is not None and message.msg_id in self._by_msg_id
         )
 
     def _merge(self, update: Update) -> bool:
@@ -192,7 +198,7 @@ class RecentWindow:
 
     def _index(self, rows: Iterable[RecentMessage]) -> None:
         self._rows: dict[int, RecentMessage] = {}
-        self._msg_ids: set[str | None] = set()
+        self._by_msg_id: dict[str | None, list[RecentMessage]] = defaultdict(list)
         self._by_topic: dict[str, list[RecentMessage]] = defaultdict(list)
         self._by_user: dict[str, list[RecentMessage]] = defaultdict(list)
         for row in rows:
@@ -200,7 +206,7 @@ class RecentWindow:
 
     def _add(self, row: RecentMessage) -> None:
         self._rows[row.id] = row
-        self._msg_ids.add(row.msg_id)
+        self._by_msg_id[row.msg_id].append(row)
         self._by_topic[row.topic].append(row)
         for name in row.users:
             self._by_user[name].append(row)

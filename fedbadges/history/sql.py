@@ -8,6 +8,7 @@ that datanommer has for their names, which leaves the database less to plan.
 
 import datetime
 import functools
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
 
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
+from fedbadges.messages import Position
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.names import Name
 from fedbadges.util.caching import BoundedDict
@@ -27,9 +29,6 @@ _ROWS = Row.__table__
 
 #: How many ids of names are cached; they never change.
 _MOST_IDS = 100_000
-
-#: A message's place in the history: when it was sent, naive UTC, and its row number.
-Position = tuple[datetime.datetime, int]
 
 #: The wildcards of a LIKE pattern, and what escapes them.
 _WILDCARDS, _ESCAPE = re.compile(r"[\\%_]"), "\\"
@@ -168,7 +167,7 @@ def prepare(
         "after": after,
         "limit": limit,
         "until": until and until[0],
-        "number": until and until[1],
+        "number": until[1] if until is not None and until[1] != math.inf else None,
     }
     present = {key: value for key, value in others.items() if value is not None}
     shape += [(key, 1) for key in present]
@@ -221,7 +220,8 @@ def _conditions(shape: Shape) -> Iterator[sa.ColumnElement[bool]]:
     if "until" in present:
         until = sa.bindparam("until", type_=sent.type)
         yield sent <= until
-        yield sa.or_(sent < until, _ROWS.c.id <= sa.bindparam("number", type_=sa.Integer()))
+        if "number" in present:
+            yield sa.or_(sent < until, _ROWS.c.id <= sa.bindparam("number", type_=sa.Integer()))
 
 
 def _has_name(key: str, is_recent: bool) -> sa.ColumnElement[bool]:

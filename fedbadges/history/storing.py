@@ -20,21 +20,27 @@ def store(
     names: tuple[Iterable[str], Iterable[str]],
     agent: str | None,
     source: str | None,
-) -> None:
-    """Store a message with its names, those of users and of packages, unless it is stored."""
+) -> int:
+    """Store a message with its names, those of users and of packages, unless it is stored.
+
+    Returns its row number.
+    """
     columns = _columns(message)
     columns["agent_name"] = agent if agent and fits_databases(agent) else None
     if source is not None:
         columns["source_name"] = source
-    number = _insert(connection, Row.__table__, columns, Row.id)
+    rows = Row.__table__
+    number = _insert(connection, rows, columns, rows.c.id)
     if number is None:
-        return
+        same = rows.c.msg_id == message.msg_id, rows.c.timestamp == message.sent
+        return int(connection.scalar(select(rows.c.id).where(*same)) or 0)
     for (table, association), wanted in zip(NAMES.values(), names, strict=True):
         known = _store_names(connection, table, wanted)
         associated = {"msg_id": number, "msg_timestamp": message.sent}
-        rows = [{association.c[0].name: each, **associated} for each in known]
-        if rows:
-            connection.execute(association.insert(), rows)
+        associations = [{association.c[0].name: each, **associated} for each in known]
+        if associations:
+            connection.execute(association.insert(), associations)
+    return int(number)
 
 
 def _columns(message: Message) -> dict[str, Any]:

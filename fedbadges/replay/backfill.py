@@ -75,19 +75,24 @@ def due_award(earned: Earned, settings: Settings) -> DueAward:
     """Return the award for what somebody earned, dated by its message and linked to it."""
     message, badge = earned.message, earned.rule.badge
     link = link_to(message, settings)
-    award = Award(badge.id, earned.username, link, message.sent, badge=badge)
+    sent = message.sent
+    award = Award(badge.id, earned.username, link, sent, badge=badge, sent=sent)
     return DueAward(award, message.topic, message.msg_id)
 
 
 def not_held(dues: Iterable[DueAward], tahrir: Tahrir) -> list[DueAward]:
-    """Return the awards of people who have neither the badge nor opted out; raise Unavailable."""
+    """Return the awards of people who may get the badge by their message; raise Unavailable."""
     left: list[DueAward] = []
     for batch in batches(dues):
         awards = [due.award for due in batch]
         holdings = tahrir.holdings(
             (award.username for award in awards), (award.badge_id for award in awards)
         )
-        left += [due for due in batch if holdings.allows(due.award.username, due.award.badge_id)]
+        left += [
+            due
+            for due in batch
+            if holdings.allows(due.award.username, due.award.badge_id, due.award.sent)
+        ]
     return left
 
 

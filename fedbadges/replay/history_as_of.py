@@ -1,5 +1,6 @@
 """The past messages as they were when a message of the past was handled."""
 
+import datetime
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ from fedbadges.databases.outages import translate_errors
 from fedbadges.history.history import History
 from fedbadges.history.past_messages import Test, UnparsedMessage, make_test
 from fedbadges.history.sql import prepare
-from fedbadges.messages import Message
+from fedbadges.messages import Message, Position
 from fedbadges.replay.history_stream import HistoryEntry
 from fedbadges.replay.running_counts import RunningCounts
 from fedbadges.rules.criteria import backend_criteria
@@ -25,8 +26,7 @@ class HistoryAsOf(History):
     """Answers as the history did when the message that was seen last had been stored.
 
     It replaces the history behind the criteria. Most counts are running counts; others,
-    such as those of sliding filters, are asked of the database, up to the position of that
-    message. Methods that ask raise Unavailable.
+    such as those of sliding filters, are asked of the database. Methods that ask raise Unavailable.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -35,7 +35,6 @@ class HistoryAsOf(History):
 
     def reset(self, rules: Iterable[Rule]) -> None:
         """Forget all messages, and prepare for what these rules will ask."""
-        self._until = None
         self._running = RunningCounts()
         for rule in rules:
             for criterion in backend_criteria(rule.criteria):
@@ -48,7 +47,6 @@ class HistoryAsOf(History):
 
     def see(self, entry: HistoryEntry) -> None:
         """Add the next message."""
-        self._until = entry.position
         for running in self._running.concerned(entry.topic, entry.category):
             running.add(entry)
 
@@ -59,8 +57,9 @@ class HistoryAsOf(History):
         message: Message | None = None,
         expression: Expression | None = None,
         shared: dict[Any, Any] | None = None,
+        until: Position | None = None,
     ) -> int:
-        """Count all messages up to the current one that a filter selects and that pass the test."""
+        """Count all messages up to a position, which must be that of the message seen last."""
         if expression is None:
             found, test = self._running.count(filled, None), None
         else:
@@ -68,7 +67,7 @@ class HistoryAsOf(History):
             # With values of the message it is another test for each.
             found = None if values else self._running.count(filled, expression.text)
             test = make_test(expression, values, self._log_throttle)
-        return self._count_in_database(filled, test) if found is None else found
+        return self._count_in_database(filled, test, until) if found is None else found
 
     def _expect(self, criterion: PastMessages, rule: Rule) -> None:
         expression = criterion.operation.expression
@@ -78,13 +77,13 @@ class HistoryAsOf(History):
             test = make_test(expression, (), self._log_throttle)
             self._running.add(criterion.filter, rule, expression.text, test)
 
-    def _count_in_database(self, filled: FilledFilter, test: Test | None) -> int:
-        until = self._until
-        assert until is not None, "no message was seen yet"
+    def _count_in_database(
+        self, filled: FilledFilter, test: Test | None, until: Position | None
+    ) -> int:
         if test is None:
             with translate_errors(_NAME), self._reader.connect() as connection:
                 query = prepare(connection, self._name_ids, filled, until=until)
-                return query.count(connection, until[0])[1]
+                return query.count(connection, datetime.datetime.max)[1]
         with translate_errors(_NAME), streaming(self._engine) as connection:
             rows = prepare(connection, self._name_ids, filled, until=until).messages(connection)
             return sum(test(UnparsedMessage(row, connection)) for row in rows)

@@ -13,7 +13,8 @@ from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
-from fedbadges.history.sql import Position, names_of
+from fedbadges.history.sql import names_of
+from fedbadges.messages import Position
 from fedbadges.rules.names import Name
 
 _NAME = "datanommer"

@@ -10,6 +10,7 @@ import datetime
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 from fedbadges.accounts.service import make_accounts
@@ -33,7 +34,7 @@ from fedbadges.rules.operators import RULE_ERRORS
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
-from fedbadges.tahrir.holdings import Holdings
+from fedbadges.tahrir.holdings import Holdings, Revocation
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -47,8 +48,9 @@ _MOST_TOPICS = 10_000
 class Replay:
     """Replays the history. Nothing is read before it runs.
 
-    Rules must be loaded with its ``backends``. ``source`` knows who opted out; without it, nobody
-    has. While and after it runs, ``done`` of ``total`` messages have been read.
+    Rules must be loaded with its ``backends``. ``source`` knows who opted out, and from whom badges
+    were revoked; without it, nobody has. While and after it runs, ``done`` of ``total`` messages
+    have been read.
 
     ``peaks`` are the highest values that criteria had, by badge id and candidate: at messages that
     triggered the rule, also after the badge was earned, of rules with one criterion over past
@@ -83,7 +85,7 @@ class Replay:
         self._rules = RuleSet(rules)
         self._needs.cache_clear()
         self._history.reset(self._rules)
-        holdings = _ReplayedHoldings(self._source)
+        holdings = _ReplayedHoldings(self._source, [rule.badge.id for rule in self._rules])
         self.peaks = {rule.badge.id: {} for rule in self._rules if measure and _has_peaks(rule)}
         engine = BadgeEngine(self._settings, holdings, self._recipients, self._rules)
         self._statistics = engine.statistics
@@ -114,11 +116,12 @@ class Replay:
             for entry in entries
         ]
         people = [pair for triggered in matches if triggered for pair in triggered.people]
-        holdings.load_opted_out(name for _, names in people for name in names)
+        holdings.load(name for _, names in people for name in names)
         for entry, triggered in zip(entries, matches, strict=True):
             self._history.see(entry)
             if triggered is not None:
-                yield from self._decide(triggered, engine, holdings)
+                as_of = replace(triggered, position=entry.position)
+                yield from self._decide(as_of, engine, holdings)
 
     def _decide(
         self, triggered: Triggered, engine: BadgeEngine, holdings: _ReplayedHoldings
@@ -128,7 +131,7 @@ class Replay:
             peaks = self.peaks.get(rule.badge.id)
             if peaks is not None:
                 people = [name for name in names if name not in holdings.opted_out]
-                _measure(peaks, rule, people, triggered.message, shared)
+                _measure(peaks, rule, people, triggered, shared)
         (candidates,) = engine.find_candidates([triggered])
         if candidates is not None:
             earned = engine.judge(candidates, shared)
@@ -142,22 +145,26 @@ class Replay:
 class _ReplayedHoldings:
     """What was earned in the replay so far, in place of what tahrir has."""
 
-    def __init__(self, source: Tahrir | None) -> None:
+    def __init__(self, source: Tahrir | None, badge_ids: Sequence[str]) -> None:
         self._source = source
+        self._badge_ids = badge_ids
         self._loaded: set[str] = set()
         self._held: dict[tuple[str, str], datetime.datetime] = {}
+        self._revoked: dict[tuple[str, str], Revocation] = {}
         self.opted_out: set[str] = set()
 
-    def load_opted_out(self, names: Iterable[str]) -> None:
-        """Ask the source who of these has opted out, unless that is known."""
+    def load(self, names: Iterable[str]) -> None:
+        """Ask the source who of these has opted out or lost a badge, unless that is known."""
         new = set(names) - self._loaded
         if self._source is not None and new:
             self._loaded |= new
-            self.opted_out |= self._source.holdings(new, ()).opted_out
+            known = self._source.holdings(new, self._badge_ids)
+            self.opted_out |= known.opted_out
+            self._revoked |= known.revoked
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Return who holds what by now, and who opted out, of everybody."""
-        return Holdings(self._held, self.opted_out)
+        """Return who holds what by now, who lost what, and who opted out, of everybody."""
+        return Holdings(self._held, self.opted_out, self._revoked)
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Add awards; nothing is announced."""
@@ -171,12 +178,17 @@ def _has_peaks(rule: Rule) -> bool:
 
 
 def _measure(
-    peaks: dict[str, int], rule: Rule, names: Iterable[str], message: Message, shared: Shared
+    peaks: dict[str, int], rule: Rule, names: Iterable[str], triggered: Triggered, shared: Shared
 ) -> None:
     criterion = past_messages(rule.criteria)
     assert criterion is not None
     for name in names:
-        question = Question(message, name if rule.names_recipient else None, batch_cache=shared)
+        question = Question(
+            triggered.message,
+            name if rule.names_recipient else None,
+            batch_cache=shared,
+            position=triggered.position,
+        )
         try:
             value = criterion.value(question)
         except Unavailable:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fedbadges.errors import Place
-from fedbadges.messages import Message
+from fedbadges.messages import Message, Position
 from fedbadges.rules.grammar import Schema, mapping_of, operators_over, ref
 from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, leaves, parse_combined
 from fedbadges.rules.parsing import Problems, as_mapping
@@ -26,7 +26,8 @@ class Question:
     ``recipient`` is None for criteria that do not name the candidate. ``message_cache`` is for all
     rules and candidates of the message, ``batch_cache`` for all messages that are decided together.
     ``observer``, if any, is called with the details of an answer. ``overruled`` are errors of parts
-    of ``all`` beside others that are false.
+    of ``all`` beside others that are false. ``position`` is the message's own, up to which past
+    messages count; None means all that are stored.
     """
 
     message: Message
@@ -35,6 +36,7 @@ class Question:
     batch_cache: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     observer: Callable[[str, Any], object] | None = field(default=None, compare=False, repr=False)
     overruled: list[BaseException] = field(default_factory=list, compare=False, repr=False)
+    position: Position | None = None
 
     def once(self, key: Any, compute: Callable[[], T]) -> T:
         """Return what ``compute`` returns; compute it once for a message and a key."""
@@ -157,6 +159,15 @@ def criteria_definitions(backends: Backends) -> dict[str, Schema]:
 def backend_criteria(criteria: Criteria) -> Iterator[Criterion]:
     """Yield what the backends made of criteria, without the operators."""
     return (leaf.criterion for leaf in leaves(criteria))
+
+
+def only_grows(criteria: Criteria) -> bool:
+    """Return True if criteria that hold still hold whatever past messages are stored later."""
+    if isinstance(criteria, (AllOf, AnyOf)):
+        return all(map(only_grows, criteria.parts))
+    if isinstance(criteria, PlacedCriterion):
+        return bool(getattr(criteria.criterion, "only_grows", True))
+    return not any(each.needs_history for each in backend_criteria(criteria))
 
 
 def with_user_paths(criteria: Criteria, paths: frozenset[str]) -> Criteria:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
-from fedbadges.messages import Message, parse_message
+from fedbadges.messages import Message, Position, parse_message
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import each_once, load_file, read_file
@@ -206,24 +206,25 @@ class _TestRun:
             yield from self._compare(incoming.expectation, before, named, number, when)
         yield from self._compare(self._test.expectation, start, everybody, None, "in all")
 
-    def _store(self, sent: SentMessage) -> Message:
+    def _store(self, sent: SentMessage) -> tuple[Message, Position]:
         message = parse_message(sent.body)
         assert message is not None  # its topic was checked
         names = self._usernames
         names.set(message, sent)
-        self._history.record(
+        position = self._history.record(
             message, names.users(message), names.packages(message), names.agent(message)
         )
-        return message
+        return message, position
 
     def _handle(self, sent: SentMessage) -> set[tuple[str, str]]:
         """Handle a message as the daemon does; return whom it names for which badges."""
-        triggered = self._engine.match(self._store(sent))
+        message, position = self._store(sent)
+        triggered = self._engine.match(message)
         if triggered is None:
             return set()
         (candidates,) = self._engine.find_candidates([triggered])
         if candidates is not None:
-            self._engine.decide(candidates)
+            self._engine.decide(replace(candidates, position=position))
         return {(name, rule.badge.id) for rule, names in triggered.people for name in names}
 
     def _compare(

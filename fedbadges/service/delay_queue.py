@@ -5,11 +5,12 @@ Another process stores the messages, and may be a little later than the bus.
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from fedbadges.errors import Unavailable
+from fedbadges.messages import Message, Position
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import error_kind
 from fedbadges.util.throttle import Throttle
@@ -23,29 +24,29 @@ _MAX_PAUSE = 0.25
 
 @dataclass(eq=False)
 class _Waiting:
-    msg_id: str
-    resume: Callable[[bool], object]
+    message: Message
+    resume: Callable[[Position | None], object]
     since: float = field(default_factory=time.monotonic)
 
 
 class DelayQueue:
     """Delays messages until they are stored; none waits for another.
 
-    ``find_stored`` returns which of some message ids datanommer has. A message waits ``delay``
-    seconds at most, and not at all while more than ``limit`` messages wait here and in the
-    ``backlog``. ``workers`` threads go on with those whose wait is over.
+    ``positions`` returns the positions of those messages that datanommer has. A message waits
+    ``delay`` seconds at most, and not at all while more than ``limit`` messages wait here and in
+    the ``backlog``. ``workers`` threads go on with those whose wait is over.
     """
 
     def __init__(
         self,
-        find_stored: Callable[[Iterable[str]], set[str]],
+        positions: Callable[[Iterable[Message]], Mapping[Message, Position]],
         *,
         delay: float,
         limit: int,
         backlog: Callable[[], int] = lambda: 0,
         workers: int = 1,
     ) -> None:
-        self.find_stored = find_stored
+        self.positions = positions
         self._delay = delay
         self._limit = limit
         self._backlog = backlog
@@ -66,9 +67,12 @@ class DelayQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, msg_id: str, resume: Callable[[bool], object]) -> None:
-        """Delay a message, then call ``resume`` with whether it is stored; that raises nothing."""
-        waiting = _Waiting(msg_id, resume)
+    def add(self, message: Message, resume: Callable[[Position | None], object]) -> None:
+        """Delay a message, then call ``resume`` with its position if it is stored, or None.
+
+        That raises nothing.
+        """
+        waiting = _Waiting(message, resume)
         with self._changed:
             self.unfinished += 1
             draining = self._draining
@@ -76,7 +80,7 @@ class DelayQueue:
                 self._waiting.append(waiting)
                 self._changed.notify()
         if draining:
-            self._resume(waiting, stored=False)
+            self._resume(waiting, None)
 
     def drain(self) -> None:
         """Delay nothing any more, neither what is here nor what still comes."""
@@ -115,26 +119,26 @@ class DelayQueue:
         overdue = {
             each
             for each in waiting
-            if each.msg_id not in stored and (crowded or each.since <= latest)
+            if each.message not in stored and (crowded or each.since <= latest)
         }
         if not crowded:
             self._report(bool(stored), overdue)
-        due = overdue.union(each for each in waiting if each.msg_id in stored)
+        due = overdue.union(each for each in waiting if each.message in stored)
         with self._changed:
             self._waiting = [each for each in self._waiting if each not in due]
         for each in waiting:
             if each in due:
-                self._pool.submit(self._resume, each, each not in overdue)
+                self._pool.submit(self._resume, each, stored.get(each.message))
         return [each for each in waiting if each not in due]
 
-    def _look_up(self, waiting: list[_Waiting]) -> set[str]:
+    def _look_up(self, waiting: list[_Waiting]) -> Mapping[Message, Position]:
         try:
-            return self.find_stored({each.msg_id for each in waiting})
+            return self.positions([each.message for each in waiting])
         except Exception as error:  # nothing may wait for ever
             # Judging the criteria asks the same database, and logs the outage.
             if not isinstance(error, Unavailable) and self._failures.allows(error_kind(error)):
                 log.error("Cannot look up what datanommer has stored", error=error)
-            return set()
+            return {}
 
     def _report(self, found: bool, overdue: set[_Waiting]) -> None:
         # With a delay of 0, messages are expected to be late.
@@ -143,16 +147,16 @@ class DelayQueue:
             first = min(overdue, key=lambda each: each.since)
             log.warning(
                 "Datanommer is late, continuing without the message",
-                msg_id=first.msg_id,
+                msg_id=first.message.msg_id,
                 seconds=self._delay,
             )
         if found and not overdue and self._late:
             self._late = False
             log.info("Datanommer is in time again")
 
-    def _resume(self, waiting: _Waiting, stored: bool) -> None:
+    def _resume(self, waiting: _Waiting, position: Position | None) -> None:
         try:
-            waiting.resume(stored)
+            waiting.resume(position)
         finally:
             with self._changed:
                 self.unfinished -= 1

@@ -3,7 +3,7 @@
 from concurrent.futures import Future
 
 from fedbadges.errors import NotHandled
-from fedbadges.messages import Message
+from fedbadges.messages import Message, Position
 from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.in_flight import InFlight
 from fedbadges.util.logs import get_logger
@@ -16,7 +16,7 @@ class Delivery:
     """A message in flight. It has one end: it is done, it has failed, or it is released.
 
     This one is from a bus that forgets what it delivers: what fails becomes a dead letter; what is
-    released is read back from datanommer. With ``in_history`` it was read back from there, so that
+    released is read back from datanommer. With a ``position`` it was read back from there, so that
     nobody need store it.
     """
 
@@ -29,10 +29,10 @@ class Delivery:
         in_flight: InFlight,
         dead_letters: DeadLetters,
         *,
-        in_history: bool = False,
+        position: Position | None = None,
     ) -> None:
         self.message = message
-        self.in_history = in_history
+        self.position = position
         #: Whether it had its end.
         self.settled = False
         self._in_flight = in_flight

@@ -7,14 +7,16 @@ message that fails takes no other with it.
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
 
 from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.errors import CannotStart, NotStored, Stopped
 from fedbadges.history.history import Recorder
+from fedbadges.messages import Position
 from fedbadges.retry import OutageRetry, retry_failures
+from fedbadges.rules.criteria import only_grows
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
 from fedbadges.service.lifecycle import Lifecycle
@@ -62,9 +64,25 @@ class Job:
 
     delivery: Delivery
     triggered: Triggered
+    #: Where datanommer has the message, if that is known.
+    position: Position | None = None
     candidates: Triggered | None = None
     #: Whether datanommer has the message, or its criteria do not ask.
     stored: bool = True
+
+    def as_of_message(self) -> Triggered | None:
+        """Return the candidates, to be judged as of the message.
+
+        While it is not stored, only those rules are judged for which no past message can be too
+        many; the others are once it is.
+        """
+        if self.candidates is None or self.position is not None:
+            return self.candidates and replace(self.candidates, position=self.position)
+        people = tuple(
+            (rule, names) for rule, names in self.candidates.people if only_grows(rule.criteria)
+        )
+        unstored = self.delivery.message.position_unstored
+        return replace(self.candidates, people=people, position=unstored)
 
 
 @dataclass(eq=False)
@@ -99,10 +117,10 @@ class Pipeline:
         """Run the steps that each message goes through alone; return None if it ends there."""
         try:
             started = self.lifecycle.wait_until_started()
-            self._store(delivery)
+            position = self._store(delivery)
             if not started or (self.lifecycle.is_draining and delivery.recoverable):
                 raise Stopped
-            return self._match(delivery)
+            return self._match(delivery, position)
         except Exception as error:  # whatever it is, it must not cost the next message
             _end(delivery, error)
             return None
@@ -118,24 +136,24 @@ class Pipeline:
 
     # The steps, in their order.
 
-    def _store(self, delivery: Delivery) -> None:
-        """Store the message in datanommer, where that is the daemon's job."""
-        if self.recorder is None or delivery.in_history:
-            return
+    def _store(self, delivery: Delivery) -> Position | None:
+        """Store the message in datanommer, where that is the daemon's job; return its position."""
+        if self.recorder is None or delivery.position is not None:
+            return delivery.position
         try:
-            self.recorder.record(delivery.message)
+            return self.recorder.record(delivery.message)
         except Stopped as stopped:
             if delivery.redelivered or not delivery.recoverable:
                 raise
             raise NotStored("it could not be stored before the daemon stopped") from stopped
 
-    def _match(self, delivery: Delivery) -> Job | None:
+    def _match(self, delivery: Delivery, position: Position | None) -> Job | None:
         """Evaluate the triggers; most messages are done here."""
         triggered = self.outages.call(lambda: self.engine.match(delivery.message))
         if triggered is None:
             delivery.done()
             return None
-        return Job(delivery, triggered)
+        return Job(delivery, triggered, position)
 
     def _find_candidates(self, batch: Sequence[Job]) -> None:
         """Ask tahrir once who could get a badge; messages without candidates are done."""
@@ -146,42 +164,42 @@ class Pipeline:
                 job.delivery.done()
 
     def _look_up_stored(self, batch: Sequence[Job]) -> None:
-        """Ask datanommer once which of the messages it has, where criteria ask for the history."""
+        """Ask datanommer once where it has the messages, where criteria ask for the history."""
         if self.recorder is not None:
             return
-        awaited = {
-            msg_id
+        awaited = [
+            job
             for job in batch
-            if job.candidates is not None and job.candidates.needs_history
-            if (msg_id := job.delivery.message.msg_id) is not None
-        }
-        unstored = awaited - self.delay_queue.find_stored(awaited)
-        for job in batch:
-            job.stored = job.delivery.message.msg_id not in unstored
+            if job.position is None and job.candidates is not None and job.candidates.needs_history
+            if job.delivery.message.msg_id is not None
+        ]
+        found = self.delay_queue.positions(job.delivery.message for job in awaited)
+        for job in awaited:
+            job.position = found.get(job.delivery.message)
+            job.stored = job.position is not None
 
     def _delay_unstored(self, batch: Sequence[Job]) -> list[Job]:
         """Delay the messages that datanommer does not have yet; return the others."""
         for job in batch:
-            msg_id = job.delivery.message.msg_id
-            if not job.stored and msg_id is not None:
-                self.delay_queue.add(msg_id, partial(self._resume, job))
+            if not job.stored:
+                self.delay_queue.add(job.delivery.message, partial(self._resume, job))
         return [job for job in batch if job.stored]
 
-    def _resume(self, job: Job, stored: bool) -> None:
+    def _resume(self, job: Job, position: Position | None) -> None:
         """Go on with a message that was delayed; called by the delay queue."""
-        job.stored = stored
+        job.position, job.stored = position, position is not None
         if self.lifecycle.is_draining and job.delivery.recoverable:
             # There may be thousands.
             job.delivery.release()
             return
-        if self.lifecycle.is_draining and not stored:
+        if self.lifecycle.is_draining and not job.stored:
             msg_id = job.delivery.message.msg_id
             log.warning("Not waiting for datanommer at the stop", msg_id=msg_id)
         self._run(self._decide, [job])
 
     def _decide(self, batch: Sequence[Job]) -> None:
         """Judge the criteria, look up accounts, award and announce; then the messages are done."""
-        judged = [job.candidates for job in batch if job.candidates is not None]
+        judged = [each for job in batch if (each := job.as_of_message()) is not None]
         shared = self.engine.plan(judged)
         earned = [each for one in judged for each in self.engine.judge(one, shared)]
         _, refused = self.engine.award(earned)

@@ -74,7 +74,7 @@ class Parts:
             settings.rules_directory, backends, tahrir.publish_badges, settings.insecure_rules
         )
         self.delay_queue = DelayQueue(
-            self.history.stored,
+            self.history.positions,
             delay=settings.consume_delay,
             limit=settings.delay_limit,
             backlog=backlog,
@@ -107,9 +107,9 @@ class Parts:
 
     def _handle_stored(self, stored: Sequence[StoredMessage]) -> None:
         """Handle messages that were read back from datanommer."""
-        messages = [parse_message(each.body, each.users, each.size) for each in stored]
+        parsed = [(parse_message(each.body, each.users, each.size), each) for each in stored]
         self.pipeline.receive_all(
-            Delivery(message, self.in_flight, self.dead_letters, in_history=True)
-            for message in messages
+            Delivery(message, self.in_flight, self.dead_letters, position=each.position)
+            for message, each in parsed
             if message is not None
         )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Row, Table, bindparam, delete, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 from tahrir_api.model import Assertion, Person, get_assertion_recipient, salt_default
 from tahrir_api.model import Badge as BadgeRow
@@ -19,7 +19,8 @@ from fedbadges.databases.prepared_statements import array_parameter, is_any_of
 from fedbadges.errors import Unavailable
 from fedbadges.messages import Message, Notice, naive_utc
 from fedbadges.rules.rule import Badge
-from fedbadges.tahrir.holdings import find_people
+from fedbadges.tahrir.holdings import find_people, is_barred
+from fedbadges.tahrir.own_tables import REVOCATIONS, OwnTables
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -40,6 +41,24 @@ _BADGES = select(
     BadgeRow.id, BadgeRow.name, BadgeRow.description, BadgeRow.image, BadgeRow.legacy
 ).where(is_any_of(BadgeRow.id, array_parameter("ids")))
 
+# Whoever revokes one of these badges at the same time waits for the awards, or the awards for them.
+_BADGES_LOCKED = _BADGES.with_for_update(read=True, key_share=True)
+
+_REVOKED = (
+    select(REVOCATIONS)
+    # As text: in what SQLite returns, SQLAlchemy leaves the names of tables out.
+    .where(REVOCATIONS.c.badge_id == literal_column("assertions.badge_id"))
+    .where(REVOCATIONS.c.person_id == literal_column("assertions.person_id"))
+)
+# With what is known, as of the statement that inserts them, of a revocation of the same badge.
+_WITH_REVOCATION = tuple(
+    _REVOKED.with_only_columns(column).scalar_subquery().label(column.name)
+    for column in (REVOCATIONS.c.revoked_on, REVOCATIONS.c.for_good)
+)
+_LIFT = delete(REVOCATIONS).where(
+    REVOCATIONS.c.badge_id == bindparam("badge"), REVOCATIONS.c.person_id == bindparam("person")
+)
+
 
 class MissingBadges(RuntimeError):
     """Tahrir has no badges with these ids."""
@@ -51,7 +70,7 @@ class MissingBadges(RuntimeError):
 
 @dataclass(frozen=True)
 class ByHand:
-    """Who awards a badge by hand, and why."""
+    """Who awards or revokes a badge by hand, and why."""
 
     operator: str
     reason: str
@@ -61,7 +80,8 @@ class ByHand:
 class Award:
     """A badge that somebody is to get: because of what, and as of when, naive UTC.
 
-    With ``badge``, as its rule describes it, a badge that was deleted from tahrir is created again.
+    ``sent`` is when the message was sent that earned it; None if no message did. With ``badge``, as
+    its rule describes it, a badge that was deleted from tahrir is created again.
     """
 
     badge_id: str
@@ -70,6 +90,7 @@ class Award:
     issued_on: datetime.datetime = field(default_factory=lambda: naive_utc(time.time()))
     badge: Badge | None = field(default=None, compare=False, repr=False)
     by_hand: ByHand | None = None
+    sent: datetime.datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +124,7 @@ def link_to(message: Message, settings: Settings) -> str | None:
 def award_all(
     settings: Settings,
     awards: Iterable[Award],
+    own_tables: OwnTables,
     create_again: Callable[[Iterable[Badge]], object] = lambda badges: None,
     store: StoreNotices = lambda connection, notices: list(notices),
 ) -> BulkAwardResult:
@@ -110,52 +132,53 @@ def award_all(
 
     All are committed together, or none where this raises. One that is refused costs no other:
     if they cannot be inserted in bulk, each is tried in a savepoint. Those who hold the badge
-    by now, or have opted out, are neither given it nor refused. ``create_again`` creates badges
-    that were deleted; ``store`` keeps the notices, committed together with the awards.
+    by now, lost it after the message was sent, or have opted out, are neither given it nor refused.
+    ``create_again`` creates badges that were deleted; ``store`` keeps the notices, committed
+    together with the awards.
     """
     # In one order everywhere: two processes must not each hold what the other waits for.
     wanted = sorted(awards, key=lambda award: (award.badge_id, award.username))
     try:
         try:
-            return _award_in_bulk(settings, wanted, store)
+            return _award_in_bulk(settings, wanted, own_tables, store)
         except MissingBadges as missing:
             lost = {a.badge_id: a.badge for a in wanted if a.badge_id in missing.badge_ids}
             badges = [badge for badge in lost.values() if badge is not None]
             if not badges:
                 raise
             create_again(badges)
-            return _award_in_bulk(settings, wanted, store)
+            return _award_in_bulk(settings, wanted, own_tables, store)
     except Unavailable:
         raise
     except Exception as error:  # of one of them, but it is not known which
         log.debug("Awarding each in a savepoint", count=len(wanted), error=error)
-    return _award_in_savepoints(settings, wanted, store)
+    return _award_in_savepoints(settings, wanted, own_tables, store)
 
 
-def _award_in_bulk(settings: Settings, wanted: list[Award], store: StoreNotices) -> BulkAwardResult:
+def _award_in_bulk(
+    settings: Settings, wanted: list[Award], own_tables: OwnTables, store: StoreNotices
+) -> BulkAwardResult:
     names, ids = {award.username for award in wanted}, {award.badge_id for award in wanted}
     with translate_errors(NAME):
         with reader(settings.tahrir_url, settings.prepare_statements).connect() as connection:
             known = find_people(connection, settings, names, ids)
         with engine(settings.tahrir_url).begin() as connection:
-            given = _award(connection, settings, wanted, known)
+            given = _award(connection, settings, wanted, known, own_tables)
             return BulkAwardResult(tuple(_announce(connection, given, store)))
 
 
 def _award_in_savepoints(
-    settings: Settings, wanted: list[Award], store: StoreNotices
+    settings: Settings, wanted: list[Award], own_tables: OwnTables, store: StoreNotices
 ) -> BulkAwardResult:
     given: list[AwardResult] = []
     refused: list[tuple[Award, Exception]] = []
     with translate_errors(NAME), engine(settings.tahrir_url).begin() as connection:
-        if connection.dialect.name == "sqlite":
-            # Its driver begins no transaction before a savepoint.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        begin_immediately(connection)
         for award in wanted:
             try:
                 with translate_errors(NAME), connection.begin_nested():
                     known = find_people(connection, settings, [award.username], [award.badge_id])
-                    made = _award(connection, settings, [award], known)
+                    made = _award(connection, settings, [award], known, own_tables)
                     given += _announce(connection, made, store)
             except Unavailable:
                 raise
@@ -165,10 +188,16 @@ def _award_in_savepoints(
 
 
 def _award(
-    connection: Connection, settings: Settings, wanted: list[Award], known: list[tuple[str, Any]]
+    connection: Connection,
+    settings: Settings,
+    wanted: list[Award],
+    known: list[tuple[str, Any]],
+    own_tables: OwnTables,
 ) -> list[AwardResult]:
+    recorded = own_tables.has(REVOCATIONS)
     ids = {award.badge_id for award in wanted}
-    badges = {row.id: row for row in connection.execute(_BADGES, {"ids": list(ids)})}
+    statement = _BADGES_LOCKED if recorded else _BADGES
+    badges = {row.id: row for row in connection.execute(statement, {"ids": list(ids)})}
     missing = sorted(ids - badges.keys())
     if missing:
         raise MissingBadges(missing)
@@ -176,11 +205,10 @@ def _award(
         if badges[badge_id].legacy:
             raise ValueError(f"Badge {badge_id!r} is a legacy badge and cannot be awarded")
     new = sorted({award.username for award in wanted} - {name for name, _ in known})
-    people = [{"email": settings.email_of(name), "nickname": name} for name in new]
-    _insert_new(connection, _PERSONS, people)
+    insert_people(connection, settings, new)
     known = [*known, *find_people(connection, settings, new, ids)]
     rows = _assertions(wanted, known)
-    inserted = _insert_new(connection, _ASSERTIONS, list(rows.values()))
+    inserted = _insert_assertions(connection, rows, recorded)
     persons = dict(known)
     return [
         AwardResult(
@@ -229,7 +257,21 @@ def _notice(award: Award, badge: Any, person: Any) -> Notice:
 
     That of an award by hand has one key more.
     """
-    body: dict[str, Any] = {
+    body = body_of(badge, person)
+    if award.by_hand is not None:
+        body["by_hand"] = {**asdict(award.by_hand), "link": award.link}
+    return Notice("badge.award", body)
+
+
+def insert_people(connection: Connection, settings: Settings, names: Iterable[str]) -> None:
+    """Create people whom tahrir does not know."""
+    people = [{"email": settings.email_of(name), "nickname": name} for name in names]
+    _insert_new(connection, _PERSONS, people)
+
+
+def body_of(badge: Any, person: Any) -> dict[str, Any]:
+    """Return what each notice says of a badge and a person."""
+    return {
         "badge": {
             "name": badge.name,
             "description": badge.description,
@@ -238,14 +280,52 @@ def _notice(award: Award, badge: Any, person: Any) -> Notice:
         },
         "user": {"username": person.nickname, "badges_user_id": person.number},
     }
-    if award.by_hand is not None:
-        body["by_hand"] = {**asdict(award.by_hand), "link": award.link}
-    return Notice("badge.award", body)
 
 
-def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> set[Any]:
-    """Insert the rows that no other process has inserted meanwhile; return their ids."""
+def begin_immediately(connection: Connection) -> None:
+    """Keep other writers out of SQLite, whose driver begins no transaction before a change."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _insert_assertions(
+    connection: Connection, rows: Mapping[Award, dict[str, Any]], recorded: bool
+) -> set[str]:
+    """Insert the rows of awards that nothing bars; return the ids of those inserted.
+
+    With ``recorded`` revocations, a badge that somebody lost since the candidates were looked up is
+    not given by a message from before; and an award by hand removes the entry.
+    """
+    more = _WITH_REVOCATION if recorded else ()
+    found = _insert_new(connection, _ASSERTIONS, list(rows.values()), *more)
+    inserted = {row.id for row in found}
+    revoked = {row.id: row for row in found if recorded and row.revoked_on is not None}
+    lifted, barred = [], []
+    for award, row in rows.items():
+        entry = revoked.get(row["id"])
+        if entry is None:
+            continue
+        if award.sent is None:
+            lifted.append({"badge": award.badge_id, "person": row["person_id"]})
+        elif is_barred(award.sent, entry.revoked_on, entry.for_good):
+            barred.append(row["id"])
+    if lifted:
+        connection.execute(_LIFT, lifted)
+    if barred:
+        connection.execute(delete(_ASSERTIONS).where(_ASSERTIONS.c.id.in_(barred)))
+    return inserted.difference(barred)
+
+
+def insert(connection: Connection, table: Table) -> Any:
+    """Return the database's own INSERT, which can deal with conflicts."""
+    return _DIALECTS[connection.dialect.name].insert(table)
+
+
+def _insert_new(
+    connection: Connection, table: Table, rows: list[dict[str, Any]], *more: Any
+) -> list[Row[Any]]:
+    """Insert the rows that no other process has inserted meanwhile; return their ids, and more."""
     if not rows:
-        return set()
-    statement = _DIALECTS[connection.dialect.name].insert(table).on_conflict_do_nothing()
-    return set(connection.execute(statement.returning(table.c.id), rows).scalars())
+        return []
+    statement = insert(connection, table).on_conflict_do_nothing()
+    return list(connection.execute(statement.returning(table.c.id, *more), rows).all())

@@ -16,9 +16,15 @@ from fedbadges.messages import Notice
 from fedbadges.rules.rule import Badge
 from fedbadges.tahrir.awarding import NAME, Award, BulkAwardResult, award_all
 from fedbadges.tahrir.badges import Unawardable, find_unawardable, publish_badges
-from fedbadges.tahrir.holdings import Holdings, find_people
+from fedbadges.tahrir.holdings import Holdings, find_people, holdings_of
 from fedbadges.tahrir.outbox_table import OutboxTable
-from fedbadges.tahrir.own_tables import OwnTables
+from fedbadges.tahrir.own_tables import REVOCATIONS, OwnTables
+from fedbadges.tahrir.revoking import (
+    RevokeRequest,
+    RevokeResult,
+    count_revocations,
+    revoke_badge,
+)
 from fedbadges.tahrir.similar_names import find_unknown
 from fedbadges.util.logs import get_logger
 
@@ -83,13 +89,13 @@ class Tahrir:
             return {row.id: not row.legacy for row in rows}
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Return who of these people holds which of these badges, and who opted out."""
+        """Return who of these people holds, or lost, which of these badges, and who opted out."""
+        revocations = self.own_tables.has(REVOCATIONS)
         with translate_errors(NAME), self._reader.connect() as connection:
-            found = find_people(connection, self._settings, usernames, badge_ids)
-        held = {
-            (name, row.badge_id): row.issued_on for name, row in found if row.badge_id is not None
-        }
-        return Holdings(held, {name for name, row in found if row.opt_out})
+            found = find_people(
+                connection, self._settings, usernames, badge_ids, revocations=revocations
+            )
+        return holdings_of(found, revocations)
 
     def unknown(self, usernames: Iterable[str]) -> dict[str, list[str]]:
         """Return the names that tahrir does not know, each with the most similar that it does."""
@@ -98,22 +104,15 @@ class Tahrir:
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Award badges, in one transaction: see ``award_all``."""
-        return award_all(self._settings, awards, self._create_again, self._store)
+        return award_all(self._settings, awards, self.own_tables, self._create_again, self._store)
 
-    def revoke(self, badge_id: str, username: str) -> int | None:
-        """Revoke a badge; return tahrir's number of the person, None if they do not hold it.
+    def revoke(self, wanted: RevokeRequest) -> RevokeResult:
+        """Revoke a badge, in one transaction: see ``revoke_badge``."""
+        return revoke_badge(self._settings, wanted, self.own_tables, self._store)
 
-        Who has no badge left has no rank; those of others are adjusted by ``adjust_ranks``.
-        """
-        with self._api() as api:
-            email = self._settings.email_of(username)
-            person: Person | None = api.get_person(email) or api.get_person(nickname=username)
-            if person is None or not api.remove_assertion(badge_id, person.email):
-                return None
-            left = select(Assertion.id).where(Assertion.person_id == person.id).limit(1)
-            if api.session.scalar(left) is None:
-                person.rank = None
-            return int(person.id)
+    def count_revocations(self) -> dict[str, int] | None:
+        """Return how many revocations are recorded; None where they are not."""
+        return count_revocations(self._reader) if self.own_tables.has(REVOCATIONS) else None
 
     def adjust_ranks(self, person_ids: Iterable[int]) -> tuple[Notice, ...]:
         """Set everybody's rank; return the notices for these people, as tahrir_api makes them."""

@@ -125,11 +125,21 @@ def test_explain_takes_a_message_from_datanommer_by_its_id(deployment: CommandDe
     for number in range(3):
         deployment.store("git.receive", ["alice"], {"users": ["alice"]}, msg_id=f"2014-{number}")
 
-    done = deployment.call("explain", "--id", "2014-1")
+    done = deployment.call("explain", "--id", "2014-2")
 
     assert "datanommer has it" in done.stdout
     assert done.stdout.endswith("alice gets pushed\n")
     assert done.exit_code == 0
+
+
+def test_explain_counts_up_to_a_message_that_is_stored(deployment: CommandDeployment) -> None:
+    for number in range(3):
+        deployment.store("git.receive", ["alice"], {"users": ["alice"]}, msg_id=f"2014-{number}")
+
+    done = deployment.call("explain", "--id", "2014-1")
+
+    assert "2 of 3" in done.stdout
+    assert done.exit_code == 1
 
 
 def test_explain_uses_the_usernames_in_datanommer_without_a_recipient(

@@ -104,6 +104,7 @@ def test_progress_as_json_has_every_badge(deployment: CommandDeployment) -> None
                 "at_least": False,
                 "since": None,
                 "message": "2014-1",
+                "revoked": None,
                 "why": None,
             }
         ],

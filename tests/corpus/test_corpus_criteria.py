@@ -187,9 +187,14 @@ class Answers:
             past.record(each.message, each.users, [])
         loaded = load_directory(RULES, load_backends(settings))
         assert loaded.problems == ()
-        explainer = Explainer(settings, loaded.rules, ListedUsernames(messages))
+        # Of what is not stored, all past messages count, whenever they were sent.
+        asked = [
+            sent(each.name, dict(each.message.body), each.users, number, -1)
+            for number, each in enumerate(messages)
+        ]
+        explainer = Explainer(settings, loaded.rules, ListedUsernames(asked))
         self.of: dict[tuple[str, str], tuple[Candidate, ...]] = {}
-        for each in messages:
+        for each in asked:
             for explained in explainer.explain(each.message, full=False).rules:
                 assert explained.error is None, explained
                 if explained.trigger is not None and explained.trigger.answer:

@@ -76,7 +76,7 @@ def history_settings(postgresql_database: Databases, tmp_path: Path) -> Settings
 def test_a_repeated_statement_is_prepared_once(history_settings: Settings) -> None:
     history = History(history_settings)
     for number in range(10):
-        history.stored([f"message {number}"])
+        history.positions([make_message(msg_id=f"message {number}")])
 
     with reader(history_settings.history_url).connect() as connection:
         assert len([plan for plan in plans(connection) if "msg_id" in plan]) == 1
@@ -84,7 +84,7 @@ def test_a_repeated_statement_is_prepared_once(history_settings: Settings) -> No
 
 def test_statements_are_not_prepared_if_the_setting_is_false(history_settings: Settings) -> None:
     settings = replace(history_settings, prepare_statements=False)
-    History(settings).stored(["message"])
+    History(settings).positions([make_message()])
 
     with reader(settings.history_url, prepare=False).connect() as connection:
         assert plans(connection) == []
@@ -97,13 +97,12 @@ def test_answers_are_right_behind_a_connection_pooler(
     history = History(history_settings)
     message = make_message("git.receive")
     history.record(message, [], [])
-    assert message.msg_id is not None
-    assert history.stored([message.msg_id])
+    assert list(history.positions([message])) == [message]
 
     with reader(history_settings.history_url).connect() as connection:
         connection.execute(sa.text("DEALLOCATE ALL"))
     for _ in range(3):
-        assert history.stored([message.msg_id]) == {message.msg_id}
+        assert list(history.positions([message])) == [message]
 
     warnings = [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1

@@ -254,7 +254,7 @@ class Failing:
 
 
 def tally(total: int) -> Callable[..., CountResult]:
-    return lambda after, cutoff, limit: CountResult(total, total, True)
+    return lambda after, cutoff, limit: CountResult(total, total, True, cutoff)
 
 
 def test_counts_are_right_while_the_cache_is_away(caplog: pytest.LogCaptureFixture) -> None:

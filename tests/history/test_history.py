@@ -83,12 +83,36 @@ def sent(day: int) -> float:
 # What is stored, and which of it has been stored
 
 
-def test_stored_returns_the_ids_of_stored_messages(history: History) -> None:
-    first, second = make_message(), make_message()
-    history.record(first, [], [])
+def test_stored_messages_have_the_positions_at_which_they_were_stored(history: History) -> None:
+    first, second, third = make_message(), make_message(), make_message(msg_id="x' OR '1'='1")
+    position = history.record(first, [], [])
 
-    assert history.stored([first.msg_id, second.msg_id, "x' OR '1'='1"]) == {first.msg_id}
-    assert history.stored([]) == set()
+    assert history.positions([first, second, third]) == {first: position}
+    assert position[0] == first.sent
+    assert history.positions([]) == {}
+
+
+def test_message_stored_twice_has_the_position_of_its_own_time(history: History) -> None:
+    before, message, after = (make_message(msg_id="a", timestamp=sent(day)) for day in range(3))
+    found = {each: history.record(each, [], []) for each in (before, message, after)}
+
+    assert history.positions([message]) == {message: found[message]}
+
+
+def test_position_of_a_message_has_the_time_that_is_stored(history: History) -> None:
+    """It may be rounded."""
+    position = history.record(make_message(msg_id="a", timestamp=1_000_000.25), [], [])
+    message = make_message(msg_id="a", timestamp=1_000_000.2500004)
+
+    assert history.positions([message]) == {message: position}
+
+
+def test_message_that_is_stored_already_keeps_its_position(history: History) -> None:
+    message = make_message()
+    position = history.record(message, [], [])
+    history.record(make_message(), [], [])
+
+    assert history.record(message, [], []) == position
 
 
 def test_a_message_is_stored_as_datanommer_stores_it(history: History, settings: Settings) -> None:
@@ -196,7 +220,7 @@ def test_odd_messages_are_stored(shared: History, envelope: dict[str, Any]) -> N
 
     shared.record(message, ["alice"], [])
 
-    assert shared.stored([str(message.msg_id)]) == {message.msg_id}
+    assert list(shared.positions([message])) == [message]
 
 
 def test_names_that_no_database_can_hold_are_left_out(history: History) -> None:
@@ -366,7 +390,7 @@ def test_a_database_that_is_away_is_unavailable(tmp_path: Path) -> None:
 
     for ask in (
         lambda: history.count(topic("a")),
-        lambda: history.stored(["a"]),
+        lambda: history.positions([make_message()]),
         lambda: history.record(make_message(), [], []),
         lambda: compute(history, "query.all()", topic("a")),
     ):

@@ -123,7 +123,7 @@ def test_other_threads_count_while_a_query_is_blocked(recent: Recent) -> None:
         message = recent.store()
 
         assert recent.history.count(FILTER, message=message) == 2
-        assert recent.history.stored([str(message.msg_id)]) == {message.msg_id}
+        assert list(recent.history.positions([message])) == [message]
         assert blocked.release() == 2
 
 

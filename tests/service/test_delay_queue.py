@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 
 import pytest
+from support.builders import make_message
 from support.waiting import TIMEOUT, eventually
 
 from fedbadges.errors import Unavailable
+from fedbadges.messages import Message, Position
 from fedbadges.service.delay_queue import DelayQueue
 
 NEVER = 3600.0
@@ -21,11 +23,11 @@ class Datanommer:
         self.asked = 0
         self.failure: Exception | None = None
 
-    def stored(self, msg_ids: Iterable[str]) -> set[str]:
+    def positions(self, messages: Iterable[Message]) -> dict[Message, Position]:
         self.asked += 1
         if self.failure:
             raise self.failure
-        return self.ids & set(msg_ids)
+        return {each: (each.sent, 1) for each in messages if each.msg_id in self.ids}
 
 
 class Resumed:
@@ -43,13 +45,14 @@ class Resumed:
         """Adds a message; what it returns becomes done when the message has gone on."""
         done: Future[bool] = Future()
 
-        def resume(stored: bool) -> None:
+        def resume(position: Position | None) -> None:
+            stored = position is not None
             if msg_id in self.blocked:
                 self.blocked[msg_id].wait()
             self.made.append((msg_id, stored))
             done.set_result(stored)
 
-        queue.add(msg_id, resume)
+        queue.add(make_message(msg_id=msg_id), resume)
         return done
 
 
@@ -77,7 +80,7 @@ def create(datanommer: Datanommer) -> Iterator[Create]:
         workers: int = 1,
     ) -> DelayQueue:
         queue = DelayQueue(
-            datanommer.stored, delay=delay, limit=limit, backlog=backlog, workers=workers
+            datanommer.positions, delay=delay, limit=limit, backlog=backlog, workers=workers
         )
         queue.start()
         queues.append(queue)

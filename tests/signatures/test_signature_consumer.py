@@ -1,6 +1,7 @@
 """How the hub's consumer verifies messages: each message once, before anything is made of it."""
 
 import datetime
+import json
 import threading
 import time
 import types
@@ -243,6 +244,43 @@ def test_queue_measures_messages_from_zeromq_and_stomp(site: Site) -> None:
     # As STOMP's client hands it over.
     site.consumer._consume({"topic": "a.b", "body": {"msg": "x" * 100}, "headers": {}})
     assert site.consumer.incoming.size == 27 + 111
+
+
+@pytest.mark.parametrize("blocking", [False])
+def test_of_a_key_that_is_sent_twice_the_signature_covers_what_rules_see(site: Site) -> None:
+    body = site.message("ann")["body"]
+    text = json.dumps(body)
+    before = '{"username": "mallory", ' + text[1:]
+    behind = text[:-1] + ', "username": "mallory"}'
+    assert [json.loads(each)["username"] for each in (before, behind)] == ["ann", "mallory"]
+    for each in (before, behind):
+        site.consumer._consume_json(types.SimpleNamespace(topic=body["topic"], body=each))
+        site.consumer._do_work(site.consumer.incoming.get_nowait())
+
+    assert site.has_badge("ann")
+    assert not site.has_badge("mallory")
+
+
+@pytest.mark.parametrize("blocking", [False])
+@pytest.mark.parametrize(
+    "value", ["NaN", "-Infinity", "1e999", "9" * 4_000, '"\\ud800"', '{"a": 1, "a": 2}']
+)
+def test_odd_values_in_json_are_signed_and_handled(site: Site, value: str) -> None:
+    sent = fedmsg_body("logger.first", {"x": json.loads(value)}, "ann")
+    text = json.dumps(site.app.signed(sent))
+
+    site.consumer._consume_json(types.SimpleNamespace(topic=sent["topic"], body=text))
+    site.consumer._do_work(site.consumer.incoming.get_nowait())
+
+    assert site.has_badge("ann")
+
+
+@pytest.mark.parametrize("blocking", [False])
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", '{"x": %s}' % ("9" * 5_000)])
+def test_what_is_no_object_in_json_is_not_queued(site: Site, text: str) -> None:
+    site.consumer._consume_json(types.SimpleNamespace(topic="a.b", body=text))
+
+    assert site.consumer.incoming.empty()
 
 
 def test_unsigned_messages_are_handled_without_validate_signatures(

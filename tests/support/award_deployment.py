@@ -58,7 +58,7 @@ class Place:
         return str(path)
 
     def revoke(self, *arguments: str) -> Result:
-        return self.call("revoke", *WHY, *arguments)
+        return self.call("revoke", "--no-publish", *WHY, *arguments)
 
     def rank(self, username: str) -> int | None:
         with tahrir(self.databases) as database:

@@ -16,6 +16,7 @@ from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.messages import Message, parse_message
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
+from fedbadges.tahrir.own_tables import OWN
 from support.bus import fedmsg_body
 from support.databases import Databases
 from support.optimisations import switched_off
@@ -80,6 +81,7 @@ def candidates_of(engine: BadgeEngine, message: Message) -> Triggered | None:
 def wipe(databases: Databases) -> None:
     """Empty the tables of both databases, for the next test."""
     for url, metadata in (
+        (databases.tahrir_url, OWN),
         (databases.tahrir_url, Person.metadata),
         (databases.datanommer_url, Row.metadata),
     ):

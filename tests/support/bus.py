@@ -83,7 +83,11 @@ class Publisher:
 
     def send_text(self, text: str, topic: str) -> None:
         """Send what need not be a message."""
-        self._socket.send_multipart([topic.encode(), text.encode()])
+        self.send_parts(topic.encode(), text.encode())
+
+    def send_parts(self, *parts: bytes) -> None:
+        """Send what need not be a topic and a text."""
+        self._socket.send_multipart(parts)
 
 
 class Subscriber:
@@ -129,6 +133,9 @@ class Bus:
 
     def send_text(self, text: str, topic: str) -> None:
         self._publisher.send_text(text, topic)
+
+    def send_parts(self, *parts: bytes) -> None:
+        self._publisher.send_parts(*parts)
 
     def hubs(self) -> int:
         """Return how many hubs hear what is published here."""

@@ -160,7 +160,7 @@ class FaultRun:
     def wait_until_backfilled(self, timeout: float = TIMEOUT) -> None:
         """Wait until all badges are awarded that backfill would award, and no others are.
 
-        What counts awards needs their notices, which are stored meanwhile.
+        What counts awards needs their notices: these are stored meanwhile, and all must be heard.
 
         :param timeout: for so many seconds at most nothing changes.
         """
@@ -174,9 +174,12 @@ class FaultRun:
                 deadline = time.monotonic() + timeout
             else:
                 expected = backfilled(self.databases, self.rules)
-                if set(now) == expected:
+                if set(now) == expected == self._announced().keys():
                     return
-                assert time.monotonic() < deadline, differences(now, expected)
+                assert time.monotonic() < deadline, (
+                    f"awards: {differences(now, expected)}; "
+                    f"notices: {differences(self._announced(), set(now))}"
+                )
             assert self.hub.running()
             time.sleep(0.5)
 
@@ -186,9 +189,7 @@ class FaultRun:
         self.datanommer.finish()
         awarded, expected = self.awards(), backfilled(self.databases, self.rules)
         assert awarded == sorted(expected), differences(awarded, expected)
-        announced: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        for message in filter(is_award, self.bus.messages()):
-            announced[award_of(message)].add(message["msg_id"])
+        announced = self._announced()
         assert sorted(announced) == awarded, differences(announced, set(awarded))
         # Whoever hears one twice must know it again.
         assert not [award for award, msg_ids in announced.items() if len(msg_ids) > 1]
@@ -196,12 +197,17 @@ class FaultRun:
     def check(self) -> None:
         """Raise AssertionError if a badge is missing, unexpected or announced twice.
 
-        The same notice may be published again, with its id, after the daemon was killed.
+        The same notice may be heard again, with its id, after the daemon was killed.
         """
         assert self.awards() == sorted(expected_awards(self.sent))
-        notices = {each["msg_id"]: each for each in filter(is_award, self.bus.messages())}
-        announced = Counter(map(award_of, notices.values()))
-        assert not [award for award, times in announced.items() if times > 1]
+        assert not [award for award, msg_ids in self._announced().items() if len(msg_ids) > 1]
+
+    def _announced(self) -> dict[tuple[str, str], set[str]]:
+        """Return the ids of the notices that were heard of each award."""
+        found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for message in filter(is_award, self.bus.messages()):
+            found[award_of(message)].add(message["msg_id"])
+        return found
 
     def _wait_until_gone(self) -> None:
         eventually(lambda: not self.bus.hubs(), "the hub has left the bus")

@@ -10,8 +10,9 @@ from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Person
 
 from fedbadges.rules.rule import Badge
-from fedbadges.tahrir.awarding import Award, AwardResult
+from fedbadges.tahrir.awarding import Award, AwardResult, ByHand
 from fedbadges.tahrir.database import Tahrir
+from fedbadges.tahrir.revoking import RevokeRequest, RevokeResult
 
 EDITOR = Badge(
     id="editor",
@@ -82,3 +83,11 @@ def delete_badge(api: TahrirDatabase, badge_id: str) -> None:
 def ranks(api: TahrirDatabase) -> dict[str, int | None]:
     api.session.rollback()
     return {person.nickname: person.rank for person in api.session.scalars(sa.select(Person))}
+
+
+def revoke(
+    tahrir: Tahrir, badge: str, username: str, *, for_good: bool = False, create: bool = False
+) -> RevokeResult:
+    """Revokes a badge, as root does."""
+    by_hand = ByHand("root", "by mistake")
+    return tahrir.revoke(RevokeRequest(badge, username, by_hand, for_good, create))

@@ -23,8 +23,9 @@ def settings(shared_database: Databases, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def tahrir(settings: Settings) -> Tahrir:
-    """With two badges, Editor and Tagger."""
+    """With two badges, Editor and Tagger, and as the daemon has it after its start."""
     made = Tahrir(settings)
+    made.own_tables.check()
     made.publish_badges([EDITOR, TAGGER])
     return made
 

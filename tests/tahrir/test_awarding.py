@@ -22,6 +22,7 @@ from support.tahrir import (
     due,
     opt_out,
     ranks,
+    revoke,
 )
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Person, get_assertion_recipient
@@ -31,6 +32,7 @@ from fedbadges.databases.connections import engine
 from fedbadges.errors import Unavailable
 from fedbadges.tahrir.awarding import AwardResult, BulkAwardResult, ByHand
 from fedbadges.tahrir.database import Tahrir
+from fedbadges.tahrir.revoking import RevokeResult
 
 
 def test_award_creates_the_person_and_the_assertion(tahrir: Tahrir, api: TahrirDatabase) -> None:
@@ -455,17 +457,19 @@ def test_revoke_removes_only_the_badge_of_the_person(tahrir: Tahrir, api: Tahrir
     award(tahrir, "editor", "bob")
 
     assert given is not None
-    assert tahrir.revoke("editor", "alice") == given.person_id
+    result = revoke(tahrir, "editor", "alice")
+    assert result.person_id == given.person_id
+    assert result.notice is not None
     assert badges_of(api, "alice@example.org") == ["tagger"]
     assert badges_of(api, "bob@example.org") == ["editor"]
 
 
 @pytest.mark.sqlite
-def test_revoke_of_a_badge_that_is_not_held_returns_none(tahrir: Tahrir) -> None:
+def test_revoke_of_a_badge_that_is_not_held_has_no_notice(tahrir: Tahrir) -> None:
     award(tahrir, "editor", "alice")
 
-    assert tahrir.revoke("tagger", "alice") is None
-    assert tahrir.revoke("editor", "nobody") is None
+    assert revoke(tahrir, "tagger", "alice").notice is None
+    assert revoke(tahrir, "editor", "nobody") == RevokeResult(None)
 
 
 def test_person_without_badges_after_revoke_has_no_rank(
@@ -476,7 +480,7 @@ def test_person_without_badges_after_revoke_has_no_rank(
     tahrir.adjust_ranks([given.person_id])
     assert ranks(api) == {"alice": 1}
 
-    tahrir.revoke("editor", "alice")
+    revoke(tahrir, "editor", "alice")
 
     api.session.rollback()
     assert ranks(api) == {"alice": None}

@@ -15,6 +15,8 @@ from fedbadges.config.settings import Settings
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings
 
+NOW = datetime.datetime(2026, 11, 26, 12)
+
 
 def test_unknown_people_hold_nothing_and_have_not_opted_out(tahrir: Tahrir) -> None:
     assert tahrir.holdings(["alice"], BOTH) == Holdings({}, set())
@@ -28,8 +30,8 @@ def test_holdings_are_of_the_requested_people_and_badges_only(tahrir: Tahrir) ->
     standing = tahrir.holdings(["alice", "carol"], ["editor"])
 
     assert standing.held.keys() == {("alice", "editor")}
-    assert not standing.allows("alice", "editor")
-    assert standing.allows("carol", "editor")
+    assert not standing.allows("alice", "editor", NOW)
+    assert standing.allows("carol", "editor", NOW)
 
 
 def test_holdings_allow_nothing_to_those_who_opted_out(tahrir: Tahrir, api: TahrirDatabase) -> None:
@@ -39,7 +41,7 @@ def test_holdings_allow_nothing_to_those_who_opted_out(tahrir: Tahrir, api: Tahr
     standing = tahrir.holdings(["alice"], ["tagger"])
 
     assert standing.opted_out == {"alice"}
-    assert not standing.allows("alice", "tagger")
+    assert not standing.allows("alice", "tagger", NOW)
 
 
 def test_holdings_of_known_people_take_one_statement(tahrir: Tahrir, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from fedmsg.consumers import FedmsgConsumer
 from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
 
+from fedbadges.buses.fedmsg.frames import guard, ignore
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.buses.fedmsg.signals import install_signal_handlers
 from fedbadges.config.settings import ENABLED, Settings
@@ -68,8 +69,8 @@ class BadgesConsumer(FedmsgConsumer):
         self._daemon: Daemon | None = None
         self._verifier: Verifier | None = None
         self._incoming = SizedQueue()
-        # Of the message that the reactor's thread is at.
-        self._size = 0
+        # Of the message that the reactor's thread is at, if it came as JSON.
+        self._size: int | None = None
         if not hub.config.get(self.config_key, False):
             super().__init__(hub)
             return
@@ -90,6 +91,7 @@ class BadgesConsumer(FedmsgConsumer):
         if not self._join(hub):
             daemon.stop()
             return
+        guard(hub)
         self._daemon = daemon
         if self._verifier is not None:
             self._verifier.start()
@@ -168,7 +170,10 @@ class BadgesConsumer(FedmsgConsumer):
         return super()._consume_json(message)
 
     def _consume(self, message: Any) -> Any:
-        size, self._size = self._size, 0
+        size, self._size = self._size, None
+        if size is not None and not isinstance(message["body"], dict):
+            ignore("it is no object in JSON", topic=message["topic"], bytes=size)
+            return None
         if not self.blocking_mode:
             waiting = self.incoming
             if self._daemon is not None and self._daemon.must_shed(waiting.qsize(), waiting.size):

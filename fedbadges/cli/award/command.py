@@ -20,6 +20,7 @@ from fedbadges.cli.change import (
 )
 from fedbadges.cli.deployment import HISTORY, Deployment, with_deployment
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun, reporting_errors
+from fedbadges.cli.revocations import describe_revocation, revocation_data
 from fedbadges.cli.terminal import deferring_interrupts, format_option, print_json
 from fedbadges.util.text import describe_error, pluralize, printable
 
@@ -223,7 +224,8 @@ class _Awarding:
                 place = each.row["user"].place
                 prefix = "" if place is None else f"{printable(place.path)}:{place.line}: "
                 text = describe(each.outcome, each.user, each.badge, dry_run=dry_run)
-                click.echo(f"{prefix}{text}{f': {each.error}' if each.error else ''}")
+                error = f": {each.error}" if each.error else ""
+                click.echo(f"{prefix}{text}{_note(each)}{error}")
         counts = Counter(each.outcome for each in self._requests)
         texts = [f"{counts[key]} {text[dry_run]}" for key, text in _SUMMARY.items() if counts[key]]
         click.echo(", ".join(texts), err=True)
@@ -244,6 +246,8 @@ class _Awarding:
             reason=one.reason,
             dry_run=dry_run,
             on_bus=self._on_bus,
+            note=_note(one),
+            revoked=revocation_data(one.revoked),
         )
 
     def _data(self, dry_run: bool) -> dict[str, Any]:
@@ -261,7 +265,15 @@ class _Awarding:
                     "link": each.link,
                     "when": None if each.when is None else f"{each.when.isoformat()}Z",
                     "error": each.error,
+                    "revoked": revocation_data(each.revoked),
                 }
                 for each in self._requests
             ],
         }
+
+
+def _note(request: Request) -> str:
+    """Return that the badge was revoked before, for whoever gets it all the same."""
+    if request.revoked is None or request.outcome != "awarded":
+        return ""
+    return f", which was {describe_revocation(request.revoked)}"

@@ -9,24 +9,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fedbadges.cli.award.table import Cell, Mistakes, Row
-from fedbadges.cli.change import unknown_badge
+from fedbadges.cli.change import unknown_badge, unknown_person
 from fedbadges.messages import fits_databases, naive_utc
 from fedbadges.rules.recipients import account
 from fedbadges.tahrir.awarding import MAX_LINK
 from fedbadges.util.moments import to_moment
-from fedbadges.util.text import join_quoted, quoted
+from fedbadges.util.text import quoted
 
 if TYPE_CHECKING:
     from fedbadges.cli.deployment import Deployment
     from fedbadges.rules.rule import Badge
     from fedbadges.tahrir.database import Tahrir
+    from fedbadges.tahrir.holdings import Revocation
+
+#: No award is older. Much earlier years are typing errors, which some programs cannot even show.
+_EARLIEST = datetime.datetime(1970, 1, 1)
 
 
 @dataclass(eq=False)
 class Request:
     """A badge that somebody is to get, as a row says, and what became of that.
 
-    ``when`` is None for now; ``error`` is why tahrir refused the award.
+    ``when`` is None for now; ``error`` is why tahrir refused the award. ``revoked`` says how they
+    lost it before, if that is recorded.
     """
 
     row: Row
@@ -37,6 +42,7 @@ class Request:
     when: datetime.datetime | None
     outcome: str = "not-reached"
     error: str | None = None
+    revoked: Revocation | None = None
 
     @property
     def line(self) -> int | None:
@@ -95,6 +101,8 @@ def _when(cell: Cell, mistakes: Mistakes) -> datetime.datetime | None:
         mistakes.add(cell.place, text)
     elif moment > now:
         mistakes.add(cell.place, f"{quoted(cell.text)} is in the future")
+    elif moment < _EARLIEST:
+        mistakes.add(cell.place, f"{quoted(cell.text)} is before {_EARLIEST.year}")
     return moment
 
 
@@ -157,18 +165,18 @@ def _wrong_users(
         elif not accounts.exists(name):
             wrong[name] = f"there is no account '{name}'"
         elif name in unknown:
-            near = f"did you mean {join_quoted(unknown[name])}? " if unknown[name] else ""
-            wrong[name] = f"tahrir does not know '{name}'; {near}--create creates the person"
+            wrong[name] = unknown_person(name, unknown[name])
     return wrong
 
 
 def find_outcomes(requests: Iterable[Request], tahrir: Tahrir) -> None:
-    """Set the outcome of the requests for which there is nothing to do."""
+    """Set the outcome of the requests for which there is nothing to do, and what was revoked."""
     wanted = list(requests)
     holdings = tahrir.holdings({each.user for each in wanted}, {each.badge for each in wanted})
     seen = set()
     for each in wanted:
         pair = (each.user, each.badge)
+        each.revoked = holdings.revoked.get(pair)
         if each.user in holdings.opted_out:
             each.outcome = "opted-out"
         elif pair in holdings.held:

@@ -6,6 +6,7 @@ from typing import Any
 from rich.tree import Tree
 
 from fedbadges.cli.explain.checks import answer_of, data_of, describe_failure, short, tree_of
+from fedbadges.cli.revocations import describe_revocation, revocation_data
 from fedbadges.cli.terminal import NO, UNASKED, YES, make_tree
 from fedbadges.engine.explanation import Candidate, Explanation, RuleExplanation, Verdict
 from fedbadges.engine.tracing import Traced
@@ -24,10 +25,13 @@ _VERDICTS = {
     Verdict.PASSED_OVER: f"is skipped: the message names more than {MOST_CANDIDATES} people",
     Verdict.OPTED_OUT: "has opted out",
     Verdict.HELD: "already has it",
+    Verdict.REVOKED: "does not get it",
     Verdict.CRITERIA: "does not get it: the criteria do not hold",
     Verdict.NO_ACCOUNT: "does not get it: there is no account of this name",
     Verdict.UNKNOWN: "cannot be judged now",
 }
+
+_UNTIL_THEN = "messages sent until then do not give it"
 
 
 def trees_of(explanation: Explanation, user: str | None, delay: float) -> Iterator[Tree]:
@@ -131,6 +135,9 @@ def _candidate(candidate: Candidate, message: Message, own: bool) -> Tree:
     text = f"{candidate.name} {_VERDICTS[candidate.verdict]}"
     if candidate.since is not None:
         text += f", since {candidate.since:%Y-%m-%d}"
+    if candidate.revoked is not None:
+        barred = "no message gives it" if candidate.revoked.for_good else _UNTIL_THEN
+        text += f": the badge was {describe_revocation(candidate.revoked)}; {barred}"
     style = YES if candidate.verdict in (Verdict.AWARD, Verdict.HELD) else NO
     criteria = candidate.criteria if own else None
     below = () if criteria is None else (_check("criteria", criteria, message),)
@@ -196,6 +203,7 @@ def _rule_data(explained: RuleExplanation, message: Message) -> dict[str, Any]:
                 "user": each.name,
                 "verdict": each.verdict.value,
                 "since": each.since and each.since.isoformat(),
+                "revoked": revocation_data(each.revoked),
                 "criteria": each.criteria and data_of(each.criteria, message),
             }
             for each in explained.candidates

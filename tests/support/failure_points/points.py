@@ -79,7 +79,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Statement:
-    """Before or after a statement that begins like this is executed."""
+    """Before or after a statement with this text is executed."""
 
     pattern: str
     when: str
@@ -95,7 +95,7 @@ class Statement:
         count = _Countdown(self.name, self.times)
 
         def noted(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
-            if re.match(self.pattern, statement):
+            if re.search(self.pattern, statement):
                 count()
 
         sa.event.listen(sa.Engine, f"{self.when}_cursor_execute", noted)
@@ -103,7 +103,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Commit:
-    """Before or after a commit of a transaction with a statement that begins like this."""
+    """Before or after a commit of a transaction with a statement with this text."""
 
     pattern: str
     when: str
@@ -122,7 +122,7 @@ class Commit:
         commit = DefaultDialect.do_commit
 
         def noted(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
-            if re.match(self.pattern, statement):
+            if re.search(self.pattern, statement):
                 executed[id(connection.connection.dbapi_connection)] = True
 
         def committing(dialect: Any, connection: Any) -> None:
