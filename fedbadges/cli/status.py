@@ -260,6 +260,9 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         f"{report['waiting_room']}, queued: {report['backlog']}",
     )
     yield "badges", f"awarded: {report['awarded']}"
+    revocations = report.get("revocations")
+    if revocations is not None:
+        yield "revocations", f"{revocations['count']}, for good: {revocations['for_good']}"
     if last is not None:
         yield "last award", f"{last['badge']} to {last['user']}, {format_time(last['at'])}"
         if last["msg_id"] is not None:

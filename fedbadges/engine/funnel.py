@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -102,17 +103,32 @@ class Trouble:
 
 def reason_of(error: BaseException) -> Reason:
     """Return why a rule cannot be judged for a message, without any text of the message."""
-    if not isinstance(error, MissingValue):
-        return Reason(f"the rule raises {printable(type(error).__name__)}")
-    if error.path is None:
-        return Reason(str(error)[:_MAX_CHARACTERS])
-    return Reason(f"'{printable(error.path)}' is missing", error.path)
+    if isinstance(error, MissingValue):
+        path = error.path
+        return Reason(str(error)[:_MAX_CHARACTERS]) if path is None else _missing(path)
+    return Reason(f"the rule raises {printable(type(error).__name__)}")
 
 
 def reason_for_nobody(rule: Rule, found: Sequence[NamedPerson]) -> Reason:
     """Return why none of those whom a message names can be a candidate."""
     if found:
-        return Reason(f"the recipient {found[0].dropped}")
-    if rule.recipient is None:
+        return _dropped(found[0].dropped)
+    return _names_nobody(None if rule.recipient is None else rule.recipient.template.text)
+
+
+# Rules have few of these, and a dead rule would make them for every message.
+@functools.lru_cache(1000)
+def _missing(path: str) -> Reason:
+    return Reason(f"'{printable(path)}' is missing", path)
+
+
+@functools.lru_cache(1000)
+def _dropped(why: str) -> Reason:
+    return Reason(f"the recipient {why}")
+
+
+@functools.lru_cache(1000)
+def _names_nobody(template: str | None) -> Reason:
+    if template is None:
         return Reason("fedmsg.meta names nobody")
-    return Reason(f"'{printable(rule.recipient.template.text)}' names nobody")
+    return Reason(f"'{printable(template)}' names nobody")

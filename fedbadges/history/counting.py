@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from fedbadges.databases.connections import streaming
 from fedbadges.databases.outages import translate_errors
 from fedbadges.history.count_cache import CountResult
-from fedbadges.history.past_messages import UnparsedMessage
+from fedbadges.history.past_messages import PastMessage
 from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.sql import MESSAGES_BY_ID, NameIds, prepare
 from fedbadges.history.window_reader import RecentMessage
@@ -103,7 +103,7 @@ class TestedCounter:
                 return _count(passed, base_end)
         with translate_errors(_NAME), streaming(self.engine) as connection:
             rows = self.counter.read(connection, after)
-            messages = (UnparsedMessage(row, connection) for row in rows)
+            messages = (PastMessage(row, connection) for row in rows)
             return _count(filter(self.test, messages), base_end, limit)
 
     def _test_recent(
@@ -123,7 +123,7 @@ class TestedCounter:
             rows = MESSAGES_BY_ID.execute(connection, {"numbers": unread, "after": after})
             self.contents.update((row.id, row) for row in rows)
         for number in filter(self.contents.__contains__, new):
-            passed[number] = self.test(UnparsedMessage(self.contents[number], connection))
+            passed[number] = self.test(PastMessage(self.contents[number], connection))
             self.results[self.test_id, number] = bool(passed[number])
         return [row for row in recent if passed[row.id]]
 

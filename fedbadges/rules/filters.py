@@ -28,6 +28,7 @@ from fedbadges.rules.templates import (
     TEMPLATE,
     TEMPLATE_WITH_PATH,
     Template,
+    TemplatePath,
     parse_template,
     read_template,
 )
@@ -103,13 +104,14 @@ class Filter:
     @property
     def names_recipient(self) -> bool:
         """Return True if it has ``%(recipient)s``, so that each candidate is judged alone."""
-        return any(RECIPIENT in _paths_in(entry) for _, entry in self.entries)
+        paths = (path for _, entry in self.entries for path in paths_in(entry))
+        return any(path.dotted == RECIPIENT for path in paths)
 
     @property
     def user_paths(self) -> frozenset[str]:
         """Return the paths of the templates that name users."""
         named = (entry for key, entry in self.entries if key in _NAMED)
-        return frozenset(path for entry in named for path in _paths_in(entry))
+        return frozenset(path.dotted for entry in named for path in paths_in(entry))
 
     def fill(self, message: Message, recipient: str | None) -> FilledFilter:
         """Return the filter with the values of ``message`` and the name of the candidate.
@@ -148,10 +150,11 @@ def templates_in(entry: FilterEntry) -> tuple[Template, ...]:
     return entry if isinstance(entry, tuple) else ()
 
 
-def _paths_in(entry: FilterEntry) -> set[str]:
+def paths_in(entry: FilterEntry) -> tuple[TemplatePath, ...]:
+    """Return the paths of the templates in a value."""
     if isinstance(entry, Expression):
-        return {path.dotted for path in entry.paths}
-    return {path.dotted for template in templates_in(entry) for path in template.paths}
+        return entry.paths
+    return tuple(path for template in templates_in(entry) for path in template.paths)
 
 
 def _filled(entry: FilterEntry, source: Mapping[str, Any], message: Message) -> Any:

@@ -49,6 +49,7 @@ def report(parts: Parts) -> dict[str, Any]:
             "trouble": None if verification is None else verification.reason,
         },
         "awarded": statistics.awards,
+        "revocations": parts.health.answer("tahrir"),
         "last_award": None if last is None else asdict(last),
         "rules": {
             "in_force": len(rules),

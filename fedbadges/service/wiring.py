@@ -51,7 +51,6 @@ class Parts:
         self.verifier = verifier
         self.lifecycle = Lifecycle()
         self.outages = OutageRetry()
-        self.health = database_health(settings)
         self.in_flight = InFlight()
         self.dead_letters = DeadLetters(settings.state_directory)
         self.checkpoint = Checkpoint(
@@ -64,6 +63,7 @@ class Parts:
         backends = load_backends(settings)
         self.history = shared_history(backends, settings)
         tahrir = Tahrir(settings, announce=True)
+        self.health = database_health(settings, tahrir)
         self.own_tables = tahrir.own_tables
         self.outbox = Outbox(publisher, tahrir.outbox)
         self.ranks = Ranks(tahrir.adjust_ranks, self.outbox.publish, settings.rank_interval)
@@ -107,7 +107,9 @@ class Parts:
 
     def _handle_stored(self, stored: Sequence[StoredMessage]) -> None:
         """Handle messages that were read back from datanommer."""
-        parsed = [(parse_message(each.body, each.users, each.size), each) for each in stored]
+        parsed = [
+            (parse_message(each.body, each.users, each.size, each.number), each) for each in stored
+        ]
         self.pipeline.receive_all(
             Delivery(message, self.in_flight, self.dead_letters, position=each.position)
             for message, each in parsed

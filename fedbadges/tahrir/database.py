@@ -110,9 +110,14 @@ class Tahrir:
         """Revoke a badge, in one transaction: see ``revoke_badge``."""
         return revoke_badge(self._settings, wanted, self.own_tables, self._store)
 
-    def count_revocations(self) -> dict[str, int] | None:
-        """Return how many revocations are recorded; None where they are not."""
-        return count_revocations(self._reader) if self.own_tables.has(REVOCATIONS) else None
+    def check(self) -> dict[str, int] | None:
+        """Ask the database; return how many revocations are recorded, None where they are not."""
+        recorded = self.own_tables.has(REVOCATIONS)
+        with translate_errors(NAME), self._reader.connect() as connection:
+            if recorded:
+                return count_revocations(connection)
+            connection.execute(select(1))
+            return None
 
     def adjust_ranks(self, person_ids: Iterable[int]) -> tuple[Notice, ...]:
         """Set everybody's rank; return the notices for these people, as tahrir_api makes them."""

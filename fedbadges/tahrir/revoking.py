@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 from tahrir_api.model import Assertion, Person
 from tahrir_api.model import Badge as BadgeRow
 
@@ -92,11 +92,10 @@ def revoke_badge(
         return RevokeResult(person.number, notice)
 
 
-def count_revocations(made: Engine) -> dict[str, int]:
+def count_revocations(connection: Connection) -> dict[str, int]:
     """Return how many revocations are recorded, and how many of them are for good."""
     counted = select(func.count(), func.count().filter(REVOCATIONS.c.for_good))
-    with translate_errors(NAME), made.connect() as connection:
-        count, for_good = connection.execute(counted.select_from(REVOCATIONS)).one()
+    count, for_good = connection.execute(counted.select_from(REVOCATIONS)).one()
     return {"count": count, "for_good": for_good}
 
 

@@ -98,7 +98,7 @@ def test_award_by_hand_gives_what_was_revoked_for_good_and_removes_the_entry(
 
     assert given.award.username == "alice"
     assert tahrir.holdings(["alice"], BOTH).revoked.keys() == {("alice", "tagger")}
-    assert tahrir.count_revocations() == {"count": 1, "for_good": 1}
+    assert tahrir.check() == {"count": 1, "for_good": 1}
 
 
 def test_award_by_hand_of_who_opted_out_keeps_the_entry(
@@ -109,7 +109,7 @@ def test_award_by_hand_of_who_opted_out_keeps_the_entry(
     opt_out(api, "alice@example.org")
 
     assert award(tahrir, "editor", "alice") is None
-    assert tahrir.count_revocations() == {"count": 1, "for_good": 1}
+    assert tahrir.check() == {"count": 1, "for_good": 1}
 
 
 def test_revoking_again_moves_the_moment_and_keeps_what_was_for_good(
@@ -146,7 +146,7 @@ def test_revoking_what_somebody_does_not_hold_records_nothing(tahrir: Tahrir) ->
 
     revoke(tahrir, "editor", "alice")
 
-    assert tahrir.count_revocations() == {"count": 0, "for_good": 0}
+    assert tahrir.check() == {"count": 0, "for_good": 0}
 
 
 def test_revoking_for_good_creates_nobody_unless_asked_to(
@@ -208,7 +208,7 @@ def test_revoke_works_without_the_table(settings: Settings, api: TahrirDatabase)
 
         assert revoke(bare, "editor", "alice").notice is not None
         assert badges_of(api, "alice@example.org") == []
-        assert bare.count_revocations() is None
+        assert bare.check() is None
     finally:
         OWN.create_all(engine(settings.tahrir_url))
 
