@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import click
@@ -103,7 +104,12 @@ def award(
     badge, or have opted out, get nothing. Nothing is awarded if anything is wrong with one of them.
     If the command is stopped, run it again to award the rest.
     """
-    from fedbadges.cli.award.requests import find_mistakes, find_outcomes, parse_request
+    from fedbadges.cli.award.requests import (
+        badges_of_rules,
+        find_mistakes,
+        find_outcomes,
+        parse_request,
+    )
     from fedbadges.tahrir.database import Tahrir
 
     with reporting_errors(STOPPED):
@@ -114,7 +120,8 @@ def award(
         new = find_mistakes(requests, deployment, tahrir, mistakes, create=create)
         mistakes.check()
         find_outcomes(requests, tahrir)
-        run = _Awarding(tahrir, requests, one=table is None and len(requests) == 1)
+        one = table is None and len(requests) == 1
+        run = _Awarding(tahrir, requests, partial(badges_of_rules, deployment), one)
         if dry_run:
             for each in run.due:
                 each.outcome = "awarded"
@@ -146,11 +153,21 @@ def _rows(
 
 
 class _Awarding:
-    """Awards what was requested; ``one`` if that is for one person on the command line."""
+    """Awards what was requested; ``one`` if that is for one person on the command line.
 
-    def __init__(self, tahrir: Tahrir, requests: Sequence[Request], one: bool) -> None:
+    A badge that is deleted meanwhile is created again if it is among ``badges``.
+    """
+
+    def __init__(
+        self,
+        tahrir: Tahrir,
+        requests: Sequence[Request],
+        badges: Callable[[], Mapping[str, Badge]],
+        one: bool,
+    ) -> None:
         self._tahrir = tahrir
         self._requests = requests
+        self._badges = badges
         self._one = one
         self._on_bus = False
         self._error: CannotRun | None = None
@@ -172,8 +189,13 @@ class _Awarding:
     def _award(self, outbox: Outbox | None) -> None:
         try:
             for start in range(0, len(self.due), _BATCH):
+                batch = self.due[start : start + _BATCH]
                 with deferring_interrupts():
-                    self._award_batch(self.due[start : start + _BATCH], outbox)
+                    lost = self._award_batch(batch, outbox)
+                    if lost:
+                        self._tahrir.publish_badges(lost)
+                        again = [each for each in batch if each.outcome == "refused"]
+                        self._award_batch(again, outbox)
         finally:  # also of what was awarded before an outage, or Ctrl-C
             with deferring_interrupts():
                 notices = adjust_ranks(self._tahrir, self._person_ids) if self._person_ids else ()
@@ -186,10 +208,11 @@ class _Awarding:
                     left = pluralize(outbox.left, "notice")
                     click.echo(f"{left} left to the daemon to publish", err=True)
 
-    def _award_batch(self, batch: Sequence[Request], outbox: Outbox | None) -> None:
+    def _award_batch(self, batch: Sequence[Request], outbox: Outbox | None) -> list[Badge]:
+        """Award a batch; return the badges of rules that tahrir has no longer."""
         from fedbadges.cli.award.requests import find_outcomes
         from fedbadges.messages import naive_utc
-        from fedbadges.tahrir.awarding import Award, ByHand
+        from fedbadges.tahrir.awarding import Award, ByHand, MissingBadges
 
         awards = {}
         for each in batch:
@@ -199,7 +222,7 @@ class _Awarding:
         result = self._tahrir.award(awards)
         for given in result.given:
             request = awards[given.award]
-            request.outcome = "awarded"
+            request.outcome, request.error = "awarded", None
             self._person_ids.append(given.person_id)
             log_change(
                 "Awarded badge", user=request.user, badge=request.badge, reason=request.reason
@@ -212,6 +235,9 @@ class _Awarding:
         faster = [each for each in batch if each.outcome == "not-reached"]
         if faster:  # another process was faster, or somebody opted out meanwhile
             find_outcomes(faster, self._tahrir)
+        missing = {a.badge_id for a, error in result.refused if isinstance(error, MissingBadges)}
+        known = self._badges() if missing else {}
+        return [known[badge] for badge in missing if badge in known]
 
     def report(self, form: str, dry_run: bool) -> NoReturn:
         """Print what became of each request, and exit."""
