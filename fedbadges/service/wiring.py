@@ -31,6 +31,7 @@ from fedbadges.service.lifecycle import Lifecycle
 from fedbadges.service.pipeline import Batcher, Pipeline
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.rulebook import RuleBook
+from fedbadges.service.state_lock import StateLock
 from fedbadges.signatures.verifier import Verifier
 from fedbadges.tahrir.database import Tahrir
 
@@ -53,6 +54,7 @@ class Parts:
         self.outages = OutageRetry()
         self.in_flight = InFlight()
         self.dead_letters = DeadLetters(settings.state_directory)
+        self.lock = StateLock(settings.state_directory)
         self.checkpoint = Checkpoint(
             settings.state_directory,
             self.in_flight,
