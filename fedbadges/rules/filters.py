@@ -183,15 +183,26 @@ def _names(key: str, entry: FilterEntry, value: Any) -> tuple[str, ...]:
     names: set[str] = set()
     each_template = zip(entry, value, strict=True) if isinstance(entry, tuple) else [(entry, value)]
     for source, filled in each_template:
+        found: set[str] = set()
+        mistake: MissingValue | None = None
         for name in names_in(filled):
-            if isinstance(name, bool) or not isinstance(name, (str, int, float)):
-                what = _NO_NAMES.get(type(name), "what is none")
-                text = f"{key} takes names, and {_described(source)} has {what}"
-                raise MissingValue(text)
-            names.add(_text(key, name))
+            try:
+                found.add(_name(key, name, source))
+            except MissingValue as error:  # as a recipient, it is about the others
+                mistake = mistake or error
+        if mistake is not None and not found:
+            raise mistake
+        names |= found
     if not names:
         raise MissingValue(f"nothing to filter {key} by")
     return tuple(sorted({*names, *filter(None, map(in_lower_case, names))}))
+
+
+def _name(key: str, name: Any, source: FilterEntry) -> str:
+    if isinstance(name, bool) or not isinstance(name, (str, int, float)):
+        what = _NO_NAMES.get(type(name), "what is none")
+        raise MissingValue(f"{key} takes names, and {_described(source)} has {what}")
+    return _text(key, name)
 
 
 def _described(source: FilterEntry) -> str:

@@ -122,7 +122,7 @@ def find_mistakes(
     badges = tahrir.badges()
     wanted = dict.fromkeys(each.badge for each in requests if each.row["badge"].text is not None)
     lacking = [badge for badge in wanted if badge not in badges]
-    rules = _badges_of_rules(deployment) if lacking else {}
+    rules = badges_of_rules(deployment) if lacking else {}
     new = [rules[badge] for badge in lacking if badge in rules]
     refused = tahrir.unawardable(new).refused if new else {}
     wrong_badges = {badge: f"{badge}: {why}" for badge, why in refused.items()}
@@ -142,7 +142,8 @@ def find_mistakes(
     return new
 
 
-def _badges_of_rules(deployment: Deployment) -> dict[str, Badge]:
+def badges_of_rules(deployment: Deployment) -> dict[str, Badge]:
+    """Return the badges that rules give, by their ids."""
     from fedbadges.criteria.backends import load_backends
 
     backends = load_backends(deployment.settings)
