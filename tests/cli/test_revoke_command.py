@@ -242,7 +242,7 @@ def test_revoke_takes_a_badge_where_nothing_can_be_published(
     done = deployment.call("revoke", "alice", "speaker", *WHY)
 
     assert (done.exit_code, done.stdout) == (0, "alice no longer has speaker\n")
-    assert "Not published. " in done.stderr
+    assert "Left to the daemon to publish. " in done.stderr
     assert awards(deployment.databases) == []
 
 

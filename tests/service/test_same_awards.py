@@ -14,12 +14,15 @@ from support.sizes import size
 
 pytestmark = pytest.mark.thorough
 
-late_judgement = pytest.mark.xfail(
-    strict=True, reason="criteria are judged by what is stored, not as of the message"
+not_judged_again = pytest.mark.xfail(
+    strict=True, reason="what was judged before an earlier message was stored is not judged again"
+)
+lost_to_cached_counts = pytest.mark.xfail(
+    strict=True, reason="cached counts leave out messages that are older than their cutoff"
 )
 
 few = examples(
-    max_examples=size(12, 200),
+    max_examples=size(6, 80),
     phases=[Phase.generate],
     deadline=None,
     derandomize=True,
@@ -45,7 +48,6 @@ def check(
     assert awarded == expected, (awarded - expected, expected - awarded)
 
 
-@late_judgement
 @given(texts=rules(), coming=arrivals())
 @few
 def test_rules_of_every_kind_award_what_backfill_awards(
@@ -57,7 +59,7 @@ def test_rules_of_every_kind_award_what_backfill_awards(
     check(shared_database, tmp_path_factory.mktemp("daemon"), texts, coming)
 
 
-@late_judgement
+@not_judged_again
 @given(texts=rules(late=True), coming=arrivals(late=True))
 @few
 def test_messages_stored_late_change_no_award(
@@ -69,7 +71,7 @@ def test_messages_stored_late_change_no_award(
     check(shared_database, tmp_path_factory.mktemp("daemon"), texts, coming)
 
 
-@late_judgement
+@lost_to_cached_counts
 @given(texts=rules(), coming=arrivals())
 @few
 def test_messages_older_than_cached_counts_change_no_award(
