@@ -64,10 +64,16 @@ class Message:
 
 @dataclass(frozen=True)
 class Notice:
-    """An announcement for the bus."""
+    """An announcement for the bus.
+
+    One that is kept in the outbox has the id and the timestamp of its message, in seconds since
+    1970, which stay the same however often it is sent.
+    """
 
     topic: str
     body: dict[str, Any]
+    msg_id: str | None = None
+    timestamp: int | None = None
 
 
 def naive_utc(seconds: float) -> datetime.datetime:

@@ -11,9 +11,9 @@ from typing import Any
 from fedbadges.config.settings import Settings
 from fedbadges.errors import CannotStart, NotHandled, Stopped, Unavailable
 from fedbadges.messages import Message, parse_message
+from fedbadges.outbox.publisher import Publisher
 from fedbadges.service.deliveries import AcknowledgedDelivery, Delivery, RetriedDelivery
 from fedbadges.service.lifecycle import State
-from fedbadges.service.publisher import Publisher
 from fedbadges.service.rule_watcher import RuleWatcher
 from fedbadges.service.startup import lock_state_directory, prepare_start
 from fedbadges.service.status import report
@@ -57,10 +57,10 @@ class Daemon:
             parts.delay_queue.stop,
             parts.catch_up.stop,
             parts.ranks.stop,
-            publisher.stop,
+            parts.outbox.stop,
             parts.lock.release,
         )
-        lifecycle.on(State.RUNNING, publisher.start, parts.ranks.start, parts.delay_queue.start)
+        lifecycle.on(State.RUNNING, parts.outbox.start, parts.ranks.start, parts.delay_queue.start)
         lifecycle.on(State.FAILED, *drain, *stop)
         lifecycle.on(State.DRAINING, *drain)
         lifecycle.on(State.STOPPED, *stop)
@@ -76,7 +76,9 @@ class Daemon:
         Raises CannotStart if waiting does not help.
         """
         parts = self._parts
-        self._lifecycle.on(State.RUNNING, parts.checkpoint.create, parts.catch_up.start)
+        # Nothing is caught up before its notices are heard.
+        catch_up = partial(parts.outbox.when_ready, parts.catch_up.start)
+        self._lifecycle.on(State.RUNNING, parts.checkpoint.create, catch_up)
         if self._settings.reload:
             self._lifecycle.on(State.RUNNING, self._watcher.start)
         self._lifecycle.enter(State.STARTING)

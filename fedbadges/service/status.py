@@ -43,6 +43,7 @@ def report(parts: Parts) -> dict[str, Any]:
         "set_aside": parts.dead_letters.count(),
         "catch_up": parts.catch_up.report(),
         "bus": {"trouble": parts.publisher.trouble(), "unsent": parts.publisher.unsent},
+        "outbox": parts.outbox.report(),
         "signatures": {
             "checked": parts.verifier is not None,
             "trouble": None if verification is None else verification.reason,

@@ -14,6 +14,8 @@ from fedbadges.engine.statistics import RuleStatistics, log_trouble
 from fedbadges.history.history import Recorder
 from fedbadges.history.message_reader import MessageReader, StoredMessage
 from fedbadges.messages import parse_message
+from fedbadges.outbox.outbox import Outbox
+from fedbadges.outbox.publisher import Publisher
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.index import RuleSet
 from fedbadges.service.back_pressure import BackPressure
@@ -27,7 +29,6 @@ from fedbadges.service.deliveries import Delivery
 from fedbadges.service.in_flight import InFlight
 from fedbadges.service.lifecycle import Lifecycle
 from fedbadges.service.pipeline import Batcher, Pipeline
-from fedbadges.service.publisher import Publisher
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.rulebook import RuleBook
 from fedbadges.service.state_lock import StateLock
@@ -63,10 +64,11 @@ class Parts:
         self._usernames = FedmsgUsernames(settings.fedmsg)
         backends = load_backends(settings)
         self.history = shared_history(backends, settings)
-        tahrir = Tahrir(settings)
+        tahrir = Tahrir(settings, announce=True)
         self.health = database_health(settings, tahrir)
         self.own_tables = tahrir.own_tables
-        self.ranks = Ranks(tahrir.adjust_ranks, publisher.publish, settings.rank_interval)
+        self.outbox = Outbox(publisher, tahrir.outbox)
+        self.ranks = Ranks(tahrir.adjust_ranks, self.outbox.publish, settings.rank_interval)
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
         self.engine = BadgeEngine(settings, tahrir, recipients, RuleSet(), self.ranks.announce)
         self.engine.statistics = RuleStatistics(log_trouble)
