@@ -67,7 +67,7 @@ class Deployment:
 
     def __init__(self, settings: Settings, accounts: Accounts = NOBODY) -> None:
         self.settings = settings
-        self.tahrir = Tahrir(settings)
+        self.tahrir = Tahrir(settings, announce=True)
         self.backends = load_backends(settings)
         self.history = shared_history(self.backends, settings)
         loaded = load_directory(settings.rules_directory, self.backends)

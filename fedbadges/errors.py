@@ -77,6 +77,13 @@ class NotStored(Exception):
     """The daemon stopped before it could store a message, and nobody else stores messages."""
 
 
+class DamagedRow(Exception):
+    """A row of datanommer's is no message that can be read; the text says why."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text)[:200])
+
+
 class MissingValue(LookupError):
     """The message lacks the value that a template names, or the value cannot be used.
 

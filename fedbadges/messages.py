@@ -19,8 +19,9 @@ class Message:
 
     ``body`` is the whole message as sent, for rules to look into; nothing may change it.
     ``received`` is when it came, in seconds of ``time.monotonic``; ``known_users`` are those that
-    datanommer has for it, if it comes from there; ``size`` is the length of its JSON in characters,
-    if that is known. The rest is computed on demand, which few messages need.
+    datanommer has for it, and ``number`` is its row number, if it comes from there; ``size`` is the
+    length of its JSON in characters, if that is known. The rest is computed on demand, which few
+    messages need.
     """
 
     topic: str
@@ -28,6 +29,7 @@ class Message:
     received: float
     known_users: frozenset[str] = frozenset()
     size: int = 0
+    number: int = 0
 
     @cached_property
     def msg_id(self) -> str | None:
@@ -62,10 +64,16 @@ class Message:
 
 @dataclass(frozen=True)
 class Notice:
-    """An announcement for the bus."""
+    """An announcement for the bus.
+
+    One that is kept in the outbox has the id and the timestamp of its message, in seconds since
+    1970, which stay the same however often it is sent.
+    """
 
     topic: str
     body: dict[str, Any]
+    msg_id: str | None = None
+    timestamp: int | None = None
 
 
 def naive_utc(seconds: float) -> datetime.datetime:
@@ -81,13 +89,13 @@ def category_of(topic: str) -> str:
 
 
 def parse_message(
-    body: Any, known_users: frozenset[str] = frozenset(), size: int = 0
+    body: Any, known_users: frozenset[str] = frozenset(), size: int = 0, number: int = 0
 ) -> Message | None:
     """Parse a message of the bus, or of datanommer; None where it is none with a topic."""
     topic = body.get("topic") if isinstance(body, Mapping) else None
     if not isinstance(topic, str) or not fits_databases(topic):
         return None
-    return Message(topic, body, time.monotonic(), known_users, size)
+    return Message(topic, body, time.monotonic(), known_users, size, number)
 
 
 def fits_databases(text: str) -> bool:

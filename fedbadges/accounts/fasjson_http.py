@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bravado.client import SwaggerClient
+from bravado.swagger_model import Loader
 from bravado_core.exception import SwaggerError
 from fasjson_client import Client
 from fasjson_client.client import RequestsClientFollowingRedirects
@@ -57,11 +58,26 @@ class Service(Client):
     def _make_bravado_client(self) -> SwaggerClient:
         # As in the client, but with limits, also for the request of the specification.
         http = RequestsClientFollowingRedirects()
-        http.session = Session(self._settings.fasjson_timeout, _MAX_BYTES)
+        # The specification says where queries go.
+        http.session = Session(self._settings.fasjson_timeout, _MAX_BYTES, only=self._spec_url)
         if self._auth:
             host = urlsplit(self._base_url).netloc
             http.authenticator = GssapiAuthenticator(host, principal=self._principal)
-        return SwaggerClient.from_url(self._spec_url, http_client=http, config=self._bravado_config)
+        specification = Loader(http).load_spec(self._spec_url)
+        _check_references(specification)
+        return SwaggerClient.from_spec(specification, self._spec_url, http, self._bravado_config)
 
     def _unavailable(self, why: str) -> Unavailable:
         return Unavailable(f"FASJSON at {self._settings.fasjson_url}: {why}")
+
+
+def _check_references(part: Any) -> None:
+    """Raise ValueError if a specification refers to others: bravado would read any file and URL."""
+    if isinstance(part, Mapping):
+        reference = part.get("$ref")
+        if isinstance(reference, str) and not reference.startswith("#"):
+            raise ValueError(f"a specification that refers to {reference}")
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            _check_references(each)

@@ -22,7 +22,7 @@ from fedbadges.cli.terminal import (
 from fedbadges.util.text import pluralize, printable
 
 if TYPE_CHECKING:
-    from fedbadges.buses.fedmsg.publisher import Publisher
+    from fedbadges.outbox.outbox import Outbox
     from fedbadges.replay.backfill import BackfillResult, DueAward
     from fedbadges.replay.replay import Replay
     from fedbadges.rules.rule import Rule
@@ -70,7 +70,7 @@ def backfill(
         raise CannotRun(*result.error.split("\n"))
     if not result.complete and not result.dues:
         raise SystemExit(CANNOT_RUN)
-    good = result.complete and not result.refused and not result.unpublished
+    good = result.complete and not (result.refused or result.unpublished or result.left)
     raise SystemExit(GOOD if good else FOUND)
 
 
@@ -82,15 +82,15 @@ def _backfill(
     from fedbadges.tahrir.database import Tahrir
 
     settings = deployment.settings
-    tahrir = Tahrir(settings)
+    tahrir = Tahrir(settings, announce=not silent)
     replay = Replay(settings, tahrir)
     rules = deployment.chosen(names, replay.backends)
     result = BackfillResult(award)
     dues = (due_award(earned, settings) for earned in replay.run(rules, measure=False))
     if award:
-        with deployment.publishing(silent=silent) as publisher:
+        with deployment.publishing(tahrir, silent=silent) as outbox:
             _publish_badges(tahrir, rules)
-            _award(tahrir, publisher, result, dues, replay)
+            _award(tahrir, outbox, result, dues, replay)
         return result
     found: list[DueAward] = []
     with _stoppable(result, replay):
@@ -110,7 +110,7 @@ def _publish_badges(tahrir: Tahrir, rules: Iterable[Rule]) -> None:
 
 def _award(
     tahrir: Tahrir,
-    publisher: Publisher | None,
+    outbox: Outbox | None,
     result: BackfillResult,
     dues: Iterable[DueAward],
     replay: Replay,
@@ -118,7 +118,7 @@ def _award(
     """Award badges as they are found; the result has them, whatever happens afterwards."""
     from fedbadges.replay.backfill import award_batch, batches
 
-    publish = (lambda notice: None) if publisher is None else publisher.publish
+    publish = (lambda notice: None) if outbox is None else outbox.publish
     with _storing_errors(result), _stoppable(result, replay):
         for batch in batches(dues):
             with deferring_interrupts():
@@ -129,8 +129,8 @@ def _award(
             # Even if nothing was awarded: an earlier run may have been stopped before its ranks.
             for notice in tahrir.adjust_ranks(result.person_ids):
                 publish(notice)
-        if publisher is not None and not publisher.finish(_PUBLISH_TIMEOUT):
-            result.unpublished = publisher.unsent
+        if outbox is not None and not outbox.finish(_PUBLISH_TIMEOUT):
+            result.unpublished, result.left = outbox.lost, outbox.left
 
 
 @contextmanager
@@ -163,6 +163,8 @@ def _summary(result: BackfillResult) -> str:
         text += f"; tahrir refused {len(result.refused)}"
     if result.unpublished:
         text += f"; {result.unpublished} not published on the bus"
+    if result.left:
+        text += f"; {pluralize(result.left, 'notice')} left to the daemon to publish"
     return text if result.complete else f"Stopped before the end of the history: {text}"
 
 

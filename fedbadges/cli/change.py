@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: What is printed on Ctrl-C.
 STOPPED = "Stopped; nothing was changed except what is printed above"
 
+#: How many characters of an operator's name are shown.
+_MAX_OPERATOR = 64
+
 #: The socket of the system's log: that of journald, or of a syslog daemon.
 SYSTEM_LOG = Path("/dev/log")
 
@@ -46,11 +49,15 @@ _TEXTS = {
 
 
 def operator() -> str:
-    """Return the name of the user who runs the command, or who called sudo to run it."""
+    """Return the name of the user who runs the command, or who called sudo to run it.
+
+    The environment may say anything, so it is escaped and cut.
+    """
     try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
-        return str(os.getuid())
+        name = str(os.getuid())
+    return printable(name[:_MAX_OPERATOR])[:_MAX_OPERATOR]
 
 
 def log_change(event: str, *, user: str, badge: str, reason: str) -> None:

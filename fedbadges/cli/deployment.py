@@ -17,11 +17,12 @@ from fedbadges.cli.errors import CannotRun, reporting_errors
 from fedbadges.cli.terminal import Command
 
 if TYPE_CHECKING:
-    from fedbadges.buses.fedmsg.publisher import Publisher
     from fedbadges.config.settings import Settings
+    from fedbadges.outbox.outbox import Outbox
     from fedbadges.rules.criteria import Backends
     from fedbadges.rules.index import RuleSet
     from fedbadges.rules.rule import Rule
+    from fedbadges.tahrir.database import Tahrir
 
 #: The configuration keys that options override; the third with the URL of its database alone.
 RULES, HISTORY, TAHRIR = "badges.yaml.directory", "datanommer.sqlalchemy.url", "badges_global"
@@ -201,34 +202,42 @@ class Deployment:
         return tuple(chosen)
 
     @contextmanager
-    def publishing(self, *, silent: bool, optional: bool = False) -> Iterator[Publisher | None]:
-        """Yield a publisher, or None if ``silent``; raise CannotRun if nothing can be published.
+    def publishing(
+        self, tahrir: Tahrir, *, silent: bool, optional: bool = False
+    ) -> Iterator[Outbox | None]:
+        """Yield what publishes notices, or None if ``silent``; raise CannotRun if nothing can.
 
-        If that is ``optional``, a line says so and there is no publisher.
+        If that is ``optional``, a line says so and None is yielded.
         """
         from fedbadges.buses.fedmsg.publisher import Publisher
+        from fedbadges.outbox.outbox import Outbox
 
         if silent:
             yield None
             return
         if not self.settings.fedmsg.get("zmq_enabled", True):
-            if not optional:
-                raise CannotRun(_NO_ZMQ, _NO_CHANGE)
-            click.echo(f"Not published. {_NO_ZMQ}", err=True)
+            _warn_or_raise(_NO_ZMQ, tahrir, optional)
             yield None
             return
         publisher = Publisher(self.settings.fedmsg)
-        publisher.start()
+        outbox = Outbox(publisher, tahrir.outbox)
+        outbox.start()
         try:
             if publisher.trouble(_PUBLISHER_TIMEOUT) is not None:  # the publisher has logged it
-                if not optional:
-                    raise CannotRun(_NO_ADDRESS, _NO_CHANGE)
-                click.echo(f"Not published. {_NO_ADDRESS}", err=True)
+                _warn_or_raise(_NO_ADDRESS, tahrir, optional)
                 yield None
             else:
-                yield publisher
+                yield outbox
         finally:
-            publisher.stop()
+            outbox.stop()
+
+
+def _warn_or_raise(reason: str, tahrir: Tahrir, optional: bool) -> None:
+    """Print why nothing can be published, if that is optional; raise CannotRun otherwise."""
+    if not optional:
+        raise CannotRun(reason, _NO_CHANGE)
+    what = "Left to the daemon to publish" if tahrir.outbox.is_usable else "Not published"
+    click.echo(f"{what}. {reason}", err=True)
 
 
 def placeholder_settings(changes: Mapping[str, Any]) -> Settings:

@@ -22,7 +22,7 @@ from fedbadges.cli.terminal import deferring_interrupts, format_option
 from fedbadges.util.text import printable, quoted
 
 if TYPE_CHECKING:
-    from fedbadges.buses.fedmsg.publisher import Publisher
+    from fedbadges.outbox.outbox import Outbox
     from fedbadges.tahrir.database import Tahrir
     from fedbadges.tahrir.revoking import RevokeRequest
 
@@ -77,9 +77,11 @@ def revoke(
     from fedbadges.tahrir.own_tables import REVOCATIONS
     from fedbadges.tahrir.revoking import RevokeRequest
 
+    if create and not for_good:
+        raise click.UsageError("--create goes with --for-good")
     with reporting_errors(STOPPED):
         user, reason = _check(user, reason)
-        tahrir = Tahrir(deployment.settings)
+        tahrir = Tahrir(deployment.settings, announce=not no_publish)
         recorded = tahrir.own_tables.has(REVOCATIONS)
         by_hand = ByHand(operator(), printable(reason))
         wanted = RevokeRequest(badge, user, by_hand, for_good, create)
@@ -89,8 +91,8 @@ def revoke(
             # There is no notice for a badge that nobody lost.
             silent = no_publish or outcome != "revoked"
             # It is taken away also where nothing can be published.
-            with deployment.publishing(silent=silent, optional=True) as publisher:
-                outcome, on_bus = _revoke(tahrir, wanted, publisher)
+            with deployment.publishing(tahrir, silent=silent, optional=True) as outbox:
+                outcome, on_bus = _revoke(tahrir, wanted, outbox)
         if outcome == "revoked" and not for_good:
             click.echo(_MAY_EARN if recorded else f"It may come back: {NO_TABLE}", err=True)
         report(
@@ -138,7 +140,7 @@ def _outcome(tahrir: Tahrir, wanted: RevokeRequest, recorded: bool) -> str:
     return "barred"
 
 
-def _revoke(tahrir: Tahrir, wanted: RevokeRequest, publisher: Publisher | None) -> tuple[str, bool]:
+def _revoke(tahrir: Tahrir, wanted: RevokeRequest, outbox: Outbox | None) -> tuple[str, bool]:
     """Revoke the badge; return what came of it, and whether that was published."""
     with deferring_interrupts():
         result = tahrir.revoke(wanted)
@@ -153,8 +155,8 @@ def _revoke(tahrir: Tahrir, wanted: RevokeRequest, publisher: Publisher | None) 
         if result.notice is None:
             return "barred", False
         if result.person_id is not None:
-            adjust_ranks(tahrir, [result.person_id])
-        if publisher is None:
+            adjust_ranks(tahrir, [])  # nobody advances, so that is not announced
+        if outbox is None:
             return "revoked", False
-        publisher.publish(result.notice)
-        return "revoked", publisher.finish(_PUBLISH_TIMEOUT)
+        outbox.publish(result.notice)
+        return "revoked", outbox.finish(_PUBLISH_TIMEOUT)

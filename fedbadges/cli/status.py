@@ -52,6 +52,9 @@ _STATES = {
 #: Units of time, each with its seconds and the number from which on the next unit is used.
 _UNITS = (("s", 1, 120), ("minutes", 60, 120), ("hours", 3600, 48), ("days", 86_400, 10**9))
 
+#: Seconds after which notices that wait to be published are a problem.
+_LATE = 180
+
 #: The numbers of a rule's funnel, as columns in this order.
 _FUNNEL = ("seen", "triggered", "candidates", "held", "criteria_held", "awarded")
 
@@ -206,6 +209,7 @@ def problems(report: Mapping[str, Any]) -> list[str]:
     troubles |= {
         "it cannot catch up": report["catch_up"]["trouble"],
         "awards are not published": report["bus"]["trouble"],
+        **_outbox_problems(report),
         "dead letters": report["set_aside"],
         "rule files with mistakes": rules["broken"],
     }
@@ -216,6 +220,18 @@ def problems(report: Mapping[str, Any]) -> list[str]:
         found.append("messages beyond 'badges.backlog_limit', or too large to queue, are shed")
     found += [f"{what}: {why}" for what, why in troubles.items() if why]
     return [*found, *rules["mistakes"]]
+
+
+def _outbox_problems(report: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return what is wrong with the outbox, which a daemon of an older version does not have."""
+    outbox = report.get("outbox")
+    if outbox is None:
+        return {}
+    found = {"the outbox does not work": outbox["trouble"]}
+    since = outbox["since"]
+    if since is not None and report["at"] - since > _LATE:
+        found[f"notices in the outbox since {format_time(since)}"] = outbox["waiting"]
+    return found
 
 
 def warnings(report: Mapping[str, Any]) -> list[str]:
@@ -244,6 +260,9 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         f"{report['waiting_room']}, queued: {report['backlog']}",
     )
     yield "badges", f"awarded: {report['awarded']}"
+    revocations = report.get("revocations")
+    if revocations is not None:
+        yield "revocations", f"{revocations['count']}, for good: {revocations['for_good']}"
     if last is not None:
         yield "last award", f"{last['badge']} to {last['user']}, {format_time(last['at'])}"
         if last["msg_id"] is not None:
@@ -253,6 +272,11 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield name, "available" if reason is None else f"unavailable: {reason}"
     publishing = f"unavailable: {bus['trouble']}" if bus["trouble"] else "available"
     yield "bus", f"{publishing}; unpublished: {bus['unsent']}"
+    outbox = report.get("outbox")
+    if outbox is not None:
+        since = "" if outbox["since"] is None else f", since {format_time(outbox['since'])}"
+        missing = outbox["kept"] is False
+        yield "outbox", "missing" if missing else f"notices: {outbox['waiting']}{since}"
     yield "signatures", "verified" if report["signatures"]["checked"] else "not verified"
     yield "rules", f"in force: {rules['in_force']}, files with mistakes: {rules['broken']}"
     kept = report["set_aside"]

@@ -1,50 +1,65 @@
 """What rules read: values of the messages that trigger them, and names of past messages."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fedbadges.accounts.usernames import may_name_users
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.errors import Place
 from fedbadges.rules.criteria import backend_criteria
-from fedbadges.rules.expressions import Expression
-from fedbadges.rules.filters import Filter, FilterEntry, templates_in
-from fedbadges.rules.operators import leaves
+from fedbadges.rules.filters import Filter, paths_in, templates_in
+from fedbadges.rules.operators import AnyOf, Check, leaves, operands
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import RECIPIENT, TemplatePath
 from fedbadges.rules.triggers import Category, LambdaTrigger, required_names
 
+_PEOPLE = ("users", "agents")
 #: The keys of filters that name people.
-_OF_PEOPLE = ("users", "agents")
+PEOPLE_KEYS = frozenset(f"{prefix}{key}" for prefix in ("", "not_") for key in _PEOPLE)
 
 
 class Read(NamedTuple):
     """A path that a rule reads from a message, and the part that reads it.
 
-    ``step`` is the key of the rule that the part is, or stands below.
+    ``step`` is the key of the rule that the part is, or stands below. ``key`` is ``recipient``, or
+    that of a filter. What is not ``always`` needed is below an ``any``.
     """
 
+    path: TemplatePath
     step: str
     part: str
-    path: TemplatePath
+    place: Place
+    key: str = ""
+    always: bool = True
 
 
 def paths_read(rule: Rule) -> Iterator[Read]:
     """Yield every path that a template of a rule reads from the message."""
+    always = not _has_any(rule.trigger)
     for leaf in leaves(rule.trigger):
         if isinstance(leaf, LambdaTrigger):
-            yield from (Read("trigger", "trigger", path) for path in leaf.expression.paths)
+            for path in leaf.expression.paths:
+                yield Read(path, "trigger", "trigger", path.place or leaf.place, always=always)
     if rule.recipient is not None:
-        yield from (Read("recipient", "recipient", path) for path in rule.recipient.template.paths)
+        for path in rule.recipient.template.paths:
+            yield Read(path, "recipient", "recipient", path.place or rule.place, "recipient")
+    yield from _read_by_criteria(rule)
+
+
+def _read_by_criteria(rule: Rule) -> Iterator[Read]:
+    always = not _has_any(rule.criteria)
     for criterion in backend_criteria(rule.criteria):
         if not isinstance(criterion, PastMessages):
             continue
-        for _, entry in criterion.filter.entries:
-            paths = (path for path in _paths_in(entry) if path.dotted != RECIPIENT)
-            yield from (Read("criteria", "filter", path) for path in paths)
-        expression = criterion.operation.expression
-        if expression is not None:
-            yield from (Read("criteria", "operation", path) for path in expression.paths)
+        for key, entry in criterion.filter.entries:
+            for path in paths_in(entry):
+                if path.dotted != RECIPIENT:
+                    place = path.place or criterion.filter.place
+                    yield Read(path, "criteria", "filter", place, key, always)
+        operation = criterion.operation
+        for path in () if operation.expression is None else operation.expression.paths:
+            place = path.place or operation.place
+            yield Read(path, "criteria", "operation", place, always=always)
 
 
 def unstored_names(rule: Rule) -> Iterator[tuple[str, Place]]:
@@ -58,7 +73,7 @@ def unstored_names(rule: Rule) -> Iterator[tuple[str, Place]]:
         chosen = criterion.filter
         for key, entry in chosen.entries:
             kind = key.removeprefix("not_")
-            if kind == "packages" or (kind in _OF_PEOPLE and not _may_have_users(chosen, rule)):
+            if kind == "packages" or (kind in _PEOPLE and not _may_have_users(chosen, rule)):
                 yield kind, next((each.place for each in templates_in(entry)), chosen.place)
 
 
@@ -73,8 +88,5 @@ def _may_have_users(chosen: Filter, rule: Rule) -> bool:
     return any(map(may_name_users, names))
 
 
-def _paths_in(entry: FilterEntry) -> Iterator[TemplatePath]:
-    if isinstance(entry, Expression):
-        yield from entry.paths
-    for template in templates_in(entry):
-        yield from template.paths
+def _has_any(check: Check[Any]) -> bool:
+    return isinstance(check, AnyOf) or any(map(_has_any, operands(check)))

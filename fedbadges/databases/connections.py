@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+import psycopg2.extensions
 from sqlalchemy import URL, Connection, Engine, SingletonThreadPool, create_engine, event, exc, text
 from sqlalchemy.engine import make_url
 
@@ -20,6 +22,9 @@ _SQLITE_TIMEOUT = 30
 #: Seconds without use after which a connection is tested before it is used: a server or a firewall
 #: may have cut it. Testing it every time would double the round trips.
 _IDLE = 2.0
+
+#: PostgreSQL's number of the type ``timestamp``.
+_TIMESTAMP = 1114
 
 #: How many rows of a streamed result are in memory at once.
 _BATCH = 500
@@ -71,6 +76,7 @@ def _engine(url: URL, **options: Any) -> Engine:
     if url.get_backend_name() != "sqlite":
         made = create_engine(url, pool_pre_ping=True)
         event.listen(made, "handle_error", _disconnect_if_read_only)
+        event.listen(made, "connect", _tolerate_times)
         return made
     if url.query.get("mode") == "memory":
         options["poolclass"] = SingletonThreadPool
@@ -84,6 +90,7 @@ def _reader(url: URL, prepare: bool) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _engine(url, isolation_level="AUTOCOMMIT")
     made = create_engine(url, isolation_level="AUTOCOMMIT")
+    event.listen(made, "connect", _tolerate_times)
     if prepare:
         event.listen(made, "connect", enable_prepared_statements)
     event.listen(made, "checkin", _note_use)
@@ -117,6 +124,23 @@ def _disconnect_if_read_only(context: Any) -> None:
         context.is_disconnect = True
 
 
+def _tolerate_times(connection: Any, pooled: Any) -> None:
+    """Let psycopg2 return None for a time that Python cannot hold, instead of failing."""
+    if not isinstance(connection, psycopg2.extensions.connection):
+        return
+
+    def parse(text: str | None, cursor: Any) -> Any:
+        if text is None or text.endswith("infinity"):
+            return None
+        try:
+            return psycopg2.extensions.PYDATETIME(text, cursor)
+        except (ValueError, OverflowError, psycopg2.Error):
+            return None
+
+    kind = psycopg2.extensions.new_type((_TIMESTAMP,), "TIMESTAMP", parse)
+    psycopg2.extensions.register_type(kind, connection)
+
+
 def _note_use(connection: Any, pooled: Any) -> None:
     pooled.info["used"] = time.monotonic()
 
@@ -135,5 +159,7 @@ def _configure_sqlite(connection: sqlite3.Connection, pooled: Any) -> None:
     # Readers and the one writer, in several threads and processes, do not wait for each other.
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    # Text that is not UTF-8 would make reading fail for all rows.
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
     # LIKE is case-sensitive, as on PostgreSQL.
     connection.execute("PRAGMA case_sensitive_like=ON")

@@ -5,7 +5,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from fedbadges.config.settings import Settings
 from fedbadges.engine.funnel import Reason, reason_for_nobody, reason_of
@@ -25,8 +25,6 @@ from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
-
-T = TypeVar("T")
 
 #: Answers that several questions share, by what distinguishes them.
 Shared = dict[object, object]
@@ -73,16 +71,6 @@ class Earned:
     message: Message
 
 
-@dataclass
-class _Judgement:
-    """What the criteria of a rule made of a message, for all candidates together."""
-
-    rule: Rule
-    held: bool = False
-    answered: bool = False
-    error: BaseException | None = None
-
-
 class BadgeEngine:
     """Decides who gets which badge because of a message.
 
@@ -118,33 +106,39 @@ class BadgeEngine:
         if not concerned:
             return None
         failures: Failures = []
-        named = [
-            (rule, *self._named(rule, message))
-            for rule in concerned
-            if self.triggers(message, rule, failures)
+        reasons: list[tuple[Rule, Reason | None]] = []
+        found: list[tuple[Rule, tuple[str, ...]]] = []
+        for rule in concerned:
+            if self.triggers(message, rule, failures):
+                names, reason = self._named(rule, message)
+                reasons.append((rule, reason))
+                if names:
+                    found.append((rule, names))
+        failed = [
+            (rule, reason_of(error))
+            for rule, error in failures
+            if isinstance(error, MissingValue)  # others are warned of, and may be many
         ]
         # Only now, as an outage makes it begin again.
-        self.statistics.seen(message.topic, concerned)
-        for rule, error in failures:
-            if isinstance(error, MissingValue):  # others are warned of, and may be many
-                self.statistics.trigger_failed(rule, message, reason_of(error))
-        if not named:
+        self.statistics.matched(message, concerned, reasons, failed)
+        if not found:
             return None
-        for rule, _, reason in named:
-            self.statistics.triggered(rule, message, reason)
-        found = [(rule, names) for rule, names, _ in named if names]
         everybody = dict.fromkeys(name for _, names in found for name in names)
         if len(everybody) > MOST_CANDIDATES:
             self._warn_of_many(len(everybody), message)
             first = set(itertools.islice(everybody, MOST_CANDIDATES))
             kept = ((rule, tuple(filter(first.__contains__, names))) for rule, names in found)
             found = [(rule, names) for rule, names in kept if names]
-        return Triggered(message, tuple(found)) if found else None
+        return Triggered(message, tuple(found))
 
     def triggers(self, message: Message, rule: Rule, failures: Failures) -> bool:
         """Return True if a message triggers a rule; add to ``failures`` if that cannot be said."""
         trigger = rule.trigger if self._tracer is None else self._tracer.trigger(rule)
-        return self._attempt(rule, message, lambda: trigger.holds(message), False, failures)
+        try:
+            return trigger.holds(message)
+        except RULE_ERRORS as error:
+            self._failed(rule, message, error, failures)
+            return False
 
     def find_candidates(self, batch: Sequence[Triggered]) -> list[Triggered | None]:
         """Keep those who could still get a badge, with one question to tahrir for all messages.
@@ -156,16 +150,18 @@ class BadgeEngine:
         names = {name for _, names in pairs for name in names}
         holdings = self._store.holdings(names, {rule.badge.id for rule, _ in pairs})
         found: list[Triggered | None] = []
+        counted: list[tuple[Rule, bool]] = []
         for triggered in batch:
             sent = triggered.message.sent
-            left = [
-                (rule, tuple(name for name in names if holdings.allows(name, rule.badge.id, sent)))
-                for rule, names in triggered.people
-            ]
-            for rule, allowed in left:
-                self.statistics.looked_up(rule, candidates=bool(allowed))
-            people = tuple((rule, allowed) for rule, allowed in left if allowed)
-            found.append(replace(triggered, people=people) if people else None)
+            people: list[tuple[Rule, tuple[str, ...]]] = []
+            for rule, named in triggered.people:
+                badge = rule.badge.id
+                allowed = tuple(name for name in named if holdings.allows(name, badge, sent))
+                counted.append((rule, bool(allowed)))
+                if allowed:
+                    people.append((rule, allowed))
+            found.append(replace(triggered, people=tuple(people)) if people else None)
+        self.statistics.looked_up(counted)
         return found
 
     def plan(self, batch: Sequence[Triggered]) -> Shared:
@@ -201,17 +197,21 @@ class BadgeEngine:
     def judge(self, candidates: Triggered, shared: Shared) -> list[Earned]:
         """Return which candidates have earned their badge."""
         meeting: list[tuple[Rule, str]] = []
-        judgements = {rule.badge.id: _Judgement(rule) for rule, _ in candidates.people}
+        failures: Failures = []
+        # Whether the criteria held for anybody, where they could be judged.
+        held: dict[str, bool] = {}
         for rule, question, names in _questions(candidates, shared):
-            judgement = judgements[rule.badge.id]
-            if self._holds(rule, question, judgement):
+            holds = self._holds(rule, question, failures)
+            if holds is not None:
+                held[rule.badge.id] = holds or held.get(rule.badge.id, False)
+            if holds:
                 meeting += ((rule, name) for name in names)
         earned = [
             Earned(rule, name, candidates.message)
             for rule, name in meeting
             if self._exists(rule, name)
         ]
-        self._count(candidates, judgements)
+        self._count(candidates, held, failures)
         return earned
 
     def award(self, earned: Sequence[Earned]) -> tuple[int, dict[Message, Exception]]:
@@ -250,11 +250,12 @@ class BadgeEngine:
 
     def _named(self, rule: Rule, message: Message) -> tuple[tuple[str, ...], Reason | None]:
         """Return whom a message names; if that is nobody, with the reason."""
-        nobody: tuple[NamedPerson, ...] = ()
+        found: tuple[NamedPerson, ...] = ()
         failures: Failures = []
-        found = self._attempt(
-            rule, message, lambda: self._recipients.find(rule, message), nobody, failures
-        )
+        try:
+            found = self._recipients.find(rule, message)
+        except RULE_ERRORS as error:
+            self._failed(rule, message, error, failures)
         if self._tracer is not None:
             self._tracer.recipients(rule, found)
         for each in found:
@@ -283,36 +284,34 @@ class BadgeEngine:
                 limit=MOST_CANDIDATES,
             )
 
-    def _holds(self, rule: Rule, question: Question, judgement: _Judgement) -> bool:
+    def _holds(self, rule: Rule, question: Question, failures: Failures) -> bool | None:
+        """Return whether the criteria hold; if that cannot be said, None, and add a failure."""
         criteria = rule.criteria
         if self._tracer is not None:
             criteria = self._tracer.criteria(rule, question.recipient)
-        failures: Failures = []
 
-        def ask() -> bool:
+        try:
             holds = criteria.holds(question)
             if not holds and question.overruled:
                 # It is reported, since it would come as soon as the other part is true.
                 raise question.overruled[0]
-            return holds
-
-        holds = self._attempt(rule, question.message, ask, False, failures)
-        if failures:
-            judgement.error = failures[0][1]
-        else:
-            judgement.answered = True
-            judgement.held = judgement.held or holds
+        except RULE_ERRORS as error:
+            self._failed(rule, question.message, error, failures)
+            return None
         return holds
 
-    def _count(self, candidates: Triggered, judgements: Mapping[str, _Judgement]) -> None:
+    def _count(self, candidates: Triggered, held: Mapping[str, bool], failures: Failures) -> None:
         """Count the judgements, but for those that are counted already."""
-        for badge, each in judgements.items():
+        judgements: list[tuple[Rule, bool, Reason | None]] = []
+        for rule, _ in candidates.people:
+            badge = rule.badge.id
             if badge not in candidates.counted:
                 candidates.counted.add(badge)
                 reason = None
-                if each.error is not None and not each.answered:
-                    reason = reason_of(each.error)
-                self.statistics.judged(each.rule, candidates.message, each.held, reason)
+                if badge not in held:
+                    reason = next(reason_of(error) for failed, error in failures if failed is rule)
+                judgements.append((rule, held.get(badge, False), reason))
+        self.statistics.judged(candidates.message, judgements)
 
     def _exists(self, rule: Rule, name: str) -> bool:
         exists = self._recipients.exists(name)
@@ -322,35 +321,24 @@ class BadgeEngine:
             log.debug("Candidate has no account", badge=rule.badge.id, user=name)
         return exists
 
-    def _attempt(
-        self,
-        rule: Rule,
-        message: Message,
-        find: Callable[[], T],
-        default: T,
-        failures: Failures,
-    ) -> T:
-        """Return what ``find`` finds, or the default if the rule raises an error, a failure."""
-        try:
-            return find()
-        except Unavailable:
-            raise
-        except MissingValue as missing:
-            log.debug("Message lacks what the rule needs", badge=rule.badge.id, reason=str(missing))
-            error: BaseException = missing
-        except RULE_ERRORS as raised:  # also text that is nested too deeply to be written
-            error = raised
-            if self._throttle.allows((rule.badge.id, type(error))):
-                log.warning(
-                    "Rule failed, so the message does not match",
-                    rule=str(rule.place),
-                    msg_id=message.msg_id,
-                    error=error,
-                )
+    def _failed(
+        self, rule: Rule, message: Message, error: BaseException, failures: Failures
+    ) -> None:
+        """Report that a rule raised an error for a message, and note it; raise Unavailable."""
+        if isinstance(error, Unavailable):
+            raise error
+        if isinstance(error, MissingValue):
+            log.debug("Message lacks what the rule needs", badge=rule.badge.id, reason=str(error))
+        elif self._throttle.allows((rule.badge.id, type(error))):
+            log.warning(
+                "Rule failed, so the message does not match",
+                rule=str(rule.place),
+                msg_id=message.msg_id,
+                error=error,
+            )
         if self._tracer is not None:
             self._tracer.failed(rule, error)
         failures.append((rule, error))
-        return default
 
 
 def _questions(

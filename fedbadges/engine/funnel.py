@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from fedbadges.errors import MissingValue, Place
-from fedbadges.rules.recipients import NamedPerson
+from fedbadges.rules.recipients import NO_ACCOUNT, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.util.text import printable
 
@@ -20,10 +21,14 @@ _MAX_CHARACTERS = 200
 
 
 class Reason(NamedTuple):
-    """Why a rule got no further with a message; ``missing`` is the path that the message lacks."""
+    """Why a rule got no further with a message; ``missing`` is the path that the message lacks.
+
+    A reason ``of_people`` says nothing of the rule, however often it comes.
+    """
 
     text: str
     missing: str | None = None
+    of_people: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,17 +107,32 @@ class Trouble:
 
 def reason_of(error: BaseException) -> Reason:
     """Return why a rule cannot be judged for a message, without any text of the message."""
-    if not isinstance(error, MissingValue):
-        return Reason(f"the rule raises {printable(type(error).__name__)}")
-    if error.path is None:
-        return Reason(str(error)[:_MAX_CHARACTERS])
-    return Reason(f"'{printable(error.path)}' is missing", error.path)
+    if isinstance(error, MissingValue):
+        path = error.path
+        return Reason(str(error)[:_MAX_CHARACTERS]) if path is None else _missing(path)
+    return Reason(f"the rule raises {printable(type(error).__name__)}")
 
 
 def reason_for_nobody(rule: Rule, found: Sequence[NamedPerson]) -> Reason:
     """Return why none of those whom a message names can be a candidate."""
     if found:
-        return Reason(f"the recipient {found[0].dropped}")
-    if rule.recipient is None:
+        return _dropped(found[0].dropped)
+    return _names_nobody(None if rule.recipient is None else rule.recipient.template.text)
+
+
+# Rules have few of these, and a dead rule would make them for every message.
+@functools.lru_cache(1000)
+def _missing(path: str) -> Reason:
+    return Reason(f"'{printable(path)}' is missing", path)
+
+
+@functools.lru_cache(1000)
+def _dropped(why: str) -> Reason:
+    return Reason(f"the recipient {why}", of_people=why == NO_ACCOUNT)
+
+
+@functools.lru_cache(1000)
+def _names_nobody(template: str | None) -> Reason:
+    if template is None:
         return Reason("fedmsg.meta names nobody")
-    return Reason(f"'{printable(rule.recipient.template.text)}' names nobody")
+    return Reason(f"'{printable(template)}' names nobody")

@@ -3,9 +3,9 @@
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from fedbadges.criteria.reading import paths_read
 from fedbadges.engine.funnel import JUDGING, NAMING, TRIGGER, Funnel, Reason, Stop, Trouble
@@ -46,10 +46,14 @@ class LastAward:
 
 @dataclass
 class _Step:
-    """How often a step of a rule worked and failed, and how often in a row it has failed now."""
+    """How often a step of a rule worked and failed, and how often in a row it has failed now.
+
+    ``passed_over`` are failures for reasons that say nothing of the rule.
+    """
 
     worked: int = 0
     failed: int = 0
+    passed_over: int = 0
     streak: int = 0
     reasons: Counter[Reason] = field(default_factory=Counter)
     latest: Counter[Reason] = field(default_factory=Counter)
@@ -61,8 +65,15 @@ class _Step:
 
         A step that has worked for one message in ten fails ten times as often before it counts.
         """
+        if self.streak < WARN_AFTER:
+            return False
         before = self.worked + self.failed - self.streak
-        return self.streak >= WARN_AFTER and self.streak * self.worked >= WARN_AFTER * before
+        return self.streak * self.worked >= WARN_AFTER * before
+
+    @property
+    def total(self) -> int:
+        """Return how many messages got to the step."""
+        return self.worked + self.failed + self.passed_over
 
     def succeed(self) -> None:
         """Count a message that the step worked with."""
@@ -73,19 +84,34 @@ class _Step:
 
     def fail(self, reason: Reason, body: Mapping[str, Any]) -> None:
         """Count a message that the step did not work with."""
+        if reason.of_people:
+            self.passed_over += 1
+            self.reasons[reason] += 1
+            return
         self.failed += 1
         self.streak += 1
-        left = WARN_AFTER - self.streak
-        if reason.missing and (self.failed <= _SAMPLES or 0 <= left < _SAMPLES):
-            paths = paths_of(body)
-            if self.paths is not None and left != _SAMPLES - 1:
-                paths &= self.paths
-            self.paths = paths
-        full = len(self.reasons) >= _MOST_REASONS
-        if full and not reason.missing and reason not in self.reasons:
+        if reason.missing is not None:
+            left = WARN_AFTER - self.streak
+            if self.failed <= _SAMPLES or 0 <= left < _SAMPLES:
+                paths = paths_of(body)
+                if self.paths is not None and left != _SAMPLES - 1:
+                    paths &= self.paths
+                self.paths = paths
+        elif len(self.reasons) >= _MOST_REASONS and reason not in self.reasons:
             reason = _OTHER
         self.reasons[reason] += 1
         self.latest[reason] += 1
+
+
+class _Stopped(NamedTuple):
+    """How often a step of a rule failed for a reason, before that is described."""
+
+    rule: Rule
+    step: str
+    reason: Reason
+    times: int
+    total: int
+    paths: frozenset[str] | None
 
 
 @dataclass
@@ -113,24 +139,23 @@ class _Counters:
             self.steps[name] = step = _Step()
         return step
 
-    def trouble(self) -> Trouble | None:
+    def trouble(self) -> _Stopped | None:
         """Return what is wrong with the rule, if anything is."""
         for name, step in self.steps.items():
             # How often a trigger works is not counted: most messages end there.
             if name != TRIGGER and step.in_trouble and self.rule is not None:
                 reason, count = step.latest.most_common(1)[0]
-                stop, place = _stop(self.rule, name, reason, count, step.streak, step.paths)
-                return Trouble(self.rule, place, stop)
+                return _Stopped(self.rule, name, reason, count, step.streak, step.paths)
         return None
 
-    def stops(self) -> Iterator[Stop]:
+    def stops(self) -> Iterator[_Stopped]:
         """Yield why messages got no further, the most frequent reason of each step first."""
         for name in filter(self.steps.__contains__, (TRIGGER, NAMING, JUDGING)):
             step = self.steps[name]
-            total = self.seen if name == TRIGGER else step.worked + step.failed
+            total = self.seen if name == TRIGGER else step.total
             for reason, count in step.reasons.most_common():
                 assert self.rule is not None
-                yield _stop(self.rule, name, reason, count, total, step.paths)[0]
+                yield _Stopped(self.rule, name, reason, count, total, step.paths)
 
 
 class RuleStatistics:
@@ -156,45 +181,59 @@ class RuleStatistics:
         # By topic: the rules that it concerns, and a number that is not yet added to theirs.
         self._topics: dict[str, tuple[Sequence[Rule], list[int]]] = {}
 
-    def seen(self, topic: str, rules: Sequence[Rule]) -> None:
-        """Count a message of a topic that may trigger these rules."""
+    def matched(
+        self,
+        message: Message,
+        rules: Sequence[Rule],
+        named: Iterable[tuple[Rule, Reason | None]] = (),
+        failed: Iterable[tuple[Rule, Reason]] = (),
+    ) -> None:
+        """Count a message that may trigger ``rules``, which are the same object for its topic.
+
+        It triggered those in ``named``, each with the reason why it names nobody, if any. It lacks
+        what the triggers of those in ``failed`` need.
+        """
+        troubles: list[_Stopped] = []
         with self._lock:
-            known = self._topics.get(topic)
+            known = self._topics.get(message.topic)
             if known is None or known[0] is not rules:
                 if known is not None or len(self._topics) >= _MOST_TOPICS:
                     self._add_up()
-                self._topics[topic] = known = (rules, [0])
+                self._topics[message.topic] = known = (rules, [0])
             known[1][0] += 1
+            for rule, reason in failed:
+                self._counters[rule.badge.id].step(rule, TRIGGER).fail(reason, message.body)
+            for rule, why in named:
+                counters = self._counters[rule.badge.id]
+                counters.triggered += 1
+                self._count(counters, rule, NAMING, message, why, troubles)
+        self._warn_of(troubles)
 
-    def trigger_failed(self, rule: Rule, message: Message, reason: Reason) -> None:
-        """Count a message that lacks what the trigger of a rule needs."""
+    def looked_up(self, rules: Iterable[tuple[Rule, bool]]) -> None:
+        """Count messages that name people: the rule, and whether there are candidates."""
         with self._lock:
-            self._counters[rule.badge.id].step(rule, TRIGGER).fail(reason, message.body)
-
-    def triggered(self, rule: Rule, message: Message, reason: Reason | None = None) -> None:
-        """Count that the trigger of a rule held, and the reason why nobody is named, if any."""
-        with self._lock:
-            self._counters[rule.badge.id].triggered += 1
-            trouble = self._count(rule, NAMING, message, reason)
-        if trouble is not None:
-            self._warn(trouble)
-
-    def looked_up(self, rule: Rule, *, candidates: bool) -> None:
-        """Count a message that names people, and whether there are candidates among them."""
-        with self._lock:
-            counters = self._counters[rule.badge.id]
-            counters.candidates += candidates
-            counters.held += not candidates
+            for rule, candidates in rules:
+                counters = self._counters[rule.badge.id]
+                if candidates:
+                    counters.candidates += 1
+                else:
+                    counters.held += 1
 
     def judged(
-        self, rule: Rule, message: Message, held: bool, reason: Reason | None = None
+        self, message: Message, judgements: Iterable[tuple[Rule, bool, Reason | None]]
     ) -> None:
-        """Count a message whose criteria held for some candidate, or could not be judged at all."""
+        """Count a message for rules with candidates.
+
+        Each is with whether the criteria held for any of them, and the reason why they could be
+        judged for none, if so.
+        """
+        troubles: list[_Stopped] = []
         with self._lock:
-            self._counters[rule.badge.id].criteria_held += held
-            trouble = self._count(rule, JUDGING, message, reason)
-        if trouble is not None:
-            self._warn(trouble)
+            for rule, held, reason in judgements:
+                counters = self._counters[rule.badge.id]
+                counters.criteria_held += held
+                self._count(counters, rule, JUDGING, message, reason, troubles)
+        self._warn_of(troubles)
 
     def awarded(self, badge: str, user: str, msg_id: str | None) -> None:
         """Count an award."""
@@ -208,39 +247,50 @@ class RuleStatistics:
         with self._lock:
             self._add_up()
             each = self._counters[badge]
-            return Funnel(
+            stops = tuple(each.stops())
+            found = Funnel(
                 each.seen,
                 each.triggered,
                 each.candidates,
                 each.held,
                 each.criteria_held,
                 each.awarded,
-                tuple(each.stops()),
             )
+        return replace(found, stops=tuple(_describe(stopped)[0] for stopped in stops))
 
     def trouble(self, rule: Rule) -> Trouble | None:
         """Return what is wrong with a rule, if it has not worked for its latest messages."""
         with self._lock:
             found = self._counters[rule.badge.id].trouble()
-        return found if found is not None and found.rule == rule else None
+        return None if found is None or found.rule != rule else _trouble(found)
 
     def _count(
-        self, rule: Rule, name: str, message: Message, reason: Reason | None
-    ) -> Trouble | None:
-        """Count that a step worked, or why not; return a trouble that is to be warned of now."""
-        counters = self._counters[rule.badge.id]
+        self,
+        counters: _Counters,
+        rule: Rule,
+        name: str,
+        message: Message,
+        reason: Reason | None,
+        troubles: list[_Stopped],
+    ) -> None:
+        """Count that a step worked, or why not; add a trouble that is to be warned of now."""
         step = counters.step(rule, name)
         if reason is None:
             step.succeed()
-            return None
+            return
         step.fail(reason, message.body)
         if not step.in_trouble:
-            return None
+            return
         now = self._clock()
         if counters.warned is not None and now - counters.warned < _WARN_INTERVAL:
-            return None
+            return
         counters.warned = now
-        return counters.trouble()
+        if (found := counters.trouble()) is not None:
+            troubles.append(found)
+
+    def _warn_of(self, troubles: Iterable[_Stopped]) -> None:
+        for each in troubles:
+            self._warn(_trouble(each))
 
     def _add_up(self) -> None:
         """Add what was counted by topic to the counters of the rules."""
@@ -262,29 +312,24 @@ def log_trouble(trouble: Trouble) -> None:
     )
 
 
-def _stop(
-    rule: Rule, step: str, reason: Reason, count: int, total: int, known: frozenset[str] | None
-) -> tuple[Stop, Place]:
+def _trouble(stopped: _Stopped) -> Trouble:
+    stop, place = _describe(stopped)
+    return Trouble(stopped.rule, place, stop)
+
+
+def _describe(stopped: _Stopped) -> tuple[Stop, Place]:
     """Return a stop with the part of the rule that it is about, and the place of that."""
+    rule, step, reason = stopped.rule, stopped.step, stopped.reason
     recipient = rule.place if rule.recipient is None else rule.recipient.template.place
     places = {TRIGGER: rule.trigger.place, NAMING: recipient, JUDGING: rule.criteria.place}
     part, place = step, places[step]
-    if reason.missing is None:
-        return Stop(step, part, reason.text, count, total), place
-    for read in paths_read(rule):
-        if read.path.dotted == reason.missing and read.step == step:
-            part, place = read.part, read.path.place or place
-            break
-    nearest = nearest_path(reason.missing, known or frozenset())
-    return (
-        Stop(
-            step,
-            part,
-            reason.text,
-            count,
-            total,
-            printable(reason.missing),
-            None if nearest is None else printable(nearest),
-        ),
-        place,
-    )
+    missing = nearest = None
+    if reason.missing is not None:
+        for read in paths_read(rule):
+            if read.path.dotted == reason.missing and read.step == step:
+                part, place = read.part, read.place
+                break
+        near = nearest_path(reason.missing, stopped.paths or frozenset())
+        missing = printable(reason.missing)
+        nearest = None if near is None else printable(near)
+    return Stop(step, part, reason.text, stopped.times, stopped.total, missing, nearest), place

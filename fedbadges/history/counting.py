@@ -12,7 +12,7 @@ from fedbadges.databases.connections import streaming
 from fedbadges.databases.outages import translate_errors
 from fedbadges.history.count_cache import CountResult
 from fedbadges.history.horizon import Base, Horizon
-from fedbadges.history.past_messages import UnparsedMessage
+from fedbadges.history.past_messages import PastMessage
 from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.sql import MESSAGES_BY_ID, FilterQuery, NameIds, prepare
 from fedbadges.history.window_reader import RecentMessage
@@ -135,7 +135,7 @@ class TestedCounter:
         with translate_errors(_NAME), streaming(self.engine) as connection:
             queries = counter.queries(connection, base, late=True)
             rows = chain.from_iterable(query.messages(connection) for query in queries)
-            passing = (row for row in rows if self.test(UnparsedMessage(row, connection)))
+            passing = (row for row in rows if self.test(PastMessage(row, connection)))
             return count_rows(passing, new_base, limit)
 
     def _few(self, connection: Connection, base: Base | None) -> list[Any] | None:
@@ -167,7 +167,7 @@ class TestedCounter:
             contents = MESSAGES_BY_ID.execute(connection, parameters)
             self.contents.update((row.id, row) for row in contents)
         for number in (row.id for row in new if row.id in self.contents):
-            passed[number] = self.test(UnparsedMessage(self.contents[number], connection))
+            passed[number] = self.test(PastMessage(self.contents[number], connection))
             self.results[self.test_id, number] = bool(passed[number])
         return [row for row in rows if passed[row.id]]
 

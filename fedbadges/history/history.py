@@ -18,6 +18,7 @@ from fedbadges.history.count_cache import CountCache
 from fedbadges.history.counting import FilterCounter, TestedCounter
 from fedbadges.history.past_messages import Messages, Query, make_test
 from fedbadges.history.recent_window import RecentWindow
+from fedbadges.history.rows import TIMESTAMP
 from fedbadges.history.sql import NAMES, NameIds, prepare
 from fedbadges.history.storing import CHECKED, store
 from fedbadges.messages import Message, Position
@@ -38,7 +39,7 @@ _TABLES = (Row.__table__, *(table for pair in NAMES.values() for table in pair))
 
 _ROWS = Row.__table__
 _POSITIONS = PreparedStatement(
-    select(_ROWS.c.msg_id, _ROWS.c.timestamp, _ROWS.c.id).where(
+    select(_ROWS.c.msg_id, TIMESTAMP, _ROWS.c.id).where(
         is_any_of(_ROWS.c.msg_id, array_parameter("wanted"))
     )
 )
@@ -80,7 +81,8 @@ class History:
             unknown = [message.msg_id for message in wanted if message.msg_id not in found]
             if unknown:
                 for row in _POSITIONS.execute(connection, {"wanted": unknown}):
-                    found.setdefault(row.msg_id, []).append((row.timestamp, row.id))
+                    if row.timestamp is not None:
+                        found.setdefault(row.msg_id, []).append((row.timestamp, row.id))
         return {
             message: min(positions, key=lambda each: (abs(each[0] - message.sent), each))
             for message in wanted

@@ -1,16 +1,28 @@
 """Reading stored messages back from datanommer's database."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
-from sqlalchemy import Integer, Select, and_, bindparam, func, select, tuple_
+from sqlalchemy import Integer, Select, and_, bindparam, func, select
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, dialect_function, is_any_of
+from fedbadges.errors import DamagedRow
+from fedbadges.history.rows import (
+    HEADERS,
+    RAW_TIMESTAMP,
+    TEXT,
+    TIMESTAMP,
+    DamageLog,
+    after,
+    body_of,
+    check_header,
+    parse_content,
+    seconds_of,
+)
 from fedbadges.history.sql import NAMES, names_of
 from fedbadges.history.storing import CHECKED
 from fedbadges.messages import Position, naive_utc
@@ -28,16 +40,17 @@ _byte_length = dialect_function(
     Integer(), postgresql="octet_length({})", sqlite="length(CAST({} AS BLOB))"
 )
 
-_SIZE = _byte_length(_ROWS.c.msg).label("size")
-_HEADERS = select(
-    _ROWS.c.id,
-    func.coalesce(_ROWS.c.msg_id, "").label("msg_id"),
-    _ROWS.c.topic,
-    _ROWS.c.timestamp,
-    _SIZE,
-)
+_SIZE = func.coalesce(_byte_length(_ROWS.c.msg), 0).label("size")
+_HEADERS = select(_ROWS.c.id, _ROWS.c.msg_id, _ROWS.c.topic, TIMESTAMP, _SIZE)
 _BODIES = (
-    select(_ROWS, _SIZE)
+    select(
+        *(_ROWS.c[name] for name in ("id", "msg_id", "i", "topic", "agent_name", "source_name")),
+        *(_ROWS.c[name] for name in _CREDENTIALS),
+        TIMESTAMP,
+        TEXT,
+        HEADERS,
+        _SIZE,
+    )
     .where(is_any_of(_ROWS.c.id, array_parameter("numbers")))
     .order_by(_ROWS.c.id)
 )
@@ -74,14 +87,16 @@ class MessageHeader(NamedTuple):
     """A stored message without its content.
 
     ``number`` is its row number, ``sent`` when it was sent in seconds since 1970, ``size`` how
-    large its content is in bytes of JSON.
+    large its content is in bytes of JSON. ``damage`` is why it cannot be read, if that is known
+    by now; then the topic or the time may be wrong.
     """
 
     number: int
-    msg_id: str
+    msg_id: str | None
     topic: str
     sent: float
     size: int
+    damage: DamagedRow | None = None
 
 
 class StoredMessage(NamedTuple):
@@ -109,6 +124,7 @@ class MessageReader:
 
     def __init__(self, settings: Settings) -> None:
         self._reader = reader(settings.history_url, settings.prepare_statements)
+        self._damage = DamageLog()
 
     def last_number(self) -> int:
         """Return the highest row number; 0 if there are no messages."""
@@ -118,44 +134,47 @@ class MessageReader:
         """Return how many messages were sent from ``start`` on, in seconds since 1970."""
         return self._scalar(select(func.count()).where(_ROWS.c.timestamp >= naive_utc(start))) or 0
 
-    def headers_since(self, start: float, number: int, limit: int) -> list[MessageHeader]:
-        """Return the messages after the position (``start``, ``number``), in order of sending."""
-        sent = naive_utc(start)
-        return self._headers(
-            _HEADERS.where(tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(sent, number))
-            # The same again, in a form that an index serves in any database.
-            .where(_ROWS.c.timestamp >= sent)
+    def pages_since(self, start: float, limit: int) -> Iterator[list[MessageHeader]]:
+        """Yield the messages sent from ``start`` on, in order of sending, so many at a time."""
+        statement = (
+            _HEADERS.add_columns(RAW_TIMESTAMP)
+            .where(_ROWS.c.timestamp >= naive_utc(start))
             .order_by(_ROWS.c.timestamp, _ROWS.c.id)
             .limit(limit)
         )
+        rows = self._rows(statement)
+        while rows:
+            yield [_header(row) for row in rows]
+            following = after(rows[-1])
+            rows = () if following is None else self._rows(statement.where(*following))
 
     def headers_after(self, number: int, limit: int) -> list[MessageHeader]:
         """Return the messages with a higher row number, in the order of these."""
         return self._headers(_HEADERS.where(_ROWS.c.id > number).order_by(_ROWS.c.id).limit(limit))
 
     def messages(self, numbers: Sequence[int]) -> list[StoredMessage]:
-        """Return the messages with these row numbers, in the same order."""
-        asked = list(numbers)
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            rows = {row.id: row for row in connection.execute(_BODIES, {"numbers": asked})}
-            users = names_of(connection, "users", asked)
-        return [
-            StoredMessage(
-                (row.timestamp, number),
-                body_of(row, row.msg),
-                frozenset(users[number]),
-                row.size,
-                {field: text for field in _CREDENTIALS if (text := getattr(row, field))},
-                row.source_name == CHECKED,
-            )
-            for number in numbers
-            if (row := rows.get(number)) is not None
-        ]
+        """Return the messages with these row numbers, in the same order.
+
+        Those that cannot be read are logged, and left out.
+        """
+        found = []
+        for row, users in self._contents(numbers):
+            try:
+                found.append(_message(row, users))
+            except DamagedRow as error:
+                self._damage.add(row.id, row.msg_id, error)
+        return found
+
+    def skip(self, header: MessageHeader) -> None:
+        """Log a message with a damaged header."""
+        if header.damage is not None:
+            self._damage.add(header.number, header.msg_id, header.damage)
 
     def message(self, msg_id: str) -> StoredMessage | None:
-        """Return the message with this id, or None."""
+        """Return the message with this id, or None; raise DamagedRow."""
         number = self._scalar(select(_ROWS.c.id).where(_ROWS.c.msg_id == msg_id).limit(1))
-        return None if number is None else self.messages([number])[0]
+        rows = () if number is None else self._contents([number])
+        return _message(*rows[0]) if rows else None
 
     def latest_of(
         self, usernames: Iterable[str], limit_per_topic: int, limit: int
@@ -166,37 +185,49 @@ class MessageReader:
         are returned that are among the latest ``limit_per_topic`` of their topic.
         """
         asked = {"names": list(usernames), "limit_per_topic": limit_per_topic, "limit": limit}
-        return self._headers(_LATEST, asked)
+        return [each for each in self._headers(_LATEST, asked) if each.damage is None]
+
+    def _contents(self, numbers: Sequence[int]) -> list[tuple[Any, frozenset[str]]]:
+        """Return the rows with these numbers, in the same order, and the users of each."""
+        asked = list(numbers)
+        with translate_errors(_NAME), self._reader.connect() as connection:
+            rows = {row.id: row for row in connection.execute(_BODIES, {"numbers": asked})}
+            users = names_of(connection, "users", asked)
+        return [(rows[number], frozenset(users[number])) for number in asked if number in rows]
 
     def _scalar(self, statement: Select[Any]) -> Any:
         with translate_errors(_NAME), self._reader.connect() as connection:
             return connection.scalar(statement)
 
+    def _rows(
+        self, statement: Select[Any], parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Any]:
+        with translate_errors(_NAME), self._reader.connect() as connection:
+            return connection.execute(statement, parameters).all()
+
     def _headers(
         self, statement: Select[Any], parameters: Mapping[str, Any] | None = None
     ) -> list[MessageHeader]:
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            return [
-                MessageHeader(row.id, row.msg_id, row.topic, _seconds(row.timestamp), row.size)
-                for row in connection.execute(statement, parameters)
-            ]
+        return [_header(row) for row in self._rows(statement, parameters)]
 
 
-def body_of(row: Any, msg: Any) -> dict[str, Any]:
-    """Return a message as it was sent, as far as its row tells; ``msg`` is its content."""
-    body = {
-        "topic": row.topic,
-        "msg": msg,
-        "msg_id": row.msg_id,
-        "timestamp": _seconds(row.timestamp),
-        "i": row.i,
-    }
-    if row.headers:
-        body["headers"] = row.headers
-    if row.agent_name:
-        body["username"] = row.agent_name
-    return body
+def _header(row: Any) -> MessageHeader:
+    msg_id = row.msg_id if isinstance(row.msg_id, str) else None
+    try:
+        check_header(row.topic, row.timestamp)
+    except DamagedRow as error:
+        return MessageHeader(row.id, msg_id, "", 0.0, row.size, error)
+    return MessageHeader(row.id, msg_id, row.topic, seconds_of(row.timestamp), row.size)
 
 
-def _seconds(moment: datetime) -> float:
-    return moment.replace(tzinfo=timezone.utc).timestamp()
+def _message(row: Any, users: frozenset[str]) -> StoredMessage:
+    """Parse a row; raise DamagedRow."""
+    credentials = {field: getattr(row, field) for field in _CREDENTIALS}
+    return StoredMessage(
+        (row.timestamp, row.id),
+        body_of(row, parse_content(row.text)),
+        users,
+        row.size,
+        {field: text for field, text in credentials.items() if isinstance(text, str) and text},
+        row.source_name == CHECKED,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,8 @@ from datanommer.models import Message as Row
 from sqlalchemy import Connection, Select, exc, func, select
 from sqlalchemy.orm import Session
 
+from fedbadges.errors import DamagedRow
+from fedbadges.history.rows import DamageLog, check_header, parse_content
 from fedbadges.history.sql import FilterQuery, names_of
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Pages
@@ -24,6 +25,8 @@ log = get_logger(__name__)
 
 #: How many messages are in memory at once while they are streamed.
 _BATCH = 500
+
+_damage = DamageLog()
 
 #: Decides whether a past message counts; it is called with what has a PastMessage's attributes.
 Test = Callable[[Any], bool]
@@ -58,6 +61,8 @@ def make_test(expression: Expression, values: tuple[Any, ...], log_throttle: Thr
 class PastMessage:
     """A past message as an operation sees it; ``users`` and ``packages`` are names.
 
+    Its row has the content as ``text``, in JSON.
+
     ``number`` is its row number; ``timestamp``, naive UTC, when it was sent.
     """
 
@@ -72,8 +77,8 @@ class PastMessage:
 
     @cached_property
     def msg(self) -> Any:
-        """Return the message's own content, without the envelope."""
-        return self._row.msg
+        """Return the message's own content, without the envelope; raise DamagedRow."""
+        return parse_content(self._row.text)
 
     @property
     def users(self) -> list[Name]:
@@ -89,20 +94,12 @@ class PastMessage:
         return sorted(names_of(self._connection, kind, [self.number])[self.number])
 
 
-class UnparsedMessage(PastMessage):
-    """A past message from a row that has its content as ``text``, in JSON."""
-
-    @cached_property
-    def msg(self) -> Any:
-        """Return the message's own content, without the envelope."""
-        return json.loads(self._row.text)
-
-
 @dataclass(frozen=True)
 class Query:
     """The past messages that a filter selects, as an operation's ``query``.
 
-    It has what rules use of the query of datanommer's older releases.
+    It has what rules use of the query of datanommer's older releases. Messages that cannot be read
+    are logged, and left out where all are gone through.
     """
 
     _session: Session
@@ -117,8 +114,10 @@ class Query:
         return cls(session, query)
 
     def __iter__(self) -> Iterator[PastMessage]:
-        for row in self._session.scalars(self._select.execution_options(yield_per=_BATCH)):
-            yield PastMessage(row, self._session.connection())
+        for row in self._session.execute(self._select.execution_options(yield_per=_BATCH)):
+            message = PastMessage(row, self._session.connection())
+            if not _is_damaged(message):
+                yield message
 
     def __len__(self) -> int:
         return self.count()
@@ -134,20 +133,32 @@ class Query:
 
     def first(self) -> PastMessage | None:
         """Return the first message, or None."""
-        row = self._session.scalars(self._select.limit(1)).first()
+        row = self._session.execute(self._select.limit(1)).first()
         return None if row is None else PastMessage(row, self._session.connection())
 
     def one(self) -> PastMessage:
         """Return the only message; raise if there are none or several."""
-        return PastMessage(self._session.scalars(self._select).one(), self._session.connection())
+        return PastMessage(self._session.execute(self._select).one(), self._session.connection())
 
     def filter_by(self, **columns: Any) -> Query:
         """Return a query for those messages whose columns equal these values."""
-        return Query(self._session, self._select.filter_by(**columns))
+        equal = (getattr(Row, name) == value for name, value in columns.items())
+        return Query(self._session, self._select.where(*equal))
 
     def order_by(self, *columns: Any) -> Query:
         """Return a query for the messages in another order."""
         return Query(self._session, self._select.order_by(None).order_by(*columns))
+
+
+def _is_damaged(message: PastMessage) -> bool:
+    """Return True, and log it, if a message cannot be read."""
+    try:
+        check_header(message.topic, message.timestamp)
+        message.msg  # noqa: B018 - parsed now, and cached
+    except DamagedRow as error:
+        _damage.add(message.number, message.msg_id, error)
+        return True
+    return False
 
 
 class Messages(Sequence[PastMessage]):

@@ -21,6 +21,7 @@ from datanommer.models import Package, User, packages_assoc_table, users_assoc_t
 
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.history.horizon import Base, Horizon
+from fedbadges.history.rows import TEXT, TIMESTAMP
 from fedbadges.messages import Position
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.names import Name
@@ -59,8 +60,7 @@ _NAMES_OF = {
 }
 
 _MESSAGES = sa.select(
-    *(_ROWS.c[name] for name in ("id", "msg_id", "topic", "timestamp", "category")),
-    sa.type_coerce(_ROWS.c.msg, sa.String()).label("text"),
+    *(_ROWS.c[name] for name in ("id", "msg_id", "topic", "category")), TIMESTAMP, TEXT
 )
 _LATER = _ROWS.c.timestamp > sa.bindparam("after", type_=_ROWS.c.timestamp.type)
 #: The messages with row numbers among ``numbers``, all sent later than ``after``, naive UTC, which
@@ -99,11 +99,14 @@ class FilterQuery:
 
     def messages(self, connection: sa.Connection) -> Iterable[Any]:
         """Return the messages, oldest first, with their content as ``text``."""
-        return () if self.is_empty else self._execute(_messages(self.shape), connection, {})
+        if self.is_empty:
+            return ()
+        rows = self._execute(_messages(self.shape), connection, {})
+        return (row for row in rows if row.timestamp is not None)
 
     def rows(self) -> sa.Select[Any]:
-        """Return a statement for the messages as datanommer's objects, parameters included."""
-        statement = sa.select(Row).where(sa.false()) if self.is_empty else sa.select(Row)
+        """Return a statement for the messages with their content as ``text``, with parameters."""
+        statement = _MESSAGES.where(sa.false()) if self.is_empty else _MESSAGES
         return _where(statement, self.shape).params(dict(self.parameters))
 
     def _execute(

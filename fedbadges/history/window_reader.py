@@ -8,6 +8,7 @@ import datetime
 import json
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from fedbadges.databases.prepared_statements import (
     dialect_function,
     is_any_of,
 )
+from fedbadges.history.rows import TIMESTAMP
 from fedbadges.history.sql import NAMES
 
 #: How many rows are read at once. For more, PostgreSQL would not use the index on the numbers of a
@@ -51,7 +53,7 @@ _RECENT = select(
     _ROWS.c.id,
     _ROWS.c.msg_id,
     _ROWS.c.topic,
-    _ROWS.c.timestamp,
+    TIMESTAMP,
     _ROWS.c.category,
     _ROWS.c.agent_name,
     *_NAMES,
@@ -107,7 +109,7 @@ def read_all(connection: Connection, floor: datetime.datetime, limit: int) -> Up
     present = set(connection.scalars(_NUMBERS, {"mark": lowest}))
     # After the numbers, so that what is committed in between is read and not taken for a gap.
     parameters = {"mark": mark, "floor": floor, "limit": limit + 1}
-    messages = [_parse(row) for row in connection.execute(_UP_TO_MARK, parameters)]
+    messages = list(_parse(connection.execute(_UP_TO_MARK, parameters)))
     gaps = [number for number in range(lowest + 1, mark + 1) if number not in present]
     complete = len(messages) <= limit
     return Update(started, messages, floor, mark, gaps, complete)
@@ -125,7 +127,7 @@ def read_new(
     gaps: list[int] = []
     if known_gaps:
         rows = _GAPS.execute(connection, {"numbers": known_gaps}).all()
-        messages += map(_parse, rows)
+        messages += _parse(rows)
     complete = False
     while not complete and len(messages) <= limit:
         rows = _LATER.execute(connection, {"mark": mark}).all()
@@ -133,7 +135,7 @@ def read_new(
         if rows:
             gaps += _missing(mark, [row.id for row in rows])
             mark = rows[-1].id
-            messages += map(_parse, rows)
+            messages += _parse(rows)
     return Update(started, messages, floor, mark, gaps, complete)
 
 
@@ -149,12 +151,23 @@ def highest_number(connection: Connection) -> int:
     return connection.scalar(_HIGHEST) or 0
 
 
-def _parse(row: Any) -> RecentMessage:
-    # The database returns names as a list, or as its JSON.
-    users, packages = (
-        tuple(map(sys.intern, json.loads(names) if isinstance(names, str) else names or ()))
-        for names in (row.users, row.packages)
-    )
-    agent = row.agent_name and sys.intern(row.agent_name)
-    topic, category = sys.intern(row.topic), sys.intern(row.category)
-    return RecentMessage(row.id, row.msg_id, topic, row.timestamp, category, agent, users, packages)
+def _parse(rows: Iterable[Any]) -> Iterator[RecentMessage]:
+    """Parse rows, but for those without a time or a topic that can be read."""
+    for row in rows:
+        if row.timestamp is None or not row.topic:
+            continue
+        # The database returns names as a list, or as its JSON.
+        users, packages = (
+            tuple(map(sys.intern, json.loads(names) if isinstance(names, str) else names or ()))
+            for names in (row.users, row.packages)
+        )
+        yield RecentMessage(
+            row.id,
+            row.msg_id,
+            sys.intern(row.topic),
+            row.timestamp,
+            sys.intern(row.category or ""),
+            row.agent_name and sys.intern(row.agent_name),
+            users,
+            packages,
+        )

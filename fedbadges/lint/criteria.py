@@ -14,9 +14,10 @@ from fedbadges.lint.samples import Samples
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Criterion, backend_criteria
 from fedbadges.rules.expressions import Expression
-from fedbadges.rules.filters import templates_in
+from fedbadges.rules.filters import paths_in, templates_in
 from fedbadges.rules.operators import operands
 from fedbadges.rules.rule import Rule
+from fedbadges.rules.templates import RECIPIENT
 
 #: Keys of filters whose values say nothing of a person, wherever they come from.
 _IMPERSONAL = ("topics", "not_topics", "categories", "not_categories", "start", "end")
@@ -95,24 +96,30 @@ def _is_personal(criterion: Criterion) -> bool:
 
 def counted_together(samples: Iterable[Samples], rule: Rule) -> Iterator[Finding]:
     """Find filters by all the people whom the recipient names, instead of each alone."""
-    if rule.recipient is None or rule.names_recipient:
+    if rule.recipient is None:
         return
-    wanted = rule.recipient.template
-    for criterion in backend_criteria(rule.criteria):
-        if not isinstance(criterion, PastMessages):
-            continue
-        for key, entry in criterion.filter.entries:
-            same = [each for each in templates_in(entry) if each.parts == wanted.parts]
-            if key in ("users", "agents") and same and _is_several(samples, rule):
-                path = ", ".join(each.dotted for each in wanted.paths)
-                shown = "usernames" if key == "users" else key
-                yield Finding(
-                    same[0].place,
-                    "counted-together",
-                    f"all whom {path} names are counted together, so a newcomer gets the badge for "
-                    "what others did; to count for each alone, write "
-                    f'{shown}: ["%(recipient)s"]',
-                )
+    parts = rule.recipient.template.parts
+    entries = [
+        (key, entry, [each for each in templates_in(entry) if each.parts == parts])
+        for criterion in backend_criteria(rule.criteria)
+        if isinstance(criterion, PastMessages)
+        for key, entry in criterion.filter.entries
+    ]
+    # Beside them in one list, the candidate makes no difference.
+    alone = (paths_in(entry) for _, entry, same in entries if not same)
+    if any(path.dotted == RECIPIENT for paths in alone for path in paths):
+        return
+    for key, _, same in entries:
+        if key in ("users", "agents") and same and _is_several(samples, rule):
+            path = ", ".join(each.dotted for each in same[0].paths)
+            shown = "usernames" if key == "users" else key
+            yield Finding(
+                same[0].place,
+                "counted-together",
+                f"all whom {path} names are counted together, so a newcomer gets the badge for "
+                "what others did; to count for each alone, write "
+                f'{shown}: ["%(recipient)s"]',
+            )
 
 
 def _is_several(samples: Iterable[Samples], rule: Rule) -> bool:

@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import difflib
 import itertools
 import json
 import re
@@ -12,13 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fedbadges.errors import MissingValue, Place
+from fedbadges.errors import DamagedRow, MissingValue, Place
+from fedbadges.history.rows import parse_content
 from fedbadges.lint.findings import Finding
 from fedbadges.lint.stale_topic import LONG, TopicHistory
 from fedbadges.messages import parse_message
 from fedbadges.rules.names import names_in
 from fedbadges.rules.recipients import account
 from fedbadges.rules.templates import TemplatePath
+from fedbadges.util.paths import nearest_path
 
 #: How many messages of a topic are looked at, and how far into each.
 LATEST = 200
@@ -106,9 +107,8 @@ class LatestMessages:
             sample = self._known[topic] = Sample(topic)
             for sent, text in self._history.latest(topic, LATEST):
                 sample.last = sample.last or sent
-                # A row may hold any text.
-                with contextlib.suppress(ValueError, RecursionError):
-                    sample.add(json.loads(text))
+                with contextlib.suppress(DamagedRow):
+                    sample.add(parse_content(text))
         return self._known[topic]
 
 
@@ -187,12 +187,10 @@ def nearest(dotted: str, samples: Iterable[Sample], *, people: bool) -> str | No
         for path, shape in itertools.islice(_walk(samples), _MOST_PATHS)
         if shape.names or not people
     }
-    near = difflib.get_close_matches(dotted[:100], paths, n=1, cutoff=0.5)
-    if not near:
-        return None
+    near = nearest_path(dotted, frozenset(paths))
     # An object with a name stands for who has the name.
-    within = f"{near[0]}.name"
-    return within if people and within in paths else near[0]
+    within = f"{near}.name"
+    return within if people and within in paths else near
 
 
 def _walk(samples: Iterable[Sample]) -> Iterator[tuple[str, Shape]]:

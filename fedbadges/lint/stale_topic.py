@@ -7,12 +7,13 @@ from functools import cached_property, partial
 from typing import Any
 
 from datanommer.models import Message as Row
-from sqlalchemy import URL, Select, String, func, select, type_coerce
+from sqlalchemy import URL, Select, func, select
 
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.databases.connections import reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.errors import Place
+from fedbadges.history.rows import TEXT, TIMESTAMP
 from fedbadges.lint.findings import Finding
 from fedbadges.messages import category_of
 from fedbadges.rules.criteria import backend_criteria
@@ -50,7 +51,12 @@ class TopicHistory:
         columns, chosen = Row.__table__.c, [name for name in self.names if matches(name)]
         for name in chosen:
             if name not in self._seen:
-                last = select(func.max(columns.timestamp)).where(columns.topic == name)
+                last = (
+                    select(TIMESTAMP)
+                    .where(columns.topic == name, columns.timestamp <= datetime.datetime.max)
+                    .order_by(columns.timestamp.desc())
+                    .limit(1)
+                )
                 self._seen[name] = self._scalar(last) or datetime.datetime.min
         return max((self._seen[name] for name in chosen), default=None)
 
@@ -58,13 +64,14 @@ class TopicHistory:
         """Return the latest messages of a topic: when each was sent, and its content as text."""
         columns = Row.__table__.c
         statement = (
-            select(columns.timestamp, type_coerce(columns.msg, String()))
+            select(TIMESTAMP, TEXT)
             .where(columns.topic == topic)
             .order_by(columns.timestamp.desc())
             .limit(limit)
         )
         with translate_errors("datanommer"), self._engine.connect() as connection:
-            return [(sent, text) for sent, text in connection.execute(statement)]
+            rows = connection.execute(statement).all()
+        return [(sent, text) for sent, text in rows if sent is not None]
 
     def _scalar(self, statement: Select[Any]) -> Any:
         with translate_errors("datanommer"), self._engine.connect() as connection:

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 
 from fedbadges.criteria.datanommer import PastMessages
+from fedbadges.criteria.reading import paths_read
 from fedbadges.lint.findings import Finding
-from fedbadges.lint.missing_path import paths_of
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.filters import templates_in
 from fedbadges.rules.operators import leaves
@@ -87,13 +87,13 @@ def _no_name(kind: str, text: str) -> str:
 
 def no_field(rule: Rule) -> Iterator[Finding]:
     """Find templates of fields that fedmsg's messages do not have."""
-    for placed in paths_of(rule):
-        extra = RECIPIENT if placed.key not in ("", "recipient") else ""
-        meant = _meant(placed.path.dotted, extra)
+    for read in paths_read(rule):
+        extra = RECIPIENT if read.key not in ("", "recipient") else ""
+        meant = _meant(read.path.dotted, extra)
         if meant is not None:
-            first = placed.path.dotted.partition(".")[0]
+            first = read.path.dotted.partition(".")[0]
             yield Finding(
-                placed.place,
+                read.place,
                 "no-field",
                 f"fedmsg's messages have no {quoted(first)} beside 'msg'; "
                 f"did you mean '%({meant})s'?",

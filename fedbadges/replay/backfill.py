@@ -35,8 +35,8 @@ class BackfillResult:
     """What a backfill found and, if it is ``awarding``, awarded.
 
     ``refused`` are awards that tahrir refused, with the reasons. It is not ``complete`` if somebody
-    stopped it; ``error`` is what else stopped it. ``unpublished`` notices did not reach the bus.
-    ``person_ids`` are tahrir's numbers of those who got a badge.
+    stopped it; ``error`` is what else stopped it. ``unpublished`` notices did not reach the bus;
+    those ``left`` in the outbox will. ``person_ids`` are tahrir's numbers of those who got a badge.
     """
 
     awarding: bool
@@ -45,6 +45,7 @@ class BackfillResult:
     complete: bool = True
     error: str | None = None
     unpublished: int = 0
+    left: int = 0
     person_ids: set[int] = field(default_factory=set)
 
 

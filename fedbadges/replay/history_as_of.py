@@ -8,7 +8,7 @@ from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.databases.connections import streaming
 from fedbadges.databases.outages import translate_errors
 from fedbadges.history.history import History
-from fedbadges.history.past_messages import Test, UnparsedMessage, make_test
+from fedbadges.history.past_messages import PastMessage, Test, make_test
 from fedbadges.history.sql import prepare
 from fedbadges.messages import Message, Position
 from fedbadges.replay.history_stream import HistoryEntry
@@ -85,4 +85,4 @@ class HistoryAsOf(History):
                 return query.count(connection)[1]
         with translate_errors(_NAME), streaming(self._engine) as connection:
             rows = prepare(connection, self._name_ids, filled, until=until).messages(connection)
-            return sum(test(UnparsedMessage(row, connection)) for row in rows)
+            return sum(test(PastMessage(row, connection)) for row in rows)

@@ -1,18 +1,29 @@
 """The history as a stream: every message in the order of time, in batches."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
-from sqlalchemy import Select, String, func, select, tuple_, type_coerce
+from sqlalchemy import Select, func, select
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
+from fedbadges.errors import DamagedRow
+from fedbadges.history.rows import (
+    FIRST_TIME,
+    HEADERS,
+    RAW_TIMESTAMP,
+    TEXT,
+    TIMESTAMP,
+    DamageLog,
+    after,
+    check_header,
+    parse_content,
+)
 from fedbadges.history.sql import names_of
 from fedbadges.messages import Position
 from fedbadges.rules.names import Name
@@ -23,18 +34,20 @@ _ROWS = Row.__table__
 #: How many messages are read at once.
 _BATCH = 4000
 
-_HEADERS = select(
-    _ROWS.c.id, _ROWS.c.timestamp, _ROWS.c.topic, _ROWS.c.category, _ROWS.c.agent_name
-).order_by(_ROWS.c.timestamp, _ROWS.c.id)
+_HEADERS = (
+    select(
+        *(_ROWS.c[name] for name in ("id", "topic", "category", "agent_name")),
+        TIMESTAMP,
+        RAW_TIMESTAMP,
+    )
+    .where(_ROWS.c.timestamp >= FIRST_TIME)
+    .order_by(_ROWS.c.timestamp, _ROWS.c.id)
+)
 _CONTENTS = select(
-    _ROWS.c.id,
-    _ROWS.c.timestamp,
-    _ROWS.c.topic,
-    _ROWS.c.agent_name,
-    _ROWS.c.msg_id,
-    _ROWS.c.i,
-    _ROWS.c.headers,
-    type_coerce(_ROWS.c.msg, String()).label("text"),
+    *(_ROWS.c[name] for name in ("id", "topic", "agent_name", "msg_id", "i")),
+    TIMESTAMP,
+    HEADERS,
+    TEXT,
 ).where(is_any_of(_ROWS.c.id, array_parameter("numbers")))
 
 
@@ -63,14 +76,14 @@ class HistoryEntry:
         self.position = header.position
         self.row = row
         self.msg_id: str | None = row.msg_id
-        self.text = str(row.text)
+        self.text = row.text if isinstance(row.text, str) else ""
         self.users = users
         self.packages = packages
 
     @cached_property
     def msg(self) -> Any:
-        """Return its content; raise what parsing JSON raises."""
-        return json.loads(self.text)
+        """Return its content; raise DamagedRow."""
+        return parse_content(self.row.text)
 
 
 class HistoryStream:
@@ -79,6 +92,7 @@ class HistoryStream:
     def __init__(self, settings: Settings) -> None:
         self._reader = reader(settings.history_url, settings.prepare_statements)
         self._last = 0
+        self.damage = DamageLog()
 
     def start(self) -> int:
         """Let the stream end with the message that is the last one now; return their number."""
@@ -90,13 +104,11 @@ class HistoryStream:
     def headers(self) -> Iterator[list[EntryHeader]]:
         """Yield the headers of all messages in batches, the oldest first."""
         statement = _HEADERS.where(_ROWS.c.id <= self._last).limit(_BATCH)
-        batch = self._read(statement)
-        while batch:
-            yield batch
-            last = batch[-1].position
-            # The second condition is implied by the first; any database uses an index for it.
-            later = tuple_(_ROWS.c.timestamp, _ROWS.c.id) > tuple_(*last)
-            batch = self._read(statement.where(later, _ROWS.c.timestamp >= last[0]))
+        rows = self._read(statement)
+        while rows:
+            yield list(self._parse(rows))
+            following = after(rows[-1])
+            rows = () if following is None else self._read(statement.where(*following))
 
     def entries(self, headers: Sequence[EntryHeader]) -> list[HistoryEntry]:
         """Read the rest of some messages, in their order."""
@@ -114,6 +126,17 @@ class HistoryStream:
             if number in rows
         ]
 
-    def _read(self, statement: Select[Any]) -> list[EntryHeader]:
+    def _read(self, statement: Select[Any]) -> Sequence[Any]:
         with translate_errors(_NAME), self._reader.connect() as connection:
-            return [EntryHeader(*row) for row in connection.execute(statement)]
+            return connection.execute(statement).all()
+
+    def _parse(self, rows: Iterable[Any]) -> Iterator[EntryHeader]:
+        for row in rows:
+            try:
+                check_header(row.topic, row.timestamp)
+            except DamagedRow as error:
+                self.damage.add(row.id, None, error)
+            else:
+                yield EntryHeader(
+                    row.id, row.timestamp, row.topic, row.category or "", row.agent_name
+                )

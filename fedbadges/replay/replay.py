@@ -22,8 +22,8 @@ from fedbadges.engine.engine import BadgeEngine, Earned, Shared, Triggered
 from fedbadges.engine.funnel import Funnel
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.statistics import RuleStatistics
-from fedbadges.errors import Unavailable
-from fedbadges.history.message_reader import body_of
+from fedbadges.errors import DamagedRow, Unavailable
+from fedbadges.history.rows import body_of
 from fedbadges.messages import Message, parse_message
 from fedbadges.replay.history_as_of import HistoryAsOf
 from fedbadges.replay.history_stream import HistoryEntry, HistoryStream
@@ -35,9 +35,6 @@ from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings, Revocation
-from fedbadges.util.logs import get_logger
-
-log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -112,7 +109,7 @@ class Replay:
         self, entries: Sequence[HistoryEntry], engine: BadgeEngine, holdings: _ReplayedHoldings
     ) -> Iterator[Earned]:
         matches = [
-            _match(entry, engine) if self._needs(entry.topic, entry.category)[0] else None
+            self._match(entry, engine) if self._needs(entry.topic, entry.category)[0] else None
             for entry in entries
         ]
         people = [pair for triggered in matches if triggered for pair in triggered.people]
@@ -122,6 +119,15 @@ class Replay:
             if triggered is not None:
                 as_of = replace(triggered, position=entry.position)
                 yield from self._decide(as_of, engine, holdings)
+
+    def _match(self, entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
+        try:
+            body = body_of(entry.row, entry.msg)
+        except DamagedRow as error:
+            self._stream.damage.add(entry.number, entry.msg_id, error)
+            return None
+        message = parse_message(body, frozenset(entry.users))
+        return None if message is None else engine.match(message)
 
     def _decide(
         self, triggered: Triggered, engine: BadgeEngine, holdings: _ReplayedHoldings
@@ -197,20 +203,6 @@ def _measure(
             continue
         if isinstance(value, int) and not isinstance(value, bool):
             peaks[name] = max(peaks.get(name, value), value)
-
-
-def _match(entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
-    try:
-        content = entry.msg
-    except (ValueError, RecursionError) as error:
-        log.warning(
-            "Could not parse a message of the history, skipping it",
-            msg_id=entry.msg_id,
-            error=error,
-        )
-        return None
-    message = parse_message(body_of(entry.row, content), frozenset(entry.users))
-    return None if message is None else engine.match(message)
 
 
 def _prefetch(items: Iterator[T]) -> Iterator[T]:

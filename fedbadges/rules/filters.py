@@ -28,6 +28,7 @@ from fedbadges.rules.templates import (
     TEMPLATE,
     TEMPLATE_WITH_PATH,
     Template,
+    TemplatePath,
     parse_template,
     read_template,
 )
@@ -103,13 +104,14 @@ class Filter:
     @property
     def names_recipient(self) -> bool:
         """Return True if it has ``%(recipient)s``, so that each candidate is judged alone."""
-        return any(RECIPIENT in _paths_in(entry) for _, entry in self.entries)
+        paths = (path for _, entry in self.entries for path in paths_in(entry))
+        return any(path.dotted == RECIPIENT for path in paths)
 
     @property
     def user_paths(self) -> frozenset[str]:
         """Return the paths of the templates that name users."""
         named = (entry for key, entry in self.entries if key in _NAMED)
-        return frozenset(path for entry in named for path in _paths_in(entry))
+        return frozenset(path.dotted for entry in named for path in paths_in(entry))
 
     def fill(self, message: Message, recipient: str | None) -> FilledFilter:
         """Return the filter with the values of ``message`` and the name of the candidate.
@@ -148,10 +150,11 @@ def templates_in(entry: FilterEntry) -> tuple[Template, ...]:
     return entry if isinstance(entry, tuple) else ()
 
 
-def _paths_in(entry: FilterEntry) -> set[str]:
+def paths_in(entry: FilterEntry) -> tuple[TemplatePath, ...]:
+    """Return the paths of the templates in a value."""
     if isinstance(entry, Expression):
-        return {path.dotted for path in entry.paths}
-    return {path.dotted for template in templates_in(entry) for path in template.paths}
+        return entry.paths
+    return tuple(path for template in templates_in(entry) for path in template.paths)
 
 
 def _filled(entry: FilterEntry, source: Mapping[str, Any], message: Message) -> Any:
@@ -180,15 +183,26 @@ def _names(key: str, entry: FilterEntry, value: Any) -> tuple[str, ...]:
     names: set[str] = set()
     each_template = zip(entry, value, strict=True) if isinstance(entry, tuple) else [(entry, value)]
     for source, filled in each_template:
+        found: set[str] = set()
+        mistake: MissingValue | None = None
         for name in names_in(filled):
-            if isinstance(name, bool) or not isinstance(name, (str, int, float)):
-                what = _NO_NAMES.get(type(name), "what is none")
-                text = f"{key} takes names, and {_described(source)} has {what}"
-                raise MissingValue(text)
-            names.add(_text(key, name))
+            try:
+                found.add(_name(key, name, source))
+            except MissingValue as error:  # as a recipient, it is about the others
+                mistake = mistake or error
+        if mistake is not None and not found:
+            raise mistake
+        names |= found
     if not names:
         raise MissingValue(f"nothing to filter {key} by")
     return tuple(sorted({*names, *filter(None, map(in_lower_case, names))}))
+
+
+def _name(key: str, name: Any, source: FilterEntry) -> str:
+    if isinstance(name, bool) or not isinstance(name, (str, int, float)):
+        what = _NO_NAMES.get(type(name), "what is none")
+        raise MissingValue(f"{key} takes names, and {_described(source)} has {what}")
+    return _text(key, name)
 
 
 def _described(source: FilterEntry) -> str:

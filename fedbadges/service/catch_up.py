@@ -5,6 +5,7 @@ not. So at the start, and then every few seconds, what it has stored is compared
 delivered: no message is lost that datanommer has.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -99,7 +100,11 @@ class CatchUp:
     def catch_up(self) -> None:
         """Handle what was sent since the checkpoint, the oldest first, while new messages come."""
         start = self._checkpoint.read_from()
-        count = self._reader.begin(start)
+        if self._reader.has_gone_back(self._checkpoint.number):
+            log.warning("The history has gone back in time, reading it again from the checkpoint")
+            self._checkpoint.number = None
+        oldest = start if self._checkpoint.is_limited else -math.inf
+        count = self._reader.begin(start, self._checkpoint.number, oldest)
         log.info("Catching up", since=format_time(start), count=count)
         progress = self._progress = _Progress(count)
         self._checkpoint.start()
@@ -109,7 +114,13 @@ class CatchUp:
                     return
                 self._handle(batch.missing)
                 progress.add(batch)
-                self._checkpoint.reached(batch.rows[-1].sent)
+                self._checkpoint.reached(max(row.sent for row in batch.rows))
+            for batch in self._reader.stored_since_last_sweep():
+                if self._stopping:
+                    return
+                self._handle(batch.missing)
+                progress.add_late(batch)
+                self._checkpoint.passed(self._reader.number)
         finally:
             self._progress = None
         self._checkpoint.write(now=True)
@@ -118,7 +129,6 @@ class CatchUp:
     def sweep(self) -> None:
         """Handle what was stored since the last sweeps and not delivered."""
         if self._reader.has_gone_back():
-            log.warning("The history has gone back in time, reading it again from the checkpoint")
             self.catch_up()
             return
         began = time.time()
@@ -130,7 +140,7 @@ class CatchUp:
             new += len(batch.missing)
             # What was handled just now may be released, as the daemon stops.
             unfinished = unfinished or bool(batch.in_flight or batch.missing)
-        self._checkpoint.swept(began, in_flight=unfinished)
+        self._checkpoint.swept(began, in_flight=unfinished, number=self._reader.number)
         if new:
             log.info("Handled messages that the bus did not deliver", count=new)
 
@@ -168,12 +178,22 @@ class _Progress:
     def add(self, batch: Batch) -> None:
         self.done += len(batch.rows)
         self.new += len(batch.missing)
-        if time.monotonic() - self._logged >= _LOG_INTERVAL:
-            self._logged = time.monotonic()
-            left = self.seconds_left()
-            log.info("Still catching up", done=self.done, count=self.count, seconds_left=left)
+        self._log()
+
+    def add_late(self, batch: Batch) -> None:
+        """Add what was sent before the checkpoint, and stored after it was written."""
+        self.count += len(batch.missing)
+        self.done += len(batch.missing)
+        self.new += len(batch.missing)
+        self._log()
 
     def seconds_left(self) -> float:
         """Return an estimate from the time that it took so far."""
         elapsed = time.monotonic() - self._began
         return max(self.count - self.done, 0) * elapsed / self.done
+
+    def _log(self) -> None:
+        if self.done and time.monotonic() - self._logged >= _LOG_INTERVAL:
+            self._logged = time.monotonic()
+            left = self.seconds_left()
+            log.info("Still catching up", done=self.done, count=self.count, seconds_left=left)

@@ -2,9 +2,10 @@
 
 There are two ways through the history. The pass from the checkpoint goes by when messages were
 sent. A sweep goes by row number, from the rows of the sweeps before: so it finds what was stored
-since, whenever that was sent.
+since, whenever that was sent. The first one begins at the checkpoint's row.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ _PAGE = 500
 _MAX_ROWS = 100
 _MAX_BYTES = 8_000_000
 
-#: How many rows are remembered whose signature is not valid. Verifying one again is harmless.
+#: How many rows are remembered that cannot be read, or whose signature is not valid. Trying one
+#: again is harmless.
 _MAX_REJECTED = 100_000
 
 #: A row number is drawn before the row is committed, so that a row may still appear below others:
@@ -63,25 +65,37 @@ class CatchUpReader:
         self._marks: list[tuple[float, int]] = []
         # By row number: anybody can give a message the id of another.
         self._rejected: BoundedDict[int, None] = BoundedDict(_MAX_REJECTED)
-        self._start = 0.0
+        self._start = self._oldest = 0.0
         self._last_old_row = 0
+        self._done: int | None = None
 
-    def begin(self, start: float) -> int:
-        """Begin anew with what was sent from ``start`` on; return how many messages that are."""
-        self._start = start
+    def begin(self, start: float, number: int | None = None, oldest: float = -math.inf) -> int:
+        """Begin anew with what was sent from ``start`` on; return how many messages that are.
+
+        The rows up to ``number`` are done. The first sweep reads those after it as well, if they
+        were sent after ``oldest``.
+        """
+        self._start, self._done, self._oldest = start, number, oldest
         self._last_old_row = self._history.last_number()
+        # After the history has gone back, other messages have these numbers.
+        self._rejected.clear()
+        first = max(self._last_old_row - _COMMIT_ROWS, 0) if number is None else number
+        self._marks = [(self._clock(), first)]
         return self._history.count_since(start)
+
+    @property
+    def number(self) -> int | None:
+        """Return the row number up to which all are done, or None if that is not known yet."""
+        number = self._first_mark()
+        return None if self._done is None and number < self._last_old_row else number
 
     def sent_since_start(self) -> Iterator[Batch]:
         """Yield everything that was sent since the start, in the order of sending.
 
         Sweeps begin with what was stored meanwhile, once it is read to the end.
         """
-        sent, number = self._start, 0
-        while page := self._history.headers_since(sent, number, _PAGE):
-            yield from self._batches(page)
-            sent, number = page[-1].sent, page[-1].number
-        self._marks = [(self._clock(), max(self._last_old_row - _COMMIT_ROWS, 0))]
+        for page in self._history.pages_since(self._start, _PAGE):
+            yield from self._batches(page, lambda row: True)
 
     def stored_since_last_sweep(self) -> Iterator[Batch]:
         """Yield everything that was stored since the last sweeps, in the order of rows.
@@ -89,18 +103,24 @@ class CatchUpReader:
         If it is not read to the end, the next sweep begins at the same row.
         """
         last = self._first_mark()
-        in_flight: list[int] = []
+        unsettled: list[int] = []
         while page := self._history.headers_after(last, _PAGE):
-            for batch in self._batches(page):
-                in_flight += batch.in_flight
+            for batch in self._batches(page, self._is_new):
                 yield batch
+                unsettled += self._unsettled(batch)
             last = page[-1].number
+            if not unsettled and len(self._marks) == 1 and last <= self._last_settled_row:
+                self._marks = [(self._marks[0][0], last)]
         # A message in flight may be requeued, and must then be found by the next sweep.
-        self._marks.append((self._clock(), in_flight[0] - 1 if in_flight else last))
+        self._marks.append((self._clock(), unsettled[0] - 1 if unsettled else last))
 
-    def has_gone_back(self) -> bool:
-        """Return True if rows are gone, as after restoring a backup: their numbers come again."""
-        return self._history.last_number() < self._first_mark()
+    def has_gone_back(self, number: int | None = None) -> bool:
+        """Return True if rows are gone, as after restoring a backup: their numbers come again.
+
+        ``number`` is the highest one of another process, if that is known.
+        """
+        known = self._first_mark() if self._marks else 0
+        return self._history.last_number() < max(known, number or 0)
 
     def _first_mark(self) -> int:
         """Return the last row below which none can appear any more."""
@@ -109,18 +129,53 @@ class CatchUpReader:
             del self._marks[0]
         return self._marks[0][1]
 
-    def _batches(self, page: Iterable[MessageHeader]) -> Iterator[Batch]:
+    @property
+    def _last_settled_row(self) -> int:
+        """Return the last row below which none could appear any more when this began."""
+        return self._last_old_row - _COMMIT_ROWS
+
+    def _is_new(self, row: MessageHeader) -> bool:
+        """Return True if neither the pass from the checkpoint nor another process has read it."""
+        if row.number > self._last_old_row:
+            return True
+        if row.sent >= self._start:
+            return row.number > self._last_settled_row
+        return self._done is not None and row.number > self._done and row.sent >= self._oldest
+
+    def _batches(
+        self, page: Iterable[MessageHeader], is_new: Callable[[MessageHeader], bool]
+    ) -> Iterator[Batch]:
         for rows in _portions(page):
-            seen = {
-                row.number: self._in_flight.lookup(row.msg_id, row.topic)
-                for row in rows
-                if row.number > self._last_old_row or row.sent >= self._start
-                if row.number not in self._rejected
-            }
-            missing = [number for number, when in seen.items() if when is Seen.NEVER]
-            in_flight = [number for number, when in seen.items() if when is Seen.IN_FLIGHT]
+            seen = {row: self._lookup(row) for row in rows if self._is_usable(row)}
+            missing = [
+                row.number for row, when in seen.items() if when is Seen.NEVER and is_new(row)
+            ]
+            in_flight = [row.number for row, when in seen.items() if when is Seen.IN_FLIGHT]
             stored = self._history.messages(missing) if missing else ()
-            yield Batch(rows, list(self._verified(stored)), in_flight)
+            verified = list(self._verified(stored))
+            for number in set(missing).difference(message.number for message in verified):
+                self._rejected[number] = None
+            yield Batch(rows, verified, in_flight)
+
+    def _is_usable(self, row: MessageHeader) -> bool:
+        if row.number in self._rejected:
+            return False
+        if row.damage is not None:
+            self._history.skip(row)
+            self._rejected[row.number] = None
+        return row.damage is None
+
+    def _lookup(self, row: MessageHeader) -> Seen:
+        return self._in_flight.lookup(row.msg_id, row.topic, row.number)
+
+    def _unsettled(self, batch: Batch) -> list[int]:
+        """Return the rows of a batch that was handled that are not done by now."""
+        numbers = {*batch.in_flight, *(message.number for message in batch.missing)}
+        return [
+            row.number
+            for row in batch.rows
+            if row.number in numbers and self._lookup(row) is not Seen.LATELY
+        ]
 
     def _verified(self, messages: Iterable[StoredMessage]) -> Iterator[StoredMessage]:
         """Yield the messages whose signature is valid, as they were signed."""
@@ -129,9 +184,7 @@ class CatchUpReader:
                 yield message
                 continue
             body = self._verifier.verify_stored(message.body, message.credentials)
-            if body is None:
-                self._rejected[message.number] = None
-            else:
+            if body is not None:
                 yield message._replace(body=dict(body))
 
 

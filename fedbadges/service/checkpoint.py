@@ -1,9 +1,14 @@
-"""The checkpoint: the moment up to which every message is done.
+"""The checkpoint: the moment, and datanommer's row number, up to which every message is done.
 
 The invariant: every message that was sent up to the checkpoint, and that datanommer stored within
-``badges.keep_counts_distance`` seconds, is done. That is: its awards are committed, it was set
-aside as a dead letter, or a broker still has it and delivers it again. So the next process reads
-what was sent since the checkpoint, and as many seconds before as datanommer may be late.
+``badges.keep_counts_distance`` seconds, is done; and so is every message with a row number up to
+the checkpoint's. That is: its awards are committed, it was set aside as a dead letter, it cannot
+be read or verified, or a broker still has it and delivers it again.
+
+So the next process reads what was sent since the checkpoint, and as many seconds before as
+datanommer may be late; and whatever has a higher row number. The time depends on the clocks of
+senders and of this host, and the number does not. But after a backup was restored, numbers come
+again, and then only the time says what is new.
 """
 
 import json
@@ -11,6 +16,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from fedbadges.service.in_flight import InFlight
 from fedbadges.util.files import prepare_directory, write_json
@@ -50,8 +56,12 @@ class Checkpoint:
         self._started = False
         # Up to here everything is done or tracked as in flight.
         self._read_until = clock()
+        #: The row number up to which everything is done, if it is known.
+        self.number: int | None = None
+        #: Whether messages beyond the limit are not caught up.
+        self.is_limited = False
         self._last_write = 0.0
-        self._written: float | None = None
+        self._written: tuple[float, int | None] | None = None
 
     @property
     def until(self) -> float | None:
@@ -69,28 +79,36 @@ class Checkpoint:
             self._write_file(self._read_until)
 
     def read(self) -> float | None:
-        """Return what the file says, in seconds since 1970, or None if none was written.
+        """Return the file's time, in seconds since 1970, or None if none was written.
 
         It is 0 if the file is damaged: nothing is known to be done then.
         """
+        return self._read()[0]
+
+    def _read(self) -> tuple[float | None, int | None]:
+        """Return the file's time as ``read`` does, and its number, which old versions lack."""
         if self._path is None:
-            return None
+            return None, None
         try:
-            until = float(json.loads(self._path.read_text(encoding="utf-8"))["until"])
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            until, number = float(content["until"]), content.get("number")
             if not math.isfinite(until) or until < 0:
                 raise ValueError(until)
-            return until
+            if number is not None and (type(number) is not int or number < 0):
+                raise ValueError(number)
+            return until, number
         except FileNotFoundError:
-            return None
+            return None, None
         except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             log.error(
                 "Cannot read the checkpoint, catching up everything", path=self._path, error=error
             )
-            return 0.0
+            return 0.0, None
 
     def read_from(self) -> float:
-        """Return from when on the history must be read."""
-        until = self.read()
+        """Return from when on the history must be read; the number is the file's from then on."""
+        until, self.number = self._read()
+        self.is_limited = False
         if until is None:
             until = self._done_until()
         now = self._clock()
@@ -105,6 +123,7 @@ class Checkpoint:
                 until=format_time(earliest),
                 catchup_limit=self._limit,
             )
+            self.is_limited = True
         self._read_until = min(max(until, earliest), now)
         return self._read_until - self._margin
 
@@ -119,12 +138,22 @@ class Checkpoint:
         self._read_until = max(self._read_until, reached)
         self.write()
 
-    def swept(self, began: float, *, in_flight: bool) -> None:
-        """Note that everything stored before a sweep is done, or some of it still in flight."""
+    def passed(self, number: int | None) -> None:
+        """Note that every message with a row number up to this one is done."""
+        # What is left for the restart has one of these numbers.
+        if number is not None and not self._in_flight.leaves_some:
+            self.number = number
+        self.write()
+
+    def swept(self, began: float, *, in_flight: bool, number: int | None = None) -> None:
+        """Note that everything stored before a sweep is done, or some of it still in flight.
+
+        All is done up to a row ``number``, if that is known.
+        """
         self._read_until = began
         if not in_flight:
             self._in_flight.expire_requeued(began - self._margin)
-        self.write()
+        self.passed(number)
 
     def write(self, *, now: bool = False) -> None:
         """Write the checkpoint if catching up has started; at most once a second unless ``now``."""
@@ -132,10 +161,14 @@ class Checkpoint:
             self._write_file(self._done_until())
 
     def _write_file(self, until: float) -> None:
-        if self._path is None or until == self._written:
+        content: dict[str, Any] = {"until": until}
+        number = self.number
+        if number is not None:
+            content["number"] = number
+        if self._path is None or (until, number) == self._written:
             return
-        if write_json(self._path, {"until": until}):
-            self._last_write, self._written = time.monotonic(), until
+        if write_json(self._path, content):
+            self._last_write, self._written = time.monotonic(), (until, number)
 
     def _done_until(self) -> float:
         # First, as what is read meanwhile moves this on, and may not be done.

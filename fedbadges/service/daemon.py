@@ -11,11 +11,11 @@ from typing import Any
 from fedbadges.config.settings import Settings
 from fedbadges.errors import CannotStart, NotHandled, Stopped, Unavailable
 from fedbadges.messages import Message, parse_message
+from fedbadges.outbox.publisher import Publisher
 from fedbadges.service.deliveries import AcknowledgedDelivery, Delivery, RetriedDelivery
 from fedbadges.service.lifecycle import State
-from fedbadges.service.publisher import Publisher
 from fedbadges.service.rule_watcher import RuleWatcher
-from fedbadges.service.startup import prepare_start
+from fedbadges.service.startup import lock_state_directory, prepare_start
 from fedbadges.service.status import report
 from fedbadges.service.wiring import Parts
 from fedbadges.signatures.verifier import Verifier
@@ -57,9 +57,10 @@ class Daemon:
             parts.delay_queue.stop,
             parts.catch_up.stop,
             parts.ranks.stop,
-            publisher.stop,
+            parts.outbox.stop,
+            parts.lock.release,
         )
-        lifecycle.on(State.RUNNING, publisher.start, parts.ranks.start, parts.delay_queue.start)
+        lifecycle.on(State.RUNNING, parts.outbox.start, parts.ranks.start, parts.delay_queue.start)
         lifecycle.on(State.FAILED, *drain, *stop)
         lifecycle.on(State.DRAINING, *drain)
         lifecycle.on(State.STOPPED, *stop)
@@ -75,21 +76,18 @@ class Daemon:
         Raises CannotStart if waiting does not help.
         """
         parts = self._parts
-        self._lifecycle.on(State.RUNNING, parts.checkpoint.create, parts.catch_up.start)
+        # Nothing is caught up before its notices are heard.
+        catch_up = partial(parts.outbox.when_ready, parts.catch_up.start)
+        self._lifecycle.on(State.RUNNING, parts.checkpoint.create, catch_up)
         if self._settings.reload:
             self._lifecycle.on(State.RUNNING, self._watcher.start)
         self._lifecycle.enter(State.STARTING)
-        try:
-            self._prepare()
-        except Unavailable:
-            parts.checkpoint.create()
-            thread = threading.Thread(target=self._start_later, name="fedbadges-start", daemon=True)
-            thread.start()
-        except CannotStart as error:
-            self._lifecycle.fail(error)
-            raise
-        else:
-            self._lifecycle.enter(State.RUNNING)
+        # In a thread, as a signal is not handled while the main one waits for a server.
+        tried: Future[None] = Future()
+        threading.Thread(
+            target=self._start, args=(tried,), name="fedbadges-start", daemon=True
+        ).start()
+        tried.result()
 
     def retry_dead_letters(self) -> list[tuple[Path, str]]:
         """Start, handle the dead letters, and return those that fail again, each with the reason.
@@ -175,14 +173,27 @@ class Daemon:
             return True
         return self._parts.verifier is not None and self._parts.verifier.is_stuck(_HANGING)
 
-    def _start_later(self) -> None:
+    def _start(self, tried: Future[None]) -> None:
+        """Start; ``tried`` is done when that has succeeded, has failed, or takes longer."""
+        parts = self._parts
         try:
-            self._parts.outages.call(self._prepare)
+            lock_state_directory(parts)
+            try:
+                self._prepare()
+            except Unavailable:
+                parts.checkpoint.create()
+                tried.set_result(None)
+                parts.outages.call(self._prepare)
             self._lifecycle.enter(State.RUNNING)
         except Stopped:
             return
         except CannotStart as error:
             self._lifecycle.fail(error)
+            if not tried.done():
+                tried.set_exception(error)
+        finally:
+            if not tried.done():
+                tried.set_result(None)
 
     def _handle_and_wait(self, message: Message, kind: type[AcknowledgedDelivery]) -> None:
         delivery = kind(message, self._parts.in_flight, self._parts.dead_letters)

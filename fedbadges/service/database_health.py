@@ -12,6 +12,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.errors import Unavailable
+from fedbadges.tahrir.database import Tahrir
 from fedbadges.util.text import describe_error
 
 #: Seconds in which a healthy database answers.
@@ -36,15 +37,22 @@ class DatabaseHealth:
         wait([answer for answer, _ in self._running.values()], _TIMEOUT)
         return {name: _problem(name, *self._running[name]) for name in self._checks}
 
+    def answer(self, name: str) -> object:
+        """Return what the last check returned; None if it failed, or is still running."""
+        running = self._running.get(name)
+        if running is None or not running[0].done() or running[0].exception() is not None:
+            return None
+        return running[0].result()
 
-def database_health(settings: Settings) -> DatabaseHealth:
-    """Create the health checks of tahrir's and datanommer's databases."""
-    urls = {"tahrir": settings.tahrir_url, "datanommer": settings.history_url}
+
+def database_health(settings: Settings, tahrir: Tahrir) -> DatabaseHealth:
+    """Create the health checks of tahrir's and datanommer's databases.
+
+    That of tahrir returns how many revocations are recorded.
+    """
+    history = reader(settings.history_url, settings.prepare_statements)
     return DatabaseHealth(
-        {
-            name: partial(_query, name, reader(url, settings.prepare_statements))
-            for name, url in urls.items()
-        }
+        {"tahrir": tahrir.check, "datanommer": partial(_query, "datanommer", history)}
     )
 
 

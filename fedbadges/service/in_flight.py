@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from enum import Enum
 
-from fedbadges.messages import Message
+from fedbadges.messages import Message, fits_databases
 from fedbadges.util.caching import BoundedDict
 
 #: How many messages are remembered; one that is forgotten may be handled twice, no more.
@@ -49,9 +49,11 @@ class InFlight:
 
     def begin(self, message: Message) -> None:
         """Track a message from now on."""
-        # datanommer makes up an id where there is none, by which nobody knows the message again.
-        msg_id = id(message) if message.msg_id is None else message.msg_id
-        key = hash((msg_id, message.topic))
+        if message.msg_id is None and not message.number:
+            # datanommer makes up an id, by which nobody knows the message again.
+            key = hash((id(message), message.topic))
+        else:
+            key = _key(message.msg_id, message.topic, message.number)
         with self._lock:
             self._in_flight[message] = key
             self.size += message.size
@@ -90,15 +92,23 @@ class InFlight:
             self._end(message)
             self._oldest_for_restart = min(self._oldest_for_restart, sent)
 
+    @property
+    def leaves_some(self) -> bool:
+        """Return True if a message was left for the restart."""
+        return self._oldest_for_restart != math.inf
+
     def expire_requeued(self, before: float) -> None:
         """Forget requeued messages that were sent before a moment, as datanommer has none."""
         with self._lock:
             for key in [key for key, sent in self._requeued.items() if sent < before]:
                 del self._requeued[key]
 
-    def lookup(self, msg_id: str, topic: str) -> Seen:
-        """Return whether a message is in flight, or came lately."""
-        key = hash((msg_id, topic))
+    def lookup(self, msg_id: str | None, topic: str, number: int = 0) -> Seen:
+        """Return whether a message is in flight, or came lately.
+
+        One without an id is known by its row number.
+        """
+        key = _key(msg_id, topic, number)
         with self._lock:
             if key in self._keys_in_flight:
                 return Seen.IN_FLIGHT
@@ -125,3 +135,8 @@ class InFlight:
         if not self._keys_in_flight[key]:
             del self._keys_in_flight[key]
         return key
+
+
+def _key(msg_id: str | None, topic: str, number: int) -> int:
+    known = msg_id if msg_id is not None and fits_databases(msg_id) else number
+    return hash((known, topic))

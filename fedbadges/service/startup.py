@@ -85,6 +85,15 @@ def prepare_start(settings: Settings, parts: Parts) -> None:
         raise CannotStart(reason) from error
 
 
+def lock_state_directory(parts: Parts) -> None:
+    """Lock the state directory for this daemon; raise CannotStart if another uses it."""
+    try:
+        parts.checkpoint.prepare()
+        parts.lock.acquire()
+    except OSError as error:
+        raise CannotStart(describe_error(error)) from error
+
+
 def prepare_databases(settings: Settings, history: History) -> None:
     """Check the databases, and create their tables before if the settings want that.
 

@@ -43,11 +43,13 @@ def report(parts: Parts) -> dict[str, Any]:
         "set_aside": parts.dead_letters.count(),
         "catch_up": parts.catch_up.report(),
         "bus": {"trouble": parts.publisher.trouble(), "unsent": parts.publisher.unsent},
+        "outbox": parts.outbox.report(),
         "signatures": {
             "checked": parts.verifier is not None,
             "trouble": None if verification is None else verification.reason,
         },
         "awarded": statistics.awards,
+        "revocations": parts.health.answer("tahrir"),
         "last_award": None if last is None else asdict(last),
         "rules": {
             "in_force": len(rules),

@@ -14,6 +14,8 @@ from fedbadges.engine.statistics import RuleStatistics, log_trouble
 from fedbadges.history.history import Recorder
 from fedbadges.history.message_reader import MessageReader, StoredMessage
 from fedbadges.messages import parse_message
+from fedbadges.outbox.outbox import Outbox
+from fedbadges.outbox.publisher import Publisher
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.index import RuleSet
 from fedbadges.service.back_pressure import BackPressure
@@ -27,9 +29,9 @@ from fedbadges.service.deliveries import Delivery
 from fedbadges.service.in_flight import InFlight
 from fedbadges.service.lifecycle import Lifecycle
 from fedbadges.service.pipeline import Batcher, Pipeline
-from fedbadges.service.publisher import Publisher
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.rulebook import RuleBook
+from fedbadges.service.state_lock import StateLock
 from fedbadges.signatures.verifier import Verifier
 from fedbadges.tahrir.database import Tahrir
 
@@ -50,9 +52,9 @@ class Parts:
         self.verifier = verifier
         self.lifecycle = Lifecycle()
         self.outages = OutageRetry()
-        self.health = database_health(settings)
         self.in_flight = InFlight()
         self.dead_letters = DeadLetters(settings.state_directory)
+        self.lock = StateLock(settings.state_directory)
         self.checkpoint = Checkpoint(
             settings.state_directory,
             self.in_flight,
@@ -62,9 +64,11 @@ class Parts:
         self._usernames = FedmsgUsernames(settings.fedmsg)
         backends = load_backends(settings)
         self.history = shared_history(backends, settings)
-        tahrir = Tahrir(settings)
+        tahrir = Tahrir(settings, announce=True)
+        self.health = database_health(settings, tahrir)
         self.own_tables = tahrir.own_tables
-        self.ranks = Ranks(tahrir.adjust_ranks, publisher.publish, settings.rank_interval)
+        self.outbox = Outbox(publisher, tahrir.outbox)
+        self.ranks = Ranks(tahrir.adjust_ranks, self.outbox.publish, settings.rank_interval)
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
         self.engine = BadgeEngine(settings, tahrir, recipients, RuleSet(), self.ranks.announce)
         self.engine.statistics = RuleStatistics(log_trouble)
@@ -105,7 +109,9 @@ class Parts:
 
     def _handle_stored(self, stored: Sequence[StoredMessage]) -> None:
         """Handle messages that were read back from datanommer."""
-        parsed = [(parse_message(each.body, each.users, each.size), each) for each in stored]
+        parsed = [
+            (parse_message(each.body, each.users, each.size, each.number), each) for each in stored
+        ]
         self.pipeline.receive_all(
             Delivery(message, self.in_flight, self.dead_letters, position=each.position)
             for message, each in parsed

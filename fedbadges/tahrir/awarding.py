@@ -2,8 +2,8 @@
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -30,6 +30,9 @@ NAME = "tahrir"
 
 #: tahrir's column for the link of an award holds this many characters.
 MAX_LINK = 256
+
+#: Stores notices in the transaction of their awards; returns them with what it added.
+StoreNotices = Callable[[Connection, Sequence[Notice]], list[Notice]]
 
 _DIALECTS: Mapping[str, Any] = {"postgresql": postgresql, "sqlite": sqlite}
 
@@ -123,46 +126,49 @@ def award_all(
     awards: Iterable[Award],
     own_tables: OwnTables,
     create_again: Callable[[Iterable[Badge]], object] = lambda badges: None,
+    store: StoreNotices = lambda connection, notices: list(notices),
 ) -> BulkAwardResult:
     """Award badges, and create the people whom tahrir does not know; raises Unavailable.
 
     All are committed together, or none where this raises. One that is refused costs no other:
     if they cannot be inserted in bulk, each is tried in a savepoint. Those who hold the badge
     by now, lost it after the message was sent, or have opted out, are neither given it nor refused.
-    ``create_again`` creates badges that were deleted.
+    ``create_again`` creates badges that were deleted; ``store`` keeps the notices, committed
+    together with the awards.
     """
     # In one order everywhere: two processes must not each hold what the other waits for.
     wanted = sorted(awards, key=lambda award: (award.badge_id, award.username))
     try:
         try:
-            return _award_in_bulk(settings, wanted, own_tables)
+            return _award_in_bulk(settings, wanted, own_tables, store)
         except MissingBadges as missing:
             lost = {a.badge_id: a.badge for a in wanted if a.badge_id in missing.badge_ids}
             badges = [badge for badge in lost.values() if badge is not None]
             if not badges:
                 raise
             create_again(badges)
-            return _award_in_bulk(settings, wanted, own_tables)
+            return _award_in_bulk(settings, wanted, own_tables, store)
     except Unavailable:
         raise
     except Exception as error:  # of one of them, but it is not known which
         log.debug("Awarding each in a savepoint", count=len(wanted), error=error)
-    return _award_in_savepoints(settings, wanted, own_tables)
+    return _award_in_savepoints(settings, wanted, own_tables, store)
 
 
 def _award_in_bulk(
-    settings: Settings, wanted: list[Award], own_tables: OwnTables
+    settings: Settings, wanted: list[Award], own_tables: OwnTables, store: StoreNotices
 ) -> BulkAwardResult:
     names, ids = {award.username for award in wanted}, {award.badge_id for award in wanted}
     with translate_errors(NAME):
         with reader(settings.tahrir_url, settings.prepare_statements).connect() as connection:
             known = find_people(connection, settings, names, ids)
         with engine(settings.tahrir_url).begin() as connection:
-            return BulkAwardResult(tuple(_award(connection, settings, wanted, known, own_tables)))
+            given = _award(connection, settings, wanted, known, own_tables)
+            return BulkAwardResult(tuple(_announce(connection, given, store)))
 
 
 def _award_in_savepoints(
-    settings: Settings, wanted: list[Award], own_tables: OwnTables
+    settings: Settings, wanted: list[Award], own_tables: OwnTables, store: StoreNotices
 ) -> BulkAwardResult:
     given: list[AwardResult] = []
     refused: list[tuple[Award, Exception]] = []
@@ -172,7 +178,8 @@ def _award_in_savepoints(
             try:
                 with translate_errors(NAME), connection.begin_nested():
                     known = find_people(connection, settings, [award.username], [award.badge_id])
-                    given += _award(connection, settings, [award], known, own_tables)
+                    made = _award(connection, settings, [award], known, own_tables)
+                    given += _announce(connection, made, store)
             except Unavailable:
                 raise
             except Exception as error:  # of this one alone
@@ -189,7 +196,7 @@ def _award(
 ) -> list[AwardResult]:
     recorded = own_tables.has(REVOCATIONS)
     ids = {award.badge_id for award in wanted}
-    statement = _BADGES_LOCKED if recorded else _BADGES
+    statement = _BADGES_LOCKED if recorded and own_tables.may_lock_badges else _BADGES
     badges = {row.id: row for row in connection.execute(statement, {"ids": list(ids)})}
     missing = sorted(ids - badges.keys())
     if missing:
@@ -202,7 +209,6 @@ def _award(
     known = [*known, *find_people(connection, settings, new, ids)]
     rows = _assertions(wanted, known)
     inserted = _insert_assertions(connection, rows, recorded)
-    # Whatever must be committed together with the awards is inserted here.
     persons = dict(known)
     return [
         AwardResult(
@@ -213,6 +219,14 @@ def _award(
         for award, row in rows.items()
         if row["id"] in inserted
     ]
+
+
+def _announce(
+    connection: Connection, given: list[AwardResult], store: StoreNotices
+) -> list[AwardResult]:
+    """Store the notices, which are committed together with the awards."""
+    notices = store(connection, [result.notice for result in given])
+    return [replace(each, notice=kept) for each, kept in zip(given, notices, strict=True)]
 
 
 def _assertions(wanted: list[Award], known: list[tuple[str, Any]]) -> dict[Award, dict[str, Any]]:

@@ -1,9 +1,9 @@
 """Everything that is asked of, and changed in, tahrir's database."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.orm import Session
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Person
@@ -17,6 +17,7 @@ from fedbadges.rules.rule import Badge
 from fedbadges.tahrir.awarding import NAME, Award, BulkAwardResult, award_all
 from fedbadges.tahrir.badges import Unawardable, find_unawardable, publish_badges
 from fedbadges.tahrir.holdings import Holdings, find_people, holdings_of
+from fedbadges.tahrir.outbox_table import OutboxTable
 from fedbadges.tahrir.own_tables import REVOCATIONS, OwnTables
 from fedbadges.tahrir.revoking import (
     RevokeRequest,
@@ -51,11 +52,16 @@ _SET_RANKS = (
 
 
 class Tahrir:
-    """Tahrir's database; each method raises Unavailable while it is away."""
+    """Tahrir's database; each method raises Unavailable while it is away.
 
-    def __init__(self, settings: Settings) -> None:
+    With ``announce``, notices are kept in the outbox until they are published, if there is one.
+    """
+
+    def __init__(self, settings: Settings, *, announce: bool = False) -> None:
         self._settings = settings
         self.own_tables = OwnTables(settings.tahrir_url)
+        self.outbox = OutboxTable(settings.tahrir_url, self.own_tables)
+        self._announce = announce
         self._reader = reader(settings.tahrir_url, settings.prepare_statements)
 
     def publish_badges(self, badges: Iterable[Badge]) -> Unawardable:
@@ -98,15 +104,20 @@ class Tahrir:
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Award badges, in one transaction: see ``award_all``."""
-        return award_all(self._settings, awards, self.own_tables, self._create_again)
+        return award_all(self._settings, awards, self.own_tables, self._create_again, self._store)
 
     def revoke(self, wanted: RevokeRequest) -> RevokeResult:
         """Revoke a badge, in one transaction: see ``revoke_badge``."""
-        return revoke_badge(self._settings, wanted, self.own_tables)
+        return revoke_badge(self._settings, wanted, self.own_tables, self._store)
 
-    def count_revocations(self) -> dict[str, int] | None:
-        """Return how many revocations are recorded; None where they are not."""
-        return count_revocations(self._reader) if self.own_tables.has(REVOCATIONS) else None
+    def check(self) -> dict[str, int] | None:
+        """Ask the database; return how many revocations are recorded, None where they are not."""
+        recorded = self.own_tables.has(REVOCATIONS)
+        with translate_errors(NAME), self._reader.connect() as connection:
+            if recorded:
+                return count_revocations(connection)
+            connection.execute(select(1))
+            return None
 
     def adjust_ranks(self, person_ids: Iterable[int]) -> tuple[Notice, ...]:
         """Set everybody's rank; return the notices for these people, as tahrir_api makes them."""
@@ -116,13 +127,18 @@ class Tahrir:
             before = {person.id: person.rank for person in session.scalars(of_them)}
             session.connection().execute(_SET_RANKS)
             people = session.scalars(of_them.execution_options(populate_existing=True))
-            return tuple(
+            notices = [
                 Notice(
                     "person.rank.advance",
                     {"person": person.as_dict(), "old_rank": before[person.id]},
                 )
                 for person in people
-            )
+            ]
+            return tuple(self._store(session.connection(), notices))
+
+    def _store(self, connection: Connection, notices: Sequence[Notice]) -> list[Notice]:
+        """Keep notices in the outbox, in the transaction of a connection."""
+        return self.outbox.insert(connection, notices) if self._announce else list(notices)
 
     def _create_again(self, badges: Iterable[Badge]) -> None:
         lost = list(badges)

@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 from tahrir_api.model import Assertion, Person
 from tahrir_api.model import Badge as BadgeRow
 
@@ -15,6 +15,7 @@ from fedbadges.messages import Notice, naive_utc
 from fedbadges.tahrir.awarding import (
     NAME,
     ByHand,
+    StoreNotices,
     begin_immediately,
     body_of,
     insert,
@@ -53,17 +54,21 @@ class RevokeResult:
     notice: Notice | None = None
 
 
-def revoke_badge(settings: Settings, wanted: RevokeRequest, own_tables: OwnTables) -> RevokeResult:
+def revoke_badge(
+    settings: Settings, wanted: RevokeRequest, own_tables: OwnTables, store: StoreNotices
+) -> RevokeResult:
     """Revoke a badge and record that, together; raise Unavailable.
 
-    Who has no badge left has no rank; those of others are adjusted by ``adjust_ranks``.
+    ``store`` keeps the notice, committed together with that. Who has no badge left has no rank;
+    those of others are adjusted by ``adjust_ranks``.
     """
     recorded = own_tables.has(REVOCATIONS)
     with translate_errors(NAME), engine(settings.tahrir_url).begin() as connection:
         begin_immediately(connection)
         asked = _BADGE.where(BadgeRow.id == wanted.badge_id)
         # Awards of this badge that are under way are committed first, and are revoked here.
-        badge = connection.execute(asked.with_for_update() if recorded else asked).one()
+        locks = recorded and own_tables.may_lock_badges
+        badge = connection.execute(asked.with_for_update() if locks else asked).one()
         person = _person(connection, settings, wanted)
         if person is None:
             return RevokeResult(None)
@@ -84,14 +89,14 @@ def revoke_badge(settings: Settings, wanted: RevokeRequest, own_tables: OwnTable
             )
         body = body_of(badge, person)
         body["by_hand"] = {**asdict(wanted.by_hand), "for_good": wanted.for_good}
-        return RevokeResult(person.number, Notice("badge.revoke", body))
+        (notice,) = store(connection, [Notice("badge.revoke", body)])
+        return RevokeResult(person.number, notice)
 
 
-def count_revocations(made: Engine) -> dict[str, int]:
+def count_revocations(connection: Connection) -> dict[str, int]:
     """Return how many revocations are recorded, and how many of them are for good."""
     counted = select(func.count(), func.count().filter(REVOCATIONS.c.for_good))
-    with translate_errors(NAME), made.connect() as connection:
-        count, for_good = connection.execute(counted.select_from(REVOCATIONS)).one()
+    count, for_good = connection.execute(counted.select_from(REVOCATIONS)).one()
     return {"count": count, "for_good": for_good}
 
 

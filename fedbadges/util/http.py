@@ -38,11 +38,13 @@ class Session(requests.Session):
 
     To connect, and for each part of an answer, a server has ``timeout`` seconds; for all of it,
     with retries and redirects, three times as long and a second. An answer has at most
-    ``max_bytes``. With ``stream=True`` its body is not read. A redirect must lead to the same host.
+    ``max_bytes``. With ``stream=True`` its body is not read. A redirect must lead to the same host,
+    and with ``only``, a URL, all requests must.
     """
 
-    def __init__(self, timeout: float, max_bytes: int) -> None:
+    def __init__(self, timeout: float, max_bytes: int, only: str | None = None) -> None:
         super().__init__()
+        self._only = only
         self._deadline = (_RETRIES + 1) * timeout + 1.0
         self.max_redirects = _MAX_REDIRECTS
         # A compressed answer could be of any size.
@@ -55,6 +57,8 @@ class Session(requests.Session):
         """Send a request and return the answer; raise RequestException if there is none in time."""
         if getattr(_current, "exchange", None) is not None:  # a redirect
             return super().send(request, **options)
+        if self._only is not None and not _is_same_host(self._only, str(request.url)):
+            raise requests.RequestException(f"a request to another host: {request.url}")
         if not _slots.acquire(timeout=self._deadline):
             raise requests.Timeout("too many earlier requests have not ended")
         exchange = _Exchange()
@@ -65,8 +69,10 @@ class Session(requests.Session):
             _current.exchange = exchange
             try:
                 answer.set_result(super(Session, self).send(request, **options))
-            except BaseException as error:
+            except requests.RequestException as error:
                 answer.set_exception(error)
+            except Exception as error:  # of the libraries below requests, for an odd answer
+                answer.set_exception(requests.RequestException(error))
             finally:
                 _slots.release()
 
@@ -94,7 +100,7 @@ def error_reason(error: BaseException) -> str:
 
 def shown(url: str) -> str:
     """Return a URL as it may be logged: escaped, without credentials."""
-    return strip_credentials(printable(url))
+    return re.sub(r"//[^/]*@", "//", printable(url))
 
 
 def strip_credentials(text: str) -> str:

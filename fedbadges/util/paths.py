@@ -12,6 +12,9 @@ _MAX_PATHS = 300
 _MAX_DEPTH = 8
 _MAX_LENGTH = 100
 
+#: How much of a path must be like another, of which most begin with ``msg.``.
+_CUTOFF = 0.5
+
 
 def paths_of(body: Mapping[str, Any]) -> frozenset[str]:
     """Return the dotted paths of a message; of too many, those near the top.
@@ -37,4 +40,5 @@ def paths_of(body: Mapping[str, Any]) -> frozenset[str]:
 @functools.lru_cache(1000)
 def nearest_path(path: str, known: frozenset[str]) -> str | None:
     """Return the known path that is most like another one, or None if none is."""
-    return next(iter(difflib.get_close_matches(path[:_MAX_LENGTH], sorted(known), n=1)), None)
+    near = difflib.get_close_matches(path[:_MAX_LENGTH], sorted(known), n=1, cutoff=_CUTOFF)
+    return next(iter(near), None)

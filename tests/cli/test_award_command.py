@@ -19,6 +19,7 @@ from support.waiting import TIMEOUT
 from tahrir_api.model import Badge as BadgeRow
 
 from fedbadges.cli import change
+from fedbadges.cli.change import operator
 
 
 @pytest.fixture
@@ -69,6 +70,17 @@ def test_award_logs_the_reason_and_the_operator(
     assert system_log.recv(1000) == f"<14>fedbadges: {line}".encode()
     monkeypatch.setenv("SUDO_USER", "carol")
     assert "operator=carol " in deployment.award("bob", "speaker").stderr
+
+
+@pytest.mark.parametrize("name", ["carol\nAwarded badge", "\x1b[31m", "\udcff", "x" * 1_000])
+def test_the_name_of_the_operator_is_escaped_and_short(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes into notices and the database, and the environment may say anything."""
+    monkeypatch.setenv("SUDO_USER", name)
+
+    assert operator().isprintable()
+    assert 0 < len(operator()) <= 64
 
 
 def test_award_without_a_system_log_logs_on_standard_error(
@@ -412,10 +424,14 @@ def test_award_date_is_the_given_one(deployment: Place) -> None:
     ("when", "wrong"),
     [
         ("9999-01-01", "'9999-01-01' is in the future"),
+        ("1969-12-31", "'1969-12-31' is before 1970"),
+        ("0001-01-01", "'0001-01-01' is before 1970"),
+        ("0206-11-20T14:30+01:00", "'0206-11-20T14:30+01:00' is before 1970"),
+        ("900 years ago", "'900 years ago' is before 1970"),
         ("soon", "'soon' is no date, such as 2026-11-20 or 2026-11-20T14:30+01:00"),
     ],
 )
-def test_award_refuses_a_date_in_the_future_or_of_another_form(
+def test_award_refuses_a_date_in_the_future_or_before_1970_or_of_another_form(
     deployment: Place, when: str, wrong: str
 ) -> None:
     done = deployment.award("alice", "speaker", "--when", when)

@@ -16,6 +16,7 @@ from support.award_deployment import WHY, Place
 from support.builders import statements
 from support.bus import Bus
 from support.databases import Databases, awards, badges, tahrir
+from support.tahrir import delete_badge
 from tahrir_api.model import Assertion, Person
 
 from fedbadges.cli import change
@@ -331,7 +332,7 @@ def test_table_as_json_has_an_object_for_each_line(deployment: Place) -> None:
         "award", "--from", "people.csv", "speaker", "--no-publish", *WHY, "--format", "json"
     )
 
-    common = {"badge": "speaker", "link": None, "error": None}
+    common = {"badge": "speaker", "link": None, "error": None, "revoked": None}
     assert json.loads(done.stdout) == {
         "dry_run": False,
         "complete": True,
@@ -445,6 +446,38 @@ def test_ctrl_c_ends_after_the_batch_and_reports_what_was_done(
     assert "Run the command again to award the rest" in stopped.stderr
     assert awards(deployment.databases) == [("alice", "speaker"), ("bob", "speaker")]
     assert deployment.rank("bob") == 1
+
+
+def deletes(deployment: Place, badge: str) -> Any:
+    """Return what deletes a badge."""
+
+    def delete() -> None:
+        with tahrir(deployment.databases) as database:
+            delete_badge(database, badge)
+
+    return delete
+
+
+def test_badge_that_is_deleted_meanwhile_is_created_again_from_its_rule(
+    deployment: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Failing(monkeypatch, deletes(deployment, "first-step"))
+
+    done = from_table(deployment, "user", "alice", "bob", "carol", badge=("first-step",))
+
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (0, "3 awarded")
+    assert awards(deployment.databases) == [("bob", "first-step"), ("carol", "first-step")]
+
+
+def test_badge_of_no_rule_that_is_deleted_meanwhile_is_refused_to_the_rest(
+    deployment: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Failing(monkeypatch, deletes(deployment, "speaker"))
+
+    done = from_table(deployment, "user", "alice", "bob", "carol")
+
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (1, "1 awarded, 2 refused")
+    assert "bob was not awarded speaker: MissingBadges" in done.stdout
 
 
 def test_people_get_the_badge_though_nobody_reads_the_log(

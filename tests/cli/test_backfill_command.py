@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from support.databases import Databases
 from support.fasjson import Fasjson, User
 from support.histories import PastMessage, Storage, awarded, live
 from support.rule_text import complete
-from support.tahrir import delete_badge
+from support.tahrir import delete_badge, revoke, revoke_as_of
 from support.terminal import on_terminal
 from support.waiting import eventually
 from tahrir_api.dbapi import TahrirDatabase
@@ -30,6 +30,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.databases.connections import engine
 from fedbadges.replay import backfill
+from fedbadges.replay.backfill import DueAward
 from fedbadges.rules.loader import load_directory
 from fedbadges.rules.recipients import Everybody
 from fedbadges.tahrir.awarding import Award
@@ -491,3 +492,79 @@ def test_backfill_on_a_terminal_prints_a_coloured_table(settings: Settings) -> N
 
     assert "\x1b[1mBadge" in shown
     assert "2024-5" in shown
+
+
+@pytest.fixture
+def tahrir(settings: Settings) -> Tahrir:
+    """With the badges of all rules."""
+    made = Tahrir(settings)
+    rules = load_directory(settings.rules_directory, load_backends(settings)).rules
+    made.publish_badges(rule.badge for rule in rules)
+    return made
+
+
+def test_backfill_gives_a_revoked_badge_by_a_later_message_alone(tahrir: Tahrir) -> None:
+    """Alice edits on the days 0, 2, 4 and 6, bob on 1, 5 and 7."""
+    revoke_as_of(tahrir, "scribe-2", "alice", START + timedelta(days=4))
+    revoke_as_of(tahrir, "scribe-2", "bob", START + timedelta(days=7))
+    command = ("backfill", "--format", "json", "scribe-2")
+
+    listed = json.loads(fedbadges(*command).stdout)["awards"]
+    given = json.loads(fedbadges(*command, "--award", "--no-publish").stdout)["awards"]
+
+    assert [(each["user"], each["msg_id"]) for each in listed] == [("alice", "2024-7")]
+    assert given == listed
+
+
+@pytest.mark.sqlite
+def test_backfill_never_gives_what_was_revoked_for_good(tahrir: Tahrir) -> None:
+    revoke_as_of(tahrir, "scribe-2", "alice", START, for_good=True)
+
+    listed = json.loads(fedbadges("backfill", "--format", "json", "scribe-2").stdout)["awards"]
+
+    assert [each["user"] for each in listed] == ["bob"]
+
+
+@pytest.mark.sqlite
+def test_badge_that_is_revoked_while_a_backfill_runs_is_not_given_by_it(
+    tahrir: Tahrir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replayed = backfill.not_held
+
+    def revoke_then(dues: Iterable[DueAward], tahrir: Tahrir) -> list[DueAward]:
+        found = list(dues)
+        if found:
+            revoke(tahrir, "scribe-2", "alice", for_good=True, create=True)
+        return replayed(found, tahrir)
+
+    monkeypatch.setattr(backfill, "not_held", revoke_then)
+
+    done = fedbadges("backfill", "--award", "--no-publish", "--format", "json", "scribe-2")
+
+    assert [each["user"] for each in json.loads(done.stdout)["awards"]] == ["bob"]
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("day", range(-1, 9))
+def test_backfill_after_revocations_gives_the_same_awards_as_the_daemon(
+    tahrir: Tahrir, settings: Settings, shared_database: Databases, day: int
+) -> None:
+    when = START + timedelta(days=day)
+    rules = load_directory(settings.rules_directory, load_backends(settings)).rules
+    history = [
+        PastMessage(n, START + timedelta(days=n - 1), "wiki.edit", {"user": name}, (name,))
+        for n, name in enumerate(EDITS, 1)
+    ]
+
+    def revoke_both() -> None:
+        tahrir.publish_badges(rule.badge for rule in rules)
+        revoke_as_of(tahrir, "scribe-2", "alice", when)
+        revoke_as_of(tahrir, "scribe-3", "bob", when)
+
+    revoke_both()
+    fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
+    found = contents(settings)["awards"]
+
+    wipe(shared_database)
+    revoke_both()
+    assert live(settings, list(rules), history) == found

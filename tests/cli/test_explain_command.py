@@ -1,6 +1,8 @@
 """``fedbadges explain``: its output and its exit codes."""
 
 import json
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from support.builders import make_message
 from support.command_deployment import CommandDeployment, question
 from support.databases import Databases
+from support.tahrir import revoke
 
 from fedbadges.tahrir.awarding import Award
 
@@ -450,3 +453,47 @@ def test_explain_shows_only_the_times_that_the_rule_gives(
     assert {key: shown[key] for key in ("start", "end") if key in shown} == given
     assert [f"{key}: {value}" in text for key, value in given.items()] == [True] * len(given)
     assert ("start: " in text, "end: " in text) == ("start" in given, "end" in given)
+
+
+def test_explain_says_how_a_badge_was_revoked(any_deployment: CommandDeployment) -> None:
+    for _ in range(3):
+        any_deployment.store("git.receive", ["alice", "bob"])
+    for name, for_good in (("alice", False), ("bob", True)):
+        any_deployment.tahrir.award([Award("pushed", name)])
+        revoke(any_deployment.tahrir, "pushed", name, for_good=for_good)
+
+    done = any_deployment.call("explain", message(any_deployment, "alice", "bob"))
+    as_json = any_deployment.call(
+        "explain", "--format", "json", message(any_deployment, "alice", "bob")
+    )
+
+    text = r"was revoked{} on 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC by root: by mistake; {}\n"
+    alice = text.format("", "messages sent until then do not give it")
+    bob = text.format(" for good", "no message gives it")
+    assert re.search(f"alice does not get it: the badge {alice}", done.stdout)
+    assert re.search(f"bob does not get it: the badge {bob}", done.stdout)
+    assert (done.exit_code, as_json.exit_code) == (1, 1)
+    (rule,) = json.loads(as_json.stdout)["rules"]
+    (first, second) = rule["candidates"]
+    assert (first["verdict"], second["verdict"]) == ("revoked", "revoked")
+    assert {**first["revoked"], "on": None} == {
+        "on": None,
+        "for_good": False,
+        "operator": "root",
+        "reason": "by mistake",
+    }
+    assert second["revoked"]["for_good"] is True
+
+
+def test_explain_of_a_later_message_gives_a_revoked_badge(deployment: CommandDeployment) -> None:
+    for _ in range(3):
+        deployment.store("git.receive", ["alice"])
+    deployment.tahrir.award([Award("pushed", "alice")])
+    revoke(deployment.tahrir, "pushed", "alice")
+
+    later = message(deployment, "alice", timestamp=time.time() + 60)
+    done = deployment.call("explain", "--format", "json", later)
+
+    (candidate,) = json.loads(done.stdout)["rules"][0]["candidates"]
+    assert (candidate["verdict"], candidate["revoked"]) == ("award", None)
+    assert done.exit_code == 0

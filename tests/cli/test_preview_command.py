@@ -12,12 +12,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from support.builders import make_config, wipe
+from support.builders import make_config, make_settings, wipe
 from support.bus import fedmsg_body
 from support.command import fedbadges
 from support.databases import Databases, awards, store_message, tahrir
 from support.rule_text import complete
+from support.tahrir import revoke_as_of
 from support.terminal import on_terminal
+
+from fedbadges.criteria.backends import load_backends
+from fedbadges.rules.loader import load_directory
+from fedbadges.tahrir.database import Tahrir
 
 COMMAND = Path(sys.executable).with_name("fedbadges")
 TOPIC = "org.example.prod.wiki.edit"
@@ -431,3 +436,19 @@ def test_preview_prints_its_text_if_the_page_cannot_be_written(wiki: Databases) 
 
     assert "\n3 people would have it" in done.stdout
     assert done.exit_code == 2
+
+
+def test_preview_leaves_out_what_revocations_prevent(wiki: Databases, tmp_path: Path) -> None:
+    """Alice edits for seven days, carol for three."""
+    settings = make_settings(wiki, tmp_path / "rules")
+    people = Tahrir(settings)
+    rules = load_directory(settings.rules_directory, load_backends(settings)).rules
+    people.publish_badges(rule.badge for rule in rules)
+    lost = BEGIN.replace(tzinfo=None) + datetime.timedelta(days=3)
+    revoke_as_of(people, "scribe", "alice", lost)
+    revoke_as_of(people, "scribe", "carol", lost)
+
+    preview = found()
+
+    earned = {each["username"]: each["when"][:10] for each in preview["earners"]}
+    assert earned == {"alice": "2014-01-05", "bob": "2014-01-03"}

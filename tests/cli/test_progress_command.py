@@ -1,6 +1,7 @@
 """``fedbadges progress``: how far somebody is with every badge."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from support.builders import statements
 from support.command_deployment import CommandDeployment, question
 from support.databases import Databases
+from support.tahrir import revoke
 from tahrir_api.model import Person
 
 from fedbadges.criteria.backends import load_backends
@@ -360,3 +362,26 @@ def test_progress_on_ctrl_c_shows_what_was_found(
         ["got", "held"],
     ]
     assert done.stderr == "Stopped before all messages were read\n"
+
+
+def test_progress_shows_what_was_revoked(any_deployment: CommandDeployment) -> None:
+    for name in ("for-good", "until-then", "since"):
+        any_deployment.write(name, counting(f"git.{name}", 1))
+        any_deployment.tahrir.award([Award(name, "alice")])
+        any_deployment.store(f"git.{name}", ["alice"], {"user": "alice"})
+        revoke(any_deployment.tahrir, name, "alice", for_good=name == "for-good")
+    later = time.time() + 60
+    any_deployment.store("git.since", ["alice"], {"user": "alice"}, timestamp=later)
+
+    found = shown(any_deployment)
+    done = any_deployment.call("progress", "--format", "json", "alice")
+
+    day = r"\d{4}-\d\d-\d\d"
+    assert re.fullmatch(f"revoked for good on {day}", found["for-good"])
+    again = "; the next message that earns it gives it again"
+    assert re.fullmatch(f"revoked on {day}{again}", found["until-then"])
+    assert found["since"] == "earned: run 'fedbadges backfill since'"
+    states = {each["badge"]: each for each in json.loads(done.stdout)["badges"]}
+    assert states["for-good"]["state"] == states["until-then"]["state"] == "revoked"
+    assert states["for-good"]["revoked"]["for_good"] is True
+    assert states["since"]["revoked"] is None

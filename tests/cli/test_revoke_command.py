@@ -242,7 +242,7 @@ def test_revoke_takes_a_badge_where_nothing_can_be_published(
     done = deployment.call("revoke", "alice", "speaker", *WHY)
 
     assert (done.exit_code, done.stdout) == (0, "alice no longer has speaker\n")
-    assert "Not published. " in done.stderr
+    assert "Left to the daemon to publish. " in done.stderr
     assert awards(deployment.databases) == []
 
 
@@ -262,3 +262,10 @@ def test_revoke_publishes_a_notice_with_who_did_it_and_why(deployment: Place) ->
     assert notice["msg"]["badge"]["badge_id"] == "speaker"
     assert notice["msg"]["user"]["username"] == "alice"
     assert notice["msg"]["by_hand"] == {"operator": "root", "reason": WHY[1], "for_good": False}
+
+
+def test_revoke_creates_people_for_good_only(deployment: Place) -> None:
+    done = deployment.revoke("alice", "speaker", "--create")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--create goes with --for-good" in done.stderr

@@ -54,7 +54,7 @@ def test_sample_report_has_the_keys_of_a_daemon_s_report(tmp_path: Path) -> None
     daemon.drain()
 
     for report in (real, ours):
-        report["last_award"] = None
+        report["last_award"] = report["revocations"] = None
         report["rules"]["tallies"] = {}
     assert keys(real) == keys(ours)
 
@@ -98,6 +98,14 @@ def test_status_as_json_is_the_report_with_its_problems(tmp_path: Path) -> None:
         ),
         ({"bus": {"trouble": "none free", "unsent": 3}}, "awards are not published: none free"),
         (
+            {"outbox": {"kept": True, "waiting": 3, "since": REPORT["at"] - 600, "trouble": None}},
+            "notices in the outbox since 2025-11-24 16:24:00 UTC: 3",
+        ),
+        (
+            {"outbox": {"kept": True, "waiting": 0, "since": None, "trouble": "tahrir: away"}},
+            "the outbox does not work: tahrir: away",
+        ),
+        (
             {"catch_up": REPORT["catch_up"] | {"trouble": "no table"}},
             "it cannot catch up: no table",
         ),
@@ -111,7 +119,13 @@ def test_problems_are_reported(values: dict[str, Any], said: str) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"set_aside": None}, {"catch_up": REPORT["catch_up"] | {"running": True}}, {"backlog": 50}],
+    [
+        {"set_aside": None},
+        {"outbox": None},
+        {"outbox": {"kept": True, "waiting": 3, "since": REPORT["at"] - 60, "trouble": None}},
+        {"catch_up": REPORT["catch_up"] | {"running": True}},
+        {"backlog": 50},
+    ],
 )
 def test_healthy_values_are_no_problems(values: dict[str, Any]) -> None:
     assert problems(changed(**values)) == []

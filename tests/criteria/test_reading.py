@@ -21,7 +21,7 @@ recipient: "%(msg.first)s-%(msg.last)s"
 
 
 def test_every_path_that_a_rule_reads_has_its_part_and_its_place() -> None:
-    found = [(part, path.dotted, str(path.place)) for _, part, path in paths_read(load(READING))]
+    found = [(read.part, read.path.dotted, str(read.place)) for read in paths_read(load(READING))]
 
     assert found == [
         ("recipient", "msg.first", "rule.yml:11:13"),

@@ -14,7 +14,7 @@ from fedbadges.engine.funnel import Funnel, Reason, Trouble, reason_for_nobody, 
 from fedbadges.engine.statistics import WARN_AFTER, RuleStatistics, log_trouble
 from fedbadges.errors import MissingValue
 from fedbadges.messages import Message
-from fedbadges.rules.recipients import account
+from fedbadges.rules.recipients import NamedPerson, account
 from fedbadges.rules.rule import Rule
 
 BODY = """\
@@ -48,14 +48,14 @@ class Run:
     ) -> None:
         """Count that messages trigger the rule, and whether they name nobody."""
         for _ in range(times):
-            self.statistics.triggered(rule, message, reason)
+            self.statistics.matched(message, (), [(rule, reason)])
 
     def judge(self, times: int, reason: Reason | None = None) -> None:
         """Count that messages name somebody, and whether the criteria can be judged."""
         for _ in range(times):
             self.trigger(1, None)
-            self.statistics.looked_up(RULE, candidates=True)
-            self.statistics.judged(RULE, EDIT, False, reason)
+            self.statistics.looked_up([(RULE, True)])
+            self.statistics.judged(EDIT, [(RULE, False, reason)])
 
     @property
     def in_trouble(self) -> bool:
@@ -65,13 +65,14 @@ class Run:
 def test_counts_of_several_threads_add_up() -> None:
     statistics = RuleStatistics()
     rules = (RULE,)
+    messages = [make_message(f"topic.{number}") for number in range(3)]
 
     def work() -> None:
         for number in range(2000):
-            statistics.seen(f"topic.{number % 3}", rules)
-            statistics.triggered(RULE, EDIT, NO_USER if number % 2 else None)
-            statistics.looked_up(RULE, candidates=number % 2 == 0)
-            statistics.judged(RULE, EDIT, True)
+            message = messages[number % 3]
+            statistics.matched(message, rules, [(RULE, NO_USER if number % 2 else None)])
+            statistics.looked_up([(RULE, number % 2 == 0)])
+            statistics.judged(message, [(RULE, True, None)])
             statistics.awarded(RULE.badge.id, "alice", None)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -92,7 +93,7 @@ def test_seen_messages_are_counted_for_each_rule_of_their_topic() -> None:
     both, one = (RULE, other), (RULE,)
 
     for topic, rules in [("a", both), ("b", one), ("a", both), ("a", one), ("b", one)]:
-        statistics.seen(topic, rules)
+        statistics.matched(make_message(topic), rules)
 
     assert statistics.funnel(RULE.badge.id).seen == 5
     assert statistics.funnel(other.badge.id).seen == 2
@@ -103,7 +104,7 @@ def test_topics_without_end_are_counted_in_bounded_memory() -> None:
     rules = (RULE,)
 
     for number in range(25_000):
-        statistics.seen(f"topic.{number}", rules)
+        statistics.matched(make_message(f"topic.{number}"), rules)
 
     assert len(statistics._topics) <= 10_000
     assert statistics.funnel(RULE.badge.id).seen == 25_000
@@ -136,6 +137,30 @@ def test_rule_is_in_trouble_after_20_messages_whose_criteria_lack_a_field() -> N
     assert trouble.stop.part == "filter"
 
 
+NO_ACCOUNT = reason_for_nobody(RULE, [NamedPerson("zed", None, "belongs to no account")])
+
+
+def test_people_without_accounts_do_not_mean_that_the_rule_is_in_trouble() -> None:
+    run = Run()
+
+    run.trigger(10 * WARN_AFTER, NO_ACCOUNT)
+
+    assert (run.warned, run.in_trouble) == ([], False)
+    (stop,) = run.statistics.funnel(RULE.badge.id).stops
+    assert str(stop) == "in all of them the recipient belongs to no account"
+
+
+def test_rule_is_in_trouble_though_there_were_people_without_accounts() -> None:
+    run = Run()
+    run.trigger(10 * WARN_AFTER, NO_ACCOUNT)
+
+    run.trigger(WARN_AFTER)
+
+    assert run.in_trouble
+    stops = run.statistics.funnel(RULE.badge.id).stops
+    assert [(stop.count, stop.total) for stop in stops] == [(200, 220), (20, 220)]
+
+
 def test_messages_that_name_holders_only_leave_the_criteria_in_trouble() -> None:
     run = Run()
     run.judge(WARN_AFTER, NO_OWNER)
@@ -150,7 +175,7 @@ def test_trouble_ends_with_a_message_that_the_criteria_can_judge(held: bool) -> 
     run = Run()
     run.judge(WARN_AFTER, NO_OWNER)
 
-    run.statistics.judged(RULE, EDIT, held)
+    run.statistics.judged(EDIT, [(RULE, held, None)])
 
     assert not run.in_trouble
 
@@ -288,7 +313,8 @@ def test_names_in_hostile_messages_are_escaped(caplog: pytest.LogCaptureFixture)
         message = make_message("wiki.edit", {f"usr{key}": 1})
         rule = load(BODY.replace("msg.usr", "msg.usrab"))
         for _ in range(WARN_AFTER):
-            statistics.triggered(rule, message, Reason("it is missing", "msg.usrab"))
+            missing = Reason("it is missing", "msg.usrab")
+            statistics.matched(message, (), [(rule, missing)])
 
         funnel = statistics.funnel(rule.badge.id)
         assert json.dumps(asdict(funnel)).isascii()

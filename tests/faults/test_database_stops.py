@@ -12,8 +12,8 @@ from support.sizes import only_full, size
 pytestmark = pytest.mark.slow
 
 OUTAGES = 3
-MESSAGES = 20_000
-LENGTH = 90
+MESSAGES = 14_000
+LENGTH = 60
 """Seconds that the messages take."""
 
 

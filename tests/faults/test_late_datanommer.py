@@ -14,8 +14,8 @@ PER_SECOND = 500
 LATE = 1.0
 """Seconds at least until datanommer has a message."""
 
-MESSAGES = 20_000
-WAITING = size(3_000, 9_000)
+MESSAGES = 10_000
+WAITING = size(3_000, 6_000)
 
 
 @only_full

@@ -14,13 +14,12 @@ pytestmark = pytest.mark.slow
 MESSAGES = size(1_000, 5_000)
 
 COMMANDS = ("fedmsg-hub", "fedmsg-badges")
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @only_full
 @pytest.mark.parametrize(
     ("command", "number"),
-    [(command, number) for command in COMMANDS for number in SIGNALS],
+    list(zip(COMMANDS, (signal.SIGTERM, signal.SIGINT), strict=True)),
 )
 def test_daemon_stopped_by_a_signal_continues_at_the_next_start(
     postgresql: Postgresql, tmp_path: Path, command: str, number: signal.Signals

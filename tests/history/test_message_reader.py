@@ -29,13 +29,12 @@ def test_headers_are_paged_by_position_though_sent_at_the_same_moment(
 
     assert reader.count_since(moment - 5) == 5
     assert reader.last_number() == 6
-    first = reader.headers_since(moment - 20, 0, 3)
+    first, last = reader.pages_since(moment - 20, 3)
     assert [(each.number, each.sent) for each in first] == [
         (6, moment - 10),
         (1, moment),
         (2, moment),
     ]
-    last = reader.headers_since(first[-1].sent, first[-1].number, 10)
     assert [each.number for each in last] == [3, 4, 5]
     assert [each.number for each in reader.headers_after(4, 10)] == [5, 6]
 

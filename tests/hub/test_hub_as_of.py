@@ -200,12 +200,7 @@ def played(
 
 
 @pytest.mark.parametrize("badge", list(EXPECTED))
-def test_badge_depends_on_the_messages_alone(
-    request: pytest.FixtureRequest, played: Play, badge: str
-) -> None:
-    if "quiet bus" not in request.node.name or badge in ("tenth", "every-tenth"):
-        reason = "criteria are judged by what is stored, not as of the message"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_badge_depends_on_the_messages_alone(played: Play, badge: str) -> None:
     awarded = [name for name, held in awards(played.databases) if held == badge]
 
     assert awarded == sorted(EXPECTED[badge])

@@ -419,6 +419,12 @@ OTHERS = (
         ("%(msg.chairs)s", '{users: [bodhi, "→%(msg.chairs)s"]}', "msg.chairs", "usernames"),
         ("%(msg.a.Attendees)s", '{users: "→%(msg.a.Attendees)s"}', "msg.a.Attendees", "usernames"),
         ("%(msg.authors)s", '{agents: ["→%(msg.authors)s"]}', "msg.authors", "agents"),
+        (
+            "%(msg.people)s",
+            '{users: ["→%(msg.people)s", "%(recipient)s"]}',
+            "msg.people",
+            "usernames",
+        ),
     ],
 )
 def test_counted_together_finds_a_filter_by_all_whom_the_recipient_names(

@@ -263,7 +263,7 @@ def test_a_message_that_cannot_be_parsed_does_not_stop_a_replay(
 
     assert [each.username for each in found] == ["alice", "bob"]
     assert [message.partition(" error=")[0] for message in caplog.messages] == [
-        "Could not parse a message of the history, skipping it msg_id=2024-1"
+        "Could not parse a message of the history, skipping it row=1 msg_id=2024-1"
     ]
 
 

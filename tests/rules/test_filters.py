@@ -86,6 +86,9 @@ PEOPLE = [
     ({"alice": 12, "bob": 3}, ("alice", "bob")),
     ({"name": 1, "alice": 2}, ("alice", "name")),
     (["alice", 7], ("7", "alice")),
+    # A recipient takes the others, too.
+    (["alice", None], ("alice",)),
+    ([{"nick": "bob"}, {"name": "alice"}, True, "nul\0"], ("alice",)),
 ]
 
 
@@ -110,7 +113,7 @@ def test_a_filter_on_people_may_have_several_templates():
         ([{"name": 7, "fullname": "Alice A."}], "an object without 'name'"),
         ({"name": 7, "fullname": "Alice A."}, "an object without 'name'"),
         ({"name": None, "id": 7}, "an object without 'name'"),
-        (["alice", None], "nothing"),
+        ([None], "nothing"),
         ([True], "yes or no"),
     ],
 )

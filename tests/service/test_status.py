@@ -89,6 +89,7 @@ def test_report_counts_messages_and_awards(daemon: Daemon) -> None:
     assert (report["last_award"]["user"], report["last_award"]["badge"]) == ("alice", "first-step")
     assert report["since"] <= report["last_award"]["at"] <= report["at"]
     assert report["databases"] == {"tahrir": None, "datanommer": None}
+    assert report["revocations"] == {"count": 0, "for_good": 0}
     assert report["set_aside"] == 0
     daemon.stop()
 
@@ -223,6 +224,17 @@ def test_health_check_does_not_wait_for_a_database_that_hangs() -> None:
     assert len(asked) == 1
     release.set()
     eventually(lambda: pulse.check()["tahrir"] is None, "an answer")
+
+
+def test_health_check_keeps_what_a_database_answered_until_it_fails() -> None:
+    answers = iter([7])
+    pulse = DatabaseHealth({"tahrir": lambda: next(answers)})
+
+    assert pulse.answer("tahrir") is None
+    assert pulse.check() == {"tahrir": None}
+    assert pulse.answer("tahrir") == 7
+    assert pulse.check() != {"tahrir": None}
+    assert pulse.answer("tahrir") is None
 
 
 def test_health_check_returns_why_a_database_does_not_answer() -> None:

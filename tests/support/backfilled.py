@@ -13,7 +13,7 @@ Pairs = set[tuple[str, str]]
 
 
 def backfilled(databases: Databases, rules: Path) -> Pairs:
-    """Return the awards of a backfill of all rules in a directory."""
+    """Return the awards of a backfill of all valid rules in a directory."""
     return replayed(make_settings(databases, rules))
 
 
@@ -21,5 +21,4 @@ def replayed(settings: Settings) -> Pairs:
     """Return the same for a deployment with these settings."""
     replay = Replay(settings)
     loaded = load_directory(settings.rules_directory, replay.backends)
-    assert not loaded.problems
     return {(each.username, each.rule.badge.id) for each in replay.run(loaded.rules, measure=False)}

@@ -65,6 +65,8 @@ class Hub:
     def __init__(self, directory: Path, settings: Mapping[str, object]) -> None:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
+        #: Where it finds further modules.
+        self.python_path: Path | None = None
         self.log_file = directory / "log"
         self.settings_file = directory / "fedmsg.d" / SETTINGS_FILE
         self.settings_file.parent.mkdir(parents=True)
@@ -81,10 +83,10 @@ class Hub:
         number = next(n for n, line in enumerate(lines, 1) if line.startswith(f"    {key!r}:"))
         return f"{self.settings_file}:{number}"
 
-    def start(self, command: str = "fedmsg-hub") -> None:
+    def start(self, command: str = "fedmsg-hub", *arguments: str) -> None:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [Path(sys.executable).with_name(command)],
+                [Path(sys.executable).with_name(command), *arguments],
                 cwd=self._directory,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
@@ -179,4 +181,5 @@ class Hub:
         # What the hub reads besides its own directory is kept from it.
         others = ("VIRTUAL_ENV", "PYTHONPATH", "FEDMSG_CONFIG")
         kept = {key: value for key, value in os.environ.items() if key not in others}
-        return kept | {"HOME": str(self._directory), "PYTHONUNBUFFERED": "1"}
+        path = {} if self.python_path is None else {"PYTHONPATH": str(self.python_path)}
+        return kept | {"HOME": str(self._directory), "PYTHONUNBUFFERED": "1"} | path

@@ -58,8 +58,10 @@ REPORT: dict[str, Any] = {
         "trouble": None,
     },
     "bus": {"trouble": None, "unsent": 0},
+    "outbox": {"kept": True, "waiting": 0, "since": None, "trouble": None},
     "signatures": {"checked": True, "trouble": None},
     "awarded": 2,
+    "revocations": {"count": 3, "for_good": 1},
     "last_award": {
         "badge": "gardener-i",
         "user": "alice",

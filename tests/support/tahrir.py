@@ -5,11 +5,13 @@ import threading
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Person
 
 from fedbadges.rules.rule import Badge
+from fedbadges.tahrir import revoking
 from fedbadges.tahrir.awarding import Award, AwardResult, ByHand
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.revoking import RevokeRequest, RevokeResult
@@ -91,3 +93,13 @@ def revoke(
     """Revokes a badge, as root does."""
     by_hand = ByHand("root", "by mistake")
     return tahrir.revoke(RevokeRequest(badge, username, by_hand, for_good, create))
+
+
+def revoke_as_of(
+    tahrir: Tahrir, badge: str, username: str, when: datetime.datetime, *, for_good: bool = False
+) -> None:
+    """Has somebody hold a badge and lose it, both at a time of long ago, naive UTC."""
+    tahrir.award([Award(badge, username, issued_on=when)])
+    with pytest.MonkeyPatch.context() as clock:
+        clock.setattr(revoking, "naive_utc", lambda seconds: when)
+        revoke(tahrir, badge, username, for_good=for_good)

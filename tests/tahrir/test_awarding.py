@@ -443,6 +443,8 @@ def test_every_method_raises_unavailable_while_the_database_is_away(tmp_path: Pa
         lambda: tahrir.award([due("alice")]),
         lambda: tahrir.adjust_ranks([1]),
         lambda: tahrir.publish_badges([EDITOR]),
+        lambda: tahrir.check(),
+        lambda: revoke(tahrir, "editor", "alice"),
     ):
         with pytest.raises(Unavailable):
             ask()

@@ -2,8 +2,8 @@
 
 import json
 import logging
-import os
 import queue
+import threading
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
 
 from fedbadges.buses.fedmsg.frames import guard, ignore
+from fedbadges.buses.fedmsg.loading import do_not_exit_on_sigterm, exit_at_once
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.buses.fedmsg.signals import install_signal_handlers
 from fedbadges.config.settings import ENABLED, Settings
@@ -72,24 +73,15 @@ class BadgesConsumer(FedmsgConsumer):
         # Of the message that the reactor's thread is at, if it came as JSON.
         self._size: int | None = None
         if not hub.config.get(self.config_key, False):
+            do_not_exit_on_sigterm()
             super().__init__(hub)
             return
         _share_log_handlers()
         # Errors are logged here, in one line each: moksha would print a traceback, and go on.
         settings = _read_settings(hub.config)
-        if settings is None:
-            return
-        try:
-            self._verifier = make_verifier(hub.config, before_waiting=self._flush)
-            daemon = self._make_daemon(settings)
-            daemon.start()
-        except Unavailable as error:
-            log.critical("Cannot start", error=str(error))
-            return
-        except CannotStart:  # logged
-            return
-        if not self._join(hub):
-            daemon.stop()
+        daemon = None if settings is None else self._start_daemon(hub, settings)
+        if daemon is None:
+            do_not_exit_on_sigterm()
             return
         guard(hub)
         self._daemon = daemon
@@ -97,10 +89,8 @@ class BadgesConsumer(FedmsgConsumer):
             self._verifier.start()
         # The hub's worker threads end during the shutdown, so after it nothing more is handed over.
         reactor.addSystemEventTrigger("after", "shutdown", daemon.stop)
-        # Now, and again when the reactor has put its own handlers in place.
-        end = partial(self._end, daemon)
-        install_signal_handlers(end)
-        reactor.callWhenRunning(install_signal_handlers, end)
+        # Again when the reactor has put its own handlers in place.
+        reactor.callWhenRunning(install_signal_handlers, partial(self._end, daemon))
 
     @property
     def incoming(self) -> SizedQueue:
@@ -197,10 +187,34 @@ class BadgesConsumer(FedmsgConsumer):
 
     def _end(self, daemon: Daemon) -> None:
         """Stop in time, even if a server hangs: no message is lost by it. Called after a signal."""
-        self._drain()
-        if not daemon.wait_until_stopped(_STOP_TIMEOUT):
-            logging.shutdown()
-            os._exit(os.EX_OK)
+        loading = not reactor.running
+        if self._verifier is not None:
+            self._verifier.stop()
+        daemon.drain()
+        if loading:
+            # The reactor, which ends the hub, may wait for the consumers of others.
+            threading.Thread(target=daemon.stop, name="fedbadges-stop", daemon=True).start()
+        if not daemon.wait_until_stopped(_STOP_TIMEOUT) or loading:
+            exit_at_once()
+
+    def _start_daemon(self, hub: Any, settings: Settings) -> Daemon | None:
+        """Start the daemon, and join the hub; return None, after logging why, if it cannot."""
+        restore_signal_handlers = None
+        try:
+            self._verifier = make_verifier(hub.config, before_waiting=self._flush)
+            daemon = self._make_daemon(settings)
+            restore_signal_handlers = install_signal_handlers(partial(self._end, daemon))
+            daemon.start()
+            if self._join(hub):
+                return daemon
+            daemon.stop()
+        except Unavailable as error:
+            log.critical("Cannot start", error=str(error))
+        except CannotStart:  # logged
+            pass
+        if restore_signal_handlers is not None:
+            restore_signal_handlers()
+        return None
 
     def _join(self, hub: Any) -> bool:
         try:

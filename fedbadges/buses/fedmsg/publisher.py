@@ -3,18 +3,24 @@
 import copy
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, wait
+from functools import partial
 from typing import Any
 
 import fedmsg.core
 import zmq
 
 from fedbadges.messages import Notice
+from fedbadges.outbox.publisher import Result
 from fedbadges.signatures.signing import MODNAME, sender_of, signer_of
 from fedbadges.util.logs import get_logger
+from fedbadges.util.text import describe_error
 
 log = get_logger(__name__)
+
+#: Seconds between two tries to bind an endpoint.
+_RETRY = 10.0
 
 #: Seconds that ZeroMQ has to send what is left when the daemon stops.
 _LINGER = 1.0
@@ -36,7 +42,8 @@ class Publisher:
     """Publishes notices in their order.
 
     ZeroMQ drops what is sent while nobody listens. So the endpoint is bound at the start, and
-    nothing is sent before those who were trying to connect have had the time to.
+    nothing is sent before those who were trying to connect have had the time to. If no endpoint is
+    free, this is tried again and again.
 
     ``run`` calls a function in the thread that may publish: on a bus other than ZeroMQ, fedmsg
     sends through the hub, in the reactor's thread.
@@ -54,12 +61,19 @@ class Publisher:
             # fedmsg's own signing fails, and then it sends nothing.
             self._config["sign_messages"] = False
         self._run = run
-        self._queue: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Notice, Result] | None] = queue.SimpleQueue()
         # Handed to another thread, which may end before it sends them.
         self._handed: list[Notice] = []
-        #: How many notices could not be sent so far.
+        #: How many notices were lost so far, as they could not be sent.
         self.unsent = 0
-        self._settled: Future[str | None] = Future()
+        self._context: _Context | None = None
+        #: Whether those who try to connect have had the time to.
+        self._heard = False
+        self._trouble: str | None = None
+        #: When to try again to bind an endpoint, if none was free.
+        self._retry_at: float | None = None
+        self._settled = threading.Event()
+        self._ready = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="fedbadges-publisher", daemon=True)
 
@@ -69,56 +83,86 @@ class Publisher:
 
     def trouble(self, timeout: float = 0.0) -> str | None:
         """Return why nothing can be sent; None if it can, or is not known within ``timeout`` s."""
-        wait([self._settled], timeout)
-        return self._settled.result() if self._settled.done() else None
+        self._settled.wait(timeout)
+        return self._trouble
 
-    def publish(self, notice: Notice) -> None:
-        """Queue a notice; returns at once."""
-        self._queue.put(notice)
+    def wait_until_ready(self, timeout: float) -> bool:
+        """Return True when what is sent is heard, or cannot be sent; False after so many s."""
+        return self._ready.wait(timeout)
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Send what is queued, for ``timeout`` seconds at most, and release the endpoint."""
+    def publish(self, notice: Notice, result: Result = lambda notice, error: None) -> None:
+        """Queue a notice; returns at once. ``result`` is called in any thread."""
+        self._queue.put((notice, result))
+
+    def stop(self, timeout: float = 5.0) -> bool:
+        """Send what is queued, for ``timeout`` seconds at most, and release the endpoint.
+
+        Returns True if what was sent has left the process. What is kept in the outbox is not sent
+        to those who have had no time to connect.
+        """
         self._stopping.set()
         self.finish(timeout)
         for notice in list(self._handed):
-            log.warning("Stopping before a notice was sent", topic=notice.topic, body=notice.body)
+            if notice.msg_id is None:
+                log.warning(
+                    "Stopping before a notice was sent", topic=notice.topic, body=notice.body
+                )
+        return not self._thread.is_alive()
 
     def finish(self, timeout: float = 15.0) -> bool:
         """Send what is queued once listeners have had time to connect; release the endpoint.
 
-        Returns True if all of it was sent. Nothing can be published afterwards.
+        Returns True if what was sent has left the process. Nothing can be published afterwards.
         """
         self._queue.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout)
-        return not (self.unsent or self._handed or self._thread.is_alive())
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
-        context = self._connect()
-        self._stopping.wait(self._grace())
-        while (notice := self._queue.get()) is not None:
-            self._send(context, notice)
-        if context is None:
+        self._connect()
+        self._ready.set()
+        while (queued := self._next()) is not None:
+            self._send(*queued)
+        if self._context is None:
             return
-        if getattr(context, "publisher", None):
-            context.publisher.setsockopt(zmq.LINGER, int(_LINGER * 1000))
-        context.destroy()
+        if getattr(self._context, "publisher", None):
+            self._context.publisher.setsockopt(zmq.LINGER, int(_LINGER * 1000))
+        self._context.destroy()
 
-    def _connect(self) -> _Context | None:
-        context = trouble = None
+    def _next(self) -> tuple[Notice, Result] | None:
+        """Return what is queued next; try to bind an endpoint meanwhile, if none was free."""
+        while self._retry_at is not None:
+            try:
+                return self._queue.get(timeout=max(0.0, self._retry_at - time.monotonic()))
+            except queue.Empty:
+                self._connect()
+        return self._queue.get()
+
+    def _connect(self) -> None:
+        """Bind an endpoint, and give those who keep trying the time to connect to it."""
+        failed_before = self._trouble is not None
         try:
-            context = _Context(**self._config)
+            context = _Context(**copy.deepcopy(self._config))
         except Exception as error:  # whatever fedmsg makes of its configuration
-            log.error("Cannot publish awards", error=error)
-            trouble = str(error)
-        else:
-            if self._config.get("zmq_enabled", True) and not getattr(context, "publisher", None):
-                trouble = f"'endpoints' has no '{self._config['name']}'"
-                log.warning("Not publishing awards", reason=trouble)
-                context.destroy()
-                context = None
-        self._settled.set_result(trouble)
-        return context
+            self._trouble, self._retry_at = str(error), time.monotonic() + _RETRY
+            if not failed_before:
+                log.error("Cannot publish awards", error=error)
+            self._settled.set()
+            return
+        self._retry_at = None
+        if self._config.get("zmq_enabled", True) and not getattr(context, "publisher", None):
+            self._trouble = f"'endpoints' has no '{self._config['name']}'"
+            log.warning("Not publishing awards", reason=self._trouble)
+            context.destroy()
+            self._settled.set()
+            return
+        self._trouble, self._context = None, context
+        self._settled.set()
+        grace = self._grace()
+        self._heard = not self._stopping.wait(grace) or not grace
+        if failed_before:
+            log.info("Publishing awards again")
 
     def _grace(self) -> float:
         """Return the seconds in which a listener that keeps trying will have connected."""
@@ -128,23 +172,36 @@ class Publisher:
         # fedmsg takes anything for it.
         return 0.2 + (longest if isinstance(longest, (int, float)) and longest else 1000) / 1000
 
-    def _send(self, context: _Context | None, notice: Notice) -> None:
-        if context is None:
-            self.unsent += 1
-            log.info("Notice not published", topic=notice.topic, body=notice.body)
-            return
+    def _send(self, notice: Notice, result: Result) -> None:
+        if self._context is None:
+            if notice.msg_id is None:
+                self.unsent += 1
+                log.info("Notice not published", topic=notice.topic, body=notice.body)
+            result(notice, self._trouble)
+        elif notice.msg_id is not None and not self._heard:
+            result(notice, "stopping before listeners had time to connect")
+        else:
+            self._handed.append(notice)
+            self._run(partial(self._send_now, self._context, notice, result))
 
-        def send() -> None:
-            self._handed.remove(notice)
-            try:
-                context.publish(
-                    topic=notice.topic, msg=notice.body, modname=MODNAME, pre_fire_hook=self._sign
-                )
-            except Exception as error:  # the award is committed; it stays, published or not
+    def _send_now(self, context: _Context, notice: Notice, result: Result) -> None:
+        def complete(message: dict[str, Any]) -> None:
+            if notice.msg_id is not None:
+                message |= {"msg_id": notice.msg_id, "timestamp": notice.timestamp}
+            if self._sign is not None:
+                self._sign(message)
+
+        self._handed.remove(notice)
+        try:
+            context.publish(
+                topic=notice.topic, msg=notice.body, modname=MODNAME, pre_fire_hook=complete
+            )
+        except Exception as error:  # the award is committed; it stays, published or not
+            if notice.msg_id is None:
                 self.unsent += 1
                 log.error(
                     "Could not publish a notice", topic=notice.topic, body=notice.body, error=error
                 )
-
-        self._handed.append(notice)
-        self._run(send)
+            result(notice, describe_error(error))
+        else:
+            result(notice, None)

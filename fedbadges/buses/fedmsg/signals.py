@@ -23,15 +23,17 @@ log = get_logger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def install_signal_handlers(drain: Callable[[], None]) -> None:
+def install_signal_handlers(drain: Callable[[], None]) -> Callable[[], None]:
     """Stop the hub on the first signal, and exit at once on the second.
 
     ``drain`` is called first, in a thread of its own, so that whatever the reactor's thread waits
     for does not keep the hub from stopping. A reactor that does not run yet stops as soon as it
-    does. In another thread than the main one this does nothing.
+    does. In another thread than the main one this does nothing. Returns what restores the handlers
+    that there were.
     """
     if threading.current_thread() is not threading.main_thread():
-        return
+        return lambda: None
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def stop(number: int, frame: FrameType | None) -> None:
         for other in _SIGNALS:
@@ -41,8 +43,14 @@ def install_signal_handlers(drain: Callable[[], None]) -> None:
         # Unlike a direct call, this wakes the reactor.
         reactor.callFromThread(stop_hub)
 
+    def restore() -> None:
+        for number, handler in before.items():
+            if signal.getsignal(number) is stop:
+                signal.signal(number, handler)
+
     for number in _SIGNALS:
         signal.signal(number, stop)
+    return restore
 
 
 def stop_hub() -> None:

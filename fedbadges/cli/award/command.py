@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import click
@@ -22,11 +23,11 @@ from fedbadges.cli.deployment import HISTORY, Deployment, with_deployment
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun, reporting_errors
 from fedbadges.cli.revocations import describe_revocation, revocation_data
 from fedbadges.cli.terminal import deferring_interrupts, format_option, print_json
-from fedbadges.util.text import describe_error, printable
+from fedbadges.util.text import describe_error, pluralize, printable
 
 if TYPE_CHECKING:
-    from fedbadges.buses.fedmsg.publisher import Publisher
     from fedbadges.cli.award.requests import Request
+    from fedbadges.outbox.outbox import Outbox
     from fedbadges.rules.rule import Badge
     from fedbadges.tahrir.database import Tahrir
 
@@ -103,24 +104,30 @@ def award(
     badge, or have opted out, get nothing. Nothing is awarded if anything is wrong with one of them.
     If the command is stopped, run it again to award the rest.
     """
-    from fedbadges.cli.award.requests import find_mistakes, find_outcomes, parse_request
+    from fedbadges.cli.award.requests import (
+        badges_of_rules,
+        find_mistakes,
+        find_outcomes,
+        parse_request,
+    )
     from fedbadges.tahrir.database import Tahrir
 
     with reporting_errors(STOPPED):
         mistakes = Mistakes()
         rows = _rows(names, table, values, mistakes)
         requests = [parse_request(row, mistakes) for row in rows]
-        tahrir = Tahrir(deployment.settings)
+        tahrir = Tahrir(deployment.settings, announce=not no_publish)
         new = find_mistakes(requests, deployment, tahrir, mistakes, create=create)
         mistakes.check()
         find_outcomes(requests, tahrir)
-        run = _Awarding(tahrir, requests, one=table is None and len(requests) == 1)
+        one = table is None and len(requests) == 1
+        run = _Awarding(tahrir, requests, partial(badges_of_rules, deployment), one)
         if dry_run:
             for each in run.due:
                 each.outcome = "awarded"
         elif run.due:
-            with deployment.publishing(silent=no_publish) as publisher:
-                run.award(new, publisher)
+            with deployment.publishing(tahrir, silent=no_publish) as outbox:
+                run.award(new, outbox)
         run.report(form, dry_run)
 
 
@@ -146,47 +153,66 @@ def _rows(
 
 
 class _Awarding:
-    """Awards what was requested; ``one`` if that is for one person on the command line."""
+    """Awards what was requested; ``one`` if that is for one person on the command line.
 
-    def __init__(self, tahrir: Tahrir, requests: Sequence[Request], one: bool) -> None:
+    A badge that is deleted meanwhile is created again if it is among ``badges``.
+    """
+
+    def __init__(
+        self,
+        tahrir: Tahrir,
+        requests: Sequence[Request],
+        badges: Callable[[], Mapping[str, Badge]],
+        one: bool,
+    ) -> None:
         self._tahrir = tahrir
         self._requests = requests
+        self._badges = badges
         self._one = one
         self._on_bus = False
         self._error: CannotRun | None = None
         self._person_ids: list[int] = []
         self.due = [each for each in requests if each.outcome == "not-reached"]
 
-    def award(self, new_badges: Sequence[Badge], publisher: Publisher | None) -> None:
+    def award(self, new_badges: Sequence[Badge], outbox: Outbox | None) -> None:
         """Award in batches; the requests have the outcomes, whatever happens."""
         try:
             with reporting_errors(STOPPED):
                 if new_badges:
                     self._tahrir.publish_badges(new_badges)
-                self._award(publisher)
+                self._award(outbox)
         except CannotRun as error:
             if self._one:
                 raise
             self._error = error
 
-    def _award(self, publisher: Publisher | None) -> None:
+    def _award(self, outbox: Outbox | None) -> None:
         try:
             for start in range(0, len(self.due), _BATCH):
+                batch = self.due[start : start + _BATCH]
                 with deferring_interrupts():
-                    self._award_batch(self.due[start : start + _BATCH], publisher)
+                    lost = self._award_batch(batch, outbox)
+                    if lost:
+                        self._tahrir.publish_badges(lost)
+                        again = [each for each in batch if each.outcome == "refused"]
+                        self._award_batch(again, outbox)
         finally:  # also of what was awarded before an outage, or Ctrl-C
             with deferring_interrupts():
                 notices = adjust_ranks(self._tahrir, self._person_ids) if self._person_ids else ()
-            if publisher is not None:
+            if outbox is not None:
                 for notice in notices:
-                    publisher.publish(notice)
+                    outbox.publish(notice)
                 if self._person_ids:
-                    self._on_bus = publisher.finish(_PUBLISH_TIMEOUT)
+                    self._on_bus = outbox.finish(_PUBLISH_TIMEOUT)
+                if outbox.left:
+                    left = pluralize(outbox.left, "notice")
+                    click.echo(f"{left} left to the daemon to publish", err=True)
 
-    def _award_batch(self, batch: Sequence[Request], publisher: Publisher | None) -> None:
+    def _award_batch(self, batch: Sequence[Request], outbox: Outbox | None) -> list[Badge]:
+        """Award a batch; return the badges of rules that tahrir has no longer."""
         from fedbadges.cli.award.requests import find_outcomes
         from fedbadges.messages import naive_utc
-        from fedbadges.tahrir.awarding import Award, ByHand
+        from fedbadges.tahrir.awarding import Award, ByHand, MissingBadges
 
         awards = {}
         for each in batch:
@@ -196,19 +222,22 @@ class _Awarding:
         result = self._tahrir.award(awards)
         for given in result.given:
             request = awards[given.award]
-            request.outcome = "awarded"
+            request.outcome, request.error = "awarded", None
             self._person_ids.append(given.person_id)
             log_change(
                 "Awarded badge", user=request.user, badge=request.badge, reason=request.reason
             )
-            if publisher is not None:
-                publisher.publish(given.notice)
+            if outbox is not None:
+                outbox.publish(given.notice)
         for refused, error in result.refused:
             awards[refused].outcome = "refused"
             awards[refused].error = describe_error(error)
         faster = [each for each in batch if each.outcome == "not-reached"]
         if faster:  # another process was faster, or somebody opted out meanwhile
             find_outcomes(faster, self._tahrir)
+        missing = {a.badge_id for a, error in result.refused if isinstance(error, MissingBadges)}
+        known = self._badges() if missing else {}
+        return [known[badge] for badge in missing if badge in known]
 
     def report(self, form: str, dry_run: bool) -> NoReturn:
         """Print what became of each request, and exit."""

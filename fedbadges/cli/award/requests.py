@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from fedbadges.tahrir.database import Tahrir
     from fedbadges.tahrir.holdings import Revocation
 
+#: No award is older. Much earlier years are typing errors, which some programs cannot even show.
+_EARLIEST = datetime.datetime(1970, 1, 1)
+
 
 @dataclass(eq=False)
 class Request:
@@ -98,6 +101,8 @@ def _when(cell: Cell, mistakes: Mistakes) -> datetime.datetime | None:
         mistakes.add(cell.place, text)
     elif moment > now:
         mistakes.add(cell.place, f"{quoted(cell.text)} is in the future")
+    elif moment < _EARLIEST:
+        mistakes.add(cell.place, f"{quoted(cell.text)} is before {_EARLIEST.year}")
     return moment
 
 
@@ -117,7 +122,7 @@ def find_mistakes(
     badges = tahrir.badges()
     wanted = dict.fromkeys(each.badge for each in requests if each.row["badge"].text is not None)
     lacking = [badge for badge in wanted if badge not in badges]
-    rules = _badges_of_rules(deployment) if lacking else {}
+    rules = badges_of_rules(deployment) if lacking else {}
     new = [rules[badge] for badge in lacking if badge in rules]
     refused = tahrir.unawardable(new).refused if new else {}
     wrong_badges = {badge: f"{badge}: {why}" for badge, why in refused.items()}
@@ -137,7 +142,8 @@ def find_mistakes(
     return new
 
 
-def _badges_of_rules(deployment: Deployment) -> dict[str, Badge]:
+def badges_of_rules(deployment: Deployment) -> dict[str, Badge]:
+    """Return the badges that rules give, by their ids."""
     from fedbadges.criteria.backends import load_backends
 
     backends = load_backends(deployment.settings)

@@ -94,10 +94,16 @@ def _from_file(file: BinaryIO) -> Message:
 
 
 def _from_datanommer(msg_id: str | None, settings: Settings) -> Message:
+    from fedbadges.errors import DamagedRow
     from fedbadges.history.message_reader import MessageReader
     from fedbadges.messages import fits_databases, parse_message
 
-    found = MessageReader(settings).message(msg_id) if msg_id and fits_databases(msg_id) else None
+    found = None
+    if msg_id and fits_databases(msg_id):
+        try:
+            found = MessageReader(settings).message(msg_id)
+        except DamagedRow as error:
+            raise CannotRun(f"datanommer's message {msg_id!r} cannot be read: {error}") from None
     message = None if found is None else parse_message(found.body, found.users)
     if message is None:
         raise CannotRun(f"datanommer has no message {msg_id!r}")

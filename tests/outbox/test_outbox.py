@@ -1,0 +1,370 @@
+"""The outbox between the awards and the bus, with a bus that does what the test says."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from support.builders import make_settings
+from support.databases import Databases
+from support.tahrir import EDITOR, TAGGER, due
+from support.waiting import TIMEOUT, eventually
+
+from fedbadges.databases.connections import engine
+from fedbadges.messages import Notice
+from fedbadges.outbox import outbox as module
+from fedbadges.outbox.outbox import Outbox
+from fedbadges.outbox.publisher import Result
+from fedbadges.tahrir.database import Tahrir
+from fedbadges.tahrir.own_tables import OUTBOX, OWN
+
+
+class Bus:
+    """A publisher that notes what it sends; ``failure`` is why it cannot."""
+
+    def __init__(self) -> None:
+        self.sent: list[Notice] = []
+        self.tried: list[Notice] = []
+        self.failure: str | None = None
+        self.cannot: str | None = None
+        self.holding = False
+        self.held: list[tuple[Notice, Result]] = []
+        self.ready = threading.Event()
+        self.ready.set()
+
+    @property
+    def unsent(self) -> int:
+        return 0
+
+    def start(self) -> None:
+        pass
+
+    def trouble(self, timeout: float = 0.0) -> str | None:
+        return self.cannot
+
+    def wait_until_ready(self, timeout: float) -> bool:
+        return self.ready.wait(timeout)
+
+    def publish(self, notice: Notice, result: Result) -> None:
+        if self.holding:
+            self.held.append((notice, result))
+            return
+        self.tried.append(notice)
+        error = self.cannot or self.failure
+        if error is None:
+            self.sent.append(notice)
+        result(notice, error)
+
+    def stop(self, timeout: float = 5.0) -> bool:
+        self.ready.set()
+        return True
+
+    def finish(self, timeout: float = 15.0) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "fedbadges")
+    for name, seconds in (("_INTERVAL", 0.02), ("_FLUSHED", 0.05), ("_RETRY", 0.2)):
+        monkeypatch.setattr(module, name, seconds)
+
+
+@pytest.fixture
+def tahrir(database: Databases, tmp_path: Path) -> Tahrir:
+    made = Tahrir(make_settings(database, tmp_path), announce=True)
+    made.publish_badges([EDITOR, TAGGER])
+    return made
+
+
+Make = Callable[..., Outbox]
+
+
+@pytest.fixture
+def make(tahrir: Tahrir) -> Iterator[Make]:
+    """Start outboxes, each as one process would have it."""
+    made: list[Outbox] = []
+
+    def make_(bus: Bus, table: Tahrir = tahrir) -> Outbox:
+        outbox = Outbox(bus, table.outbox)
+        outbox.start()
+        made.append(outbox)
+        return outbox
+
+    yield make_
+    for outbox in made:
+        outbox.stop()
+
+
+def award(tahrir: Tahrir, *names: str) -> list[Notice]:
+    return [given.notice for given in tahrir.award([due(name) for name in names]).given]
+
+
+def another(tahrir: Tahrir) -> Tahrir:
+    return Tahrir(tahrir._settings, announce=True)
+
+
+def free(tahrir: Tahrir) -> None:
+    """End all leases, as time does after a kill."""
+    with engine(tahrir._settings.tahrir_url).begin() as connection:
+        connection.execute(OUTBOX.update().values(leased_until=None))
+
+
+def kept(tahrir: Tahrir) -> int:
+    with engine(tahrir._settings.tahrir_url).connect() as connection:
+        return int(connection.scalar(sa.select(sa.func.count()).select_from(OUTBOX)) or 0)
+
+
+def test_published_notice_is_deleted(tahrir: Tahrir, make: Make) -> None:
+    bus = Bus()
+    outbox = make(bus)
+
+    (notice,) = award(tahrir, "alice")
+    outbox.publish(notice)
+
+    eventually(lambda: not kept(tahrir), "an empty outbox")
+    assert bus.sent == [notice]
+
+
+def test_sent_notice_is_kept_until_it_has_left_the_process(
+    tahrir: Tahrir, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FLUSHED", 3600)
+    outbox = make(Bus())
+
+    (notice,) = award(tahrir, "alice")
+    outbox.publish(notice)
+    outbox._look()
+
+    assert kept(tahrir) == 1
+
+
+def test_what_another_process_left_is_published_in_its_order(tahrir: Tahrir, make: Make) -> None:
+    left = award(tahrir, "alice", "bob", "carol")
+    free(tahrir)
+    bus = Bus()
+
+    make(bus, another(tahrir))
+
+    eventually(lambda: not kept(tahrir), "an empty outbox")
+    assert bus.sent == left
+
+
+def test_what_another_process_is_about_to_publish_is_left_to_it(tahrir: Tahrir, make: Make) -> None:
+    award(tahrir, "alice")
+    bus, other = Bus(), another(tahrir)
+    outbox = make(bus, other)
+    (own,) = award(other, "bob")
+    outbox.publish(own)
+
+    eventually(lambda: kept(tahrir) == 1, "its own notice deleted")
+
+    assert bus.sent == [own]
+
+
+def test_leases_of_notices_that_wait_are_renewed(
+    tahrir: Tahrir, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RENEW", 0.0)
+    bus = Bus()
+    bus.holding = True
+    outbox = make(bus)
+    (notice,) = award(tahrir, "alice")
+    outbox.publish(notice)
+    with engine(tahrir._settings.tahrir_url).begin() as connection:
+        connection.execute(OUTBOX.update().values(leased_until=sa.func.now()))
+
+    eventually(lambda: not tahrir.outbox.waiting().free, "a renewed lease")
+
+    assert [held for held, _ in bus.held] == [notice]
+
+
+def test_notice_that_was_sent_is_not_sent_again_when_its_lease_expires(
+    tahrir: Tahrir, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FLUSHED", 3600)
+    bus = Bus()
+    outbox = make(bus)
+    (notice,) = award(tahrir, "alice")
+    outbox.publish(notice)
+    free(tahrir)
+
+    outbox._look()
+    outbox._look()
+
+    assert bus.sent == [notice]
+
+
+def test_failure_is_logged_once_and_the_notice_is_published_when_it_is_over(
+    tahrir: Tahrir, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = Bus()
+    bus.failure = "no key"
+    outbox = make(bus)
+    (notice,) = award(tahrir, "alice")
+    outbox.publish(notice)
+    eventually(lambda: len(bus.tried) >= 3, "more tries")
+    assert outbox.report()["trouble"] == "no key"
+
+    bus.failure = None
+
+    eventually(lambda: not kept(tahrir), "an empty outbox")
+    assert bus.sent == [notice]
+    assert outbox.report()["trouble"] is None
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        'Cannot publish notices, keeping them in the outbox error="no key"'
+    ]
+    assert "Notices are published again" in caplog.messages
+
+
+def test_notice_is_left_to_others_at_once_where_nothing_can_be_published(
+    tahrir: Tahrir, make: Make
+) -> None:
+    deaf, bus = Bus(), Bus()
+    deaf.cannot = "no endpoint"
+    outbox = make(deaf)
+    (notice,) = award(tahrir, "alice")
+    outbox.publish(notice)
+
+    make(bus, another(tahrir))
+
+    eventually(lambda: not kept(tahrir), "an empty outbox")
+    assert bus.sent == [notice]
+    assert deaf.tried == [notice]
+
+
+def test_stop_leaves_what_waits_to_others(tahrir: Tahrir, make: Make) -> None:
+    bus = Bus()
+    bus.holding = True
+    outbox = make(bus)
+    (notice,) = award(tahrir, "alice")
+    outbox.publish(notice)
+
+    outbox.stop()
+
+    assert another(tahrir).outbox.lease() == [notice]
+
+
+def test_stop_deletes_what_was_sent(
+    tahrir: Tahrir, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FLUSHED", 3600)
+    outbox = make(Bus())
+    (notice,) = award(tahrir, "alice")
+    outbox.publish(notice)
+
+    outbox.stop()
+
+    assert kept(tahrir) == 0
+
+
+def test_finish_publishes_what_others_left(tahrir: Tahrir, make: Make) -> None:
+    (left,) = award(tahrir, "alice")
+    free(tahrir)
+    bus, other = Bus(), another(tahrir)
+    bus.ready.clear()  # so that nothing was looked at before
+    outbox = Outbox(bus, other.outbox)
+    (own,) = award(other, "bob")
+    outbox.publish(own)
+
+    assert outbox.finish(TIMEOUT)
+
+    assert bus.sent == [own, left]
+    assert kept(tahrir) == 0
+
+
+def test_finish_says_that_notices_are_left(tahrir: Tahrir, make: Make) -> None:
+    bus = Bus()
+    bus.failure = "no key"
+    outbox = make(bus)
+    (notice,) = award(tahrir, "alice")
+    outbox.publish(notice)
+
+    assert not outbox.finish(TIMEOUT)
+
+    assert outbox.left == 1
+    assert another(tahrir).outbox.lease() == [notice]
+
+
+def test_outage_of_the_database_is_logged_once_and_loses_nothing(
+    tahrir: Tahrir, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = Bus()
+    outbox = make(bus)
+    (notice,) = award(tahrir, "alice")
+    made = engine(tahrir._settings.tahrir_url)
+    eventually(lambda: outbox.report()["kept"], "a first look")
+    with made.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE fedbadges_outbox RENAME TO away"))
+    outbox.publish(notice)
+    eventually(lambda: outbox.report()["trouble"], "trouble")
+    outbox._look()
+    with made.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE away RENAME TO fedbadges_outbox"))
+
+    eventually(lambda: not kept(tahrir), "an empty outbox")
+    eventually(lambda: outbox.report()["trouble"] is None, "no trouble")
+    assert bus.sent == [notice]
+    assert sum("Cannot use the outbox" in message for message in caplog.messages) == 1
+    assert "The outbox is used again" in caplog.messages
+
+
+def test_notices_are_published_without_the_table(
+    tahrir: Tahrir, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    OWN.drop_all(engine(tahrir._settings.tahrir_url))
+    bus = Bus()
+    outbox = make(bus)
+
+    (notice,) = award(tahrir, "alice")
+    outbox.publish(notice)
+    eventually(lambda: not outbox._thread.is_alive(), "the end of the thread")
+
+    assert bus.sent == [notice]
+    assert outbox.report()["kept"] is False
+    assert caplog.messages == []
+
+
+@pytest.mark.sqlite
+def test_action_is_run_when_notices_are_heard(tahrir: Tahrir, make: Make) -> None:
+    bus = Bus()
+    bus.ready.clear()
+    outbox = make(bus)
+    done = threading.Event()
+    outbox.when_ready(done.set)
+    assert not done.wait(0.1)
+
+    bus.ready.set()
+
+    assert done.wait(TIMEOUT)
+
+
+@pytest.mark.sqlite
+def test_action_is_not_run_after_a_stop(tahrir: Tahrir, make: Make) -> None:
+    bus = Bus()
+    bus.ready.clear()
+    outbox = make(bus)
+    done = threading.Event()
+    outbox.when_ready(done.set)
+
+    outbox.stop()
+
+    assert not done.is_set()
+
+
+def test_notices_that_nobody_publishes_are_given_up_after_days(
+    tahrir: Tahrir, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    award(tahrir, "alice")
+    with engine(tahrir._settings.tahrir_url).begin() as connection:
+        connection.execute(OUTBOX.update().values(created=sa.literal(due("x").issued_on)))
+    deaf = Bus()
+    deaf.cannot = "no endpoint"
+
+    make(deaf, another(tahrir))
+
+    eventually(lambda: not kept(tahrir), "an empty outbox")
+    assert deaf.tried == []
+    assert caplog.messages == ["Notices could not be published for days, giving up count=1"]
