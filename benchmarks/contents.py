@@ -43,10 +43,7 @@ def _commit(chance: random.Random, name: str) -> dict[str, Any]:
         "agent": name,
         "summary": _text(chance, 6),
         "message": _text(chance, 20),
-        "path": chance.choice(
-            ("/srv/git/docs/", "/srv/git/securityguide/", "/srv/git/releases/", "/srv/git/web/")
-        )
-        + package,
+        "path": f"/srv/git/{chance.choice(('docs', 'securityguide', 'releases', 'web'))}/{package}",
         "stats": {
             "files": {f"{package}.spec": stats, "sources": stats},
             "total": {**stats, "files": 2},

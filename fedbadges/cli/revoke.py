@@ -77,6 +77,8 @@ def revoke(
     from fedbadges.tahrir.own_tables import REVOCATIONS
     from fedbadges.tahrir.revoking import RevokeRequest
 
+    if create and not for_good:
+        raise click.UsageError("--create goes with --for-good")
     with reporting_errors(STOPPED):
         user, reason = _check(user, reason)
         tahrir = Tahrir(deployment.settings, announce=not no_publish)

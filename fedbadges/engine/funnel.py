@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fedbadges.errors import MissingValue, Place
-from fedbadges.rules.recipients import NamedPerson
+from fedbadges.rules.recipients import NO_ACCOUNT, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.util.text import printable
 
@@ -21,10 +21,14 @@ _MAX_CHARACTERS = 200
 
 
 class Reason(NamedTuple):
-    """Why a rule got no further with a message; ``missing`` is the path that the message lacks."""
+    """Why a rule got no further with a message; ``missing`` is the path that the message lacks.
+
+    A reason ``of_people`` says nothing of the rule, however often it comes.
+    """
 
     text: str
     missing: str | None = None
+    of_people: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def _missing(path: str) -> Reason:
 
 @functools.lru_cache(1000)
 def _dropped(why: str) -> Reason:
-    return Reason(f"the recipient {why}")
+    return Reason(f"the recipient {why}", of_people=why == NO_ACCOUNT)
 
 
 @functools.lru_cache(1000)

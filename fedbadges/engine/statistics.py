@@ -46,10 +46,14 @@ class LastAward:
 
 @dataclass
 class _Step:
-    """How often a step of a rule worked and failed, and how often in a row it has failed now."""
+    """How often a step of a rule worked and failed, and how often in a row it has failed now.
+
+    ``passed_over`` are failures for reasons that say nothing of the rule.
+    """
 
     worked: int = 0
     failed: int = 0
+    passed_over: int = 0
     streak: int = 0
     reasons: Counter[Reason] = field(default_factory=Counter)
     latest: Counter[Reason] = field(default_factory=Counter)
@@ -66,6 +70,11 @@ class _Step:
         before = self.worked + self.failed - self.streak
         return self.streak * self.worked >= WARN_AFTER * before
 
+    @property
+    def total(self) -> int:
+        """Return how many messages got to the step."""
+        return self.worked + self.failed + self.passed_over
+
     def succeed(self) -> None:
         """Count a message that the step worked with."""
         self.worked += 1
@@ -75,6 +84,10 @@ class _Step:
 
     def fail(self, reason: Reason, body: Mapping[str, Any]) -> None:
         """Count a message that the step did not work with."""
+        if reason.of_people:
+            self.passed_over += 1
+            self.reasons[reason] += 1
+            return
         self.failed += 1
         self.streak += 1
         if reason.missing is not None:
@@ -139,7 +152,7 @@ class _Counters:
         """Yield why messages got no further, the most frequent reason of each step first."""
         for name in filter(self.steps.__contains__, (TRIGGER, NAMING, JUDGING)):
             step = self.steps[name]
-            total = self.seen if name == TRIGGER else step.worked + step.failed
+            total = self.seen if name == TRIGGER else step.total
             for reason, count in step.reasons.most_common():
                 assert self.rule is not None
                 yield _Stopped(self.rule, name, reason, count, total, step.paths)

@@ -20,6 +20,9 @@ MOST_CANDIDATES = 500
 PASSED_OVER = f"comes after {MOST_CANDIDATES} others"
 BANNED = "is among the banned usernames"
 
+#: Why somebody is dropped whom the accounts service does not know, as many people on IRC.
+NO_ACCOUNT = "belongs to no account"
+
 #: The most characters of an account name, and of anybody's address, nick or name on GitHub.
 MAX_NAME = 64
 _MAX_LOOK_UP = 254
@@ -174,7 +177,7 @@ class Recipient:
             owner = look_up(accounts, other_name)
             if owner is not None:
                 return self._unread(account(owner, raw), trusted)
-        return NamedPerson(raw, None, "belongs to no account")
+        return NamedPerson(raw, None, NO_ACCOUNT)
 
     def _unread(self, person: NamedPerson, trusted: TrustedDomains) -> NamedPerson:
         """Return somebody; if dropped as no name, with what the conversions would have read."""

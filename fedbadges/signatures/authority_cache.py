@@ -16,7 +16,7 @@ from fedbadges.signatures.authority import (
     read_crl,
     utc_now,
 )
-from fedbadges.signatures.files import MAX_BYTES, read_bytes
+from fedbadges.signatures.files import MAX_BYTES, TooLarge, read_bytes
 from fedbadges.util.http import Session, error_reason, shown
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import printable
@@ -53,7 +53,11 @@ class File:
             reason = getattr(error, "strerror", None) or str(error)
             raise CertificateError(printable(f"{self._path}: {reason}")) from None
         self._seen = None
-        self.content = read_bytes(self._path)
+        try:
+            self.content = read_bytes(self._path)
+        except TooLarge:  # it is not read again for each message
+            self._seen = seen
+            raise
         self._seen = seen
         return True
 

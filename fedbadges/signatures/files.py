@@ -9,8 +9,12 @@ from fedbadges.util.text import printable
 MAX_BYTES = 16 * 1024 * 1024
 
 
+class TooLarge(CertificateError):
+    """A file is too large to be one of a CA."""
+
+
 def read_bytes(path: Path) -> bytes:
-    """Read a file; raise CertificateError if that is not possible, or it is too large."""
+    """Read a file; raise CertificateError if that is not possible: TooLarge if it is that."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -18,5 +22,5 @@ def read_bytes(path: Path) -> bytes:
         reason = getattr(error, "strerror", None) or str(error)
         raise CertificateError(printable(f"{path}: {reason}")) from None
     if len(content) > MAX_BYTES:
-        raise CertificateError(printable(f"{path}: more than {MAX_BYTES} bytes"))
+        raise TooLarge(printable(f"{path}: more than {MAX_BYTES} bytes"))
     return content

@@ -196,7 +196,7 @@ def _award(
 ) -> list[AwardResult]:
     recorded = own_tables.has(REVOCATIONS)
     ids = {award.badge_id for award in wanted}
-    statement = _BADGES_LOCKED if recorded else _BADGES
+    statement = _BADGES_LOCKED if recorded and own_tables.may_lock_badges else _BADGES
     badges = {row.id: row for row in connection.execute(statement, {"ids": list(ids)})}
     missing = sorted(ids - badges.keys())
     if missing:

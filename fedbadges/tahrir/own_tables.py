@@ -77,6 +77,15 @@ class OwnTables:
         """Return True if the table is there and may be used."""
         return table.name in self._usable
 
+    @cached_property
+    def may_lock_badges(self) -> bool:
+        """Return True if rows of badges can be locked, which takes the right to change them."""
+        with translate_errors("tahrir"), reader(self._url).connect() as connection:
+            if connection.dialect.name != "postgresql":
+                return True
+            right = text("SELECT has_any_column_privilege('badges', 'UPDATE')")
+            return bool(connection.scalar(right))
+
     def check(self) -> None:
         """Log a warning with the tables that cannot be used, and what is lost without them."""
         missing = sorted(set(_LOST) - self._usable)

@@ -69,8 +69,10 @@ class Session(requests.Session):
             _current.exchange = exchange
             try:
                 answer.set_result(super(Session, self).send(request, **options))
-            except BaseException as error:
+            except requests.RequestException as error:
                 answer.set_exception(error)
+            except Exception as error:  # of the libraries below requests, for an odd answer
+                answer.set_exception(requests.RequestException(error))
             finally:
                 _slots.release()
 

@@ -542,3 +542,29 @@ def test_badge_that_is_revoked_while_a_backfill_runs_is_not_given_by_it(
     done = fedbadges("backfill", "--award", "--no-publish", "--format", "json", "scribe-2")
 
     assert [each["user"] for each in json.loads(done.stdout)["awards"]] == ["bob"]
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("day", range(-1, 9))
+def test_backfill_after_revocations_gives_the_same_awards_as_the_daemon(
+    tahrir: Tahrir, settings: Settings, shared_database: Databases, day: int
+) -> None:
+    when = START + timedelta(days=day)
+    rules = load_directory(settings.rules_directory, load_backends(settings)).rules
+    history = [
+        PastMessage(n, START + timedelta(days=n - 1), "wiki.edit", {"user": name}, (name,))
+        for n, name in enumerate(EDITS, 1)
+    ]
+
+    def revoke_both() -> None:
+        tahrir.publish_badges(rule.badge for rule in rules)
+        revoke_as_of(tahrir, "scribe-2", "alice", when)
+        revoke_as_of(tahrir, "scribe-3", "bob", when)
+
+    revoke_both()
+    fedbadges("backfill", "--award", "--no-publish", "scribe-3", "scribe-2")
+    found = contents(settings)["awards"]
+
+    wipe(shared_database)
+    revoke_both()
+    assert live(settings, list(rules), history) == found

@@ -262,3 +262,10 @@ def test_revoke_publishes_a_notice_with_who_did_it_and_why(deployment: Place) ->
     assert notice["msg"]["badge"]["badge_id"] == "speaker"
     assert notice["msg"]["user"]["username"] == "alice"
     assert notice["msg"]["by_hand"] == {"operator": "root", "reason": WHY[1], "for_good": False}
+
+
+def test_revoke_creates_people_for_good_only(deployment: Place) -> None:
+    done = deployment.revoke("alice", "speaker", "--create")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--create goes with --for-good" in done.stderr

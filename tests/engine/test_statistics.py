@@ -14,7 +14,7 @@ from fedbadges.engine.funnel import Funnel, Reason, Trouble, reason_for_nobody, 
 from fedbadges.engine.statistics import WARN_AFTER, RuleStatistics, log_trouble
 from fedbadges.errors import MissingValue
 from fedbadges.messages import Message
-from fedbadges.rules.recipients import account
+from fedbadges.rules.recipients import NamedPerson, account
 from fedbadges.rules.rule import Rule
 
 BODY = """\
@@ -135,6 +135,30 @@ def test_rule_is_in_trouble_after_20_messages_whose_criteria_lack_a_field() -> N
         "in all of them 'msg.owner' is missing; they have 'msg.user'"
     )
     assert trouble.stop.part == "filter"
+
+
+NO_ACCOUNT = reason_for_nobody(RULE, [NamedPerson("zed", None, "belongs to no account")])
+
+
+def test_people_without_accounts_do_not_mean_that_the_rule_is_in_trouble() -> None:
+    run = Run()
+
+    run.trigger(10 * WARN_AFTER, NO_ACCOUNT)
+
+    assert (run.warned, run.in_trouble) == ([], False)
+    (stop,) = run.statistics.funnel(RULE.badge.id).stops
+    assert str(stop) == "in all of them the recipient belongs to no account"
+
+
+def test_rule_is_in_trouble_though_there_were_people_without_accounts() -> None:
+    run = Run()
+    run.trigger(10 * WARN_AFTER, NO_ACCOUNT)
+
+    run.trigger(WARN_AFTER)
+
+    assert run.in_trouble
+    stops = run.statistics.funnel(RULE.badge.id).stops
+    assert [(stop.count, stop.total) for stop in stops] == [(200, 220), (20, 220)]
 
 
 def test_messages_that_name_holders_only_leave_the_criteria_in_trouble() -> None:

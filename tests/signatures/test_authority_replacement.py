@@ -164,8 +164,12 @@ def test_a_ca_that_did_not_sign_itself_is_a_mistake_in_the_configuration(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["ca.crt", "crl.pem"])
-def test_a_file_of_100_megabytes_is_refused_without_being_read(
-    site: Site, tmp_path: Path, name: str, log: pytest.LogCaptureFixture
+def test_a_file_of_100_megabytes_is_refused_and_not_read_again(
+    site: Site,
+    tmp_path: Path,
+    name: str,
+    log: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     known = site.authority
     large = tmp_path / "large"
@@ -175,6 +179,9 @@ def test_a_file_of_100_megabytes_is_refused_without_being_read(
 
     assert site.authority is known
 
+    with monkeypatch.context() as patch:
+        patch.setattr("fedbadges.signatures.authority_cache.read_bytes", None)
+        assert site.authority is known
     assert f"{name}: more than {MAX_BYTES} bytes" in errors(log)[0]
     key = {"ca.crt": "ca_cert_location", "crl.pem": "crl_location"}[name]
     config = {"ca_cert_location": str(site.ca_file), "crl_location": str(site.crl_file)}

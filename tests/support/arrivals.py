@@ -30,6 +30,10 @@ class Way(Enum):
     STORED_FIRST = "over the bus, when they are stored"
     SHED = "from datanommer alone"
     WHILE_DOWN = "stored while no daemon runs"
+    RECORDED = "over the bus, and the daemon stores them"
+
+
+STORED_BY_DATANOMMER = (Way.BUS_FIRST, Way.STORED_FIRST, Way.SHED, Way.WHILE_DOWN)
 
 
 class After(Enum):
@@ -69,29 +73,27 @@ def _messages(draw: Any, number: int) -> PastMessage:
 
 
 @st.composite
-def arrivals(draw: Any, *, late: bool = False) -> list[Arrival]:
-    """Yield the messages of a history as they come.
+def arrivals(
+    draw: Any, *, late: bool = False, ways: Sequence[Way] = STORED_BY_DATANOMMER
+) -> list[Arrival]:
+    """Yield the messages of a history as they come, by some of the ``ways``.
 
-    :param late: they are stored in any order, and have row numbers in this order.
+    :param late: they are stored in any order, and perhaps committed in another order than numbered.
     """
     count = draw(st.integers(4, 16))
     made = in_order([draw(_messages(number)) for number in range(1, count + 1)])
+    numbers = list(range(1, count + 1))
     if late:
         made = draw(st.permutations(made))
-    numbered = [replace(each, number=number) for number, each in enumerate(made, 1)]
+        numbers = draw(st.one_of(st.just(numbers), st.permutations(numbers)))
+    left = [replace(each, number=number) for each, number in zip(made, numbers, strict=True)]
     parts: list[Arrival] = []
-    while numbered:
+    while left:
         size = draw(st.integers(1, 6))
-        part, numbered = tuple(numbered[:size]), numbered[size:]
-        heard = draw(st.permutations(part)) if draw(st.booleans()) else part
-        parts.append(
-            Arrival(
-                tuple(heard),
-                draw(st.sampled_from(Way)),
-                draw(st.booleans()),
-                draw(st.sampled_from(After)),
-            )
-        )
+        part, left = tuple(left[:size]), left[size:]
+        heard = draw(st.permutations(part)) if late or draw(st.booleans()) else part
+        way, after = draw(st.sampled_from(list(ways))), draw(st.sampled_from(After))
+        parts.append(Arrival(tuple(heard), way, draw(st.booleans()), after))
     return parts
 
 

@@ -25,14 +25,17 @@ _DAYS = 30 * 86_400.0
 
 
 class ArrivingDaemon:
-    """A daemon that handles what comes, and is started again with the state that it left."""
+    """A daemon that handles what comes, and is started again with the state that it left.
+
+    ``keys`` are settings below ``badges.`` that differ from the usual ones.
+    """
 
     def __init__(
         self,
         directory: Path,
         databases: Databases,
         rules: Mapping[str, str],
-        distance: int = DISTANCE,
+        **keys: Any,
     ) -> None:
         self._databases = databases
         self._state = directory / "state"
@@ -40,26 +43,26 @@ class ArrivingDaemon:
         shutil.rmtree(self._state, ignore_errors=True)
         shutil.rmtree(self._rules, ignore_errors=True)
         write_rules(self._rules, dict(rules))
-        self._settings = self._read_settings(distance)
+        self._settings = self._read_settings(keys)
         self._storage = Storage(self._settings)
         self._backlog = 0
         self._daemon = self._start()
 
-    def _read_settings(self, distance: int) -> Settings:
+    def _read_settings(self, others: Mapping[str, Any]) -> Settings:
         whole = fedmsg.config.defaults | {"endpoints": {}, "post_init_sleep": 0.0}
         whole |= make_config(self._databases, self._rules)
-        keys: dict[str, Any] = {
+        keys = {
             "reload": False,
             "state_directory": str(self._state),
             # Sweeps are called for.
             "sweep_interval": 86_400.0,
-            "keep_counts_distance": distance,
+            "keep_counts_distance": DISTANCE,
             "consume_delay": 0,
             "catchup_limit": _DAYS,
             "rank_interval": 3600.0,
         }
         settings, warnings = read_settings(
-            whole | {f"badges.{name}": value for name, value in keys.items()}
+            whole | {f"badges.{name}": value for name, value in (keys | dict(others)).items()}
         )
         assert not warnings
         return settings
@@ -67,7 +70,10 @@ class ArrivingDaemon:
     def come(self, arrival: Arrival) -> None:
         """Let messages come by their way."""
         before = self._copy_state()
-        if arrival.way is Way.WHILE_DOWN:
+        if arrival.way is Way.RECORDED:
+            self._hear(arrival)
+            self._settle()
+        elif arrival.way is Way.WHILE_DOWN:
             self._daemon.stop()
             self._storage.store(sorted(arrival.messages, key=lambda each: each.number))
             self._daemon = self._start()

@@ -26,6 +26,7 @@ def tahrir(settings: Settings) -> Tahrir:
     """With two badges, Editor and Tagger, and as the daemon has it after its start."""
     made = Tahrir(settings)
     made.own_tables.check()
+    assert made.own_tables.may_lock_badges
     made.publish_badges([EDITOR, TAGGER])
     return made
 

@@ -15,7 +15,7 @@ from support.waiting import TIMEOUT, eventually
 from tahrir_api.dbapi import TahrirDatabase
 
 from fedbadges.config.settings import Settings
-from fedbadges.databases.connections import engine
+from fedbadges.databases.connections import engine, reader
 from fedbadges.messages import naive_utc
 from fedbadges.tahrir import awarding, revoking
 from fedbadges.tahrir.awarding import Award, ByHand
@@ -327,3 +327,36 @@ def test_award_that_is_not_committed_yet_is_revoked(
 
     assert notices != [None]
     assert tahrir.holdings(["alice"], BOTH).held.keys() == {("alice", "tagger")}
+
+
+def test_user_who_may_not_change_badges_awards_and_revokes_without_the_lock(
+    postgresql_database: Databases, tmp_path: Path
+) -> None:
+    url = engine(postgresql_database.tahrir_url).url
+    name = f"limited_of_{url.database}"
+    tables = "persons, assertions, fedbadges_outbox, fedbadges_revocations"
+    with engine(url).begin() as connection:
+        Tahrir(make_settings(postgresql_database, tmp_path)).publish_badges([EDITOR])
+        for statement in (
+            f"CREATE ROLE {name} LOGIN",
+            f"GRANT SELECT ON badges TO {name}",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {name}",
+            f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}",
+        ):
+            connection.execute(sa.text(statement))
+    spelled = url.set(username=name).render_as_string(hide_password=False)
+    try:
+        limited = Tahrir(
+            make_settings(
+                Databases("postgresql", spelled, postgresql_database.datanommer_url), tmp_path
+            )
+        )
+        award(limited, "editor", "alice")
+        assert revoke(limited, "editor", "alice").notice is not None
+        assert not earned(limited, naive_utc(time.time()) - SECOND)
+    finally:
+        engine(url.set(username=name)).dispose()
+        reader(url.set(username=name)).dispose()
+        with engine(url).begin() as connection:
+            connection.execute(sa.text(f"DROP OWNED BY {name}"))
+            connection.execute(sa.text(f"DROP ROLE {name}"))

@@ -245,6 +245,31 @@ def test_a_redirect_from_https_to_http_is_not_followed(
     assert other.asked == []
 
 
+@pytest.mark.parametrize(
+    "location", ["", "/%", "/\xff\xfe", "?\x80", "#", "/[", "http:", "http:///x"]
+)
+def test_an_odd_redirect_is_an_error_or_an_answer(session: Session, location: str) -> None:
+    def answer(path: str, query: dict[str, str]) -> Answer:
+        return Answer(302, headers={"Location": location}) if path == "/old" else Answer(404)
+
+    with serving(answer) as server:
+        try:
+            status = session.get(f"{server.url}/old").status_code
+        except requests.RequestException:
+            status = None
+
+    assert status in (None, 302, 404)
+
+
+def test_whatever_goes_wrong_is_one_kind_of_error(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a proxy's address without a host, for which urllib3 raises a TypeError."""
+    monkeypatch.setenv("http_proxy", "http://me:secret@")
+
+    assert "secret" not in failure(session, "http://badges.example.org/x")
+
+
 def test_endless_redirects_end(session: Session) -> None:
     with serving(lambda path, query: Answer(302, headers={"Location": f"{path}x"})) as server:
         assert failure(session, server.url) == "Exceeded 5 redirects."
