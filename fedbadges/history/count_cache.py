@@ -1,8 +1,9 @@
 """Cached counts: what lies before the cutoff is counted once.
 
-A count over a long history changes only at its end. A cached count goes up to a moment far enough
-in the past for all messages before it to have been stored, the cutoff; only what was sent since is
-counted again, and the cached count moves forward with every answer.
+A count over a long history changes only at its end. A cached count is that of a *base*: what was
+sent up to a moment far enough in the past for most messages before it to have been stored, and was
+seen by then. Only what the base has not is counted again, and the base moves forward with every
+answer. So what is stored late counts like everything else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from dogpile.cache.region import CacheRegion
 
+from fedbadges.history.horizon import Base, OutdatedBase
 from fedbadges.messages import Position, naive_utc
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
@@ -26,26 +28,25 @@ log = get_logger(__name__)
 #: After everything that is stored.
 _LAST: Position = (datetime.datetime.max, math.inf)
 
-#: Seconds after which a cached count expires, and is counted from the beginning.
-EXPIRY = 86_400.0
+#: The prefixes of keys. For what is behind, such as a backlog, another base moves with it.
+_KEYS = ("fedbadges-count-", "fedbadges-count-behind-")
 
 
 @dataclass(frozen=True)
 class CountResult:
-    """How many messages were counted; ``before_cutoff`` of ``total`` were sent up to the cutoff.
+    """How many messages outside a base were counted.
 
-    ``until`` is the cutoff, or earlier. It is ``complete`` unless counting stopped at its limit.
+    ``in_base`` of ``total`` are in the new ``base``, which is None if it must not be cached.
     """
 
-    before_cutoff: int
+    in_base: int
     total: int
-    complete: bool
-    until: datetime.datetime
+    base: Base | None
 
 
-#: Counts messages sent later than the first moment, or all if it is None; the second moment is the
-#: cutoff, and the number is how many are enough, if any. Both moments are naive UTC.
-Counter = Callable[[datetime.datetime | None, datetime.datetime, int | None], CountResult]
+#: Counts the messages outside a base, or all if that is None. The moment, naive UTC, is when a new
+#: base may end; with None there is none. The number is how many are enough, if any.
+Counter = Callable[[Base | None, datetime.datetime | None, int | None], CountResult]
 
 
 class CountCache:
@@ -76,37 +77,43 @@ class CountCache:
         is the position up to which the counter counts, if there is one. Raises what the counter
         raises.
         """
-        cutoff = naive_utc(self._now() - self._distance)
         if question is None or self._region is None:
-            return counter(None, cutoff, enough).total
+            return counter(None, None, enough).total
         digest = hashlib.sha256(question.encode("utf-8", "replace")).hexdigest()
-        key = f"fedbadges-cached-count-{digest}"
-        cached = self._read(key)
-        if until is not None and cached.until is not None and until[0] <= cached.until:
-            return counter(None, cutoff, enough).total
-        position = until or _LAST
-        if enough is not None and cached.at_least >= enough and cached.reached <= position:
+        for key in (prefix + digest for prefix in _KEYS):
+            cached = self._read(key)
+            if until is None or cached.base is None or cached.base.until < until[0]:
+                try:
+                    return self._advance(key, cached, counter, enough, until or _LAST)
+                except OutdatedBase:
+                    return self._advance(key, CachedCount(), counter, enough, until or _LAST)
+        return counter(None, None, enough).total
+
+    def _advance(
+        self,
+        key: str,
+        cached: CachedCount,
+        counter: Counter,
+        enough: int | None,
+        until: Position,
+    ) -> int:
+        """Count from a cached count on, and cache the count up to there."""
+        if enough is not None and cached.at_least >= enough and cached.reached <= until:
             return cached.at_least
-        result = counter(cached.until, cutoff, None if enough is None else enough - cached.count)
+        cutoff = naive_utc(self._now() - self._distance)
+        result = counter(cached.base, cutoff, None if enough is None else enough - cached.count)
         total = cached.count + result.total
         # No message is ever deleted, so there will not be fewer.
         if total > cached.at_least:
-            cached = replace(cached, at_least=total, reached=position)
-        if result.complete:
-            # Where the clock stepped back, what lies between is in the cached count already.
-            end = result.until if cached.until is None else max(result.until, cached.until)
-            cached = replace(cached, count=cached.count + result.before_cutoff, until=end)
+            cached = replace(cached, at_least=total, reached=until)
+        if result.base is not None and result.base.extends(cached.base):
+            cached = replace(cached, count=cached.count + result.in_base, base=result.base)
         self._use(lambda region: region.set(key, cached))
         return total
 
     def _read(self, key: str) -> CachedCount:
-        now = self._now()
         found = self._use(lambda region: region.get(key))
-        # Counts that were begun together do not all expire together.
-        expiry = EXPIRY * (1 - int(key[-4:], 16) / 0xFFFF / 10)
-        if isinstance(found, CachedCount) and now - expiry < found.since <= now:
-            return found
-        return CachedCount(since=now)
+        return found if isinstance(found, CachedCount) else CachedCount()
 
     def _use(self, act: Callable[[CacheRegion], Any]) -> Any:
         """Act on the region; where it is away, counts are just not cached."""
@@ -121,13 +128,9 @@ class CountCache:
 
 @dataclass(frozen=True)
 class CachedCount:
-    """The count of messages sent up to ``until``, first counted at ``since``.
+    """The count of the messages of a base; there were ``at_least`` so many up to ``reached``."""
 
-    There were ``at_least`` so many up to the position ``reached``.
-    """
-
-    since: float
     count: int = 0
+    base: Base | None = None
     at_least: int = 0
-    until: datetime.datetime | None = None
     reached: Position = _LAST

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -10,9 +11,10 @@ from sqlalchemy import Connection, Engine
 from fedbadges.databases.connections import streaming
 from fedbadges.databases.outages import translate_errors
 from fedbadges.history.count_cache import CountResult
+from fedbadges.history.horizon import Base, Horizon
 from fedbadges.history.past_messages import PastMessage
 from fedbadges.history.recent_window import RecentWindow
-from fedbadges.history.sql import MESSAGES_BY_ID, NameIds, prepare
+from fedbadges.history.sql import MESSAGES_BY_ID, FilterQuery, NameIds, prepare
 from fedbadges.history.window_reader import RecentMessage
 from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
@@ -42,38 +44,65 @@ class FilterCounter:
     until: Position | None = None
 
     def __call__(
-        self, after: datetime.datetime | None, cutoff: datetime.datetime, limit: int | None
+        self, base: Base | None, cutoff: datetime.datetime | None, limit: int | None
     ) -> CountResult:
-        """Count in the window where it reaches back to ``after``, otherwise by SQL."""
-        base_end = self.base_end(cutoff)
+        """Count in the window where it reaches back to the base, otherwise by SQL."""
         with translate_errors(_NAME), self.reader.connect() as connection:
-            recent = None if after is None else self.recent(connection, after, cutoff)
-            if recent is not None:
-                return _count(recent, base_end)
-            query = prepare(connection, self.name_ids, self.filled, after, limit, self.until)
-            before_cutoff, total = query.count(connection, base_end)
+            found = self.recent(connection, base, cutoff)
+            if found is not None:
+                return count_rows(*found)
+            new_base = self.new_base(connection, cutoff)
+            late = None if base is None else self.window.late(self.filled, base)
+            counts = [
+                query.count(connection, new_base)
+                for query in self.queries(connection, base, limit, late=late is None)
+            ]
+        in_memory = count_rows(late or (), new_base)
+        in_base = sum(each for each, _ in counts) + in_memory.in_base
+        total = sum(each for _, each in counts) + in_memory.total
         complete = limit is None or total < limit
-        return CountResult(before_cutoff, total, complete, base_end)
+        return CountResult(in_base, total, new_base if complete else None)
 
-    def base_end(self, cutoff: datetime.datetime) -> datetime.datetime:
-        """Return up to when a count may be cached: all of it is before the position."""
-        return cutoff if self.until is None else min(cutoff, self.until[0] - _TICK)
+    def new_base(self, connection: Connection, cutoff: datetime.datetime | None) -> Base | None:
+        """Return what of the messages counted from now on may be cached; None for nothing.
+
+        It ends before the position, so that all of it is counted.
+        """
+        if cutoff is None:
+            return None
+        return self._base(cutoff, self.window.horizon(connection, cutoff))
 
     def recent(
-        self, connection: Connection, after: datetime.datetime, cutoff: datetime.datetime
-    ) -> list[RecentMessage] | None:
-        """Return the messages sent later than ``after``, if the window has them all."""
-        recent = self.window.since(connection, self.filled, after, cutoff, self.message)
-        if recent is None or self.until is None:
-            return recent
-        return [row for row in recent if (row.timestamp, row.id) <= self.until]
+        self, connection: Connection, base: Base | None, cutoff: datetime.datetime | None
+    ) -> tuple[list[RecentMessage], Base] | None:
+        """Return the messages outside the base, if the window has them all, and the new base."""
+        if base is None or cutoff is None:
+            return None
+        found = self.window.outside(connection, self.filled, base, cutoff, self.message)
+        if found is None:
+            return None
+        rows, horizon = found
+        return self._up_to_position(rows), self._base(cutoff, horizon)
 
-    def read(
-        self, connection: Connection, after: datetime.datetime | None, limit: int | None = None
-    ) -> Iterable[Any]:
-        """Read the rows of the messages sent later than ``after``."""
-        query = prepare(connection, self.name_ids, self.filled, after, limit, self.until)
-        return query.messages(connection)
+    def queries(
+        self, connection: Connection, base: Base | None, limit: int | None = None, *, late: bool
+    ) -> list[FilterQuery]:
+        """Return the queries for the messages outside the base, with or without the late ones."""
+        after = None if base is None else base.until
+        queries = [prepare(connection, self.name_ids, self.filled, after, limit, self.until)]
+        if base is not None and late:
+            queries.append(prepare(connection, self.name_ids, self.filled, outside=base))
+        return queries
+
+    def _base(self, cutoff: datetime.datetime, horizon: Horizon) -> Base:
+        until = cutoff if self.until is None else min(cutoff, self.until[0] - _TICK)
+        return Base(until, horizon)
+
+    def _up_to_position(self, rows: list[RecentMessage]) -> list[RecentMessage]:
+        until = self.until
+        if until is None:
+            return rows
+        return [row for row in rows if (row.timestamp, row.id) <= until]
 
 
 @dataclass(frozen=True)
@@ -92,49 +121,63 @@ class TestedCounter:
     contents: dict[int, Any]
 
     def __call__(
-        self, after: datetime.datetime | None, cutoff: datetime.datetime, limit: int | None
+        self, base: Base | None, cutoff: datetime.datetime | None, limit: int | None
     ) -> CountResult:
         """Count, testing each recent message only once."""
-        base_end = self.counter.base_end(cutoff)
-        if after is not None:
-            with translate_errors(_NAME), self.counter.reader.connect() as connection:
-                passed = self._test_recent(connection, after, cutoff)
-            if passed is not None:
-                return _count(passed, base_end)
+        counter = self.counter
+        with translate_errors(_NAME), counter.reader.connect() as connection:
+            found = counter.recent(connection, base, cutoff)
+            new_base = counter.new_base(connection, cutoff) if found is None else found[1]
+            recent = self._few(connection, base) if found is None else found[0]
+            passed = None if recent is None else self._test(connection, recent)
+        if passed is not None:
+            return count_rows(passed, new_base)
         with translate_errors(_NAME), streaming(self.engine) as connection:
-            rows = self.counter.read(connection, after)
-            messages = (PastMessage(row, connection) for row in rows)
-            return _count(filter(self.test, messages), base_end, limit)
+            queries = counter.queries(connection, base, late=True)
+            rows = chain.from_iterable(query.messages(connection) for query in queries)
+            passing = (row for row in rows if self.test(PastMessage(row, connection)))
+            return count_rows(passing, new_base, limit)
 
-    def _test_recent(
-        self, connection: Connection, after: datetime.datetime, cutoff: datetime.datetime
-    ) -> list[Any] | None:
-        """Return the messages sent later than ``after`` that pass; None if there are too many."""
-        recent: list[Any] | None = self.counter.recent(connection, after, cutoff)
-        if recent is None:
-            recent = list(self.counter.read(connection, after, _FEW))
-            self.contents.update((row.id, row) for row in recent)
-        passed = {row.id: self.results.get((self.test_id, row.id)) for row in recent}
-        new = [number for number, known in passed.items() if known is None]
+    def _few(self, connection: Connection, base: Base | None) -> list[Any] | None:
+        """Read the messages outside the base; None without one, or if there are too many."""
+        if base is None:
+            return None
+        late = self.counter.window.late(self.counter.filled, base)
+        found = list(late or ())
+        for query in self.counter.queries(connection, base, _FEW, late=late is None):
+            rows = list(query.messages(connection))
+            if len(rows) >= _FEW:
+                return None
+            self.contents.update((row.id, row) for row in rows)
+            found += rows
+        return found
+
+    def _test(self, connection: Connection, rows: list[Any]) -> list[Any] | None:
+        """Return those of the rows that pass; None if too many of them are new."""
+        passed = {row.id: self.results.get((self.test_id, row.id)) for row in rows}
+        new = [row for row in rows if passed[row.id] is None]
         if len(new) >= _FEW:
             return None
-        unread = [number for number in new if number not in self.contents]
+        unread = [row for row in new if row.id not in self.contents]
         if unread:
-            rows = MESSAGES_BY_ID.execute(connection, {"numbers": unread, "after": after})
-            self.contents.update((row.id, row) for row in rows)
-        for number in filter(self.contents.__contains__, new):
+            parameters = {
+                "numbers": [row.id for row in unread],
+                "after": min(row.timestamp for row in unread) - _TICK,
+            }
+            contents = MESSAGES_BY_ID.execute(connection, parameters)
+            self.contents.update((row.id, row) for row in contents)
+        for number in (row.id for row in new if row.id in self.contents):
             passed[number] = self.test(PastMessage(self.contents[number], connection))
             self.results[self.test_id, number] = bool(passed[number])
-        return [row for row in recent if passed[row.id]]
+        return [row for row in rows if passed[row.id]]
 
 
-def _count(
-    messages: Iterable[Any], base_end: datetime.datetime, limit: int | None = None
-) -> CountResult:
-    before_cutoff = total = 0
+def count_rows(messages: Iterable[Any], base: Base | None, limit: int | None = None) -> CountResult:
+    """Count messages, and how many of them the base has that is to be cached."""
+    in_base = total = 0
     for message in messages:
         total += 1
-        before_cutoff += message.timestamp <= base_end
+        in_base += base is not None and base.has(message.timestamp, message.id)
         if limit is not None and total >= limit:
-            return CountResult(before_cutoff, total, False, base_end)
-    return CountResult(before_cutoff, total, True, base_end)
+            return CountResult(in_base, total, None)
+    return CountResult(in_base, total, base)

@@ -7,14 +7,23 @@ for what was stored since the last one, serves all these counts.
 import datetime
 import threading
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
+from fedbadges.history.horizon import Base, Horizon, OutdatedBase
 from fedbadges.history.matching import Matcher
-from fedbadges.history.window_reader import LOOK_BACK, RecentMessage, Update, read_all, read_new
+from fedbadges.history.window_reader import (
+    LOOK_BACK,
+    RecentMessage,
+    Update,
+    highest_number,
+    read_all,
+    read_new,
+)
 from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
 
@@ -27,12 +36,19 @@ _MOST = 50_000
 _MANY = 40_000
 _PAUSE = 60.0
 
+#: How many late messages are held at most.
+_MOST_LATE = 2000
+
 #: Seconds after which the window is read again in any case.
 _FRESH = 5.0
 
 
 class RecentWindow:
-    """Selects recent messages by a filter; safe to use from several threads.
+    """Selects recent and late messages by a filter; safe to use from several threads.
+
+    A message is late if it was stored after the end of a base that it would be in, if it had been
+    stored before. Late messages are held, however old they are, so that a base stays usable. If
+    there are too many, as by an import, the window gets another lineage.
 
     No lock is held while the database is asked. Each thread reads from a position that it takes
     under the lock, and merges what it has read under the lock again. Several may read the same at
@@ -51,34 +67,60 @@ class RecentWindow:
         self._generation = 0
         self._loading = False
         self._resume = 0.0
+        # The latest moment at which a base may end.
         self._cutoff = datetime.datetime.min
         #: Until when, in seconds of time.monotonic, each gap is asked for.
         self._gaps: dict[int, float] = {}
         self._reset()
 
-    def since(
+    def outside(
         self,
         connection: Connection,
         filled: FilledFilter,
-        after: datetime.datetime,
+        base: Base,
         cutoff: datetime.datetime,
         message: Message | None = None,
-    ) -> list[RecentMessage] | None:
-        """Return the messages sent later than ``after`` that a filter selects.
+    ) -> tuple[list[RecentMessage], Horizon] | None:
+        """Return the messages that a filter selects and that are not in a base, and the horizon.
 
         Those are all that are stored by now or, with ``message``, that were stored at some time
-        after it came and was stored itself. None where the window cannot tell. Before ``cutoff``,
-        no message is expected to be stored any more; both moments are naive UTC.
+        after it came and was stored itself. None where the window cannot tell. A base may end at
+        ``cutoff``, naive UTC. Raises OutdatedBase.
         """
         matcher = Matcher(filled)
         if matcher.reads_content:
             return None
         with self._lock:
             self._reset_if_new(connection)
-            if self._has_seen(message):
-                return self._select(filled, matcher, after)
+            self._cutoff = max(self._cutoff, cutoff)
+            if self._has_seen(message) and base.horizon.mark <= self._mark:
+                return self._select(filled, matcher, base)
         with self._updated(connection, cutoff) as is_current:
-            return self._select(filled, matcher, after) if is_current else None
+            if is_current and base.horizon.mark > self._mark:
+                raise OutdatedBase
+            return self._select(filled, matcher, base) if is_current else None
+
+    def late(self, filled: FilledFilter, base: Base) -> list[RecentMessage] | None:
+        """Return the messages that a base would have if they had not been late; None if unknown."""
+        matcher = Matcher(filled)
+        if matcher.reads_content:
+            return None
+        with self._lock:
+            return self._select_late(matcher, base)
+
+    def horizon(self, connection: Connection, cutoff: datetime.datetime) -> Horizon:
+        """Return what is seen by now, for a base that ends at ``cutoff`` at the latest."""
+        with self._lock:
+            self._reset_if_new(connection)
+            is_loaded = self._floor is not None
+            if is_loaded:
+                self._cutoff = max(self._cutoff, cutoff)
+                return self._horizon()
+        with self._updated(connection, cutoff):
+            if self._floor is not None:
+                return self._horizon()
+        # What is being committed has numbers that are at most so much lower.
+        return Horizon(max(highest_number(connection) - LOOK_BACK, 0))
 
     def positions(
         self, connection: Connection, msg_ids: Iterable[str | None]
@@ -122,9 +164,11 @@ class RecentWindow:
             raise
         with self._lock:
             self._loading &= not loads
-            self._cutoff = cutoff or self._cutoff
             is_valid = generation == self._generation
-            yield update is not None and is_valid and self._merge(update)
+            is_current = update is not None and is_valid and self._merge(update)
+            if cutoff is not None:
+                self._cutoff = max(self._cutoff, cutoff)
+            yield is_current
 
     def _reset_if_new(self, connection: Connection) -> None:
         """Reset the window for a connection that was not in use before.
@@ -143,6 +187,22 @@ class RecentWindow:
         self._mark = 0
         self._gaps = {}
         self._index(())
+        self._begin_lineage()
+
+    def _begin_lineage(self) -> None:
+        """Forget late messages; no base of the lineage before is usable by this window."""
+        self._lineage = uuid.uuid4().hex
+        self._late: list[RecentMessage] = []
+        self._seen = Horizon(0)
+
+    def _horizon(self) -> Horizon:
+        """Return what is seen by now; often the same object, as many bases have it."""
+        gaps = self._gaps.keys()
+        if (self._seen.mark, self._seen.lineage) != (self._mark, self._lineage) or (
+            self._seen.gaps != gaps
+        ):
+            self._seen = Horizon(self._mark, frozenset(gaps), self._lineage)
+        return self._seen
 
     def _has_seen(self, message: Message | None) -> bool:
         """Return True if the window was read after this message came, and had it by then.
@@ -159,22 +219,32 @@ class RecentWindow:
 
     def _merge(self, update: Update) -> bool:
         """Add what was read; return True if all that was stored when reading began is here."""
+        is_loading = self._floor is None
         if self._floor is None:
             if not update.complete:
                 self._disable()
                 return False
             self._floor = update.floor
+            self._cutoff = max(self._cutoff, update.floor)
+        seen = self._horizon()
         for row in update.messages:
             self._gaps.pop(row.id, None)
+            # When the window is loaded there is no base yet.
+            if not is_loading and row.timestamp <= self._cutoff and not seen.has(row.id):
+                self._late.append(row)
             if row.timestamp > self._floor and row.id not in self._rows:
                 self._add(row)
         self._mark = max(self._mark, update.mark)
         end = time.monotonic() + self._distance
-        self._gaps |= {each: end for each in update.gaps if each not in self._rows}
+        # Others may have read further meanwhile.
+        new = (each for each in update.gaps if each > seen.mark and each not in self._rows)
+        self._gaps |= dict.fromkeys(new, end)
         for number in list(self._gaps)[:-LOOK_BACK]:
             del self._gaps[number]
         if update.complete:
             self._refreshed = max(self._refreshed, update.started)
+        if len(self._late) > _MOST_LATE:
+            self._begin_lineage()
         self._limit_size()
         return update.complete and self._floor is not None
 
@@ -212,13 +282,27 @@ class RecentWindow:
             self._by_user[name].append(row)
 
     def _select(
-        self, filled: FilledFilter, matcher: Matcher, after: datetime.datetime
-    ) -> list[RecentMessage] | None:
-        """Return the messages that match; None where the window does not reach back so far."""
-        if self._floor is None or after < self._floor:
+        self, filled: FilledFilter, matcher: Matcher, base: Base
+    ) -> tuple[list[RecentMessage], Horizon] | None:
+        """Return what matches outside a base; None where the window does not reach back so far."""
+        if self._floor is None or base.until < self._floor:
+            return None
+        late = self._select_late(matcher, base)
+        if late is None:
             return None
         rows = self._candidates(filled)
-        return [row for row in rows if row.timestamp > after and matcher.matches(row)]
+        recent = [row for row in rows if row.timestamp > base.until and matcher.matches(row)]
+        return recent + late, self._horizon()
+
+    def _select_late(self, matcher: Matcher, base: Base) -> list[RecentMessage] | None:
+        if base.horizon.lineage != self._lineage:
+            return None
+        return [
+            row
+            for row in self._late
+            if row.timestamp <= base.until
+            if not base.horizon.has(row.id) and matcher.matches(row)
+        ]
 
     def _candidates(self, filled: FilledFilter) -> Iterable[RecentMessage]:
         """Return as few messages as an index allows, each once, with all that match."""

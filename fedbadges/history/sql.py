@@ -11,7 +11,7 @@ import functools
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from datanommer.models import Message as Row
 from datanommer.models import Package, User, packages_assoc_table, users_assoc_table
 
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
+from fedbadges.history.horizon import Base, Horizon
 from fedbadges.history.rows import TEXT, TIMESTAMP
 from fedbadges.messages import Position
 from fedbadges.rules.filters import FilledFilter
@@ -27,6 +28,9 @@ from fedbadges.rules.names import Name
 from fedbadges.util.caching import BoundedDict
 
 _ROWS = Row.__table__
+
+#: A base of all messages.
+_EVERYTHING = Base(datetime.datetime.max, Horizon(2**31 - 1))
 
 #: How many ids of names are cached; they never change.
 _MOST_IDS = 100_000
@@ -80,12 +84,18 @@ class FilterQuery:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     is_empty: bool = False
 
-    def count(self, connection: sa.Connection, cutoff: datetime.datetime) -> tuple[int, int]:
-        """Return how many messages were sent up to ``cutoff``, naive UTC, and how many in all."""
+    def count(self, connection: sa.Connection, base: Base | None = None) -> tuple[int, int]:
+        """Return how many messages a base has, and how many there are in all."""
+        base = base or _EVERYTHING
         if self.is_empty:
             return 0, 0
-        row = self._execute(_count(self.shape), connection, {"cutoff": cutoff}).one()
-        return row.before_cutoff, row.total
+        which = {
+            "base_until": base.until,
+            "base_mark": base.horizon.mark,
+            "base_gaps": list(base.horizon.gaps),
+        }
+        row = self._execute(_count(self.shape), connection, which).one()
+        return row.in_base, row.total
 
     def messages(self, connection: sa.Connection) -> Iterable[Any]:
         """Return the messages, oldest first, with their content as ``text``."""
@@ -140,11 +150,13 @@ def prepare(
     after: datetime.datetime | None = None,
     limit: int | None = None,
     until: Position | None = None,
+    outside: Base | None = None,
 ) -> FilterQuery:
     """Return the query of a filter; an empty one if none of the wanted names is known.
 
     It selects at most ``limit`` messages, sent later than ``after``, naive UTC, and up to the
-    position ``until``.
+    position ``until``. With ``outside`` it selects what was sent before that base ends and is not
+    in it.
     """
     shape: list[tuple[str, int]] = []
     parameters: dict[str, Any] = {}
@@ -163,7 +175,7 @@ def prepare(
         elif values:
             shape.append((key, 1))
             parameters[key] = values
-    others = {
+    others: dict[str, Any] = {
         "msg_id": filled.msg_id,
         "start": filled.start,
         "end": filled.end,
@@ -172,6 +184,12 @@ def prepare(
         "until": until and until[0],
         "number": until[1] if until is not None and until[1] != math.inf else None,
     }
+    if outside is not None:
+        others |= {
+            "outside": outside.until,
+            "outside_mark": outside.horizon.mark,
+            "outside_gaps": list(outside.horizon.gaps),
+        }
     present = {key: value for key, value in others.items() if value is not None}
     shape += [(key, 1) for key in present]
     return FilterQuery(tuple(shape), parameters | present)
@@ -179,10 +197,14 @@ def prepare(
 
 @functools.lru_cache(maxsize=1000)
 def _count(shape: Shape) -> PreparedStatement:
-    sent = _where(sa.select(_ROWS.c.timestamp), shape).subquery()
-    before = sa.func.count().filter(sent.c.timestamp <= sa.bindparam("cutoff", type_=sa.DateTime()))
-    both: sa.Select[Any] = sa.select(before.label("before_cutoff"), sa.func.count().label("total"))  # type: ignore[assignment]
-    return PreparedStatement(both.select_from(sent))
+    rows = _where(sa.select(_ROWS.c.timestamp, _ROWS.c.id), shape).subquery()
+    in_base = sa.func.count().filter(
+        rows.c.timestamp <= sa.bindparam("base_until", type_=sa.DateTime()),
+        rows.c.id <= sa.bindparam("base_mark", type_=sa.Integer()),
+        sa.not_(is_any_of(rows.c.id, array_parameter("base_gaps"))),
+    )
+    both: sa.Select[Any] = sa.select(in_base.label("in_base"), sa.func.count().label("total"))  # type: ignore[assignment]
+    return PreparedStatement(both.select_from(rows))
 
 
 @functools.lru_cache(maxsize=1000)
@@ -197,7 +219,6 @@ def _where(statement: sa.Select[Any], shape: Shape) -> sa.Select[Any]:
 
 def _conditions(shape: Shape) -> Iterator[sa.ColumnElement[bool]]:
     present = {key for key, _ in shape}
-    sent = _ROWS.c.timestamp
     for key, count in shape:
         kind = key.removeprefix("not_")
         if kind in _COLUMNS:
@@ -214,12 +235,24 @@ def _conditions(shape: Shape) -> Iterator[sa.ColumnElement[bool]]:
         else:
             continue
         yield sa.not_(condition) if key.startswith("not_") else condition
+    yield from _bounds(present)
+
+
+def _bounds(present: Collection[str]) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield the conditions on when messages were sent, and on their numbers."""
+    sent = _ROWS.c.timestamp
     if "start" in present:
         yield sent.between(
             sa.bindparam("start", type_=sent.type), sa.bindparam("end", type_=sent.type)
         )
     if "after" in present:
         yield _LATER
+    if "outside" in present:
+        yield sent <= sa.bindparam("outside", type_=sent.type)
+        yield sa.or_(
+            _ROWS.c.id > sa.bindparam("outside_mark", type_=sa.Integer()),
+            is_any_of(_ROWS.c.id, array_parameter("outside_gaps")),
+        )
     if "until" in present:
         until = sa.bindparam("until", type_=sent.type)
         yield sent <= until

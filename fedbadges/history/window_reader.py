@@ -32,9 +32,6 @@ _BATCH = 500
 #: So many row numbers before the highest one are searched for gaps.
 LOOK_BACK = 1000
 
-#: From so many gaps on, a query finds those that are messages too old for the window.
-_MANY_GAPS = 20
-
 # All values of a group, as a list or as its JSON.
 _all_values = dialect_function(
     NullType(), postgresql="array_agg({})", sqlite="json_group_array({})"
@@ -60,19 +57,18 @@ _RECENT = select(
     _ROWS.c.category,
     _ROWS.c.agent_name,
     *_NAMES,
-).where(_ROWS.c.timestamp > _FLOOR)
+)
 
 # The order and the literal limit make PostgreSQL use the index on the numbers, whatever the values.
 _LATER = PreparedStatement(
     _RECENT.where(_ROWS.c.id > _MARK).order_by(_ROWS.c.id).limit(literal_column(str(_BATCH)))
 )
 _GAPS = PreparedStatement(_RECENT.where(is_any_of(_ROWS.c.id, array_parameter("numbers"))))
-_UP_TO_MARK = _RECENT.where(_ROWS.c.id <= _MARK).limit(bindparam("limit", type_=Integer()))
+_UP_TO_MARK = _RECENT.where(_ROWS.c.timestamp > _FLOOR, _ROWS.c.id <= _MARK).limit(
+    bindparam("limit", type_=Integer())
+)
 _HIGHEST = select(func.max(_ROWS.c.id))
 _NUMBERS = select(_ROWS.c.id).where(_ROWS.c.id > _MARK)
-_TOO_OLD = _NUMBERS.where(
-    _ROWS.c.id < bindparam("last", type_=Integer()), _ROWS.c.timestamp <= _FLOOR
-)
 
 
 class RecentMessage(NamedTuple):
@@ -90,7 +86,7 @@ class RecentMessage(NamedTuple):
 
 @dataclass(frozen=True)
 class Update:
-    """The messages that were read: sent later than ``floor``, with row numbers up to ``mark``.
+    """The messages that were read, with row numbers up to ``mark``, all those sent after ``floor``.
 
     ``gaps`` are new gaps among these numbers. ``started`` is when reading began, in seconds of
     ``time.monotonic``: everything that was committed by then is in a ``complete`` update. Otherwise
@@ -108,7 +104,7 @@ class Update:
 def read_all(connection: Connection, floor: datetime.datetime, limit: int) -> Update:
     """Read every message sent later than ``floor``, naive UTC, at most ``limit`` of them."""
     started = time.monotonic()
-    mark = connection.scalar(_HIGHEST) or 0
+    mark = highest_number(connection)
     lowest = max(mark - LOOK_BACK, 0)
     present = set(connection.scalars(_NUMBERS, {"mark": lowest}))
     # After the numbers, so that what is committed in between is read and not taken for a gap.
@@ -122,36 +118,37 @@ def read_all(connection: Connection, floor: datetime.datetime, limit: int) -> Up
 def read_new(
     connection: Connection, floor: datetime.datetime, mark: int, known_gaps: list[int], limit: int
 ) -> Update:
-    """Read what was committed in the gaps and after ``mark``; stop after about ``limit``."""
+    """Read what was committed in the gaps and after ``mark``; stop after about ``limit``.
+
+    That includes what was sent before the floor.
+    """
     started = time.monotonic()
     messages: list[RecentMessage] = []
     gaps: list[int] = []
     if known_gaps:
-        rows = _GAPS.execute(connection, {"numbers": known_gaps, "floor": floor}).all()
+        rows = _GAPS.execute(connection, {"numbers": known_gaps}).all()
         messages += _parse(rows)
     complete = False
     while not complete and len(messages) <= limit:
-        rows = _LATER.execute(connection, {"mark": mark, "floor": floor}).all()
+        rows = _LATER.execute(connection, {"mark": mark}).all()
         complete = len(rows) < _BATCH
         if rows:
-            gaps += _missing(connection, floor, mark, [row.id for row in rows])
+            gaps += _missing(mark, [row.id for row in rows])
             mark = rows[-1].id
             messages += _parse(rows)
     return Update(started, messages, floor, mark, gaps, complete)
 
 
-def _missing(
-    connection: Connection, floor: datetime.datetime, mark: int, numbers: list[int]
-) -> list[int]:
+def _missing(mark: int, numbers: list[int]) -> list[int]:
     """Return the numbers between ``mark`` and the last one read that no message has yet."""
     last, present = numbers[-1], set(numbers)
     lowest = max(mark + 1, last - _BATCH - LOOK_BACK)
-    missing = [number for number in range(lowest, last) if number not in present]
-    if len(missing) <= _MANY_GAPS:
-        return missing
-    parameters = {"mark": lowest - 1, "last": last, "floor": floor}
-    too_old = set(connection.scalars(_TOO_OLD, parameters))
-    return [number for number in missing if number not in too_old]
+    return [number for number in range(lowest, last) if number not in present]
+
+
+def highest_number(connection: Connection) -> int:
+    """Return the highest row number; 0 if there are no messages."""
+    return connection.scalar(_HIGHEST) or 0
 
 
 def _parse(rows: Iterable[Any]) -> Iterator[RecentMessage]:

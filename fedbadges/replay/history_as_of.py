@@ -1,6 +1,5 @@
 """The past messages as they were when a message of the past was handled."""
 
-import datetime
 from collections.abc import Iterable
 from typing import Any
 
@@ -83,7 +82,7 @@ class HistoryAsOf(History):
         if test is None:
             with translate_errors(_NAME), self._reader.connect() as connection:
                 query = prepare(connection, self._name_ids, filled, until=until)
-                return query.count(connection, datetime.datetime.max)[1]
+                return query.count(connection)[1]
         with translate_errors(_NAME), streaming(self._engine) as connection:
             rows = prepare(connection, self._name_ids, filled, until=until).messages(connection)
             return sum(test(PastMessage(row, connection)) for row in rows)

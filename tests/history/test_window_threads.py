@@ -16,6 +16,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
 from fedbadges.history.count_cache import CountCache
 from fedbadges.history.history import History
+from fedbadges.history.horizon import Base
 from fedbadges.history.recent_window import RecentWindow
 from fedbadges.messages import Message
 from fedbadges.rules.filters import FilledFilter
@@ -92,8 +93,9 @@ class Recent:
         """Returns how many messages the window has; None if it cannot tell."""
         with reader(self.settings.history_url).connect() as connection:
             after = NOW - datetime.timedelta(seconds=10)
-            found = self.window.since(connection, FILTER, after, NOW - DISTANCE, message)
-        return None if found is None else len(found)
+            base = Base(after, self.window.horizon(connection, NOW - DISTANCE))
+            found = self.window.outside(connection, FILTER, base, NOW - DISTANCE, message)
+        return None if found is None else len(found[0])
 
 
 @pytest.fixture
