@@ -13,6 +13,7 @@ from fedbadges.databases.prepared_statements import array_parameter, dialect_fun
 from fedbadges.errors import DamagedRow
 from fedbadges.history.rows import (
     HEADERS,
+    LAST_TIME,
     RAW_TIMESTAMP,
     TEXT,
     TIMESTAMP,
@@ -30,6 +31,9 @@ from fedbadges.messages import Position, naive_utc
 _ROWS = Row.__table__
 _USERS, _USERS_MESSAGES = NAMES["users"]
 _NAME = "datanommer"
+
+#: Among how many of the last rows one that can be read is looked for.
+_LATEST_ROWS = 20
 
 #: The columns with a message's signature; the message has fields of the same names.
 _CREDENTIALS = ("crypto", "certificate", "signature")
@@ -130,6 +134,16 @@ class MessageReader:
         """Return the highest row number; 0 if there are no messages."""
         return self._scalar(select(func.max(_ROWS.c.id))) or 0
 
+    def last_sent(self) -> float | None:
+        """Return when the latest message was sent, if there is one and that can be read."""
+        sent = _ROWS.c.timestamp
+        # SQLite has times as text: what is none may be among the last.
+        latest = (
+            select(TIMESTAMP).where(sent <= LAST_TIME).order_by(sent.desc()).limit(_LATEST_ROWS)
+        )
+        times = [row.timestamp for row in self._rows(latest) if row.timestamp is not None]
+        return seconds_of(times[0]) if times else None
+
     def count_since(self, start: float) -> int:
         """Return how many messages were sent from ``start`` on, in seconds since 1970."""
         return self._scalar(select(func.count()).where(_ROWS.c.timestamp >= naive_utc(start))) or 0
@@ -174,7 +188,8 @@ class MessageReader:
         """Return the message with this id, or None; raise DamagedRow."""
         number = self._scalar(select(_ROWS.c.id).where(_ROWS.c.msg_id == msg_id).limit(1))
         rows = () if number is None else self._contents([number])
-        return _message(*rows[0]) if rows else None
+        found = next((each for each in rows if each[0].msg_id == msg_id), None)
+        return None if found is None else _message(*found)
 
     def latest_of(
         self, usernames: Iterable[str], limit_per_topic: int, limit: int
@@ -191,9 +206,13 @@ class MessageReader:
         """Return the rows with these numbers, in the same order, and the users of each."""
         asked = list(numbers)
         with translate_errors(_NAME), self._reader.connect() as connection:
-            rows = {row.id: row for row in connection.execute(_BODIES, {"numbers": asked})}
+            rows = connection.execute(_BODIES, {"numbers": asked}).all()
             users = names_of(connection, "users", asked)
-        return [(rows[number], frozenset(users[number])) for number in asked if number in rows]
+        # Several may have a number, if somebody has reset the sequence.
+        order = {number: place for place, number in enumerate(asked)}
+        return [
+            (row, frozenset(users[row.id])) for row in sorted(rows, key=lambda row: order[row.id])
+        ]
 
     def _scalar(self, statement: Select[Any]) -> Any:
         with translate_errors(_NAME), self._reader.connect() as connection:

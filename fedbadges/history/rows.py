@@ -56,8 +56,8 @@ RAW_TIMESTAMP = type_coerce(_COLUMNS.timestamp, String()).label("raw_timestamp")
 TEXT = type_coerce(_COLUMNS.msg, String()).label("text")
 HEADERS = _as_text(_COLUMNS.headers).label("headers")
 
-#: What was sent before, Python cannot read.
-FIRST_TIME = datetime.datetime.min
+#: What was sent before or after, Python cannot read.
+FIRST_TIME, LAST_TIME = datetime.datetime.min, datetime.datetime.max
 
 
 def after(row: Any) -> tuple[ColumnElement[bool], ...] | None:

@@ -99,7 +99,7 @@ class CatchUp:
 
     def catch_up(self) -> None:
         """Handle what was sent since the checkpoint, the oldest first, while new messages come."""
-        start = self._checkpoint.read_from()
+        start = self._checkpoint.read_from(self._reader.last_sent())
         if self._reader.has_gone_back(self._checkpoint.number):
             log.warning("The history has gone back in time, reading it again from the checkpoint")
             self._checkpoint.number = None

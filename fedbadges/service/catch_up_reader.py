@@ -122,6 +122,10 @@ class CatchUpReader:
             # The pass has handled what is new of these, and no process is to handle the others.
             self._done = self._last_old_row
 
+    def last_sent(self) -> float | None:
+        """Return when the latest message was sent, as its sender says; None if there is none."""
+        return self._history.last_sent()
+
     def has_gone_back(self, number: int | None = None) -> bool:
         """Return True if rows are gone, as after restoring a backup: their numbers come again.
 

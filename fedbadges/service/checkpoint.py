@@ -105,14 +105,18 @@ class Checkpoint:
             )
             return 0.0, None
 
-    def read_from(self) -> float:
-        """Return from when on the history must be read; the number is the file's from then on."""
+    def read_from(self, last_sent: float | None = None) -> float:
+        """Return from when on the history must be read; the number is the file's from then on.
+
+        The limit counts back from when the last message was sent, if that is known: this host's
+        clock may be fast.
+        """
         until, self.number = self._read()
         self.is_limited = False
         if until is None:
             until = self._done_until()
         now = self._clock()
-        earliest = now - self._limit
+        earliest = (now if last_sent is None else min(now, last_sent)) - self._limit
         if until > now + _CLOCK_TOLERANCE:
             log.warning("The checkpoint is in the future, catching up everything", until=until)
             until = earliest

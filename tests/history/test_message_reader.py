@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from support.builders import make_settings
 from support.daemon_restarts import sent, store_message
+from support.damage import store_damaged_rows
 from support.databases import Databases
 
 from fedbadges.databases.connections import engine
@@ -78,3 +79,37 @@ def test_missing_table_makes_the_history_unavailable(
 
     with pytest.raises(Unavailable, match="messages"):
         reader.last_number()
+
+
+@pytest.mark.sqlite
+def test_rows_that_share_a_number_are_both_read(reader: MessageReader, database: Databases) -> None:
+    """As after resetting the sequence: the number alone is no key."""
+    for name in ("alice", "bob"):
+        store_message(database, sent(name))
+    with engine(database.datanommer_url).begin() as connection:
+        for statement in (
+            "CREATE TABLE others AS SELECT * FROM messages",
+            "DROP TABLE messages",
+            "ALTER TABLE others RENAME TO messages",
+            "UPDATE messages SET id = 1",
+        ):
+            connection.execute(sa.text(statement))
+    ids = {each.msg_id: each for each in reader.headers_after(0, 10)}
+
+    assert {each.body["msg"]["user"] for each in reader.messages([1])} == {"alice", "bob"}
+    for msg_id in ids:
+        found = reader.message(str(msg_id))
+        assert found is not None
+        assert found.body["msg_id"] == msg_id
+
+
+def test_last_message_is_the_latest_that_can_be_read(
+    reader: MessageReader, database: Databases
+) -> None:
+    assert reader.last_sent() is None
+    message = sent("alice")
+    store_message(database, message)
+    store_message(database, sent("bob", 50))
+    store_damaged_rows(database)
+
+    assert reader.last_sent() == pytest.approx(message["timestamp"], abs=1e-3)

@@ -418,7 +418,8 @@ def test_ten_thousand_damaged_rows_are_read_once_with_some_dozen_lines(
         connection.execute(
             text(
                 "INSERT INTO messages (i, topic, timestamp, category, msg)"
-                " WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)"
+                " WITH RECURSIVE numbers(n) AS"
+                " (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)"
                 " SELECT 1, topic, timestamp, category, '{' FROM messages, numbers"
             )
         )

@@ -411,3 +411,22 @@ def test_limit_says_that_it_holds(checkpoint: Checkpoint, file: CheckpointFile) 
     checkpoint.read_from()
 
     assert checkpoint.is_limited
+
+
+def test_limit_is_not_beyond_what_was_missed_if_our_clock_is_fast(
+    checkpoint: Checkpoint, file: CheckpointFile, clock: Clock
+) -> None:
+    file.write(NOW - 50)
+    clock.now += 10 * LIMIT
+
+    assert checkpoint.read_from(last_sent=NOW) == NOW - 50 - MARGIN
+
+    assert not checkpoint.is_limited
+
+
+def test_message_from_the_future_does_not_shorten_the_limit(
+    checkpoint: Checkpoint, file: CheckpointFile
+) -> None:
+    file.write(NOW - LIMIT + 50)
+
+    assert checkpoint.read_from(last_sent=NOW + 10 * LIMIT) == NOW - LIMIT + 50 - MARGIN
