@@ -48,10 +48,6 @@ def test_failure_point_is_in_the_code(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True,
-    reason="criteria are judged by what is stored; notices are lost when the daemon is killed",
-)
 def test_daemon_killed_at_each_failure_point_awards_what_backfill_awards(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:

@@ -24,10 +24,6 @@ NOTICES_STORED_EVERY = 0.1
 """Seconds between two times that notices of awards are stored."""
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="criteria are judged by what is stored; notices are lost when the daemon is killed",
-)
 def test_daemon_killed_repeatedly_awards_what_backfill_awards(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:

@@ -170,7 +170,7 @@ _POINTS: list[Point] = [
     # Catching up and the checkpoint.
     Call("fedbadges.history.message_reader:MessageReader.messages", AFTER),
     *_both(Call, f"{_SERVICE}.catch_up:CatchUp.catch_up"),
-    *_both(Call, f"{_SERVICE}.catch_up:CatchUp.sweep", 2),
+    *_both(Call, f"{_SERVICE}.catch_up:CatchUp.sweep"),
     *_both(Call, "fedbadges.util.files:write_json", 2),
     *_both(Call, "pathlib:Path.replace", 3),
 ]
