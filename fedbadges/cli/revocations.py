@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fedbadges.util.text import printable
+
 if TYPE_CHECKING:
     from fedbadges.tahrir.holdings import Revocation
 
@@ -18,7 +20,8 @@ def describe_revocation(revocation: Revocation) -> str:
     """Return when, by whom and why a badge was revoked."""
     for_good = " for good" if revocation.for_good else ""
     when = f"{revocation.revoked_on:%Y-%m-%d %H:%M:%S} UTC"
-    return f"revoked{for_good} on {when} by {revocation.operator}: {revocation.reason}"
+    why = printable(f"{revocation.operator}: {revocation.reason}")
+    return f"revoked{for_good} on {when} by {why}"
 
 
 def revocation_data(revocation: Revocation | None) -> dict[str, Any] | None:
@@ -28,6 +31,6 @@ def revocation_data(revocation: Revocation | None) -> dict[str, Any] | None:
     return {
         "on": f"{revocation.revoked_on.isoformat()}Z",
         "for_good": revocation.for_good,
-        "operator": revocation.operator,
-        "reason": revocation.reason,
+        "operator": printable(revocation.operator),
+        "reason": printable(revocation.reason),
     }

@@ -123,6 +123,7 @@ class CatchUp:
                 self._checkpoint.passed(self._reader.number)
         finally:
             self._progress = None
+        self._checkpoint.passed(self._reader.number)
         self._checkpoint.write(now=True)
         log.info("Caught up", count=progress.done, new=progress.new)
 

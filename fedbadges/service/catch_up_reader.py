@@ -72,6 +72,8 @@ class CatchUpReader:
         self._start = self._oldest = 0.0
         self._last_old_row = 0
         self._done: int | None = None
+        #: When the pass from the checkpoint ended, in seconds of ``time.monotonic``.
+        self._passed = 0.0
 
     def begin(self, start: float, number: int | None = None, oldest: float = -math.inf) -> int:
         """Begin anew with what was sent from ``start`` on; return how many messages that are.
@@ -90,8 +92,10 @@ class CatchUpReader:
     @property
     def number(self) -> int | None:
         """Return the row number up to which all are done, or None if that is not known yet."""
-        number = self._first_mark()
-        return None if self._done is None and number < self._last_old_row else number
+        mark = self._first_mark()
+        if self._done is None:
+            return mark if mark >= self._last_old_row else None
+        return max(mark, self._done)
 
     def sent_since_start(self) -> Iterator[Batch]:
         """Yield everything that was sent since the start, in the order of sending.
@@ -100,6 +104,7 @@ class CatchUpReader:
         """
         for page in self._history.pages_since(self._start, _PAGE):
             yield from self._batches(page, lambda row: True)
+        self._passed = time.monotonic()
 
     def stored_since_last_sweep(self) -> Iterator[Batch]:
         """Yield everything that was stored since the last sweeps, in the order of rows.
@@ -117,6 +122,9 @@ class CatchUpReader:
                 self._marks = [(self._marks[0][0], last)]
         # A message in flight may be requeued, and must then be found by the next sweep.
         self._marks.append((self._clock(), unsettled[0] - 1 if unsettled else last))
+        if self._done is None and not self._in_flight.is_stuck(time.monotonic() - self._passed):
+            # The pass has handled what is new of these, and no process is to handle the others.
+            self._done = self._last_old_row
 
     def has_gone_back(self, number: int | None = None) -> bool:
         """Return True if rows are gone, as after restoring a backup: their numbers come again.

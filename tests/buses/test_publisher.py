@@ -12,8 +12,9 @@ import fedmsg.config
 import pytest
 import zmq
 from support.bus import HOST, Bus, Subscriber
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
+from fedbadges.buses.fedmsg import publisher as publisher_module
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.messages import Notice
 
@@ -271,3 +272,93 @@ def test_invalid_reconnect_interval_does_not_hold_notices_back(bus: Bus) -> None
     with running(config_of(bus.endpoints, zmq_reconnect_ivl_max="soon")) as publisher:
         publisher.publish(award(1))
         eventually(lambda: numbers(bus) == [1], "the notice")
+
+
+# Notices of the outbox
+
+
+def kept(number: int) -> Notice:
+    return Notice("badge.award", {"number": number}, f"2014-{number}", 1412339405)
+
+
+class Results:
+    """What the publisher says of each notice."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str | None, str | None] = {}
+
+    def __call__(self, notice: Notice, error: str | None) -> None:
+        self.errors[notice.msg_id] = error
+
+
+def test_notice_of_the_outbox_has_the_same_id_and_timestamp_each_time(bus: Bus) -> None:
+    results = Results()
+    with running(config_of(bus.endpoints)) as publisher:
+        publisher.publish(kept(1), results)
+        publisher.publish(kept(1), results)
+        eventually(lambda: len(numbers(bus)) == 2, "both")
+
+    heard = bus.heard("fedbadges.badge.award")
+    assert {(each["msg_id"], each["timestamp"]) for each in heard} == {("2014-1", 1412339405)}
+    assert results.errors == {"2014-1": None}
+
+
+def test_notice_of_the_outbox_is_not_logged_if_it_cannot_be_sent(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    results = Results()
+    with running(config_of({})) as publisher:
+        assert publisher.wait_until_ready(TIMEOUT)
+        publisher.publish(kept(1), results)
+        eventually(lambda: results.errors, "a result")
+
+    assert results.errors == {"2014-1": f"'endpoints' has no 'fedbadges.{HOST}'"}
+    assert len(log.messages) == 1
+    assert publisher.unsent == 0
+
+
+def test_notice_of_the_outbox_is_not_sent_to_listeners_that_had_no_time_to_connect(
+    bus: Bus,
+) -> None:
+    results = Results()
+    with running(config_of(bus.endpoints, zmq_reconnect_ivl_max=3_600_000)) as publisher:
+        publisher.publish(kept(1), results)
+
+    assert "time to connect" in str(results.errors["2014-1"])
+
+
+def test_publisher_is_ready_when_listeners_have_had_time_to_connect(bus: Bus) -> None:
+    with running(config_of(bus.endpoints)) as publisher:
+        assert publisher.wait_until_ready(TIMEOUT)
+        publisher.publish(kept(1))
+        eventually(lambda: numbers(bus) == [1], "the notice")
+    with running(config_of(bus.endpoints, zmq_reconnect_ivl_max=3_600_000)) as publisher:
+        assert publisher.trouble(TIMEOUT) is None
+        assert not publisher.wait_until_ready(0.1)
+
+
+def test_endpoint_is_bound_when_another_process_frees_it(
+    bus: Bus, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher_module, "_RETRY", 0.05)
+    results = Results()
+    one = {f"fedbadges.{HOST}": bus.endpoints[f"fedbadges.{HOST}"][:1]}
+    with running(config_of(one)) as first:
+        assert first.wait_until_ready(TIMEOUT)
+        second = Publisher(config_of(one))
+        second.start()
+        second.publish(kept(1), results)
+        eventually(lambda: results.errors, "a failure")
+        assert second.trouble(TIMEOUT) is not None
+    try:
+        eventually(lambda: second.trouble() is None, "the endpoint bound")
+        second.publish(kept(2), results)
+        eventually(lambda: numbers(bus) == [2], "the notice")
+    finally:
+        second.stop()
+
+    assert results.errors["2014-2"] is None
+    lines = [line for line in log.messages if "ublish" in line]
+    assert len(lines) == 2
+    assert lines[0].startswith("Cannot publish awards error=")
+    assert lines[1] == "Publishing awards again"

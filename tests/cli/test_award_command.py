@@ -20,6 +20,10 @@ from tahrir_api.model import Badge as BadgeRow
 
 from fedbadges.cli import change
 from fedbadges.cli.change import operator
+from fedbadges.databases.connections import engine
+from fedbadges.tahrir.awarding import Award
+from fedbadges.tahrir.database import Tahrir
+from fedbadges.tahrir.own_tables import OUTBOX
 
 
 @pytest.fixture
@@ -450,3 +454,28 @@ def test_award_requires_a_user_and_a_badge(
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert f"Missing {missing}" in done.stderr
+
+
+def test_award_publishes_what_another_command_left(deployment: Place) -> None:
+    bus = Bus()
+    deployment.configure(endpoints=bus.endpoints, environment="dev")
+    killed = Tahrir(deployment.settings, announce=True)
+    killed.award([Award("speaker", "bob")])
+    with engine(deployment.settings.tahrir_url).begin() as connection:
+        connection.execute(OUTBOX.update().values(leased_until=None))
+
+    done = deployment.call("award", "alice", "speaker", "--create", *WHY)
+
+    bus.wait_for_award("alice", "speaker")
+    bus.wait_for_award("bob", "speaker")
+    bus.close()
+    assert done.exit_code == 0
+    with engine(deployment.settings.tahrir_url).connect() as connection:
+        assert connection.execute(OUTBOX.select()).all() == []
+
+
+def test_award_without_publishing_leaves_nothing_to_publish(deployment: Place) -> None:
+    deployment.award("alice", "speaker")
+
+    with engine(deployment.settings.tahrir_url).connect() as connection:
+        assert connection.execute(OUTBOX.select()).all() == []

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.bus import fedmsg_body
@@ -112,3 +113,22 @@ def test_documented_rule_subtracts_badges_that_were_revoked(deployment: Deployme
     deployment.publish("logger.four", username="carol")
 
     deployment.wait_for_badge("carol", "collector")
+
+
+@pytest.mark.slow
+def test_notice_of_a_command_without_an_address_is_published_by_the_daemon(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    lines = deployment.hub.settings_file.read_text().splitlines()
+    others = [line for line in lines if not line.startswith("    'endpoints':")]
+    config = tmp_path / "config.py"
+    config.write_text("\n".join([*others[:1], "    'endpoints': {},", *others[1:]]))
+    deployment.publish("logger.one", username="erin")
+    deployment.wait_for_badge("erin", "one")
+
+    revoke(deployment, "erin", "one", "--config", str(config))
+
+    eventually(
+        lambda: deployment.bus.heard(NOTICE, lambda msg: msg["user"]["username"] == "erin"),
+        "the notice",
+    )

@@ -337,3 +337,95 @@ def test_message_that_the_daemon_stored_itself_is_not_verified_again(
 
     assert caught_up(CatchUpReader(history, in_flight, verifier), 0) == ["alice"]  # type: ignore[arg-type]
     assert verifier.asked == []
+
+
+def settle(in_flight: InFlight, *messages: Message) -> None:
+    for message in messages:
+        in_flight.begin(message)
+        in_flight.done(message)
+
+
+def test_number_is_that_up_to_which_all_is_done_and_committed(
+    reader: CatchUpReader, in_flight: InFlight, store: Callable[..., Message], clock: Clock
+) -> None:
+    caught_up(reader, 0)
+    assert swept(reader) == []
+    assert reader.number == 0
+    done, unfinished = store("alice"), store("bob")
+    settle(in_flight, done)
+    in_flight.begin(unfinished)
+    swept(reader)
+    clock.now += 59
+    assert reader.number == 0
+
+    clock.now += 2
+    assert reader.number == 1
+
+    in_flight.done(unfinished)
+    swept(reader)
+    clock.now += 61
+    assert reader.number == 2
+
+
+def test_number_of_a_history_that_is_longer_than_the_pass_is_known_after_a_sweep(
+    reader: CatchUpReader, in_flight: InFlight, store: Callable[..., Message]
+) -> None:
+    """So that no later process handles what was there before the first one."""
+    store("old", 5_000)
+    settle(in_flight, store("new", 1))
+
+    caught_up(reader, time.time() - 100)
+    assert reader.number is None
+    assert swept(reader) == []
+
+    assert reader.number == 2
+
+
+def test_first_sweep_reads_what_follows_a_number_but_for_what_the_pass_has_read(
+    reader: CatchUpReader, store: Callable[..., Message]
+) -> None:
+    for name, age in (("done", 5_000), ("slow", 5_000), ("older", 9_000), ("in time", 1)):
+        store(name, age)
+
+    reader.begin(time.time() - 100, 1, time.time() - 6_000)
+
+    assert users(reader.sent_since_start()) == ["in time"]
+    assert swept(reader) == ["slow", "in time"]
+
+
+def test_row_that_comes_again_with_another_message_after_a_backup_is_read(
+    history: MessageReader, in_flight: InFlight, store: Callable[..., Message], database: Databases
+) -> None:
+    verifier = Verifier("bob")
+    reader = CatchUpReader(history, in_flight, verifier)  # type: ignore[arg-type]
+    store("alice")
+    assert caught_up(reader, 0) == []
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(text("DELETE FROM messages"))
+    store("bob")
+
+    assert caught_up(reader, 0) == ["bob"]
+
+
+def test_ten_thousand_damaged_rows_are_read_once_with_some_dozen_lines(
+    reader: CatchUpReader,
+    store: Callable[..., Message],
+    database: Databases,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    store("alice", 100)
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO messages (i, topic, timestamp, category, msg)"
+                " WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)"
+                " SELECT 1, topic, timestamp, category, '{' FROM messages, numbers"
+            )
+        )
+    store("bob")
+
+    assert caught_up(reader, 0) == ["alice", "bob"]
+    logged = len(log.messages)
+    assert 20 < logged < 40
+    swept(reader)
+    assert len(log.messages) == logged

@@ -349,3 +349,65 @@ def test_message_older_than_1970_leaves_a_checkpoint_that_can_be_read(
 
     assert file.read() == 0
     assert caplog.messages == []
+
+
+def test_row_number_is_written_beside_the_time_and_read_again(
+    checkpoint: Checkpoint, file: CheckpointFile
+) -> None:
+    start(checkpoint)
+    checkpoint.passed(7)
+    checkpoint.write(now=True)
+    assert json.loads(file.path.read_text()) == {"until": NOW, "number": 7}
+
+    checkpoint.number = None
+    checkpoint.read_from()
+
+    assert checkpoint.number == 7
+
+
+def test_checkpoint_without_a_number_has_none(checkpoint: Checkpoint, file: CheckpointFile) -> None:
+    file.write(NOW - 50)
+
+    checkpoint.read_from()
+
+    assert (checkpoint.number, checkpoint.is_limited) == (None, False)
+
+
+@pytest.mark.parametrize("number", ["-1", "true", '"7"', "7.0", "[]"])
+def test_checkpoint_with_a_damaged_number_is_damaged(
+    checkpoint: Checkpoint, file: CheckpointFile, number: str
+) -> None:
+    file.path.write_text(f'{{"until": {NOW}, "number": {number}}}')
+
+    assert checkpoint.read() == 0
+
+
+def test_row_number_does_not_pass_messages_left_for_the_restart(
+    checkpoint: Checkpoint, in_flight: InFlight
+) -> None:
+    start(checkpoint)
+    checkpoint.passed(7)
+    message = sent_at(NOW - 5)
+    in_flight.begin(message)
+    in_flight.leave_for_restart(message)
+
+    checkpoint.swept(NOW, in_flight=False, number=9)
+
+    assert checkpoint.number == 7
+
+
+def test_row_number_that_is_not_known_leaves_the_one_before(checkpoint: Checkpoint) -> None:
+    start(checkpoint)
+    checkpoint.passed(7)
+
+    checkpoint.swept(NOW, in_flight=False)
+
+    assert checkpoint.number == 7
+
+
+def test_limit_says_that_it_holds(checkpoint: Checkpoint, file: CheckpointFile) -> None:
+    file.write(NOW - LIMIT - 1)
+
+    checkpoint.read_from()
+
+    assert checkpoint.is_limited

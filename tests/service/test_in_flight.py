@@ -134,3 +134,16 @@ def test_messages_without_an_id_hold_the_checkpoint_back_each() -> None:
     in_flight.done(first)
 
     assert in_flight.oldest_sent() == 60
+
+
+def test_message_without_an_id_is_known_by_its_row_number() -> None:
+    in_flight, message = InFlight(), replace(sent_at(50, None), number=7)
+    in_flight.begin(message)
+    assert in_flight.lookup(None, message.topic, 7) is Seen.IN_FLIGHT
+
+    in_flight.done(message)
+
+    assert in_flight.lookup(None, message.topic, 7) is Seen.LATELY
+    assert in_flight.lookup("", message.topic, 7) is Seen.LATELY
+    assert in_flight.lookup("x" * 300, message.topic, 7) is Seen.LATELY
+    assert in_flight.lookup(None, message.topic, 8) is Seen.NEVER

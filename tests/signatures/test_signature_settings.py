@@ -275,7 +275,7 @@ def test_notices_are_signed_with_the_current_key_file(
     assert verifier is not None
 
     def publish(number: int) -> dict[str, Any]:
-        publisher.publish(Notice("badge.award", {"number": number}))
+        publisher.publish(Notice("badge.award", {"number": number}, f"2014-{number}", 1412339405))
         return eventually(
             lambda: bus.heard("fedbadges.badge.award", lambda msg: msg["number"] == number),
             "the notice",

@@ -101,8 +101,8 @@ def award(
 
     The award is published as the daemon publishes it, with who awarded it and why, and the ranks
     are adjusted. A badge that tahrir does not have yet is created from its rule. Users who hold the
-    badge, or have opted out, get nothing. Nothing is awarded if anything is wrong with one of them.
-    If the command is stopped, run it again to award the rest.
+    badge, or have opted out, get nothing; those who lost it get it again. Nothing is awarded if
+    anything is wrong with one of them. If the command is stopped, run it again to award the rest.
     """
     from fedbadges.cli.award.requests import (
         badges_of_rules,
