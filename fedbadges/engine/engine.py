@@ -5,7 +5,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fedbadges.config.settings import Settings
@@ -68,6 +68,10 @@ class Triggered:
     def needs_history(self) -> bool:
         """Return True if the criteria must wait until datanommer has the message."""
         return any(rule.needs_history for rule, _ in self.people)
+
+    def with_people(self, people: Iterable[tuple[Rule, tuple[str, ...]]]) -> "Triggered":
+        """Return the same message with these people; ``dataclasses.replace`` is slow."""
+        return Triggered(self.message, tuple(people), self.position, self.counted)
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,8 @@ class BadgeEngine:
         found: list[Triggered | None] = []
         counted: list[tuple[Rule, bool]] = []
         for triggered in batch:
-            sent = triggered.message.sent
+            # Only revocations are compared with it.
+            sent = triggered.message.sent if holdings.revoked else None
             people: list[tuple[Rule, tuple[str, ...]]] = []
             for rule, named in triggered.people:
                 badge = rule.badge.id
@@ -170,7 +175,7 @@ class BadgeEngine:
                 counted.append((rule, bool(allowed)))
                 if allowed:
                     people.append((rule, allowed))
-            found.append(replace(triggered, people=tuple(people)) if people else None)
+            found.append(triggered.with_people(people) if people else None)
         self.statistics.looked_up(counted)
         return found
 
@@ -272,21 +277,22 @@ class BadgeEngine:
             self._failed(rule, message, error, failures)
         if self._tracer is not None:
             self._tracer.recipients(rule, found)
+        names: dict[str, None] = {}
+        dropped: set[str] = set()
         for each in found:
-            if each.name is None:
-                log.debug(
-                    "Recipient is no account",
-                    badge=rule.badge.id,
-                    name=each.raw,
-                    reason=each.dropped,
-                )
-        if any(each.dropped == PASSED_OVER for each in found):
+            if each.name is not None:
+                names[each.name] = None
+                continue
+            dropped.add(each.dropped)
+            log.debug(
+                "Recipient is no account", badge=rule.badge.id, name=each.raw, reason=each.dropped
+            )
+        if PASSED_OVER in dropped:
             texts = {each.raw for each in found if isinstance(each.raw, str)}
             self._warn_of_many(len(texts), message)
-        names = tuple(dict.fromkeys(each.name for each in found if each.name is not None))
-        if names or any(each.dropped == BANNED for each in found):
-            return names, None
-        return names, reason_of(failures[0][1]) if failures else reason_for_nobody(rule, found)
+        if names or BANNED in dropped:
+            return tuple(names), None
+        return (), reason_of(failures[0][1]) if failures else reason_for_nobody(rule, found)
 
     def _warn_of_many(self, count: int, message: Message) -> None:
         # Several rules may name them.

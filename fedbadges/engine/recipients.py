@@ -51,6 +51,8 @@ class RecipientFinder:
             found = tuple(account(name) for name in sorted(self._usernames.users(message)))
         else:
             found = rule.recipient.find(message.body, self._trusted, self._accounts)
+        if self._banned.isdisjoint([each.name for each in found]):
+            return found
         return tuple(
             replace(each, name=None, dropped=BANNED) if each.name in self._banned else each
             for each in found
