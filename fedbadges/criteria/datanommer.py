@@ -76,7 +76,7 @@ class PastMessages:
 
     def value(self, subject: Question) -> Any:
         """Return the result of the operation, computed once for all rules that ask the same."""
-        filled = self._fill(subject)
+        filled = self.filled(subject)
         subject.tell(FILTER, filled)
         expression = self.operation.expression
         if expression is None or self._counts(filled):
@@ -88,14 +88,15 @@ class PastMessages:
 
     def plan(self, subject: Question) -> None:
         """Note, in the batch cache, how far to count so that it is enough for every rule."""
-        filled = self._fill(subject)
+        filled = self.filled(subject)
         if not self._counts(filled):
             return
         key = ("enough", *self._key(subject, filled))
         enough, known = self.condition.enough, subject.batch_cache.get(key, 0)
         subject.batch_cache[key] = None if enough is None or known is None else max(enough, known)
 
-    def _fill(self, subject: Question) -> FilledFilter:
+    def filled(self, subject: Question) -> FilledFilter:
+        """Return the filter with its values, filled in once for all rules with the same."""
         return subject.once_in_batch(
             (id(self.shared_filter), id(subject.message), subject.recipient),
             lambda: self.shared_filter.fill(subject.message, subject.recipient),

@@ -16,6 +16,7 @@ from fedbadges.databases.prepared_statements import PreparedStatement, array_par
 from fedbadges.errors import Stopped
 from fedbadges.history.count_cache import CountCache
 from fedbadges.history.counting import FilterCounter, TestedCounter
+from fedbadges.history.horizon import Horizon
 from fedbadges.history.past_messages import Messages, Query, make_test
 from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.rows import TIMESTAMP
@@ -88,6 +89,10 @@ class History:
             for message in wanted
             if (positions := found.get(message.msg_id))
         }
+
+    def seen(self) -> Horizon:
+        """Return what is seen of the history at least by whoever asks from now on."""
+        return self._window.seen()
 
     def count(
         self,

@@ -108,6 +108,11 @@ class RecentWindow:
         with self._lock:
             return self._select_late(matcher, base)
 
+    def seen(self) -> Horizon:
+        """Return what was seen by now; nothing, if the window is not loaded."""
+        with self._lock:
+            return self._horizon()
+
     def horizon(self, connection: Connection, cutoff: datetime.datetime) -> Horizon:
         """Return what is seen by now, for a base that ends at ``cutoff`` at the latest."""
         with self._lock:

@@ -139,6 +139,11 @@ def read_new(
     return Update(started, messages, floor, mark, gaps, complete)
 
 
+def read_rows(connection: Connection, numbers: list[int]) -> list[RecentMessage]:
+    """Read the messages with these row numbers."""
+    return list(_parse(_GAPS.execute(connection, {"numbers": numbers})))
+
+
 def _missing(mark: int, numbers: list[int]) -> list[int]:
     """Return the numbers between ``mark`` and the last one read that no message has yet."""
     last, present = numbers[-1], set(numbers)

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from fedbadges.errors import Place
 from fedbadges.messages import Message, Position
+from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.grammar import Schema, mapping_of, operators_over, ref
 from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, leaves, parse_combined
 from fedbadges.rules.parsing import Problems, as_mapping
@@ -86,6 +87,14 @@ class PlanningCriterion(Protocol):
 
     def plan(self, subject: Question) -> None:
         """Note a coming question in its ``batch_cache``; raise as ``holds`` does."""
+
+
+@runtime_checkable
+class FilteringCriterion(Protocol):
+    """A criterion whose answer depends on the past messages that a filter selects."""
+
+    def filled(self, subject: Question) -> FilledFilter:
+        """Return the filter with its values; raise as ``holds`` does."""
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from fedbadges.history.judgements import Judgements
 from fedbadges.history.message_reader import MessageHeader, MessageReader, StoredMessage
 from fedbadges.service.in_flight import InFlight, Seen
 from fedbadges.signatures.verifier import Verifier
@@ -46,7 +47,8 @@ class Batch:
 class CatchUpReader:
     """Finds the stored messages that were not delivered, and whose signature is valid.
 
-    Without a ``verifier`` every message is taken to be genuine. The methods raise Unavailable while
+    Without a ``verifier`` every message is taken to be genuine. Of ``judgements``, those are made
+    again that what is read was missing for. The methods raise Unavailable while
     the database is away. Not thread-safe.
     """
 
@@ -56,11 +58,13 @@ class CatchUpReader:
         in_flight: InFlight,
         verifier: Verifier | None = None,
         clock: Callable[[], float] = time.monotonic,
+        judgements: Judgements | None = None,
     ) -> None:
         self._history = history
         self._in_flight = in_flight
         self._verifier = verifier
         self._clock = clock
+        self._judgements = judgements
         # The last rows of sweeps, and when these ended.
         self._marks: list[tuple[float, int]] = []
         # By row number: anybody can give a message the id of another.
@@ -163,6 +167,8 @@ class CatchUpReader:
                 row.number for row, when in seen.items() if when is Seen.NEVER and is_new(row)
             ]
             in_flight = [row.number for row, when in seen.items() if when is Seen.IN_FLIGHT]
+            if self._judgements is not None:
+                missing += set(self._judgements.outdated(rows)).difference(missing)
             stored = self._history.messages(missing) if missing else ()
             verified = list(self._verified(stored))
             for number in set(missing).difference(message.number for message in verified):

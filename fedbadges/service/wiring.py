@@ -12,6 +12,7 @@ from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.statistics import RuleStatistics, log_trouble
 from fedbadges.history.history import Recorder
+from fedbadges.history.judgements import Judgements
 from fedbadges.history.message_reader import MessageReader, StoredMessage
 from fedbadges.messages import parse_message
 from fedbadges.outbox.outbox import Outbox
@@ -72,6 +73,7 @@ class Parts:
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
         self.engine = BadgeEngine(settings, tahrir, recipients, RuleSet(), self.ranks.announce)
         self.engine.statistics = RuleStatistics(log_trouble)
+        self.engine.judgements = judgements = Judgements(settings, self.history)
         self.rulebook = RuleBook(
             settings.rules_directory, backends, tahrir.publish_badges, settings.insecure_rules
         )
@@ -92,7 +94,7 @@ class Parts:
         self.back_pressure = BackPressure(limit, self.in_flight, self.delay_queue, backlog)
         verifier = None if settings.trust_history else verifier
         self.catch_up = CatchUp(
-            CatchUpReader(MessageReader(settings), self.in_flight, verifier),
+            CatchUpReader(MessageReader(settings), self.in_flight, verifier, judgements=judgements),
             self.checkpoint,
             self._handle_stored,
             self.outages,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.bus import fedmsg_body
-from support.daemon_restarts import Start, after_first_pass, write_checkpoint
+from support.daemon_restarts import HOUR, Start, after_first_pass, write_checkpoint
 from support.databases import Databases, badges, store_message
 from support.rules import rule, write_rules
 from support.waiting import eventually
@@ -123,3 +123,54 @@ def test_window_ends_at_the_message_that_is_judged(
 
     eventually(lambda: held(database) >= EARNED, "the badges")
     assert held(database) == EARNED
+
+
+def delivered(daemon: Daemon, database: Databases, each: dict[str, Any]) -> None:
+    stored(database, [each])
+    daemon.handle(each)
+
+
+def test_what_was_judged_before_an_earlier_message_was_stored_is_judged_again(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    write_rules(tmp_path / "rules", {"third": rule("third", edits("equal to: 3"))})
+    first, late, last = bodies(3, 1.0)
+    daemon = after_first_pass(start(keep_counts_distance=60))
+    delivered(daemon, database, first)
+    delivered(daemon, database, last)
+    assert held(database) == set()
+
+    delivered(daemon, database, late)
+
+    eventually(lambda: held(database) == {"third"}, "the badge")
+
+
+def test_message_that_is_late_for_the_bus_too_counts_for_what_was_judged_before(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    write_rules(tmp_path / "rules", {"third": rule("third", edits("greater than: 2"))})
+    first, late, last = bodies(3, 1.0)
+    daemon = after_first_pass(start(keep_counts_distance=60))
+    delivered(daemon, database, first)
+    delivered(daemon, database, last)
+
+    stored(database, [late])
+
+    eventually(lambda: held(database) == {"third"}, "the badge")
+
+
+def test_message_that_says_it_is_old_counts_for_itself_and_for_others(
+    start: Start, database: Databases, tmp_path: Path
+) -> None:
+    write_rules(tmp_path / "rules", {"third": rule("third", edits("greater than: 2"))})
+    sent = bodies(4, 0.1)
+    daemon = after_first_pass(start(keep_counts_distance=5, sweep_interval=3600))
+    delivered(daemon, database, sent[0])
+    delivered(daemon, database, sent[1])
+    assert held(database) == set()
+
+    delivered(daemon, database, sent[2] | {"timestamp": time.time() - HOUR})
+    assert held(database) == set()
+    delivered(daemon, database, sent[3])
+
+    assert held(database) == {"third"}

@@ -1,0 +1,104 @@
+"""Judgements that a message stored later may change.
+
+A message is judged as of its position. If another one that belongs before it is stored only later,
+it was judged too early, and must be judged again.
+"""
+
+import bisect
+import itertools
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fedbadges.config.settings import Settings
+from fedbadges.databases.connections import reader
+from fedbadges.databases.outages import translate_errors
+from fedbadges.history.history import History
+from fedbadges.history.horizon import Horizon
+from fedbadges.history.matching import Matcher
+from fedbadges.history.message_reader import MessageHeader
+from fedbadges.history.window_reader import RecentMessage, read_rows
+from fedbadges.messages import Position, naive_utc
+from fedbadges.rules.filters import FilledFilter
+
+#: How many judgements are remembered at most.
+_MOST = 10_000
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    position: Position
+    horizon: Horizon
+    filters: frozenset[FilledFilter]
+    made: float
+
+    def concerns(self, late: RecentMessage) -> bool:
+        """Return True if a message belongs before the judged one, and was not seen."""
+        if (late.timestamp, late.id) >= self.position or self.horizon.has(late.id):
+            return False
+        matchers = map(Matcher, self.filters)
+        return any(each.reads_content or each.matches(late) for each in matchers)
+
+
+class Judgements:
+    """Remembers what was judged in the last ``badges.keep_counts_distance`` seconds; thread-safe.
+
+    Only messages that did not earn all they could are worth remembering.
+    """
+
+    def __init__(self, settings: Settings, history: History) -> None:
+        self._reader = reader(settings.history_url, settings.prepare_statements)
+        self._history = history
+        self._distance = settings.keep_counts_distance
+        self._lock = threading.Lock()
+        self._by_number: dict[float, _Judgement] = {}
+
+    def horizon(self, position: Position) -> Horizon:
+        """Return what of the history is seen at least if this position is judged from now on."""
+        seen = self._history.seen()
+        return Horizon(max(seen.mark, int(position[1])), seen.gaps)
+
+    def add(self, position: Position, horizon: Horizon, filters: Iterable[FilledFilter]) -> None:
+        """Remember that a message was judged, with the filters of what it did not earn."""
+        made = time.monotonic()
+        judgement = _Judgement(position, horizon, frozenset(filters), made)
+        with self._lock:
+            self._by_number.pop(position[1], None)
+            self._by_number[position[1]] = judgement
+            while len(self._by_number) > _MOST or self._oldest.made < made - self._distance:
+                del self._by_number[self._oldest.position[1]]
+
+    def outdated(self, rows: Sequence[MessageHeader]) -> list[int]:
+        """Return the row numbers of what was judged too early for these rows to count."""
+        with self._lock:
+            judgements = sorted(self._by_number.values(), key=lambda each: each.position)
+        late = _late(judgements, rows)
+        if not late:
+            return []
+        with translate_errors("datanommer"), self._reader.connect() as connection:
+            found = read_rows(connection, late)
+        return [int(each.position[1]) for each in judgements if any(map(each.concerns, found))]
+
+    @property
+    def _oldest(self) -> _Judgement:
+        return next(iter(self._by_number.values()))
+
+
+def _late(judgements: Sequence[_Judgement], rows: Sequence[MessageHeader]) -> list[int]:
+    """Return the numbers of those rows that belong before something judged without them."""
+    if not judgements:
+        return []
+    positions = [each.position for each in judgements]
+    marks = [each.horizon.mark for each in reversed(judgements)]
+    # The lowest mark of each judgement and all that are later.
+    lowest = list(itertools.accumulate(marks, min))[::-1]
+    gaps = frozenset().union(*{each.horizon.gaps for each in judgements})
+    late: list[int] = []
+    for row in rows:
+        if row.damage is not None:
+            continue
+        first = bisect.bisect_right(positions, (naive_utc(row.sent), row.number))
+        if first < len(lowest) and (row.number > lowest[first] or row.number in gaps):
+            late.append(row.number)
+    return late
