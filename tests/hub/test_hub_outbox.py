@@ -2,6 +2,8 @@
 
 import contextlib
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,3 +144,31 @@ def test_all_notices_and_chained_badges_come_after_the_first_commit_and(
         for badge in ("first", "chained"):
             # What was published twice has the same id.
             assert {len(ids) for ids in outcome.ids(badge).values()} == {1}
+
+
+@pytest.mark.slow
+def test_notices_of_a_command_that_was_killed_are_published_by_the_daemon(
+    postgresql_database: Databases, tmp_path: Path
+) -> None:
+    databases = postgresql_database
+    table = tmp_path / "people.csv"
+    table.write_text("user\n" + "".join(f"{name}\n" for name in sorted(PEOPLE)))
+    with running(tmp_path / "hub", databases) as (bus, hub):
+        outcome = Outcome(bus, databases)
+        start(bus, hub)
+        command = ("fedbadges", "award", "--from", str(table), "first", "--create", "--reason", "x")
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name(command[0]), *command[1:]],
+            cwd=tmp_path / "hub",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        eventually(lambda: awards(databases), "the first commit")
+        process.kill()
+        process.wait()
+
+        eventually(lambda: outcome.announced("first"), "100 notices")
+        eventually(lambda: outcome.announced("chained"), "100 notices of chained badges")
+        eventually(lambda: not kept(databases), "an empty outbox")
+        assert {len(ids) for ids in outcome.ids("first").values()} == {1}
+        assert hub.stop() == 0
