@@ -17,12 +17,6 @@ from support.sizes import size
 
 pytestmark = pytest.mark.thorough
 
-not_judged_again = pytest.mark.xfail(
-    strict=True, reason="what was judged before an earlier message was stored is not judged again"
-)
-lost_to_cached_counts = pytest.mark.xfail(
-    strict=True, reason="cached counts leave out messages that are older than their cutoff"
-)
 
 SECOND = rule(
     "Second",
@@ -92,7 +86,6 @@ def test_daemon_that_stores_messages_itself_awards_what_backfill_awards(
     check(shared_database, directory, texts, coming, record_messages=True)
 
 
-@not_judged_again
 @given(texts=rules(late=True), coming=arrivals(late=True))
 @example(
     # The later one, which is the second, is judged when only it is stored.
@@ -112,7 +105,6 @@ def test_messages_stored_late_change_no_award(
     check(shared_database, tmp_path_factory.mktemp("daemon"), texts, coming)
 
 
-@lost_to_cached_counts
 @given(texts=rules(), coming=arrivals())
 @few
 def test_messages_older_than_cached_counts_change_no_award(

@@ -114,6 +114,8 @@ class ArrivingDaemon:
         daemon.start()
         catch_up = daemon._parts.catch_up
         _wait(lambda: catch_up.report()["until"] is not None and not catch_up.report()["running"])
+        # From its first checkpoint on, whatever is stored is found, however old.
+        _wait(lambda: "number" in (self._state / "checkpoint").read_text())
         return daemon
 
     def _hear(self, arrival: Arrival) -> None:
