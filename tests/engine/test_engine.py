@@ -389,7 +389,7 @@ def test_criteria_that_name_no_candidate_are_judged_once_for_all(daemon: Daemon)
     with statements(daemon.settings.history_url) as history:
         assert daemon.engine.decide(case) == 2
 
-    assert len(history) == 1
+    assert sum("count(" in statement for statement in history) == 1
 
 
 @pytest.mark.parametrize(
