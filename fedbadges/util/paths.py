@@ -13,7 +13,7 @@ _MAX_DEPTH = 8
 _MAX_LENGTH = 100
 
 #: How much of a path must be like another, of which most begin with ``msg.``.
-_CUTOFF = 0.5
+_CUTOFF = 0.6
 
 
 def paths_of(body: Mapping[str, Any]) -> frozenset[str]:

@@ -251,14 +251,15 @@ def test_explain_says_what_a_conversion_cannot_read(deployment: CommandDeploymen
     ) in done.stdout
 
 
-def test_explain_says_what_is_no_name_in_a_filter_on_people(deployment: CommandDeployment) -> None:
+def test_explain_says_what_is_no_name_among_people(deployment: CommandDeployment) -> None:
     deployment.write("people", PUSHED.replace("%(recipient)s", "%(msg.users)s"))
 
     done = deployment.call(
         "explain", "--badge", "people", message(deployment, "ann", {"nick": "x"})
     )
 
-    assert "fails, users takes names, and %(msg.users)s has an object without 'name'" in done.stdout
+    assert ("├── recipient %(msg.users)s: ann\n│   └── {'nick': 'x'} is not text\n") in done.stdout
+    assert "│       └── users: ann\n" in done.stdout
 
 
 def test_explain_shows_other_backends_as_the_rule_has_them(deployment: CommandDeployment) -> None:
