@@ -37,7 +37,7 @@ def edit(number: int, hour: int) -> PastMessage:
 
 
 few = examples(
-    max_examples=size(3, 80),
+    max_examples=size(3, 20),
     phases=[Phase.explicit, Phase.generate],
     deadline=None,
     derandomize=True,
