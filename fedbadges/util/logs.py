@@ -60,6 +60,16 @@ def get_logger(name: str) -> EventLogger:
     return EventLogger(logging.getLogger(name), None)
 
 
+def enable_loggers() -> None:
+    """Enable the loggers of this package after ``logging.config`` has disabled them.
+
+    It does that to all loggers that exist, unless the configuration says otherwise.
+    """
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("fedbadges") and isinstance(logger, logging.Logger):
+            logger.disabled = False
+
+
 def format_value(value: object) -> str:
     """Return a value in logfmt: on one line, and in quotes unless it is one plain word.
 

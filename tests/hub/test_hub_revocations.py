@@ -43,7 +43,7 @@ RULES = {
 
 pytestmark = pytest.mark.parametrize(
     "shared_database",
-    ["postgresql", pytest.param("sqlite", marks=pytest.mark.slow)],
+    [pytest.param(kind, marks=pytest.mark.slow) for kind in ("postgresql", "sqlite")],
     indirect=True,
     scope="module",
 )

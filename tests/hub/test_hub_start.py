@@ -15,7 +15,7 @@ from support.databases import (
     tahrir,
 )
 from support.deployment import make_hub, run_deployment, run_hubs, start, started
-from support.hub import Hub, default_settings
+from support.hub import LOGGING, Hub, default_settings
 from support.outage import Outage
 from support.rules import counting_rule, rule, write_rules
 from support.waiting import eventually
@@ -33,6 +33,10 @@ def test_fedmsg_badges_creates_the_tables_and_runs_no_other_consumer(tmp_path: P
         "badges.create_tables": True,
         "fedmsg.consumers.dummy.enabled": True,
         "badges.email_domain": "people.example.org",
+        # Then Python disables the loggers that exist when fedmsg configures logging.
+        "logging": {
+            key: value for key, value in LOGGING.items() if key != "disable_existing_loggers"
+        },
     }
     with run_deployment(
         tmp_path / "hub", databases, FIRST, settings, command="fedmsg-badges"
@@ -40,6 +44,7 @@ def test_fedmsg_badges_creates_the_tables_and_runs_no_other_consumer(tmp_path: P
         deployment.publish("logger.first", username="ann")
         deployment.wait_for_badge("ann", "first-step")
 
+        deployment.hub.wait_for_log("INFO", "Awarded badge", "user=ann")
         assert "DummyConsumer" not in deployment.hub.log()
         assert "unknown key" not in deployment.hub.log()
     with tahrir(databases) as persons:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedbadges.util.logs import format_value, get_logger
+from fedbadges.util.logs import enable_loggers, format_value, get_logger
 
 
 def test_log_fields_follow_the_event_in_order(caplog: pytest.LogCaptureFixture) -> None:
@@ -82,3 +82,12 @@ def test_no_text_can_end_a_log_line_or_a_field(text: str) -> None:
         assert value.startswith('"')
         assert value.endswith('"')
         assert '"' not in value[1:-1].replace("\\\\", "").replace('\\"', "")
+
+
+def test_loggers_that_a_configuration_disables_can_be_enabled() -> None:
+    logger = logging.getLogger("fedbadges.test_enabled")
+    logger.disabled = True
+
+    enable_loggers()
+
+    assert not logger.disabled

@@ -10,6 +10,7 @@ from fedmsg.commands.hub import HubCommand
 from fedbadges.config.settings import ENABLED, Settings
 from fedbadges.errors import CannotStart, SettingsError, Stopped
 from fedbadges.service.startup import read_start_settings
+from fedbadges.util.logs import enable_loggers
 
 _CONSUMER = "fedbadges.consumers:FedoraBadgesConsumer"
 
@@ -40,6 +41,8 @@ class BadgesCommand(HubCommand):
 
         It is ``os.EX_CONFIG`` if the configuration cannot be used: a restart does not help.
         """
+        # fedmsg configured logging after this package was imported.
+        enable_loggers()
         self.config[ENABLED] = True
         self.config["explicit_hub_consumers"] = _CONSUMER
         try:
