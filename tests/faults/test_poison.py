@@ -116,6 +116,7 @@ def test_poison_message_becomes_a_dead_letter_and_can_be_retried(
 def test_poison_messages_delay_no_other_award(running: FaultRun, tahrir: Tahrir) -> None:
     running.start()
     tahrir.refuse()
+    running.send_steps(POISONED, 1)
     running.send(500)
     eventually(lambda: set_aside(running), "a message is set aside")
     running.wait_until_awarded(
