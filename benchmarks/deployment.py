@@ -95,7 +95,8 @@ class Deployment:
         if case is None:
             return False
         if case.needs_history:
-            position = self.history.positions([case.message])[case.message]
+            found = self.history.positions([case.message])
+            position = found.get(case.message, case.message.position_unstored)
             case = dataclasses.replace(case, position=position)
         self.engine.decide(case)
         return True

@@ -229,7 +229,7 @@ class _Clocks:
         deployment = self._deployment
         places = (
             ("holdings", deployment.tahrir, "holdings"),
-            ("stored", deployment.history, "stored"),
+            ("stored", deployment.history, "positions"),
             ("triggers", deployment.engine, "match"),
             ("triggers", deployment.engine, "find_candidates"),
             ("decide", deployment.engine, "decide"),
