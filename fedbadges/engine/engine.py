@@ -2,13 +2,13 @@
 
 import contextlib
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from fedbadges.config.settings import Settings
+from fedbadges.engine.early_check import EarlyCheck
 from fedbadges.engine.funnel import Reason, reason_for_nobody, reason_of
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.statistics import RuleStatistics
@@ -17,12 +17,10 @@ from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.history.judgements import Judgements
 from fedbadges.messages import Message, Position
 from fedbadges.rules.criteria import (
-    FilteringCriterion,
     PlanningCriterion,
     Question,
     backend_criteria,
 )
-from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import RULE_ERRORS
 from fedbadges.rules.recipients import BANNED, MOST_CANDIDATES, PASSED_OVER, NamedPerson
@@ -212,7 +210,7 @@ class BadgeEngine:
     def judge(self, candidates: Triggered, shared: Shared) -> list[Earned]:
         """Return which candidates have earned their badge."""
         meeting: list[tuple[Rule, str]] = []
-        early = _EarlyCheck(self.judgements, candidates.position)
+        early = EarlyCheck(self.judgements, candidates.position)
         failures: Failures = []
         # Whether the criteria held for anybody, where they could be judged.
         held: dict[str, bool] = {}
@@ -359,33 +357,6 @@ class BadgeEngine:
         if self._tracer is not None:
             self._tracer.failed(rule, error)
         failures.append((rule, error))
-
-
-class _EarlyCheck:
-    """Collects the filters of what a message did not earn, as it may be judged too early."""
-
-    def __init__(self, judgements: Judgements | None, position: Position | None) -> None:
-        # What is not stored comes again in any case.
-        is_stored = position is not None and math.isfinite(position[1])
-        self._judgements = judgements if is_stored else None
-        self._position = position
-        self._filters: set[FilledFilter] = set()
-        if self._judgements is not None and position is not None:
-            self._horizon = self._judgements.horizon(position)
-
-    def note(self, rule: Rule, question: Question) -> None:
-        """Note that criteria do not hold."""
-        if self._judgements is None:
-            return
-        for criterion in backend_criteria(rule.criteria):
-            if isinstance(criterion, FilteringCriterion):
-                with contextlib.suppress(*RULE_ERRORS):  # no message can change that
-                    self._filters.add(criterion.filled(question))
-
-    def remember(self) -> None:
-        """Remember the judgement, if a message stored later may change it."""
-        if self._judgements is not None and self._position is not None and self._filters:
-            self._judgements.add(self._position, self._horizon, self._filters)
 
 
 def _questions(
