@@ -221,7 +221,8 @@ def only_grows(criteria: Criteria) -> bool:
     if isinstance(criteria, (AllOf, AnyOf)):
         return all(map(only_grows, criteria.parts))
     if isinstance(criteria, PlacedCriterion):
-        return bool(getattr(criteria.criterion, "only_grows", True))
+        criterion = criteria.criterion
+        return bool(getattr(criterion, "only_grows", not criterion.needs_history))
     return not any(each.needs_history for each in backend_criteria(criteria))
 
 
