@@ -12,6 +12,7 @@ import datetime
 import hashlib
 import math
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,7 +63,12 @@ class CountCache:
         self._region = region
         self._distance = distance
         self._now = now
+        self._epoch = ""
         self._log_throttle = Throttle()
+
+    def forget(self) -> None:
+        """Forget all counts, also those that are being counted now."""
+        self._epoch = uuid.uuid4().hex
 
     def count(
         self,
@@ -81,7 +87,8 @@ class CountCache:
             return 0
         if question is None or self._region is None:
             return counter(None, None, enough).total
-        digest = hashlib.sha256(question.encode("utf-8", "replace")).hexdigest()
+        name = f"{self._epoch}{question}"
+        digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
         for key in (prefix + digest for prefix in _KEYS):
             cached = self._read(key)
             if until is None or cached.base is None or cached.base.until < until[0]:

@@ -72,6 +72,12 @@ class Judgements:
             while len(self._by_number) > _MOST or self._oldest.made < made - self._distance:
                 del self._by_number[self._oldest.position[1]]
 
+    def forget(self) -> None:
+        """Forget all judgements and the history they were made of, as it was replaced."""
+        self._history.forget()
+        with self._lock:
+            self._by_number.clear()
+
     def outdated(self, rows: Sequence[MessageHeader]) -> list[int]:
         """Return the row numbers of what was judged too early for these rows to count."""
         with self._lock:
