@@ -137,6 +137,33 @@ def test_a_count_that_reached_the_limit_is_not_asked_again(past: Past, enough: i
     assert sent == []
 
 
+def test_base_with_more_than_enough_answers_without_a_query(sql_past: Past) -> None:
+    """Also for a message from before the last one that was judged."""
+    topic = sql_past.topic()
+    for age in (500, 400, 300):
+        sql_past.store(topic, "ann", age)
+    earlier = sql_past.store(topic, "ann", 20)
+    later = sql_past.store(topic, "ann", 10)
+    # What messages contain is not in memory.
+    filled = replace(of(topic), lists=(("contains", ("{}",)), *of(topic).lists))
+    assert sql_past.cached.count(filled, 100, until=later) == 5
+
+    with statements(sql_past.url) as sent:
+        assert sql_past.cached.count(filled, 2, until=earlier) >= 2
+    assert sent == []
+
+
+@pytest.mark.parametrize("enough", [0, -1])
+def test_nothing_is_counted_where_nothing_is_needed(sql_past: Past, enough: int) -> None:
+    topic = sql_past.topic()
+    sql_past.store(topic, "ann", 500)
+
+    with statements(sql_past.url) as sent:
+        for history in (sql_past.cached, sql_past.plain):
+            assert history.count(of(topic, "ann"), enough) >= enough
+    assert sent == []
+
+
 def test_message_stored_long_after_it_was_sent_counts_at_once(sql_past: Past) -> None:
     topic = sql_past.topic()
     sql_past.store(topic, "ann", 500)
