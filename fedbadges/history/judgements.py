@@ -19,7 +19,7 @@ from fedbadges.history.history import History
 from fedbadges.history.horizon import Horizon
 from fedbadges.history.matching import Matcher
 from fedbadges.history.message_reader import MessageHeader
-from fedbadges.history.window_reader import RecentMessage, read_rows
+from fedbadges.history.window_reader import LOOK_BACK, RecentMessage, read_rows
 from fedbadges.messages import Position, naive_utc
 from fedbadges.rules.filters import FilledFilter
 
@@ -57,8 +57,11 @@ class Judgements:
 
     def horizon(self, position: Position) -> Horizon:
         """Return what of the history is seen at least if this position is judged from now on."""
-        seen = self._history.seen()
-        return Horizon(max(seen.mark, int(position[1])), seen.gaps)
+        seen, number = self._history.seen(), int(position[1])
+        if number <= seen.mark:
+            return seen
+        # What is being committed has numbers that are at most so much lower.
+        return Horizon(max(seen.mark, number - LOOK_BACK), seen.gaps)
 
     def add(self, position: Position, horizon: Horizon, filters: Iterable[FilledFilter]) -> None:
         """Remember that a message was judged, with the filters of what it did not earn."""
@@ -69,6 +72,12 @@ class Judgements:
             self._by_number[position[1]] = judgement
             while len(self._by_number) > _MOST or self._oldest.made < made - self._distance:
                 del self._by_number[self._oldest.position[1]]
+
+    def forget(self) -> None:
+        """Forget all judgements and the history they were made of, as it was replaced."""
+        self._history.forget()
+        with self._lock:
+            self._by_number.clear()
 
     def outdated(self, rows: Sequence[MessageHeader]) -> list[int]:
         """Return the row numbers of what was judged too early for these rows to count."""

@@ -232,6 +232,33 @@ def test_a_count_that_reached_the_limit_is_not_asked_again(past: Past, enough: i
     assert sent == []
 
 
+def test_base_with_more_than_enough_answers_without_a_query(sql_past: Past) -> None:
+    """Also for a message from before the last one that was judged."""
+    topic = sql_past.topic()
+    for age in (500, 400, 300):
+        sql_past.store(topic, "ann", age)
+    earlier = sql_past.store(topic, "ann", 20)
+    later = sql_past.store(topic, "ann", 10)
+    # What messages contain is not in memory.
+    filled = replace(of(topic), lists=(("contains", ("{}",)), *of(topic).lists))
+    assert sql_past.cached.count(filled, 100, until=later) == 5
+
+    with statements(sql_past.url) as sent:
+        assert sql_past.cached.count(filled, 2, until=earlier) >= 2
+    assert sent == []
+
+
+@pytest.mark.parametrize("enough", [0, -1])
+def test_nothing_is_counted_where_nothing_is_needed(sql_past: Past, enough: int) -> None:
+    topic = sql_past.topic()
+    sql_past.store(topic, "ann", 500)
+
+    with statements(sql_past.url) as sent:
+        for history in (sql_past.cached, sql_past.plain):
+            assert history.count(of(topic, "ann"), enough) >= enough
+    assert sent == []
+
+
 def test_message_stored_long_after_it_was_sent_counts_at_once(sql_past: Past) -> None:
     topic = sql_past.topic()
     sql_past.store(topic, "ann", 500)
@@ -321,6 +348,59 @@ class Failing:
 
 def tally(total: int) -> Callable[..., CountResult]:
     return lambda base, cutoff, limit: CountResult(total, total, Base(cutoff, Horizon(0)))
+
+
+def lose(past: Past, *lost: Position) -> None:
+    """Delete the last rows, as by restoring a backup."""
+    with engine(past.url).begin() as connection:
+        for _, number in lost:
+            for table, column in (("users_messages", "msg_id"), ("messages", "id")):
+                connection.execute(
+                    sa.text(f"DELETE FROM {table} WHERE {column} = :number"),  # noqa: S608
+                    {"number": number},
+                )
+
+
+def test_count_is_made_anew_when_its_last_rows_are_gone(past: Past) -> None:
+    topic = past.topic()
+    past.store(topic, "ann", 500)
+    lost = [past.store(topic, "ann", 400) for _ in range(3)]
+    assert past.cached.count(of(topic)) == 4
+    lose(past, *lost)
+    past.cached._window = RecentWindow(DISTANCE)  # as on a new connection
+
+    assert [past.cached.count(of(topic)) for _ in range(3)] == [1, 1, 1]
+
+
+def test_nothing_is_known_of_a_history_that_was_replaced_by_one_that_is_as_long(
+    past: Past,
+) -> None:
+    topic = past.topic()
+    lost = [past.store(topic, "ann", 400, n=1) for _ in range(3)]
+    assert past.cached.count(of(topic)) == 3
+    assert past.cached.count(of(topic), enough=3) == 3
+    assert past.cached.count(of(topic), expression=ODD) == 3
+    lose(past, *lost)
+    for number in (1, 2, 2):
+        past.store(past.topic() if number == 1 else topic, "bea", 400, n=number)
+
+    past.cached.forget()
+
+    for _ in range(2):
+        assert past.cached.count(of(topic)) == 2
+        assert past.cached.count(of(topic), enough=3) == 2
+        assert past.cached.count(of(topic), expression=ODD) == 0
+
+
+def test_count_that_is_made_while_the_history_is_replaced_is_not_cached(past: Past) -> None:
+    counts = past.cached._counts
+
+    def replaced(base: Any, cutoff: Any, limit: Any) -> CountResult:
+        counts.forget()
+        return tally(7)(base, cutoff, limit)
+
+    assert counts.count("q", replaced) == 7
+    assert counts.count("q", tally(1)) == 1
 
 
 def test_counts_are_right_while_the_cache_is_away(caplog: pytest.LogCaptureFixture) -> None:
