@@ -89,8 +89,8 @@ class Judgements:
         with translate_errors("datanommer"), self._reader.connect() as connection:
             found = read_rows(connection, late)
         judged = _ByFilter(judgements)
-        numbers = {int(each.position[1]) for row in found for each in judged.too_early(row)}
-        return sorted(numbers)
+        positions = {each.position for row in found for each in judged.too_early(row)}
+        return [int(number) for _, number in sorted(positions)]
 
     @property
     def _oldest(self) -> _Judgement:
