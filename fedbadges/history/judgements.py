@@ -6,10 +6,10 @@ it was judged too early, and must be judged again.
 
 import bisect
 import itertools
-import math
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fedbadges.config.settings import Settings
@@ -17,7 +17,7 @@ from fedbadges.databases.connections import reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.history.history import History
 from fedbadges.history.horizon import Horizon
-from fedbadges.history.matching import MULTI_VALUED, SINGLE_VALUED, Matcher, values_of
+from fedbadges.history.matching import Matcher
 from fedbadges.history.message_reader import MessageHeader
 from fedbadges.history.window_reader import LOOK_BACK, RecentMessage, read_rows
 from fedbadges.messages import Position, naive_utc
@@ -25,6 +25,9 @@ from fedbadges.rules.filters import FilledFilter
 
 #: How many judgements are remembered at most.
 _MOST = 10_000
+
+#: Where a filter is indexed for which no value of a message is needed.
+_ANY = ("", "")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class _Judgement:
     filters: frozenset[FilledFilter]
     made: float
 
-    def misses(self, late: RecentMessage) -> bool:
+    def missed(self, late: RecentMessage) -> bool:
         """Return True if a message belongs before the judged one, and was not seen."""
         return (late.timestamp, late.id) < self.position and not self.horizon.has(late.id)
 
@@ -79,74 +82,67 @@ class Judgements:
     def outdated(self, rows: Sequence[MessageHeader]) -> list[int]:
         """Return the row numbers of what was judged too early for these rows to count."""
         with self._lock:
-            judgements = list(self._by_number.values())
+            judgements = sorted(self._by_number.values(), key=lambda each: each.position)
         late = _late(judgements, rows)
         if not late:
             return []
         with translate_errors("datanommer"), self._reader.connect() as connection:
-            found = _LateMessages(read_rows(connection, late))
-        return [int(each.position[1]) for each in judgements if found.concern(each)]
+            found = read_rows(connection, late)
+        judged = _ByFilter(judgements)
+        positions = {each.position for row in found for each in judged.too_early(row)}
+        return [int(number) for _, number in sorted(positions)]
 
     @property
     def _oldest(self) -> _Judgement:
         return next(iter(self._by_number.values()))
 
 
-class _LateMessages:
-    """Messages that were stored late, looked through once for each filter."""
+class _ByFilter:
+    """Judgements by their filters, indexed so that a message is compared with few of them."""
 
-    def __init__(self, messages: Sequence[RecentMessage]) -> None:
-        self._messages = messages
-        self._values = {
-            key: {value for each in messages for value in values_of(each, key)}
-            for key in (*SINGLE_VALUED, *MULTI_VALUED)
-        }
-        self._selected: dict[FilledFilter, list[RecentMessage]] = {}
+    def __init__(self, judgements: Iterable[_Judgement]) -> None:
+        self._judgements: dict[FilledFilter, list[_Judgement]] = defaultdict(list)
+        for each in judgements:
+            for filled in each.filters:
+                self._judgements[filled].append(each)
+        self._matchers: dict[tuple[str, str], list[tuple[FilledFilter, Matcher]]]
+        self._matchers = defaultdict(list)
+        for filled in self._judgements:
+            matcher = Matcher(filled)
+            for key in _index_keys(filled):
+                self._matchers[key].append((filled, matcher))
 
-    def concern(self, judgement: _Judgement) -> bool:
-        """Return True if a filter of a judgement may select a message that it misses."""
-        return any(
-            judgement.misses(late)
-            for filled in judgement.filters
-            for late in self._selected_by(filled)
-        )
+    def too_early(self, late: RecentMessage) -> Iterator[_Judgement]:
+        """Yield the judgements for which a message was stored too late."""
+        keys = [_ANY, ("topics", late.topic), *(("users", name) for name in late.users)]
+        for filled, matcher in itertools.chain.from_iterable(map(self._matchers_of, keys)):
+            if matcher.reads_content or matcher.matches(late):
+                yield from (each for each in self._judgements[filled] if each.missed(late))
 
-    def _selected_by(self, filled: FilledFilter) -> list[RecentMessage]:
-        if filled not in self._selected:
-            self._selected[filled] = self._select(filled)
-        return self._selected[filled]
+    def _matchers_of(self, key: tuple[str, str]) -> Sequence[tuple[FilledFilter, Matcher]]:
+        return self._matchers.get(key, ())
 
-    def _select(self, filled: FilledFilter) -> list[RecentMessage]:
-        # Most filters are about other people.
-        if any(
-            self._values[key].isdisjoint(texts)
-            for key, texts in filled.lists
-            if key in self._values
-        ):
-            return []
-        matcher = Matcher(filled)
-        # What messages contain is not known here.
-        return [each for each in self._messages if matcher.reads_content or matcher.matches(each)]
+
+def _index_keys(filled: FilledFilter) -> Iterable[tuple[str, str]]:
+    """Return the values of which a message must have one for the filter to select it."""
+    lists = dict(filled.lists)
+    key = next((key for key in ("users", "topics") if key in lists), None)
+    return [_ANY] if key is None else {(key, value) for value in lists[key]}
 
 
 def _late(judgements: Sequence[_Judgement], rows: Sequence[MessageHeader]) -> list[int]:
     """Return the numbers of those rows that belong before something judged without them."""
-    lowest_mark = min((each.horizon.mark for each in judgements), default=math.inf)
-    gaps = frozenset().union(*{each.horizon.gaps for each in judgements})
-    rows = [
-        row
-        for row in rows
-        if row.damage is None and (row.number > lowest_mark or row.number in gaps)
-    ]
-    if not rows:
+    if not judgements:
         return []
-    judgements = sorted(judgements, key=lambda each: each.position)
     positions = [each.position for each in judgements]
     marks = [each.horizon.mark for each in reversed(judgements)]
     # The lowest mark of each judgement and all that are later.
     lowest = list(itertools.accumulate(marks, min))[::-1]
+    gaps = frozenset().union(*{each.horizon.gaps for each in judgements})
     late: list[int] = []
     for row in rows:
+        if row.damage is not None:
+            continue
         first = bisect.bisect_right(positions, (naive_utc(row.sent), row.number))
         if first < len(lowest) and (row.number > lowest[first] or row.number in gaps):
             late.append(row.number)
