@@ -12,6 +12,7 @@ import datetime
 import hashlib
 import math
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,7 +63,12 @@ class CountCache:
         self._region = region
         self._distance = distance
         self._now = now
+        self._epoch = ""
         self._log_throttle = Throttle()
+
+    def forget(self) -> None:
+        """Forget all counts, also those that are being counted now."""
+        self._epoch = uuid.uuid4().hex
 
     def count(
         self,
@@ -77,9 +83,12 @@ class CountCache:
         is the position up to which the counter counts, if there is one. Raises what the counter
         raises.
         """
+        if enough is not None and enough <= 0:
+            return 0
         if question is None or self._region is None:
             return counter(None, None, enough).total
-        digest = hashlib.sha256(question.encode("utf-8", "replace")).hexdigest()
+        name = f"{self._epoch}{question}"
+        digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
         for key in (prefix + digest for prefix in _KEYS):
             cached = self._read(key)
             if until is None or cached.base is None or cached.base.until < until[0]:
@@ -97,9 +106,14 @@ class CountCache:
         enough: int | None,
         until: Position,
     ) -> int:
-        """Count from a cached count on, and cache the count up to there."""
+        """Count from a cached count on, and cache the count up to there.
+
+        The base, if there is one, ends before ``until``.
+        """
         if enough is not None and cached.at_least >= enough and cached.reached <= until:
             return cached.at_least
+        if enough is not None and cached.count >= enough:
+            return cached.count
         cutoff = naive_utc(self._now() - self._distance)
         result = counter(cached.base, cutoff, None if enough is None else enough - cached.count)
         total = cached.count + result.total

@@ -94,6 +94,13 @@ class History:
         """Return what is seen of the history at least by whoever asks from now on."""
         return self._window.seen()
 
+    def forget(self) -> None:
+        """Forget everything that was read: other rows have these numbers, and names these ids."""
+        self._name_ids.clear()
+        self._results.clear()
+        self._window.reset()
+        self._counts.forget()
+
     def count(
         self,
         filled: FilledFilter,

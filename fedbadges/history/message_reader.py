@@ -130,9 +130,16 @@ class MessageReader:
         self._reader = reader(settings.history_url, settings.prepare_statements)
         self._damage = DamageLog()
 
-    def last_number(self) -> int:
-        """Return the highest row number; 0 if there are no messages."""
-        return self._scalar(select(func.max(_ROWS.c.id))) or 0
+    def last(self) -> MessageHeader | None:
+        """Return the message with the highest row number; None if there are no messages."""
+        found = self._headers(_HEADERS.order_by(_ROWS.c.id.desc()).limit(1))
+        return found[0] if found else None
+
+    def has(self, header: MessageHeader) -> bool:
+        """Return True if a message still has its row number."""
+        # A damaged one has an error, which equals no other.
+        found = self._headers(_HEADERS.where(_ROWS.c.id == header.number))
+        return any(each[:4] == header[:4] for each in found)
 
     def last_sent(self) -> float | None:
         """Return when the latest message was sent, if there is one and that can be read."""

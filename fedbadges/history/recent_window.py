@@ -127,6 +127,11 @@ class RecentWindow:
         # What is being committed has numbers that are at most so much lower.
         return Horizon(max(highest_number(connection) - LOOK_BACK, 0))
 
+    def reset(self) -> None:
+        """Forget all messages, and begin another lineage."""
+        with self._lock:
+            self._reset()
+
     def positions(
         self, connection: Connection, msg_ids: Iterable[str | None]
     ) -> dict[str | None, list[Position]]:

@@ -134,6 +134,10 @@ class NameIds:
                 known[row.name] = self._known[kind, row.name] = row.id
         return [number for number in known.values() if number is not None]
 
+    def clear(self) -> None:
+        """Forget all ids."""
+        self._known.clear()
+
 
 def names_of(connection: sa.Connection, kind: str, numbers: list[int]) -> dict[int, set[Name]]:
     """Return the names of a kind, such as ``users``, of messages by their row numbers."""

@@ -114,12 +114,16 @@ class Outbox:
 
         Return True if nothing was left or lost.
         """
+        end = time.monotonic() + timeout
         self._stopping.set()
         self._join(timeout)
         with contextlib.suppress(Unavailable):
             if self._table.is_usable and self._publisher.trouble() is None:
                 self._take_over(most=sys.maxsize)
-        flushed = self._publisher.finish(timeout)
+        while not (flushed := self._publisher.finish(_INTERVAL)) and time.monotonic() < end:
+            with contextlib.suppress(Unavailable):
+                self._delete(time.monotonic() - _FLUSHED)
+                self._renew()
         self._leave(flushed)
         return flushed and not self.left and not self.lost
 
@@ -159,11 +163,14 @@ class Outbox:
         self._waiting = self._table.waiting()
         if self._waiting.free and self._may_take_over():
             self._take_over()
-        if time.monotonic() - self._expired > _EXPIRE:
+        if self._cannot_publish() and time.monotonic() - self._expired > _EXPIRE:
             self._expired = time.monotonic()
             expired = self._table.expire(_KEPT)
             if expired:
                 log.warning("Notices could not be published for days, giving up", count=expired)
+
+    def _cannot_publish(self) -> bool:
+        return self._publisher.trouble() is not None or self._failure is not None
 
     def _may_take_over(self) -> bool:
         if self._publisher.trouble() is not None:
@@ -183,7 +190,7 @@ class Outbox:
                 log.info("Publishing notices that were left in the outbox", count=len(left))
             for notice in left:
                 self.publish(notice)
-            if not leased or self._failure is not None:
+            if not left or self._failure is not None:
                 return
 
     def _renew(self) -> None:
@@ -209,7 +216,7 @@ class Outbox:
         self._table.delete(sent)
         with self._lock:
             for msg_id in sent:
-                del self._sent[msg_id]
+                self._sent.pop(msg_id, None)
 
     def _leave(self, flushed: bool) -> None:
         """Delete what was sent, and end the leases on all else; others publish it."""

@@ -103,6 +103,7 @@ class CatchUp:
         if self._reader.has_gone_back(self._checkpoint.number):
             log.warning("The history has gone back in time, reading it again from the checkpoint")
             self._checkpoint.number = None
+            self._reader.forget()
         oldest = start if self._checkpoint.is_limited else -math.inf
         count = self._reader.begin(start, self._checkpoint.number, oldest)
         log.info("Catching up", since=format_time(start), count=count)

@@ -71,6 +71,8 @@ class CatchUpReader:
         self._rejected: BoundedDict[int, None] = BoundedDict(_MAX_REJECTED)
         self._start = self._oldest = 0.0
         self._last_old_row = 0
+        #: The last row that was read.
+        self._last: MessageHeader | None = None
         self._done: int | None = None
         #: When the pass from the checkpoint ended, in seconds of ``time.monotonic``.
         self._passed = 0.0
@@ -82,9 +84,8 @@ class CatchUpReader:
         were sent after ``oldest``.
         """
         self._start, self._done, self._oldest = start, number, oldest
-        self._last_old_row = self._history.last_number()
-        # After the history has gone back, other messages have these numbers.
-        self._rejected.clear()
+        self._last = self._history.last()
+        self._last_old_row = 0 if self._last is None else self._last.number
         first = max(self._last_old_row - _COMMIT_ROWS, 0) if number is None else number
         self._marks = [(self._clock(), first)]
         return self._history.count_since(start)
@@ -118,6 +119,8 @@ class CatchUpReader:
                 yield batch
                 unsettled += self._unsettled(batch)
             last = page[-1].number
+            if self._last is None or last >= self._last.number:
+                self._last = page[-1]
             if not unsettled and len(self._marks) == 1 and last <= self._last_settled_row:
                 self._marks = [(self._marks[0][0], last)]
         # A message in flight may be requeued, and must then be found by the next sweep.
@@ -133,10 +136,21 @@ class CatchUpReader:
     def has_gone_back(self, number: int | None = None) -> bool:
         """Return True if rows are gone, as after restoring a backup: their numbers come again.
 
-        ``number`` is the highest one of another process, if that is known.
+        Other messages may have the numbers by now. ``number`` is the highest one of another
+        process, if that is known.
         """
-        known = self._first_mark() if self._marks else 0
-        return self._history.last_number() < max(known, number or 0)
+        if self._last is not None and not self._history.has(self._last):
+            return True
+        if not number:
+            return False
+        last = self._history.last()
+        return last is None or last.number < number
+
+    def forget(self) -> None:
+        """Forget what is known by row numbers, as the history has gone back."""
+        self._rejected.clear()
+        if self._judgements is not None:
+            self._judgements.forget()
 
     def _first_mark(self) -> int:
         """Return the last row below which none can appear any more."""

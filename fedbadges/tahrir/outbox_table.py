@@ -50,7 +50,12 @@ _from_now = dialect_function(
 
 
 _END = _from_now(literal_column(str(LEASE)))
-_IS_FREE = or_(_C.leased_until.is_(None), _C.leased_until < _from_now(literal_column("0")))
+_IS_FREE = or_(
+    _C.leased_until.is_(None),
+    _C.leased_until < _from_now(literal_column("0")),
+    # Nobody leases for so long: the database's clock was set back.
+    _C.leased_until > _from_now(literal_column(str(2 * LEASE))),
+)
 _INSERT = insert(OUTBOX).values(leased_until=_END)
 _FREE = (
     select(_C.id)
@@ -132,12 +137,7 @@ class OutboxTable:
         """Lease the oldest notices that nobody has a lease on, and return them in their order."""
         with self._changing() as connection:
             rows = connection.execute(_LEASE, {"owner": self.owner}).all()
-        return [
-            Notice(
-                row.topic, json.loads(row.body), row.msg_id, int(_seconds_since_1970(row.created))
-            )
-            for row in sorted(rows, key=lambda row: row.id)
-        ]
+        return [_notice(row) for row in sorted(rows, key=lambda row: row.id)]
 
     def renew(self, msg_ids: Iterable[str]) -> None:
         """Renew the leases of this process on notices."""

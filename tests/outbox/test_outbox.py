@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from support.builders import make_settings
-from support.databases import Databases
+from support.databases import Databases, sqlite_databases
+from support.disk import small_disk
 from support.tahrir import EDITOR, TAGGER, due
 from support.waiting import TIMEOUT, eventually
 
@@ -65,6 +66,21 @@ class Bus:
         return True
 
 
+class SlowBus(Bus):
+    """One that is not done with what it holds before it is idle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.idle = threading.Event()
+
+    def send_first(self) -> None:
+        notice, result = self.held.pop(0)
+        result(notice, None)
+
+    def finish(self, timeout: float = 15.0) -> bool:
+        return self.idle.wait(timeout)
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "fedbadges")
@@ -110,6 +126,12 @@ def free(tahrir: Tahrir) -> None:
     """End all leases, as time does after a kill."""
     with engine(tahrir._settings.tahrir_url).begin() as connection:
         connection.execute(OUTBOX.update().values(leased_until=None))
+
+
+def long_ago(tahrir: Tahrir) -> None:
+    """Let all notices be old, and free."""
+    with engine(tahrir._settings.tahrir_url).begin() as connection:
+        connection.execute(OUTBOX.update().values(created=due("x").issued_on, leased_until=None))
 
 
 def kept(tahrir: Tahrir) -> int:
@@ -288,6 +310,31 @@ def test_finish_says_that_notices_are_left(tahrir: Tahrir, make: Make) -> None:
     assert another(tahrir).outbox.lease() == [notice]
 
 
+def test_others_leave_what_is_not_published_yet_while_a_process_finishes(
+    tahrir: Tahrir, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command may have thousands of notices to sign."""
+    monkeypatch.setattr(module, "_RENEW", 0.0)
+    bus = SlowBus()
+    bus.holding = True
+    outbox = make(bus)
+    sent, waiting = award(tahrir, "alice", "bob")
+    outbox.publish(sent)
+    outbox.publish(waiting)
+    bus.send_first()
+    free(tahrir)
+    finishing = threading.Thread(target=outbox.finish, args=(TIMEOUT,))
+    finishing.start()
+
+    eventually(lambda: kept(tahrir) == 1, "what was sent is deleted")
+    eventually(lambda: not tahrir.outbox.waiting().free, "a renewed lease")
+
+    bus.send_first()
+    bus.idle.set()
+    finishing.join(TIMEOUT)
+    assert kept(tahrir) == 0
+
+
 def test_outage_of_the_database_is_logged_once_and_loses_nothing(
     tahrir: Tahrir, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -358,8 +405,7 @@ def test_notices_that_nobody_publishes_are_given_up_after_days(
     tahrir: Tahrir, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     award(tahrir, "alice")
-    with engine(tahrir._settings.tahrir_url).begin() as connection:
-        connection.execute(OUTBOX.update().values(created=sa.literal(due("x").issued_on)))
+    long_ago(tahrir)
     deaf = Bus()
     deaf.cannot = "no endpoint"
 
@@ -368,3 +414,49 @@ def test_notices_that_nobody_publishes_are_given_up_after_days(
     eventually(lambda: not kept(tahrir), "an empty outbox")
     assert deaf.tried == []
     assert caplog.messages == ["Notices could not be published for days, giving up count=1"]
+
+
+@pytest.mark.sqlite
+def test_disk_that_is_full_while_notices_are_deleted_is_logged_once_and_loses_nothing(
+    tmp_path: Path, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        full = Tahrir(make_settings(sqlite_databases(disk.path), tmp_path), announce=True)
+        full.publish_badges([EDITOR, TAGGER])
+        bus = Bus()
+        bus.holding = True
+        outbox = make(bus, full)
+        (notice,) = award(full, "alice")
+        outbox.publish(notice)
+        with engine(full._settings.tahrir_url).connect() as connection:
+            connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+            disk.fill()
+        ((_, sent),) = bus.held
+
+        sent(notice, None)
+        eventually(lambda: outbox.report()["trouble"], "trouble")
+        outbox._look()
+        assert kept(full) == 1
+        disk.make_room()
+
+        eventually(lambda: not kept(full), "an empty outbox")
+        eventually(lambda: outbox.report()["trouble"] is None, "no trouble")
+        outbox.stop()
+        assert caplog.messages == [
+            'Cannot use the outbox, trying again later error="tahrir: database or disk is full"',
+            "The outbox is used again",
+        ]
+
+
+def test_old_notices_are_kept_where_they_can_be_published(tahrir: Tahrir, make: Make) -> None:
+    """After a stop of more than a week, or by a host whose clock is fast."""
+    left = award(tahrir, "alice", "bob")
+    long_ago(tahrir)
+    bus = Bus()
+    bus.holding = True
+    outbox = make(bus, another(tahrir))
+
+    outbox._look()
+
+    assert kept(tahrir) == len(left)
+    eventually(lambda: len(bus.held) == len(left), "both are about to be published")

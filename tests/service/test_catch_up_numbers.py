@@ -19,6 +19,7 @@ from support.daemon_restarts import (
 )
 from support.damage import store_damaged_rows
 from support.databases import Databases
+from support.rules import rule, write_rules
 from support.waiting import eventually
 
 from fedbadges.databases.connections import engine
@@ -166,6 +167,54 @@ def test_numbers_that_have_gone_back_are_logged_and_the_time_counts(
     eventually(lambda: number(tmp_path) == 2, "the number")
     assert held(database, "old") == [False]
     assert len([line for line in log.messages if "gone back in time" in line]) == 1
+
+
+COUNTING = """
+trigger: {topic: logger.first}
+criteria:
+  datanommer:
+    filter: {topics: ["%(topic)s"], users: ["%(msg.user)s"]}
+    operation: count
+    condition: {greater than or equal to: 3}
+recipient: "%(msg.user)s"
+"""
+
+
+@on_sqlite
+def test_restored_backup_is_noticed_though_it_has_as_many_rows_as_before(
+    start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    write_rules(tmp_path / "rules", {"first": rule("First", COUNTING)})
+    store_message(database, sent("carol"))
+    daemon = after_first_pass(start())
+    lost = [sent("alice", 1) for _ in range(2)]
+    for each in lost:
+        store_message(database, each)
+        daemon.handle(each)
+    eventually(lambda: number(tmp_path) == 3, "the number")
+
+    with engine(database.datanommer_url).begin() as connection:
+        for table, column in (("users_messages", "msg_id"), ("messages", "id")):
+            connection.execute(sa.text(f"DELETE FROM {table} WHERE {column} > 1"))  # noqa: S608
+        connection.execute(sa.text("DELETE FROM users WHERE name = 'alice'"))
+        # Within the transaction, so that nobody sees that there were fewer.
+        connection.execute(
+            sa.text(
+                "INSERT INTO messages (i, topic, timestamp, category, msg)"
+                " VALUES (1, 'a.b.c.d', '2026-01-01 00:00:00.000000', 'd', '{}'),"
+                " (1, 'a.b.c.d', '2026-01-01 00:00:00.000000', 'd', '{}')"
+            )
+        )
+    eventually(lambda: any("gone back in time" in line for line in log.messages), "a line")
+    after_first_pass(daemon)
+    for name in ("bob", "alice"):
+        store_message(database, sent(name))
+        store_message(database, sent(name))
+
+    store_message(database, sent("bob"))
+
+    eventually(lambda: held(database, "bob") == [True], "the badge")
+    assert held(database, "alice") == [False]
 
 
 @on_sqlite

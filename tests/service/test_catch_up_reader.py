@@ -274,7 +274,9 @@ def test_sweep_that_is_not_read_to_the_end_is_repeated(
     assert swept(reader) == ["alice", "bob"]
 
 
-def test_history_has_gone_back_when_the_last_rows_are_gone(
+@pytest.mark.parametrize("grown", [(), ("carol",), ("carol", "dave")])
+def test_history_has_gone_back_when_the_last_rows_are_gone_even_if_others_have_their_numbers(
+    grown: tuple[str, ...],
     reader: CatchUpReader,
     in_flight: InFlight,
     store: Callable[..., Message],
@@ -292,9 +294,31 @@ def test_history_has_gone_back_when_the_last_rows_are_gone(
 
     with engine(database.datanommer_url).begin() as connection:
         connection.execute(text("DELETE FROM messages WHERE id = 2"))
+    for name in grown:
+        store(name)
 
     assert reader.has_gone_back()
     caught_up(reader, 0)
+    assert not reader.has_gone_back()
+
+
+def test_history_has_gone_back_when_the_row_of_another_process_is_gone(
+    reader: CatchUpReader, store: Callable[..., Message]
+) -> None:
+    assert reader.has_gone_back(1)
+    store("alice")
+    assert reader.has_gone_back(2)
+    assert not reader.has_gone_back(1)
+
+
+def test_damaged_last_row_is_no_other_one_when_it_is_read_again(
+    reader: CatchUpReader, database: Databases, store: Callable[..., Message]
+) -> None:
+    store("alice")
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(text("UPDATE messages SET topic = '', timestamp = 'never'"))
+    caught_up(reader, 0)
+
     assert not reader.has_gone_back()
 
 
@@ -405,6 +429,8 @@ def test_row_that_comes_again_with_another_message_after_a_backup_is_read(
         connection.execute(text("DELETE FROM messages"))
     store("bob")
 
+    assert reader.has_gone_back()
+    reader.forget()
     assert caught_up(reader, 0) == ["bob"]
 
 

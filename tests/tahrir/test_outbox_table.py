@@ -163,6 +163,17 @@ def test_renewed_lease_is_not_expired(announcing: Tahrir, settings: Settings) ->
     assert other(settings).outbox.lease() == []
 
 
+def test_lease_of_before_the_clock_was_set_back_is_over(
+    announcing: Tahrir, settings: Settings
+) -> None:
+    given = award(announcing, "editor", "alice")
+    assert given is not None
+    change(settings, leased_until=datetime.datetime(2100, 1, 1))
+
+    assert announcing.outbox.waiting().free == 1
+    assert other(settings).outbox.lease() == [given.notice]
+
+
 def test_notices_are_leased_by_one_process_only(announcing: Tahrir, settings: Settings) -> None:
     announcing.award([due(f"person{number}") for number in range(50)])
     change(settings, leased_by=None, leased_until=None)
