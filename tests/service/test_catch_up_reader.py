@@ -406,8 +406,9 @@ def test_number_of_a_history_that_is_longer_than_the_pass_is_known_after_a_sweep
 
 
 def test_first_sweep_reads_what_follows_a_number_but_for_what_the_pass_has_read(
-    reader: CatchUpReader, store: Callable[..., Message]
+    reader: CatchUpReader, store: Callable[..., Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fedbadges.service.catch_up_reader._COMMIT_ROWS", 1)
     for name, age in (("done", 5_000), ("slow", 5_000), ("older", 9_000), ("in time", 1)):
         store(name, age)
 
