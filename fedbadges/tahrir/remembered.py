@@ -4,12 +4,14 @@ import datetime
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings, Revocation
 from fedbadges.util.caching import BoundedDict
+
+T = TypeVar("T")
 
 #: How many people are remembered at most.
 _MOST = 10_000
@@ -56,13 +58,9 @@ class RememberedHoldings:
             widened = wanted.union(*(answer.badge_ids for answer in fresh.values()))
             known |= self._ask(missing, widened)
         return Holdings(
-            {(name, key): when for name, each in known.items() for key, when in each.held.items()},
-            {name for name, each in known.items() if each.opted_out},
-            {
-                (name, key): lost
-                for name, each in known.items()
-                for key, lost in each.revoked.items()
-            },
+            _by_pair({name: answer.held for name, answer in known.items()}),
+            {name for name, answer in known.items() if answer.opted_out},
+            _by_pair({name: answer.revoked for name, answer in known.items()}),
         )
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
@@ -77,12 +75,7 @@ class RememberedHoldings:
     def _ask(self, names: Iterable[str], badge_ids: frozenset[str]) -> dict[str, _Answer]:
         now = self._clock()
         found = self._tahrir.holdings(names, badge_ids)
-        held: dict[str, dict[str, datetime.datetime]] = defaultdict(dict)
-        for (name, badge_id), when in found.held.items():
-            held[name][badge_id] = when
-        revoked: dict[str, dict[str, Revocation]] = defaultdict(dict)
-        for (name, badge_id), revocation in found.revoked.items():
-            revoked[name][badge_id] = revocation
+        held, revoked = _by_name(found.held), _by_name(found.revoked)
         answers = {
             name: _Answer(
                 now, badge_ids, name in found.opted_out, held.get(name, {}), revoked.get(name, {})
@@ -92,3 +85,15 @@ class RememberedHoldings:
         for name, answer in answers.items():
             self._answers[name] = answer
         return answers
+
+
+def _by_name(pairs: Mapping[tuple[str, str], T]) -> dict[str, dict[str, T]]:
+    """Return what is known of pairs of a person and a badge, by person."""
+    found: dict[str, dict[str, T]] = defaultdict(dict)
+    for (name, badge_id), each in pairs.items():
+        found[name][badge_id] = each
+    return found
+
+
+def _by_pair(people: Mapping[str, Mapping[str, T]]) -> dict[tuple[str, str], T]:
+    return {(name, key): each for name, found in people.items() for key, each in found.items()}
