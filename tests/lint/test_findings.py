@@ -454,6 +454,54 @@ def test_counted_together_accepts_a_filter_by_one_person(
     assert found(tmp_path, criteria(filter_) + f"recipient: '{recipient}'\n") == []
 
 
+KRB, NICK = "recipient_krb2fas: Yes\n", "recipient_nick2fas: Yes\n"
+
+
+@pytest.mark.parametrize(
+    ("conversions", "filter_", "names", "key"),
+    [
+        (KRB, '{users: ["→%(msg.user)s"]}', "'recipient_krb2fas'", "usernames"),
+        (KRB, '{agents: "→%(msg.user)s"}', "'recipient_krb2fas'", "agents"),
+        (
+            NICK + KRB,
+            '{users: ["%(recipient)s"], not_usernames: ["→%( msg.user )s"]}',
+            "'recipient_krb2fas' or 'recipient_nick2fas'",
+            "not_usernames",
+        ),
+    ],
+)
+def test_not_converted_finds_a_filter_by_the_name_in_the_message(
+    tmp_path: Path, conversions: str, filter_: str, names: str, key: str
+) -> None:
+    body = criteria(filter_) + f"recipient: '%(msg.user)s'\n{conversions}"
+
+    assert_found(
+        tmp_path,
+        body,
+        f"{names} converts the recipient, and not what this filter looks for; to look for the "
+        f'account, write {key}: ["%(recipient)s"] [not-converted]',
+    )
+
+
+@pytest.mark.parametrize(
+    ("conversions", "filter_"),
+    [
+        ("", '{users: ["%(msg.user)s"]}'),
+        ("recipient_krb2fas: No\n", '{users: ["%(msg.user)s"]}'),
+        (KRB, '{users: ["%(recipient)s"]}'),
+        (KRB, '{users: ["%(recipient)s", "%(msg.user)s"]}'),
+        (KRB, '{users: ["%(msg.owner)s"]}'),
+        (KRB, '{packages: ["%(msg.user)s"]}'),
+    ],
+)
+def test_not_converted_accepts_filters_by_the_account(
+    tmp_path: Path, conversions: str, filter_: str
+) -> None:
+    body = criteria(filter_) + f"recipient: '%(msg.user)s'\n{conversions}"
+
+    assert found(tmp_path, body) == []
+
+
 AT_LEAST_ONE = "did you mean 'greater than or equal to: 1'?"
 WHY = "a count is a whole number, and never less than 0"
 
