@@ -21,6 +21,7 @@ from fedbadges.rules.recipients import Accounts, Everybody
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import AwardResult
 from fedbadges.tahrir.database import Tahrir
+from fedbadges.tahrir.remembered import RememberedHoldings
 
 ROOT = Path(__file__).resolve().parent.parent
 _CORPUS = ROOT.parent / "shared" / "corpus" / "rules"
@@ -68,6 +69,7 @@ class Deployment:
     def __init__(self, settings: Settings, accounts: Accounts = NOBODY) -> None:
         self.settings = settings
         self.tahrir = Tahrir(settings, announce=True)
+        self.store = RememberedHoldings(self.tahrir, settings.remember_holdings)
         self.backends = load_backends(settings)
         self.history = shared_history(self.backends, settings)
         loaded = load_directory(settings.rules_directory, self.backends)
@@ -83,7 +85,7 @@ class Deployment:
     def make_engine(self, rules: RuleSet, accounts: Accounts) -> BadgeEngine:
         return BadgeEngine(
             self.settings,
-            self.tahrir,
+            self.store,
             RecipientFinder(self.settings, self.usernames, accounts),
             rules,
             self.awards.append,

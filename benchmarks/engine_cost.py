@@ -228,7 +228,7 @@ class _Clocks:
     def running(self) -> Iterator[None]:
         deployment = self._deployment
         places = (
-            ("holdings", deployment.tahrir, "holdings"),
+            ("holdings", deployment.store, "holdings"),
             ("stored", deployment.history, "positions"),
             ("triggers", deployment.engine, "match"),
             ("triggers", deployment.engine, "find_candidates"),

@@ -34,6 +34,7 @@ Results = dict[str, float]
 _PORTS = range(20000, 32000)
 _STARTING = 60.0
 _ENDING = 15.0
+_CATCHING_UP = 300.0
 
 #: The default: messages are sent at the pace of the bus, though they come faster.
 _DISTANCE = 600
@@ -181,6 +182,15 @@ class Hub:
         finally:
             _stop(process)
 
+    def wait_until_caught_up(self) -> None:
+        """Wait until the daemon has read what was sent before it started."""
+        end = time.monotonic() + _CATCHING_UP
+        while "Caught up" not in (self._directory / "log").read_text(errors="replace"):
+            if time.monotonic() > end:
+                print(self._log())
+                raise Late("the hub did not catch up")
+            time.sleep(0.1)
+
     def _log(self) -> str:
         text = (self._directory / "log").read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-20:])
@@ -229,8 +239,11 @@ class HubBenchmark:
             self._addresses = _free_addresses(6)
             stack.callback(Recorder(context, self._addresses, self._history).stop)
             self._store = stack.enter_context(self._history.storing())
-            stack.enter_context(self._badges_hub().running())
+            hub = self._badges_hub()
+            stack.enter_context(hub.running())
             stack.enter_context(self._noop_hub().running())
+            # Or it would catch up what is stored here before it is published.
+            hub.wait_until_caught_up()
             return {**self._latency(awards), **self._throughput(rounds, count)}
 
     def _latency(self, count: int) -> Results:

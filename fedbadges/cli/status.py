@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,9 +54,6 @@ _UNITS = (("s", 1, 120), ("minutes", 60, 120), ("hours", 3600, 48), ("days", 86_
 
 #: Seconds after which notices that wait to be published are a problem.
 _LATE = 180
-
-#: The numbers of a rule's funnel, as columns in this order.
-_FUNNEL = ("seen", "triggered", "candidates", "held", "criteria_held", "awarded")
 
 _EPILOG = """\b
 Examples:
@@ -296,24 +293,26 @@ def _caught_up(catch_up: Mapping[str, Any]) -> str:
 
 def _funnels(tallies: Mapping[str, Any]) -> RenderableType:
     """Return a table of the rules whose topics were seen, the most often triggered first."""
-    rows = [(badge, _counts(each)) for badge, each in tallies.items()]
+    from fedbadges.engine.funnel import COUNTERS
+
+    rows = [(badge, _counts(each, COUNTERS)) for badge, each in tallies.items()]
     rows = [(badge, counts) for badge, counts in rows if any(counts.values())]
     if not rows:
         return "No message concerned a rule yet."
-    table = make_table("badge", *(name.replace("_", " ") for name in _FUNNEL))
+    table = make_table("badge", *(name.replace("_", " ") for name in COUNTERS))
     for badge, counts in sorted(
         rows, key=lambda row: (-row[1]["triggered"], -row[1]["awarded"], row[0])
     ):
-        table.add_row(printable(badge), *(str(counts[name]) for name in _FUNNEL))
+        table.add_row(printable(badge), *(str(counts[name]) for name in COUNTERS))
     for column in table.columns[1:]:
         column.justify = "right"
     return table
 
 
-def _counts(tally: Mapping[str, Any]) -> dict[str, int]:
+def _counts(tally: Mapping[str, Any], names: Iterable[str]) -> dict[str, int]:
     """Return the numbers of a funnel; a daemon of an older version has but two of them."""
     known = {"triggered": tally["triggers"], "awarded": tally["awards"], **tally.get("funnel", {})}
-    return {name: int(known.get(name, 0)) for name in _FUNNEL}
+    return {name: int(known.get(name, 0)) for name in names}
 
 
 def _duration(seconds: float) -> str:

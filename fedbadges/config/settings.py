@@ -23,6 +23,7 @@ ENABLED = "fedmsg.consumers.badges.enabled"
 # What a mistake says is expected, and the parser; for the issuer the other arguments as well.
 _SECONDS = ("a number of seconds, from 0 to 86400", values.seconds)
 _TIMEOUT = ("a number of seconds, more than 0 and up to 86400", values.timeout)
+_MINUTE = ("a number of seconds, from 0 to 60", partial(values.interval, most=60.0))
 _FLAG = ("True or False", values.flag)
 _URL = ("a database URL, such as 'postgresql://user:password@host/name'", values.database_url)
 _HOST = ("the name of a host, such as 'id.fedoraproject.org'", values.hostname)
@@ -130,6 +131,9 @@ class Settings:
     sweep_interval: float = config_key("badges.sweep_interval", *_TIMEOUT, 30.0)
     #: Do not verify the signatures of stored messages.
     trust_history: bool = config_key("badges.trust_history", *_FLAG, False)
+
+    #: Do not ask tahrir again about the same person within this time.
+    remember_holdings: float = config_key("badges.remember_holdings", *_MINUTE, 60.0)
 
     # Cached counts of past messages.
     keep_counts: bool = config_key("badges.keep_counts", *_FLAG, True)

@@ -95,6 +95,12 @@ class PastMessages:
         enough, known = self.condition.enough, subject.batch_cache.get(key, 0)
         subject.batch_cache[key] = None if enough is None or known is None else max(enough, known)
 
+    def read(self, subject: Question) -> None:
+        """Raise MissingValue if the message lacks what a template names."""
+        self.filled(subject)
+        if self.operation.expression is not None:
+            self.operation.expression.fill(subject.message.body)
+
     def filled(self, subject: Question) -> FilledFilter:
         """Return the filter with its values, filled in once for all rules with the same."""
         return subject.once_in_batch(

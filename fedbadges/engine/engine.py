@@ -20,9 +20,10 @@ from fedbadges.rules.criteria import (
     PlanningCriterion,
     Question,
     backend_criteria,
+    barring_value,
 )
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.operators import RULE_ERRORS
+from fedbadges.rules.operators import RULE_ERRORS, operands
 from fedbadges.rules.recipients import BANNED, MOST_CANDIDATES, PASSED_OVER, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult, link_to
@@ -310,9 +311,8 @@ class BadgeEngine:
 
         try:
             holds = criteria.holds(question)
-            if not holds and question.overruled:
-                # It is reported, since it would come as soon as the other part is true.
-                raise question.overruled[0]
+            if not holds and (error := _hidden_error(rule, question)) is not None:
+                raise error
         except RULE_ERRORS as error:
             self._failed(rule, question.message, error, failures)
             return None
@@ -357,6 +357,14 @@ class BadgeEngine:
         if self._tracer is not None:
             self._tracer.failed(rule, error)
         failures.append((rule, error))
+
+
+def _hidden_error(rule: Rule, question: Question) -> BaseException | None:
+    """Return an error that would come as soon as the part that is false were true."""
+    if not operands(rule.criteria):
+        return None
+    overruled = (each for each in question.overruled if not isinstance(each, MissingValue))
+    return barring_value(rule.criteria, question) or next(overruled, None)
 
 
 def _questions(

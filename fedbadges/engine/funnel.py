@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from fedbadges.errors import MissingValue, Place
@@ -54,8 +54,8 @@ class Stop:
         return f"in {share} of them {self.reason}{nearest}"
 
 
-@dataclass(frozen=True)
-class Funnel:
+@dataclass
+class FunnelCounters:
     """How many messages got how far with a rule, and how many awards came of it.
 
     ``seen`` have a topic that may trigger it, and ``triggered`` did. Of these, ``candidates`` have
@@ -69,6 +69,16 @@ class Funnel:
     held: int = 0
     criteria_held: int = 0
     awarded: int = 0
+
+
+#: The names of the counters, in their order.
+COUNTERS = tuple(each.name for each in fields(FunnelCounters))
+
+
+@dataclass
+class Funnel(FunnelCounters):
+    """A snapshot of the counters of a rule, with why messages got no further."""
+
     stops: tuple[Stop, ...] = ()
 
     def __str__(self) -> str:

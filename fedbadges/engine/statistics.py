@@ -4,11 +4,21 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fedbadges.criteria.reading import paths_read
-from fedbadges.engine.funnel import JUDGING, NAMING, TRIGGER, Funnel, Reason, Stop, Trouble
+from fedbadges.engine.funnel import (
+    COUNTERS,
+    JUDGING,
+    NAMING,
+    TRIGGER,
+    Funnel,
+    FunnelCounters,
+    Reason,
+    Stop,
+    Trouble,
+)
 from fedbadges.errors import Place
 from fedbadges.messages import Message
 from fedbadges.rules.rule import Rule
@@ -115,15 +125,9 @@ class _Stopped(NamedTuple):
 
 
 @dataclass
-class _Counters:
+class _Counters(FunnelCounters):
     """The counters of one rule; those of its steps begin again when the rule changes."""
 
-    seen: int = 0
-    triggered: int = 0
-    candidates: int = 0
-    held: int = 0
-    criteria_held: int = 0
-    awarded: int = 0
     rule: Rule | None = None
     steps: dict[str, _Step] = field(default_factory=dict)
     warned: float | None = None
@@ -248,15 +252,8 @@ class RuleStatistics:
             self._add_up()
             each = self._counters[badge]
             stops = tuple(each.stops())
-            found = Funnel(
-                each.seen,
-                each.triggered,
-                each.candidates,
-                each.held,
-                each.criteria_held,
-                each.awarded,
-            )
-        return replace(found, stops=tuple(_describe(stopped)[0] for stopped in stops))
+            counts = {name: getattr(each, name) for name in COUNTERS}
+        return Funnel(**counts, stops=tuple(_describe(stopped)[0] for stopped in stops))
 
     def trouble(self, rule: Rule) -> Trouble | None:
         """Return what is wrong with a rule, if it has not worked for its latest messages."""

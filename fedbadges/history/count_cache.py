@@ -83,6 +83,8 @@ class CountCache:
         is the position up to which the counter counts, if there is one. Raises what the counter
         raises.
         """
+        if enough is not None and enough <= 0:
+            return 0
         if question is None or self._region is None:
             return counter(None, None, enough).total
         name = f"{self._epoch}{question}"
@@ -104,9 +106,14 @@ class CountCache:
         enough: int | None,
         until: Position,
     ) -> int:
-        """Count from a cached count on, and cache the count up to there."""
+        """Count from a cached count on, and cache the count up to there.
+
+        The base, if there is one, ends before ``until``.
+        """
         if enough is not None and cached.at_least >= enough and cached.reached <= until:
             return cached.at_least
+        if enough is not None and cached.count >= enough:
+            return cached.count
         cutoff = naive_utc(self._now() - self._distance)
         result = counter(cached.base, cutoff, None if enough is None else enough - cached.count)
         total = cached.count + result.total

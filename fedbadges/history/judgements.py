@@ -8,7 +8,8 @@ import bisect
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fedbadges.config.settings import Settings
@@ -18,12 +19,15 @@ from fedbadges.history.history import History
 from fedbadges.history.horizon import Horizon
 from fedbadges.history.matching import Matcher
 from fedbadges.history.message_reader import MessageHeader
-from fedbadges.history.window_reader import RecentMessage, read_rows
+from fedbadges.history.window_reader import LOOK_BACK, RecentMessage, read_rows
 from fedbadges.messages import Position, naive_utc
 from fedbadges.rules.filters import FilledFilter
 
 #: How many judgements are remembered at most.
 _MOST = 10_000
+
+#: Where a filter is indexed for which no value of a message is needed.
+_ANY = ("", "")
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,9 @@ class _Judgement:
     filters: frozenset[FilledFilter]
     made: float
 
-    def concerns(self, late: RecentMessage) -> bool:
+    def missed(self, late: RecentMessage) -> bool:
         """Return True if a message belongs before the judged one, and was not seen."""
-        if (late.timestamp, late.id) >= self.position or self.horizon.has(late.id):
-            return False
-        matchers = map(Matcher, self.filters)
-        return any(each.reads_content or each.matches(late) for each in matchers)
+        return (late.timestamp, late.id) < self.position and not self.horizon.has(late.id)
 
 
 class Judgements:
@@ -56,8 +57,11 @@ class Judgements:
 
     def horizon(self, position: Position) -> Horizon:
         """Return what of the history is seen at least if this position is judged from now on."""
-        seen = self._history.seen()
-        return Horizon(max(seen.mark, int(position[1])), seen.gaps)
+        seen, number = self._history.seen(), int(position[1])
+        if number <= seen.mark:
+            return seen
+        # What is being committed has numbers that are at most so much lower.
+        return Horizon(max(seen.mark, number - LOOK_BACK), seen.gaps)
 
     def add(self, position: Position, horizon: Horizon, filters: Iterable[FilledFilter]) -> None:
         """Remember that a message was judged, with the filters of what it did not earn."""
@@ -84,11 +88,46 @@ class Judgements:
             return []
         with translate_errors("datanommer"), self._reader.connect() as connection:
             found = read_rows(connection, late)
-        return [int(each.position[1]) for each in judgements if any(map(each.concerns, found))]
+        judged = _ByFilter(judgements)
+        positions = {each.position for row in found for each in judged.too_early(row)}
+        return [int(number) for _, number in sorted(positions)]
 
     @property
     def _oldest(self) -> _Judgement:
         return next(iter(self._by_number.values()))
+
+
+class _ByFilter:
+    """Judgements by their filters, indexed so that a message is compared with few of them."""
+
+    def __init__(self, judgements: Iterable[_Judgement]) -> None:
+        self._judgements: dict[FilledFilter, list[_Judgement]] = defaultdict(list)
+        for each in judgements:
+            for filled in each.filters:
+                self._judgements[filled].append(each)
+        self._matchers: dict[tuple[str, str], list[tuple[FilledFilter, Matcher]]]
+        self._matchers = defaultdict(list)
+        for filled in self._judgements:
+            matcher = Matcher(filled)
+            for key in _index_keys(filled):
+                self._matchers[key].append((filled, matcher))
+
+    def too_early(self, late: RecentMessage) -> Iterator[_Judgement]:
+        """Yield the judgements for which a message was stored too late."""
+        keys = [_ANY, ("topics", late.topic), *(("users", name) for name in late.users)]
+        for filled, matcher in itertools.chain.from_iterable(map(self._matchers_of, keys)):
+            if matcher.reads_content or matcher.matches(late):
+                yield from (each for each in self._judgements[filled] if each.missed(late))
+
+    def _matchers_of(self, key: tuple[str, str]) -> Sequence[tuple[FilledFilter, Matcher]]:
+        return self._matchers.get(key, ())
+
+
+def _index_keys(filled: FilledFilter) -> Iterable[tuple[str, str]]:
+    """Return the values of which a message must have one for the filter to select it."""
+    lists = dict(filled.lists)
+    key = next((key for key in ("users", "topics") if key in lists), None)
+    return [_ANY] if key is None else {(key, value) for value in lists[key]}
 
 
 def _late(judgements: Sequence[_Judgement], rows: Sequence[MessageHeader]) -> list[int]:

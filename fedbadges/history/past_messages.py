@@ -108,7 +108,8 @@ class Query:
     @classmethod
     def of(cls, session: Session, filter_query: FilterQuery, pages: Pages) -> Query:
         """Create the query of a filter, with its order and its page."""
-        query = filter_query.rows().order_by(getattr(Row.timestamp, pages.order)())
+        order = (getattr(column, pages.order)() for column in (Row.timestamp, Row.id))
+        query = filter_query.rows().order_by(*order)
         if pages.rows_per_page:
             query = query.offset(pages.rows_per_page * (pages.page - 1)).limit(pages.rows_per_page)
         return cls(session, query)

@@ -5,11 +5,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from fedbadges.errors import Place
+from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.grammar import Schema, mapping_of, operators_over, ref
-from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, leaves, parse_combined
+from fedbadges.rules.operators import (
+    RULE_ERRORS,
+    AllOf,
+    AnyOf,
+    Check,
+    Not,
+    leaves,
+    operands,
+    parse_combined,
+)
 from fedbadges.rules.parsing import Problems, as_mapping
 from fedbadges.rules.yaml_document import MappingNode, Node
 
@@ -98,6 +107,14 @@ class FilteringCriterion(Protocol):
 
 
 @runtime_checkable
+class ReadingCriterion(Protocol):
+    """A criterion that reads values of the message."""
+
+    def read(self, subject: Question) -> None:
+        """Raise MissingValue if the message lacks one of them, without asking the backend."""
+
+
+@runtime_checkable
 class NamingCriterion(Protocol):
     """A criterion that compares values of the message with names."""
 
@@ -168,6 +185,35 @@ def criteria_definitions(backends: Backends) -> dict[str, Schema]:
 def backend_criteria(criteria: Criteria) -> Iterator[Criterion]:
     """Yield what the backends made of criteria, without the operators."""
     return (leaf.criterion for leaf in leaves(criteria))
+
+
+def barring_value(
+    criteria: Criteria, question: Question, wanted: bool = True
+) -> MissingValue | None:
+    """Return a value that the message lacks, so that criteria cannot be ``wanted``, if any.
+
+    It is found wherever it stands, also behind a part that decides the answer.
+    """
+    if isinstance(criteria, Not):
+        return barring_value(criteria.part, question, not wanted)
+    if isinstance(criteria, PlacedCriterion):
+        return _missing_value(criteria.criterion, question)
+    barring = (barring_value(part, question, wanted) for part in operands(criteria))
+    if isinstance(criteria, AllOf) is wanted:  # it takes every part
+        return next(filter(None, barring), None)
+    found = list(barring)
+    return found[0] if all(found) else None
+
+
+def _missing_value(criterion: Criterion, question: Question) -> MissingValue | None:
+    if isinstance(criterion, ReadingCriterion):
+        try:
+            criterion.read(question)
+        except MissingValue as error:
+            return error
+        except RULE_ERRORS:  # raised again where the criterion is asked
+            return None
+    return None
 
 
 def only_grows(criteria: Criteria) -> bool:

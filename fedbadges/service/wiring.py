@@ -35,6 +35,7 @@ from fedbadges.service.rulebook import RuleBook
 from fedbadges.service.state_lock import StateLock
 from fedbadges.signatures.verifier import Verifier
 from fedbadges.tahrir.database import Tahrir
+from fedbadges.tahrir.remembered import RememberedHoldings
 
 
 class Parts:
@@ -71,7 +72,8 @@ class Parts:
         self.outbox = Outbox(publisher, tahrir.outbox)
         self.ranks = Ranks(tahrir.adjust_ranks, self.outbox.publish, settings.rank_interval)
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
-        self.engine = BadgeEngine(settings, tahrir, recipients, RuleSet(), self.ranks.announce)
+        store = RememberedHoldings(tahrir, settings.remember_holdings)
+        self.engine = BadgeEngine(settings, store, recipients, RuleSet(), self.ranks.announce)
         self.engine.statistics = RuleStatistics(log_trouble)
         self.engine.judgements = judgements = Judgements(settings, self.history)
         self.rulebook = RuleBook(

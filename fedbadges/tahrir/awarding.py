@@ -163,6 +163,7 @@ def _award_in_bulk(
         with reader(settings.tahrir_url, settings.prepare_statements).connect() as connection:
             known = find_people(connection, settings, names, ids)
         with engine(settings.tahrir_url).begin() as connection:
+            begin_immediately(connection)
             given = _award(connection, settings, wanted, known, own_tables)
             return BulkAwardResult(tuple(_announce(connection, given, store)))
 

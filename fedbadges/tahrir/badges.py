@@ -25,11 +25,17 @@ class Unawardable:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def publish_badges(api: TahrirDatabase, wanted: Sequence[Badge], issuer: Issuer) -> Unawardable:
-    """Create the badges that tahrir lacks, change the others; return what cannot be awarded."""
+def publish_badges(
+    api: TahrirDatabase, wanted: Sequence[Badge], issuer: Issuer
+) -> tuple[Unawardable, list[str]]:
+    """Create the badges that tahrir lacks, and change the others.
+
+    Returns what cannot be awarded, and the ids of the badges that were created.
+    """
     issuer_id = _issuer_id(api, issuer)
     unawardable = find_unawardable(api, wanted)
     known = _rows(api, wanted)
+    created: list[str] = []
     for badge in wanted:
         if badge.id in unawardable.refused:
             continue
@@ -45,7 +51,8 @@ def publish_badges(api: TahrirDatabase, wanted: Sequence[Badge], issuer: Issuer)
             tags=list(badge.tags or ()),
             badge_id=badge.id,
         )
-    return unawardable
+        created.append(badge.id)
+    return unawardable, created
 
 
 def find_unawardable(api: TahrirDatabase, wanted: Sequence[Badge]) -> Unawardable:

@@ -62,6 +62,8 @@ class Tahrir:
         self.own_tables = OwnTables(settings.tahrir_url, settings.prepare_statements)
         self.outbox = OutboxTable(settings.tahrir_url, self.own_tables)
         self._announce = announce
+        # The ids of badges that tahrir has had; such a badge is only created after a deletion.
+        self._published: set[str] = set()
         self._reader = reader(settings.tahrir_url, settings.prepare_statements)
 
     def publish_badges(self, badges: Iterable[Badge]) -> Unawardable:
@@ -71,11 +73,17 @@ class Tahrir:
         """
         wanted = list(badges)
 
-        def publish() -> Unawardable:
+        def publish() -> tuple[Unawardable, list[str]]:
             with self._api() as api:
                 return publish_badges(api, wanted, self._settings.issuer)
 
-        return retry_races(publish)
+        unawardable, created = retry_races(publish)
+        for badge_id in created:
+            if badge_id in self._published:
+                log.warning("Created a badge again that was deleted from tahrir", badge=badge_id)
+        shown = {badge.id for badge in wanted}
+        self._published |= shown.difference(unawardable.refused)
+        return unawardable
 
     def unawardable(self, badges: Iterable[Badge]) -> Unawardable:
         """Return which of these badges nobody can be awarded, as ``publish_badges`` does."""
@@ -104,7 +112,7 @@ class Tahrir:
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Award badges, in one transaction: see ``award_all``."""
-        return award_all(self._settings, awards, self.own_tables, self._create_again, self._store)
+        return award_all(self._settings, awards, self.own_tables, self.publish_badges, self._store)
 
     def revoke(self, wanted: RevokeRequest) -> RevokeResult:
         """Revoke a badge, in one transaction: see ``revoke_badge``."""
@@ -139,13 +147,6 @@ class Tahrir:
     def _store(self, connection: Connection, notices: Sequence[Notice]) -> list[Notice]:
         """Keep notices in the outbox, in the transaction of a connection."""
         return self.outbox.insert(connection, notices) if self._announce else list(notices)
-
-    def _create_again(self, badges: Iterable[Badge]) -> None:
-        lost = list(badges)
-        refused = self.publish_badges(lost).refused
-        for badge in lost:
-            if badge.id not in refused:
-                log.warning("Created a badge again that was deleted from tahrir", badge=badge.id)
 
     @contextmanager
     def _api(self) -> Iterator[TahrirDatabase]:

@@ -15,6 +15,10 @@ from fedbadges.tahrir.own_tables import REVOCATIONS
 #: How many people one statement asks about; SQLite has a limit.
 _BATCH = 1000
 
+#: For so long a daemon may believe that somebody holds a badge that was revoked. So that all decide
+#: alike, no message that was sent within that time gives it again.
+BELIEVED = datetime.timedelta(seconds=60)
+
 # As tahrir_api compares them.
 _ADDRESS, _NICKNAME = func.lower(Person.email), func.lower(Person.nickname)
 
@@ -61,7 +65,7 @@ _LOOKUPS = {False: _Lookup(_PEOPLE), True: _Lookup(_WITH_LOST)}
 
 def is_barred(sent: datetime.datetime, revoked_on: datetime.datetime, for_good: bool) -> bool:
     """Return True if a message that was sent then, naive UTC, does not give a revoked badge."""
-    return for_good or sent <= revoked_on
+    return for_good or sent <= revoked_on + BELIEVED
 
 
 @dataclass(frozen=True)

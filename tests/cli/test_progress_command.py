@@ -370,7 +370,7 @@ def test_progress_shows_what_was_revoked(any_deployment: CommandDeployment) -> N
         any_deployment.tahrir.award([Award(name, "alice")])
         any_deployment.store(f"git.{name}", ["alice"], {"user": "alice"})
         revoke(any_deployment.tahrir, name, "alice", for_good=name == "for-good")
-    later = time.time() + 60
+    later = time.time() + 90
     any_deployment.store("git.since", ["alice"], {"user": "alice"}, timestamp=later)
 
     found = shown(any_deployment)

@@ -132,6 +132,7 @@ def test_a_valid_value_of_a_key_is_parsed(
         ("badges.consume_delay", 10**400, "a number of seconds, from 0 to 86400"),
         ("badges.rank_interval", 86_401, "a number of seconds, from 0 to 86400"),
         ("badges.rank_interval", [], "a number of seconds, from 0 to 86400"),
+        ("badges.remember_holdings", 61, "a number of seconds, from 0 to 60"),
         ("badges.delay_limit", -1, "a number of messages, 0 or more"),
         ("badges.delay_limit", 1.5, "a number of messages, 0 or more"),
         ("badges.delay_limit", float("inf"), "a number of messages, 0 or more"),

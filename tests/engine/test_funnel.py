@@ -153,19 +153,47 @@ def test_missing_field_within_an_any_that_holds_is_no_stop(
     assert deployment.funnel().stops == ()
 
 
-def test_missing_field_within_an_all_is_a_stop_though_another_part_is_false(
-    deployment: Deployment,
-) -> None:
-    question = "{{filter: {{{}}}, operation: count, condition: {{greater than: 9}}}}"
-    parts = [question.format('users: ["%(msg.no)s"]'), question.format('topics: ["%(topic)s"]')]
-    body = RULE[: RULE.index("criteria:")] + f"criteria: {{all: [{', '.join(parts)}]}}\n"
+LACKS = (
+    '{filter: {users: ["%(msg.no)s"]}, operation: count, condition: {greater than: 9}}',
+    "{filter: {users: [alice]}, operation: {lambda: \"query.count() - len('%(msg.no)s')\"}, "
+    "condition: {greater than: 9}}",
+)
+FALSE = '{filter: {topics: ["%(topic)s"]}, operation: count, condition: {greater than: 9}}'
+
+
+def stops_of(deployment: Deployment, criteria: str) -> list[str | None]:
+    """Return which fields are missing, according to the funnel of a rule with these criteria."""
+    body = RULE[: RULE.index("criteria:")] + f"criteria: {criteria}\n"
     deployment.load(body + 'recipient: "%(msg.user)s"\n')
-
     deployment.handle(edit())
-
     assert deployment.numbers() == (1, 1, 1, 0, 0, 0)
-    (stop,) = deployment.funnel().stops
-    assert stop.missing == "msg.no"
+    return [stop.missing for stop in deployment.funnel().stops]
+
+
+@pytest.mark.parametrize("lacks", LACKS, ids=["filter", "operation"])
+@pytest.mark.parametrize("whole", ["{{all: [{}]}}", "{{not: {{any: [{{not: {}}}, {{not: {}}}]}}}}"])
+@pytest.mark.parametrize("first", ["lacks", "false"])
+def test_missing_field_within_an_all_is_a_stop_though_another_part_is_false(
+    deployment: Deployment, first: str, whole: str, lacks: str
+) -> None:
+    parts = [lacks, FALSE] if first == "lacks" else [FALSE, lacks]
+    if "any" not in whole:
+        parts = [", ".join(parts)]
+
+    assert stops_of(deployment, whole.format(*parts)) == ["msg.no"]
+
+
+@pytest.mark.parametrize("first", ["lacks", "false"])
+def test_missing_field_is_no_stop_where_another_part_of_an_any_may_hold(
+    deployment: Deployment, first: str
+) -> None:
+    parts = [LACKS[0], FALSE] if first == "lacks" else [FALSE, LACKS[0]]
+
+    assert stops_of(deployment, f"{{any: [{{all: [{', '.join(parts)}]}}, {FALSE}]}}") == []
+
+
+def test_missing_fields_in_every_part_of_an_any_are_a_stop(deployment: Deployment) -> None:
+    assert stops_of(deployment, f"{{all: [{FALSE}, {{any: [{', '.join(LACKS)}]}}]}}") == ["msg.no"]
 
 
 def test_rule_that_raises_is_a_stop_that_names_the_error(deployment: Deployment) -> None:

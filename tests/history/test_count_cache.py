@@ -1,7 +1,6 @@
 """Cached counts equal uncached ones."""
 
 import datetime
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,101 +12,18 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_message, make_settings, statements
+from support.cached_history import DISTANCE, Past, of, passing
 from support.databases import Databases
 from support.sizes import size
 
-from fedbadges.config.settings import Settings, read_settings
+from fedbadges.config.settings import read_settings
 from fedbadges.databases.connections import engine
-from fedbadges.errors import Place, Unavailable
+from fedbadges.errors import Unavailable
 from fedbadges.history.count_cache import CountCache, CountResult
-from fedbadges.history.history import History
 from fedbadges.history.horizon import Base, Horizon
 from fedbadges.history.recent_window import RecentWindow
 from fedbadges.messages import Position
-from fedbadges.rules.expressions import Expression, Source
-from fedbadges.rules.filters import FilledFilter
-from fedbadges.rules.yaml_document import ScalarNode
 from fedbadges.util.caching import make_cache_region
-
-DISTANCE = 100.0
-START = 1_700_000_000.0
-
-
-class Clock:
-    """A clock that only tests move."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Past:
-    """A history whose counts are cached, by a clock of its own, beside one without a cache."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.clock = Clock()
-        self.url = settings.history_url
-        self.cached = History(settings)
-        self.plain = History(replace(settings, keep_counts=False))
-        region = make_cache_region("dogpile.cache.memory", {})
-        self.cached._counts = CountCache(region, DISTANCE, self.clock)
-        self._numbers = itertools.count()
-        #: Row numbers of transactions that are not committed yet.
-        self.begun: list[int] = []
-
-    def store(
-        self, topic: str, user: str, age: float = 0.0, *, begun: int | None = None, **msg: Any
-    ) -> Position:
-        """Stores a message that was sent ``age`` seconds ago."""
-        message = make_message(topic, msg, timestamp=self.clock.now - age)
-        sent, number = self.plain.record(message, [user], [])
-        if begun is None or not self.begun:
-            return sent, number
-        earlier = self.begun.pop(begun % len(self.begun))
-        with engine(self.url).begin() as connection:
-            (user_id,) = connection.execute(
-                sa.text("DELETE FROM users_messages WHERE msg_id = :number RETURNING user_id"),
-                {"number": number},
-            ).scalars()
-            connection.execute(
-                sa.text("UPDATE messages SET id = :earlier WHERE id = :number"),
-                {"earlier": earlier, "number": number},
-            )
-            connection.execute(
-                sa.text("INSERT INTO users_messages VALUES (:user_id, :earlier, :sent)"),
-                {"user_id": user_id, "earlier": earlier, "sent": sent},
-            )
-        return sent, earlier
-
-    def compare(
-        self,
-        filled: FilledFilter,
-        enough: int | None = None,
-        expression: Expression | None = None,
-        until: Position | None = None,
-    ) -> None:
-        """Asks both histories."""
-        cached = self.cached.count(filled, enough, expression=expression, until=until)
-        plain = self.plain.count(filled, expression=expression, until=until)
-        # From the limit on, any number will do.
-        assert cached == plain or (enough is not None and cached >= enough and plain >= enough)
-
-    def begin(self, count: int) -> None:
-        """Begins so many transactions, which take row numbers, and stores a message after them."""
-        messages = [make_message("logger.other") for _ in range(count + 1)]
-        numbers = [int(self.plain.record(message, [], [])[1]) for message in messages]
-        with engine(self.url).begin() as connection:
-            for number in numbers[:-1]:
-                connection.execute(
-                    sa.text("DELETE FROM messages WHERE id = :number"), {"number": number}
-                )
-        self.begun += numbers[:-1]
-
-    def topic(self) -> str:
-        """Returns a topic that nobody has used."""
-        return f"logger.t{next(self._numbers)}"
 
 
 @pytest.fixture
@@ -119,17 +35,6 @@ def past(sqlite_database: Databases, tmp_path: Path) -> Past:
 def sql_past(database: Databases, tmp_path: Path) -> Past:
     """The same, for tests of the SQL, on each kind of database."""
     return Past(make_settings(database, tmp_path))
-
-
-def of(topic: str, *users: str) -> FilledFilter:
-    lists = [("topics", (f"org.fedoraproject.dev.{topic}",))]
-    return FilledFilter((*lists, ("users", users)) if users else tuple(lists))
-
-
-def passing(text: str, test: Callable[[Any], bool]) -> Expression:
-    """Returns an expression that counts the messages that pass a test."""
-    source = Source(ScalarNode(Place("", 1, 1), text, text, literal=True), text, names="")
-    return Expression(text, "query", (), source, lambda query, _: None, lambda each, _: test(each))
 
 
 ODD = passing("odd", lambda message: message.msg["n"] % 2 == 1)
@@ -229,6 +134,33 @@ def test_a_count_that_reached_the_limit_is_not_asked_again(past: Past, enough: i
 
     with statements(past.url) as sent:
         assert past.cached.count(of(topic, "ann"), enough=3) >= 3
+    assert sent == []
+
+
+def test_base_with_more_than_enough_answers_without_a_query(sql_past: Past) -> None:
+    """Also for a message from before the last one that was judged."""
+    topic = sql_past.topic()
+    for age in (500, 400, 300):
+        sql_past.store(topic, "ann", age)
+    earlier = sql_past.store(topic, "ann", 20)
+    later = sql_past.store(topic, "ann", 10)
+    # What messages contain is not in memory.
+    filled = replace(of(topic), lists=(("contains", ("{}",)), *of(topic).lists))
+    assert sql_past.cached.count(filled, 100, until=later) == 5
+
+    with statements(sql_past.url) as sent:
+        assert sql_past.cached.count(filled, 2, until=earlier) >= 2
+    assert sent == []
+
+
+@pytest.mark.parametrize("enough", [0, -1])
+def test_nothing_is_counted_where_nothing_is_needed(sql_past: Past, enough: int) -> None:
+    topic = sql_past.topic()
+    sql_past.store(topic, "ann", 500)
+
+    with statements(sql_past.url) as sent:
+        for history in (sql_past.cached, sql_past.plain):
+            assert history.count(of(topic, "ann"), enough) >= enough
     assert sent == []
 
 

@@ -467,6 +467,21 @@ def test_an_operation_sees_the_page_that_the_filter_asks_for(
     assert first == (numbers[0] if numbers else None)
 
 
+@pytest.mark.parametrize(("order", "numbers"), [("asc", [0, 1, 2]), ("desc", [2, 1, 0])])
+def test_messages_of_the_same_time_are_in_the_order_of_their_numbers(
+    history: History, settings: Settings, order: str, numbers: list[int]
+) -> None:
+    for n in range(3):
+        history.record(make_message("logger.log", {"n": n}, timestamp=sent(0)), [], [])
+    with engine(settings.history_url).begin() as connection:
+        # PostgreSQL moves it behind the others.
+        connection.execute(Row.__table__.update().where(Row.id == 1).values(i=2))
+    filled = replace(topic("logger.log"), pages=Pages(order=order))
+
+    assert compute(history, "[m.msg['n'] for m in query]", filled) == numbers
+    assert compute(history, "query.first().msg['n']", filled) == numbers[0]
+
+
 def test_one_message_among_several_or_none_is_an_error(week: History) -> None:
     with pytest.raises(MultipleResultsFound):
         compute(week, "query.one()", topic("week.log"))

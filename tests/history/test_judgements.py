@@ -15,6 +15,7 @@ from fedbadges.history.history import History
 from fedbadges.history.horizon import Horizon
 from fedbadges.history.judgements import Judgements
 from fedbadges.history.message_reader import MessageHeader, MessageReader
+from fedbadges.history.window_reader import LOOK_BACK
 from fedbadges.messages import Position
 from fedbadges.rules.filters import FilledFilter
 
@@ -90,6 +91,8 @@ def test_message_is_not_judged_again_for_one_that_does_not_count_for_it(
 
 def test_message_is_not_judged_again_for_what_was_seen_when_it_was_judged(past: Past) -> None:
     early, judged = past.store(5), past.store(10)
+    for _ in range(2):  # the window is read with the second count
+        past.history.count(ANN)
     past.judge(judged)
 
     with statements(past.url) as sent:
@@ -201,8 +204,11 @@ def test_nothing_is_read_while_nothing_was_judged(past: Past) -> None:
     assert sent == []
 
 
-def test_message_that_is_judged_was_seen_though_there_is_no_window(past: Past) -> None:
-    assert past.judgements.horizon(past.store(5)) == Horizon(1)
+def test_nothing_that_may_be_committed_just_now_counts_as_seen_without_a_window(past: Past) -> None:
+    position, _ = past.store(5)
+
+    assert past.judgements.horizon((position, 5000)) == Horizon(5000 - LOOK_BACK)
+    assert past.judgements.horizon((position, 5)) == Horizon(0)
 
 
 def restored(past: Past, lost: Position, store: Callable[[], object]) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from support.bus import Bus, fedmsg_body
 from support.databases import Databases, awards, store_message
 from support.deployment import make_hub, start, started
-from support.hub import Hub
+from support.hub import ENDS_WITHIN, Hub
 from support.rules import rule
 from support.waiting import eventually
 
@@ -172,3 +172,49 @@ def test_notices_of_a_command_that_was_killed_are_published_by_the_daemon(
         eventually(lambda: not kept(databases), "an empty outbox")
         assert {len(ids) for ids in outcome.ids("first").values()} == {1}
         assert hub.stop() == 0
+
+
+# Deleting from the outbox waits while somebody else has this lock.
+HANGING = """
+CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN OLD; END $$;
+CREATE TRIGGER hanging BEFORE DELETE ON fedbadges_outbox FOR EACH ROW EXECUTE FUNCTION hang();
+"""
+
+
+def hanging(databases: Databases) -> int:
+    """Return how many statements wait for the lock."""
+    with engine(databases.tahrir_url).connect() as connection:
+        found = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        return int(connection.scalar(sa.text(found)) or 0)
+
+
+@pytest.mark.slow
+def test_stop_in_time_while_published_notices_cannot_be_deleted_publishes_them_once_more(
+    postgresql_database: Databases, tmp_path: Path
+) -> None:
+    databases = postgresql_database
+    with engine(databases.tahrir_url).begin() as connection:
+        connection.execute(sa.text(HANGING))
+    with running(tmp_path, databases) as (bus, hub):
+        outcome = Outcome(bus, databases)
+        with engine(databases.tahrir_url).begin() as connection:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(1)"))
+            start(bus, hub)
+            send(bus, databases)
+            eventually(lambda: outcome.announced("first"), "100 notices")
+            eventually(lambda: hanging(databases), "a delete that hangs")
+            hub.send_signal(signal.SIGTERM)
+            assert hub.exit_code(within=ENDS_WITHIN) == 0
+        assert len(hub.logged("WARNING", "Stopping without an answer")) == 1
+        assert kept(databases) >= 100
+        eventually(lambda: not bus.hubs(), "the hub has left the bus")
+        heard = len(bus.messages())
+
+        start(bus, hub)
+
+        eventually(lambda: not kept(databases), "an empty outbox")
+        eventually(lambda: outcome.announced("chained"), "100 notices of chained badges")
+        assert len(bus.messages()) > heard
+        for badge in ("first", "chained"):
+            assert {len(ids) for ids in outcome.ids(badge).values()} == {1}

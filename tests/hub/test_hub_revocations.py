@@ -85,8 +85,8 @@ def test_revoked_badge_does_not_come_back_at_the_next_start(deployment: Deployme
     assert "hello" not in deployment.badges("alice")
 
     # Messages that come later earn it again, but not what was revoked for good.
-    hello(deployment, "bob", 1)
-    hello(deployment, "alice", 1)
+    hello(deployment, "bob", 90)
+    hello(deployment, "alice", 90)
     deployment.wait_for_badge("alice", "hello")
     assert "hello" not in deployment.badges("bob")
     code, text = deployment.hub.run("fedbadges", "award", "bob", "hello", *WHY)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from support.builders import make_settings
-from support.databases import Databases
+from support.databases import Databases, sqlite_databases
+from support.disk import small_disk
 from support.tahrir import EDITOR, TAGGER, due
 from support.waiting import TIMEOUT, eventually
 
@@ -413,6 +414,38 @@ def test_notices_that_nobody_publishes_are_given_up_after_days(
     eventually(lambda: not kept(tahrir), "an empty outbox")
     assert deaf.tried == []
     assert caplog.messages == ["Notices could not be published for days, giving up count=1"]
+
+
+@pytest.mark.sqlite
+def test_disk_that_is_full_while_notices_are_deleted_is_logged_once_and_loses_nothing(
+    tmp_path: Path, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        full = Tahrir(make_settings(sqlite_databases(disk.path), tmp_path), announce=True)
+        full.publish_badges([EDITOR, TAGGER])
+        bus = Bus()
+        bus.holding = True
+        outbox = make(bus, full)
+        (notice,) = award(full, "alice")
+        outbox.publish(notice)
+        with engine(full._settings.tahrir_url).connect() as connection:
+            connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+            disk.fill()
+        ((_, sent),) = bus.held
+
+        sent(notice, None)
+        eventually(lambda: outbox.report()["trouble"], "trouble")
+        outbox._look()
+        assert kept(full) == 1
+        disk.make_room()
+
+        eventually(lambda: not kept(full), "an empty outbox")
+        eventually(lambda: outbox.report()["trouble"] is None, "no trouble")
+        outbox.stop()
+        assert caplog.messages == [
+            'Cannot use the outbox, trying again later error="tahrir: database or disk is full"',
+            "The outbox is used again",
+        ]
 
 
 def test_old_notices_are_kept_where_they_can_be_published(tahrir: Tahrir, make: Make) -> None:

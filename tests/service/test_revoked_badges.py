@@ -66,12 +66,12 @@ def test_message_that_was_in_flight_when_the_badge_was_revoked_gives_nothing(
 def test_later_message_gives_a_revoked_badge_again(
     start: Start, database: Databases, tahrir: Tahrir
 ) -> None:
-    start()
+    start(remember_holdings=0)
     store_message(database, sent("alice"))
     eventually(lambda: held(database, "alice") == [True], "the badge")
     revoke(tahrir, "first", "alice")
 
-    store_message(database, sent("alice"))
+    store_message(database, sent("alice", -90))
 
     eventually(lambda: held(database, "alice") == [True], "the badge again")
 

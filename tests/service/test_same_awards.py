@@ -95,6 +95,14 @@ def test_daemon_that_stores_messages_itself_awards_what_backfill_awards(
         Arrival((edit(2, hour=1),), Way.SHED, False, After.SWEEP),
     ],
 )
+@example(
+    # The same, if the earlier one was numbered before, and is committed after.
+    texts={"second": SECOND},
+    coming=[
+        Arrival((edit(2, hour=2),), Way.SHED, False, After.SWEEP),
+        Arrival((edit(1, hour=1),), Way.SHED, False, After.SWEEP),
+    ],
+)
 @few
 def test_messages_stored_late_change_no_award(
     shared_database: Databases,

@@ -20,6 +20,7 @@ from fedbadges.messages import naive_utc
 from fedbadges.tahrir import awarding, revoking
 from fedbadges.tahrir.awarding import Award, ByHand
 from fedbadges.tahrir.database import Tahrir
+from fedbadges.tahrir.holdings import BELIEVED
 from fedbadges.tahrir.own_tables import OWN, REVOCATIONS
 
 SECOND = datetime.timedelta(seconds=1)
@@ -31,15 +32,15 @@ def earned(tahrir: Tahrir, sent: datetime.datetime, username: str = "alice") -> 
     return bool(tahrir.award([Award("editor", username, sent=sent)]).given)
 
 
-def revoked_on(tahrir: Tahrir) -> datetime.datetime:
-    """Have alice lose Editor, and return when that was."""
+def last_barred(tahrir: Tahrir) -> datetime.datetime:
+    """Have alice lose Editor; return when the last message was sent that does not give it again."""
     award(tahrir, "editor", "alice")
     revoke(tahrir, "editor", "alice")
-    return tahrir.holdings(["alice"], BOTH).revoked[PAIR].revoked_on
+    return tahrir.holdings(["alice"], BOTH).revoked[PAIR].revoked_on + BELIEVED
 
 
 def test_messages_up_to_the_revocation_are_not_allowed_to_give_the_badge(tahrir: Tahrir) -> None:
-    when = revoked_on(tahrir)
+    when = last_barred(tahrir)
 
     holdings = tahrir.holdings(["alice"], BOTH)
 
@@ -53,7 +54,7 @@ def test_messages_up_to_the_revocation_are_not_allowed_to_give_the_badge(tahrir:
 def test_award_as_of_a_message_up_to_the_revocation_gives_nothing(
     tahrir: Tahrir, api: TahrirDatabase
 ) -> None:
-    when = revoked_on(tahrir)
+    when = last_barred(tahrir)
 
     assert not earned(tahrir, when)
     assert badges_of(api, "alice@example.org") == []
@@ -61,7 +62,7 @@ def test_award_as_of_a_message_up_to_the_revocation_gives_nothing(
 
 
 def test_revocation_of_one_badge_costs_nobody_another(tahrir: Tahrir) -> None:
-    when = revoked_on(tahrir)
+    when = last_barred(tahrir)
 
     result = tahrir.award(
         [

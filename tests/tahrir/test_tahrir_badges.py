@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from support.builders import make_config, statements
 from support.databases import Databases
-from support.tahrir import EDITOR, TAGGER, at_once
+from support.tahrir import EDITOR, TAGGER, at_once, delete_badge
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Issuer
 
@@ -68,6 +68,18 @@ def test_publish_logs_which_fields_changed(
         tahrir.publish_badges([replace(EDITOR, description="New", image_url="new.png")])
 
     assert caplog.messages == ["Changed badge badge=editor changed=description,image"]
+
+
+@pytest.mark.sqlite
+def test_publish_warns_of_a_badge_that_it_creates_again(
+    tahrir: Tahrir, api: TahrirDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rules are reloaded at any time, and the badge may be published before it is awarded."""
+    delete_badge(api, "editor")
+
+    tahrir.publish_badges([EDITOR, TAGGER, replace(EDITOR, id="new", name="New")])
+
+    assert caplog.messages == ["Created a badge again that was deleted from tahrir badge=editor"]
 
 
 @pytest.mark.sqlite

@@ -1,0 +1,112 @@
+"""A history whose counts are cached, by a clock that tests move."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from fedbadges.config.settings import Settings
+from fedbadges.databases.connections import engine
+from fedbadges.errors import Place
+from fedbadges.history.count_cache import CountCache
+from fedbadges.history.history import History
+from fedbadges.messages import Position
+from fedbadges.rules.expressions import Expression, Source
+from fedbadges.rules.filters import FilledFilter
+from fedbadges.rules.yaml_document import ScalarNode
+from fedbadges.util.caching import make_cache_region
+from support.builders import make_message
+
+DISTANCE = 100.0
+START = 1_700_000_000.0
+
+_ASSOCIATE = sa.text("INSERT INTO users_messages VALUES (:user, :number, :sent)").bindparams(
+    sa.bindparam("sent", type_=sa.DateTime())
+)
+
+
+class Clock:
+    """A clock that only tests move."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Past:
+    """A history whose counts are cached, by a clock of its own, beside one without a cache."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.clock = Clock()
+        self.url = settings.history_url
+        self.cached = History(settings)
+        self.plain = History(replace(settings, keep_counts=False))
+        region = make_cache_region("dogpile.cache.memory", {})
+        self.cached._counts = CountCache(region, DISTANCE, self.clock)
+        self._numbers = itertools.count()
+        #: Row numbers of transactions that are not committed yet.
+        self.begun: list[int] = []
+
+    def store(
+        self, topic: str, user: str, age: float = 0.0, *, begun: int | None = None, **msg: Any
+    ) -> Position:
+        """Stores a message that was sent ``age`` seconds ago."""
+        message = make_message(topic, msg, timestamp=self.clock.now - age)
+        sent, number = self.plain.record(message, [user], [])
+        if begun is None or not self.begun:
+            return sent, number
+        earlier = self.begun.pop(begun % len(self.begun))
+        with engine(self.url).begin() as connection:
+            (user_id,) = connection.execute(
+                sa.text("DELETE FROM users_messages WHERE msg_id = :number RETURNING user_id"),
+                {"number": number},
+            ).scalars()
+            connection.execute(
+                sa.text("UPDATE messages SET id = :earlier WHERE id = :number"),
+                {"earlier": earlier, "number": number},
+            )
+            connection.execute(_ASSOCIATE, {"user": user_id, "number": earlier, "sent": sent})
+        return sent, earlier
+
+    def compare(
+        self,
+        filled: FilledFilter,
+        enough: int | None = None,
+        expression: Expression | None = None,
+        until: Position | None = None,
+    ) -> None:
+        """Asks both histories."""
+        cached = self.cached.count(filled, enough, expression=expression, until=until)
+        plain = self.plain.count(filled, expression=expression, until=until)
+        # From the limit on, any number will do.
+        assert cached == plain or (enough is not None and cached >= enough and plain >= enough)
+
+    def begin(self, count: int) -> None:
+        """Begins so many transactions, which take row numbers, and stores a message after them."""
+        messages = [make_message("logger.other") for _ in range(count + 1)]
+        numbers = [int(self.plain.record(message, [], [])[1]) for message in messages]
+        with engine(self.url).begin() as connection:
+            for number in numbers[:-1]:
+                connection.execute(
+                    sa.text("DELETE FROM messages WHERE id = :number"), {"number": number}
+                )
+        self.begun += numbers[:-1]
+
+    def topic(self) -> str:
+        """Returns a topic that nobody has used."""
+        return f"logger.t{next(self._numbers)}"
+
+
+def of(topic: str, *users: str) -> FilledFilter:
+    lists = [("topics", (f"org.fedoraproject.dev.{topic}",))]
+    return FilledFilter((*lists, ("users", users)) if users else tuple(lists))
+
+
+def passing(text: str, test: Callable[[Any], bool]) -> Expression:
+    """Returns an expression that counts the messages that pass a test."""
+    source = Source(ScalarNode(Place("", 1, 1), text, text, literal=True), text, names="")
+    return Expression(text, "query", (), source, lambda query, _: None, lambda each, _: test(each))
