@@ -53,13 +53,13 @@ class Linter:
         for path in files:
             try:
                 rule = load_file(path, self.backends, configured=self.configured)
+                document = parse_document(read_file(path), str(path))
             except RuleError as error:
                 yield from map(Finding.from_problem, error.problems)
                 continue
             rules.append(rule)
             for check in checks:
                 yield from check(rule)
-            document = parse_document(read_file(path), str(path))
             yield from odd_id(rule, document)
             yield from cut_text(document)
         chosen, duplicates = each_once(rules)

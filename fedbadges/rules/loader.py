@@ -1,7 +1,6 @@
 """Finding the rule files and their tests below a directory, and loading rules from them."""
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.rule import Rule, parse_rule
 from fedbadges.rules.yaml_document import MAX_BYTES, parse_document
+from fedbadges.util.files import read_limited
 
 #: How the names of rule files end.
 RULE_FILES = (".yml", ".yaml")
@@ -47,11 +47,7 @@ def load_file(path: Path, backends: Backends, *, configured: bool = True) -> Rul
 def read_file(path: Path) -> bytes:
     """Read a file, up to one byte more than it may have; raise RuleError if that fails."""
     try:
-        # Reading a pipe or a terminal might never end.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise OSError("not a regular file")
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+        return read_limited(path, MAX_BYTES)
     except OSError as error:
         raise RuleError([unreadable(path, error)]) from None
 
@@ -60,11 +56,12 @@ def files_at(
     paths: Iterable[Path], endings: tuple[str, ...] = RULE_FILES
 ) -> tuple[list[Path], list[Problem]]:
     """List the files at and below these paths, each once, and what is unreadable."""
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     failures: list[OSError] = []
     for path in paths:
         for file in _files_below(path, failures, endings) if path.is_dir() else [path]:
-            found.setdefault(file.resolve(), file)
+            # Unlike Path.resolve, this accepts a link to itself.
+            found.setdefault(os.path.realpath(file), file)
     return list(found.values()), [unreadable(each.filename, each) for each in failures]
 
 
