@@ -62,6 +62,7 @@ steps = st.lists(
             st.booleans(),
             # Up to which of the messages.
             st.none() | st.integers(0, 30),
+            st.sampled_from([None, 1, 2, 3, 50]),
         ),
         st.tuples(st.just("look")),
         st.tuples(st.just("begin anew")),
@@ -97,9 +98,9 @@ def test_cached_counts_equal_uncached_ones(sql_past: Past, history: list[tuple[A
         elif step == "begin anew":  # as in another process with the same cache
             sql_past.cached._window = RecentWindow(DISTANCE)
         else:
-            users, enough, tested, index = about
+            users, enough, tested, index, needed = about
             until = positions[index % len(positions)] if positions and index is not None else None
-            sql_past.compare(of(topic, *users), enough, ODD if tested else None, until)
+            sql_past.compare(of(topic, *users), enough, ODD if tested else None, until, needed)
         sql_past.compare(of(topic, "ann"))
         if positions:
             sql_past.compare(of(topic), until=positions[-1])
@@ -137,6 +138,20 @@ def test_a_count_that_reached_the_limit_is_not_asked_again(past: Past, enough: i
     with statements(past.url) as sent:
         assert past.cached.count(of(topic, "ann"), enough=3) >= 3
     assert sent == []
+
+
+def test_backlog_asks_about_each_message_only_where_there_are_enough_by_now(past: Past) -> None:
+    topic = past.topic()
+    old = [past.store(topic, "ann", age) for age in (5 * DISTANCE, 4 * DISTANCE, 3 * DISTANCE)]
+    past.cached.count(of(topic, "ann"))
+
+    with statements(past.url) as sent:
+        few = [past.cached.count(of(topic, "ann"), until=each, needed=4) for each in old]
+    enough = [past.cached.count(of(topic, "ann"), until=each, needed=2) for each in old]
+
+    assert max(few) < 4
+    assert all("messages.id >" in each for each in sent), "only what is new is read"
+    assert enough[0] < 2 <= min(enough[1:])
 
 
 def test_base_with_more_than_enough_answers_without_a_query(sql_past: Past) -> None:
