@@ -100,9 +100,11 @@ class PastMessages:
         expression = self.operation.expression
         if expression is None or self._counts(filled):
             return self._count(subject, filled)
+        folds = expression.fold is not None and filled.pages.in_order
+        evaluate = self.history.fold if folds else self.history.compute
         return subject.once_in_batch(
             self._key(subject, filled),
-            lambda: self.history.compute(expression, filled, subject.message, subject.position),
+            lambda: evaluate(expression, filled, subject.message, subject.position),
         )
 
     def plan(self, subject: Question) -> None:

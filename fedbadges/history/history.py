@@ -138,6 +138,12 @@ class History:
         )
         return self._counts.count(question, tested, enough, until)
 
+    def fold(
+        self, expression: Expression, filled: FilledFilter, message: Message, until: Position | None
+    ) -> Any:
+        """Evaluate an expression that takes something from each message; raise what it raises."""
+        return self.compute(expression, filled, message, until)
+
     def compute(
         self,
         expression: Expression,
