@@ -7,7 +7,8 @@ were added, in their order, whatever these are: also if it is an error.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Sequence, Set
 from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
@@ -18,8 +19,12 @@ from fedbadges.rules.counting import MOST_DISTINCT
 from fedbadges.rules.expressions import Fold
 from fedbadges.rules.names import Name
 
-#: Longer texts are kept as a digest, or not at all.
+#: Longer texts are kept as a digest, or not at all; so many values are not kept for each message.
 _LONG_TEXT = 100
+_MANY = 10
+
+#: If more than one in so many values is not shared with a copy, all are from then on.
+_FEW_OWN = 8
 
 _PLAIN = (bool, int, float, complex, type(None), datetime, date, time, timedelta)
 _TEXTS = (str, Name)
@@ -34,6 +39,11 @@ class Taken(NamedTuple):
 
     values: tuple[Any, ...] = ()
     error: Exception | None = None
+
+    @property
+    def is_small(self) -> bool:
+        """Return True if it may be kept for each of many messages."""
+        return len(self.values) <= _MANY and all(map(_is_small, self.values))
 
 
 _NOTHING = Taken()
@@ -74,6 +84,11 @@ class RunningFold:
         return self._values.size
 
     @property
+    def is_given_up(self) -> bool:
+        """Return True if the result is no longer known."""
+        return isinstance(self._values, _NotKept)
+
+    @property
     def is_exact(self) -> bool:
         """Return True if messages may be added in any order."""
         return self._error is None and self._failure is None and self._values.in_any_order
@@ -110,7 +125,7 @@ class RunningFold:
 
     def result(self, filled: tuple[Any, ...] = ()) -> Any:
         """Return the result; raise NotKept, or what the expression raises over these messages."""
-        if isinstance(self._values, _NotKept):
+        if self.is_given_up:
             raise NotKept
         error = self._error or self._failure
         if error is not None:
@@ -169,25 +184,32 @@ class _Length(Values):
 
 
 class _Distinct(Values):
-    __slots__ = ("_known",)
+    """Some values are shared with copies, and never change."""
 
-    def __init__(self, known: Iterable[Any] = ()) -> None:
-        self._known = set(known)
+    __slots__ = ("_own", "_shared")
+
+    def __init__(self, shared: Set[Any] = frozenset(), own: Iterable[Any] = ()) -> None:
+        self._shared = shared
+        self._own = set(own)
 
     @property
     def size(self) -> int:  # type: ignore[override]
-        return len(self._known)
+        return len(self._shared) + len(self._own)
 
     def add(self, value: Any) -> None:
-        self._known.add(_key(value))
-        if len(self._known) > MOST_DISTINCT:
+        key = _key(value)
+        if key not in self._shared:
+            self._own.add(key)
+        if self.size > MOST_DISTINCT:
             raise NotKept
 
     def items(self) -> Sequence[Any]:
-        return range(len(self._known))
+        return range(self.size)
 
     def copy(self) -> Values:
-        return _Distinct(self._known)
+        if len(self._own) > len(self._shared) / _FEW_OWN:
+            return _Distinct(self._shared | self._own)
+        return _Distinct(self._shared, self._own)
 
 
 class _Sum(Values):
@@ -324,7 +346,7 @@ def _key(value: Any) -> Any:
     kind = type(value)
     if kind in _TEXTS:
         if len(value) <= _LONG_TEXT:
-            return value
+            return sys.intern(str(value))
         return _Digest(hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest())
     if kind in _PLAIN:
         return value

@@ -72,7 +72,12 @@ class HistoryAsOf(History):
         return self._count_in_database(filled, test, until) if found is None else found
 
     def fold(
-        self, expression: Expression, filled: FilledFilter, message: Message, until: Position | None
+        self,
+        expression: Expression,
+        filled: FilledFilter,
+        message: Message,
+        until: Position | None,
+        shared: dict[Any, Any],
     ) -> Any:
         """Evaluate a fold over all messages up to a position, that of the message seen last."""
         found = None if expression.paths else self._running.fold(filled, expression.text)

@@ -1,6 +1,5 @@
 """A fold over the messages that were added is what its expression makes of all of them."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,15 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from support.cached_history import operation
 from support.sizes import size
 
 from fedbadges.history import folds
 from fedbadges.history.folds import NotKept, RunningFold, take
 from fedbadges.history.rows import parse_content
-from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.names import Name
-from fedbadges.rules.parsing import Problems
-from fedbadges.rules.yaml_document import parse_document
 
 START = datetime(2024, 1, 1)
 
@@ -59,15 +56,6 @@ class Query:
 
     def all(self) -> list[Past]:
         return list(self)
-
-
-def parsed(text: str) -> Expression:
-    problems = Problems()
-    node = parse_document(f"lambda: {json.dumps(text)}".encode(), "rule.yml").get("lambda")
-    assert node is not None
-    expression = parse_expression(node, "query", problems, templates=True)
-    assert expression is not None, problems
-    return expression
 
 
 def outcome(compute: Callable[[], Any]) -> str:
@@ -141,7 +129,7 @@ expressions = st.builds(
 def test_a_fold_is_what_the_expression_makes_of_all_messages(
     text: str, past: list[Past], value: Any
 ) -> None:
-    expression = parsed(text)
+    expression = operation(text)
     filled = (value,) if expression.paths else ()
     fold = expression.fold
     assert fold is not None, text
@@ -170,7 +158,7 @@ def test_a_fold_is_what_the_expression_makes_of_all_messages(
     ],
 )
 def test_simple_values_are_kept(text: str, expected: object) -> None:
-    fold = parsed(text).fold
+    fold = operation(text).fold
     assert fold is not None
     running = RunningFold(fold)
     for x in (1, 2, 2):
@@ -201,12 +189,12 @@ def test_simple_values_are_kept(text: str, expected: object) -> None:
     ],
 )
 def test_what_does_more_than_to_look_at_each_message_is_no_fold(text: str) -> None:
-    assert parsed(text).fold is None
+    assert operation(text).fold is None
 
 
 def test_a_set_that_grows_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folds, "MOST_DISTINCT", 3)
-    fold = parsed("len({m.number for m in query})").fold
+    fold = operation("len({m.number for m in query})").fold
     assert fold is not None
     running = RunningFold(fold)
     for number in range(3):
