@@ -14,9 +14,10 @@ from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.errors import Stopped
-from fedbadges.history.count_cache import CountCache
+from fedbadges.history.count_cache import CountCache, Region
 from fedbadges.history.counting import FilterCounter, TestedCounter
 from fedbadges.history.horizon import Horizon
+from fedbadges.history.kept_counts import KeptCounts
 from fedbadges.history.past_messages import Messages, Query, make_test
 from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.rows import TIMESTAMP
@@ -60,11 +61,17 @@ class History:
         self._name_ids = NameIds()
         self._log_throttle = Throttle()
         self._results: BoundedDict[tuple[bytes, int], bool] = BoundedDict(_MOST_RESULTS)
-        self._window = RecentWindow(settings.keep_counts_distance)
-        self._counts = CountCache(
-            make_cache_region(*settings.cache) if settings.keep_counts else None,
-            settings.keep_counts_distance,
-        )
+        self.window = RecentWindow(settings.keep_counts_distance)
+        #: The counts that a file may be put behind; None if there are none, or somebody else's.
+        self.kept: KeptCounts | None = None
+        region: Region | None = None
+        if not settings.keep_counts:
+            pass
+        elif settings.cache is None:
+            region = self.kept = KeptCounts()
+        else:
+            region = make_cache_region(*settings.cache)
+        self.counts = CountCache(region, settings.keep_counts_distance)
 
     def check(self) -> None:
         """Check that the database and its tables exist; raise what SQLAlchemy raises if not."""
@@ -78,7 +85,7 @@ class History:
         if not wanted:
             return {}
         with translate_errors(_NAME), self._reader.connect() as connection:
-            found = self._window.positions(connection, {message.msg_id for message in wanted})
+            found = self.window.positions(connection, {message.msg_id for message in wanted})
             unknown = [message.msg_id for message in wanted if message.msg_id not in found]
             if unknown:
                 for row in _POSITIONS.execute(connection, {"wanted": unknown}):
@@ -92,14 +99,16 @@ class History:
 
     def seen(self) -> Horizon:
         """Return what is seen of the history at least by whoever asks from now on."""
-        return self._window.seen()
+        return self.window.seen()
 
     def forget(self) -> None:
         """Forget everything that was read: other rows have these numbers, and names these ids."""
         self._name_ids.clear()
         self._results.clear()
-        self._window.reset()
-        self._counts.forget()
+        self.window.reset()
+        self.counts.forget()
+        if self.kept is not None:
+            self.kept.forget()
 
     def count(
         self,
@@ -118,14 +127,14 @@ class History:
         test; ``shared`` holds what several tests of the same messages have read. Where there are
         fewer than ``needed``, any number below that will do.
         """
-        if needed is not None and until is not None and self._counts.is_behind(until):
+        if needed is not None and until is not None and self.counts.is_behind(until):
             # Cached counts move on with the last message, and there were no more before it.
             total = self.count(filled, needed, message, expression, shared)
             if total < needed:
                 return total
-        counter = FilterCounter(self._reader, self._name_ids, self._window, filled, message, until)
+        counter = FilterCounter(self._reader, self._name_ids, self.window, filled, message, until)
         if expression is None:
-            return self._counts.count(self._question(filled), counter, enough, until)
+            return self.counts.count(self._question(filled), counter, enough, until)
         values = expression.fill({} if message is None else message.body)
         question = self._question(filled, (expression.text, values, *sorted(expression.user_paths)))
         tested = TestedCounter(
@@ -136,7 +145,7 @@ class History:
             self._results,
             {} if shared is None else shared.setdefault("contents", {}),
         )
-        return self._counts.count(question, tested, enough, until)
+        return self.counts.count(question, tested, enough, until)
 
     def compute(
         self,
