@@ -100,9 +100,15 @@ class PastMessages:
         expression = self.operation.expression
         if expression is None or self._counts(filled):
             return self._count(subject, filled)
+        history, message, until = self.history, subject.message, subject.position
+        folds = expression.fold is not None and filled.pages.in_order
         return subject.once_in_batch(
             self._key(subject, filled),
-            lambda: self.history.compute(expression, filled, subject.message, subject.position),
+            lambda: (
+                history.fold(expression, filled, message, until, subject.batch_cache)
+                if folds
+                else history.compute(expression, filled, message, until)
+            ),
         )
 
     def plan(self, subject: Question) -> None:

@@ -1,10 +1,10 @@
 """Counts of the messages that a filter selects: from the window over recent ones, or by SQL."""
 
 import datetime
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -19,6 +19,8 @@ from fedbadges.history.window_reader import RecentMessage
 from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.util.caching import BoundedDict
+
+T = TypeVar("T")
 
 _NAME = "datanommer"
 
@@ -47,6 +49,10 @@ class FilterCounter:
         self, base: Base | None, cutoff: datetime.datetime | None, limit: int | None
     ) -> CountResult:
         """Count in the window where it reaches back to the base, otherwise by SQL."""
+        if base is not None and cutoff is not None:
+            known = self.window.known_outside(self.filled, base, cutoff, self.message)
+            if known is not None:
+                return count_rows(*self._up_to_position(known, cutoff))
         with translate_errors(_NAME), self.reader.connect() as connection:
             found = self.recent(connection, base, cutoff)
             if found is not None:
@@ -79,10 +85,7 @@ class FilterCounter:
         if base is None or cutoff is None:
             return None
         found = self.window.outside(connection, self.filled, base, cutoff, self.message)
-        if found is None:
-            return None
-        rows, horizon = found
-        return self._up_to_position(rows), self._base(cutoff, horizon)
+        return None if found is None else self._up_to_position(found, cutoff)
 
     def queries(
         self, connection: Connection, base: Base | None, limit: int | None = None, *, late: bool
@@ -107,45 +110,50 @@ class FilterCounter:
         until = cutoff if self.until is None else min(cutoff, self.until[0] - _TICK)
         return Base(until, horizon)
 
-    def _up_to_position(self, rows: list[RecentMessage]) -> list[RecentMessage]:
-        until = self.until
-        if until is None:
-            return rows
-        return [row for row in rows if (row.timestamp, row.id) <= until]
+    def _up_to_position(
+        self, found: tuple[list[RecentMessage], Horizon], cutoff: datetime.datetime
+    ) -> tuple[list[RecentMessage], Base]:
+        """Return the messages up to the position, and the base that may be cached of them."""
+        (rows, horizon), until = found, self.until
+        if until is not None:
+            rows = [row for row in rows if (row.timestamp, row.id) <= until]
+        return rows, self._base(cutoff, horizon)
 
 
 @dataclass(frozen=True)
-class TestedCounter:
-    """Counts those messages of a filter that pass a test, streaming them if there may be many.
+class MessageResults(Generic[T]):
+    """Computes something of each message that a filter selects, once for each if it is small.
 
-    ``results`` has the results of tests by ``test_id`` and row number, ``contents`` the rows that
-    tests of the same messages have read.
+    ``results`` has what was computed, by ``what`` and row number, ``contents`` the rows that others
+    have read for the same messages.
     """
 
     counter: FilterCounter
-    engine: Engine
-    test: Callable[[Any], bool]
-    test_id: bytes
-    results: BoundedDict[tuple[bytes, int], bool]
+    compute: Callable[[Any], T]
+    what: bytes
+    results: BoundedDict[tuple[bytes, int], T]
     contents: dict[int, Any]
+    is_small: Callable[[T], bool] = lambda _: True
 
-    def __call__(
-        self, base: Base | None, cutoff: datetime.datetime | None, limit: int | None
-    ) -> CountResult:
-        """Count, testing each recent message only once."""
+    def outside(
+        self, base: Base | None, cutoff: datetime.datetime | None
+    ) -> tuple[list[tuple[Any, T]] | None, Base | None]:
+        """Return the rows outside a base with their results, and the base that may be cached.
+
+        There are no rows without a base, or if there may be too many of them.
+        """
         counter = self.counter
         with translate_errors(_NAME), counter.reader.connect() as connection:
             found = counter.recent(connection, base, cutoff)
             new_base = counter.new_base(connection, cutoff) if found is None else found[1]
             recent = self._few(connection, base) if found is None else found[0]
-            passed = None if recent is None else self._test(connection, recent)
-        if passed is not None:
-            return count_rows(passed, new_base)
-        with translate_errors(_NAME), streaming(self.engine) as connection:
-            queries = counter.queries(connection, base, late=True)
-            rows = chain.from_iterable(query.messages(connection) for query in queries)
-            passing = (row for row in rows if self.test(PastMessage(row, connection)))
-            return count_rows(passing, new_base, limit)
+            return None if recent is None else self._of(connection, recent), new_base
+
+    def stream(self, connection: Connection, base: Base | None) -> Iterator[tuple[Any, T]]:
+        """Yield all rows outside a base with their results, which are not cached."""
+        queries = self.counter.queries(connection, base, late=True)
+        for row in chain.from_iterable(query.messages(connection) for query in queries):
+            yield row, self.compute(PastMessage(row, connection))
 
     def _few(self, connection: Connection, base: Base | None) -> list[Any] | None:
         """Read the messages outside the base; None without one, or if there are too many."""
@@ -165,10 +173,10 @@ class TestedCounter:
             found += rows
         return found
 
-    def _test(self, connection: Connection, rows: list[Any]) -> list[Any] | None:
-        """Return those of the rows that pass; None if too many of them are new."""
-        passed = {row.id: self.results.get((self.test_id, row.id)) for row in rows}
-        new = [row for row in rows if passed[row.id] is None]
+    def _of(self, connection: Connection, rows: list[Any]) -> list[tuple[Any, T]] | None:
+        """Return the rows with their results; None if too many of them are new."""
+        known = {row.id: self.results.get((self.what, row.id)) for row in rows}
+        new = [row for row in rows if known[row.id] is None]
         if len(new) >= _FEW:
             return None
         unread = [row for row in new if row.id not in self.contents]
@@ -180,9 +188,30 @@ class TestedCounter:
             contents = MESSAGES_BY_ID.execute(connection, parameters)
             self.contents.update((row.id, row) for row in contents)
         for number in (row.id for row in new if row.id in self.contents):
-            passed[number] = self.test(PastMessage(self.contents[number], connection))
-            self.results[self.test_id, number] = bool(passed[number])
-        return [row for row in rows if passed[row.id]]
+            found = self.compute(PastMessage(self.contents[number], connection))
+            known[number] = found
+            if self.is_small(found):
+                self.results[self.what, number] = found
+        return [(row, result) for row in rows if (result := known[row.id]) is not None]
+
+
+@dataclass(frozen=True)
+class TestedCounter:
+    """Counts those messages of a filter that pass a test, streaming them if there may be many."""
+
+    tests: MessageResults[bool]
+    engine: Engine
+
+    def __call__(
+        self, base: Base | None, cutoff: datetime.datetime | None, limit: int | None
+    ) -> CountResult:
+        """Count, testing each recent message only once."""
+        tested, new_base = self.tests.outside(base, cutoff)
+        if tested is not None:
+            return count_rows((row for row, passes in tested if passes), new_base)
+        with translate_errors(_NAME), streaming(self.engine) as connection:
+            passing = (row for row, passes in self.tests.stream(connection, base) if passes)
+            return count_rows(passing, new_base, limit)
 
 
 def count_rows(messages: Iterable[Any], base: Base | None, limit: int | None = None) -> CountResult:

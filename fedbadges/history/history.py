@@ -1,7 +1,9 @@
 """The history: every past message, in datanommer's database."""
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from datanommer.models import Message as Row
@@ -15,7 +17,9 @@ from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.errors import Stopped
 from fedbadges.history.count_cache import CountCache, Region
-from fedbadges.history.counting import FilterCounter, TestedCounter
+from fedbadges.history.counting import FilterCounter, MessageResults, TestedCounter
+from fedbadges.history.fold_cache import FoldCache, FoldReader
+from fedbadges.history.folds import NotKept, Taken, take
 from fedbadges.history.horizon import Horizon
 from fedbadges.history.kept_counts import KeptCounts
 from fedbadges.history.past_messages import Messages, Query, make_test
@@ -61,7 +65,10 @@ class History:
         self._name_ids = NameIds()
         self._log_throttle = Throttle()
         self._results: BoundedDict[tuple[bytes, int], bool] = BoundedDict(_MOST_RESULTS)
-        self.window = RecentWindow(settings.keep_counts_distance)
+        self._taken: BoundedDict[tuple[bytes, int], Taken] = BoundedDict(_MOST_RESULTS)
+        distance = settings.keep_counts_distance
+        self.folds = FoldCache(distance) if settings.keep_counts else None
+        self.window = RecentWindow(distance)
         #: The counts that a file may be put behind; None if there are none, or somebody else's.
         self.kept: KeptCounts | None = None
         region: Region | None = None
@@ -71,7 +78,7 @@ class History:
             region = self.kept = KeptCounts()
         else:
             region = make_cache_region(*settings.cache)
-        self.counts = CountCache(region, settings.keep_counts_distance)
+        self.counts = CountCache(region, distance)
 
     def check(self) -> None:
         """Check that the database and its tables exist; raise what SQLAlchemy raises if not."""
@@ -105,6 +112,9 @@ class History:
         """Forget everything that was read: other rows have these numbers, and names these ids."""
         self._name_ids.clear()
         self._results.clear()
+        self._taken.clear()
+        if self.folds is not None:
+            self.folds.forget()
         self.window.reset()
         self.counts.forget()
         if self.kept is not None:
@@ -137,15 +147,44 @@ class History:
             return self.counts.count(self._question(filled), counter, enough, until)
         values = expression.fill({} if message is None else message.body)
         question = self._question(filled, (expression.text, values, *sorted(expression.user_paths)))
-        tested = TestedCounter(
+        tests = MessageResults(
             counter,
-            self._engine,
             make_test(expression, values, self._log_throttle),
-            hashlib.sha256((question or "").encode("utf-8", "replace")).digest(),
+            _digest(question),
             self._results,
-            {} if shared is None else shared.setdefault("contents", {}),
+            _contents(shared),
         )
-        return self.counts.count(question, tested, enough, until)
+        return self.counts.count(question, TestedCounter(tests, self._engine), enough, until)
+
+    def fold(
+        self,
+        expression: Expression,
+        filled: FilledFilter,
+        message: Message,
+        until: Position | None,
+        shared: dict[Any, Any],
+    ) -> Any:
+        """Evaluate an expression that takes something from each message; raise what it raises.
+
+        ``shared`` holds what is read of the same messages for several questions.
+        """
+        fold = expression.fold
+        assert fold is not None, "the expression does not fold"
+        values = expression.fill(message.body)
+        question = self._question(filled, (expression.text, values, *sorted(expression.user_paths)))
+        if question is not None and self.folds is not None:
+            taken = MessageResults(
+                FilterCounter(self._reader, self._name_ids, self.window, filled, message, until),
+                partial(take, fold, filled=values),
+                _digest(question),
+                self._taken,
+                _contents(shared),
+                lambda each: each.is_small,
+            )
+            with contextlib.suppress(NotKept):
+                reader = FoldReader(taken, self._engine, fold)
+                return self.folds.result(question, reader, values)
+        return self.compute(expression, filled, message, until)
 
     def compute(
         self,
@@ -187,6 +226,14 @@ class History:
         if filled.sliding or filled.msg_id is not None:
             return None
         return repr((self._database, filled.lists, filled.start, filled.end, test_key))
+
+
+def _digest(question: str | None) -> bytes:
+    return hashlib.sha256((question or "").encode("utf-8", "replace")).digest()
+
+
+def _contents(shared: dict[Any, Any] | None) -> dict[int, Any]:
+    return {} if shared is None else shared.setdefault("contents", {})
 
 
 class Recorder:

@@ -117,7 +117,7 @@ class Query:
     def __iter__(self) -> Iterator[PastMessage]:
         for row in self._session.execute(self._select.execution_options(yield_per=_BATCH)):
             message = PastMessage(row, self._session.connection())
-            if not _is_damaged(message):
+            if not is_damaged(message):
                 yield message
 
     def __len__(self) -> int:
@@ -151,7 +151,7 @@ class Query:
         return Query(self._session, self._select.order_by(None).order_by(*columns))
 
 
-def _is_damaged(message: PastMessage) -> bool:
+def is_damaged(message: PastMessage) -> bool:
     """Return True, and log it, if a message cannot be read."""
     try:
         check_header(message.topic, message.timestamp)

@@ -14,19 +14,10 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
+from fedbadges.history import window_reader
 from fedbadges.history.horizon import Base, Horizon, OutdatedBase
 from fedbadges.history.matching import Matcher
-from fedbadges.history.window_reader import (
-    LOOK_BACK,
-    Identity,
-    RecentMessage,
-    SavedWindow,
-    Update,
-    highest_number,
-    read_all,
-    read_new,
-    read_since,
-)
+from fedbadges.history.window_reader import LOOK_BACK, RecentMessage, SavedWindow, Update
 from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
 
@@ -95,18 +86,33 @@ class RecentWindow:
         after it came and was stored itself. None where the window cannot tell. A base may end at
         ``cutoff``, naive UTC. Raises OutdatedBase.
         """
-        matcher = Matcher(filled)
-        if matcher.reads_content:
-            return None
         with self._lock:
             self._reset_if_new(connection)
-            self._cutoff = max(self._cutoff, cutoff)
-            if self._has_seen(message) and base.horizon.mark <= self._mark:
-                return self._select(filled, matcher, base)
+        known = self.known_outside(filled, base, cutoff, message)
+        matcher = Matcher(filled)
+        if known is not None or matcher.reads_content:
+            return known
         with self._updated(connection, cutoff) as is_current:
             if is_current and base.horizon.mark > self._mark:
                 raise OutdatedBase
             return self._select(filled, matcher, base) if is_current else None
+
+    def known_outside(
+        self,
+        filled: FilledFilter,
+        base: Base,
+        cutoff: datetime.datetime,
+        message: Message | None,
+    ) -> tuple[list[RecentMessage], Horizon] | None:
+        """Return the same without a query, where there was one since the message came."""
+        matcher = Matcher(filled)
+        if matcher.reads_content:
+            return None
+        with self._lock:
+            self._cutoff = max(self._cutoff, cutoff)
+            if self._has_seen(message) and base.horizon.mark <= self._mark:
+                return self._select(filled, matcher, base)
+        return None
 
     def late(self, filled: FilledFilter, base: Base) -> list[RecentMessage] | None:
         """Return the messages that a base would have if they had not been late; None if unknown."""
@@ -133,7 +139,7 @@ class RecentWindow:
             if self._floor is not None:
                 return self._horizon()
         # What is being committed has numbers that are at most so much lower.
-        return Horizon(max(highest_number(connection) - LOOK_BACK, 0))
+        return Horizon(max(window_reader.highest_number(connection) - LOOK_BACK, 0))
 
     def save(self) -> SavedWindow | None:
         """Return what another process needs to continue this window, if that is not too much."""
@@ -186,11 +192,11 @@ class RecentWindow:
         since: Update | None = None
         try:
             if floor is not None:
-                update = read_new(connection, floor, mark, gaps, _MOST)
+                update = window_reader.read_new(connection, floor, mark, gaps, _MOST)
             elif cutoff is not None and loads:
-                update = read_all(connection, cutoff - _REACH, _MOST)
+                update = window_reader.read_all(connection, cutoff - _REACH, _MOST)
                 if saved is not None and update.complete:
-                    since = read_since(connection, saved, update.floor, _MOST)
+                    since = window_reader.read_since(connection, saved, update.floor, _MOST)
         except BaseException:
             with self._lock:
                 self._loading = False
@@ -241,7 +247,7 @@ class RecentWindow:
         self._floor: datetime.datetime | None = None
         self._refreshed = 0.0
         self._mark = 0
-        self._last: Identity | None = None
+        self._last: window_reader.Identity | None = None
         self._gaps = {}
         self._index(())
         self._begin_lineage()

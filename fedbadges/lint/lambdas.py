@@ -6,6 +6,8 @@ from datetime import datetime
 
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.lint.findings import Finding
+from fedbadges.rules.conditions import Condition
+from fedbadges.rules.counting import MOST_DISTINCT
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Filter, FilterEntry
@@ -22,6 +24,8 @@ _FRUGAL = ("count", "first", "one")
 
 #: A page of at most so many messages is not worth a warning.
 _FEW = 1000
+
+_EVER = datetime.max
 
 _SIGNS = {ast.Is: ("is", "=="), ast.IsNot: ("is not", "!=")}
 
@@ -68,16 +72,37 @@ def whole_topic(rule: Rule) -> Iterator[Finding]:
         expression = question.operation.expression
         if expression is None:
             continue
-        counts = expression.test is not None and question.filter.pages.everything
-        if counts or not _is_broad(question.filter) or not _reads_all(expression):
+        kept = _is_kept(expression, question.filter)
+        if kept and _outgrows(expression, question.condition):
+            yield Finding(
+                question.operation.place,
+                "whole-topic",
+                f"of more than {MOST_DISTINCT} different values, every message that the filter "
+                "selects is read, each time",
+            )
+        if kept or not _is_broad(question.filter) or not _reads_all(expression):
             continue
         yield Finding(
             question.operation.place,
             "whole-topic",
             "this reads every message that the topic ever had, each time; say in the filter whose "
-            'messages, as in usernames: ["%(recipient)s"], or count them by '
-            "'len([m for m in query.all() if …])', which reads only what is new",
+            'messages, as in usernames: ["%(recipient)s"], or compute something about each '
+            "message, as in 'len([m for m in query.all() if …])', which reads only what is new",
         )
+
+
+def _is_kept(expression: Expression, chosen: Filter) -> bool:
+    """Return True if each message is read once, and the count or the result is kept."""
+    if expression.fold is None:
+        return expression.test is not None and chosen.pages.everything
+    end = dict(chosen.entries).get("end", _EVER)
+    return chosen.pages.in_order and isinstance(end, datetime)
+
+
+def _outgrows(expression: Expression, condition: Condition) -> bool:
+    """Return True if the condition needs more different values than are kept."""
+    is_distinct = expression.fold is not None and expression.fold.kind == "distinct"
+    return is_distinct and (condition.enough or 0) > MOST_DISTINCT
 
 
 def _is_broad(chosen: Filter) -> bool:

@@ -1,5 +1,6 @@
 """The past messages as they were when a message of the past was handled."""
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,6 +8,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.databases.connections import streaming
 from fedbadges.databases.outages import translate_errors
+from fedbadges.history.folds import NotKept
 from fedbadges.history.history import History
 from fedbadges.history.past_messages import PastMessage, Test, make_test
 from fedbadges.history.sql import prepare
@@ -69,13 +71,30 @@ class HistoryAsOf(History):
             test = make_test(expression, values, self._log_throttle)
         return self._count_in_database(filled, test, until) if found is None else found
 
+    def fold(
+        self,
+        expression: Expression,
+        filled: FilledFilter,
+        message: Message,
+        until: Position | None,
+        shared: dict[Any, Any],
+    ) -> Any:
+        """Evaluate a fold over all messages up to a position, that of the message seen last."""
+        found = None if expression.paths else self._running.fold(filled, expression.text)
+        if found is not None:
+            with contextlib.suppress(NotKept):
+                return found.result()
+        return self.compute(expression, filled, message, until)
+
     def _expect(self, criterion: PastMessages, rule: Rule) -> None:
         expression = criterion.operation.expression
         if expression is None:
             self._running.add(criterion.filter, rule)
         elif expression.test is not None and not expression.paths:
             test = make_test(expression, (), self._log_throttle)
-            self._running.add(criterion.filter, rule, expression.text, test)
+            self._running.add_test(criterion.filter, rule, expression.text, test)
+        elif expression.fold is not None and not expression.paths:
+            self._running.add_fold(criterion.filter, rule, expression.text, expression.fold)
 
     def _count_in_database(
         self, filled: FilledFilter, test: Test | None, until: Position | None

@@ -1,11 +1,13 @@
-"""Recognizing lambda operations that count messages one by one.
+"""Recognizing lambda operations that look at messages one by one.
 
-``len([m for m in query.all() if …])`` decides for each message alone whether it counts. So each
-past message has to be read only once, and none has to stay in memory.
+``len([m for m in query.all() if …])`` decides for each message alone whether it counts, and
+``len({m.msg['repo'] for m in query.all()})`` takes something from each. So each past message has to
+be read only once, and none has to stay in memory.
 """
 
 import ast
 import builtins
+from typing import NamedTuple
 
 #: Builtins that may answer the same question differently, or that have side effects.
 _UNSTEADY = {"compile", "delattr", "eval", "exec", "exit", "help", "input", "open", "print", "quit"}
@@ -15,6 +17,38 @@ _UNSTEADY |= {"setattr", "vars"}
 #: The names beside its own variables that an expression may use if its answer for a message must
 #: never change: not the time, files and the like.
 _STEADY = frozenset(dir(builtins)) - _UNSTEADY | {"json", "re", "math"}
+
+#: Methods that change what they belong to, such as the content of a message.
+_MUTATORS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
+_MUTATORS |= {"reverse", "setdefault", "sort", "update"}
+
+#: What a past message has, wherever it is read from.
+_ATTRIBUTES = {"number", "topic", "category", "timestamp", "msg_id", "msg", "users", "packages"}
+
+#: How many different values of one fold are kept; of more than these, all messages are read again.
+MOST_DISTINCT = 10_000
+
+
+class FoldSyntax(NamedTuple):
+    """The syntax of a fold, such as ``sum(m.msg['lines'] for m in query)``.
+
+    ``kind`` is its function, or ``distinct``. ``each`` is an iterable of what it takes from
+    ``MESSAGE``, ``finish`` the result of what ``ITEMS`` has in the place of all that. It is
+    ``eager`` if it takes something from every message before it looks at any of that.
+    """
+
+    kind: str
+    eager: bool
+    each: ast.expr
+    finish: ast.expr
+
+
+#: The arguments of the parts of a fold.
+MESSAGE, ITEMS = "_message", "_items"
+
+#: The functions that fold, and the keywords that each may have.
+_FOLDS: dict[str, set[str | None]] = {"len": set(), "sum": set(), "any": set(), "all": set()}
+_FOLDS |= {"max": {"default"}, "min": {"default"}}
 
 
 def parse_count(body: ast.expr, query: str, values: str) -> tuple[str, ast.expr] | None:
@@ -30,21 +64,10 @@ def parse_count(body: ast.expr, query: str, values: str) -> tuple[str, ast.expr]
             pass
         case _:
             return None
-    match loop.generators:
-        case [
-            ast.comprehension(
-                target=ast.Name(id=name),
-                iter=ast.Name(id=source)
-                | ast.Call(
-                    func=ast.Attribute(value=ast.Name(id=source), attr="all"), args=[], keywords=[]
-                ),
-                ifs=conditions,
-                is_async=0,
-            )
-        ] if source == query:
-            pass
-        case _:
-            return None
+    name = _variable(loop.generators, query)
+    if name is None or len(loop.generators) > 1:
+        return None
+    conditions = loop.generators[0].ifs
     # The items must not be computed: that might fail, or have side effects.
     is_message = isinstance(loop.elt, ast.Name) and loop.elt.id == name
     if not is_message and not isinstance(loop.elt, ast.Constant):
@@ -55,11 +78,87 @@ def parse_count(body: ast.expr, query: str, values: str) -> tuple[str, ast.expr]
     return (name, test) if _is_steady(test, {name, values}, query) else None
 
 
+def parse_fold(body: ast.expr, query: str, values: str) -> FoldSyntax | None:
+    """Return the parts of an expression that folds over something about each message, or None."""
+    match body:
+        case ast.Call(func=ast.Name(id=kind), args=[items], keywords=keywords):
+            pass
+        case _:
+            return None
+    if kind not in _FOLDS or not {each.arg for each in keywords} <= _FOLDS[kind]:
+        return None
+    # Anything else might raise, and that before or after what is raised for a message.
+    if not all(isinstance(each.value, ast.Constant) for each in keywords):
+        return None
+    loop: ast.expr | None = items
+    if kind == "len" and not isinstance(items, ast.ListComp):
+        kind, loop = "distinct", _loop_of_set(items)
+    elif not isinstance(items, (ast.ListComp, ast.GeneratorExp)):
+        return None
+    if not isinstance(loop, (ast.ListComp, ast.GeneratorExp, ast.SetComp)):
+        return None
+    name = _variable(loop.generators, query)
+    if name is None or not _only_reads(loop, name):
+        return None
+    first, *others = loop.generators
+    one = ast.Tuple([ast.Name(MESSAGE, ast.Load())], ast.Load())
+    generators = [ast.comprehension(first.target, one, first.ifs, 0), *others]
+    eager = isinstance(loop, ast.ListComp)
+    each = (ast.ListComp if eager else ast.GeneratorExp)(loop.elt, generators)
+    if not _is_steady(each, {name, values, MESSAGE}, query):
+        return None
+    finish = ast.Call(body.func, [ast.Name(ITEMS, ast.Load())], keywords)
+    return FoldSyntax(kind, eager, each, finish)
+
+
+def _loop_of_set(items: ast.expr) -> ast.expr | None:
+    """Return the loop that makes a set, or None."""
+    match items:
+        case ast.SetComp():
+            return items
+        case ast.Call(
+            func=ast.Name(id="set" | "frozenset"),
+            args=[(ast.ListComp() | ast.GeneratorExp()) as loop],
+            keywords=[],
+        ):
+            return loop
+    return None
+
+
+def _variable(generators: list[ast.comprehension], query: str) -> str | None:
+    """Return the variable of a loop over all messages of the query, or None."""
+    match generators[0]:
+        case ast.comprehension(
+            target=ast.Name(id=name),
+            iter=ast.Name(id=source)
+            | ast.Call(
+                func=ast.Attribute(value=ast.Name(id=source), attr="all"), args=[], keywords=[]
+            ),
+            is_async=0,
+        ) if source == query:
+            return name
+    return None
+
+
+def _only_reads(loop: ast.ListComp | ast.GeneratorExp | ast.SetComp, name: str) -> bool:
+    """Return True if a loop uses its variable for nothing but what every message has."""
+    inner = (loop.elt, *loop.generators[0].ifs, *loop.generators[1:])
+    nodes = [node for part in inner for node in ast.walk(part)]
+    reads = [
+        node.value for node in nodes if isinstance(node, ast.Attribute) and node.attr in _ATTRIBUTES
+    ]
+    uses = [node for node in nodes if isinstance(node, ast.Name) and node.id == name]
+    arguments = (node.arg for node in nodes if isinstance(node, ast.arg))
+    return name not in arguments and all(any(use is read for read in reads) for use in uses)
+
+
 def _is_steady(test: ast.expr, own: set[str], query: str) -> bool:
     nodes = list(ast.walk(test))
     if any(
         isinstance(node, (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)) for node in nodes
     ):
+        return False
+    if any(isinstance(node, ast.Attribute) and node.attr in _MUTATORS for node in nodes):
         return False
     names = [node for node in nodes if isinstance(node, ast.Name)]
     stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}

@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 import fedmsg
 import fedmsg.meta
 
 from fedbadges.errors import Place
-from fedbadges.rules.counting import parse_count
+from fedbadges.rules.counting import ITEMS, MESSAGE, parse_count, parse_fold
 from fedbadges.rules.names import any_spelling
 from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.templates import TemplatePath, find_template, name_paths, parse_template
@@ -71,13 +71,27 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """An expression that takes something from each message, and makes one result of all that.
+
+    ``kind`` is what it makes, such as ``sum``; the others are the parts of a ``FoldSyntax``. Like
+    the expression, ``each`` and ``finish`` are called with the values of the templates, too.
+    """
+
+    kind: str
+    eager: bool
+    each: Function
+    finish: Function
+
+
+@dataclass(frozen=True)
 class Expression:
     """A compiled expression over one argument.
 
     ``text`` is what the rule says, ``paths`` what its templates read, ``user_paths`` those of them
     that name users. Two expressions are equal if all these and their arguments are. Where the
     expression counts messages one by one, ``test`` is what it asks of each, called with the message
-    and the values of the templates.
+    and the values of the templates; where it computes something else of each, that is its ``fold``.
     """
 
     text: str
@@ -86,6 +100,7 @@ class Expression:
     source: Source = field(compare=False, repr=False)
     function: Function = field(compare=False, repr=False)
     test: Function | None = field(default=None, compare=False, repr=False)
+    fold: Fold | None = field(default=None, compare=False, repr=False)
     user_paths: frozenset[str] = frozenset()
 
     def __call__(self, value: Any, filled: tuple[Any, ...] = ()) -> Any:
@@ -164,7 +179,7 @@ def parse_expression(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            function, test = _compile(source, argument)
+            function, test, fold = _compile(source, argument)
     except SyntaxError as error:
         what = error.msg if error.offset else "it ends too early"
         problems.add(source.place_of_error(error), f"the lambda does not compile: {what}")
@@ -172,16 +187,28 @@ def parse_expression(
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         problems.add(found.place, f"the lambda does not compile: {error}")
         return None
-    return Expression(found.text.strip(), argument, paths, source, function, test)
+    return Expression(found.text.strip(), argument, paths, source, function, test, fold)
 
 
-def _compile(source: Source, argument: str) -> tuple[Function, Function | None]:
-    function, test = _codes(source.text, source.names, argument)
-    return _function(function), None if test is None else _function(test)
+class _Codes(NamedTuple):
+    """What a text is compiled to; of a fold, its kind, if it is eager, and its two parts."""
+
+    function: CodeType
+    test: CodeType | None = None
+    fold: tuple[str, bool, CodeType, CodeType] | None = None
+
+
+def _compile(source: Source, argument: str) -> tuple[Function, Function | None, Fold | None]:
+    codes = _codes(source.text, source.names, argument)
+    test = None if codes.test is None else _function(codes.test)
+    if codes.fold is None:
+        return _function(codes.function), test, None
+    kind, eager, each, finish = codes.fold
+    return _function(codes.function), test, Fold(kind, eager, _function(each), _function(finish))
 
 
 @lru_cache(_MOST_CODES)
-def _codes(text: str, names: str, argument: str) -> tuple[CodeType, CodeType | None]:
+def _codes(text: str, names: str, argument: str) -> _Codes:
     """Compile a text once for all rules that have it, as those of a series do."""
     body = _parse(text)
     if isinstance(body, ast.Lambda):
@@ -192,8 +219,17 @@ def _codes(text: str, names: str, argument: str) -> tuple[CodeType, CodeType | N
             raise _error_at(node, "a lambda cannot yield or await")
     if names:
         body = _fill(body, re.compile(names))
-    each = parse_count(body, argument, _VALUES) if argument == "query" else None
-    return _code(argument, body), None if each is None else _code(*each)
+    function = _code(argument, body)
+    if argument != "query":
+        return _Codes(function)
+    count = parse_count(body, argument, _VALUES)
+    if count is not None:
+        return _Codes(function, _code(*count))
+    fold = parse_fold(body, argument, _VALUES)
+    if fold is None:
+        return _Codes(function)
+    each, finish = _code(MESSAGE, fold.each), _code(ITEMS, fold.finish)
+    return _Codes(function, None, (fold.kind, fold.eager, each, finish))
 
 
 def _code(argument: str, body: ast.expr) -> CodeType:

@@ -65,6 +65,11 @@ class Pages:
     order: str = "asc"
 
     @property
+    def in_order(self) -> bool:
+        """Return True if an operation sees every message, the oldest first."""
+        return self.everything and self.order == "asc"
+
+    @property
     def everything(self) -> bool:
         """Return True if no message is left out; rules use a very large number for that."""
         return self.page == 1 and (self.rows_per_page == 0 or self.rows_per_page >= _ALL_ROWS)

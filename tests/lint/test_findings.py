@@ -28,8 +28,8 @@ SAME_FOR_ALL = (
 )
 WHOLE_TOPIC = (
     "this reads every message that the topic ever had, each time; say in the filter whose "
-    'messages, as in usernames: ["%(recipient)s"], or count them by '
-    "'len([m for m in query.all() if …])', which reads only what is new"
+    'messages, as in usernames: ["%(recipient)s"], or compute something about each '
+    "message, as in 'len([m for m in query.all() if …])', which reads only what is new"
 )
 SETTINGS = placeholder_settings({})
 LINTER = Linter(load_backends(SETTINGS), SETTINGS)
@@ -313,9 +313,10 @@ criteria:
 @pytest.mark.parametrize(
     ("expression", "keys"),
     [
-        ("len({m.msg['repo'] for m in query.all()})", 'topics: ["%(topic)s"]'),
-        ("len({m.msg['repo'] for m in query})", "categories: [git], not_users: [bodhi]"),
-        ("sum(m.msg['lines'] for m in query.all())", "topics: [o.p.a.b]"),
+        ("len({m.msg_id + m.agent for m in query.all()})", 'topics: ["%(topic)s"]'),
+        ("len(list(m.msg['repo'] for m in query))", "categories: [git], not_users: [bodhi]"),
+        ("[m.msg['lines'] for m in query.all()][0]", "topics: [o.p.a.b]"),
+        ("sum(m.msg['lines'] for m in query)", "topics: [o.p.a.b], order: desc"),
         ("max(m.msg['lines'] for m in query.filter_by(category='a').all())", "topics: [o.p.a.b]"),
         ("list(query)", "topics: [o.p.a.b]"),
         ("len([m for m in query.all() if m.msg])", "topics: [o.p.a.b], rows_per_page: 5000"),
@@ -333,10 +334,12 @@ def test_whole_topic_finds_an_operation_that_reads_all_of_a_topic(
 @pytest.mark.parametrize(
     ("expression", "keys"),
     [
-        ("len({m.msg['repo'] for m in query.all()})", "topics: [o.p.a.b], users: [bob]"),
-        ("len({m.msg['repo'] for m in query.all()})", "topics: [o.p.a.b], start: 7 days ago"),
-        ("len({m.msg['repo'] for m in query.all()})", "topics: [o.p.a.b], packages: [kernel]"),
-        ("len({m.msg['repo'] for m in query.all()})", "topics: [o.p.a.b], rows_per_page: 100"),
+        ("len({m.msg['repo'] for m in query.all()})", 'topics: ["%(topic)s"]'),
+        ("sum(m.msg['lines'] for m in query.all())", "topics: [o.p.a.b], start: 2014-01-01"),
+        ("list(query)", "topics: [o.p.a.b], users: [bob]"),
+        ("list(query)", "topics: [o.p.a.b], start: 7 days ago"),
+        ("list(query)", "topics: [o.p.a.b], packages: [kernel]"),
+        ("list(query)", "topics: [o.p.a.b], rows_per_page: 100"),
         ("len([m for m in query.all() if m.msg['a'] == 1])", "topics: [o.p.a.b]"),
         ("sum(1 for m in query if m.msg['a'] == 1)", "topics: [o.p.a.b], rows_per_page: 9999999"),
         ("query.count()", "topics: [o.p.a.b]"),
@@ -802,6 +805,23 @@ def test_cut_text_accepts_comments(tmp_path: Path, body: str) -> None:
     "keys", ["topics: [o.p.a.b], start: 2014-01-01", "topics: [o.p.a.b], end: 1 day ago"]
 )
 def test_whole_topic_finds_a_window_that_grows(tmp_path: Path, keys: str) -> None:
-    operation = "→{lambda: \"len({m.msg['repo'] for m in query.all()})\"}"
+    operation = "→{lambda: list(query)}"
 
     assert_found(tmp_path, computing(operation, keys), f"{WHOLE_TOPIC} [whole-topic]")
+
+
+def test_whole_topic_finds_a_fold_in_a_window_that_slides(tmp_path: Path) -> None:
+    operation = "→{lambda: \"len({m.msg['repo'] for m in query.all()})\"}"
+
+    keys = "topics: [o.p.a.b], end: 1 day ago"
+    assert_found(tmp_path, computing(operation, keys), f"{WHOLE_TOPIC} [whole-topic]")
+
+
+def test_whole_topic_finds_a_condition_on_more_values_than_are_kept(tmp_path: Path) -> None:
+    operation = "→{lambda: \"len({m.msg['repo'] for m in query.all()})\"}"
+    body = computing(operation, "users: [bob]")
+    text = "of more than 10000 different values, every message that the filter selects is read"
+
+    assert found(tmp_path, body.replace("→", "")) == []
+    body = body.replace("greater than: 5", "greater than: 10000")
+    assert_found(tmp_path, body, f"{text}, each time [whole-topic]")

@@ -1,6 +1,7 @@
 """A history whose counts are cached, by a clock that tests move."""
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,11 +13,13 @@ from fedbadges.databases.connections import engine
 from fedbadges.errors import Place
 from fedbadges.history.count_cache import CountCache
 from fedbadges.history.count_saver import CountSaver
+from fedbadges.history.fold_cache import FoldCache
 from fedbadges.history.history import History
 from fedbadges.messages import Position
-from fedbadges.rules.expressions import Expression, Source
+from fedbadges.rules.expressions import Expression, Source, parse_expression
 from fedbadges.rules.filters import FilledFilter
-from fedbadges.rules.yaml_document import ScalarNode
+from fedbadges.rules.parsing import Problems
+from fedbadges.rules.yaml_document import ScalarNode, parse_document
 from support.builders import make_message
 
 DISTANCE = 100.0
@@ -54,6 +57,7 @@ class Past:
         """Begins another process, which knows what the file of counts has, if there is one."""
         self.cached = History(self.settings)
         self.cached.counts = CountCache(self.cached.kept, DISTANCE, self.clock)
+        self.cached.folds = FoldCache(DISTANCE, self.clock)
         self.saver = CountSaver(self.settings, self.cached)
         self.saver.step()
 
@@ -105,6 +109,13 @@ class Past:
         below = needed is not None and max(cached, plain) < needed
         assert cached == plain or above or below
 
+    def compare_fold(
+        self, filled: FilledFilter, expression: Expression, until: Position | None = None
+    ) -> None:
+        """Asks both histories."""
+        question = (expression, filled, make_message(), until, {})
+        assert outcome(self.cached.fold, *question) == outcome(self.plain.fold, *question)
+
     def begin(self, count: int) -> None:
         """Begins so many transactions, which take row numbers, and stores a message after them."""
         messages = [make_message("logger.other") for _ in range(count + 1)]
@@ -124,6 +135,24 @@ class Past:
 def of(topic: str, *users: str) -> FilledFilter:
     lists = [("topics", (f"org.fedoraproject.dev.{topic}",))]
     return FilledFilter((*lists, ("users", users)) if users else tuple(lists))
+
+
+def outcome(compute: Callable[..., Any], *arguments: Any) -> str:
+    """Returns a text that differs for results, and errors, that differ."""
+    try:
+        return repr(compute(*arguments))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def operation(text: str) -> Expression:
+    """Returns the expression of an operation, in which templates are allowed."""
+    problems = Problems()
+    node = parse_document(f"lambda: {json.dumps(text)}".encode(), "rule.yml").get("lambda")
+    assert node is not None
+    expression = parse_expression(node, "query", problems, templates=True)
+    assert expression is not None, problems
+    return expression
 
 
 def passing(text: str, test: Callable[[Any], bool]) -> Expression:

@@ -113,6 +113,10 @@ operations = st.one_of(
             "len([m for m in query.all() if m.msg['n'] == %(msg.n)s])",
             "len([m for m in query.all() if 1 / m.msg['n'] < 1])",
             "len({m.msg['user'] for m in query.all()})",
+            "len(set(m.msg['n'] / m.msg['n'] for m in query if m.users))",
+            "sum(m.msg['n'] for m in query.all())",
+            "max([m.msg['n'] for m in query.all()])",
+            "sum(m.msg['n'] == %(msg.n)s for m in query)",
             "query.count()",
             "[m.msg['n'] for m in query.all()][0]",
         )

@@ -1,0 +1,183 @@
+"""Cached folds: as ``count_cache`` has it for counts, what lies before the cutoff is read once.
+
+A cached fold is that of a base. What the base has not is added to a copy, in order of time. If some
+of that belongs before the end of the base, and the order matters, all messages are read again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from fedbadges.databases.connections import streaming
+from fedbadges.databases.outages import translate_errors
+from fedbadges.history.counting import MessageResults
+from fedbadges.history.folds import NotKept, RunningFold, Taken
+from fedbadges.history.horizon import Base, OutdatedBase
+from fedbadges.messages import Position, naive_utc
+from fedbadges.rules.expressions import Fold
+
+_NAME = "datanommer"
+
+#: How many folds, and how many values in all of them, are cached.
+_MOST_FOLDS = 50_000
+_MOST_VALUES = 1_000_000
+
+_NEVER: Position = (datetime.datetime.min, 0)
+
+
+class _OutOfOrder(Exception):
+    """A message belongs before one that was added, and that makes a difference."""
+
+
+@dataclass(frozen=True)
+class FoldReader:
+    """Reads what a fold takes from the messages of a filter, up to a position."""
+
+    taken: MessageResults[Taken]
+    engine: Engine
+    fold: Fold
+
+    @property
+    def until(self) -> Position | None:
+        """Return the position."""
+        return self.taken.counter.until
+
+
+@dataclass(frozen=True)
+class CachedFold:
+    """The fold of the messages of a base, which nobody changes; ``last`` is the last of them."""
+
+    base: Base | None
+    running: RunningFold
+    last: Position = _NEVER
+
+
+class FoldCache:
+    """Caches folds in memory; any number of threads may share it.
+
+    A message may be stored until ``distance`` seconds after it was sent and still be in order.
+    """
+
+    def __init__(self, distance: float, now: Callable[[], float] = time.time) -> None:
+        self._distance = distance
+        self._now = now
+        self._lock = threading.Lock()
+        self._cached: OrderedDict[tuple[int, bytes], CachedFold] = OrderedDict()
+        self._size = 0
+
+    def forget(self) -> None:
+        """Forget all folds, also those that are being computed now."""
+        with self._lock:
+            self._cached, self._size = OrderedDict(), 0
+
+    def result(self, question: str, reader: FoldReader, filled: tuple[Any, ...]) -> Any:
+        """Return the result of a fold; raise NotKept, or what the expression raises.
+
+        ``question`` distinguishes it from all others; ``filled`` are the values of the templates.
+        """
+        digest = hashlib.sha256(question.encode("utf-8", "replace")).digest()
+        until = reader.until
+        # For what is behind, such as a backlog, another base moves with it.
+        for slot in range(2):
+            key, cached = (slot, digest), self._get((slot, digest))
+            if cached is None or cached.running.is_given_up:
+                break
+            if until is None or cached.base is None or cached.base.until < until[0]:
+                break
+        else:
+            raise NotKept
+        if cached is not None and cached.running.is_given_up:
+            raise NotKept
+        try:
+            running = self._advance(key, cached, reader)
+        except (OutdatedBase, _OutOfOrder):
+            running = self._advance(key, None, reader)
+        return running.result(filled)
+
+    def _advance(
+        self, key: tuple[int, bytes], cached: CachedFold | None, reader: FoldReader
+    ) -> RunningFold:
+        """Return the fold of all messages up to the position, and cache that of its new base."""
+        generation = self._cached
+        cutoff = naive_utc(self._now() - self._distance)
+        before = cached or CachedFold(None, RunningFold(reader.fold))
+        rows, base = reader.taken.outside(before.base, cutoff)
+        if rows is not None:
+            rows.sort(key=_order)
+            running, kept = _add(before, rows, base)
+        elif cached is not None:
+            raise _OutOfOrder
+        else:
+            with translate_errors(_NAME), streaming(reader.engine) as connection:
+                stream = reader.taken.stream(connection, None)
+                running, kept = _add(before, _in_order(stream), base)
+        if kept.running.is_given_up or (kept.base and kept.base.extends(before.base)):
+            self._set(generation, key, kept)
+        return running
+
+    def _get(self, key: tuple[int, bytes]) -> CachedFold | None:
+        with self._lock:
+            found = self._cached.get(key)
+            if found is not None:
+                self._cached.move_to_end(key)
+            return found
+
+    def _set(self, generation: object, key: tuple[int, bytes], cached: CachedFold) -> None:
+        with self._lock:
+            if generation is not self._cached:
+                return
+            replaced = self._cached.pop(key, None)
+            self._cached[key] = cached
+            self._size += cached.running.size - (0 if replaced is None else replaced.running.size)
+            while len(self._cached) > _MOST_FOLDS or self._size > _MOST_VALUES:
+                self._size -= self._cached.popitem(last=False)[1].running.size
+
+
+def _add(
+    cached: CachedFold, rows: Iterable[tuple[Any, Taken]], base: Base | None
+) -> tuple[RunningFold, CachedFold]:
+    """Return the fold with all rows, and the one with those that are in the new base."""
+    kept = cached.running.copy()
+    running: RunningFold | None = None
+    last = last_kept = cached.last
+    for row, taken in rows:
+        position = row.timestamp, row.id
+        if base is not None and base.has(*position):
+            _add_one(kept, taken, position, last_kept)
+            last_kept = max(last_kept, position)
+        elif running is None:
+            running = kept.copy()
+        if running is not None:
+            _add_one(running, taken, position, last)
+        last = max(last, position)
+    return running or kept, CachedFold(base, kept, last_kept)
+
+
+def _add_one(running: RunningFold, taken: Taken, position: Position, last: Position) -> None:
+    running.add(taken)
+    if position < last and (taken.error is not None or not running.is_exact):
+        raise _OutOfOrder
+
+
+def _order(found: tuple[Any, Taken]) -> Position:
+    return found[0].timestamp, found[0].id
+
+
+def _in_order(stream: Iterable[tuple[Any, Taken]]) -> Iterable[tuple[Any, Taken]]:
+    """Yield rows that are in order of time, those of one time in order of their numbers."""
+    same: list[tuple[Any, Taken]] = []
+    for found in stream:
+        if same and same[0][0].timestamp != found[0].timestamp:
+            yield from sorted(same, key=_order)
+            same = []
+        same.append(found)
+    yield from sorted(same, key=_order)
