@@ -139,11 +139,11 @@ class Settings:
     keep_counts: bool = config_key("badges.keep_counts", *_FLAG, True)
     #: How late datanommer may store a message that cached counts still include.
     keep_counts_distance: float = config_key("badges.keep_counts_distance", *_SECONDS, 600.0)
-    cache: tuple[str, Mapping[str, Any]] = config_key(
+    #: None is the daemon's memory, with a file in the state directory behind it.
+    cache: tuple[str, Mapping[str, Any]] | None = config_key(
         "badges.cache",
-        "a mapping with the 'backend' of dogpile.cache and its 'arguments'",
+        "a mapping with the 'backend' of dogpile.cache and its 'arguments', or None",
         values.cache,
-        {"backend": "dogpile.cache.memory"},
         repr=False,
     )
 

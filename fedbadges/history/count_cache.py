@@ -15,9 +15,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
-
-from dogpile.cache.region import CacheRegion
+from typing import Any, Protocol
 
 from fedbadges.history.horizon import Base, OutdatedBase
 from fedbadges.messages import Position, naive_utc
@@ -27,7 +25,7 @@ from fedbadges.util.throttle import Throttle
 log = get_logger(__name__)
 
 #: After everything that is stored.
-_LAST: Position = (datetime.datetime.max, math.inf)
+LAST: Position = (datetime.datetime.max, math.inf)
 
 #: The prefixes of keys. For what is behind, such as a backlog, another base moves with it.
 _KEYS = ("fedbadges-count-", "fedbadges-count-behind-")
@@ -50,25 +48,36 @@ class CountResult:
 Counter = Callable[[Base | None, datetime.datetime | None, int | None], CountResult]
 
 
+class Region(Protocol):
+    """Where counts are cached: ``KeptCounts``, or a region of dogpile.cache."""
+
+    def get(self, key: str) -> Any:
+        """Return a count, or anything else if there is none."""
+
+    def set(self, key: str, value: Any) -> None:
+        """Cache a count."""
+
+
 class CountCache:
-    """Caches counts in a dogpile.cache region; without a region it caches nothing.
+    """Caches counts in a region; without a region it caches nothing.
 
     A message may be stored until ``distance`` seconds after it was sent and still be counted.
     Any number of threads and processes may share a region: each cached count is true by itself.
     """
 
     def __init__(
-        self, region: CacheRegion | None, distance: float, now: Callable[[], float] = time.time
+        self, region: Region | None, distance: float, now: Callable[[], float] = time.time
     ) -> None:
         self._region = region
         self._distance = distance
         self._now = now
-        self._epoch = ""
+        #: What distinguishes the keys from those of a history that was replaced.
+        self.epoch = ""
         self._log_throttle = Throttle()
 
     def forget(self) -> None:
         """Forget all counts, also those that are being counted now."""
-        self._epoch = uuid.uuid4().hex
+        self.epoch = uuid.uuid4().hex
 
     def is_behind(self, position: Position) -> bool:
         """Return True if what is cached may end after a position."""
@@ -91,15 +100,15 @@ class CountCache:
             return 0
         if question is None or self._region is None:
             return counter(None, None, enough).total
-        name = f"{self._epoch}{question}"
+        name = f"{self.epoch}{question}"
         digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
         for key in (prefix + digest for prefix in _KEYS):
             cached = self._read(key)
             if until is None or cached.base is None or cached.base.until < until[0]:
                 try:
-                    return self._advance(key, cached, counter, enough, until or _LAST)
+                    return self._advance(key, cached, counter, enough, until or LAST)
                 except OutdatedBase:
-                    return self._advance(key, CachedCount(), counter, enough, until or _LAST)
+                    return self._advance(key, CachedCount(), counter, enough, until or LAST)
         return counter(None, None, enough).total
 
     def _advance(
@@ -137,7 +146,7 @@ class CountCache:
         found = self._use(lambda region: region.get(key))
         return found if isinstance(found, CachedCount) else CachedCount()
 
-    def _use(self, act: Callable[[CacheRegion], Any]) -> Any:
+    def _use(self, act: Callable[[Region], Any]) -> Any:
         """Act on the region; where it is away, counts are just not cached."""
         assert self._region is not None
         try:
@@ -155,4 +164,4 @@ class CachedCount:
     count: int = 0
     base: Base | None = None
     at_least: int = 0
-    reached: Position = _LAST
+    reached: Position = LAST

@@ -16,11 +16,12 @@ from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.errors import Stopped
-from fedbadges.history.count_cache import CountCache
+from fedbadges.history.count_cache import CountCache, Region
 from fedbadges.history.counting import FilterCounter, MessageResults, TestedCounter
 from fedbadges.history.fold_cache import FoldCache, FoldReader
 from fedbadges.history.folds import NotKept, Taken, take
 from fedbadges.history.horizon import Horizon
+from fedbadges.history.kept_counts import KeptCounts
 from fedbadges.history.past_messages import Messages, Query, make_test
 from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.rows import TIMESTAMP
@@ -66,12 +67,18 @@ class History:
         self._results: BoundedDict[tuple[bytes, int], bool] = BoundedDict(_MOST_RESULTS)
         self._taken: BoundedDict[tuple[bytes, int], Taken] = BoundedDict(_MOST_RESULTS)
         distance = settings.keep_counts_distance
-        self._folds = FoldCache(distance) if settings.keep_counts else None
-        self._window = RecentWindow(distance)
-        self._counts = CountCache(
-            make_cache_region(*settings.cache) if settings.keep_counts else None,
-            distance,
-        )
+        self.folds = FoldCache(distance) if settings.keep_counts else None
+        self.window = RecentWindow(distance)
+        #: The counts that a file may be put behind; None if there are none, or somebody else's.
+        self.kept: KeptCounts | None = None
+        region: Region | None = None
+        if not settings.keep_counts:
+            pass
+        elif settings.cache is None:
+            region = self.kept = KeptCounts()
+        else:
+            region = make_cache_region(*settings.cache)
+        self.counts = CountCache(region, distance)
 
     def check(self) -> None:
         """Check that the database and its tables exist; raise what SQLAlchemy raises if not."""
@@ -85,7 +92,7 @@ class History:
         if not wanted:
             return {}
         with translate_errors(_NAME), self._reader.connect() as connection:
-            found = self._window.positions(connection, {message.msg_id for message in wanted})
+            found = self.window.positions(connection, {message.msg_id for message in wanted})
             unknown = [message.msg_id for message in wanted if message.msg_id not in found]
             if unknown:
                 for row in _POSITIONS.execute(connection, {"wanted": unknown}):
@@ -99,17 +106,19 @@ class History:
 
     def seen(self) -> Horizon:
         """Return what is seen of the history at least by whoever asks from now on."""
-        return self._window.seen()
+        return self.window.seen()
 
     def forget(self) -> None:
         """Forget everything that was read: other rows have these numbers, and names these ids."""
         self._name_ids.clear()
         self._results.clear()
         self._taken.clear()
-        if self._folds is not None:
-            self._folds.forget()
-        self._window.reset()
-        self._counts.forget()
+        if self.folds is not None:
+            self.folds.forget()
+        self.window.reset()
+        self.counts.forget()
+        if self.kept is not None:
+            self.kept.forget()
 
     def count(
         self,
@@ -128,14 +137,14 @@ class History:
         test; ``shared`` holds what several tests of the same messages have read. Where there are
         fewer than ``needed``, any number below that will do.
         """
-        if needed is not None and until is not None and self._counts.is_behind(until):
+        if needed is not None and until is not None and self.counts.is_behind(until):
             # Cached counts move on with the last message, and there were no more before it.
             total = self.count(filled, needed, message, expression, shared)
             if total < needed:
                 return total
-        counter = FilterCounter(self._reader, self._name_ids, self._window, filled, message, until)
+        counter = FilterCounter(self._reader, self._name_ids, self.window, filled, message, until)
         if expression is None:
-            return self._counts.count(self._question(filled), counter, enough, until)
+            return self.counts.count(self._question(filled), counter, enough, until)
         values = expression.fill({} if message is None else message.body)
         question = self._question(filled, (expression.text, values, *sorted(expression.user_paths)))
         tests = MessageResults(
@@ -145,7 +154,7 @@ class History:
             self._results,
             _contents(shared),
         )
-        return self._counts.count(question, TestedCounter(tests, self._engine), enough, until)
+        return self.counts.count(question, TestedCounter(tests, self._engine), enough, until)
 
     def fold(
         self,
@@ -163,9 +172,9 @@ class History:
         assert fold is not None, "the expression does not fold"
         values = expression.fill(message.body)
         question = self._question(filled, (expression.text, values, *sorted(expression.user_paths)))
-        if question is not None and self._folds is not None:
+        if question is not None and self.folds is not None:
             taken = MessageResults(
-                FilterCounter(self._reader, self._name_ids, self._window, filled, message, until),
+                FilterCounter(self._reader, self._name_ids, self.window, filled, message, until),
                 partial(take, fold, filled=values),
                 _digest(question),
                 self._taken,
@@ -174,7 +183,7 @@ class History:
             )
             with contextlib.suppress(NotKept):
                 reader = FoldReader(taken, self._engine, fold)
-                return self._folds.result(question, reader, values)
+                return self.folds.result(question, reader, values)
         return self.compute(expression, filled, message, until)
 
     def compute(

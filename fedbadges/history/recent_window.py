@@ -14,16 +14,10 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
+from fedbadges.history import window_reader
 from fedbadges.history.horizon import Base, Horizon, OutdatedBase
 from fedbadges.history.matching import Matcher
-from fedbadges.history.window_reader import (
-    LOOK_BACK,
-    RecentMessage,
-    Update,
-    highest_number,
-    read_all,
-    read_new,
-)
+from fedbadges.history.window_reader import LOOK_BACK, RecentMessage, SavedWindow, Update
 from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
 
@@ -38,6 +32,9 @@ _PAUSE = 60.0
 
 #: How many late messages are held at most.
 _MOST_LATE = 2000
+
+#: How many of them at most are saved for another process or connection.
+_MOST_SAVED = 500
 
 #: Seconds after which the window is read again in any case.
 _FRESH = 5.0
@@ -71,6 +68,8 @@ class RecentWindow:
         self._cutoff = datetime.datetime.min
         #: Until when, in seconds of time.monotonic, each gap is asked for.
         self._gaps: dict[int, float] = {}
+        # What the next one to load continues.
+        self._saved: SavedWindow | None = None
         self._reset()
 
     def outside(
@@ -140,12 +139,24 @@ class RecentWindow:
             if self._floor is not None:
                 return self._horizon()
         # What is being committed has numbers that are at most so much lower.
-        return Horizon(max(highest_number(connection) - LOOK_BACK, 0))
+        return Horizon(max(window_reader.highest_number(connection) - LOOK_BACK, 0))
+
+    def save(self) -> SavedWindow | None:
+        """Return what another process needs to continue this window, if that is not too much."""
+        with self._lock:
+            return self._save() if self._floor is not None else self._saved
+
+    def restore(self, saved: SavedWindow) -> None:
+        """Continue a window of another process with the next question."""
+        with self._lock:
+            self._reset()
+            self._saved = saved
 
     def reset(self) -> None:
         """Forget all messages, and begin another lineage."""
         with self._lock:
             self._reset()
+            self._saved = None
 
     def positions(
         self, connection: Connection, msg_ids: Iterable[str | None]
@@ -176,21 +187,29 @@ class RecentWindow:
             may_load = not self._loading and now >= self._resume
             loads = floor is None and cutoff is not None and may_load
             self._loading |= loads
+            saved = self._saved
         update: Update | None = None
+        since: Update | None = None
         try:
             if floor is not None:
-                update = read_new(connection, floor, mark, gaps, _MOST)
+                update = window_reader.read_new(connection, floor, mark, gaps, _MOST)
             elif cutoff is not None and loads:
-                update = read_all(connection, cutoff - _REACH, _MOST)
+                update = window_reader.read_all(connection, cutoff - _REACH, _MOST)
+                if saved is not None and update.complete:
+                    since = window_reader.read_since(connection, saved, update.floor, _MOST)
         except BaseException:
             with self._lock:
                 self._loading = False
-                self._reset()
+                self._suspend()
             raise
         with self._lock:
             self._loading &= not loads
             is_valid = generation == self._generation
             is_current = update is not None and is_valid and self._merge(update)
+            if is_current and loads:
+                self._saved = None
+                if saved is not None and since is not None:
+                    is_current = self._continue(saved, since)
             if cutoff is not None:
                 self._cutoff = max(self._cutoff, cutoff)
             yield is_current
@@ -201,8 +220,26 @@ class RecentWindow:
         It may lead to another server than before, or to one that was restored from a backup.
         """
         if not connection.info.get(self._known):
-            self._reset()
+            self._suspend()
             connection.info[self._known] = True
+
+    def _suspend(self) -> None:
+        """Forget all messages, and continue if the history turns out to be the same."""
+        if self._floor is not None:
+            self._saved = self._save()
+        self._reset()
+
+    def _save(self) -> SavedWindow | None:
+        if self._last is None or len(self._late) > _MOST_SAVED:
+            return None
+        return SavedWindow(
+            self._lineage,
+            self._mark,
+            self._last,
+            tuple(self._gaps),
+            self._cutoff,
+            tuple(self._late),
+        )
 
     def _reset(self) -> None:
         self._generation += 1
@@ -210,6 +247,7 @@ class RecentWindow:
         self._floor: datetime.datetime | None = None
         self._refreshed = 0.0
         self._mark = 0
+        self._last: window_reader.Identity | None = None
         self._gaps = {}
         self._index(())
         self._begin_lineage()
@@ -242,8 +280,22 @@ class RecentWindow:
             message.msg_id is not None and message.msg_id in self._by_msg_id
         )
 
-    def _merge(self, update: Update) -> bool:
-        """Add what was read; return True if all that was stored when reading began is here."""
+    def _continue(self, saved: SavedWindow, since: Update) -> bool:
+        """Continue another window with what was read since, as if there was no other in between.
+
+        This one was just loaded, so no base is of its own lineage.
+        """
+        self._lineage, self._late = saved.lineage, list(saved.late)
+        self._mark, self._last = saved.mark, saved.last
+        self._gaps = dict.fromkeys(saved.gaps, time.monotonic() + self._distance)
+        self._cutoff = max(self._cutoff, saved.cutoff)
+        return self._merge(since, saved.cutoff)
+
+    def _merge(self, update: Update, cutoff: datetime.datetime | None = None) -> bool:
+        """Add what was read; return True if all that was stored when reading began is here.
+
+        No base ends after ``cutoff``, or else after the latest moment at which one may.
+        """
         is_loading = self._floor is None
         if self._floor is None:
             if not update.complete:
@@ -252,14 +304,16 @@ class RecentWindow:
             self._floor = update.floor
             self._cutoff = max(self._cutoff, update.floor)
         seen = self._horizon()
+        cutoff = cutoff or self._cutoff
         for row in update.messages:
             self._gaps.pop(row.id, None)
             # When the window is loaded there is no base yet.
-            if not is_loading and row.timestamp <= self._cutoff and not seen.has(row.id):
+            if not is_loading and row.timestamp <= cutoff and not seen.has(row.id):
                 self._late.append(row)
             if row.timestamp > self._floor and row.id not in self._rows:
                 self._add(row)
-        self._mark = max(self._mark, update.mark)
+        if update.mark > self._mark:
+            self._mark, self._last = update.mark, update.last
         end = time.monotonic() + self._distance
         # Others may have read further meanwhile.
         new = (each for each in update.gaps if each > seen.mark and each not in self._rows)

@@ -68,6 +68,7 @@ _UP_TO_MARK = _RECENT.where(_ROWS.c.timestamp > _FLOOR, _ROWS.c.id <= _MARK).lim
     bindparam("limit", type_=Integer())
 )
 _HIGHEST = select(func.max(_ROWS.c.id))
+_IDENTITY = select(_ROWS.c.msg_id, TIMESTAMP).where(_ROWS.c.id == bindparam("number"))
 _NUMBERS = select(_ROWS.c.id).where(_ROWS.c.id > _MARK)
 
 
@@ -84,13 +85,17 @@ class RecentMessage(NamedTuple):
     packages: tuple[str, ...]
 
 
+#: The id of a message, and when it was sent: by these a row is known again.
+Identity = tuple[str | None, datetime.datetime | None]
+
+
 @dataclass(frozen=True)
 class Update:
     """The messages that were read, with row numbers up to ``mark``, all those sent after ``floor``.
 
-    ``gaps`` are new gaps among these numbers. ``started`` is when reading began, in seconds of
-    ``time.monotonic``: everything that was committed by then is in a ``complete`` update. Otherwise
-    there was more than the limit.
+    ``last`` is whose number the mark is, if that was read; ``gaps`` are new gaps among these
+    numbers. ``started`` is when reading began, in seconds of ``time.monotonic``: everything that
+    was committed by then is in a ``complete`` update. Otherwise there was more than the limit.
     """
 
     started: float
@@ -99,6 +104,36 @@ class Update:
     mark: int
     gaps: list[int]
     complete: bool
+    last: Identity | None = None
+
+
+@dataclass(frozen=True)
+class SavedWindow:
+    """What a window had seen, so that one in another process or on another connection continues it.
+
+    All numbers up to ``mark`` but for the ``gaps``, and the row of the mark is ``last``. ``late``
+    are the late messages of the lineage, in which no base ends after ``cutoff``.
+    """
+
+    lineage: str
+    mark: int
+    last: Identity
+    gaps: tuple[int, ...]
+    cutoff: datetime.datetime
+    late: tuple[RecentMessage, ...]
+
+
+def read_since(
+    connection: Connection, saved: SavedWindow, floor: datetime.datetime, limit: int
+) -> Update | None:
+    """Read what was committed since a window was saved.
+
+    None if that is more than about ``limit``, or if the history is another one by now.
+    """
+    if identify(connection, saved.mark) != saved.last:
+        return None
+    update = read_new(connection, floor, saved.mark, list(saved.gaps), limit)
+    return update if update.complete else None
 
 
 def read_all(connection: Connection, floor: datetime.datetime, limit: int) -> Update:
@@ -112,7 +147,7 @@ def read_all(connection: Connection, floor: datetime.datetime, limit: int) -> Up
     messages = list(_parse(connection.execute(_UP_TO_MARK, parameters)))
     gaps = [number for number in range(lowest + 1, mark + 1) if number not in present]
     complete = len(messages) <= limit
-    return Update(started, messages, floor, mark, gaps, complete)
+    return Update(started, messages, floor, mark, gaps, complete, identify(connection, mark))
 
 
 def read_new(
@@ -128,15 +163,16 @@ def read_new(
     if known_gaps:
         rows = _GAPS.execute(connection, {"numbers": known_gaps}).all()
         messages += _parse(rows)
+    last: Identity | None = None
     complete = False
     while not complete and len(messages) <= limit:
         rows = _LATER.execute(connection, {"mark": mark}).all()
         complete = len(rows) < _BATCH
         if rows:
             gaps += _missing(mark, [row.id for row in rows])
-            mark = rows[-1].id
+            mark, last = rows[-1].id, (rows[-1].msg_id, rows[-1].timestamp)
             messages += _parse(rows)
-    return Update(started, messages, floor, mark, gaps, complete)
+    return Update(started, messages, floor, mark, gaps, complete, last)
 
 
 def read_rows(connection: Connection, numbers: list[int]) -> list[RecentMessage]:
@@ -149,6 +185,12 @@ def _missing(mark: int, numbers: list[int]) -> list[int]:
     last, present = numbers[-1], set(numbers)
     lowest = max(mark + 1, last - _BATCH - LOOK_BACK)
     return [number for number in range(lowest, last) if number not in present]
+
+
+def identify(connection: Connection, number: int) -> Identity | None:
+    """Return whose row number this is; None if there is no such row."""
+    found = connection.execute(_IDENTITY, {"number": number}).first()
+    return None if found is None else (found.msg_id, found.timestamp)
 
 
 def highest_number(connection: Connection) -> int:

@@ -56,6 +56,7 @@ class Daemon:
             parts.pipeline.flush,
             parts.delay_queue.stop,
             parts.catch_up.stop,
+            parts.counts.stop,
             parts.ranks.stop,
             parts.outbox.stop,
             parts.lock.release,
@@ -78,7 +79,7 @@ class Daemon:
         parts = self._parts
         # Nothing is caught up before its notices are heard.
         catch_up = partial(parts.outbox.when_ready, parts.catch_up.start)
-        self._lifecycle.on(State.RUNNING, parts.checkpoint.create, catch_up)
+        self._lifecycle.on(State.RUNNING, parts.counts.start, parts.checkpoint.create, catch_up)
         if self._settings.reload:
             self._lifecycle.on(State.RUNNING, self._watcher.start)
         self._lifecycle.enter(State.STARTING)

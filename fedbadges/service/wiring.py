@@ -11,6 +11,7 @@ from fedbadges.criteria.reading import unstored_names
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.statistics import RuleStatistics, log_trouble
+from fedbadges.history.count_saver import CountSaver
 from fedbadges.history.history import Recorder
 from fedbadges.history.judgements import Judgements
 from fedbadges.history.message_reader import MessageReader, StoredMessage
@@ -66,6 +67,7 @@ class Parts:
         self._usernames = FedmsgUsernames(settings.fedmsg)
         backends = load_backends(settings)
         self.history = shared_history(backends, settings)
+        self.counts = CountSaver(settings, self.history)
         tahrir = Tahrir(settings, announce=True)
         self.health = database_health(settings, tahrir)
         self.own_tables = tahrir.own_tables

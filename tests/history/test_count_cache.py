@@ -8,13 +8,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
-from support.builders import make_message, make_settings, statements
+from support.builders import make_settings, statements
 from support.cached_history import DISTANCE, Past, of, passing
 from support.databases import Databases
-from support.sizes import size
 
 from fedbadges.config.settings import read_settings
 from fedbadges.databases.connections import engine
@@ -41,69 +37,6 @@ def sql_past(database: Databases, tmp_path: Path) -> Past:
 
 ODD = passing("odd", lambda message: message.msg["n"] % 2 == 1)
 ALL = passing("all", lambda message: True)
-
-
-steps = st.lists(
-    st.one_of(
-        st.tuples(
-            st.just("store"),
-            st.sampled_from(["ann", "bea"]),
-            st.one_of(st.floats(0, DISTANCE - 1), st.floats(0, 20 * DISTANCE)),
-            st.integers(0, 9),
-            # Which of the numbers of transactions that are not committed it has, if any.
-            st.none() | st.integers(0, 3),
-        ),
-        st.tuples(st.just("begin"), st.integers(1, 3)),
-        st.tuples(st.just("pass"), st.floats(0, 3 * DISTANCE)),
-        st.tuples(
-            st.just("ask"),
-            st.sampled_from([(), ("ann",), ("ann", "bea")]),
-            st.sampled_from([None, None, 1, 2, 3, 50]),
-            st.booleans(),
-            # Up to which of the messages.
-            st.none() | st.integers(0, 30),
-            st.sampled_from([None, 1, 2, 3, 50]),
-        ),
-        st.tuples(st.just("look")),
-        st.tuples(st.just("begin anew")),
-    ),
-    max_size=25,
-)
-
-
-@pytest.mark.thorough
-@given(history=steps)
-@examples(
-    max_examples=size(15, 400),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-def test_cached_counts_equal_uncached_ones(sql_past: Past, history: list[tuple[Any, ...]]) -> None:
-    """Whatever is stored late, or committed in another order than it was numbered."""
-    topic = sql_past.topic()
-    sql_past.begun.clear()
-    positions: list[Position] = []
-    for step, *about in history:
-        if step == "store":
-            user, age, number, begun = about
-            position = sql_past.store(topic, user, age, begun=begun, n=number)
-            positions.append(position)
-        elif step == "begin":
-            sql_past.begin(*about)
-        elif step == "pass":
-            sql_past.clock.now += about[0]
-        elif step == "look":
-            sql_past.cached.positions([make_message()])
-        elif step == "begin anew":  # as in another process with the same cache
-            sql_past.cached._window = RecentWindow(DISTANCE)
-        else:
-            users, enough, tested, index, needed = about
-            until = positions[index % len(positions)] if positions and index is not None else None
-            sql_past.compare(of(topic, *users), enough, ODD if tested else None, until, needed)
-        sql_past.compare(of(topic, "ann"))
-        if positions:
-            sql_past.compare(of(topic), until=positions[-1])
 
 
 def test_only_messages_since_the_cached_count_are_read(sql_past: Past) -> None:
@@ -237,7 +170,7 @@ def test_no_more_late_messages_are_held_than_are_few(
     topic = sql_past.topic()
     sql_past.store(topic, "ann", 500, n=1)
     sql_past.compare(of(topic), expression=ODD)
-    sql_past.cached._window = RecentWindow(DISTANCE)
+    sql_past.cached.window = RecentWindow(DISTANCE)
     monkeypatch.setattr(counting, "_FEW", 3)
     monkeypatch.setattr(FilterQuery, "messages", messages)
     for age in range(400, 410):
@@ -318,7 +251,7 @@ def test_count_is_made_anew_when_its_last_rows_are_gone(past: Past) -> None:
     lost = [past.store(topic, "ann", 400) for _ in range(3)]
     assert past.cached.count(of(topic)) == 4
     lose(past, *lost)
-    past.cached._window = RecentWindow(DISTANCE)  # as on a new connection
+    past.cached.window = RecentWindow(DISTANCE)  # as on a new connection
 
     assert [past.cached.count(of(topic)) for _ in range(3)] == [1, 1, 1]
 
@@ -344,7 +277,7 @@ def test_nothing_is_known_of_a_history_that_was_replaced_by_one_that_is_as_long(
 
 
 def test_count_that_is_made_while_the_history_is_replaced_is_not_cached(past: Past) -> None:
-    counts = past.cached._counts
+    counts = past.cached.counts
 
     def replaced(base: Any, cutoff: Any, limit: Any) -> CountResult:
         counts.forget()

@@ -77,7 +77,7 @@ def test_cached_folds_equal_those_over_all_messages(
         elif step == "pass":
             past.clock.now += about[0]
         elif step == "begin anew":  # as on another connection
-            past.cached._window = RecentWindow(DISTANCE)
+            past.cached.window = RecentWindow(DISTANCE)
         for number in chosen:
             if step == "ask" and positions:
                 until = positions[about[1] % len(positions)]
@@ -129,7 +129,7 @@ def test_the_folds_that_were_not_asked_for_longest_are_dropped(
         for _ in range(3):
             assert asked(past, topic) == 2
 
-    folds = past.cached._folds
+    folds = past.cached.folds
     assert folds is not None
     sizes = [each.running.size for each in folds._cached.values()]
     assert sizes == [2, 2]

@@ -50,7 +50,7 @@ def test_row_with_a_lower_number_than_others_that_were_seen_counts_once(
     topic = past.topic()
     if seen == "before the window was read":
         past.begin(2)
-        past.cached._window = RecentWindow(DISTANCE)
+        past.cached.window = RecentWindow(DISTANCE)
     past.store(topic, "ann", 5 * DISTANCE)
     assert counts(past, topic) == [1, 1, 1]
     if seen == "since the window was read":
@@ -88,14 +88,14 @@ def test_late_row_counts_once_without_a_window(past: Past, age: float) -> None:
     past.begin(1)
     assert counts(past, topic) == [1, 1, 1]
 
-    past.cached._window = RecentWindow(DISTANCE)
-    past.cached._window._resume = float("inf")
+    past.cached.window = RecentWindow(DISTANCE)
+    past.cached.window._resume = float("inf")
     assert counts(past, topic) == [1, 1, 1]
     past.store(topic, "ann", age, begun=0)
     past.store(topic, "ann", age)
     assert counts(past, topic) == [3, 3, 3]
 
-    past.cached._window = RecentWindow(DISTANCE)
+    past.cached.window = RecentWindow(DISTANCE)
     assert counts(past, topic) == [3, 3, 3]
 
 
@@ -109,7 +109,7 @@ def test_late_rows_count_for_the_cached_counts_of_another_process(past: Past, ag
     past.store(topic, "ann", age, begun=0)
     past.store(topic, "ann", age)
 
-    past.cached._window = RecentWindow(DISTANCE)
+    past.cached.window = RecentWindow(DISTANCE)
 
     assert counts(past, topic) == [3, 3, 3]
     past.store(topic, "ann", age)
@@ -127,7 +127,7 @@ def test_late_rows_count_once_though_there_are_too_many_to_hold(
     for number in range(2, 7):
         past.store(topic, "ann", age)
         assert counts(past, topic) == [number] * 3
-        assert len(past.cached._window._late) <= 2
+        assert len(past.cached.window._late) <= 2
 
     assert counts(past, other) == [1, 1, 1]
     past.store(other, "ann", age)
@@ -150,11 +150,11 @@ def test_rows_that_are_there_when_the_window_is_read_are_not_late(
     topic = past.topic()
     for age in AGES:
         past.store(topic, "ann", age)
-    past.cached._window = RecentWindow(DISTANCE)
+    past.cached.window = RecentWindow(DISTANCE)
 
     assert counts(past, topic) == [3, 3, 3]
 
-    assert past.cached._window._late == []
+    assert past.cached.window._late == []
 
 
 def test_number_is_asked_for_until_its_transaction_must_have_ended(
@@ -164,7 +164,7 @@ def test_number_is_asked_for_until_its_transaction_must_have_ended(
     monkeypatch.setattr("fedbadges.history.recent_window.time.monotonic", lambda: now)
     topic = past.topic()
     past.begin(1)
-    past.cached._window = RecentWindow(DISTANCE)
+    past.cached.window = RecentWindow(DISTANCE)
     assert counts(past, topic) == [0, 0, 0]
     assert past.cached.seen().gaps
     now += DISTANCE - 1
@@ -233,7 +233,7 @@ def test_row_that_is_committed_while_the_window_is_read_counts_once(
     past.store(topic, "ann", 5 * DISTANCE)
     past.begin(1)
     counts(past, topic, 1)
-    past.cached._window = RecentWindow(DISTANCE)
+    past.cached.window = RecentWindow(DISTANCE)
 
     with once_executed(past, "max(messages.id)", lambda: past.store(topic, "ann", age, begun=0)):
         past.cached.count(of(topic, "ann"))
@@ -255,10 +255,10 @@ def test_what_another_thread_has_read_meanwhile_counts_once(sqlite_past: Past, a
         past.store(topic, "ann", age, begun=0)
         with reader(past.url).connect() as connection:
             # As a connection that was in use before.
-            connection.info[past.cached._window._known] = True
-            with past.cached._window._updated(connection):
+            connection.info[past.cached.window._known] = True
+            with past.cached.window._updated(connection):
                 pass
-            with past.cached._window._updated(connection):
+            with past.cached.window._updated(connection):
                 pass
 
     with once_executed(past, "messages.id >", meanwhile):

@@ -74,7 +74,7 @@ class Recent:
         self.settings = settings
         self.history = History(settings)
         region = make_cache_region("dogpile.cache.memory", {})
-        self.history._counts = CountCache(region, DISTANCE.total_seconds(), lambda: SECONDS)
+        self.history.counts = CountCache(region, DISTANCE.total_seconds(), lambda: SECONDS)
         self.window = RecentWindow(DISTANCE.total_seconds())
 
     def store(self) -> Message:
@@ -118,7 +118,7 @@ def test_other_threads_select_while_a_query_is_blocked(recent: Recent) -> None:
 
 
 def test_other_threads_count_while_a_query_is_blocked(recent: Recent) -> None:
-    recent.window = recent.history._window
+    recent.window = recent.history.window
     recent.history.count(FILTER)
     recent.use_all_connections()
     with Blocked(recent, "before") as blocked:

@@ -12,6 +12,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine
 from fedbadges.errors import Place
 from fedbadges.history.count_cache import CountCache
+from fedbadges.history.count_saver import CountSaver
 from fedbadges.history.fold_cache import FoldCache
 from fedbadges.history.history import History
 from fedbadges.messages import Position
@@ -19,7 +20,6 @@ from fedbadges.rules.expressions import Expression, Source, parse_expression
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import ScalarNode, parse_document
-from fedbadges.util.caching import make_cache_region
 from support.builders import make_message
 
 DISTANCE = 100.0
@@ -46,14 +46,29 @@ class Past:
     def __init__(self, settings: Settings) -> None:
         self.clock = Clock()
         self.url = settings.history_url
-        self.cached = History(settings)
+        self.settings = settings
         self.plain = History(replace(settings, keep_counts=False))
-        region = make_cache_region("dogpile.cache.memory", {})
-        self.cached._counts = CountCache(region, DISTANCE, self.clock)
-        self.cached._folds = FoldCache(DISTANCE, self.clock)
+        self.begin_process()
         self._numbers = itertools.count()
         #: Row numbers of transactions that are not committed yet.
         self.begun: list[int] = []
+
+    def begin_process(self) -> None:
+        """Begins another process, which knows what the file of counts has, if there is one."""
+        self.cached = History(self.settings)
+        self.cached.counts = CountCache(self.cached.kept, DISTANCE, self.clock)
+        self.cached.folds = FoldCache(DISTANCE, self.clock)
+        self.saver = CountSaver(self.settings, self.cached)
+        self.saver.step()
+
+    def lose(self, number: float) -> None:
+        """Deletes the rows from a number on, as by restoring a backup."""
+        with engine(self.url).begin() as connection:
+            for table, column in (("users_messages", "msg_id"), ("messages", "id")):
+                connection.execute(
+                    sa.text(f"DELETE FROM {table} WHERE {column} >= :number"),  # noqa: S608
+                    {"number": number},
+                )
 
     def store(
         self, topic: str, user: str, age: float = 0.0, *, begun: int | None = None, **msg: Any
