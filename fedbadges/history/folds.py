@@ -235,7 +235,7 @@ class _Sum(Values):
                 self._whole += value
                 return
         elif type(value) is not float:
-            sum([value], self._whole)  # raises if it is no number at all
+            sum([value], sum(self._rest, self._whole))  # raises if it is no number at all
             raise NotKept
         self._rest.append(value)
         if len(self._rest) > MOST_DISTINCT:

@@ -1,6 +1,7 @@
 """The past messages as they were when a message of the past was handled."""
 
 import contextlib
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,13 +15,17 @@ from fedbadges.history.past_messages import PastMessage, Test, make_test
 from fedbadges.history.sql import prepare
 from fedbadges.messages import Message, Position
 from fedbadges.replay.history_stream import HistoryEntry
-from fedbadges.replay.running_counts import RunningCounts
+from fedbadges.replay.running_counts import KeyOf, RunningCounts
 from fedbadges.rules.criteria import backend_criteria
-from fedbadges.rules.expressions import Expression
+from fedbadges.rules.expressions import Expression, Join
 from fedbadges.rules.filters import FilledFilter
+from fedbadges.rules.names import spellings
 from fedbadges.rules.rule import Rule
 
 _NAME = "datanommer"
+
+#: The types of which equal values have equal hashes, with those that JSON has.
+_SCALARS = (str, int, float, type(None))
 
 
 class HistoryAsOf(History):
@@ -62,12 +67,15 @@ class HistoryAsOf(History):
         needed: int | None = None,
     ) -> int:
         """Count all messages up to a position, which must be that of the message seen last."""
+        assert message is not None, "a filter is filled in by a message"
+        sent = message.sent
         if expression is None:
-            found, test = self._running.count(filled, None), None
+            found, test = self._running.count(filled, None, sent), None
         else:
-            values = expression.fill({} if message is None else message.body)
-            # With values of the message it is another test for each.
-            found = None if values else self._running.count(filled, expression.text)
+            values = expression.fill(message.body)
+            keys = _keys(expression, values)
+            text = expression.text
+            found = None if keys is None else self._running.count(filled, text, sent, keys)
             test = make_test(expression, values, self._log_throttle)
         return self._count_in_database(filled, test, until) if found is None else found
 
@@ -80,7 +88,9 @@ class HistoryAsOf(History):
         shared: dict[Any, Any],
     ) -> Any:
         """Evaluate a fold over all messages up to a position, that of the message seen last."""
-        found = None if expression.paths else self._running.fold(filled, expression.text)
+        found = (
+            None if expression.paths else self._running.fold(filled, expression.text, message.sent)
+        )
         if found is not None:
             with contextlib.suppress(NotKept):
                 return found.result()
@@ -88,13 +98,17 @@ class HistoryAsOf(History):
 
     def _expect(self, criterion: PastMessages, rule: Rule) -> None:
         expression = criterion.operation.expression
+        chosen = criterion.filter
         if expression is None:
-            self._running.add(criterion.filter, rule)
+            self._running.add_count(chosen, rule, None, lambda _: ())
         elif expression.test is not None and not expression.paths:
             test = make_test(expression, (), self._log_throttle)
-            self._running.add_test(criterion.filter, rule, expression.text, test)
+            passes = lambda entry: () if test(entry) else None  # noqa: E731
+            self._running.add_count(chosen, rule, expression.text, passes)
+        elif expression.join is not None:
+            self._running.add_count(chosen, rule, expression.text, _key_of(expression.join))
         elif expression.fold is not None and not expression.paths:
-            self._running.add_fold(criterion.filter, rule, expression.text, expression.fold)
+            self._running.add_fold(chosen, rule, expression.text, expression.fold)
 
     def _count_in_database(
         self, filled: FilledFilter, test: Test | None, until: Position | None
@@ -106,3 +120,33 @@ class HistoryAsOf(History):
         with translate_errors(_NAME), streaming(self._engine) as connection:
             rows = prepare(connection, self._name_ids, filled, until=until).messages(connection)
             return sum(test(PastMessage(row, connection)) for row in rows)
+
+
+def _key_of(join: Join) -> KeyOf:
+    """Return what makes of a message the key by which it counts, if it does for anybody."""
+
+    def key_of(entry: HistoryEntry) -> tuple[Any, ...] | None:
+        # What raises does not count, whatever the values of the templates.
+        with contextlib.suppress(Exception):
+            key: tuple[Any, ...] = join.key(entry, ())
+            # Any other value equals none that is asked for.
+            if key and all(isinstance(each, _SCALARS) and each == each for each in key):
+                return key
+        return None
+
+    return key_of
+
+
+def _keys(expression: Expression, values: tuple[Any, ...]) -> list[tuple[Any, ...]] | None:
+    """Return the keys of the messages that count for some values; None if that is not known."""
+    if not expression.paths:
+        return [()]
+    if expression.join is None:
+        return None
+    try:
+        wanted = expression.join.wanted(None, values)
+    except Exception:  # as the plain expression does, for each message
+        return None
+    if not all(isinstance(each, _SCALARS) and each == each for each in wanted):
+        return None
+    return list(itertools.product(*map(spellings, wanted)))

@@ -7,41 +7,45 @@ packages and so on, not of messages. Rules of a series share it. The same is tru
 are kept as far as there is room.
 """
 
+from __future__ import annotations
+
+import contextlib
 import datetime
 import functools
 import itertools
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from fedbadges.errors import MissingValue
 from fedbadges.history.folds import RunningFold, take
-from fedbadges.history.matching import MULTI_VALUED, SINGLE_VALUED, Matcher, values_of
-from fedbadges.history.past_messages import Test
+from fedbadges.history.matching import SINGLE_VALUED, Matcher, values_of
 from fedbadges.messages import Message
+from fedbadges.replay.grouping import Group, Grouping, grouping_of
 from fedbadges.replay.history_stream import HistoryEntry
 from fedbadges.rules.expressions import Fold
-from fedbadges.rules.filters import TIME_KEYS, FilledFilter, Filter, FilterEntry, templates_in
+from fedbadges.rules.filters import ALWAYS, FilledFilter, Filter, templates_in
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import TemplatePath
 
-#: The values of the keys by which messages are grouped.
-Group = tuple[str, ...]
+#: Returns a key, by which the messages of a group are counted; None for one that does not count.
+KeyOf = Callable[[Any], tuple[Any, ...] | None]
 
 R = TypeVar("R", bound="Running")
 
 _TOPIC = (TemplatePath("topic"),)
 
-#: The keys for which a message has a value, or several.
-_COUNTABLE = frozenset(SINGLE_VALUED + MULTI_VALUED)
-
 #: For how many topics the running counts that they concern are cached.
 _MOST_TOPICS = 10_000
 
-#: How many values the folds of one expression keep in all.
+#: How many values the counts or the folds of one expression keep in all.
 _MOST_VALUES = 1_000_000
+
+#: How inexact the time of a message may be.
+_TOLERANCE = datetime.timedelta(seconds=1)
+
+_NOTHING = FilledFilter(())
 
 
 class Running:
@@ -51,12 +55,15 @@ class Running:
     the topic of the message that fills it in, otherwise any.
     """
 
-    def __init__(self, fixed: FilledFilter, group_by: tuple[str, ...]) -> None:
-        self._group_by = group_by
-        self._matcher = Matcher(fixed)
+    def __init__(self, kind: Grouping) -> None:
+        self._group_by = kind.group_by
+        self._snippet = kind.snippet
+        self._matcher = Matcher(kind.fixed)
         self._rules: list[Rule] = []
         self._covers_all = False
         self._covered: dict[str, bool] = {}
+        #: Whether there is more to keep than there is room for.
+        self._is_full = False
 
     def serve(self, rule: Rule, chosen: Filter) -> None:
         """Count what a rule with this filter can ask for as well."""
@@ -72,19 +79,26 @@ class Running:
 
     def add(self, entry: HistoryEntry) -> None:
         """Add a message, if it has the fixed values."""
-        if not self._matcher.matches(entry):
+        if self._is_full or not self._matcher.matches(entry):
             return
-        groups = list(itertools.product(*(values_of(entry, key) for key in self._group_by)))
+        groups = list(itertools.product(*(self._values(entry, key) for key in self._group_by)))
         if groups:
             self._add_to(groups, entry)
+
+    def _values(self, entry: HistoryEntry, key: str) -> Collection[str]:
+        if key == "contains" and self._snippet is not None:
+            return self._snippet.find(entry.text)
+        return values_of(entry, key)
 
     def _add_to(self, groups: list[Group], entry: HistoryEntry) -> None:
         raise NotImplementedError
 
     def _groups_of(self, filled: FilledFilter) -> list[Group] | None:
-        """Return the groups of a filled filter; None if a topic of it is not looked at."""
+        """Return the groups of a filled filter; None if not all of it is looked at."""
         lists = dict(filled.lists)
-        if not all(map(self._covers, lists.get("topics", ()))):
+        if self._is_full or not all(map(self._covers, lists.get("topics", ()))):
+            return None
+        if self._snippet is not None and not all(map(self._snippet.is_found, lists["contains"])):
             return None
         return list(itertools.product(*(lists[key] for key in self._group_by)))
 
@@ -98,20 +112,31 @@ class Running:
 
 
 class RunningCount(Running):
-    """Counts the messages that have the fixed values, and pass the test if there is one."""
+    """Counts the messages that have the fixed values, by what else is asked of them."""
 
-    def __init__(self, fixed: FilledFilter, group_by: tuple[str, ...], test: Test | None) -> None:
-        super().__init__(fixed, group_by)
-        self._test = test
-        self._counts: dict[Group, int] = defaultdict(int)
+    def __init__(self, kind: Grouping, key_of: KeyOf) -> None:
+        super().__init__(kind)
+        self._key_of = key_of
+        self._counts: dict[tuple[Any, ...], int] = defaultdict(int)
 
     def _add_to(self, groups: list[Group], entry: HistoryEntry) -> None:
-        if self._test is None or self._test(entry):
-            for group in groups:
-                self._counts[group] += 1
+        key = self._key_of(entry)
+        if key is None:
+            return
+        for group in groups:
+            self._count((*group, *key), entry)
+        if len(self._counts) > _MOST_VALUES:
+            self._is_full = True
+            self._counts.clear()
 
-    def count(self, filled: FilledFilter) -> int | None:
-        """Return the count for a filled filter of this group.
+    def _count(self, group: tuple[Any, ...], entry: HistoryEntry) -> None:
+        self._counts[group] += 1
+
+    def _counted(self, group: tuple[Any, ...], filled: FilledFilter) -> int:
+        return self._counts.get(group, 0)
+
+    def count(self, filled: FilledFilter, keys: Sequence[tuple[Any, ...]] = ((),)) -> int | None:
+        """Return the count for a filled filter of this group, and these keys.
 
         None if a message that concerns several people may have been counted several times.
         """
@@ -120,14 +145,14 @@ class RunningCount(Running):
             return None
         counts: dict[Group, int] = {}
         for group in groups:
-            count = self._counts.get(group, 0)
+            count = sum(self._counted((*group, *key), filled) for key in keys)
             if not count:
                 continue
             # No message is in two groups that differ in a key with one value for each message.
             distinct = tuple(
                 value
                 for key, value in zip(self._group_by, group, strict=True)
-                if key not in MULTI_VALUED
+                if key in SINGLE_VALUED
             )
             if distinct in counts:
                 return None
@@ -135,11 +160,46 @@ class RunningCount(Running):
         return sum(counts.values())
 
 
+class SlidingCount(RunningCount):
+    """Counts those of the messages that are not older than some age."""
+
+    def __init__(self, kind: Grouping, key_of: KeyOf) -> None:
+        super().__init__(kind, key_of)
+        assert kind.age is not None
+        self._age = kind.age
+        self._times: dict[tuple[Any, ...], deque[datetime.datetime]] = defaultdict(deque)
+        self._size = 0
+
+    def _count(self, group: tuple[Any, ...], entry: HistoryEntry) -> None:
+        times = self._times[group]
+        times.append(entry.timestamp)
+        self._size += 1
+        with contextlib.suppress(OverflowError):
+            self._drop(times, entry.timestamp - self._age - _TOLERANCE)
+        if self._size > _MOST_VALUES:
+            self._is_full = True
+            self._times.clear()
+
+    def _counted(self, group: tuple[Any, ...], filled: FilledFilter) -> int:
+        times = self._times.get(group)
+        if times is None or filled.start is None:
+            return 0
+        self._drop(times, filled.start - _TOLERANCE)
+        # Only few at the beginning may be older.
+        older = itertools.takewhile(filled.start.__gt__, times)
+        return len(times) - sum(1 for _ in older)
+
+    def _drop(self, times: deque[datetime.datetime], before: datetime.datetime) -> None:
+        while times and times[0] < before:
+            times.popleft()
+            self._size -= 1
+
+
 class RunningFolds(Running):
     """Folds over the messages that have the fixed values."""
 
-    def __init__(self, fixed: FilledFilter, group_by: tuple[str, ...], fold: Fold) -> None:
-        super().__init__(fixed, group_by)
+    def __init__(self, kind: Grouping, fold: Fold) -> None:
+        super().__init__(kind)
         self._fold = fold
         self._folds: dict[Group, RunningFold] = {}
         self._size = 0
@@ -156,6 +216,9 @@ class RunningFolds(Running):
             if self._size > _MOST_VALUES and running.size > before:
                 self._size -= running.size
                 running.give_up()
+        if len(self._folds) > _MOST_VALUES:
+            self._is_full = True
+            self._folds.clear()
 
     def find(self, filled: FilledFilter) -> RunningFold | None:
         """Return the fold for a filled filter of this group.
@@ -175,74 +238,81 @@ class RunningCounts:
     """The running counts for several filters, found by what a message or a filter has."""
 
     def __init__(self) -> None:
-        #: By the fixed part of a filter, the keys that it is grouped by, and the expression's text.
-        self._running: dict[tuple[FilledFilter, Group, str | None], Running] = {}
-        #: By all the keys of a filter, the keys that it may be grouped by.
-        self._group_by: dict[tuple[str, ...], dict[tuple[str, ...], None]] = defaultdict(dict)
+        #: By how messages are grouped, and the expression's text.
+        self._running: dict[tuple[Grouping, str | None], Running] = {}
+        #: By all the keys of a filter, how its messages may be grouped, but for what is fixed.
+        self._groupings: dict[Group, dict[Grouping, None]] = defaultdict(dict)
         self.concerned = functools.lru_cache(_MOST_TOPICS)(self._concerned)
 
-    def add(self, chosen: Filter, rule: Rule) -> None:
-        """Add the filter of a rule that counts, unless that is impossible."""
-        self._add(chosen, rule, None, lambda fixed, keys: RunningCount(fixed, keys, None))
-
-    def add_test(self, chosen: Filter, rule: Rule, text: str, test: Test) -> None:
-        """Add the filter of a rule, and a test with its text, unless it cannot be counted."""
-        self._add(chosen, rule, text, lambda fixed, keys: RunningCount(fixed, keys, test))
+    def add_count(self, chosen: Filter, rule: Rule, text: str | None, key_of: KeyOf) -> None:
+        """Add the filter of a rule that counts, and what is asked, unless that is impossible."""
+        kind = grouping_of(chosen)
+        if kind is not None:
+            make = RunningCount if kind.age is None else SlidingCount
+            self._serve(kind, text, rule, chosen, lambda: make(kind, key_of))
 
     def add_fold(self, chosen: Filter, rule: Rule, text: str, fold: Fold) -> None:
         """Add the filter of a rule, and a fold with its text, unless it cannot be kept."""
-        self._add(chosen, rule, text, lambda fixed, keys: RunningFolds(fixed, keys, fold))
+        kind = grouping_of(chosen)
+        if kind is not None and kind.age is None:
+            self._serve(kind, text, rule, chosen, lambda: RunningFolds(kind, fold))
 
-    def count(self, filled: FilledFilter, text: str | None) -> int | None:
-        """Return the count for a filled filter; None if no running count has it."""
-        counts = (each.count(filled) for each in self._find(filled, text, RunningCount))
+    def count(
+        self,
+        filled: FilledFilter,
+        text: str | None,
+        sent: datetime.datetime,
+        keys: Sequence[tuple[Any, ...]] = ((),),
+    ) -> int | None:
+        """Return the count for a filter that a message fills in; None if no running count has it.
+
+        The message was ``sent`` then.
+        """
+        found = self._find(filled, text, sent, RunningCount)
+        counts = (each.count(filled, keys) for each in found)
         return next((count for count in counts if count is not None), None)
 
-    def fold(self, filled: FilledFilter, text: str) -> RunningFold | None:
+    def fold(self, filled: FilledFilter, text: str, sent: datetime.datetime) -> RunningFold | None:
         """Return the fold for a filled filter; None if it is not kept."""
-        folds = (each.find(filled) for each in self._find(filled, text, RunningFolds))
+        folds = (each.find(filled) for each in self._find(filled, text, sent, RunningFolds))
         return next((fold for fold in folds if fold is not None), None)
 
-    def _add(
+    def _serve(
         self,
-        chosen: Filter,
-        rule: Rule,
+        kind: Grouping,
         text: str | None,
-        make: Callable[[FilledFilter, Group], Running],
+        rule: Rule,
+        chosen: Filter,
+        make: Callable[[], Running],
     ) -> None:
-        fixed = [(key, entry) for key, entry in chosen.entries if _is_fixed(key, entry)]
-        group_by = tuple(sorted({key for key, _ in chosen.entries} - dict(fixed).keys()))
-        if not _COUNTABLE.issuperset(group_by):
-            return
-        try:
-            filled = replace(chosen, entries=tuple(fixed)).fill(Message("", {}, 0.0), None)
-        except MissingValue:  # no message can fill it in
-            return
-        key = filled, group_by, text
+        key = kind, text
         if key not in self._running:
-            self._running[key] = make(filled, group_by)
-            keys = tuple(sorted((*dict(filled.lists), *group_by)))
-            self._group_by[keys][group_by] = None
+            self._running[key] = make()
+            keys = tuple(sorted((*dict(kind.fixed.lists), *kind.group_by)))
+            self._groupings[keys][replace(kind, fixed=_NOTHING)] = None
         self._running[key].serve(rule, chosen)
 
-    def _find(self, filled: FilledFilter, text: str | None, kind: type[R]) -> Iterator[R]:
+    def _find(
+        self, filled: FilledFilter, text: str | None, sent: datetime.datetime, kind: type[R]
+    ) -> Iterator[R]:
+        age = None
         if filled.sliding:
-            return
+            if filled.start is None or filled.end != ALWAYS[1]:
+                return
+            age = sent - filled.start
         keys = tuple(key for key, _ in filled.lists)
-        for group_by in self._group_by.get(keys, ()):
-            lists = tuple((key, values) for key, values in filled.lists if key not in group_by)
-            fixed = FilledFilter(lists, filled.msg_id, filled.start, filled.end, pages=filled.pages)
-            running = self._running.get((fixed, group_by, text))
+        for grouping in self._groupings.get(keys, ()):
+            if grouping.age != age:
+                continue
+            lists = tuple(
+                (key, values) for key, values in filled.lists if key not in grouping.group_by
+            )
+            window = (None, None) if age is not None else (filled.start, filled.end)
+            fixed = FilledFilter(lists, filled.msg_id, *window, pages=filled.pages)
+            running = self._running.get((replace(grouping, fixed=fixed), text))
             if isinstance(running, kind):
                 yield running
 
     def _concerned(self, topic: str, category: str) -> tuple[Running, ...]:
         """Return those that can look at messages of this topic and category."""
         return tuple(each for each in self._running.values() if each.may_count(topic, category))
-
-
-def _is_fixed(key: str, entry: FilterEntry) -> bool:
-    if key in TIME_KEYS:
-        return isinstance(entry, datetime.datetime)
-    templates = templates_in(entry)
-    return bool(templates) and not any(template.paths for template in templates)

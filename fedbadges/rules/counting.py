@@ -7,6 +7,7 @@ be read only once, and none has to stay in memory.
 
 import ast
 import builtins
+from collections.abc import Iterator
 from typing import NamedTuple
 
 #: Builtins that may answer the same question differently, or that have side effects.
@@ -76,6 +77,62 @@ def parse_count(body: ast.expr, query: str, values: str) -> tuple[str, ast.expr]
     if conditions:
         test = ast.BoolOp(op=ast.And(), values=[test, *conditions])
     return (name, test) if _is_steady(test, {name, values}, query) else None
+
+
+def parse_join(body: ast.expr, query: str, values: str) -> tuple[ast.expr, ast.expr] | None:
+    """Return two tuples that are equal for each message that an expression counts, or None.
+
+    The first is what ``MESSAGE`` has, and empty if that does not count for anybody; the second is
+    made of the templates alone. There is nothing else in the conditions that depends on templates.
+    """
+    counted = parse_count(body, query, values)
+    if counted is None:
+        return None
+    name, test = counted
+    theirs: list[ast.expr] = []
+    wanted: list[ast.expr] = []
+    rest: list[ast.expr] = [ast.Constant(True), ast.Constant(True)]
+    for part in _conjuncts(test):
+        sides = _sides(part, name, values)
+        if sides is not None:
+            theirs.append(sides[0])
+            wanted.append(sides[1])
+        elif _uses(part, values):
+            return None
+        else:
+            rest.append(part)
+    if not theirs:
+        return None
+    nobody = ast.Tuple([], ast.Load())
+    has = ast.IfExp(ast.BoolOp(ast.And(), rest), ast.Tuple(theirs, ast.Load()), nobody)
+    # The variable has the name that the rule gives it.
+    function = ast.parse(f"lambda {name}: 0", mode="eval").body
+    assert isinstance(function, ast.Lambda)
+    function.body = has
+    message = ast.Call(function, [ast.Name(MESSAGE, ast.Load())], [])
+    return message, ast.Tuple(wanted, ast.Load())
+
+
+def _conjuncts(test: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        for part in test.values:
+            yield from _conjuncts(part)
+    else:
+        yield test
+
+
+def _sides(part: ast.expr, name: str, values: str) -> tuple[ast.expr, ast.expr] | None:
+    """Return the sides of a comparison of the message with templates, the message's first."""
+    match part:
+        case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
+            for one, other in ((left, right), (right, left)):
+                if not _uses(one, values) and not _uses(other, name) and _uses(other, values):
+                    return one, other
+    return None
+
+
+def _uses(part: ast.expr, name: str) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(part))
 
 
 def parse_fold(body: ast.expr, query: str, values: str) -> FoldSyntax | None:

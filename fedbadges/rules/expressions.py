@@ -22,7 +22,7 @@ import fedmsg
 import fedmsg.meta
 
 from fedbadges.errors import Place
-from fedbadges.rules.counting import ITEMS, MESSAGE, parse_count, parse_fold
+from fedbadges.rules.counting import ITEMS, MESSAGE, parse_count, parse_fold, parse_join
 from fedbadges.rules.names import any_spelling
 from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.templates import TemplatePath, find_template, name_paths, parse_template
@@ -85,13 +85,26 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class Join:
+    """How a count by the values of templates becomes one count for all values.
+
+    A message counts for those values for which ``wanted`` equals what ``key`` makes of the message;
+    for nobody, if that is empty. Both are called as expressions are.
+    """
+
+    key: Function
+    wanted: Function
+
+
+@dataclass(frozen=True)
 class Expression:
     """A compiled expression over one argument.
 
     ``text`` is what the rule says, ``paths`` what its templates read, ``user_paths`` those of them
     that name users. Two expressions are equal if all these and their arguments are. Where the
     expression counts messages one by one, ``test`` is what it asks of each, called with the message
-    and the values of the templates; where it computes something else of each, that is its ``fold``.
+    and the values of the templates; where that compares the message with templates, ``join`` may
+    replace it. Where it computes something else of each message, that is its ``fold``.
     """
 
     text: str
@@ -100,6 +113,7 @@ class Expression:
     source: Source = field(compare=False, repr=False)
     function: Function = field(compare=False, repr=False)
     test: Function | None = field(default=None, compare=False, repr=False)
+    join: Join | None = field(default=None, compare=False, repr=False)
     fold: Fold | None = field(default=None, compare=False, repr=False)
     user_paths: frozenset[str] = frozenset()
 
@@ -179,7 +193,7 @@ def parse_expression(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            function, test, fold = _compile(source, argument)
+            found_functions = _compile(source, argument)
     except SyntaxError as error:
         what = error.msg if error.offset else "it ends too early"
         problems.add(source.place_of_error(error), f"the lambda does not compile: {what}")
@@ -187,7 +201,7 @@ def parse_expression(
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
         problems.add(found.place, f"the lambda does not compile: {error}")
         return None
-    return Expression(found.text.strip(), argument, paths, source, function, test, fold)
+    return Expression(found.text.strip(), argument, paths, source, *found_functions)
 
 
 class _Codes(NamedTuple):
@@ -195,16 +209,21 @@ class _Codes(NamedTuple):
 
     function: CodeType
     test: CodeType | None = None
+    join: tuple[CodeType, CodeType] | None = None
     fold: tuple[str, bool, CodeType, CodeType] | None = None
 
 
-def _compile(source: Source, argument: str) -> tuple[Function, Function | None, Fold | None]:
+def _compile(
+    source: Source, argument: str
+) -> tuple[Function, Function | None, Join | None, Fold | None]:
     codes = _codes(source.text, source.names, argument)
     test = None if codes.test is None else _function(codes.test)
-    if codes.fold is None:
-        return _function(codes.function), test, None
-    kind, eager, each, finish = codes.fold
-    return _function(codes.function), test, Fold(kind, eager, _function(each), _function(finish))
+    join = None if codes.join is None else Join(*map(_function, codes.join))
+    fold = None
+    if codes.fold is not None:
+        kind, eager, each, finish = codes.fold
+        fold = Fold(kind, eager, _function(each), _function(finish))
+    return _function(codes.function), test, join, fold
 
 
 @lru_cache(_MOST_CODES)
@@ -224,12 +243,14 @@ def _codes(text: str, names: str, argument: str) -> _Codes:
         return _Codes(function)
     count = parse_count(body, argument, _VALUES)
     if count is not None:
-        return _Codes(function, _code(*count))
+        join = parse_join(body, argument, _VALUES)
+        sides = None if join is None else (_code(MESSAGE, join[0]), _code(MESSAGE, join[1]))
+        return _Codes(function, _code(*count), sides)
     fold = parse_fold(body, argument, _VALUES)
     if fold is None:
         return _Codes(function)
     each, finish = _code(MESSAGE, fold.each), _code(ITEMS, fold.finish)
-    return _Codes(function, None, (fold.kind, fold.eager, each, finish))
+    return _Codes(function, None, None, (fold.kind, fold.eager, each, finish))
 
 
 def _code(argument: str, body: ast.expr) -> CodeType:

@@ -85,6 +85,14 @@ def any_spelling(value: Any) -> Any:
     return _any_spelling_of_one(value)
 
 
+def spellings(value: Any) -> tuple[Any, ...]:
+    """Return the values that a value equals, which may be an AnySpelling."""
+    if not isinstance(value, AnySpelling):
+        return (value,)
+    exact = "".join(value)
+    return (exact, exact.lower())
+
+
 def _any_spelling_of_one(value: Any) -> Any:
     if isinstance(value, str) and value != value.lower():
         return AnySpelling(value)

@@ -242,6 +242,46 @@ def test_a_replay_does_not_query_for_each_message(
     assert len(sent) <= 6
 
 
+OWN = """topics: ["%(topic)s"], users: ["%(recipient)s"]"""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "operation"),
+    [
+        (OWN, "len({m.msg_id for m in query.all()})"),
+        (OWN, "sum(m.topic.endswith('edit') for m in query)"),
+        (OWN, "len([m for m in query.all() if m.msg['user'] is not None])"),
+        ('topics: ["%(topic)s"]', "sum(1 for m in query if m.msg['user'] == '%(msg.user)s')"),
+        (OWN + ", start: 60 days ago", "count"),
+        (
+            OWN + ", start: 60 days ago",
+            "len([m for m in query if '%(msg.user)s' == m.msg['user']])",
+        ),
+        ("""contains: ['"user": "%(recipient)s"']""", "count"),
+        ("""contains: ['"user": "%(msg.user)s"']""", "len({m.number for m in query.all()})"),
+    ],
+)
+def test_nor_does_it_for_other_operations_and_filters(
+    edits: list[PastMessage], settings: Settings, chosen: str, operation: str
+) -> None:
+    body = FIVE.replace(OWN, chosen)
+    if operation != "count":
+        body = body.replace("count", f'{{lambda: "{operation}"}}')
+    with statements(settings.history_url) as sent:
+        replay, found = run(settings, body)
+
+    assert [each.message.msg_id for each in found] == ["2024-9", "2024-10"]
+    assert replay.peaks == {"badge-0": {"alice": 6, "bob": 6}}
+    assert len(sent) <= 6
+
+
+def test_a_window_leaves_out_what_is_older(edits: list[PastMessage], settings: Settings) -> None:
+    replay, found = run(settings, FIVE.replace(OWN, OWN + ", start: 7 days ago"))
+
+    assert found == []
+    assert replay.peaks == {"badge-0": {"alice": 4, "bob": 4}}
+
+
 def test_a_replay_raises_what_reading_the_history_raises(
     edits: list[PastMessage], settings: Settings
 ) -> None:

@@ -86,7 +86,9 @@ _KEYS: dict[str, Any] = {
     "not_categories": st.just(["git"]),
     "agents": _USERS,
     "not_agents": _USERS,
-    "contains": st.sampled_from((["%(msg.pkg)s"], ["bash"], ["alice", "%(msg.user)s"], ["_"])),
+    "contains": st.sampled_from(
+        (['"user": "%(msg.user)s"'], ["%(msg.pkg)s"], ["bash"], ["alice", "%(msg.user)s"], ["_"])
+    ),
     "msg_id": st.sampled_from(("%(msg_id)s", "2024-1", "2024-twice")),
     "start": st.sampled_from(
         ("2 hours ago", "1 day ago", datetime(2024, 1, 2), "%(msg.since)s", "9999 years ago")
@@ -98,6 +100,7 @@ _COMMON = ("topics", "users")
 filters = st.one_of(
     st.fixed_dictionaries({key: _KEYS[key] for key in _COMMON}),
     st.fixed_dictionaries({"users": _USERS, "start": _KEYS["start"]}, optional={"topics": _TOPICS}),
+    st.fixed_dictionaries({"contains": _KEYS["contains"]}, optional={"start": _KEYS["start"]}),
     st.fixed_dictionaries({"msg_id": _KEYS["msg_id"]}, optional={"users": _USERS}),
     st.lists(st.sampled_from(list(_KEYS)), min_size=1, max_size=3, unique=True).flatmap(
         lambda keys: st.fixed_dictionaries({key: _KEYS[key] for key in keys})
@@ -112,6 +115,8 @@ operations = st.one_of(
             "sum(1 for m in query if 'alice' in m.users and m.packages)",
             "len([m for m in query.all() if m.msg['n'] == %(msg.n)s])",
             "len([m for m in query.all() if 1 / m.msg['n'] < 1])",
+            "sum(1 for m in query if 1 / m.msg['n'] < 1 and m.msg['user'] == '%(msg.user)s')",
+            "len([m for m in query if '%(msg.other)s' == m.msg['user'] if m.msg['n'] == 1])",
             "len({m.msg['user'] for m in query.all()})",
             "len(set(m.msg['n'] / m.msg['n'] for m in query if m.users))",
             "sum(m.msg['n'] for m in query.all())",
