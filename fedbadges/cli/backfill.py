@@ -86,7 +86,9 @@ def _backfill(
     replay = Replay(settings, tahrir)
     rules = deployment.chosen(names, replay.backends)
     result = BackfillResult(award)
-    dues = (due_award(earned, settings) for earned in replay.run(rules, measure=False))
+    dues = (
+        due_award(earned, settings) for earned in replay.run(rules, measure=False, skip_held=True)
+    )
     if award:
         with deployment.publishing(tahrir, silent=silent) as outbox:
             _publish_badges(tahrir, rules)

@@ -1,8 +1,13 @@
 """The past messages as they were when a message of the past was handled."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from fedbadges.config.settings import Settings
@@ -28,6 +33,20 @@ _NAME = "datanommer"
 _SCALARS = (str, int, float, type(None))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """How often the database was asked, and for how many seconds in all."""
+
+    questions: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Asked) -> Asked:
+        return Asked(self.questions + other.questions, self.seconds + other.seconds)
+
+    def __sub__(self, other: Asked) -> Asked:
+        return Asked(self.questions - other.questions, self.seconds - other.seconds)
+
+
 class HistoryAsOf(History):
     """Answers as the history did when the message that was seen last had been stored.
 
@@ -37,10 +56,13 @@ class HistoryAsOf(History):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        #: How often the database was asked, and for how many seconds.
+        self.asked = Asked()
         self.reset(())
 
     def reset(self, rules: Iterable[Rule]) -> None:
         """Forget all messages, and prepare for what these rules will ask."""
+        self.asked = Asked()
         self._running = RunningCounts()
         for rule in rules:
             for criterion in backend_criteria(rule.criteria):
@@ -77,7 +99,10 @@ class HistoryAsOf(History):
             text = expression.text
             found = None if keys is None else self._running.count(filled, text, sent, keys)
             test = make_test(expression, values, self._log_throttle)
-        return self._count_in_database(filled, test, until) if found is None else found
+        if found is None:
+            with self._asking():
+                found = self._count_in_database(filled, test, until)
+        return found
 
     def fold(
         self,
@@ -95,6 +120,25 @@ class HistoryAsOf(History):
             with contextlib.suppress(NotKept):
                 return found.result()
         return self.compute(expression, filled, message, until)
+
+    def compute(
+        self,
+        expression: Expression,
+        filled: FilledFilter,
+        message: Message,
+        until: Position | None = None,
+    ) -> Any:
+        """Evaluate an expression over the past messages up to a position; raise what it raises."""
+        with self._asking():
+            return super().compute(expression, filled, message, until)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self.asked += Asked(1, time.monotonic() - begin)
 
     def _expect(self, criterion: PastMessages, rule: Rule) -> None:
         expression = criterion.operation.expression

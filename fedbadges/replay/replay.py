@@ -25,7 +25,7 @@ from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.errors import DamagedRow, Unavailable
 from fedbadges.history.rows import body_of
 from fedbadges.messages import Message, parse_message
-from fedbadges.replay.history_as_of import HistoryAsOf
+from fedbadges.replay.history_as_of import Asked, HistoryAsOf
 from fedbadges.replay.history_stream import HistoryEntry, HistoryStream
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
@@ -51,7 +51,8 @@ class Replay:
 
     ``peaks`` are the highest values that criteria had, by badge id and candidate: at messages that
     triggered the rule, also after the badge was earned, of rules with one criterion over past
-    messages that compares with a number. ``funnel`` has how far messages got with a rule.
+    messages that compares with a number. ``asked_for_peaks`` is what that took of the database
+    beside what the awards took. ``funnel`` has how far messages got with a rule.
     """
 
     def __init__(self, settings: Settings, source: Tahrir | None = None) -> None:
@@ -63,6 +64,7 @@ class Replay:
             settings, FedmsgUsernames(settings.fedmsg), make_accounts(settings)
         )
         self.peaks: dict[str, dict[str, int]] = {}
+        self.asked_for_peaks = Asked()
         self._statistics = RuleStatistics()
         self._rules = RuleSet(())
         self._needs = functools.lru_cache(_MOST_TOPICS)(self._find_needs)
@@ -73,17 +75,22 @@ class Replay:
         self.done = 0
         self.total = 0
 
-    def run(self, rules: Iterable[Rule], *, measure: bool = True) -> Iterator[Earned]:
+    def run(
+        self, rules: Iterable[Rule], *, measure: bool = True, skip_held: bool = False
+    ) -> Iterator[Earned]:
         """Yield who earned what, the oldest first; raise Unavailable.
 
         Messages that are stored meanwhile are not read. Without ``measure`` there are no peaks, and
-        it is faster.
+        it is faster. With ``skip_held``, badges are left out that their earners hold according to
+        the source.
         """
         self._rules = RuleSet(rules)
         self._needs.cache_clear()
         self._history.reset(self._rules)
-        holdings = _ReplayedHoldings(self._source, [rule.badge.id for rule in self._rules])
+        badge_ids = [rule.badge.id for rule in self._rules]
+        holdings = _ReplayedHoldings(self._source, badge_ids, skip_held=skip_held)
         self.peaks = {rule.badge.id: {} for rule in self._rules if measure and _has_peaks(rule)}
+        self.asked_for_peaks = Asked()
         engine = BadgeEngine(self._settings, holdings, self._recipients, self._rules)
         self._statistics = engine.statistics
         self.done, self.total = 0, self._stream.start()
@@ -138,7 +145,11 @@ class Replay:
             peaks = self.peaks.get(rule.badge.id)
             if peaks is not None:
                 people = [name for name in names if name not in holdings.opted_out]
-                _measure(peaks, rule, people, triggered, shared)
+                holders = [name for name in people if holdings.holds(name, rule.badge.id)]
+                _measure(peaks, rule, set(people).difference(holders), triggered, shared)
+                before = self._history.asked
+                _measure(peaks, rule, holders, triggered, shared)
+                self.asked_for_peaks += self._history.asked - before
         (candidates,) = engine.find_candidates([triggered])
         if candidates is not None:
             earned = engine.judge(candidates, shared)
@@ -152,8 +163,9 @@ class Replay:
 class _ReplayedHoldings:
     """What was earned in the replay so far, in place of what tahrir has."""
 
-    def __init__(self, source: Tahrir | None, badge_ids: Sequence[str]) -> None:
+    def __init__(self, source: Tahrir | None, badge_ids: Sequence[str], *, skip_held: bool) -> None:
         self._source = source
+        self._skip_held = skip_held
         self._badge_ids = badge_ids
         self._loaded: set[str] = set()
         self._held: dict[tuple[str, str], datetime.datetime] = {}
@@ -161,13 +173,19 @@ class _ReplayedHoldings:
         self.opted_out: set[str] = set()
 
     def load(self, names: Iterable[str]) -> None:
-        """Ask the source who of these has opted out or lost a badge, unless that is known."""
+        """Ask the source who of these has opted out, or lost or holds a badge, if that matters."""
         new = set(names) - self._loaded
         if self._source is not None and new:
             self._loaded |= new
             known = self._source.holdings(new, self._badge_ids)
             self.opted_out |= known.opted_out
             self._revoked |= known.revoked
+            if self._skip_held:
+                self._held |= known.held
+
+    def holds(self, username: str, badge_id: str) -> bool:
+        """Return True if somebody holds a badge by now."""
+        return (username, badge_id) in self._held
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Return who holds what by now, who lost what, and who opted out, of everybody."""

@@ -20,6 +20,7 @@ from support.rule_text import complete
 from support.tahrir import revoke_as_of
 from support.terminal import on_terminal
 
+from fedbadges.cli.preview import command
 from fedbadges.criteria.backends import load_backends
 from fedbadges.rules.loader import load_directory
 from fedbadges.tahrir.database import Tahrir
@@ -452,3 +453,35 @@ def test_preview_leaves_out_what_revocations_prevent(wiki: Databases, tmp_path: 
 
     earned = {each["username"]: each["when"][:10] for each in preview["earners"]}
     assert earned == {"alice": "2014-01-05", "bob": "2014-01-03"}
+
+
+READING = RULE.replace("count", '{lambda: "len(list(query))"}')
+
+
+def test_without_the_chart_nobody_is_asked_about_who_has_the_badge(
+    wiki: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_NOTABLE", 0.0001)
+    write(READING)
+
+    with_chart = fedbadges("preview", "--format", "json", "scribe")
+    without = fedbadges("preview", "--format", "json", "--no-chart", "scribe")
+
+    assert with_chart.exit_code == without.exit_code == 0
+    # After the third of her seven and of his four edits.
+    assert re.search(
+        r"took 5 questions to datanommer and [0-9.]+ seconds more .*; --no-chart leaves it out",
+        with_chart.stderr,
+    )
+    assert "questions" not in without.stderr
+    found, other = json.loads(with_chart.stdout), json.loads(without.stdout)
+    assert found["counts"]["highest"] == EDITORS
+    assert other == {**found, "counts": None}
+
+
+def test_the_chart_of_a_rule_that_counts_costs_nothing(
+    wiki: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_NOTABLE", 0.0001)
+
+    assert "questions" not in fedbadges("preview", "scribe").stderr

@@ -30,6 +30,7 @@ from fedbadges.engine.engine import Earned
 from fedbadges.engine.recipients import Usernames
 from fedbadges.errors import RuleError, Unavailable
 from fedbadges.messages import Message
+from fedbadges.replay.backfill import due_award
 from fedbadges.replay.replay import Replay
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Backends, Question
@@ -273,6 +274,24 @@ def test_nor_does_it_for_other_operations_and_filters(
     assert [each.message.msg_id for each in found] == ["2024-9", "2024-10"]
     assert replay.peaks == {"badge-0": {"alice": 6, "bob": 6}}
     assert len(sent) <= 6
+
+
+def test_nobody_is_asked_about_a_badge_that_they_hold(
+    edits: list[PastMessage], settings: Settings
+) -> None:
+    body = FIVE.replace("count", '{lambda: "len(list(query))"}')
+    replay, found = run(settings, body, measure=False)
+    assert len(found) == 2
+    # About five messages of each.
+    assert replay._history.asked.questions == 10
+
+    tahrir = Tahrir(settings)
+    (alices, _) = [due_award(each, settings).award for each in found]
+    tahrir.award([alices])
+    replay, found = run(settings, body, measure=False, skip_held=True)
+
+    assert [each.username for each in found] == ["bob"]
+    assert replay._history.asked.questions == 5
 
 
 def test_a_window_leaves_out_what_is_older(edits: list[PastMessage], settings: Settings) -> None:

@@ -16,6 +16,10 @@ from fedbadges.cli.terminal import following, format_option, print_json
 
 if TYPE_CHECKING:
     from fedbadges.cli.preview.figures import Preview
+    from fedbadges.replay.history_as_of import Asked
+
+#: From how many seconds on it is said what the chart takes.
+_NOTABLE = 1.0
 
 _EPILOG = """\b
 Examples:
@@ -46,8 +50,16 @@ Nothing is awarded, and nothing is written but the page.
     metavar="FILE",
     help="Write it also as a page, one file for any browser.",
 )
+@click.option(
+    "--chart/--no-chart",
+    default=True,
+    help="With or without how far people got, and other thresholds. For some rules, that asks "
+    "datanommer about everybody who has the badge already.",
+)
 @with_deployment(RULES, TAHRIR)
-def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path | None) -> None:
+def preview(
+    deployment: Deployment, rule: str, limit: int, form: str, html: Path | None, chart: bool
+) -> None:
     """Show who would have a badge by now, and how many would for another threshold.
 
     RULE is a rule file, or the id of a badge. The whole history is read, as if the rule had always
@@ -57,7 +69,7 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
 
     if html is not None and not html.parent.is_dir():
         raise CannotRun(f"--html: there is no directory {str(html.parent)!r}")
-    found = _preview(deployment, rule)
+    found = _preview(deployment, rule, chart=chart)
     try:
         if form == "json":
             print_json(data_of_preview(found))
@@ -72,7 +84,7 @@ def preview(deployment: Deployment, rule: str, limit: int, form: str, html: Path
     raise SystemExit(FOUND if found.earners else CANNOT_RUN)
 
 
-def _preview(deployment: Deployment, name: str) -> Preview:
+def _preview(deployment: Deployment, name: str, *, chart: bool) -> Preview:
     """Replay the history until its end or Ctrl-C; raise Unavailable, or CannotRun for the rule."""
     from fedbadges.cli.preview.figures import Earner, Preview, distribution_of
     from fedbadges.replay.replay import Replay
@@ -89,22 +101,33 @@ def _preview(deployment: Deployment, name: str) -> Preview:
     complete = False
     progress = following("Reading the history", lambda: (replay.done, replay.total))
     with suppress(KeyboardInterrupt), progress:
-        for earned in replay.run([rule]):
+        for earned in replay.run([rule], measure=chart):
             message, link = earned.message, link_to(earned.message, settings)
             who, when, topic = earned.username, message.sent, message.topic
             earners.append(Earner(who, when, topic, message.msg_id, link))
         complete = True
+    if replay.asked_for_peaks.seconds >= _NOTABLE:
+        click.echo(_cost_of_chart(replay.asked_for_peaks), err=True)
     names = {earner.username for earner in earners}
     return Preview(
         badge=rule.badge,
         path=rule.place.path,
         text=text,
         earners=tuple(earners),
-        counts=distribution_of(rule.criteria, replay.peaks.get(rule.badge.id, {}), names),
+        counts=distribution_of(rule.criteria, replay.peaks[rule.badge.id], names)
+        if rule.badge.id in replay.peaks
+        else None,
         read=replay.done,
         total=replay.total,
         complete=complete,
         funnel=replay.funnel(rule),
+    )
+
+
+def _cost_of_chart(asked: Asked) -> str:
+    return (
+        f"How far people got took {asked.questions:,} questions to datanommer and "
+        f"{asked.seconds:,.1f} seconds more than who would have the badge; --no-chart leaves it out"
     )
 
 
