@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +20,7 @@ from traffic import Draft, Traffic, send
 
 from fedbadges.databases.connections import engine, reader
 from fedbadges.engine.engine import BadgeEngine
+from fedbadges.history.count_saver import CountSaver
 
 Results = dict[str, float]
 
@@ -118,7 +122,7 @@ class Triggered:
 
     def cold(self, seconds: float) -> Results:
         """Time messages with cold caches; drop those that there is no time for."""
-        self._connect()
+        self._connect(*self._deployments.values())
         bodies = self._store()
         times: dict[str, list[float]] = {name: [] for name in self._deployments}
         asked: set[tuple[str, ...]] = set()
@@ -175,6 +179,42 @@ class Triggered:
             "warm_rounds": float(len(trips)),
         }
 
+    def restarted(self, rounds: int, directory: Path) -> Results:
+        """Time what comes up the first time after a restart, beside a daemon that went on.
+
+        This is over the longest history.
+        """
+        warm = list(self._deployments.values())[-1]
+        settings = dataclasses.replace(warm.settings, state_directory=directory)
+        saver = CountSaver(settings, warm.history)
+        saver.step()
+        ratios, means = [], []
+        for _ in range(rounds):
+            saver.step()
+            bodies = self._store()
+            again = Deployment(settings)
+            CountSaver(settings, again.history).step()
+            self._connect(again)
+            spent: dict[Deployment, list[float]] = {warm: [], again: []}
+            with _undisturbed():
+                for number, body in enumerate(self._first_of_each(bodies)):
+                    for each in (warm, again) if number % 2 else (again, warm):
+                        spent[each].append(_seconds(partial(each.handle, body)))
+            means.append(statistics.mean(spent[again]))
+            ratios.append(means[-1] / statistics.mean(spent[warm]))
+        return {
+            "restarted_ms": statistics.median(means) * 1e3,
+            "restarted_over_warm": statistics.median(ratios),
+        }
+
+    def _first_of_each(self, bodies: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the first message of each topic about the same people."""
+        asked: set[tuple[str, ...]] = set()
+        for draft, body in zip(self._drafts, bodies, strict=True):
+            if (draft.topic, *draft.users) not in asked:
+                asked.add((draft.topic, *draft.users))
+                yield body
+
     def shares(self) -> Results:
         """Count statements and profile the parts of the engine, over the longest history."""
         name = list(self._deployments)[-1]
@@ -191,10 +231,10 @@ class Triggered:
             **clocks.shares(),
         }
 
-    def _connect(self) -> None:
+    def _connect(self, *deployments: Deployment) -> None:
         """Handle one message, so that connections are open and statements are compiled."""
         body = send(Draft(AWARD_TOPIC, {"user": "idle0000"}, ["idle0000"]), "none")
-        for deployment in self._deployments.values():
+        for deployment in deployments:
             deployment.handle(body)
 
     def _store(self) -> list[dict[str, Any]]:

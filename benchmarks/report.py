@@ -35,6 +35,7 @@ BOUNDS = (
     Bound("untriggered_10x_rules_ratio", 1.3),
     Bound("triggered_over_roundtrip", 5.5),
     Bound("growth_1m_over_20k", 1.3, quick=False),
+    Bound("restarted_over_warm", 2),
     Bound("history_statements_per_message", 2),
     Bound("tahrir_statements_per_message", 0.3),
     Bound("statements_per_award", 8),

@@ -179,6 +179,10 @@ class Benchmark:
         self._add(triggered.cold(plan.cold_seconds))
         self._say("messages that trigger, warm")
         self._add(triggered.warm(plan.rounds, plan.warm_seconds))
+        self._say("messages that trigger, after a restart")
+        state = self._home / "state"
+        state.mkdir()
+        self._add(triggered.restarted(plan.rounds, state))
         self._add(triggered.shares())
         self._drafts = triggered.drafts
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import math
 import time
 import uuid
 from collections.abc import Callable
@@ -18,14 +17,20 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from fedbadges.history.horizon import Base, OutdatedBase
+from fedbadges.history.kept.file import Entry
+from fedbadges.history.kept.region import KeptCounts
+from fedbadges.history.kept.text import (
+    LAST,
+    make_entry,
+    parse_position,
+    plain_position,
+    read_entry,
+)
 from fedbadges.messages import Position, naive_utc
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
-
-#: After everything that is stored.
-LAST: Position = (datetime.datetime.max, math.inf)
 
 #: The prefixes of keys. For what is behind, such as a backlog, another base moves with it.
 _KEYS = ("fedbadges-count-", "fedbadges-count-behind-")
@@ -78,6 +83,12 @@ class CountCache:
     def forget(self) -> None:
         """Forget all counts, also those that are being counted now."""
         self.epoch = uuid.uuid4().hex
+
+    def begin(self, epoch: str) -> None:
+        """Use keys of another epoch, and write what is in memory of it to a new file."""
+        self.epoch = epoch
+        if isinstance(self._region, KeptCounts):
+            self._region.note_all()
 
     def is_behind(self, position: Position) -> bool:
         """Return True if what is cached may end after a position."""
@@ -165,3 +176,18 @@ class CachedCount:
     base: Base | None = None
     at_least: int = 0
     reached: Position = LAST
+
+    def entry(self) -> Entry:
+        """Return what a file keeps of it."""
+        content = [self.count, self.at_least, plain_position(self.reached)]
+        return make_entry(self.base, content)
+
+    @staticmethod
+    def of(entry: Entry) -> CachedCount:
+        """Return the count of an entry; raise DamagedCounts."""
+
+        def make(base: Base | None, content: Any) -> CachedCount:
+            count, at_least, reached = content
+            return CachedCount(count, base, at_least, parse_position(reached))
+
+        return read_entry(entry, make)

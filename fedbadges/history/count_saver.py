@@ -5,21 +5,19 @@ row that no count goes beyond. If that is gone, or is another one by now, a back
 the file is thrown away.
 """
 
+import contextlib
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fedbadges.config.settings import Settings
 from fedbadges.errors import Unavailable
-from fedbadges.history import count_file
-from fedbadges.history.count_file import CountFile
 from fedbadges.history.history import History
-from fedbadges.history.kept_counts import (
-    KeptCounts,
-    count_entry,
-    parse_window,
-    plain_window,
-)
+from fedbadges.history.kept import file as count_file
+from fedbadges.history.kept.file import CountFile, Entry
+from fedbadges.history.kept.region import Keepable, Kept
+from fedbadges.history.kept.text import NotPlain, parse_window, plain_window
 from fedbadges.history.message_reader import MessageHeader, MessageReader
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
@@ -29,6 +27,9 @@ log = get_logger(__name__)
 #: Seconds between two writes of what has changed, and after one that failed.
 _INTERVAL = 5.0
 _RETRY = 60.0
+
+#: How much is written at once, in characters.
+_MOST_AT_ONCE = 2_000_000
 
 #: Seconds to wait for the last write at the stop.
 _STOP = 5.0
@@ -106,7 +107,7 @@ class CountSaver:
             )
         self._failing = True
 
-    def _replace(self, path: Path, kept: KeptCounts, error: Exception) -> None:
+    def _replace(self, path: Path, kept: Kept, error: Exception) -> None:
         """Begin a new file in place of a damaged one."""
         if self._throttle.allows(path):
             log.warning(
@@ -121,7 +122,7 @@ class CountSaver:
         except Exception as another:  # such as one of the file system
             self._report(path, another)
 
-    def _open(self, path: Path, kept: KeptCounts) -> None:
+    def _open(self, path: Path, kept: Kept) -> None:
         file = CountFile(path)
         try:
             about = file.about()
@@ -138,16 +139,10 @@ class CountSaver:
         if about:
             log.info("Using the counts of the last start", path=path, count=file.count())
 
-    def _attach(self, file: CountFile, kept: KeptCounts, about: dict[str, Any]) -> None:
-        history = self._history
+    def _attach(self, file: CountFile, kept: Kept, about: dict[str, Any]) -> None:
         self._row = _row_of(about) or self._reader.last()
-        window = parse_window(about.get("window"))
-        if about:
-            history.counts.epoch = about["epoch"]
-        if window is not None:
-            history.window.restore(window)
-        self._epoch = history.counts.epoch
-        kept.attach(file)
+        self._epoch = about.get("epoch", kept.epoch)
+        self._history.use_file(file, self._epoch, parse_window(about.get("window")))
         self._file = file
 
     def _reason_against(self, about: dict[str, Any]) -> str | None:
@@ -159,8 +154,8 @@ class CountSaver:
             return "another database"
         return None if self._reader.has(row) else "the history has gone back in time"
 
-    def _save(self, file: CountFile, kept: KeptCounts) -> None:
-        history, epoch = self._history, self._history.counts.epoch
+    def _save(self, file: CountFile, kept: Kept) -> None:
+        history, epoch = self._history, kept.epoch
         if epoch != self._epoch:
             # The history was replaced meanwhile.
             file.clear()
@@ -176,25 +171,45 @@ class CountSaver:
             if self._row is not None and not self._reader.has(self._row):
                 history.forget()
                 return
-            if row is None or history.counts.epoch != epoch:
+            if row is None or kept.epoch != epoch:
                 return
-            entries = ((key, count_entry(cached)) for key, cached in changed.items())
+            entries, rest = self._entries(changed)
             about = {
                 "database": self._database,
                 "epoch": epoch,
                 "row": row[:4],
                 "window": plain_window(window),
             }
-            file.write(entries, about)
+            file.write(entries.items(), about)
         except BaseException:
             kept.put_back(changed)
             raise
+        kept.put_back(rest)
         self._row = row
         if self._failing:
             log.info("Counts are kept in the state directory again", path=self._path)
         self._failing = False
 
-    def _close(self, kept: KeptCounts) -> None:
+    def _entries(
+        self, changed: Mapping[str, Keepable]
+    ) -> tuple[dict[str, Entry], dict[str, Keepable]]:
+        """Return what is written now, and what is left for later; before a stop, that is nothing.
+
+        What is written later is as true as it was.
+        """
+        entries: dict[str, Entry] = {}
+        rest = dict(changed)
+        size = 0
+        for key, value in changed.items():
+            if size > _MOST_AT_ONCE and not self._stopping.is_set():
+                break
+            del rest[key]
+            with contextlib.suppress(NotPlain):
+                entries[key] = entry = value.entry()
+                size += len(entry.value)
+        return entries, rest
+
+    def _close(self, kept: Kept) -> None:
         kept.detach()
         if self._file is not None:
             self._file.close()

@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
@@ -22,6 +23,9 @@ from fedbadges.databases.outages import translate_errors
 from fedbadges.history.counting import MessageResults
 from fedbadges.history.folds import NotKept, RunningFold, Taken
 from fedbadges.history.horizon import Base, OutdatedBase
+from fedbadges.history.kept.file import Entry
+from fedbadges.history.kept.region import Kept
+from fedbadges.history.kept.text import make_entry, parse_position, plain_position, read_entry
 from fedbadges.messages import Position, naive_utc
 from fedbadges.rules.expressions import Fold
 
@@ -60,16 +64,34 @@ class CachedFold:
     running: RunningFold
     last: Position = _NEVER
 
+    def entry(self) -> Entry:
+        """Return what a file keeps of it; raise NotPlain."""
+        return make_entry(self.base, [self.running.plain(), plain_position(self.last)])
+
+    @staticmethod
+    def of(fold: Fold, entry: Entry) -> CachedFold:
+        """Return the cached fold of an entry; raise DamagedCounts."""
+
+        def make(base: Base | None, content: Any) -> CachedFold:
+            plain, last = content
+            return CachedFold(base, RunningFold.of(fold, plain), parse_position(last))
+
+        return read_entry(entry, make)
+
 
 class FoldCache:
     """Caches folds in memory; any number of threads may share it.
 
     A message may be stored until ``distance`` seconds after it was sent and still be in order.
+    What is ``kept`` outlives the process.
     """
 
-    def __init__(self, distance: float, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, distance: float, now: Callable[[], float] = time.time, kept: Kept | None = None
+    ) -> None:
         self._distance = distance
         self._now = now
+        self._kept = kept or Kept()
         self._lock = threading.Lock()
         self._cached: OrderedDict[tuple[int, bytes], CachedFold] = OrderedDict()
         self._size = 0
@@ -88,7 +110,7 @@ class FoldCache:
         until = reader.until
         # For what is behind, such as a backlog, another base moves with it.
         for slot in range(2):
-            key, cached = (slot, digest), self._get((slot, digest))
+            key, cached = (slot, digest), self._get((slot, digest), reader.fold)
             if cached is None or cached.running.is_given_up:
                 break
             if until is None or cached.base is None or cached.base.until < until[0]:
@@ -124,22 +146,38 @@ class FoldCache:
             self._set(generation, key, kept)
         return running
 
-    def _get(self, key: tuple[int, bytes]) -> CachedFold | None:
+    def _get(self, key: tuple[int, bytes], fold: Fold) -> CachedFold | None:
         with self._lock:
-            found = self._cached.get(key)
+            generation = self._cached
+            found = generation.get(key)
             if found is not None:
-                self._cached.move_to_end(key)
-            return found
+                generation.move_to_end(key)
+                return found
+        found = self._kept.read(_name(key), partial(CachedFold.of, fold))
+        if found is not None:
+            self._add(generation, key, found)
+        return found
 
     def _set(self, generation: object, key: tuple[int, bytes], cached: CachedFold) -> None:
+        if self._add(generation, key, cached):
+            self._kept.note(_name(key), cached)
+
+    def _add(self, generation: object, key: tuple[int, bytes], cached: CachedFold) -> bool:
+        """Cache a fold; return False if folds were forgotten meanwhile."""
         with self._lock:
             if generation is not self._cached:
-                return
+                return False
             replaced = self._cached.pop(key, None)
             self._cached[key] = cached
             self._size += cached.running.size - (0 if replaced is None else replaced.running.size)
             while len(self._cached) > _MOST_FOLDS or self._size > _MOST_VALUES:
                 self._size -= self._cached.popitem(last=False)[1].running.size
+            return True
+
+
+def _name(key: tuple[int, bytes]) -> str:
+    slot, digest = key
+    return f"fedbadges-fold-{slot}-{digest.hex()}"
 
 
 def _add(

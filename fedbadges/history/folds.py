@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import exc
 
+from fedbadges.history.kept.text import Digest, NotPlain, parse_value, plain_value
 from fedbadges.history.past_messages import is_damaged
 from fedbadges.rules.counting import MOST_DISTINCT
 from fedbadges.rules.expressions import Fold
@@ -100,6 +101,23 @@ class RunningFold:
         copied._error, copied._failure = self._error, self._failure
         return copied
 
+    def plain(self) -> Any:
+        """Return what it keeps as plain values; raise NotPlain."""
+        if self._error is not None or self._failure is not None:
+            raise NotPlain("an error")
+        state = None if self.is_given_up else self._values.state()
+        return [self._fold.kind, plain_value(state)]
+
+    @classmethod
+    def of(cls, fold: Fold, plain: Any) -> RunningFold:
+        """Return the fold that plain values have; raise ValueError if it is another one's."""
+        kind, state = plain[0], parse_value(plain[1])
+        if kind != fold.kind:
+            raise ValueError(kind)
+        made = cls(fold)
+        made._values = _NotKept() if state is None else _KINDS[kind](*state)
+        return made
+
     def add(self, taken: Taken) -> None:
         """Add what was taken from the next message."""
         if self._error is not None:
@@ -151,9 +169,13 @@ class Values:
         """Return values of which the function makes the same as of all that were added."""
         raise NotImplementedError
 
+    def state(self) -> tuple[Any, ...]:
+        """Return the arguments that make an equal one, which keeps the same."""
+        raise NotImplementedError
+
     def copy(self) -> Values:
         """Return a copy, to which others can be added."""
-        raise NotImplementedError
+        return type(self)(*self.state())
 
 
 class _NotKept(Values):
@@ -163,8 +185,8 @@ class _NotKept(Values):
     def add(self, value: Any) -> None:
         """Forget a value."""
 
-    def copy(self) -> Values:
-        return self
+    def state(self) -> tuple[Any, ...]:
+        return ()
 
 
 class _Length(Values):
@@ -179,8 +201,8 @@ class _Length(Values):
     def items(self) -> Sequence[Any]:
         return range(self._length)
 
-    def copy(self) -> Values:
-        return _Length(self._length)
+    def state(self) -> tuple[Any, ...]:
+        return (self._length,)
 
 
 class _Distinct(Values):
@@ -205,6 +227,9 @@ class _Distinct(Values):
 
     def items(self) -> Sequence[Any]:
         return range(self.size)
+
+    def state(self) -> tuple[Any, ...]:
+        return (self._shared | self._own,)
 
     def copy(self) -> Values:
         if len(self._own) > len(self._shared) / _FEW_OWN:
@@ -244,8 +269,8 @@ class _Sum(Values):
     def items(self) -> Sequence[Any]:
         return [self._whole, *self._rest]
 
-    def copy(self) -> Values:
-        return _Sum(self._whole, self._rest)
+    def state(self) -> tuple[Any, ...]:
+        return self._whole, self._rest
 
 
 class _Extreme(Values):
@@ -273,8 +298,8 @@ class _Extreme(Values):
     def items(self) -> Sequence[Any]:
         return self._found
 
-    def copy(self) -> Values:
-        return type(self)(self._found)
+    def state(self) -> tuple[Any, ...]:
+        return (self._found,)
 
 
 class _Max(_Extreme):
@@ -305,8 +330,8 @@ class _Truth(Values):
     def items(self) -> Sequence[Any]:
         return [self.deciding] if self.decided else []
 
-    def copy(self) -> Values:
-        return type(self)(self.decided)
+    def state(self) -> tuple[Any, ...]:
+        return (self.decided,)
 
 
 class _Any(_Truth):
@@ -330,24 +355,13 @@ _KINDS: dict[str, type[Values]] = {
 }
 
 
-class _Digest(bytes):
-    """The digest of a long text, which no rule can have."""
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Digest) and bytes.__eq__(self, other)
-
-    __hash__ = bytes.__hash__
-
-
 def _key(value: Any) -> Any:
     """Return something small that is equal for equal values; raise NotKept, or TypeError."""
     kind = type(value)
     if kind in _TEXTS:
         if len(value) <= _LONG_TEXT:
             return sys.intern(str(value))
-        return _Digest(hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest())
+        return Digest(hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest())
     if kind in _PLAIN:
         return value
     {value}  # noqa: B018 - raises for what has no hash

@@ -16,17 +16,19 @@ from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.errors import Stopped
-from fedbadges.history.count_cache import CountCache, Region
+from fedbadges.history.count_cache import CachedCount, CountCache, Region
 from fedbadges.history.counting import FilterCounter, MessageResults, TestedCounter
 from fedbadges.history.fold_cache import FoldCache, FoldReader
 from fedbadges.history.folds import NotKept, Taken, take
 from fedbadges.history.horizon import Horizon
-from fedbadges.history.kept_counts import KeptCounts
+from fedbadges.history.kept.file import CountFile
+from fedbadges.history.kept.region import Kept, KeptCounts
 from fedbadges.history.past_messages import Messages, Query, make_test
 from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.rows import TIMESTAMP
 from fedbadges.history.sql import NAMES, NameIds, prepare
 from fedbadges.history.storing import CHECKED, store
+from fedbadges.history.window_reader import SavedWindow
 from fedbadges.messages import Message, Position
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.expressions import Expression
@@ -67,16 +69,14 @@ class History:
         self._results: BoundedDict[tuple[bytes, int], bool] = BoundedDict(_MOST_RESULTS)
         self._taken: BoundedDict[tuple[bytes, int], Taken] = BoundedDict(_MOST_RESULTS)
         distance = settings.keep_counts_distance
-        self.folds = FoldCache(distance) if settings.keep_counts else None
+        #: What a file may keep; None if nothing is cached, or somebody else keeps it.
+        self.kept = Kept() if settings.keep_counts and settings.cache is None else None
+        self.folds = FoldCache(distance, kept=self.kept) if settings.keep_counts else None
         self.window = RecentWindow(distance)
-        #: The counts that a file may be put behind; None if there are none, or somebody else's.
-        self.kept: KeptCounts | None = None
         region: Region | None = None
-        if not settings.keep_counts:
-            pass
-        elif settings.cache is None:
-            region = self.kept = KeptCounts()
-        else:
+        if self.kept is not None:
+            region = KeptCounts(self.kept, CachedCount.of)
+        elif settings.keep_counts and settings.cache is not None:
             region = make_cache_region(*settings.cache)
         self.counts = CountCache(region, distance)
 
@@ -113,12 +113,20 @@ class History:
         self._name_ids.clear()
         self._results.clear()
         self._taken.clear()
-        if self.folds is not None:
-            self.folds.forget()
         self.window.reset()
         self.counts.forget()
         if self.kept is not None:
-            self.kept.forget()
+            self.kept.forget(self.counts.epoch)
+        if self.folds is not None:
+            self.folds.forget()
+
+    def use_file(self, file: CountFile, epoch: str, window: SavedWindow | None) -> None:
+        """Read counts of that epoch from a file, and continue the window that belongs to them."""
+        assert self.kept is not None, "nothing is kept"
+        self.kept.attach(file, epoch)
+        self.counts.begin(epoch)
+        if window is not None:
+            self.window.restore(window)
 
     def count(
         self,

@@ -9,14 +9,23 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_message, make_settings
-from support.cached_history import DISTANCE, Past, of, passing
+from support.cached_history import DISTANCE, Past, of, operation, passing
 from support.databases import Databases
 from support.sizes import size
 
-from fedbadges.history import count_file
+from fedbadges.history.kept import file as count_file
 from fedbadges.history.recent_window import RecentWindow
 from fedbadges.messages import Position
 
+FOLDS = [
+    operation("len({m.msg['n'] for m in query.all()})"),
+    operation("len(set((m.msg['n'], m.timestamp.date(), 'a' * 200) for m in query))"),
+    operation("sum(m.msg['n'] / 10 for m in query.all())"),
+    operation("sum(m.msg['n'] for m in query.all())"),
+    operation("max([m.timestamp for m in query.all() if m.msg['n'] > 2])"),
+    operation("any(m.msg['n'] == 7 for m in query)"),
+    operation("all(1 / (m.msg['n'] - 3) for m in query)"),
+]
 ODD = passing("odd", lambda message: message.msg["n"] % 2 == 1)
 
 steps = st.lists(
@@ -40,6 +49,12 @@ steps = st.lists(
             # Up to which of the messages.
             st.none() | st.integers(0, 30),
             st.sampled_from([None, 1, 2, 3, 50]),
+        ),
+        st.tuples(
+            st.just("fold"),
+            st.sampled_from(range(len(FOLDS))),
+            st.sampled_from([(), ("ann",)]),
+            st.none() | st.integers(0, 30),
         ),
         st.tuples(st.just("look")),
         st.tuples(st.just("lose the window")),
@@ -107,6 +122,9 @@ class Steps:
             users, enough, tested, index, needed = about
             until = self.position(index)
             past.compare(of(self.topic, *users), enough, ODD if tested else None, until, needed)
+        elif step == "fold":
+            number, users, index = about
+            past.compare_fold(of(self.topic, *users), FOLDS[number], self.position(index))
         else:
             self.take_with_file(step, *about)
 
@@ -159,5 +177,6 @@ def test_cached_counts_equal_uncached_ones(past: Past, history: list[tuple[Any, 
     for step in history:
         taken.take(*step)
         past.compare(of(taken.topic, "ann"))
+        past.compare_fold(of(taken.topic), FOLDS[0])
         if taken.positions:
             past.compare(of(taken.topic), until=taken.positions[-1])

@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from support.builders import make_settings, statements
-from support.cached_history import DISTANCE, Past, of
+from support.builders import make_message, make_settings, statements
+from support.cached_history import DISTANCE, Past, of, operation
 from support.databases import Databases
 
 from fedbadges.databases.connections import engine, reader
-from fedbadges.history import count_file, kept_counts
+from fedbadges.history import count_saver
 from fedbadges.history.count_cache import CachedCount
-from fedbadges.history.count_file import CountFile, Entry
 from fedbadges.history.count_saver import CountSaver
+from fedbadges.history.kept import file as count_file
+from fedbadges.history.kept import region
+from fedbadges.history.kept.file import CountFile, Entry
 
 LOST = "Not using the counts of the last start"
 DAMAGED = "The file of counts is damaged, beginning a new one"
@@ -129,11 +131,6 @@ def test_counts_are_kept_without_a_window_where_too_much_was_stored_meanwhile(
     restart(sql_past)
 
     assert [asked(sql_past, topic, "ann")[0] for _ in range(3)] == [8, 8, 8]
-
-
-def test_file_is_for_its_owner_only_where_the_directory_is(path: Path, past: Past) -> None:
-    warm(past)
-    assert {each.name for each in path.parent.iterdir()} >= {count_file.NAME}
 
 
 def test_a_crash_loses_only_what_is_new(past: Past) -> None:
@@ -368,12 +365,12 @@ def test_file_is_bounded_in_bytes(path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_memory_of_what_must_be_written_is_bounded(
     past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_counts, "_MOST_CHANGED", 5)
+    monkeypatch.setattr(region, "_MOST_CHANGED", 5)
     kept = past.cached.kept
     assert kept is not None
-    kept.forget()
+    kept.take()
     for number in range(20):
-        kept.set(str(number), CachedCount())
+        kept.note(str(number), CachedCount())
 
     assert len(kept.take()) == 5
 
@@ -385,16 +382,76 @@ def test_what_the_file_does_not_have_is_looked_up_once(
     kept, file = past.cached.kept, past.saver._file
     assert kept is not None
     assert file is not None
-    monkeypatch.setattr(file, "read", lambda key: looked.append(key))
+    monkeypatch.setattr(file, "read", looked.append)
+    counts = region.KeptCounts(kept, CachedCount.of)
 
-    assert [kept.get("one") for _ in range(3)] == [None] * 3
+    assert [counts.get("one") for _ in range(3)] == [None] * 3
     assert looked == ["one"]
+
+
+def test_folds_outlive_the_process_and_read_only_what_is_new(sql_past: Past) -> None:
+    topic = sql_past.topic()
+    for number in range(4):
+        sql_past.store(topic, "ann", 2 * DISTANCE, n=number % 3)
+    for text in FOLDS:
+        fold(sql_past, topic, text)
+    restart(sql_past)
+    sql_past.store(topic, "ann", 0, n=7)
+    sql_past.cached.count(of(sql_past.topic()))
+
+    for text, expected in FOLDS.items():
+        with statements(sql_past.url) as sent:
+            assert fold(sql_past, topic, text) == expected
+        assert len(sent) <= 2, "what is new, and its content"
+
+
+FOLDS: dict[str, Any] = {
+    "len({m.msg['n'] for m in query.all()})": 4,
+    "sum(m.msg['n'] for m in query)": 10,
+    "max(m.msg['n'] for m in query)": 7,
+    "any(m.msg['n'] == 7 for m in query)": True,
+    "len({'long' * 100 if m.msg['n'] else (m.msg['n'], 1.5) for m in query})": 2,
+}
+
+
+def fold(past: Past, topic: str, text: str) -> Any:
+    return past.cached.fold(operation(text), of(topic, "ann"), make_message(), None, {})
+
+
+def test_fold_that_raises_is_not_kept(past: Past) -> None:
+    topic = past.topic()
+    past.store(topic, "ann", 2 * DISTANCE, n=0)
+    question = of(topic, "ann"), operation("max(1 / m.msg['n'] for m in query)")
+    for _ in range(2):
+        past.compare_fold(*question)
+        restart(past)
+    assert past.saver._file is not None
+    assert past.saver._file.count() == 0
+
+
+def test_much_is_written_in_portions(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(count_saver, "_MOST_AT_ONCE", 100)
+    topic = past.topic()
+    for number in range(10):
+        past.cached.count(of(topic, f"user{number}"))
+    past.store(topic, "user0")
+    file = past.saver._file
+    assert file is not None
+
+    past.saver.step()
+    assert 0 < file.count() < 10
+    past.saver.start()
+    past.saver.stop()
+
+    past.begin_process()
+    assert past.saver._file is not None
+    assert past.saver._file.count() == 10
 
 
 _WRITER = """
 import sys
 from pathlib import Path
-from fedbadges.history.count_file import CountFile, Entry
+from fedbadges.history.kept.file import CountFile, Entry
 
 file = CountFile(Path(sys.argv[1]))
 number = file.about().get("number", 0)

@@ -56,8 +56,8 @@ class Past:
     def begin_process(self) -> None:
         """Begins another process, which knows what the file of counts has, if there is one."""
         self.cached = History(self.settings)
-        self.cached.counts = CountCache(self.cached.kept, DISTANCE, self.clock)
-        self.cached.folds = FoldCache(DISTANCE, self.clock)
+        self.cached.counts = CountCache(self.cached.counts._region, DISTANCE, self.clock)
+        self.cached.folds = FoldCache(DISTANCE, self.clock, self.cached.kept)
         self.saver = CountSaver(self.settings, self.cached)
         self.saver.step()
 
