@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -101,12 +102,27 @@ class FoldCache:
         with self._lock:
             self._cached, self._size = OrderedDict(), 0
 
+    @property
+    def generation(self) -> object:
+        """Return what changes when folds are forgotten."""
+        return self._cached
+
+    def offer(self, generation: object, question: str, base: Base, running: RunningFold) -> None:
+        """Cache a fold that somebody found for a base, unless there is a newer one.
+
+        It was found in this generation, and nobody changes it any more.
+        """
+        key = 0, _digest(question)
+        cached = self._get(key, running.fold)
+        if cached is None or (base.extends(cached.base) and not cached.running.is_given_up):
+            self._set(generation, key, CachedFold(base, running, (base.until, math.inf)))
+
     def result(self, question: str, reader: FoldReader, filled: tuple[Any, ...]) -> Any:
         """Return the result of a fold; raise NotKept, or what the expression raises.
 
         ``question`` distinguishes it from all others; ``filled`` are the values of the templates.
         """
-        digest = hashlib.sha256(question.encode("utf-8", "replace")).digest()
+        digest = _digest(question)
         until = reader.until
         # For what is behind, such as a backlog, another base moves with it.
         for slot in range(2):
@@ -173,6 +189,10 @@ class FoldCache:
             while len(self._cached) > _MOST_FOLDS or self._size > _MOST_VALUES:
                 self._size -= self._cached.popitem(last=False)[1].running.size
             return True
+
+
+def _digest(question: str) -> bytes:
+    return hashlib.sha256(question.encode("utf-8", "replace")).digest()
 
 
 def _name(key: tuple[int, bytes]) -> str:

@@ -93,6 +93,19 @@ class Running:
     def _add_to(self, groups: list[Group], entry: HistoryEntry) -> None:
         raise NotImplementedError
 
+    @property
+    def size(self) -> int:
+        """Return how many values are kept."""
+        raise NotImplementedError
+
+    def give_up(self) -> None:
+        """Forget all, and keep nothing from now on."""
+        self._is_full = True
+
+    def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
+        """Yield each filter that a message may fill in, with its result if that is known."""
+        raise NotImplementedError
+
     def _groups_of(self, filled: FilledFilter) -> list[Group] | None:
         """Return the groups of a filled filter; None if not all of it is looked at."""
         lists = dict(filled.lists)
@@ -128,6 +141,24 @@ class RunningCount(Running):
         if len(self._counts) > _MOST_VALUES:
             self._is_full = True
             self._counts.clear()
+
+    @property
+    def size(self) -> int:
+        """Return how many counts there are."""
+        return len(self._counts)
+
+    def give_up(self) -> None:
+        """Forget all counts, and count nothing from now on."""
+        super().give_up()
+        self._counts.clear()
+
+    def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
+        """Yield each filter that a message may fill in, with its count if that is known."""
+        for group in self._counts:
+            filled = kind.fill(group)
+            count = self.count(filled)
+            if count is not None:
+                yield filled, count
 
     def _count(self, group: tuple[Any, ...], entry: HistoryEntry) -> None:
         self._counts[group] += 1
@@ -220,6 +251,25 @@ class RunningFolds(Running):
             self._is_full = True
             self._folds.clear()
 
+    @property
+    def size(self) -> int:
+        """Return how many values all folds keep, and how many folds there are."""
+        return self._size + len(self._folds)
+
+    def give_up(self) -> None:
+        """Forget all folds, and keep none from now on."""
+        super().give_up()
+        self._folds.clear()
+        self._size = 0
+
+    def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
+        """Yield each filter that a message may fill in, with its fold if that is known."""
+        for group in self._folds:
+            filled = kind.fill(group)
+            fold = self.find(filled)
+            if fold is not None and not fold.is_given_up:
+                yield filled, fold
+
     def find(self, filled: FilledFilter) -> RunningFold | None:
         """Return the fold for a filled filter of this group.
 
@@ -256,6 +306,18 @@ class RunningCounts:
         kind = grouping_of(chosen)
         if kind is not None and kind.age is None:
             self._serve(kind, text, rule, chosen, lambda: RunningFolds(kind, fold))
+
+    def limit(self, most: int) -> None:
+        """Give up the largest ones until all keep no more than so many values."""
+        while sum(each.size for each in self._running.values()) > most:
+            max(self._running.values(), key=lambda each: each.size).give_up()
+
+    def results(self, chosen: Filter, text: str | None) -> Iterator[tuple[FilledFilter, Any]]:
+        """Yield what is known of a filter that was added: filled in for each group, the result."""
+        kind = grouping_of(chosen)
+        running = None if kind is None else self._running.get((kind, text))
+        if kind is not None and running is not None:
+            yield from running.results(kind)
 
     def count(
         self,
