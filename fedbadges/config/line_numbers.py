@@ -20,8 +20,8 @@ def config_files(config: Mapping[str, Any]) -> list[Path]:
     if "VIRTUAL_ENV" in os.environ:
         folders.append(Path(os.environ["VIRTUAL_ENV"], "etc/fedmsg.d"))
     single = [Path(f"{prefix}fedmsg-config.py") for prefix in prefixes]
-    found = [path for folder in folders for path in sorted(folder.glob("*.py"))]
-    return [*found, *(path for path in single if path.is_file())]
+    found = [path for folder in folders for path in _scripts_in(folder)]
+    return [*found, *(path for path in single if _is_file(path))]
 
 
 def locate_key(key: str, within: str | None, files: list[Path]) -> str:
@@ -40,6 +40,20 @@ def locate_key(key: str, within: str | None, files: list[Path]) -> str:
     if within is not None:
         return locate_key(within, None, files)
     return printable(str(files[-1].parent)) if files else "/etc/fedmsg.d"
+
+
+def _scripts_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.name.endswith(".py"))
+    except OSError:  # none, or with sudo that of another user
+        return []
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _keys(path: Path) -> list[tuple[str, ast.expr | ast.keyword]]:

@@ -19,13 +19,15 @@ from sqlalchemy.types import NullType, TypeDecorator
 from fedbadges.databases.prepared_statements import dialect_function
 from fedbadges.errors import DamagedRow
 from fedbadges.messages import fits_databases
+from fedbadges.util.caching import BoundedDict
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import PERIOD
 
 log = get_logger(__name__)
 
-#: How many damaged rows are logged one by one.
+#: How many damaged rows are logged one by one, and of how many is known that they were noted.
 _LOGGED = 20
+_NOTED = 100_000
 
 _COLUMNS = Row.__table__.c
 
@@ -124,22 +126,39 @@ class DamageLog:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._count = 0
+        self._noted: BoundedDict[int, None] = BoundedDict(_NOTED)
+        self._total = self._count = 0
         self._last = 0.0
 
     def add(self, number: int, msg_id: str | None, error: Exception) -> None:
-        """Note that a row is skipped."""
+        """Note that a row is skipped, unless it was skipped before."""
         now = time.monotonic()
         with self._lock:
+            if number in self._noted:
+                return
+            self._noted[number] = None
             if now - self._last > PERIOD:
                 self._count = 0
             self._last = now
+            self._total += 1
             self._count += 1
             count = self._count
         if count <= _LOGGED:
             fields: Mapping[str, Any] = {"row": number, "msg_id": msg_id, "error": str(error)}
             log.warning("Could not parse a message of the history, skipping it", **fields)
         elif count & (count - 1) == 0:  # a power of two
-            log.warning(
-                "Skipping more messages of the history than are logged", count=count, row=number
-            )
+            self._log_more(count, number)
+
+    def finish(self) -> None:
+        """Log how many rows were skipped in all, if not each was logged; they may come again."""
+        with self._lock:
+            total, last = self._total, next(reversed(self._noted), 0)
+            self._noted.clear()
+            self._total = self._count = 0
+        if total > _LOGGED:
+            self._log_more(total, last)
+
+    def _log_more(self, count: int, number: int) -> None:
+        log.warning(
+            "Skipping more messages of the history than are logged", count=count, row=number
+        )

@@ -159,7 +159,8 @@ def highest_number(connection: Connection) -> int:
 def _parse(rows: Iterable[Any]) -> Iterator[RecentMessage]:
     """Parse rows, but for those without a time or a topic that can be read."""
     for row in rows:
-        if row.timestamp is None or not row.topic:
+        topic = _text(row.topic)
+        if row.timestamp is None or not topic:
             continue
         # The database returns names as a list, or as its JSON.
         users, packages = (
@@ -169,10 +170,15 @@ def _parse(rows: Iterable[Any]) -> Iterator[RecentMessage]:
         yield RecentMessage(
             row.id,
             row.msg_id,
-            sys.intern(row.topic),
+            topic,
             row.timestamp,
-            sys.intern(row.category or ""),
-            row.agent_name and sys.intern(row.agent_name),
+            _text(row.category) or "",
+            _text(row.agent_name),
             users,
             packages,
         )
+
+
+def _text(value: object) -> str | None:
+    """Return a text once for all rows; None for what else SQLite has in a column."""
+    return sys.intern(value) if isinstance(value, str) else None

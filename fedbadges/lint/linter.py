@@ -12,6 +12,7 @@ from fedbadges.lint.conditions import constant_condition, empty_window
 from fedbadges.lint.criteria import (
     counted_together,
     no_plugin,
+    not_converted,
     nothing_stored,
     same_again,
     same_for_all,
@@ -53,13 +54,13 @@ class Linter:
         for path in files:
             try:
                 rule = load_file(path, self.backends, configured=self.configured)
+                document = parse_document(read_file(path), str(path))
             except RuleError as error:
                 yield from map(Finding.from_problem, error.problems)
                 continue
             rules.append(rule)
             for check in checks:
                 yield from check(rule)
-            document = parse_document(read_file(path), str(path))
             yield from odd_id(rule, document)
             yield from cut_text(document)
         chosen, duplicates = each_once(rules)
@@ -75,6 +76,7 @@ class Linter:
             never_matches,
             same_for_all,
             partial(counted_together, samples),
+            not_converted,
             is_literal,
             whole_topic,
             constant_condition,

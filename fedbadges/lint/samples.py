@@ -19,6 +19,7 @@ from fedbadges.messages import parse_message
 from fedbadges.rules.names import names_in
 from fedbadges.rules.recipients import account
 from fedbadges.rules.templates import TemplatePath
+from fedbadges.util.files import read_limited
 from fedbadges.util.paths import nearest_path
 
 #: How many messages of a topic are looked at, and how far into each.
@@ -26,6 +27,9 @@ LATEST = 200
 _MOST_KEYS, _MOST_ITEMS, _MOST_LEVELS = 1000, 20, 20
 #: Among how many paths the nearest is looked for.
 _MOST_PATHS = 2000
+
+#: How large a file in a directory may be.
+_MAX_BYTES = 64 * 1024 * 1024
 
 _NO_MESSAGE = "not a message, which is an object with a 'topic'"
 _BLANKS = re.compile(r"[\s,]*")
@@ -120,6 +124,7 @@ class MessageFiles:
     def __init__(self, directory: Path) -> None:
         self.mistakes: list[Finding] = []
         self._known: dict[str, Sample] = {}
+        self._named = directory
         files = sorted(directory.rglob("*.json")) if directory.is_dir() else [directory]
         for path in files:
             for place, body in self._read(path):
@@ -143,7 +148,7 @@ class MessageFiles:
     def _read(self, path: Path) -> Iterator[tuple[Place, Any]]:
         """Yield the messages of a file with their places."""
         try:
-            text = path.read_text("utf-8-sig")
+            text = self._text(path)
             whole = json.loads(text)
         except json.JSONDecodeError as error:
             self._add(Place(str(path), error.lineno, error.colno), f"not JSON: {error.msg}")
@@ -164,6 +169,15 @@ class MessageFiles:
             before = text[:start]
             yield Place(str(path), before.count("\n") + 1, start - before.rfind("\n")), body
             _, position = decoder.raw_decode(text, start)
+
+    def _text(self, path: Path) -> str:
+        """Return the text of a file; raise OSError or ValueError."""
+        if path == self._named:  # it may be a pipe
+            return path.read_text("utf-8-sig")
+        content = read_limited(path, _MAX_BYTES)
+        if len(content) > _MAX_BYTES:
+            raise OSError(f"the file has more than {_MAX_BYTES} bytes")
+        return content.decode("utf-8-sig")
 
     def _add(self, place: Place, text: str) -> None:
         self.mistakes.append(Finding(place, "bad-message", text))

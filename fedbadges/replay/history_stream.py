@@ -1,6 +1,6 @@
 """The history as a stream: every message in the order of time, in batches."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -49,6 +49,12 @@ _CONTENTS = select(
     HEADERS,
     TEXT,
 ).where(is_any_of(_ROWS.c.id, array_parameter("numbers")))
+
+_IDS = (
+    select(_ROWS.c.id, _ROWS.c.msg_id)
+    .where(is_any_of(_ROWS.c.id, array_parameter("numbers")))
+    .order_by(_ROWS.c.id)
+)
 
 
 class EntryHeader(NamedTuple):
@@ -106,7 +112,7 @@ class HistoryStream:
         statement = _HEADERS.where(_ROWS.c.id <= self._last).limit(_BATCH)
         rows = self._read(statement)
         while rows:
-            yield list(self._parse(rows))
+            yield self._parse(rows)
             following = after(rows[-1])
             rows = () if following is None else self._read(statement.where(*following))
 
@@ -126,17 +132,29 @@ class HistoryStream:
             if number in rows
         ]
 
-    def _read(self, statement: Select[Any]) -> Sequence[Any]:
+    def _read(
+        self, statement: Select[Any], parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Any]:
         with translate_errors(_NAME), self._reader.connect() as connection:
-            return connection.execute(statement).all()
+            return connection.execute(statement, parameters).all()
 
-    def _parse(self, rows: Iterable[Any]) -> Iterator[EntryHeader]:
+    def _parse(self, rows: Iterable[Any]) -> list[EntryHeader]:
+        found, damaged = [], {}
         for row in rows:
             try:
                 check_header(row.topic, row.timestamp)
             except DamagedRow as error:
-                self.damage.add(row.id, None, error)
+                damaged[row.id] = error
             else:
-                yield EntryHeader(
-                    row.id, row.timestamp, row.topic, row.category or "", row.agent_name
+                category = row.category or ""
+                found.append(
+                    EntryHeader(row.id, row.timestamp, row.topic, category, row.agent_name)
                 )
+        if damaged:
+            self._log(damaged)
+        return found
+
+    def _log(self, damaged: Mapping[int, DamagedRow]) -> None:
+        """Log rows with their ids, which are not read of the others."""
+        for row in self._read(_IDS, {"numbers": list(damaged)}):
+            self.damage.add(row.id, row.msg_id, damaged[row.id])

@@ -90,6 +90,7 @@ class Replay:
         for count, entries in _prefetch(self._batches()):
             yield from self._replay(entries, engine, holdings)
             self.done += count
+        self._stream.damage.finish()
 
     def funnel(self, rule: Rule) -> Funnel:
         """Return how far the messages that were read got with a rule."""

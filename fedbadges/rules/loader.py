@@ -1,7 +1,7 @@
 """Finding the rule files and their tests below a directory, and loading rules from them."""
 
 import os
-import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.rule import Rule, parse_rule
 from fedbadges.rules.yaml_document import MAX_BYTES, parse_document
+from fedbadges.util.files import file_identity, read_limited
 
 #: How the names of rule files end.
 RULE_FILES = (".yml", ".yaml")
@@ -20,6 +21,10 @@ RULE_FILES = (".yml", ".yaml")
 #: this, so that tests can be beside the rules that a daemon runs.
 TEST = ".test"
 TEST_FILES = tuple(ending + TEST for ending in RULE_FILES)
+
+
+#: What may be the same time to a file system, in nanoseconds: as much as FAT's two seconds.
+_TICK = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,38 @@ def load_file(path: Path, backends: Backends, *, configured: bool = True) -> Rul
     return load_text(read_file(path), str(path), backends, configured=configured)
 
 
+class RuleFiles:
+    """Reads the rule files of one pass, but for those that are as they were ``before``."""
+
+    def __init__(self, before: "RuleFiles | None" = None) -> None:
+        self._before = {} if before is None else before._read
+        self._read: dict[Path, tuple[object, Rule | RuleError]] = {}
+
+    def load(self, path: Path, backends: Backends) -> Rule:
+        """Do what ``load_file`` does."""
+        identity, now = file_identity(path), time.time_ns()
+        known, found = self._before.get(path, (None, None))
+        if found is None or identity is None or known != identity:
+            found = _parse(read_file(path), path, backends)
+        # Whatever changes within the same tick of the clock looks the same.
+        if identity is not None and max(identity[-2:]) < now - _TICK:
+            self._read[path] = identity, found
+        if isinstance(found, RuleError):
+            raise found
+        return found
+
+
+def _parse(data: bytes, path: Path, backends: Backends) -> Rule | RuleError:
+    try:
+        return load_text(data, str(path), backends)
+    except RuleError as error:
+        return error
+
+
 def read_file(path: Path) -> bytes:
     """Read a file, up to one byte more than it may have; raise RuleError if that fails."""
     try:
-        # Reading a pipe or a terminal might never end.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise OSError("not a regular file")
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+        return read_limited(path, MAX_BYTES)
     except OSError as error:
         raise RuleError([unreadable(path, error)]) from None
 
@@ -60,11 +89,12 @@ def files_at(
     paths: Iterable[Path], endings: tuple[str, ...] = RULE_FILES
 ) -> tuple[list[Path], list[Problem]]:
     """List the files at and below these paths, each once, and what is unreadable."""
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     failures: list[OSError] = []
     for path in paths:
         for file in _files_below(path, failures, endings) if path.is_dir() else [path]:
-            found.setdefault(file.resolve(), file)
+            # Unlike Path.resolve, this accepts a link to itself.
+            found.setdefault(os.path.realpath(file), file)
     return list(found.values()), [unreadable(each.filename, each) for each in failures]
 
 
@@ -73,12 +103,13 @@ def load_directory(
     backends: Backends,
     last_good: Mapping[str, Rule] | None = None,
     vet: Callable[[Path], None] = lambda path: None,
+    load: Callable[[Path, Backends], Rule] = load_file,
 ) -> Loaded:
     """Load every rule file anywhere below ``directory``, in the order of their paths.
 
     A rule of ``last_good``, which are rules by path, stays in force if its file has mistakes now,
     or if a directory above it cannot be read or is no longer behind its link. ``vet`` raises
-    RuleError for a file that must not be read.
+    RuleError for a file that must not be read; ``load`` reads the others.
     """
     known = last_good or {}
     found: list[Rule] = []
@@ -87,7 +118,7 @@ def load_directory(
     for path in _files_below(directory, failures):
         try:
             vet(path)
-            found.append(load_file(path, backends))
+            found.append(load(path, backends))
         except RuleError as error:
             problems.extend(error.problems)
             if str(path) in known:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fedbadges.signatures.authority import CertificateError
+from fedbadges.util.files import read_limited
 from fedbadges.util.text import printable
 
 #: Room for a list with some 400,000 revoked certificates.
@@ -16,8 +17,7 @@ class TooLarge(CertificateError):
 def read_bytes(path: Path) -> bytes:
     """Read a file; raise CertificateError if that is not possible: TooLarge if it is that."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_limited(path, MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CertificateError(printable(f"{path}: {reason}")) from None

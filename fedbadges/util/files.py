@@ -1,7 +1,8 @@
-"""Files that are written as a whole or not at all, for their owner only."""
+"""Reading files of any kind and size, and writing them as a whole or not at all."""
 
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,24 @@ from fedbadges.util.throttle import Throttle
 log = get_logger(__name__)
 
 _failures = Throttle()
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """Read a file, up to one byte more than ``limit``; raise OSError if it cannot be read."""
+    # Opening a pipe would wait for a writer, and reading a terminal might never end.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("not a regular file")
+    with path.open("rb") as file:
+        return file.read(limit + 1)
+
+
+def file_identity(path: Path) -> tuple[int, ...] | None:
+    """Return what changes with a file: its place, size or times; None if it cannot be found."""
+    try:
+        status = path.stat()
+    except OSError:  # gone meanwhile, or a link that leads nowhere
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def prepare_directory(directory: Path) -> None:

@@ -242,6 +242,16 @@ def test_award_refuses_a_link_that_tahrir_cannot_hold(deployment: Place, link: s
     assert (done.exit_code, done.stderr) == (2, "--link is text of 1 to 256 characters\n")
 
 
+@pytest.mark.parametrize(
+    "link", ["javascript:alert(1)", "example.org/talks/7", "//example.org", "https://a b", " "]
+)
+def test_award_refuses_a_link_that_is_no_address_of_a_page(deployment: Place, link: str) -> None:
+    done = deployment.award("alice", "speaker", "--link", link)
+
+    wrong = "--link is an address that begins with http:// or https://\n"
+    assert (done.exit_code, done.stderr) == (2, wrong)
+
+
 def test_award_as_json_has_the_outcome(deployment: Place) -> None:
     done = deployment.award("alice", "speaker", "--format", "json")
 

@@ -2,11 +2,13 @@
 
 import ast
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.builders import make_config
@@ -19,6 +21,7 @@ from fedbadges.cli.deployment import HISTORY, TAHRIR, Deployment
 from fedbadges.cli.deployment import RULES as DIRECTORY
 from fedbadges.lint import linter as run
 from fedbadges.rules.loader import load_file
+from fedbadges.rules.rule import Rule
 
 COMMAND = Path(sys.executable).with_name("fedbadges")
 
@@ -154,12 +157,38 @@ def test_file_reached_by_several_paths_is_checked_once() -> None:
     assert (done.exit_code, done.stderr) == (0, "nothing found in 1 file\n")
 
 
-def test_dangling_link_is_an_error() -> None:
+def test_what_cannot_be_read_is_an_error_each() -> None:
     write("rules/a.yml", GOOD)
-    Path("rules/gone").symlink_to("nowhere")
+    Path("rules/folder.yml").mkdir()
+    for name, target in {"gone": "nowhere", "gone.yml": "nowhere", "loop.yml": "loop.yml"}.items():
+        Path("rules", name).symlink_to(target)
+    os.mkfifo("rules/pipe.yml")
+    with Path("rules/sparse.yml").open("wb") as sparse:
+        sparse.truncate(1 << 30)
 
     assert fedbadges("check", "rules").stdout.splitlines() == [
-        "rules/gone:1:1: error: cannot be read: No such file or directory [unreadable]"
+        "rules/gone:1:1: error: cannot be read: No such file or directory [unreadable]",
+        "rules/gone.yml:1:1: error: cannot be read: No such file or directory [mistake]",
+        "rules/loop.yml:1:1: error: cannot be read: Too many levels of symbolic links [mistake]",
+        "rules/pipe.yml:1:1: error: cannot be read: not a regular file [mistake]",
+        "rules/sparse.yml:1:1: error: the file has more than 131072 bytes [mistake]",
+    ]
+
+
+def test_file_that_is_gone_when_it_is_read_again_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write("rules/a.yml", GOOD)
+
+    def load_and_remove(*arguments: Any, **others: Any) -> Rule:
+        rule = load_file(*arguments, **others)
+        path.unlink()
+        return rule
+
+    monkeypatch.setattr("fedbadges.lint.linter.load_file", load_and_remove)
+
+    assert fedbadges("check", "rules").stdout.splitlines() == [
+        "rules/a.yml:1:1: error: cannot be read: No such file or directory [mistake]"
     ]
 
 

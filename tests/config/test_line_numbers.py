@@ -1,6 +1,8 @@
 """Where fedmsg's configuration files set a key."""
 
+import errno
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -141,6 +143,20 @@ def test_configuration_files_are_listed_in_the_order_in_which_fedmsg_reads_them(
     (folder / "c.txt").write_text("")
 
     assert [path for path in config_files({}) if not path.is_relative_to("/etc")] == files
+
+
+def test_configuration_directories_that_may_not_be_read_are_skipped_as_by_fedmsg(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "a.py", LITERAL)
+
+    def refuse(path: Path, **options: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    for method in ("iterdir", "stat"):
+        monkeypatch.setattr(Path, method, refuse)
+
+    assert config_files({}) == []
 
 
 def test_config_filename_is_the_only_configuration_file(folder: Path) -> None:

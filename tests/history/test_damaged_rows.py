@@ -18,7 +18,7 @@ from fedbadges.errors import DamagedRow
 from fedbadges.history.history import History
 from fedbadges.history.message_reader import MessageReader
 from fedbadges.history.past_messages import Query
-from fedbadges.history.rows import DamageLog
+from fedbadges.history.rows import DamageLog, seconds_of
 from fedbadges.history.sql import NameIds, prepare
 from fedbadges.history.window_reader import read_all, read_new
 from fedbadges.lint.samples import LatestMessages
@@ -69,7 +69,10 @@ def test_damaged_rows_stop_no_page_of_headers(settings: Settings, last: int) -> 
 
 
 def test_damaged_rows_stop_no_replay(
-    settings: Settings, last: int, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    last: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("fedbadges.replay.history_stream._BATCH", 1)
     stream = HistoryStream(settings)
@@ -79,6 +82,8 @@ def test_damaged_rows_stop_no_replay(
 
     assert (entries[0].number, entries[-1].number) == (1, last)
     assert (entries[0].msg["user"], entries[-1].msg["user"]) == ("alice", "bob")
+    assert caplog.messages
+    assert not [line for line in caplog.messages if "msg_id=None" in line]
 
 
 def test_damaged_rows_stop_no_operation_over_past_messages(settings: Settings, last: int) -> None:
@@ -108,6 +113,19 @@ def test_damaged_rows_stop_no_window(settings: Settings, last: int) -> None:
     assert last in {each.id for each in new.messages}
 
 
+@pytest.mark.sqlite
+def test_bytes_for_a_category_or_a_sender_stop_no_window(
+    database: Databases, settings: Settings
+) -> None:
+    store_message(database, sent("alice"))
+    with engine(database.datanommer_url).begin() as connection:
+        connection.execute(sa.text("UPDATE messages SET category = x'ff', agent_name = x'ff'"))
+    with reader(settings.history_url).connect() as connection:
+        (message,) = read_all(connection, datetime.datetime(2020, 1, 1), 100).messages
+
+    assert (message.category, message.agent) == ("", None)
+
+
 def test_damaged_rows_do_not_hide_that_others_are_stored(settings: Settings, last: int) -> None:
     headers = MessageReader(settings).headers_after(0, 100)
     messages = [make_message(msg_id=each.msg_id) for each in headers if each.msg_id]
@@ -122,7 +140,9 @@ def test_damaged_rows_stop_no_look_at_the_latest_messages(settings: Settings, la
 
     (topic,) = [name for name in history.names if name.endswith("logger.first")]
 
-    assert history.last_seen(lambda name: name == topic) is not None
+    seen = history.last_seen(lambda name: name == topic)
+    assert seen is not None
+    assert abs(seconds_of(seen) - time.time()) < 1000
     sample = LatestMessages(history).of(topic)
     assert 2 <= sample.count <= last - 2
 
@@ -147,6 +167,34 @@ def test_message_that_is_asked_for_and_damaged_is_told_from_one_that_is_missing(
     assert history.message("another") is None
     with pytest.raises(DamagedRow, match="JSONDecodeError"):
         history.message(message["msg_id"])
+
+
+def test_damaged_row_that_is_skipped_again_is_not_logged_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    damages = DamageLog()
+
+    for number in (1, 2, 1, 2, 3):
+        damages.add(number, None, DamagedRow("no"))
+
+    assert [line.split(" row=")[1][0] for line in caplog.messages] == ["1", "2", "3"]
+
+
+def test_number_of_damaged_rows_is_logged_at_the_end_if_not_each_was(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    damages = DamageLog()
+    for number in range(20):
+        damages.add(number, None, DamagedRow("no"))
+    damages.finish()
+    assert len(caplog.messages) == 20
+
+    for number in range(25):
+        damages.add(number, None, DamagedRow("no"))
+    damages.finish()
+
+    assert len(caplog.messages) == 41
+    assert caplog.messages[-1].endswith("count=25 row=24")
 
 
 def test_ten_thousand_damaged_rows_are_some_dozen_lines(caplog: pytest.LogCaptureFixture) -> None:

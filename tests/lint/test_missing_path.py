@@ -1,6 +1,8 @@
 """``fedbadges check`` with messages, stored or in files: templates that none of them has."""
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from support.bus import fedmsg_body
 from support.command import fedbadges
 from support.databases import Databases, store_message
 from support.rule_text import complete
+from support.waiting import TIMEOUT
 
 from fedbadges.databases.connections import parse_url
 from fedbadges.lint.samples import Shape
@@ -279,6 +282,37 @@ def test_sample_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     done = fedbadges("check", "--messages", tmp_path / "a.json", write_rule(tmp_path))
 
     assert done.stdout.startswith(f"{tmp_path}/a.json:1:1: error: not JSON: ")
+
+
+def test_sample_that_is_no_file_or_too_large_is_an_error(tmp_path: Path) -> None:
+    samples = tmp_path / "samples"
+    (samples / "folder.json").mkdir(parents=True)
+    os.mkfifo(samples / "pipe.json")
+    with (samples / "sparse.json").open("wb") as sparse:
+        sparse.truncate(1 << 30)
+
+    done = fedbadges("check", "--messages", samples, write_rule(tmp_path))
+
+    assert done.stdout.splitlines() == [
+        f"{samples}/{line} [bad-message]"
+        for line in (
+            "folder.json:1:1: error: cannot be read: not a regular file",
+            "pipe.json:1:1: error: cannot be read: not a regular file",
+            "sparse.json:1:1: error: cannot be read: the file has more than 67108864 bytes",
+        )
+    ]
+
+
+def test_samples_may_come_from_a_pipe_that_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    text = json.dumps({"topic": "a.b", "msg": {}})
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(text,), daemon=True)
+    writer.start()
+
+    done = fedbadges("check", "--messages", tmp_path / "pipe", write_rule(tmp_path))
+
+    writer.join(TIMEOUT)
+    assert (done.exit_code, done.stdout) == (0, "")
 
 
 def test_directory_without_samples_exits_with_2(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from support.command import fedbadges
 from support.databases import Databases, store_message
 from support.rule_text import complete
 
-from fedbadges.databases.connections import parse_url
+from fedbadges.databases.connections import engine, parse_url
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
 QUESTION = """\
@@ -135,9 +135,26 @@ def test_each_topic_is_looked_up_once_for_all_rules(
         done = fedbadges("check", "--history-url", database.datanommer_url, tmp_path)
 
     assert (done.exit_code, done.stdout) == (0, "")
-    # Each topic is found, the end is found, and each is asked when it was last seen, and for its
-    # latest messages.
-    assert len([each for each in asked if each.startswith("SELECT")]) == 3 + 1 + 3 + 3
+    # All topics are found, and each is asked when it was last seen, and for its latest messages.
+    assert len([each for each in asked if each.startswith(("SELECT", "WITH"))]) == 1 + 3 + 3
+
+
+@pytest.mark.sqlite
+def test_topics_that_are_no_text_hide_no_other(
+    database: Databases, sent: Sent, tmp_path: Path
+) -> None:
+    for number in range(5):
+        sent(f"org.example.prod.git.t{number}", 1)
+    odd = ("x'ff'", "CAST(x'6f72ff' AS TEXT)", "''", "'a' || char(0)")
+    with engine(parse_url(database.datanommer_url)).begin() as connection:
+        for number, value in enumerate(odd):
+            statement = f"UPDATE messages SET topic = {value} WHERE topic LIKE '%.t{number}'"  # noqa: S608
+            connection.exec_driver_sql(statement)
+
+    assert found(database, tmp_path, "trigger: {topic: git.t4}\n" + THIS_TOPIC) == []
+    assert found(database, tmp_path, "trigger: {topic: git.t1}\n" + THIS_TOPIC) == [
+        "1:18: warning: no message of the topic 'git.t1' was ever seen [stale-topic]"
+    ]
 
 
 @pytest.mark.sqlite

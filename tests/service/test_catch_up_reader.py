@@ -13,7 +13,7 @@ from support.databases import Databases
 
 from fedbadges.databases.connections import engine
 from fedbadges.history.history import CHECKED
-from fedbadges.history.message_reader import MessageReader
+from fedbadges.history.message_reader import MessageHeader, MessageReader
 from fedbadges.messages import Message, parse_message
 from fedbadges.service import catch_up_reader
 from fedbadges.service.catch_up_reader import Batch, CatchUpReader
@@ -406,8 +406,9 @@ def test_number_of_a_history_that_is_longer_than_the_pass_is_known_after_a_sweep
 
 
 def test_first_sweep_reads_what_follows_a_number_but_for_what_the_pass_has_read(
-    reader: CatchUpReader, store: Callable[..., Message]
+    reader: CatchUpReader, store: Callable[..., Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fedbadges.service.catch_up_reader._COMMIT_ROWS", 1)
     for name, age in (("done", 5_000), ("slow", 5_000), ("older", 9_000), ("in time", 1)):
         store(name, age)
 
@@ -456,3 +457,32 @@ def test_ten_thousand_damaged_rows_are_read_once_with_some_dozen_lines(
     assert 20 < logged < 40
     swept(reader)
     assert len(log.messages) == logged
+
+
+class Judgements:
+    """Finds the same judgement outdated by every row."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def outdated(self, rows: Iterable[MessageHeader]) -> list[int]:
+        return [self.number]
+
+
+def test_sweep_ends_with_what_must_be_judged_again_each_message_once(
+    history: MessageReader,
+    in_flight: InFlight,
+    store: Callable[..., Message],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catch_up_reader, "_MAX_ROWS", 1)
+    in_flight.begin(store("judged"))
+    reader = CatchUpReader(history, in_flight, judgements=Judgements(1))  # type: ignore[arg-type]
+    reader.begin(time.time() + HOUR)
+    for name in ("alice", "bob", "carol"):
+        store(name, HOUR)
+
+    batches = list(reader.stored_since_last_sweep())
+
+    assert users(batches) == ["alice", "bob", "carol", "judged"]
+    assert sum(batch.new for batch in batches) == 3

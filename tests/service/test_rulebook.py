@@ -1,7 +1,8 @@
 """Rules that change while the daemon runs."""
 
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,41 @@ def test_rules_stay_loaded_if_their_directory_is_gone_which_is_logged_once(
         f'Mistake in a rule mistake="{shelf.directory}:1:1: cannot be read: '
         'No such file or directory"'
     ]
+
+
+def _link(path: Path, target: str) -> None:
+    path.unlink()
+    path.symlink_to(target)
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _grow(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda path: _link(path, "nowhere"), "cannot be read: No such file or directory"),
+        (lambda path: _link(path, "a.yml"), "cannot be read: Too many levels of symbolic links"),
+        (_pipe, "cannot be read: not a regular file"),
+        (_grow, "the file has more than 131072 bytes"),
+    ],
+    ids=["dangling link", "link to itself", "pipe", "gigabyte"],
+)
+def test_rule_whose_file_cannot_be_read_any_more_stays_which_is_logged_once(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None], reason: str
+) -> None:
+    shelf.write("a", counting_rule("First", "git.receive", 1))
+    shelf.write("b", counting_rule("Second", "git.receive", 1))
+    shelf.load()
+    spoil(shelf.directory / "a.yml")
+
+    assert shelf.load() == shelf.load() == ["First", "Second"]
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert reason in line

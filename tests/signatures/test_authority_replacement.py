@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +191,11 @@ def test_a_file_of_100_megabytes_is_refused_and_not_read_again(
     assert "more than" in line
 
 
-def test_an_endless_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CertificateError, match="/dev/zero: more than"):
-        make_source("/dev/zero", 0).refresh()
+def test_what_is_endless_or_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", str(tmp_path / "pipe")):
+        with pytest.raises(CertificateError, match=f"{path}: not a regular file"):
+            make_source(path, 0).refresh()
 
 
 # What is logged

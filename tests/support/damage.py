@@ -8,7 +8,6 @@ from support.databases import Databases
 
 _CONTENTS = {
     "no JSON": "not json",
-    "half a message": '{"user": "ali',
     "an integer of 5,000 digits": "9" * 5_000,
     "nested 50,000 deep": "[" * 50_000 + "]" * 50_000,
 }
@@ -40,6 +39,7 @@ DAMAGES = {
         "sent at bytes": ("timestamp", "x'00ff'"),
         "sent in the year 20000": ("timestamp", "'20000-01-01 00:00:00.000000'"),
         "sent in a time zone": ("timestamp", "'2026-11-01 00:00:00.000000+00:00'"),
+        "a topic of bytes": ("topic", "x'00ff'"),
         "an id of bytes": ("topic", "NULL, msg_id = x'00ff'"),
     },
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 #: No award is older. Much earlier years are typing errors, which some programs cannot even show.
 _EARLIEST = datetime.datetime(1970, 1, 1)
+
+#: What a link may be: browsers run some others, such as ``javascript:``, as programs.
+_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
 @dataclass(eq=False)
@@ -85,9 +89,13 @@ def parse_request(row: Row, mistakes: Mistakes) -> Request:
 
 def _link(cell: Cell, mistakes: Mistakes) -> str | None:
     link = cell.text
-    if link is not None and not (fits_databases(link) and len(link) <= MAX_LINK):
-        name = "--link" if cell.place is None else "'link'"
+    if link is None:
+        return None
+    name = "--link" if cell.place is None else "'link'"
+    if not (fits_databases(link) and len(link) <= MAX_LINK):
         mistakes.add(cell.place, f"{name} is text of 1 to {MAX_LINK} characters")
+    elif not _ADDRESS.fullmatch(link):
+        mistakes.add(cell.place, f"{name} is an address that begins with http:// or https://")
     return link
 
 
