@@ -1,7 +1,6 @@
 """Publishing notices at least once: each stays in the outbox until it has left this process."""
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -110,7 +109,7 @@ class Outbox:
         self._leave(flushed)
 
     def finish(self, timeout: float) -> bool:
-        """Publish what is queued and what others left, once it is heard, and stop.
+        """Publish what is queued and some of what others left, once it is heard, and stop.
 
         Return True if nothing was left or lost.
         """
@@ -119,7 +118,7 @@ class Outbox:
         self._join(timeout)
         with contextlib.suppress(Unavailable):
             if self._table.is_usable and self._publisher.trouble() is None:
-                self._take_over(most=sys.maxsize)
+                self._take_over()
         while not (flushed := self._publisher.finish(_INTERVAL)) and time.monotonic() < end:
             with contextlib.suppress(Unavailable):
                 self._delete(time.monotonic() - _FLUSHED)
@@ -177,10 +176,10 @@ class Outbox:
             return False
         return self._failure is None or time.monotonic() - self._taken_over > _RETRY
 
-    def _take_over(self, most: int = _MOST_QUEUED) -> None:
+    def _take_over(self) -> None:
         """Publish the notices on which nobody has a lease, in their order."""
         self._taken_over = time.monotonic()
-        while len(self._queued) < most:
+        while len(self._queued) < _MOST_QUEUED:
             leased = self._table.lease()
             with self._lock:
                 # Of one that is here, the lease expired during an outage.
