@@ -28,7 +28,8 @@ _RENEW = 5.0
 #: Seconds after which what could not be sent is tried again.
 _RETRY = 30.0
 
-#: How many notices wait in this process before more are leased.
+#: How many notices wait in this process before more are leased, and how many of others it publishes
+#: at a look.
 _MOST_QUEUED = 1000
 
 #: Seconds that notices are kept which nobody can publish, and between two looks for those.
@@ -177,9 +178,10 @@ class Outbox:
         return self._failure is None or time.monotonic() - self._taken_over > _RETRY
 
     def _take_over(self) -> None:
-        """Publish the notices on which nobody has a lease, in their order."""
+        """Publish the oldest notices on which nobody has a lease, in their order."""
         self._taken_over = time.monotonic()
-        while len(self._queued) < _MOST_QUEUED:
+        taken = 0
+        while max(taken, len(self._queued)) < _MOST_QUEUED:
             leased = self._table.lease()
             with self._lock:
                 # Of one that is here, the lease expired during an outage.
@@ -189,6 +191,7 @@ class Outbox:
                 log.info("Publishing notices that were left in the outbox", count=len(left))
             for notice in left:
                 self.publish(notice)
+            taken += len(left)
             if not left or self._failure is not None:
                 return
 

@@ -297,6 +297,20 @@ def test_finish_publishes_what_others_left(tahrir: Tahrir, make: Make) -> None:
     assert kept(tahrir) == 0
 
 
+def test_finish_publishes_a_thousand_notices_of_others_at_most(
+    tahrir: Tahrir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_QUEUED", 2)
+    left = [Notice("badge.award", {}, str(number), number) for number in range(4)]
+    bus, waiting = Bus(), left.copy()
+    outbox = Outbox(bus, tahrir.outbox)
+    monkeypatch.setattr(tahrir.outbox, "lease", lambda: [waiting.pop(0)])
+
+    outbox.finish(TIMEOUT)
+
+    assert bus.sent == left[:2]
+
+
 def test_finish_is_not_held_up_by_what_others_left_if_there_is_much_to_do(
     tahrir: Tahrir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
