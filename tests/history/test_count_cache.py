@@ -19,9 +19,11 @@ from support.sizes import size
 from fedbadges.config.settings import read_settings
 from fedbadges.databases.connections import engine
 from fedbadges.errors import Unavailable
+from fedbadges.history import counting
 from fedbadges.history.count_cache import CountCache, CountResult
 from fedbadges.history.horizon import Base, Horizon
 from fedbadges.history.recent_window import RecentWindow
+from fedbadges.history.sql import FilterQuery
 from fedbadges.messages import Position
 from fedbadges.util.caching import make_cache_region
 
@@ -215,6 +217,35 @@ def test_an_operation_tests_each_message_once(past: Past) -> None:
     past.store(topic, "ann", 0, n=2)
     assert past.cached.count(of(topic), expression=passing("all", test)) == 2
     assert tested == [1, 2]
+
+
+def test_no_more_late_messages_are_held_than_are_few(
+    sql_past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by an import: there may be millions, and they are streamed."""
+    held: list[int] = []
+    read = FilterQuery.messages
+
+    def messages(query: FilterQuery, connection: Any) -> Any:
+        rows = read(query, connection)
+        if "stream_results" in connection.get_execution_options():
+            return rows
+        rows = list(rows)
+        held.append(len(rows))
+        return rows
+
+    topic = sql_past.topic()
+    sql_past.store(topic, "ann", 500, n=1)
+    sql_past.compare(of(topic), expression=ODD)
+    sql_past.cached._window = RecentWindow(DISTANCE)
+    monkeypatch.setattr(counting, "_FEW", 3)
+    monkeypatch.setattr(FilterQuery, "messages", messages)
+    for age in range(400, 410):
+        sql_past.store(topic, "ann", age, n=age)
+
+    sql_past.compare(of(topic), expression=ODD)
+
+    assert max(held) == 3
 
 
 def test_a_message_for_which_the_test_raises_does_not_count(
