@@ -57,7 +57,8 @@ class Judgements:
 
     def horizon(self, position: Position) -> Horizon:
         """Return what of the history is seen at least if this position is judged from now on."""
-        seen, number = self._history.seen(), int(position[1])
+        number = int(position[1])
+        seen = self._history.seen(number)
         if number <= seen.mark:
             return seen
         # What is being committed has numbers that are at most so much lower.

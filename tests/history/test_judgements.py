@@ -211,6 +211,19 @@ def test_nothing_that_may_be_committed_just_now_counts_as_seen_without_a_window(
     assert past.judgements.horizon((position, 5)) == Horizon(0)
 
 
+def test_what_a_sweep_hands_over_together_is_judged_once(past: Past) -> None:
+    """The window has seen none of it, and reads it once for all."""
+    past.history.count(ANN, until=past.store(5))
+    stored = [past.store(10 + number) for number in range(3)]
+
+    with statements(past.url) as sent:
+        for position in stored:
+            past.judge(position)
+
+    assert len(sent) == 1
+    assert past.outdated(*stored) == []
+
+
 def restored(past: Past, lost: Position, store: Callable[[], object]) -> None:
     """Go back to before a message and the name of its user, and store something else."""
     with engine(past.url).begin() as connection:
