@@ -34,6 +34,10 @@ _STOP_TIMEOUT = 8.0
 SIZE = "size"
 _EMPTY = 64
 
+#: How many values the JSON of a message may have, brackets and commas in its texts counted as well:
+#: an empty list takes three characters, and Python needs 72 bytes for it, and long for many.
+_MAX_VALUES = 250_000
+
 
 class SizedQueue(queue.Queue[Any]):
     """A queue of messages that knows their size together."""
@@ -158,6 +162,9 @@ class BadgesConsumer(FedmsgConsumer):
             self._drain()
 
     def _consume_json(self, message: Any) -> Any:
+        if _has_too_many_values(message.body):
+            ignore(f"it has more than {_MAX_VALUES} values", topic=message.topic)
+            return None
         self._size = json_size(message.body)
         return super()._consume_json(message)
 
@@ -247,6 +254,10 @@ def _size_of(message: Any) -> int:
 def json_size(text: str) -> int:
     """Return the size of a message from its JSON."""
     return len(text) + _EMPTY * (text.count("{") + text.count("["))
+
+
+def _has_too_many_values(text: str) -> bool:
+    return len(text) > _MAX_VALUES and sum(map(text.count, "[{,")) > _MAX_VALUES
 
 
 def _size_of_parsed(message: Any) -> int:

@@ -15,10 +15,6 @@ log = get_logger(__name__)
 #: How large a topic and a body may be together. What is larger can be caught up from datanommer.
 MAX_BYTES = 16 * 1024 * 1024
 
-#: How many values the JSON of a body may have, brackets and commas in its texts counted as well:
-#: an empty list takes three bytes, and Python needs 72 for it, and a long time for many of them.
-MAX_VALUES = 250_000
-
 _ignored = Throttle()
 
 
@@ -57,8 +53,6 @@ def _decode(frames: list[bytes]) -> tuple[str, str]:
     topic, body = parts
     if len(topic) + len(body) > MAX_BYTES:
         raise _NoMessage(f"it has more than {MAX_BYTES} bytes")
-    if len(body) > MAX_VALUES and sum(map(body.count, (b"[", b"{", b","))) > MAX_VALUES:
-        raise _NoMessage(f"it has more than {MAX_VALUES} values")
     try:
         return topic.decode("utf-8"), body.decode("utf-8")
     except UnicodeDecodeError:
