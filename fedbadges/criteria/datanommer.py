@@ -1,7 +1,8 @@
 """The criteria backend ``datanommer``: what a rule asks of the past messages."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from fedbadges.config.settings import Settings
 from fedbadges.history.history import History
@@ -32,6 +33,24 @@ FILTER, VALUE, AT_LEAST = "filter", "value", "at least"
 
 #: How many filters of rules are shared.
 _MOST_FILTERS = 10_000
+
+
+def _unless_none(choose: Callable[[int, int], int], one: int | None, two: int | None) -> int | None:
+    return None if one is None or two is None else choose(one, two)
+
+
+class _Limits(NamedTuple):
+    """How far to count: counts from ``enough`` on are alike, and so are those below ``needed``."""
+
+    enough: int | None
+    needed: int | None
+
+    def with_limits(self, other: "_Limits") -> "_Limits":
+        """Return limits that are right for both conditions."""
+        return _Limits(
+            _unless_none(max, self.enough, other.enough),
+            _unless_none(min, self.needed, other.needed),
+        )
 
 
 @dataclass(frozen=True)
@@ -91,9 +110,9 @@ class PastMessages:
         filled = self.filled(subject)
         if not self._counts(filled):
             return
-        key = ("enough", *self._key(subject, filled))
-        enough, known = self.condition.enough, subject.batch_cache.get(key, 0)
-        subject.batch_cache[key] = None if enough is None or known is None else max(enough, known)
+        key = ("limits", *self._key(subject, filled))
+        known = subject.batch_cache.get(key, self._limits)
+        subject.batch_cache[key] = known.with_limits(self._limits)
 
     def read(self, subject: Question) -> None:
         """Raise MissingValue if the message lacks what a template names."""
@@ -107,6 +126,10 @@ class PastMessages:
             (id(self.shared_filter), id(subject.message), subject.recipient),
             lambda: self.shared_filter.fill(subject.message, subject.recipient),
         )
+
+    @property
+    def _limits(self) -> "_Limits":
+        return _Limits(self.condition.enough, self.condition.needed)
 
     def _counts(self, filled: FilledFilter) -> bool:
         """Return True if the operation counts messages one by one."""
@@ -127,19 +150,22 @@ class PastMessages:
     def _count(self, subject: Question, filled: FilledFilter) -> int:
         """Count once for all rules that ask the same, no further than their conditions need."""
         key = self._key(subject, filled)
-        enough = subject.batch_cache.get(("enough", *key), self.condition.enough)
+        limits = subject.batch_cache.get(("limits", *key), self._limits)
+        # Whoever observes is told the number as of the position.
+        needed = limits.needed if subject.observer is None else None
         found = subject.once_in_batch(
             key,
             lambda: self.history.count(
                 filled,
-                enough,
+                limits.enough,
                 subject.message,
                 self.operation.expression,
                 subject.batch_cache,
                 until=subject.position,
+                needed=needed,
             ),
         )
-        subject.tell(AT_LEAST, enough is not None and found >= enough)
+        subject.tell(AT_LEAST, limits.enough is not None and found >= limits.enough)
         return found
 
 

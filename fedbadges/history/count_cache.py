@@ -70,6 +70,10 @@ class CountCache:
         """Forget all counts, also those that are being counted now."""
         self._epoch = uuid.uuid4().hex
 
+    def is_behind(self, position: Position) -> bool:
+        """Return True if what is cached may end after a position."""
+        return self._region is not None and position[0] < self._cutoff()
+
     def count(
         self,
         question: str | None,
@@ -114,7 +118,7 @@ class CountCache:
             return cached.at_least
         if enough is not None and cached.count >= enough:
             return cached.count
-        cutoff = naive_utc(self._now() - self._distance)
+        cutoff = self._cutoff()
         result = counter(cached.base, cutoff, None if enough is None else enough - cached.count)
         total = cached.count + result.total
         # No message is ever deleted, so there will not be fewer.
@@ -124,6 +128,10 @@ class CountCache:
             cached = replace(cached, count=cached.count + result.in_base, base=result.base)
         self._use(lambda region: region.set(key, cached))
         return total
+
+    def _cutoff(self) -> datetime.datetime:
+        """Return the latest moment at which a base may end."""
+        return naive_utc(self._now() - self._distance)
 
     def _read(self, key: str) -> CachedCount:
         found = self._use(lambda region: region.get(key))

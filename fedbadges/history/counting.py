@@ -91,8 +91,17 @@ class FilterCounter:
         after = None if base is None else base.until
         queries = [prepare(connection, self.name_ids, self.filled, after, limit, self.until)]
         if base is not None and late:
-            queries.append(prepare(connection, self.name_ids, self.filled, outside=base))
+            queries.append(self.late_query(connection, base))
         return queries
+
+    def late_query(
+        self, connection: Connection, base: Base, limit: int | None = None
+    ) -> FilterQuery:
+        """Return the query for the messages that a base would have if they had not been late.
+
+        With a low limit, a database may look for so many of them in the whole history.
+        """
+        return prepare(connection, self.name_ids, self.filled, limit=limit, outside=base)
 
     def _base(self, cutoff: datetime.datetime, horizon: Horizon) -> Base:
         until = cutoff if self.until is None else min(cutoff, self.until[0] - _TICK)
@@ -142,9 +151,13 @@ class TestedCounter:
         """Read the messages outside the base; None without one, or if there are too many."""
         if base is None:
             return None
-        late = self.counter.window.late(self.counter.filled, base)
+        counter = self.counter
+        late = counter.window.late(counter.filled, base)
         found = list(late or ())
-        for query in self.counter.queries(connection, base, _FEW, late=late is None):
+        queries = counter.queries(connection, base, _FEW, late=False)
+        if late is None:
+            queries.append(counter.late_query(connection, base, _FEW))
+        for query in queries:
             rows = list(query.messages(connection))
             if len(rows) >= _FEW:
                 return None

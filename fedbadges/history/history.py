@@ -109,13 +109,20 @@ class History:
         expression: Expression | None = None,
         shared: dict[Any, Any] | None = None,
         until: Position | None = None,
+        needed: int | None = None,
     ) -> int:
         """Count the past messages that a filter selects, at least up to ``enough``.
 
         Those after the position ``until`` do not count, and of the others those need not be counted
         that are stored later than ``message``. With ``expression``, only those count that pass its
-        test; ``shared`` holds what several tests of the same messages have read.
+        test; ``shared`` holds what several tests of the same messages have read. Where there are
+        fewer than ``needed``, any number below that will do.
         """
+        if needed is not None and until is not None and self._counts.is_behind(until):
+            # Cached counts move on with the last message, and there were no more before it.
+            total = self.count(filled, needed, message, expression, shared)
+            if total < needed:
+                return total
         counter = FilterCounter(self._reader, self._name_ids, self._window, filled, message, until)
         if expression is None:
             return self._counts.count(self._question(filled), counter, enough, until)

@@ -173,6 +173,13 @@ class MessageReader:
         """Return the messages with a higher row number, in the order of these."""
         return self._headers(_HEADERS.where(_ROWS.c.id > number).order_by(_ROWS.c.id).limit(limit))
 
+    def headers(self, numbers: Iterable[int]) -> list[MessageHeader]:
+        """Return the messages with these row numbers, in the order of these."""
+        chosen = is_any_of(_ROWS.c.id, array_parameter("numbers"))
+        return self._headers(
+            _HEADERS.where(chosen).order_by(_ROWS.c.id), {"numbers": list(numbers)}
+        )
+
     def messages(self, numbers: Sequence[int]) -> list[StoredMessage]:
         """Return the messages with these row numbers, in the same order.
 

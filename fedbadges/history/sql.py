@@ -98,7 +98,10 @@ class FilterQuery:
         return row.in_base, row.total
 
     def messages(self, connection: sa.Connection) -> Iterable[Any]:
-        """Return the messages, oldest first, with their content as ``text``."""
+        """Return the messages with their content as ``text``.
+
+        The oldest comes first, but for those that are not in a base.
+        """
         if self.is_empty:
             return ()
         rows = self._execute(_messages(self.shape), connection, {})
@@ -213,7 +216,10 @@ def _count(shape: Shape) -> PreparedStatement:
 
 @functools.lru_cache(maxsize=1000)
 def _messages(shape: Shape) -> PreparedStatement:
-    return PreparedStatement(_where(_MESSAGES.order_by(_ROWS.c.timestamp), shape))
+    # By their time, so many of those outside a base might be looked for in the whole history.
+    in_order = ("outside", 1) not in shape
+    statement = _MESSAGES.order_by(_ROWS.c.timestamp) if in_order else _MESSAGES
+    return PreparedStatement(_where(statement, shape))
 
 
 def _where(statement: sa.Select[Any], shape: Shape) -> sa.Select[Any]:

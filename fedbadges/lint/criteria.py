@@ -18,6 +18,7 @@ from fedbadges.rules.filters import paths_in, templates_in
 from fedbadges.rules.operators import operands
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import RECIPIENT
+from fedbadges.util.text import join_quoted
 
 #: Keys of filters whose values say nothing of a person, wherever they come from.
 _IMPERSONAL = ("topics", "not_topics", "categories", "not_categories", "start", "end")
@@ -132,6 +133,29 @@ def _is_several(samples: Iterable[Samples], rule: Rule) -> bool:
     if last in _GROUPS or (last.endswith("s") and not last.endswith(_SINGULAR)):
         return True
     return any(most_names(each, rule, paths[0]) > 1 for each in samples)
+
+
+def not_converted(rule: Rule) -> Iterator[Finding]:
+    """Find filters by a name as the message has it, where the recipient is another kind of name."""
+    if rule.recipient is None or not rule.recipient.conversions:
+        return
+    wanted, keys = rule.recipient.template, sorted(rule.recipient.conversions)
+    for criterion in backend_criteria(rule.criteria):
+        entries = criterion.filter.entries if isinstance(criterion, PastMessages) else ()
+        for key, entry in entries:
+            shown = key.replace("users", "usernames")
+            if key.removeprefix("not_") not in ("users", "agents"):
+                continue
+            if any(path.dotted == RECIPIENT for path in paths_in(entry)):
+                continue
+            for template in templates_in(entry):
+                if template.parts == wanted.parts:
+                    yield Finding(
+                        template.place,
+                        "not-converted",
+                        f"{join_quoted(keys)} converts the recipient, and not what this filter "
+                        f'looks for; to look for the account, write {shown}: ["%(recipient)s"]',
+                    )
 
 
 def same_again(rules: Iterable[Rule]) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ WARNINGS = {
     "whole-topic": "an operation reads every message there is of a topic",
     "same-again": "two badges are given for the same",
     "counted-together": "the people of a message are counted together",
+    "not-converted": "a filter looks for a name of another kind than accounts have",
     "always-holds": "a condition holds of every count",
     "never-holds": "a condition holds of no count",
     "empty-window": "no time passes between 'start' and 'end'",

@@ -12,6 +12,7 @@ from fedbadges.lint.conditions import constant_condition, empty_window
 from fedbadges.lint.criteria import (
     counted_together,
     no_plugin,
+    not_converted,
     nothing_stored,
     same_again,
     same_for_all,
@@ -75,6 +76,7 @@ class Linter:
             never_matches,
             same_for_all,
             partial(counted_together, samples),
+            not_converted,
             is_literal,
             whole_topic,
             constant_condition,

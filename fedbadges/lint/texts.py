@@ -43,6 +43,8 @@ def no_topic(rule: Rule) -> Iterator[Finding]:
             text = leaf.suffix if isinstance(leaf, Topic) else leaf.name
             if _NO_TOPIC.search(text):
                 yield Finding(leaf.name_place, "no-topic", _no_name(kind, text))
+            elif kind == "topic" and "" in text.split("."):
+                yield Finding(leaf.name_place, "no-topic", _no_part(text))
     for criterion in backend_criteria(rule.criteria):
         if not isinstance(criterion, PastMessages):
             continue
@@ -66,7 +68,9 @@ def _problem(key: str, template: Template) -> str:
         return ""
     if _NO_TOPIC.search(literal):
         return _no_name(kind, template.text)
-    if kind == "topic" and not template.paths and "." not in literal:
+    if kind == "topic" and not template.paths and "" in literal.split("."):
+        return _no_part(literal)
+    if kind == "topic" and not template.paths and _is_end(literal):
         return (
             f"no message has the topic {quoted(literal)}: a filter has whole topics, such as "
             "'org.fedoraproject.prod.git.receive' or '%(topic)s'"
@@ -83,6 +87,15 @@ def _no_name(kind: str, text: str) -> str:
         f"{quoted(text)} is no {kind}: none has {quoted(found.group())}, and neither patterns nor "
         "variables are known here"
     )
+
+
+def _no_part(text: str) -> str:
+    return f"{quoted(text)} is no topic: a part between dots, or at an end, is empty"
+
+
+def _is_end(topic: str) -> bool:
+    """Return True if it is too short for a whole topic, which has a category as the fourth part."""
+    return topic.count(".") < 3 and not topic.startswith("VirtualTopic.")
 
 
 def no_field(rule: Rule) -> Iterator[Finding]:

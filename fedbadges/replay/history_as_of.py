@@ -57,6 +57,7 @@ class HistoryAsOf(History):
         expression: Expression | None = None,
         shared: dict[Any, Any] | None = None,
         until: Position | None = None,
+        needed: int | None = None,
     ) -> int:
         """Count all messages up to a position, which must be that of the message seen last."""
         if expression is None:

@@ -14,6 +14,8 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 import fedmsg
@@ -27,6 +29,9 @@ from fedbadges.rules.templates import TemplatePath, find_template, name_paths, p
 from fedbadges.rules.yaml_document import Node, ScalarNode
 
 _VALUES = "_template_values"
+
+#: How many compiled texts are kept, for rules that are loaded later.
+_MOST_CODES = 2000
 
 #: What is compiled: called with the argument and with the values of the templates.
 Function = Callable[[Any, tuple[Any, ...]], Any]
@@ -46,12 +51,7 @@ class Source:
 
     def parse(self) -> ast.expr:
         """Return the syntax tree; raise SyntaxError and whatever else ``ast.parse`` raises."""
-        text = self.text.strip()
-        # Many rules say `x is 1`; `fedbadges check` reports it, so the log need not.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # Only within parentheses may an expression go over several lines.
-            return ast.parse(f"({text}\n)" if "\n" in text else text, "<lambda>", "eval").body
+        return _parse(self.text)
 
     def place_of(self, part: ast.expr) -> Place:
         """Return the place in the file of a part of the syntax tree."""
@@ -105,6 +105,15 @@ class Expression:
     def evaluate(self, value: Any, source: Mapping[str, Any]) -> Any:
         """Evaluate with ``value`` as the argument and with the templates filled from ``source``."""
         return self.function(value, self.fill(source) if self.paths else ())
+
+
+def _parse(text: str) -> ast.expr:
+    text = text.strip()
+    # Many rules say `x is 1`; `fedbadges check` reports it, so the log need not.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Only within parentheses may an expression go over several lines.
+        return ast.parse(f"({text}\n)" if "\n" in text else text, "<lambda>", "eval").body
 
 
 def parse_message_expression(node: Node, problems: Problems) -> Expression | None:
@@ -167,24 +176,34 @@ def parse_expression(
 
 
 def _compile(source: Source, argument: str) -> tuple[Function, Function | None]:
-    body = source.parse()
+    function, test = _codes(source.text, source.names, argument)
+    return _function(function), None if test is None else _function(test)
+
+
+@lru_cache(_MOST_CODES)
+def _codes(text: str, names: str, argument: str) -> tuple[CodeType, CodeType | None]:
+    """Compile a text once for all rules that have it, as those of a series do."""
+    body = _parse(text)
     if isinstance(body, ast.Lambda):
         # A function is true, whatever it would return.
         raise _error_at(body, f"write the expression alone, without 'lambda {argument}:'")
     for node in ast.walk(body):
         if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await)):
             raise _error_at(node, "a lambda cannot yield or await")
-    if source.names:
-        body = _fill(body, re.compile(source.names))
+    if names:
+        body = _fill(body, re.compile(names))
     each = parse_count(body, argument, _VALUES) if argument == "query" else None
-    return _function(argument, body), None if each is None else _function(*each)
+    return _code(argument, body), None if each is None else _code(*each)
 
 
-def _function(argument: str, body: ast.expr) -> Function:
+def _code(argument: str, body: ast.expr) -> CodeType:
     function = ast.parse(f"lambda {argument}, {_VALUES}: 0", mode="eval")
     assert isinstance(function.body, ast.Lambda)
     function.body.body = body
-    code = compile(ast.fix_missing_locations(function), "<lambda>", "eval")
+    return compile(ast.fix_missing_locations(function), "<lambda>", "eval")
+
+
+def _function(code: CodeType) -> Function:
     modules = {"json": json, "re": re, "datetime": datetime, "math": math, "fedmsg": fedmsg}
     names = {"__builtins__": dict(vars(builtins)), **modules}
     return eval(code, names)  # type: ignore[no-any-return]  # noqa: S307

@@ -37,6 +37,8 @@ class PermissionChecker:
         with contextlib.suppress(OSError):  # no directory, no rules
             self._trusted.add(directory.stat().st_uid)
         self._check = functools.cache(self._find)
+        # Files have nearly all of their way in common.
+        self._on_the_way = functools.cache(functools.partial(self._problem, on_the_way=True))
         self._is_private = functools.cache(self._find_private)
         #: The problems of the files that were given to ``record``.
         self.recorded: set[Problem] = set()
@@ -63,7 +65,7 @@ class PermissionChecker:
 
     def _find(self, path: Path) -> tuple[Problem, ...]:
         *way, last = _steps(path)
-        found = [self._problem(each, on_the_way=True) for each in way]
+        found = [self._on_the_way(each) for each in way]
         found.append(self._problem(last, on_the_way=False))
         return tuple(problem for problem in found if problem is not None)
 

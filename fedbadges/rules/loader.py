@@ -1,6 +1,7 @@
 """Finding the rule files and their tests below a directory, and loading rules from them."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.rule import Rule, parse_rule
 from fedbadges.rules.yaml_document import MAX_BYTES, parse_document
-from fedbadges.util.files import read_limited
+from fedbadges.util.files import file_identity, read_limited
 
 #: How the names of rule files end.
 RULE_FILES = (".yml", ".yaml")
@@ -20,6 +21,10 @@ RULE_FILES = (".yml", ".yaml")
 #: this, so that tests can be beside the rules that a daemon runs.
 TEST = ".test"
 TEST_FILES = tuple(ending + TEST for ending in RULE_FILES)
+
+
+#: What may be the same time to a file system, in nanoseconds: as much as FAT's two seconds.
+_TICK = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,34 @@ def load_file(path: Path, backends: Backends, *, configured: bool = True) -> Rul
         text = f"this is a file of tests; run 'fedbadges test {path}'"
         raise RuleError([Problem(Place(str(path), 1, 1), text)])
     return load_text(read_file(path), str(path), backends, configured=configured)
+
+
+class RuleFiles:
+    """Reads the rule files of one pass, but for those that are as they were ``before``."""
+
+    def __init__(self, before: "RuleFiles | None" = None) -> None:
+        self._before = {} if before is None else before._read
+        self._read: dict[Path, tuple[object, Rule | RuleError]] = {}
+
+    def load(self, path: Path, backends: Backends) -> Rule:
+        """Do what ``load_file`` does."""
+        identity, now = file_identity(path), time.time_ns()
+        known, found = self._before.get(path, (None, None))
+        if found is None or identity is None or known != identity:
+            found = _parse(read_file(path), path, backends)
+        # Whatever changes within the same tick of the clock looks the same.
+        if identity is not None and max(identity[-2:]) < now - _TICK:
+            self._read[path] = identity, found
+        if isinstance(found, RuleError):
+            raise found
+        return found
+
+
+def _parse(data: bytes, path: Path, backends: Backends) -> Rule | RuleError:
+    try:
+        return load_text(data, str(path), backends)
+    except RuleError as error:
+        return error
 
 
 def read_file(path: Path) -> bytes:
@@ -70,12 +103,13 @@ def load_directory(
     backends: Backends,
     last_good: Mapping[str, Rule] | None = None,
     vet: Callable[[Path], None] = lambda path: None,
+    load: Callable[[Path, Backends], Rule] = load_file,
 ) -> Loaded:
     """Load every rule file anywhere below ``directory``, in the order of their paths.
 
     A rule of ``last_good``, which are rules by path, stays in force if its file has mistakes now,
     or if a directory above it cannot be read or is no longer behind its link. ``vet`` raises
-    RuleError for a file that must not be read.
+    RuleError for a file that must not be read; ``load`` reads the others.
     """
     known = last_good or {}
     found: list[Rule] = []
@@ -84,7 +118,7 @@ def load_directory(
     for path in _files_below(directory, failures):
         try:
             vet(path)
-            found.append(load_file(path, backends))
+            found.append(load(path, backends))
         except RuleError as error:
             problems.extend(error.problems)
             if str(path) in known:

@@ -9,8 +9,8 @@ from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
 
-#: How large the messages in memory are together at most, in characters of JSON. Python needs a few
-#: times as much for what is in them.
+#: How large the messages in memory are together at most, in characters of JSON and what the bus
+#: adds for many small parts. Python needs a few times as much for what is in them.
 _MAX_CHARACTERS = 32_000_000
 
 

@@ -139,7 +139,7 @@ class CatchUp:
             if self._stopping:
                 return
             self._handle(batch.missing)
-            new += len(batch.missing)
+            new += batch.new
             # What was handled just now may be released, as the daemon stops.
             unfinished = unfinished or bool(batch.in_flight or batch.missing)
         self._checkpoint.swept(began, in_flight=unfinished, number=self._reader.number)
@@ -179,14 +179,14 @@ class _Progress:
 
     def add(self, batch: Batch) -> None:
         self.done += len(batch.rows)
-        self.new += len(batch.missing)
+        self.new += batch.new
         self._log()
 
     def add_late(self, batch: Batch) -> None:
         """Add what was sent before the checkpoint, and stored after it was written."""
-        self.count += len(batch.missing)
-        self.done += len(batch.missing)
-        self.new += len(batch.missing)
+        self.count += batch.new
+        self.done += batch.new
+        self.new += batch.new
         self._log()
 
     def seconds_left(self) -> float:

@@ -36,12 +36,18 @@ _COMMIT_ROWS = 1000
 class Batch:
     """Rows in the order in which they are read, and the messages of those that must be handled.
 
-    ``in_flight`` has the numbers of those rows that are being handled already.
+    ``in_flight`` has the numbers of those rows that are being handled already. There are no rows
+    where messages are only judged again.
     """
 
     rows: Sequence[MessageHeader]
     missing: Sequence[StoredMessage]
-    in_flight: Sequence[int]
+    in_flight: Sequence[int] = ()
+
+    @property
+    def new(self) -> int:
+        """Return how many messages were not delivered."""
+        return len(self.missing) if self.rows else 0
 
 
 class CatchUpReader:
@@ -69,6 +75,8 @@ class CatchUpReader:
         self._marks: list[tuple[float, int]] = []
         # By row number: anybody can give a message the id of another.
         self._rejected: BoundedDict[int, None] = BoundedDict(_MAX_REJECTED)
+        # The row numbers of what must be judged again, once all rows are read that it was missing.
+        self._outdated: set[int] = set()
         self._start = self._oldest = 0.0
         self._last_old_row = 0
         #: The last row that was read.
@@ -110,7 +118,8 @@ class CatchUpReader:
     def stored_since_last_sweep(self) -> Iterator[Batch]:
         """Yield everything that was stored since the last sweeps, in the order of rows.
 
-        If it is not read to the end, the next sweep begins at the same row.
+        Then what must be judged again, once however many messages were stored late. If it is not
+        read to the end, the next sweep begins at the same row.
         """
         last = self._first_mark()
         unsettled: list[int] = []
@@ -128,6 +137,7 @@ class CatchUpReader:
         if self._done is None and not self._in_flight.is_stuck(time.monotonic() - self._passed):
             # The pass has handled what is new of these, and no process is to handle the others.
             self._done = self._last_old_row
+        yield from self._judged_too_early()
 
     def last_sent(self) -> float | None:
         """Return when the latest message was sent, as its sender says; None if there is none."""
@@ -149,6 +159,7 @@ class CatchUpReader:
     def forget(self) -> None:
         """Forget what is known by row numbers, as the history has gone back."""
         self._rejected.clear()
+        self._outdated.clear()
         if self._judgements is not None:
             self._judgements.forget()
 
@@ -182,12 +193,24 @@ class CatchUpReader:
             ]
             in_flight = [row.number for row, when in seen.items() if when is Seen.IN_FLIGHT]
             if self._judgements is not None:
-                missing += set(self._judgements.outdated(rows)).difference(missing)
-            stored = self._history.messages(missing) if missing else ()
-            verified = list(self._verified(stored))
-            for number in set(missing).difference(message.number for message in verified):
-                self._rejected[number] = None
-            yield Batch(rows, verified, in_flight)
+                self._outdated.update(self._judgements.outdated(rows))
+            yield Batch(rows, self._read(missing), in_flight)
+
+    def _judged_too_early(self) -> Iterator[Batch]:
+        for rows in _portions(self._history.headers(self._outdated) if self._outdated else ()):
+            numbers = [row.number for row in rows]
+            yield Batch((), self._read(numbers))
+            self._outdated.difference_update(numbers)
+        self._outdated.clear()
+
+    def _read(self, numbers: Sequence[int]) -> Sequence[StoredMessage]:
+        """Return the messages with these row numbers, but for those that must not be handled."""
+        if not numbers:
+            return ()
+        verified = list(self._verified(self._history.messages(numbers)))
+        for number in set(numbers).difference(message.number for message in verified):
+            self._rejected[number] = None
+        return verified
 
     def _is_usable(self, row: MessageHeader) -> bool:
         if row.number in self._rejected:

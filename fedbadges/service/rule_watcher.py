@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedbadges.rules.loader import rule_paths
+from fedbadges.util.files import file_identity
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -60,12 +61,4 @@ class RuleWatcher:
 
 def _snapshot(directory: Path) -> dict[Path, tuple[int, ...] | None]:
     """Return what changes with each rule file and directory: its content, permissions or place."""
-    return {path: _identity(path) for path in rule_paths(directory)}
-
-
-def _identity(path: Path) -> tuple[int, ...] | None:
-    try:
-        status = path.stat()
-    except OSError:  # gone meanwhile, or a link that leads nowhere
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return {path: file_identity(path) for path in rule_paths(directory)}

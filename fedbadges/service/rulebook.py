@@ -7,7 +7,7 @@ from fedbadges.errors import Problem
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.file_permissions import PermissionChecker
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.loader import load_directory
+from fedbadges.rules.loader import RuleFiles, load_directory
 from fedbadges.rules.rule import Badge, Rule
 from fedbadges.tahrir.badges import Unawardable
 from fedbadges.util.logs import get_logger
@@ -37,6 +37,7 @@ class RuleBook:
         self._good: dict[str, Rule] = {}
         self._insecure_rules: set[Problem] = set()
         self._loaded = False
+        self._files = RuleFiles()
         #: What was wrong with rules when they were loaded last.
         self.problems: frozenset[Problem] = frozenset()
         self.rules = RuleSet()
@@ -45,7 +46,9 @@ class RuleBook:
         """Load the directory; the last good version of a file that became bad stays in force."""
         permissions = PermissionChecker(self._directory)
         vet = permissions.record if self._insecure else permissions.check
-        loaded = load_directory(self._directory, self._backends, self._good, vet)
+        files = RuleFiles(self._files)
+        loaded = load_directory(self._directory, self._backends, self._good, vet, files.load)
+        self._files = files
         published = self._publish(rule.badge for rule in loaded.rules)
         refused = [
             Problem(rule.place, published.refused[rule.badge.id])

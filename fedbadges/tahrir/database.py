@@ -59,7 +59,7 @@ class Tahrir:
 
     def __init__(self, settings: Settings, *, announce: bool = False) -> None:
         self._settings = settings
-        self.own_tables = OwnTables(settings.tahrir_url)
+        self.own_tables = OwnTables(settings.tahrir_url, settings.prepare_statements)
         self.outbox = OutboxTable(settings.tahrir_url, self.own_tables)
         self._announce = announce
         # The ids of badges that tahrir has had; such a badge is only created after a deletion.

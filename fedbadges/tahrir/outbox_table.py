@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from fedbadges.databases.connections import engine, reader
+from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, dialect_function, is_any_of
 from fedbadges.messages import Notice, naive_utc
@@ -159,7 +159,7 @@ class OutboxTable:
 
     def waiting(self) -> Waiting:
         """Return how many notices wait, and since when."""
-        with translate_errors("tahrir"), reader(self._url).connect() as connection:
+        with translate_errors("tahrir"), self._own_tables.reader.connect() as connection:
             row = connection.execute(_WAITING).one()
         since = None if row.oldest is None else _seconds_since_1970(row.oldest)
         return Waiting(row.number, row.free, since)

@@ -70,8 +70,8 @@ class OwnTables:
     Raises Unavailable while the database is away.
     """
 
-    def __init__(self, url: URL | str) -> None:
-        self._url = url
+    def __init__(self, url: URL | str, prepare: bool = True) -> None:
+        self.reader = reader(url, prepare)
 
     def has(self, table: Table) -> bool:
         """Return True if the table is there and may be used."""
@@ -80,7 +80,7 @@ class OwnTables:
     @cached_property
     def may_lock_badges(self) -> bool:
         """Return True if rows of badges can be locked, which takes the right to change them."""
-        with translate_errors("tahrir"), reader(self._url).connect() as connection:
+        with translate_errors("tahrir"), self.reader.connect() as connection:
             if connection.dialect.name != "postgresql":
                 return True
             right = text("SELECT has_any_column_privilege('badges', 'UPDATE')")
@@ -99,7 +99,7 @@ class OwnTables:
 
     @cached_property
     def _usable(self) -> frozenset[str]:
-        with translate_errors("tahrir"), reader(self._url).connect() as connection:
+        with translate_errors("tahrir"), self.reader.connect() as connection:
             return frozenset(
                 name for name, rights in _RIGHTS.items() if _may_use(connection, name, rights)
             )

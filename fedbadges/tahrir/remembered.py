@@ -2,26 +2,29 @@
 
 import datetime
 import time
-from collections.abc import Callable, Iterable
-from itertools import product
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeVar
 
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings, Revocation
 from fedbadges.util.caching import BoundedDict
 
-#: How many pairs of a person and a badge are remembered at most.
-_MOST = 100_000
+T = TypeVar("T")
+
+#: How many people are remembered at most.
+_MOST = 10_000
 
 
-class _Known(NamedTuple):
-    """What is known of a person and a badge since a moment, in seconds of the clock."""
+class _Answer(NamedTuple):
+    """What tahrir said at a moment, in seconds of the clock, of a person and some badges."""
 
     asked: float
+    badge_ids: frozenset[str]
     opted_out: bool
-    held: datetime.datetime | None
-    revoked: Revocation | None
+    held: Mapping[str, datetime.datetime]
+    revoked: Mapping[str, Revocation]
 
 
 class RememberedHoldings:
@@ -37,27 +40,27 @@ class RememberedHoldings:
         self._tahrir = tahrir
         self._seconds = seconds
         self._clock = clock
-        self._known: BoundedDict[tuple[str, str], _Known] = BoundedDict(_MOST)
+        self._answers: BoundedDict[str, _Answer] = BoundedDict(_MOST)
 
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Return what ``Tahrir.holdings`` does, or did some seconds ago."""
-        wanted = list(product(set(usernames), set(badge_ids)))
-        now = self._clock()
-        oldest = now - self._seconds
-        known: dict[tuple[str, str], _Known] = {}
-        missing: list[tuple[str, str]] = []
-        for pair in wanted:
-            found = self._known.get(pair)
-            if found is None or found.asked <= oldest:
-                missing.append(pair)
-            else:
-                known[pair] = found
+        """Return what ``Tahrir.holdings`` does or did some seconds ago, perhaps of more badges."""
+        names, wanted = set(usernames), frozenset(badge_ids)
+        oldest = self._clock() - self._seconds
+        fresh = {
+            name: answer
+            for name in names
+            if (answer := self._answers.get(name)) is not None and answer.asked > oldest
+        }
+        known = {name: answer for name, answer in fresh.items() if wanted <= answer.badge_ids}
+        missing = names.difference(known)
         if missing:
-            known |= self._ask(missing, now)
+            # What one message asks of somebody the next may ask as well.
+            widened = wanted.union(*(answer.badge_ids for answer in fresh.values()))
+            known |= self._ask(missing, widened)
         return Holdings(
-            {pair: each.held for pair, each in known.items() if each.held is not None},
-            {pair[0] for pair, each in known.items() if each.opted_out},
-            {pair: each.revoked for pair, each in known.items() if each.revoked is not None},
+            _by_pair({name: answer.held for name, answer in known.items()}),
+            {name for name, answer in known.items() if answer.opted_out},
+            _by_pair({name: answer.revoked for name, answer in known.items()}),
         )
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
@@ -67,17 +70,30 @@ class RememberedHoldings:
             return self._tahrir.award(wanted)
         finally:
             for each in wanted:
-                self._known.pop((each.username, each.badge_id), None)
+                self._answers.pop(each.username, None)
 
-    def _ask(self, pairs: Iterable[tuple[str, str]], now: float) -> dict[tuple[str, str], _Known]:
-        names, ids = {name for name, _ in pairs}, {badge_id for _, badge_id in pairs}
-        found = self._tahrir.holdings(names, ids)
-        asked = {
-            pair: _Known(
-                now, pair[0] in found.opted_out, found.held.get(pair), found.revoked.get(pair)
+    def _ask(self, names: Iterable[str], badge_ids: frozenset[str]) -> dict[str, _Answer]:
+        now = self._clock()
+        found = self._tahrir.holdings(names, badge_ids)
+        held, revoked = _by_name(found.held), _by_name(found.revoked)
+        answers = {
+            name: _Answer(
+                now, badge_ids, name in found.opted_out, held.get(name, {}), revoked.get(name, {})
             )
-            for pair in product(names, ids)
+            for name in names
         }
-        for pair, each in asked.items():
-            self._known[pair] = each
-        return asked
+        for name, answer in answers.items():
+            self._answers[name] = answer
+        return answers
+
+
+def _by_name(pairs: Mapping[tuple[str, str], T]) -> dict[str, dict[str, T]]:
+    """Return what is known of pairs of a person and a badge, by person."""
+    found: dict[str, dict[str, T]] = defaultdict(dict)
+    for (name, badge_id), each in pairs.items():
+        found[name][badge_id] = each
+    return found
+
+
+def _by_pair(people: Mapping[str, Mapping[str, T]]) -> dict[tuple[str, str], T]:
+    return {(name, key): each for name, found in people.items() for key, each in found.items()}

@@ -24,6 +24,15 @@ def read_limited(path: Path, limit: int) -> bytes:
         return file.read(limit + 1)
 
 
+def file_identity(path: Path) -> tuple[int, ...] | None:
+    """Return what changes with a file: its place, size or times; None if it cannot be found."""
+    try:
+        status = path.stat()
+    except OSError:  # gone meanwhile, or a link that leads nowhere
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def prepare_directory(directory: Path) -> None:
     """Create a directory for its owner only; raise OSError if files cannot be written there."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from moksha.hub.zeromq.zeromq import ZMQMessage
 from support.builders import make_config
 from support.bus import fedmsg_body
 from support.databases import Databases
@@ -171,6 +172,31 @@ def test_blocking_mode_returns_whether_a_message_was_handled(
         consumer._daemon.stop()
 
     assert handled == [True, False]
+
+
+def test_message_of_too_many_values_is_not_parsed(
+    sqlite_database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    write_rules(tmp_path / "rules", RULES)
+    config = hub_config(sqlite_database, tmp_path / "rules", record_messages=True)
+    consumer = FedoraBadgesConsumer(BlockingHub(config | {"moksha.blocking_mode": True}))
+    topic = "org.fedoraproject.dev.logger.first"
+
+    def take(*values: str) -> bool | None:
+        text = f'{{"topic": "{topic}", "username": "alice", "msg": [{",".join(values)}]}}'
+        handled: bool | None = consumer._consume_json(ZMQMessage(topic, text))
+        return handled
+
+    try:
+        assert take(*["0"] * 240_000)
+        assert take(*["[]"] * 125_000) is None
+        assert take(*["0"] * 250_000) is None
+    finally:
+        consumer._daemon.stop()
+
+    assert said(log, "WARNING")[-1] == (
+        f'Ignored what is no message reason="it has more than 250000 values" topic={topic}'
+    )
 
 
 def test_sqlite_file_that_cannot_be_opened_is_one_critical_line(

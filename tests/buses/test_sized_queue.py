@@ -1,6 +1,11 @@
 """What waits in the hub."""
 
-from fedbadges.buses.fedmsg.consumer import SIZE, SizedQueue
+import json
+import tracemalloc
+
+import pytest
+
+from fedbadges.buses.fedmsg.consumer import SIZE, SizedQueue, json_size
 
 
 def test_it_knows_how_large_what_waits_is() -> None:
@@ -22,3 +27,15 @@ def test_what_has_no_size_counts_as_none() -> None:
         backlog.get()
 
     assert backlog.size == 0
+
+
+@pytest.mark.parametrize("part", ["[]", "{}", '{"a": 1}', "[1, 2]", '"a text that is longer"', "7"])
+def test_python_needs_a_few_times_the_size_at_most(part: str) -> None:
+    text = f"[{', '.join([part] * 10_000)}]"
+    tracemalloc.start()
+    parsed = json.loads(text)
+    needed, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len(parsed) == 10_000
+    assert needed < 5 * json_size(text)

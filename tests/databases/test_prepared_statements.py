@@ -14,6 +14,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.history.history import History
+from fedbadges.tahrir.database import Tahrir
 
 NAMES = sa.table("names", sa.column("name", sa.String), sa.column("number", sa.Integer))
 WANTED = PreparedStatement(
@@ -107,3 +108,15 @@ def test_answers_are_right_behind_a_connection_pooler(
     warnings = [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1
     assert "'badges.prepare_statements': False" in warnings[0].getMessage()
+
+
+def test_a_pooled_connection_is_not_configured_where_statements_are_not_prepared(
+    postgresql_database: Databases, tmp_path: Path
+) -> None:
+    """A pooler would hand the setting on to others."""
+    settings = make_settings(postgresql_database, tmp_path, prepare_statements=False)
+    own_tables = Tahrir(settings).own_tables
+    assert own_tables.may_lock_badges
+
+    with own_tables.reader.connect() as connection:
+        assert connection.scalar(sa.text("SHOW plan_cache_mode")) == "auto"

@@ -19,9 +19,11 @@ from support.sizes import size
 from fedbadges.config.settings import read_settings
 from fedbadges.databases.connections import engine
 from fedbadges.errors import Unavailable
+from fedbadges.history import counting
 from fedbadges.history.count_cache import CountCache, CountResult
 from fedbadges.history.horizon import Base, Horizon
 from fedbadges.history.recent_window import RecentWindow
+from fedbadges.history.sql import FilterQuery
 from fedbadges.messages import Position
 from fedbadges.util.caching import make_cache_region
 
@@ -60,6 +62,7 @@ steps = st.lists(
             st.booleans(),
             # Up to which of the messages.
             st.none() | st.integers(0, 30),
+            st.sampled_from([None, 1, 2, 3, 50]),
         ),
         st.tuples(st.just("look")),
         st.tuples(st.just("begin anew")),
@@ -95,9 +98,9 @@ def test_cached_counts_equal_uncached_ones(sql_past: Past, history: list[tuple[A
         elif step == "begin anew":  # as in another process with the same cache
             sql_past.cached._window = RecentWindow(DISTANCE)
         else:
-            users, enough, tested, index = about
+            users, enough, tested, index, needed = about
             until = positions[index % len(positions)] if positions and index is not None else None
-            sql_past.compare(of(topic, *users), enough, ODD if tested else None, until)
+            sql_past.compare(of(topic, *users), enough, ODD if tested else None, until, needed)
         sql_past.compare(of(topic, "ann"))
         if positions:
             sql_past.compare(of(topic), until=positions[-1])
@@ -135,6 +138,20 @@ def test_a_count_that_reached_the_limit_is_not_asked_again(past: Past, enough: i
     with statements(past.url) as sent:
         assert past.cached.count(of(topic, "ann"), enough=3) >= 3
     assert sent == []
+
+
+def test_backlog_asks_about_each_message_only_where_there_are_enough_by_now(past: Past) -> None:
+    topic = past.topic()
+    old = [past.store(topic, "ann", age) for age in (5 * DISTANCE, 4 * DISTANCE, 3 * DISTANCE)]
+    past.cached.count(of(topic, "ann"))
+
+    with statements(past.url) as sent:
+        few = [past.cached.count(of(topic, "ann"), until=each, needed=4) for each in old]
+    enough = [past.cached.count(of(topic, "ann"), until=each, needed=2) for each in old]
+
+    assert max(few) < 4
+    assert all("messages.id >" in each for each in sent), "only what is new is read"
+    assert enough[0] < 2 <= min(enough[1:])
 
 
 def test_base_with_more_than_enough_answers_without_a_query(sql_past: Past) -> None:
@@ -200,6 +217,35 @@ def test_an_operation_tests_each_message_once(past: Past) -> None:
     past.store(topic, "ann", 0, n=2)
     assert past.cached.count(of(topic), expression=passing("all", test)) == 2
     assert tested == [1, 2]
+
+
+def test_no_more_late_messages_are_held_than_are_few(
+    sql_past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by an import: there may be millions, and they are streamed."""
+    held: list[int] = []
+    read = FilterQuery.messages
+
+    def messages(query: FilterQuery, connection: Any) -> Any:
+        rows = read(query, connection)
+        if "stream_results" in connection.get_execution_options():
+            return rows
+        rows = list(rows)
+        held.append(len(rows))
+        return rows
+
+    topic = sql_past.topic()
+    sql_past.store(topic, "ann", 500, n=1)
+    sql_past.compare(of(topic), expression=ODD)
+    sql_past.cached._window = RecentWindow(DISTANCE)
+    monkeypatch.setattr(counting, "_FEW", 3)
+    monkeypatch.setattr(FilterQuery, "messages", messages)
+    for age in range(400, 410):
+        sql_past.store(topic, "ann", age, n=age)
+
+    sql_past.compare(of(topic), expression=ODD)
+
+    assert max(held) == 3
 
 
 def test_a_message_for_which_the_test_raises_does_not_count(

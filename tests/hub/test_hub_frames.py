@@ -33,6 +33,9 @@ IGNORED = {
         (TOPIC, b'{"topic": "x", "msg": %s}' % (b"9" * 5_000)),
         (TOPIC + b"\n" + hostile.FORGED.encode(), b"x"),
     ],
+    "it has more than 250000 values": [
+        (TOPIC, b'{"topic": "%s", "username": "mallory", "msg": [%s0]}' % (TOPIC, b"[]," * 250_000))
+    ],
     "it has more than 16777216 bytes": [(TOPIC, b"x" * 17_000_000)],
 }
 

@@ -149,7 +149,7 @@ def test_never_matches_accepts_a_trigger_that_some_message_may_match(
     [
         '{filter: {topics: ["%(topic)s"]}, operation: count, condition: {greater than: 4}}',
         '{filter: {topics: ["%(topic)s"]}, operation: count, condition: {less than: 1}}',
-        "{filter: {topics: [a.b], users: [bodhi]}, operation: count, condition: {less than: 1}}",
+        "{filter: {topics: [w.x.y.z], users: [bob]}, operation: count, condition: {less than: 1}}",
         "{filter: {categories: {lambda: \"[msg['topic']]\"}, start: '%(timestamp)s'},"
         " operation: count, condition: {greater than: 4}}",
         '{filter: {topics: ["%(topic)s"]}, operation: {lambda: query.count()},'
@@ -169,7 +169,7 @@ def test_same_for_all_finds_criteria_that_hold_for_everybody_or_nobody(
         "{filter: {agents: {lambda: \"[msg['agent']]\"}}, operation: count,"
         " condition: {greater than: 4}}",
         '{filter: {packages: ["%(msg.pkg)s"]}, operation: count, condition: {greater than: 4}}',
-        "{filter: {topics: [a.b]}, operation: {lambda: 'len([m for m in query if m.msg[1] =="
+        "{filter: {topics: [o.p.a.b]}, operation: {lambda: 'len([m for m in query if m.msg[1] =="
         " %(msg.user)s])'}, condition: {greater than: 4}}",
         "{any: [{libravatar: {exists: Yes}}, {not: {fasjson: {group: packager}}}]}",
         # The message itself is the answer: there is nothing to ask, but a rule has criteria.
@@ -187,7 +187,7 @@ def test_same_for_all_accepts_one_question_about_the_candidate(tmp_path: Path) -
     body = """\
 criteria:
   all:
-  - {filter: {topics: [a.b]}, operation: count, condition: {greater than: 1000}}
+  - {filter: {topics: [o.p.a.b]}, operation: count, condition: {greater than: 1000}}
   - {filter: {users: ["%(recipient)s"]}, operation: count, condition: {greater than: 10}}
 """
     assert found(tmp_path, body) == []
@@ -315,11 +315,11 @@ criteria:
     [
         ("len({m.msg['repo'] for m in query.all()})", 'topics: ["%(topic)s"]'),
         ("len({m.msg['repo'] for m in query})", "categories: [git], not_users: [bodhi]"),
-        ("sum(m.msg['lines'] for m in query.all())", "topics: [a.b]"),
-        ("max(m.msg['lines'] for m in query.filter_by(category='a').all())", "topics: [a.b]"),
-        ("list(query)", "topics: [a.b]"),
-        ("len([m for m in query.all() if m.msg])", "topics: [a.b], rows_per_page: 5000"),
-        ("len([m for m in query.all() if m.msg[1] is None and datetime])", "topics: [a.b]"),
+        ("sum(m.msg['lines'] for m in query.all())", "topics: [o.p.a.b]"),
+        ("max(m.msg['lines'] for m in query.filter_by(category='a').all())", "topics: [o.p.a.b]"),
+        ("list(query)", "topics: [o.p.a.b]"),
+        ("len([m for m in query.all() if m.msg])", "topics: [o.p.a.b], rows_per_page: 5000"),
+        ("len([m for m in query.all() if m.msg[1] is None and datetime])", "topics: [o.p.a.b]"),
     ],
 )
 def test_whole_topic_finds_an_operation_that_reads_all_of_a_topic(
@@ -333,16 +333,16 @@ def test_whole_topic_finds_an_operation_that_reads_all_of_a_topic(
 @pytest.mark.parametrize(
     ("expression", "keys"),
     [
-        ("len({m.msg['repo'] for m in query.all()})", "topics: [a.b], users: [bob]"),
-        ("len({m.msg['repo'] for m in query.all()})", "topics: [a.b], start: 7 days ago"),
-        ("len({m.msg['repo'] for m in query.all()})", "topics: [a.b], packages: [kernel]"),
-        ("len({m.msg['repo'] for m in query.all()})", "topics: [a.b], rows_per_page: 100"),
-        ("len([m for m in query.all() if m.msg['a'] == 1])", "topics: [a.b]"),
-        ("sum(1 for m in query if m.msg['a'] == 1)", "topics: [a.b], rows_per_page: 9999999"),
-        ("query.count()", "topics: [a.b]"),
-        ("len(query.all()) + len(query)", "topics: [a.b]"),
-        ("query.filter_by(category='git').count()", "topics: [a.b]"),
-        ("query.first().msg['a']", "topics: [a.b]"),
+        ("len({m.msg['repo'] for m in query.all()})", "topics: [o.p.a.b], users: [bob]"),
+        ("len({m.msg['repo'] for m in query.all()})", "topics: [o.p.a.b], start: 7 days ago"),
+        ("len({m.msg['repo'] for m in query.all()})", "topics: [o.p.a.b], packages: [kernel]"),
+        ("len({m.msg['repo'] for m in query.all()})", "topics: [o.p.a.b], rows_per_page: 100"),
+        ("len([m for m in query.all() if m.msg['a'] == 1])", "topics: [o.p.a.b]"),
+        ("sum(1 for m in query if m.msg['a'] == 1)", "topics: [o.p.a.b], rows_per_page: 9999999"),
+        ("query.count()", "topics: [o.p.a.b]"),
+        ("len(query.all()) + len(query)", "topics: [o.p.a.b]"),
+        ("query.filter_by(category='git').count()", "topics: [o.p.a.b]"),
+        ("query.first().msg['a']", "topics: [o.p.a.b]"),
     ],
 )
 def test_whole_topic_accepts_an_operation_that_reads_what_it_needs(
@@ -454,6 +454,54 @@ def test_counted_together_accepts_a_filter_by_one_person(
     assert found(tmp_path, criteria(filter_) + f"recipient: '{recipient}'\n") == []
 
 
+KRB, NICK = "recipient_krb2fas: Yes\n", "recipient_nick2fas: Yes\n"
+
+
+@pytest.mark.parametrize(
+    ("conversions", "filter_", "names", "key"),
+    [
+        (KRB, '{users: ["→%(msg.user)s"]}', "'recipient_krb2fas'", "usernames"),
+        (KRB, '{agents: "→%(msg.user)s"}', "'recipient_krb2fas'", "agents"),
+        (
+            NICK + KRB,
+            '{users: ["%(recipient)s"], not_usernames: ["→%( msg.user )s"]}',
+            "'recipient_krb2fas' or 'recipient_nick2fas'",
+            "not_usernames",
+        ),
+    ],
+)
+def test_not_converted_finds_a_filter_by_the_name_in_the_message(
+    tmp_path: Path, conversions: str, filter_: str, names: str, key: str
+) -> None:
+    body = criteria(filter_) + f"recipient: '%(msg.user)s'\n{conversions}"
+
+    assert_found(
+        tmp_path,
+        body,
+        f"{names} converts the recipient, and not what this filter looks for; to look for the "
+        f'account, write {key}: ["%(recipient)s"] [not-converted]',
+    )
+
+
+@pytest.mark.parametrize(
+    ("conversions", "filter_"),
+    [
+        ("", '{users: ["%(msg.user)s"]}'),
+        ("recipient_krb2fas: No\n", '{users: ["%(msg.user)s"]}'),
+        (KRB, '{users: ["%(recipient)s"]}'),
+        (KRB, '{users: ["%(recipient)s", "%(msg.user)s"]}'),
+        (KRB, '{users: ["%(msg.owner)s"]}'),
+        (KRB, '{packages: ["%(msg.user)s"]}'),
+    ],
+)
+def test_not_converted_accepts_filters_by_the_account(
+    tmp_path: Path, conversions: str, filter_: str
+) -> None:
+    body = criteria(filter_) + f"recipient: '%(msg.user)s'\n{conversions}"
+
+    assert found(tmp_path, body) == []
+
+
 AT_LEAST_ONE = "did you mean 'greater than or equal to: 1'?"
 WHY = "a count is a whole number, and never less than 0"
 
@@ -554,6 +602,7 @@ def test_empty_window_accepts_a_window_with_width(tmp_path: Path, times: str) ->
 
 
 BRACES = "is no template; did you mean"
+EMPTY = "is no topic: a part between dots, or at an end, is empty"
 VARIABLES = "and neither patterns nor variables are known here"
 
 
@@ -597,6 +646,18 @@ VARIABLES = "and neither patterns nor variables are known here"
             "no message has the topic 'topic': a filter has whole topics, such as "
             "'org.fedoraproject.prod.git.receive' or '%(topic)s'",
         ),
+        (
+            criteria("{topics: [→wiki.article.edit], users: [bob]}"),
+            "no message has the topic 'wiki.article.edit': a filter has whole topics, such as "
+            "'org.fedoraproject.prod.git.receive' or '%(topic)s'",
+        ),
+        (
+            criteria("{topics: [→.org.fedoraproject.prod.git.receive], users: [bob]}"),
+            f"'.org.fedoraproject.prod.git.receive' {EMPTY}",
+        ),
+        ("trigger: {topic: →git..receive}\n", f"'git..receive' {EMPTY}"),
+        ("trigger: {topic: {any: [a.b, →git.receive.]}}\n", f"'git.receive.' {EMPTY}"),
+        ("trigger: {topic: →'.'}\n", f"'.' {EMPTY}"),
         (
             criteria("{categories: [→org.example.prod.git], users: [bob]}"),
             "no message has the category 'org.example.prod.git': it is one part of a topic",
@@ -738,7 +799,7 @@ def test_cut_text_accepts_comments(tmp_path: Path, body: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", ["topics: [a.b], start: 2014-01-01", "topics: [a.b], end: 1 day ago"]
+    "keys", ["topics: [o.p.a.b], start: 2014-01-01", "topics: [o.p.a.b], end: 1 day ago"]
 )
 def test_whole_topic_finds_a_window_that_grows(tmp_path: Path, keys: str) -> None:
     operation = "→{lambda: \"len({m.msg['repo'] for m in query.all()})\"}"

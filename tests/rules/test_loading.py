@@ -3,13 +3,15 @@
 import errno
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
 from support.rule_text import PARSING, complete
 
 from fedbadges.errors import RuleError
-from fedbadges.rules.loader import Loaded, load_directory, load_file
+from fedbadges.rules import loader
+from fedbadges.rules.loader import Loaded, RuleFiles, load_directory, load_file
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.yaml_document import MAX_BYTES
 
@@ -216,3 +218,64 @@ def test_a_directory_that_does_not_exist_is_reported(tmp_path):
 def test_the_rules_of_the_repository_have_no_mistakes():
     rules = Path(__file__).parents[2] / "rules"
     assert len(loaded_ids(rules)) >= 12
+
+
+def load_again(directory: Path, before: RuleFiles | None = None) -> tuple[Loaded, RuleFiles]:
+    files = RuleFiles(before)
+    return load_directory(directory, PARSING, load=files.load), files
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let time pass between a change of a file and the next load."""
+    monkeypatch.setattr(loader, "_TICK", -1)
+
+
+@pytest.mark.usefixtures("settled")
+def test_file_that_has_not_changed_is_not_parsed_again(tmp_path: Path) -> None:
+    write(tmp_path / "a.yml")
+    changed = write(tmp_path / "b.yml")
+    (tmp_path / "bad.yml").write_text("name: [")
+    before, files = load_again(tmp_path)
+
+    changed.write_text(complete("name: c\n"))
+    after, files = load_again(tmp_path, files)
+
+    assert [rule.badge.id for rule in after.rules] == ["a", "c"]
+    assert next(iter(after.rules)) is next(iter(before.rules))
+    assert after.problems == before.problems != ()
+    again, _ = load_again(tmp_path, files)
+    assert all(now is then for now, then in zip(again.rules, after.rules, strict=True))
+
+
+def test_change_within_the_tick_of_a_clock_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.yml")
+    now = time.time_ns()
+    monkeypatch.setattr(loader, "file_identity", lambda path: (1, 1, 1, now, now))
+    _, files = load_again(tmp_path)
+
+    path.write_text(complete("name: b\n"))
+    loaded, _ = load_again(tmp_path, files)
+
+    assert [rule.badge.id for rule in loaded.rules] == ["b"]
+
+
+@pytest.mark.usefixtures("settled")
+def test_file_that_could_not_be_read_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.yml")
+
+    def fail(path: Path, limit: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loader, "read_limited", fail)
+        failed, files = load_again(tmp_path)
+    assert lines(failed)
+
+    loaded, _ = load_again(tmp_path, files)
+
+    assert loaded.problems == ()

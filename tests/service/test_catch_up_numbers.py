@@ -251,18 +251,15 @@ def test_checkpoint_of_an_older_version_has_no_number_and_works(
 
 
 @on_sqlite
-@pytest.mark.parametrize("msg_id", ["NULL", "''", f"'{'x' * 300}'"])
+@pytest.mark.parametrize("msg_id", [None, "", "x" * 300])
 def test_rows_without_a_usable_id_are_handled_once(
-    start: Start, database: Databases, tmp_path: Path, msg_id: str
+    start: Start, database: Databases, tmp_path: Path, msg_id: str | None
 ) -> None:
     daemon = after_first_pass(start())
-    store_message(database, sent("alice"))
-    store_message(database, sent("bob"))
-    execute(database, f"UPDATE messages SET msg_id = {msg_id}")  # noqa: S608
+    store_message(database, sent("alice") | {"msg_id": msg_id})
+    store_message(database, sent("bob") | {"msg_id": msg_id})
 
     eventually(lambda: held(database, "alice", "bob") == [True, True], "the badges")
-    handled = daemon.report()["handled"]
     eventually(lambda: number(tmp_path) == 2, "some sweeps")
 
-    assert daemon.report()["handled"] == handled
-    assert handled <= 4
+    assert daemon.report()["handled"] == 2

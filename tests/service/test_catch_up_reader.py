@@ -13,7 +13,7 @@ from support.databases import Databases
 
 from fedbadges.databases.connections import engine
 from fedbadges.history.history import CHECKED
-from fedbadges.history.message_reader import MessageReader
+from fedbadges.history.message_reader import MessageHeader, MessageReader
 from fedbadges.messages import Message, parse_message
 from fedbadges.service import catch_up_reader
 from fedbadges.service.catch_up_reader import Batch, CatchUpReader
@@ -473,3 +473,32 @@ def test_ten_thousand_damaged_rows_are_read_once_with_some_dozen_lines(
     assert 20 < logged < 40
     swept(reader)
     assert len(log.messages) == logged
+
+
+class Judgements:
+    """Finds the same judgement outdated by every row."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def outdated(self, rows: Iterable[MessageHeader]) -> list[int]:
+        return [self.number]
+
+
+def test_sweep_ends_with_what_must_be_judged_again_each_message_once(
+    history: MessageReader,
+    in_flight: InFlight,
+    store: Callable[..., Message],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catch_up_reader, "_MAX_ROWS", 1)
+    in_flight.begin(store("judged"))
+    reader = CatchUpReader(history, in_flight, judgements=Judgements(1))  # type: ignore[arg-type]
+    reader.begin(time.time() + HOUR)
+    for name in ("alice", "bob", "carol"):
+        store(name, HOUR)
+
+    batches = list(reader.stored_since_last_sweep())
+
+    assert users(batches) == ["alice", "bob", "carol", "judged"]
+    assert sum(batch.new for batch in batches) == 3

@@ -78,12 +78,17 @@ class Past:
         enough: int | None = None,
         expression: Expression | None = None,
         until: Position | None = None,
+        needed: int | None = None,
     ) -> None:
         """Asks both histories."""
-        cached = self.cached.count(filled, enough, expression=expression, until=until)
+        cached = self.cached.count(
+            filled, enough, expression=expression, until=until, needed=needed
+        )
         plain = self.plain.count(filled, expression=expression, until=until)
-        # From the limit on, any number will do.
-        assert cached == plain or (enough is not None and cached >= enough and plain >= enough)
+        # From one limit on, and below the other, any number will do.
+        above = enough is not None and min(cached, plain) >= enough
+        below = needed is not None and max(cached, plain) < needed
+        assert cached == plain or above or below
 
     def begin(self, count: int) -> None:
         """Begins so many transactions, which take row numbers, and stores a message after them."""

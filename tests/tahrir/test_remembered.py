@@ -77,6 +77,18 @@ def test_somebody_new_and_a_badge_not_asked_about_are_looked_up(
     assert remembered.holdings(["alice"], BOTH).held.keys() == {("alice", "tagger")}
 
 
+def test_badges_that_were_asked_about_in_turn_are_remembered_together(
+    remembered: RememberedHoldings, settings: Settings
+) -> None:
+    for badge_id in BOTH:
+        remembered.holdings(["alice"], [badge_id])
+
+    with statements(settings.tahrir_url) as sent:
+        for badge_id in BOTH:
+            remembered.holdings(["alice"], [badge_id])
+    assert not sent
+
+
 def test_what_was_awarded_is_seen_at_once(remembered: RememberedHoldings) -> None:
     assert not holds(remembered)
 

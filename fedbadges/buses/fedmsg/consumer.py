@@ -29,12 +29,18 @@ log = get_logger(__name__)
 _STOP_TIMEOUT = 8.0
 
 
-#: The key of a message, as the hub has it, with the length of its JSON in characters.
+#: The key of a message, as the hub has it, with its size: the length of its JSON in characters, and
+#: for each object and list what Python needs for an empty one.
 SIZE = "size"
+_EMPTY = 64
+
+#: How many values the JSON of a message may have, brackets and commas in its texts counted as well:
+#: an empty list takes three characters, and Python needs 72 bytes for it, and long for many.
+_MAX_VALUES = 250_000
 
 
 class SizedQueue(queue.Queue[Any]):
-    """A queue of messages that knows how large they are together, in characters of JSON."""
+    """A queue of messages that knows their size together."""
 
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)
@@ -156,20 +162,23 @@ class BadgesConsumer(FedmsgConsumer):
             self._drain()
 
     def _consume_json(self, message: Any) -> Any:
-        self._size = len(message.body)
+        if _has_too_many_values(message.body):
+            ignore(f"it has more than {_MAX_VALUES} values", topic=message.topic)
+            return None
+        self._size = json_size(message.body)
         return super()._consume_json(message)
 
     def _consume(self, message: Any) -> Any:
         size, self._size = self._size, None
         if size is not None and not isinstance(message["body"], dict):
-            ignore("it is no object in JSON", topic=message["topic"], bytes=size)
+            ignore("it is no object in JSON", topic=message["topic"])
             return None
         if not self.blocking_mode:
             waiting = self.incoming
             if self._daemon is not None and self._daemon.must_shed(waiting.qsize(), waiting.size):
                 return None
             if isinstance(message, dict):
-                message[SIZE] = size or _json_length(message)
+                message[SIZE] = size or _size_of_parsed(message)
         if self._verifier is None:
             return super()._consume(message)
         # Past fedmsg, which would verify in the reactor's thread.
@@ -242,10 +251,19 @@ def _size_of(message: Any) -> int:
     return int(message.get(SIZE, 0)) if isinstance(message, dict) else 0
 
 
-def _json_length(message: Any) -> int:
-    """Return how long the JSON of a message is; some brokers' clients have parsed it already."""
+def json_size(text: str) -> int:
+    """Return the size of a message from its JSON."""
+    return len(text) + _EMPTY * (text.count("{") + text.count("["))
+
+
+def _has_too_many_values(text: str) -> bool:
+    return len(text) > _MAX_VALUES and sum(map(text.count, "[{,")) > _MAX_VALUES
+
+
+def _size_of_parsed(message: Any) -> int:
+    """Return the size of a message that some broker's client has parsed already."""
     try:
-        return len(json.dumps(message.get("body"), default=repr))
+        return json_size(json.dumps(message.get("body"), default=repr))
     except (ValueError, RecursionError):
         return 0
 
