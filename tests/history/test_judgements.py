@@ -164,6 +164,20 @@ def test_oldest_of_too_many_judgements_is_forgotten(
     assert past.outdated(past.store(5)) == [first[1], third[1]]
 
 
+@pytest.mark.parametrize(("most", "left"), [(3, [1, 2]), (2, [2]), (1, [2]), (0, [])])
+def test_judgements_with_too_many_filters_are_forgotten(
+    past: Past, monkeypatch: pytest.MonkeyPatch, most: int, left: list[int]
+) -> None:
+    """A message may name hundreds of people, each with filters of their own."""
+    monkeypatch.setattr(module, "_MOST_FILTERS", most)
+    first, second = past.store(10), past.store(20)
+    past.judge(first, ANN, BEA)
+    past.judge(second)
+    past.judge(second)
+
+    assert past.outdated(past.store(5)) == left
+
+
 def test_message_that_was_judged_again_needs_no_third_time(past: Past) -> None:
     judged = past.store(10)
     past.judge(judged)
