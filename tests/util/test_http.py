@@ -206,7 +206,26 @@ def test_the_body_of_a_redirect_is_not_read(session: Session) -> None:
         assert session.get(server.url).content == b"here"
 
 
+def test_a_server_does_not_decide_when_it_is_asked_again(session: Session) -> None:
+    busy = Answer(503, headers={"Retry-After": "3600"})
+
+    with serving(lambda path, query: busy) as server:
+        assert session.get(server.url).status_code == 503
+
+    assert len(server.asked) == 3
+
+
 # Redirects
+
+
+def test_a_session_for_one_host_asks_no_other(session: Session, other: Server) -> None:
+    with serving(lambda path, query: Answer(200, b"here")) as server:
+        bound = Session(TIMEOUT / 8, LIMIT, only=server.url)
+
+        assert bound.get(f"{server.url}/there").content == b"here"
+        assert failure(bound, other.url).startswith("a request to another host: ")
+
+    assert other.asked == []
 
 
 @pytest.fixture
