@@ -1,6 +1,7 @@
 """HTTP: what servers that are slow, large, evasive or talkative can do, which is little."""
 
 import gzip
+import itertools
 import socket
 import threading
 import time
@@ -305,6 +306,24 @@ def test_what_a_server_says_is_shown_escaped_and_short(session: Session) -> None
     assert "secret" not in reason
     assert reason.isprintable()
     assert len(reason) < 600
+
+
+def test_only_a_few_cookies_of_a_server_are_kept(session: Session) -> None:
+    """Each answer could bring others, for as long as the daemon runs."""
+    numbers = itertools.count()
+
+    def answer(path: str, query: dict[str, str]) -> Answer:
+        number = next(numbers)
+        # A header of this server is a name and a value, whatever they are.
+        cookies = "\r\n".join(f"Set-Cookie: x{number}x{each}=y" for each in range(50))
+        return Answer(200, headers={"Set-Cookie": f"login={number}\r\n{cookies}"})
+
+    with serving(answer) as server:
+        for _ in range(5):
+            session.get(server.url)
+
+    assert len(session.cookies) == 10
+    assert session.cookies["login"] == "4"
 
 
 # Addresses and proxies
