@@ -17,10 +17,10 @@ from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.history.judgements import Judgements
 from fedbadges.messages import Message, Position
 from fedbadges.rules.criteria import (
-    PlanningCriterion,
     Question,
     backend_criteria,
     barring_value,
+    plans,
 )
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import RULE_ERRORS, operands
@@ -191,7 +191,7 @@ class BadgeEngine:
         for each in batch:
             for rule, question, _ in _questions(each, shared):
                 for criterion in backend_criteria(rule.criteria):
-                    if isinstance(criterion, PlanningCriterion):
+                    if plans(criterion):
                         with contextlib.suppress(*RULE_ERRORS):  # raised again by the criteria
                             criterion.plan(question)
         return shared

@@ -47,6 +47,10 @@ class FilterCounter:
         self, base: Base | None, cutoff: datetime.datetime | None, limit: int | None
     ) -> CountResult:
         """Count in the window where it reaches back to the base, otherwise by SQL."""
+        if base is not None and cutoff is not None:
+            known = self.window.known_outside(self.filled, base, cutoff, self.message)
+            if known is not None:
+                return count_rows(*self._up_to_position(known, cutoff))
         with translate_errors(_NAME), self.reader.connect() as connection:
             found = self.recent(connection, base, cutoff)
             if found is not None:
@@ -79,10 +83,7 @@ class FilterCounter:
         if base is None or cutoff is None:
             return None
         found = self.window.outside(connection, self.filled, base, cutoff, self.message)
-        if found is None:
-            return None
-        rows, horizon = found
-        return self._up_to_position(rows), self._base(cutoff, horizon)
+        return None if found is None else self._up_to_position(found, cutoff)
 
     def queries(
         self, connection: Connection, base: Base | None, limit: int | None = None, *, late: bool
@@ -107,11 +108,14 @@ class FilterCounter:
         until = cutoff if self.until is None else min(cutoff, self.until[0] - _TICK)
         return Base(until, horizon)
 
-    def _up_to_position(self, rows: list[RecentMessage]) -> list[RecentMessage]:
-        until = self.until
-        if until is None:
-            return rows
-        return [row for row in rows if (row.timestamp, row.id) <= until]
+    def _up_to_position(
+        self, found: tuple[list[RecentMessage], Horizon], cutoff: datetime.datetime
+    ) -> tuple[list[RecentMessage], Base]:
+        """Return the messages up to the position, and the base that may be cached of them."""
+        (rows, horizon), until = found, self.until
+        if until is not None:
+            rows = [row for row in rows if (row.timestamp, row.id) <= until]
+        return rows, self._base(cutoff, horizon)
 
 
 @dataclass(frozen=True)

@@ -87,18 +87,33 @@ class RecentWindow:
         after it came and was stored itself. None where the window cannot tell. A base may end at
         ``cutoff``, naive UTC. Raises OutdatedBase.
         """
-        matcher = Matcher(filled)
-        if matcher.reads_content:
-            return None
         with self._lock:
             self._reset_if_new(connection)
-            self._cutoff = max(self._cutoff, cutoff)
-            if self._has_seen(message) and base.horizon.mark <= self._mark:
-                return self._select(filled, matcher, base)
+        known = self.known_outside(filled, base, cutoff, message)
+        matcher = Matcher(filled)
+        if known is not None or matcher.reads_content:
+            return known
         with self._updated(connection, cutoff) as is_current:
             if is_current and base.horizon.mark > self._mark:
                 raise OutdatedBase
             return self._select(filled, matcher, base) if is_current else None
+
+    def known_outside(
+        self,
+        filled: FilledFilter,
+        base: Base,
+        cutoff: datetime.datetime,
+        message: Message | None,
+    ) -> tuple[list[RecentMessage], Horizon] | None:
+        """Return the same without a query, where there was one since the message came."""
+        matcher = Matcher(filled)
+        if matcher.reads_content:
+            return None
+        with self._lock:
+            self._cutoff = max(self._cutoff, cutoff)
+            if self._has_seen(message) and base.horizon.mark <= self._mark:
+                return self._select(filled, matcher, base)
+        return None
 
     def late(self, filled: FilledFilter, base: Base) -> list[RecentMessage] | None:
         """Return the messages that a base would have if they had not been late; None if unknown."""
