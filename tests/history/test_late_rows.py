@@ -134,6 +134,19 @@ def test_late_rows_count_once_though_there_are_too_many_to_hold(
     assert counts(past, other) == [2, 2, 2]
 
 
+def test_late_row_counts_once_for_a_count_from_before_the_window(past: Past) -> None:
+    topic, other = past.topic(), past.topic()
+    past.store(topic, "ann", 5 * DISTANCE)
+    assert counts(past, topic) == [1, 1, 1]
+    past.clock.now += 20 * DISTANCE
+    past.store(other, "ann")
+    assert counts(past, other) == [1, 1, 1]
+
+    past.store(topic, "ann", 30 * DISTANCE)
+
+    assert counts(past, topic) == [2, 2, 2]
+
+
 def test_count_up_to_a_message_has_neither_later_rows_of_its_time_nor_later_times(
     past: Past,
 ) -> None:
