@@ -119,6 +119,20 @@ def test_messages_that_get_the_numbers_of_lost_rows_give_a_revoked_badge_again(
     assert holdings.allows("bob", "editor", at(later, 4))
 
 
+def test_numbers_that_cannot_be_lowered_are_one_warning(
+    tahrir: Tahrir, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert tahrir.own_tables.has(REVOCATIONS)
+    OWN.drop_all(engine(settings.tahrir_url))
+    try:
+        tahrir.limit_revocations(5)
+    finally:
+        OWN.create_all(engine(settings.tahrir_url))
+
+    (record,) = caplog.records
+    assert record.getMessage().startswith("Cannot lower the row numbers of revocations")
+
+
 def test_revocation_of_one_badge_costs_nobody_another(tahrir: Tahrir) -> None:
     when = last_barred(tahrir)
 
