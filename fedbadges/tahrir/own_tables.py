@@ -65,6 +65,12 @@ _LOST = {
 }
 _RIGHTS = {OUTBOX.name: ("SELECT", "INSERT", "UPDATE", "DELETE"), REVOCATIONS.name: ("SELECT",)}
 
+#: The columns of a table, if all these rights to it are there.
+_USABLE_COLUMNS = text(
+    "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND NOT attisdropped"
+    " AND (SELECT bool_and(has_table_privilege(attrelid, wanted)) FROM unnest(:rights) AS wanted)"
+)
+
 
 class OwnTables:
     """Which of its own tables fedbadges may use; looked up once, when that is first asked.
@@ -121,13 +127,11 @@ def create_own_tables(made: Engine) -> None:
 
 def _may_use(connection: Connection, table: Table, rights: tuple[str, ...]) -> bool:
     """Return True if the table is there with all columns, and its use is allowed."""
-    columns = {column.name for column in table.columns}
-    inspector = inspect(connection)
-    if not inspector.has_table(table.name):
+    if connection.dialect.name == "postgresql":
+        asked = {"name": table.name, "rights": list(rights)}
+        columns = set(connection.scalars(_USABLE_COLUMNS, asked))
+    elif inspect(connection).has_table(table.name):
+        columns = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    else:
         return False
-    if not columns <= {column["name"] for column in inspector.get_columns(table.name)}:
-        return False
-    if connection.dialect.name != "postgresql":
-        return True
-    tests = " AND ".join(f"has_table_privilege(to_regclass(:name), '{right}')" for right in rights)
-    return bool(connection.scalar(text(f"SELECT {tests}"), {"name": table.name}))
+    return columns.issuperset(column.name for column in table.columns)
