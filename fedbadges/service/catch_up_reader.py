@@ -54,8 +54,8 @@ class CatchUpReader:
     """Finds the stored messages that were not delivered, and whose signature is valid.
 
     Without a ``verifier`` every message is taken to be genuine. Of ``judgements``, those are made
-    again that what is read was missing for. The methods raise Unavailable while
-    the database is away. Not thread-safe.
+    again that what is read was missing for. ``on_begin`` is called with the last row number when it
+    begins. The methods raise Unavailable while a database is away. Not thread-safe.
     """
 
     def __init__(
@@ -65,12 +65,14 @@ class CatchUpReader:
         verifier: Verifier | None = None,
         clock: Callable[[], float] = time.monotonic,
         judgements: Judgements | None = None,
+        on_begin: Callable[[int], object] = lambda number: None,
     ) -> None:
         self._history = history
         self._in_flight = in_flight
         self._verifier = verifier
         self._clock = clock
         self._judgements = judgements
+        self._on_begin = on_begin
         # The last rows of sweeps, and when these ended.
         self._marks: list[tuple[float, int]] = []
         # By row number: anybody can give a message the id of another.
@@ -95,6 +97,7 @@ class CatchUpReader:
         self._start, self._done, self._oldest = start, number, oldest
         self._last = self._history.last()
         self.last_old_row = 0 if self._last is None else self._last.number
+        self._on_begin(self.last_old_row)
         first = max(self.last_old_row - _COMMIT_ROWS, 0) if number is None else number
         self._marks = [(self._clock(), first)]
         return self._history.count_since(start)
