@@ -68,7 +68,8 @@ _RIGHTS = {OUTBOX.name: ("SELECT", "INSERT", "UPDATE", "DELETE"), REVOCATIONS.na
 #: The columns of a table, if all these rights to it are there.
 _USABLE_COLUMNS = text(
     "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND NOT attisdropped"
-    " AND (SELECT bool_and(has_table_privilege(attrelid, wanted)) FROM unnest(:rights) AS wanted)"
+    " AND (SELECT bool_and(has_table_privilege(attrelid, wanted))"
+    " FROM unnest(CAST(:rights AS TEXT[])) AS wanted)"
 )
 
 
