@@ -34,7 +34,7 @@ test: .tox/launcher/installed  ## run the quick tests on one Python; ARGS="--cov
 	@$(TOX) run -e $(PY) -- $(QUICK) $(ARGS)
 
 # Optimisations change no answer.
-OPTIMISATIONS = keep_counts prepare_statements
+OPTIMISATIONS = keep_counts prepare_statements remember_holdings
 ANSWERS = tests/corpus tests/databases/test_prepared_statements.py tests/engine tests/history \
     tests/service/test_batching.py tests/tahrir
 
