@@ -97,6 +97,7 @@ def figures(results: Results) -> str:
         ("a message that concerns no rule", f"{shown(results['untriggered_us'])} µs"),
         ("a bare round trip to the database", f"{shown(results['roundtrip_ms'])} ms"),
         ("a message that triggers, over a million", f"{shown(results['triggered_ms_1m'])} ms"),
+        ("the same, the first time after a restart", f"{shown(results['restarted_ms_1m'])} ms"),
         ("the same, the first time, mean", f"{shown(results['cold_mean_ms_1m'])} ms"),
         ("the same, the first time, 99th percentile", f"{shown(results['cold_p99_ms_1m'])} ms"),
     ]
@@ -149,6 +150,7 @@ def plot(results: Results, sizes: Mapping[str, int], path: Path) -> None:
     for key, label, style in (
         ("cold_p99_ms", "asked the first time, 99th percentile", "^:"),
         ("cold_mean_ms", "asked the first time, mean", "s:"),
+        ("restarted_ms", "asked the first time after a restart, mean", "v--"),
         ("triggered_ms", "warm, mean", "o-"),
     ):
         axes.plot(lengths, [results[f"{key}_{name}"] for name in sizes], style, label=label)

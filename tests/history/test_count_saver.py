@@ -133,6 +133,25 @@ def test_counts_are_kept_without_a_window_where_too_much_was_stored_meanwhile(
     assert [asked(sql_past, topic, "ann")[0] for _ in range(3)] == [8, 8, 8]
 
 
+def test_file_is_for_its_owner_only(past: Past, path: Path) -> None:
+    warm(past)
+
+    assert {each.stat().st_mode & 0o777 for each in path.parent.iterdir()} == {0o600}
+
+
+def test_link_is_not_followed(past: Past, path: Path, tmp_path: Path) -> None:
+    topic = warm(past)
+    past.saver.stop()
+    for each in path.parent.iterdir():
+        each.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    past.begin_process()
+    past.saver.step()
+
+    assert asked(past, topic, "ann")[0] == 3
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_crash_loses_only_what_is_new(past: Past) -> None:
     topic = warm(past)
     past.store(topic, "ann", 2 * DISTANCE)
