@@ -41,6 +41,8 @@ BOUNDS = (
     Bound("statements_per_award", 8),
     Bound("query_all_rss_mb", 50),
     Bound("backfill_over_decode", 9),
+    Bound("preview_distinct_over_count", 2),
+    Bound("preview_growth", 12, quick=False),
     Bound("hub_over_noop", 0.25, at_least=True),
     Bound("award_latency_p50_ms", 50),
     Bound("award_latency_p99_ms", 250),

@@ -37,6 +37,9 @@ PAGE = ROOT / "docs" / "performance.rst"
 _SEED = 20141001
 _SEED_OF_THE_PAST = 20141002
 
+#: The length of the history with which the longest is compared.
+_SHORT = 100_000
+
 
 class Plan(NamedTuple):
     """The sizes of the measurements, and the seconds after which each is cut short."""
@@ -134,6 +137,7 @@ class Benchmark:
         )
         self._measure_memory()
         self._measure_replay()
+        self._measure_previews()
         if hub:
             self._measure_hub()
         return self._results
@@ -204,12 +208,25 @@ class Benchmark:
         message_us = 1e6 / self._results["backfill_messages_per_s"]
         self._add({"backfill_over_decode": message_us / self._results["decode_us"]})
 
+    def _measure_previews(self) -> None:
+        urls = [history.url for history in list(self._histories.values())[:2]][-1:]
+        if len(self._histories) > 1:
+            self._say("a history for previews")
+            short = databases.History(self._server.create_database("history_short"))
+            short.fill(_SHORT, _SEED_OF_THE_PAST)
+            urls += [short.url, list(self._histories.values())[-1].url]
+        self._say("previews")
+        self._run_apart("previewing.py", *urls)
+
     def _measure_apart(self, script: str, *arguments: str) -> None:
         """Run a measurement over the longest history in a process of its own."""
         last = list(self._histories.values())[-1]
+        self._run_apart(script, last.url, *arguments)
+
+    def _run_apart(self, script: str, *arguments: str) -> None:
         here = Path(__file__)
         done = subprocess.run(
-            [sys.executable, str(here.with_name(script)), self._tahrir_url, last.url, *arguments],
+            [sys.executable, str(here.with_name(script)), self._tahrir_url, *arguments],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(here.parent)},
             check=True,

@@ -34,7 +34,7 @@ PEOPLE = 4
 OF_EACH_KIND = 25
 START = datetime(2014, 1, 1)
 
-Found = tuple[dict[str, Rule], Awards, Awards]
+Found = tuple[dict[str, Rule], Awards, Awards, int]
 
 
 def traffic() -> ModuleType:
@@ -69,18 +69,19 @@ def load(backends: Backends) -> list[Rule]:
 
 @pytest.fixture(scope="module")
 def found(shared_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """Return the rules, what a daemon has awarded, and what a replay finds."""
+    """Return the rules, what a daemon has awarded, what a replay finds, and how often it asks."""
     settings = make_settings(shared_database, tmp_path_factory.mktemp("rules"), keep_counts=False)
     rules = load(load_backends(settings))
     awarded = live(settings, rules, messages())
     replay = Replay(settings, Tahrir(settings))
     replayed = earned(settings, replay.run(load(replay.backends)))
-    return {rule.place.path: rule for rule in rules}, awarded, replayed
+    questions = replay._history.asked.questions
+    return {rule.place.path: rule for rule in rules}, awarded, replayed, questions
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_replay_of_a_rule_awards_as_a_daemon_does(path: Path, found: Found) -> None:
-    rules, awarded, replayed = found
+    rules, awarded, replayed, _ = found
     if str(path) not in rules:
         pytest.skip("another rule has its badge")
     badge = rules[str(path)].badge.id
@@ -91,6 +92,14 @@ def test_a_replay_of_a_rule_awards_as_a_daemon_does(path: Path, found: Found) ->
 
 
 def test_most_rules_award_something(found: Found) -> None:
-    rules, awarded, _ = found
+    rules, awarded, _, _ = found
 
     assert len({badge for badge, _, _ in awarded}) > len(rules) / 2
+
+
+def test_a_replay_asks_the_database_about_no_rule_that_can_be_counted(found: Found) -> None:
+    *_, questions = found
+
+    # Criteria by the id of the message that came ask once for each.
+    by_id = [path for path in FILES if "msg_id:" in path.read_text()]
+    assert questions <= OF_EACH_KIND * len(by_id)
