@@ -98,7 +98,7 @@ class Deployment:
             return False
         if case.needs_history:
             found = self.history.positions([case.message])
-            position = found.get(case.message, case.message.position_unstored)
+            position = found.get(case.message, case.message.position)
             case = dataclasses.replace(case, position=position)
         self.engine.decide(case)
         return True
