@@ -98,6 +98,25 @@ def test_first_question_after_a_restart_reads_only_what_is_new(sql_past: Past) -
     assert asked(sql_past, topic, "ann") == (5, 1)
 
 
+@pytest.mark.parametrize("age", [0.0, DISTANCE + 50, 50 * DISTANCE])
+@pytest.mark.parametrize("seen", [True, False], ids=["after it was continued", "while down"])
+def test_row_that_is_committed_after_the_restart_with_a_lower_number_counts_once(
+    sql_past: Past, age: float, seen: bool
+) -> None:
+    topic = warm(sql_past)
+    sql_past.begin(1)
+    sql_past.compare(of(topic, "ann"))
+    restart(sql_past)
+    if seen:
+        assert asked(sql_past, topic, "ann")[0] == 3
+
+    sql_past.store(topic, "ann", age, begun=0)
+
+    for _ in range(2):
+        assert asked(sql_past, topic, "ann")[0] == 4
+        restart(sql_past)
+
+
 def test_somebody_who_was_asked_about_long_ago_costs_one_more_query(sql_past: Past) -> None:
     topic = warm(sql_past)
     sql_past.clock.now += 10_000
