@@ -111,6 +111,12 @@ def figures(results: Results) -> str:
         ("the same, the first time, mean", f"{shown(results['cold_mean_ms_1m'])} ms"),
         ("the same, the first time, 99th percentile", f"{shown(results['cold_p99_ms_1m'])} ms"),
     ]
+    if "restarted_ms_1m" in results:
+        after = (
+            "the same, the first time after a restart",
+            f"{shown(results['restarted_ms_1m'])} ms",
+        )
+        rows.insert(4, after)
     if "award_latency_p50_ms" in results:
         latency = (shown(results[f"award_latency_{each}_ms"]) for each in ("p50", "p99"))
         rows += [
@@ -160,6 +166,7 @@ def plot(results: Results, sizes: Mapping[str, int], path: Path) -> None:
     for key, label, style in (
         ("cold_p99_ms", "asked the first time, 99th percentile", "^:"),
         ("cold_mean_ms", "asked the first time, mean", "s:"),
+        ("restarted_ms", "asked the first time after a restart, mean", "v--"),
         ("triggered_ms", "warm, mean", "o-"),
     ):
         axes.plot(lengths, [results[f"{key}_{name}"] for name in sizes], style, label=label)

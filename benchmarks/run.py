@@ -199,9 +199,7 @@ class Benchmark:
         self._say("messages that trigger, warm")
         self._add(triggered.warm(plan.rounds, plan.warm_seconds))
         self._say("messages that trigger, after a restart")
-        state = self._home / "state"
-        state.mkdir()
-        self._add(triggered.restarted(plan.rounds, state))
+        self._add(triggered.restarted(plan.rounds, self._home / "state"))
         self._add(triggered.shares())
         self._drafts = triggered.drafts
 
