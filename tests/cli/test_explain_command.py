@@ -526,7 +526,7 @@ def test_no_command_that_counts_opens_the_counts_of_the_daemon(
     state.mkdir()
     deployment.configure(state_directory=str(state))
     for _ in range(3):
-        deployment.store("git.receive", ["bob"])
+        deployment.store("git.receive", ["bob"], {"users": ["bob"]})
 
     deployment.call("explain", message(deployment, "bob"))
     deployment.call("preview", deployment.rules / "pushed.yml")
