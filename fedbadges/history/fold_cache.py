@@ -101,6 +101,13 @@ class FoldCache:
         with self._lock:
             self._cached, self._size = OrderedDict(), 0
 
+    def note_all(self) -> None:
+        """Write what is in memory to a new file."""
+        with self._lock:
+            cached = self._cached.copy()
+        for key, fold in cached.items():
+            self._kept.note(_name(key), fold)
+
     def result(self, question: str, reader: FoldReader, filled: tuple[Any, ...]) -> Any:
         """Return the result of a fold; raise NotKept, or what the expression raises.
 

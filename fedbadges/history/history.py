@@ -137,6 +137,8 @@ class History:
         assert self.kept is not None, "nothing is kept"
         self.kept.attach(file, epoch)
         self.counts.begin(epoch)
+        if self.folds is not None:
+            self.folds.note_all()
         if window is not None:
             self.window.restore(window)
 

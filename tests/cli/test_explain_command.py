@@ -517,3 +517,20 @@ def test_explain_of_a_later_message_gives_a_revoked_badge(deployment: CommandDep
     (candidate,) = json.loads(done.stdout)["rules"][0]["candidates"]
     assert (candidate["verdict"], candidate["revoked"]) == ("award", None)
     assert done.exit_code == 0
+
+
+def test_no_command_that_counts_opens_the_counts_of_the_daemon(
+    deployment: CommandDeployment,
+) -> None:
+    state = deployment.directory / "state"
+    state.mkdir()
+    deployment.configure(state_directory=str(state))
+    for _ in range(3):
+        deployment.store("git.receive", ["bob"], {"users": ["bob"]})
+
+    deployment.call("explain", message(deployment, "bob"))
+    deployment.call("preview", deployment.rules / "pushed.yml")
+    done = deployment.call("backfill", deployment.rules / "pushed.yml", "--award", "--no-publish")
+
+    assert "bob" in done.output
+    assert list(state.iterdir()) == []
