@@ -34,7 +34,7 @@ test: .tox/launcher/installed  ## run the quick tests on one Python; ARGS="--cov
 	@$(TOX) run -e $(PY) -- $(QUICK) $(ARGS)
 
 # Optimisations change no answer.
-OPTIMISATIONS = keep_counts prepare_statements
+OPTIMISATIONS = keep_counts prepare_statements remember_holdings
 ANSWERS = tests/corpus tests/databases/test_prepared_statements.py tests/engine tests/history \
     tests/service/test_batching.py tests/tahrir
 
@@ -46,13 +46,13 @@ test-all: .tox/launcher/installed  ## run the quick tests on all Pythons there a
 	    FEDBADGES_WITHOUT=$$name $(IN_PY) pytest $(QUICK) $(ANSWERS) || exit 1; \
 	done
 
-# What measures runs alone.
+# What measures, or sends as much as the machine can take, runs alone.
 .PHONY: test-faults
 test-faults: export FEDBADGES_FAULTS = full
 test-faults: .tox/launcher/installed  ## kill and flood the daemon, then run the slow tests
-	@$(TOX) run -e $(PY) -- -n 0 $(or $(ARGS),tests/faults)
+	@$(TOX) run -e $(PY) -- -n 0 $(or $(ARGS),-m alone tests/faults)
 	@$(if $(ARGS),,$(IN_PY) python packaging/fasjson.py)
-	@$(if $(ARGS),,$(IN_PY) pytest $(PARALLEL) -m "slow or thorough" --ignore=tests/faults)
+	@$(if $(ARGS),,$(IN_PY) pytest $(PARALLEL) -m "(slow or thorough) and not alone")
 
 .PHONY: lint
 lint: .venv/tools  ## check style and which package imports which

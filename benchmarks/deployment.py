@@ -24,7 +24,10 @@ from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.remembered import RememberedHoldings
 
 ROOT = Path(__file__).resolve().parent.parent
-_CORPUS = ROOT.parent / "shared" / "corpus" / "rules"
+
+#: The rules to measure, by the suffix of the keys of their results: those of the project and, where
+#: they are, the real ones of Fedora.
+RULES = {"": ROOT / "rules", "_corpus": ROOT.parent / "shared" / "corpus" / "rules"}
 
 #: What is sent here within so many seconds is more than the bus brings within the default's ten
 #: minutes, so at least as much is counted anew.
@@ -98,7 +101,7 @@ class Deployment:
             return False
         if case.needs_history:
             found = self.history.positions([case.message])
-            position = found.get(case.message, case.message.position_unstored)
+            position = found.get(case.message, case.message.position)
             case = dataclasses.replace(case, position=position)
         self.engine.decide(case)
         return True
@@ -140,9 +143,8 @@ def make_settings(
     return read_settings(config)[0], config
 
 
-def copy_rules(directory: Path) -> Path:
-    """Copy the rules to measure: real ones, or else those of the project."""
-    source = _CORPUS if _CORPUS.is_dir() else ROOT / "rules"
+def copy_rules(source: Path, directory: Path) -> Path:
+    """Copy the rules to measure, and add the one for which awards are timed."""
     shutil.copytree(source, directory / "real")
     (directory / "benchmark.yml").write_text(_AWARD_RULE, encoding="utf-8")
     return directory

@@ -18,6 +18,7 @@ from databases import History, statements
 from deployment import AWARD_TOPIC, NOBODY, Deployment, candidates_of, multiply, parsed
 from traffic import Draft, Traffic, send
 
+from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.history.count_saver import CountSaver
@@ -180,32 +181,35 @@ class Triggered:
         }
 
     def restarted(self, rounds: int, directory: Path) -> Results:
-        """Time what comes up the first time after a restart, beside a daemon that went on.
-
-        This is over the longest history.
-        """
-        warm = list(self._deployments.values())[-1]
-        settings = dataclasses.replace(warm.settings, state_directory=directory)
-        saver = CountSaver(settings, warm.history)
-        saver.step()
-        ratios, means = [], []
-        for _ in range(rounds):
+        """Time what comes up the first time after a restart, beside a daemon that went on."""
+        results: Results = {}
+        for name, warm in self._deployments.items():
+            state = directory / name
+            state.mkdir(parents=True)
+            settings = dataclasses.replace(warm.settings, state_directory=state)
+            saver = CountSaver(settings, warm.history)
             saver.step()
-            bodies = self._store()
-            again = Deployment(settings)
-            CountSaver(settings, again.history).step()
-            self._connect(again)
-            spent: dict[Deployment, list[float]] = {warm: [], again: []}
-            with _undisturbed():
-                for number, body in enumerate(self._first_of_each(bodies)):
-                    for each in (warm, again) if number % 2 else (again, warm):
-                        spent[each].append(_seconds(partial(each.handle, body)))
-            means.append(statistics.mean(spent[again]))
-            ratios.append(means[-1] / statistics.mean(spent[warm]))
-        return {
-            "restarted_ms": statistics.median(means) * 1e3,
-            "restarted_over_warm": statistics.median(ratios),
-        }
+            means: list[tuple[float, float]] = []
+            for _ in range(rounds):
+                saver.step()
+                means.append(self._restart(settings, warm))
+            restarted, before = zip(*means, strict=True)
+            results[f"restarted_ms_{name}"] = statistics.median(restarted) * 1e3
+            results["restarted_over_warm"] = _ratio(restarted, before)
+        return results
+
+    def _restart(self, settings: Settings, warm: Deployment) -> tuple[float, float]:
+        """Return the mean of what comes up first in another daemon, and of this one."""
+        bodies = self._store()
+        again = Deployment(settings)
+        CountSaver(settings, again.history).step()
+        self._connect(again)
+        spent: dict[Deployment, list[float]] = {again: [], warm: []}
+        with _undisturbed():
+            for number, body in enumerate(self._first_of_each(bodies)):
+                for each in (warm, again) if number % 2 else (again, warm):
+                    spent[each].append(_seconds(partial(each.handle, body)))
+        return statistics.mean(spent[again]), statistics.mean(spent[warm])
 
     def _first_of_each(self, bodies: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield the first message of each topic about the same people."""

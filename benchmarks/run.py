@@ -24,7 +24,7 @@ import awarding
 import databases
 import engine_cost
 import report
-from deployment import ROOT, Deployment, copy_rules, make_settings, parsed
+from deployment import ROOT, RULES, Deployment, copy_rules, make_settings, parsed
 from hub import HubBenchmark, Late
 from traffic import Traffic, people, send
 
@@ -93,7 +93,7 @@ def main() -> int:
     plan = QUICK if options.quick else FULL
     server = databases.Server()
     try:
-        results = Benchmark(server, plan, begin).run(hub=not options.no_hub)
+        results = measure(server, plan, begin, hub=not options.no_hub)
     finally:
         server.stop()
     results["seconds"] = time.monotonic() - begin
@@ -114,18 +114,34 @@ def _files(directory: Path | None) -> tuple[Path, Path]:
     )
 
 
-class Benchmark:
-    """All measurements, one after the other."""
+def measure(server: databases.Server, plan: Plan, begin: float, *, hub: bool) -> dict[str, float]:
+    """Measure everything with each set of rules, each over histories of its own."""
+    results: dict[str, float] = {}
+    for suffix, rules in RULES.items():
+        if rules.is_dir():
+            print(f"{rules.relative_to(ROOT.parent)}:")
+            found = Benchmark(server, plan, begin, rules, suffix).run(hub=hub)
+            results |= {f"{key}{suffix}": value for key, value in found.items()}
+    return results
 
-    def __init__(self, server: databases.Server, plan: Plan, begin: float) -> None:
+
+class Benchmark:
+    """All measurements with one set of rules, one after the other."""
+
+    def __init__(
+        self, server: databases.Server, plan: Plan, begin: float, rules: Path, suffix: str
+    ) -> None:
         self._server = server
         self._plan = plan
         self._begin = begin
+        self._source = rules
+        self._suffix = suffix
         self._home = Path(tempfile.mkdtemp(dir=server.directory))
         self._traffic = Traffic(_SEED)
         self._results: dict[str, float] = {}
 
     def run(self, *, hub: bool) -> dict[str, float]:
+        self._server.configure(fsync="off")
         self._prepare()
         self._measure_engine()
         self._measure_awards()
@@ -137,20 +153,22 @@ class Benchmark:
         )
         self._measure_memory()
         self._measure_replay()
-        self._measure_previews()
+        if not self._suffix:
+            # They are of rules of their own.
+            self._measure_previews()
         if hub:
             self._measure_hub()
         return self._results
 
     def _prepare(self) -> None:
         plan = self._plan
-        self._rules = copy_rules(self._home / "rules")
-        self._tahrir_url = self._server.create_database("tahrir")
+        self._rules = copy_rules(self._source, self._home / "rules")
+        self._tahrir_url = self._create("tahrir")
         databases.fill_tahrir(self._tahrir_url)
         self._histories: dict[str, databases.History] = {}
         for name, count in plan.sizes.items():
             self._say(f"a history of {count:,} messages")
-            history = databases.History(self._server.create_database(f"history_{name}"))
+            history = databases.History(self._create(f"history_{name}"))
             history.fill(count, _SEED_OF_THE_PAST)
             self._histories[name] = history
         self._deployments = {
@@ -167,6 +185,9 @@ class Benchmark:
         self._results["disk_mb"] = self._server.megabytes()
         self._results["rules"] = float(len(badges))
 
+    def _create(self, name: str) -> str:
+        return self._server.create_database(f"{name}{self._suffix}")
+
     def _measure_engine(self) -> None:
         plan = self._plan
         self._say("messages that trigger nothing")
@@ -180,9 +201,7 @@ class Benchmark:
         self._say("messages that trigger, warm")
         self._add(triggered.warm(plan.rounds, plan.warm_seconds))
         self._say("messages that trigger, after a restart")
-        state = self._home / "state"
-        state.mkdir()
-        self._add(triggered.restarted(plan.rounds, state))
+        self._add(triggered.restarted(plan.rounds, self._home / "state"))
         self._add(triggered.shares())
         self._drafts = triggered.drafts
 
@@ -214,7 +233,7 @@ class Benchmark:
         urls = [history.url for history in list(self._histories.values())[:2]][-1:]
         if len(self._histories) > 1:
             self._say("a history for previews")
-            short = databases.History(self._server.create_database("history_short"))
+            short = databases.History(self._create("history_short"))
             short.fill(_SHORT, _SEED_OF_THE_PAST)
             urls += [short.url, list(self._histories.values())[-1].url]
         self._say("previews")

@@ -52,9 +52,9 @@ class Message:
         return self.sent.replace(tzinfo=datetime.timezone.utc).timestamp()
 
     @property
-    def position_unstored(self) -> Position:
-        """Return where it is judged while it is not stored: after all that was sent by then."""
-        return self.sent, math.inf
+    def position(self) -> Position:
+        """Return its position; without a row number, after all that was sent by then."""
+        return self.sent, self.number or math.inf
 
     @property
     def category(self) -> str:

@@ -1,5 +1,6 @@
 """Fixtures for all tests: fresh databases, on SQLite and on a PostgreSQL server of their own."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -36,17 +37,32 @@ def _do_not_sync(connection: object, record: object) -> None:
         connection.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
 
 
-# Files that take longest come first, so that no process is left with one of them at the end.
-LONG = ("packaging", "faults", "hub", "cli", "replay", "service")
+# What takes longest comes first, so that no process is left with one such file at the end.
+LONG = (
+    "packaging",
+    "faults",
+    "service/test_same_awards.py",
+    "replay",
+    "history/test_count_cache.py",
+    "hub",
+    "cli",
+    "service",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than there are processors: a test with a hub mostly waits for it."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests marked ``sqlite`` to SQLite, and sort by the folders that take longest."""
-    here = Path(__file__).parent
+    """Keep tests marked ``sqlite`` to SQLite, and sort by the files that take longest."""
+    long = [Path(__file__).parent / path for path in LONG]
 
     def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(here).parts[0]
-        return LONG.index(folder) if folder in LONG else len(LONG)
+        ranks = (number for number, path in enumerate(long) if item.path.is_relative_to(path))
+        return next(ranks, len(long))
 
     items[:] = sorted((item for item in items if _is_wanted(item)), key=rank)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -19,9 +20,10 @@ from fedbadges.cli.deployment import HISTORY, RULES, Deployment, with_deployment
 from fedbadges.cli.errors import CannotRun, reporting_errors
 from fedbadges.cli.revocations import NO_TABLE
 from fedbadges.cli.terminal import deferring_interrupts, format_option
-from fedbadges.util.text import printable, quoted
+from fedbadges.util.text import describe_error, printable, quoted
 
 if TYPE_CHECKING:
+    from fedbadges.config.settings import Settings
     from fedbadges.outbox.outbox import Outbox
     from fedbadges.tahrir.database import Tahrir
     from fedbadges.tahrir.revoking import RevokeRequest
@@ -40,6 +42,7 @@ Exit codes: 0 if it is gone, with --for-good also if alice did not hold it;
 #: Seconds to wait until the notice is published.
 _PUBLISH_TIMEOUT = 60.0
 
+_BY_TIME = "What counts is only when messages were sent, by the clocks of their senders"
 _MAY_EARN = "A later message that earns it gives it again; --for-good prevents that"
 
 
@@ -68,9 +71,9 @@ def revoke(
 ) -> None:
     """Revoke the badge with the id BADGE from USER, publish that, and adjust the ranks.
 
-    No message that was sent until now gives it again. Beware: if a rule still awards it, USER gets
-    the badge again with the next message that triggers the rule. With --for-good no message does,
-    even if USER does not hold the badge now.
+    No message that was sent or stored until now gives it again. Beware: if a rule still awards it,
+    USER gets the badge again with the next message that triggers the rule. With --for-good no
+    message does, even if USER does not hold the badge now.
     """
     from fedbadges.tahrir.awarding import ByHand
     from fedbadges.tahrir.database import Tahrir
@@ -92,6 +95,8 @@ def revoke(
             silent = no_publish or outcome != "revoked"
             # It is taken away also where nothing can be published.
             with deployment.publishing(tahrir, silent=silent, optional=True) as outbox:
+                if recorded and not for_good:
+                    wanted = replace(wanted, last_number=_last_number(deployment.settings))
                 outcome, on_bus = _revoke(tahrir, wanted, outbox)
         if outcome == "revoked" and not for_good:
             click.echo(_MAY_EARN if recorded else f"It may come back: {NO_TABLE}", err=True)
@@ -138,6 +143,22 @@ def _outcome(tahrir: Tahrir, wanted: RevokeRequest, recorded: bool) -> str:
     if user in unknown:
         raise CannotRun(unknown_person(user, unknown[user]))
     return "barred"
+
+
+def _last_number(settings: Settings) -> int | None:
+    """Return datanommer's highest row number; if it does not answer, print that and return None."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from fedbadges.errors import Unavailable
+    from fedbadges.history.message_reader import MessageReader
+
+    try:
+        last = MessageReader(settings).last()
+    except (Unavailable, SQLAlchemyError) as error:
+        reason = str(error) if isinstance(error, Unavailable) else describe_error(error)
+        click.echo(f"{_BY_TIME}: {reason}", err=True)
+        return None
+    return 0 if last is None else last.number
 
 
 def _revoke(tahrir: Tahrir, wanted: RevokeRequest, outbox: Outbox | None) -> tuple[str, bool]:

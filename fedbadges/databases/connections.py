@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,10 @@ def _tolerate_times(connection: Any, pooled: Any) -> None:
     def parse(text: str | None, cursor: Any) -> Any:
         if text is None or text.endswith("infinity"):
             return None
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:  # or a fraction that Python 3.10 does not read
+            pass
         try:
             return psycopg2.extensions.PYDATETIME(text, cursor)
         except (ValueError, OverflowError, psycopg2.Error):

@@ -5,7 +5,7 @@ import math
 
 from fedbadges.history.judgements import Judgements
 from fedbadges.messages import Position
-from fedbadges.rules.criteria import FilteringCriterion, Question, backend_criteria
+from fedbadges.rules.criteria import Question, backend_criteria, filters
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.operators import RULE_ERRORS
 from fedbadges.rules.rule import Rule
@@ -28,7 +28,7 @@ class EarlyCheck:
         if self._judgements is None:
             return
         for criterion in backend_criteria(rule.criteria):
-            if isinstance(criterion, FilteringCriterion):
+            if filters(criterion):
                 with contextlib.suppress(*RULE_ERRORS):  # no message can change that
                     self._filters.add(criterion.filled(question))
 

@@ -17,10 +17,10 @@ from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.history.judgements import Judgements
 from fedbadges.messages import Message, Position
 from fedbadges.rules.criteria import (
-    PlanningCriterion,
     Question,
     backend_criteria,
     barring_value,
+    plans,
 )
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import RULE_ERRORS, operands
@@ -68,6 +68,11 @@ class Triggered:
         """Return True if the criteria must wait until datanommer has the message."""
         return any(rule.needs_history for rule, _ in self.people)
 
+    @property
+    def known_position(self) -> Position:
+        """Return the message's position, as far as it is known."""
+        return self.position or self.message.position
+
     def with_people(self, people: Iterable[tuple[Rule, tuple[str, ...]]]) -> "Triggered":
         """Return the same message with these people; ``dataclasses.replace`` is slow."""
         return Triggered(self.message, tuple(people), self.position, self.counted)
@@ -75,11 +80,12 @@ class Triggered:
 
 @dataclass(frozen=True)
 class Earned:
-    """A badge that somebody has earned, and the message that did it."""
+    """A badge that somebody has earned, and the message that did it, with its position."""
 
     rule: Rule
     username: str
     message: Message
+    position: Position
 
 
 class BadgeEngine:
@@ -156,8 +162,8 @@ class BadgeEngine:
     def find_candidates(self, batch: Sequence[Triggered]) -> list[Triggered | None]:
         """Keep those who could still get a badge, with one question to tahrir for all messages.
 
-        A message does not give a badge that was revoked after it was sent. Returns the candidates
-        of each message, in their order; None where nobody is left.
+        A message does not give a badge that was revoked after it. Returns the candidates of each
+        message, in their order; None where nobody is left.
         """
         pairs = [pair for triggered in batch for pair in triggered.people]
         names = {name for _, names in pairs for name in names}
@@ -166,11 +172,11 @@ class BadgeEngine:
         counted: list[tuple[Rule, bool]] = []
         for triggered in batch:
             # Only revocations are compared with it.
-            sent = triggered.message.sent if holdings.revoked else None
+            position = triggered.known_position if holdings.revoked else None
             people: list[tuple[Rule, tuple[str, ...]]] = []
             for rule, named in triggered.people:
                 badge = rule.badge.id
-                allowed = tuple(name for name in named if holdings.allows(name, badge, sent))
+                allowed = tuple(name for name in named if holdings.allows(name, badge, position))
                 counted.append((rule, bool(allowed)))
                 if allowed:
                     people.append((rule, allowed))
@@ -191,7 +197,7 @@ class BadgeEngine:
         for each in batch:
             for rule, question, _ in _questions(each, shared):
                 for criterion in backend_criteria(rule.criteria):
-                    if isinstance(criterion, PlanningCriterion):
+                    if plans(criterion):
                         with contextlib.suppress(*RULE_ERRORS):  # raised again by the criteria
                             criterion.plan(question)
         return shared
@@ -225,7 +231,7 @@ class BadgeEngine:
                 early.note(rule, question)
         early.remember()
         earned = [
-            Earned(rule, name, candidates.message)
+            Earned(rule, name, candidates.message, candidates.known_position)
             for rule, name in meeting
             if self._exists(rule, name)
         ]
@@ -245,7 +251,7 @@ class BadgeEngine:
                 each.username,
                 link_to(each.message, self._settings),
                 badge=each.rule.badge,
-                sent=each.message.sent,
+                position=each.position,
             ): each
             for each in earned
         }

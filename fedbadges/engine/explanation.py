@@ -166,11 +166,12 @@ class Explainer:
             if candidates is not None and user is not None:
                 people = ((rule, (user,)) for rule, names in candidates.people if user in names)
                 candidates = dataclasses.replace(candidates, people=tuple(people))
-            if candidates is not None:
+            if triggered is not None and candidates is not None:
                 if candidates.needs_history:
                     position = self._history.positions([message]).get(message)
                     stored = position is not None
                     candidates = dataclasses.replace(candidates, position=position)
+                    triggered = dataclasses.replace(triggered, position=position)
                 engine.decide(candidates)
         except Unavailable as unavailable:
             interrupted = str(unavailable)
@@ -220,8 +221,7 @@ def verdict(tracer: Tracer, rule: Rule, name: str, triggered: Triggered | None =
         return Verdict.OPTED_OUT
     if pair in tracer.held:
         return Verdict.HELD
-    revocation = tracer.revoked.get(pair)
-    if revocation is not None and triggered is not None and revocation.bars(triggered.message.sent):
+    if triggered is not None and tracer.is_barred(pair, triggered.known_position):
         return Verdict.REVOKED
     if tracer.accounts.get((rule.badge.id, name)) is False:
         return Verdict.NO_ACCOUNT

@@ -121,7 +121,7 @@ class ProgressSearch:
             each.number for each in batch if self._concerned[each.topic] - self._latest.keys()
         ]
         for stored in self._reader.messages(wanted):
-            message = parse_message(stored.body, stored.users)
+            message = parse_message(stored.body, stored.users, number=stored.number)
             triggered = None if message is None else self._engine.match(message)
             if triggered is None:
                 continue
@@ -167,7 +167,7 @@ class ProgressSearch:
         counted = None if criteria is None else _nearest(criteria)
         state = ProgressState.UNCOUNTABLE if counted is None else ProgressState.COUNTED
         state = _STATES.get(verdict(self._tracer, rule, self._user), state)
-        if state is ProgressState.EARNED and revoked is not None and revoked.bars(message.sent):
+        if state is ProgressState.EARNED and revoked is not None and revoked.bars(message.position):
             return Progress(rule, ProgressState.REVOKED, None, message, criteria, counted, revoked)
         return Progress(rule, state, None, message, criteria, counted)
 

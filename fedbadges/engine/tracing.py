@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fedbadges.errors import Place
+from fedbadges.messages import Position
 from fedbadges.rules.criteria import Criteria, Question
 from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, operands
 from fedbadges.rules.recipients import NamedPerson
@@ -126,8 +127,17 @@ class Tracer:
 
     def award(self, awards: Iterable[Award]) -> BulkAwardResult:
         """Record what the daemon would award, and award nothing."""
-        self.awarded |= {(award.username, award.badge_id) for award in awards}
+        self.awarded |= {
+            pair
+            for award in awards
+            if not self.is_barred(pair := (award.username, award.badge_id), award.position)
+        }
         return BulkAwardResult()
+
+    def is_barred(self, pair: tuple[str, str], position: Position | None) -> bool:
+        """Return True if a badge was revoked, and a message with this position does not give it."""
+        revocation = self.revoked.get(pair)
+        return revocation is not None and position is not None and revocation.bars(position)
 
     def criteria_for(self, rule: Rule, name: str) -> Traced | None:
         """Return the criteria as they were judged for somebody, or for all candidates at once."""

@@ -84,6 +84,9 @@ class CountSaver:
         try:
             if kept.failure is not None:
                 raise kept.failure
+            if not path.exists():
+                # Somebody has deleted it, and what is written would be nowhere.
+                self._close(kept)
             if self._file is None:
                 self._open(path, kept)
             else:
@@ -95,8 +98,6 @@ class CountSaver:
                 self._replace(path, kept, error)
                 return
             self._report(path, error)
-            if not path.exists():
-                self._close(kept)
 
     def _report(self, path: Path, error: Exception) -> None:
         if not self._failing:

@@ -117,6 +117,13 @@ class FoldCache:
         if cached is None or (base.extends(cached.base) and not cached.running.is_given_up):
             self._set(generation, key, CachedFold(base, running, (base.until, math.inf)))
 
+    def note_all(self) -> None:
+        """Write what is in memory to a new file."""
+        with self._lock:
+            cached = self._cached.copy()
+        for key, fold in cached.items():
+            self._kept.note(_name(key), fold)
+
     def result(self, question: str, reader: FoldReader, filled: tuple[Any, ...]) -> Any:
         """Return the result of a fold; raise NotKept, or what the expression raises.
 

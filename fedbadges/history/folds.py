@@ -24,6 +24,9 @@ from fedbadges.rules.names import Name
 _LONG_TEXT = 100
 _MANY = 10
 
+#: Errors that have nothing but their arguments.
+_SMALL_ERRORS = (AttributeError, IndexError, KeyError, TypeError, ZeroDivisionError)
+
 #: If more than one in so many values is not shared with a copy, all are from then on.
 _FEW_OWN = 8
 
@@ -44,7 +47,10 @@ class Taken(NamedTuple):
     @property
     def is_small(self) -> bool:
         """Return True if it may be kept for each of many messages."""
-        return len(self.values) <= _MANY and all(map(_is_small, self.values))
+        error, values = self.error, self.values
+        if error is not None and not (type(error) in _SMALL_ERRORS and _is_small(error.args)):
+            return False
+        return len(values) <= _MANY and all(map(_is_small, values))
 
 
 _NOTHING = Taken()
@@ -386,4 +392,6 @@ def _is_small(value: Any) -> bool:
 def _bare(error: Exception) -> Exception:
     """Return an error without what keeps messages in memory."""
     error.__cause__ = error.__context__ = None
+    if isinstance(error, AttributeError):
+        error.obj = None
     return error.with_traceback(None)

@@ -15,7 +15,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
-from fedbadges.errors import Stopped
+from fedbadges.errors import Stopped, Unavailable
 from fedbadges.history.count_cache import CachedCount, CountCache, Region
 from fedbadges.history.counting import FilterCounter, MessageResults, TestedCounter
 from fedbadges.history.fold_cache import FoldCache, FoldReader
@@ -104,8 +104,20 @@ class History:
             if (positions := found.get(message.msg_id))
         }
 
-    def seen(self) -> Horizon:
-        """Return what is seen of the history at least by whoever asks from now on."""
+    def seen(self, number: int = 0) -> Horizon:
+        """Return what is seen of the history at least by whoever asks from now on.
+
+        If the row with this number is new to the window, that is read first; counting saves it.
+        """
+        seen = self.window.seen()
+        if not 0 < seen.mark < number:
+            return seen
+        with (
+            contextlib.suppress(Unavailable),
+            translate_errors(_NAME),
+            self._reader.connect() as connection,
+        ):
+            self.window.positions(connection, ())
         return self.window.seen()
 
     def forget(self) -> None:
@@ -131,6 +143,8 @@ class History:
         assert self.kept is not None, "nothing is kept"
         self.kept.attach(file, epoch)
         self.counts.begin(epoch)
+        if self.folds is not None:
+            self.folds.note_all()
         if window is not None:
             self.window.restore(window)
 

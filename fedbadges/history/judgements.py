@@ -23,8 +23,8 @@ from fedbadges.history.window_reader import LOOK_BACK, RecentMessage, read_rows
 from fedbadges.messages import Position, naive_utc
 from fedbadges.rules.filters import FilledFilter
 
-#: How many judgements are remembered at most.
-_MOST = 10_000
+#: How many judgements are remembered at most, and how many filters they have together at most.
+_MOST, _MOST_FILTERS = 10_000, 200_000
 
 #: Where a filter is indexed for which no value of a message is needed.
 _ANY = ("", "")
@@ -54,10 +54,13 @@ class Judgements:
         self._distance = settings.keep_counts_distance
         self._lock = threading.Lock()
         self._by_number: dict[float, _Judgement] = {}
+        # How many filters these have together.
+        self._filters = 0
 
     def horizon(self, position: Position) -> Horizon:
         """Return what of the history is seen at least if this position is judged from now on."""
-        seen, number = self._history.seen(), int(position[1])
+        number = int(position[1])
+        seen = self._history.seen(number)
         if number <= seen.mark:
             return seen
         # What is being committed has numbers that are at most so much lower.
@@ -68,16 +71,23 @@ class Judgements:
         made = time.monotonic()
         judgement = _Judgement(position, horizon, frozenset(filters), made)
         with self._lock:
-            self._by_number.pop(position[1], None)
+            self._remove(position[1])
             self._by_number[position[1]] = judgement
-            while len(self._by_number) > _MOST or self._oldest.made < made - self._distance:
-                del self._by_number[self._oldest.position[1]]
+            self._filters += len(judgement.filters)
+            while (
+                len(self._by_number) > _MOST
+                # A message may name hundreds of people, each with filters of their own.
+                or self._filters > _MOST_FILTERS
+                or (self._by_number and self._oldest.made < made - self._distance)
+            ):
+                self._remove(self._oldest.position[1])
 
     def forget(self) -> None:
         """Forget all judgements and the history they were made of, as it was replaced."""
         self._history.forget()
         with self._lock:
             self._by_number.clear()
+            self._filters = 0
 
     def outdated(self, rows: Sequence[MessageHeader]) -> list[int]:
         """Return the row numbers of what was judged too early for these rows to count."""
@@ -95,6 +105,10 @@ class Judgements:
     @property
     def _oldest(self) -> _Judgement:
         return next(iter(self._by_number.values()))
+
+    def _remove(self, number: float) -> None:
+        removed = self._by_number.pop(number, None)
+        self._filters -= 0 if removed is None else len(removed.filters)
 
 
 class _ByFilter:

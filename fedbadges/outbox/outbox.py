@@ -1,7 +1,6 @@
 """Publishing notices at least once: each stays in the outbox until it has left this process."""
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -29,7 +28,8 @@ _RENEW = 5.0
 #: Seconds after which what could not be sent is tried again.
 _RETRY = 30.0
 
-#: How many notices wait in this process before more are leased.
+#: How many notices wait in this process before more are leased, and how many of others it publishes
+#: at a look.
 _MOST_QUEUED = 1000
 
 #: Seconds that notices are kept which nobody can publish, and between two looks for those.
@@ -110,7 +110,7 @@ class Outbox:
         self._leave(flushed)
 
     def finish(self, timeout: float) -> bool:
-        """Publish what is queued and what others left, once it is heard, and stop.
+        """Publish what is queued and some of what others left, once it is heard, and stop.
 
         Return True if nothing was left or lost.
         """
@@ -119,7 +119,7 @@ class Outbox:
         self._join(timeout)
         with contextlib.suppress(Unavailable):
             if self._table.is_usable and self._publisher.trouble() is None:
-                self._take_over(most=sys.maxsize)
+                self._take_over()
         while not (flushed := self._publisher.finish(_INTERVAL)) and time.monotonic() < end:
             with contextlib.suppress(Unavailable):
                 self._delete(time.monotonic() - _FLUSHED)
@@ -177,10 +177,11 @@ class Outbox:
             return False
         return self._failure is None or time.monotonic() - self._taken_over > _RETRY
 
-    def _take_over(self, most: int = _MOST_QUEUED) -> None:
-        """Publish the notices on which nobody has a lease, in their order."""
+    def _take_over(self) -> None:
+        """Publish the oldest notices on which nobody has a lease, in their order."""
         self._taken_over = time.monotonic()
-        while len(self._queued) < most:
+        taken = 0
+        while max(taken, len(self._queued)) < _MOST_QUEUED:
             leased = self._table.lease()
             with self._lock:
                 # Of one that is here, the lease expired during an outage.
@@ -190,6 +191,7 @@ class Outbox:
                 log.info("Publishing notices that were left in the outbox", count=len(left))
             for notice in left:
                 self.publish(notice)
+            taken += len(left)
             if not left or self._failure is not None:
                 return
 

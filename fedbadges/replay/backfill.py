@@ -75,8 +75,9 @@ def due_award(earned: Earned, settings: Settings) -> DueAward:
     """Return the award for what somebody earned, dated by its message and linked to it."""
     message, badge = earned.message, earned.rule.badge
     link = link_to(message, settings)
-    sent = message.sent
-    award = Award(badge.id, earned.username, link, sent, badge=badge, sent=sent)
+    award = Award(
+        badge.id, earned.username, link, message.sent, badge=badge, position=earned.position
+    )
     return DueAward(award, message.topic, message.msg_id)
 
 
@@ -91,7 +92,7 @@ def not_held(dues: Iterable[DueAward], tahrir: Tahrir) -> list[DueAward]:
         left += [
             due
             for due in batch
-            if holdings.allows(due.award.username, due.award.badge_id, due.award.sent)
+            if holdings.allows(due.award.username, due.award.badge_id, due.award.position)
         ]
     return left
 

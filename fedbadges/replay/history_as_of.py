@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.databases.connections import streaming
 from fedbadges.databases.outages import translate_errors
-from fedbadges.history.folds import NotKept
+from fedbadges.history.folds import NotKept, RunningFold, take
 from fedbadges.history.history import History
-from fedbadges.history.past_messages import PastMessage, Test, make_test
+from fedbadges.history.past_messages import PastMessage, Query, Test, make_test
 from fedbadges.history.sql import prepare
 from fedbadges.messages import Message, Position
 from fedbadges.replay.history_stream import HistoryEntry
@@ -113,12 +115,16 @@ class HistoryAsOf(History):
         shared: dict[Any, Any],
     ) -> Any:
         """Evaluate a fold over all messages up to a position, that of the message seen last."""
-        found = (
-            None if expression.paths else self._running.fold(filled, expression.text, message.sent)
-        )
-        if found is not None:
+        values = expression.fill(message.body)
+        kept = self._running.folds(filled, expression.text, message.sent)
+        # Other values, such as lists, cannot be looked up.
+        if kept is not None and all(isinstance(each, _SCALARS) for each in values):
             with contextlib.suppress(NotKept):
-                return found.result()
+                found = kept.find(filled, values)
+                if found is None:
+                    found = self._fold_in_database(expression, filled, values, until)
+                    kept.keep(filled, values, found)
+                return found.result(values)
         return self.compute(expression, filled, message, until)
 
     def compute(
@@ -151,8 +157,28 @@ class HistoryAsOf(History):
             self._running.add_count(chosen, rule, expression.text, passes)
         elif expression.join is not None:
             self._running.add_count(chosen, rule, expression.text, _key_of(expression.join))
-        elif expression.fold is not None and not expression.paths:
-            self._running.add_fold(chosen, rule, expression.text, expression.fold)
+        elif expression.fold is not None and criterion.filter.pages.in_order:
+            self._running.add_fold(chosen, rule, expression)
+
+    def _fold_in_database(
+        self,
+        expression: Expression,
+        filled: FilledFilter,
+        values: tuple[Any, ...],
+        until: Position | None,
+    ) -> RunningFold:
+        fold = expression.fold
+        assert fold is not None, "the expression does not fold"
+        running = RunningFold(fold)
+        with (
+            self._asking(),
+            translate_errors(_NAME, foreign=True),
+            Session(self._engine) as session,
+        ):
+            query = prepare(session.connection(), self._name_ids, filled, until=until)
+            for message in Query.of(session, query, filled.pages):
+                running.add(take(fold, message, values))
+        return running
 
     def _count_in_database(
         self, filled: FilledFilter, test: Test | None, until: Position | None

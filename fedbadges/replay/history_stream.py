@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from datanommer.models import Message as Row
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import reader
@@ -35,6 +35,8 @@ _ROWS = Row.__table__
 
 #: How many messages are read at once.
 _BATCH = 4000
+#: How many messages are read of those without a time.
+_MOST_TIMELESS = 1000
 
 _HEADERS = (
     select(
@@ -44,6 +46,12 @@ _HEADERS = (
     )
     .where(_ROWS.c.timestamp >= FIRST_TIME)
     .order_by(_ROWS.c.timestamp, _ROWS.c.id)
+)
+#: What no batch has, as it is in no order that Python knows.
+_TIMELESS = (
+    select(_ROWS.c.id, _ROWS.c.topic, TIMESTAMP)
+    .where(or_(_ROWS.c.timestamp < FIRST_TIME, _ROWS.c.timestamp.is_(None)))
+    .limit(_MOST_TIMELESS)
 )
 _CONTENTS = select(
     *(_ROWS.c[name] for name in ("id", "topic", "agent_name", "msg_id", "i")),
@@ -129,6 +137,7 @@ class HistoryStream:
 
     def headers(self) -> Iterator[list[EntryHeader]]:
         """Yield the headers of all messages in batches, the oldest first."""
+        self._parse(self._read(_TIMELESS.where(_ROWS.c.id <= self._last)))
         statement = _HEADERS.where(_ROWS.c.id <= self._last).limit(_BATCH)
         rows = self._read(statement)
         while rows:

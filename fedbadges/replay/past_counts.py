@@ -114,7 +114,7 @@ class PastCounts:
             passes = lambda entry: () if test(entry) else None  # noqa: E731
             running.add_count(question.chosen, question.rule, question.text, passes)
         elif expression.fold is not None:
-            running.add_fold(question.chosen, question.rule, expression.text, expression.fold)
+            running.add_fold(question.chosen, question.rule, expression)
 
     def _read(self) -> Iterator[None]:
         base, running = self._offer.base, self._running

@@ -134,7 +134,7 @@ class Replay:
         except DamagedRow as error:
             self._stream.damage.add(entry.number, entry.msg_id, error)
             return None
-        message = parse_message(body, frozenset(entry.users))
+        message = parse_message(body, frozenset(entry.users), number=entry.number)
         return None if message is None else engine.match(message)
 
     def _decide(

@@ -14,27 +14,26 @@ import datetime
 import functools
 import itertools
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from fedbadges.history.folds import RunningFold, take
-from fedbadges.history.matching import SINGLE_VALUED, Matcher, values_of
-from fedbadges.messages import Message
+from fedbadges.history.folds import NotKept, RunningFold, Taken, take
+from fedbadges.history.matching import SINGLE_VALUED
 from fedbadges.replay.grouping import Group, Grouping, grouping_of
 from fedbadges.replay.history_stream import HistoryEntry
-from fedbadges.rules.expressions import Fold
-from fedbadges.rules.filters import ALWAYS, FilledFilter, Filter, templates_in
-from fedbadges.rules.index import RuleSet
+from fedbadges.replay.running import Running
+from fedbadges.rules.expressions import Expression
+from fedbadges.rules.filters import ALWAYS, FilledFilter, Filter
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.templates import TemplatePath
 
 #: Returns a key, by which the messages of a group are counted; None for one that does not count.
 KeyOf = Callable[[Any], tuple[Any, ...] | None]
 
-R = TypeVar("R", bound="Running")
+#: The values of the templates of an expression.
+Values = tuple[Any, ...]
 
-_TOPIC = (TemplatePath("topic"),)
+R = TypeVar("R", bound="Running")
 
 #: For how many topics the running counts that they concern are cached.
 _MOST_TOPICS = 10_000
@@ -45,83 +44,11 @@ _MOST_VALUES = 1_000_000
 #: How inexact the time of a message may be.
 _TOLERANCE = datetime.timedelta(seconds=1)
 
+#: How many folds are kept that were asked for, and how many of them for a group.
+_MOST_ASKED = 10_000
+_MOST_OF_GROUP = 20
+
 _NOTHING = FilledFilter(())
-
-
-class Running:
-    """Looks at the messages that have the fixed values, in groups.
-
-    Only the topics are looked at that a rule can ask for: those that trigger it, if its filter has
-    the topic of the message that fills it in, otherwise any.
-    """
-
-    def __init__(self, kind: Grouping) -> None:
-        self._group_by = kind.group_by
-        self._snippet = kind.snippet
-        self._matcher = Matcher(kind.fixed)
-        self._rules: list[Rule] = []
-        self._covers_all = False
-        self._covered: dict[str, bool] = {}
-        #: Whether there is more to keep than there is room for.
-        self._is_full = False
-
-    def serve(self, rule: Rule, chosen: Filter) -> None:
-        """Count what a rule with this filter can ask for as well."""
-        self._rules.append(rule)
-        entry = dict(chosen.entries).get("topics")
-        templates = () if entry is None else templates_in(entry)
-        own_topic = len(templates) == 1 and templates[0].parts == _TOPIC
-        self._covers_all = self._covers_all or not own_topic
-
-    def may_count(self, topic: str, category: str) -> bool:
-        """Return True if a message of this topic and category can be counted."""
-        return self._covers(topic) and self._matcher.may_match(topic, category)
-
-    def add(self, entry: HistoryEntry) -> None:
-        """Add a message, if it has the fixed values."""
-        if self._is_full or not self._matcher.matches(entry):
-            return
-        groups = list(itertools.product(*(self._values(entry, key) for key in self._group_by)))
-        if groups:
-            self._add_to(groups, entry)
-
-    def _values(self, entry: HistoryEntry, key: str) -> Collection[str]:
-        if key == "contains" and self._snippet is not None:
-            return self._snippet.find(entry.text)
-        return values_of(entry, key)
-
-    def _add_to(self, groups: list[Group], entry: HistoryEntry) -> None:
-        raise NotImplementedError
-
-    @property
-    def size(self) -> int:
-        """Return how many values are kept."""
-        raise NotImplementedError
-
-    def give_up(self) -> None:
-        """Forget all, and keep nothing from now on."""
-        self._is_full = True
-
-    def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
-        """Yield each filter that a message may fill in, with its result if that is known."""
-        raise NotImplementedError
-
-    def _groups_of(self, filled: FilledFilter) -> list[Group] | None:
-        """Return the groups of a filled filter; None if not all of it is looked at."""
-        lists = dict(filled.lists)
-        if self._is_full or not all(map(self._covers, lists.get("topics", ()))):
-            return None
-        if self._snippet is not None and not all(map(self._snippet.is_found, lists["contains"])):
-            return None
-        return list(itertools.product(*(lists[key] for key in self._group_by)))
-
-    def _covers(self, topic: str) -> bool:
-        if self._covers_all:
-            return True
-        if topic not in self._covered:
-            concerned = RuleSet(self._rules).concerned(Message(topic, {}, 0.0))
-            self._covered[topic] = bool(concerned)
-        return self._covered[topic]
 
 
 class RunningCount(Running):
@@ -227,26 +154,34 @@ class SlidingCount(RunningCount):
 
 
 class RunningFolds(Running):
-    """Folds over the messages that have the fixed values."""
+    """Folds over the messages that have the fixed values.
 
-    def __init__(self, kind: Grouping, fold: Fold) -> None:
+    Each group has a fold, unless there are templates in the expression. What is asked for beside
+    that, of several groups or with values of templates, is kept from the first time on.
+    """
+
+    def __init__(self, kind: Grouping, expression: Expression) -> None:
         super().__init__(kind)
-        self._fold = fold
+        assert expression.fold is not None, "the expression does not fold"
+        self._fold = expression.fold
+        self._plain = not expression.paths
         self._folds: dict[Group, RunningFold] = {}
+        self._asked: dict[tuple[Any, ...], RunningFold] = {}
+        self._asked_of: dict[Group, list[tuple[Values, RunningFold]]] = defaultdict(list)
         self._size = 0
 
     def _add_to(self, groups: list[Group], entry: HistoryEntry) -> None:
-        taken = take(self._fold, entry, ())
-        for group in groups:
-            running = self._folds.get(group)
-            if running is None:
-                running = self._folds[group] = RunningFold(self._fold)
-            before = running.size
-            running.add(taken)
-            self._size += running.size - before
-            if self._size > _MOST_VALUES and running.size > before:
-                self._size -= running.size
-                running.give_up()
+        if self._plain:
+            taken = take(self._fold, entry, ())
+            for group in groups:
+                running = self._folds.get(group)
+                if running is None:
+                    running = self._folds[group] = RunningFold(self._fold)
+                self._add_one(running, taken)
+        # One may be asked for of several of these groups.
+        asked = {id(each[1]): each for group in groups for each in self._asked_of.get(group, ())}
+        for values, running in asked.values():
+            self._add_one(running, take(self._fold, entry, values))
         if len(self._folds) > _MOST_VALUES:
             self._is_full = True
             self._folds.clear()
@@ -266,22 +201,48 @@ class RunningFolds(Running):
         """Yield each filter that a message may fill in, with its fold if that is known."""
         for group in self._folds:
             filled = kind.fill(group)
-            fold = self.find(filled)
-            if fold is not None and not fold.is_given_up:
-                yield filled, fold
+            with contextlib.suppress(NotKept):
+                fold = self.find(filled, ())
+                if fold is not None and not fold.is_given_up:
+                    yield filled, fold
 
-    def find(self, filled: FilledFilter) -> RunningFold | None:
-        """Return the fold for a filled filter of this group.
+    def _add_one(self, running: RunningFold, taken: Taken) -> None:
+        before = running.size
+        running.add(taken)
+        self._size += running.size - before
+        if self._size > _MOST_VALUES and running.size > before:
+            self._size -= running.size
+            running.give_up()
 
-        None if it is in several groups: their messages may be the same, or in another order.
+    def find(self, filled: FilledFilter, values: Values) -> RunningFold | None:
+        """Return the fold for a filled filter of this group and values of templates, if it is kept.
+
+        Raises NotKept if it cannot be.
         """
         groups = self._groups_of(filled)
         if groups is None:
-            return None
-        found = [self._folds[group] for group in groups if group in self._folds]
-        if len(found) > 1:
-            return None
-        return found[0] if found else RunningFold(self._fold)
+            raise NotKept
+        if self._plain:
+            found = [self._folds[group] for group in groups if group in self._folds]
+            if len(found) <= 1:
+                return found[0] if found else RunningFold(self._fold)
+        return self._asked.get(_key(filled, values))
+
+    def keep(self, filled: FilledFilter, values: Values, running: RunningFold) -> None:
+        """Keep a fold from now on, if there is room."""
+        groups = self._groups_of(filled) or ()
+        too_many = any(len(self._asked_of[group]) >= _MOST_OF_GROUP for group in groups)
+        if too_many or len(self._asked) >= _MOST_ASKED:
+            return
+        self._asked[_key(filled, values)] = running
+        self._size += running.size
+        for group in groups:
+            self._asked_of[group].append((values, running))
+
+
+def _key(filled: FilledFilter, values: Values) -> tuple[Any, ...]:
+    # Equal values of different types are different texts.
+    return filled, values, tuple(map(type, values))
 
 
 class RunningCounts:
@@ -301,11 +262,12 @@ class RunningCounts:
             make = RunningCount if kind.age is None else SlidingCount
             self._serve(kind, text, rule, chosen, lambda: make(kind, key_of))
 
-    def add_fold(self, chosen: Filter, rule: Rule, text: str, fold: Fold) -> None:
-        """Add the filter of a rule, and a fold with its text, unless it cannot be kept."""
+    def add_fold(self, chosen: Filter, rule: Rule, expression: Expression) -> None:
+        """Add the filter of a rule, and an expression that folds, unless it cannot be kept."""
         kind = grouping_of(chosen)
         if kind is not None and kind.age is None:
-            self._serve(kind, text, rule, chosen, lambda: RunningFolds(kind, fold))
+            make = functools.partial(RunningFolds, kind, expression)
+            self._serve(kind, expression.text, rule, chosen, make)
 
     def limit(self, most: int) -> None:
         """Give up the largest ones until all keep no more than so many values."""
@@ -334,10 +296,11 @@ class RunningCounts:
         counts = (each.count(filled, keys) for each in found)
         return next((count for count in counts if count is not None), None)
 
-    def fold(self, filled: FilledFilter, text: str, sent: datetime.datetime) -> RunningFold | None:
-        """Return the fold for a filled filter; None if it is not kept."""
-        folds = (each.find(filled) for each in self._find(filled, text, sent, RunningFolds))
-        return next((fold for fold in folds if fold is not None), None)
+    def folds(
+        self, filled: FilledFilter, text: str, sent: datetime.datetime
+    ) -> RunningFolds | None:
+        """Return the folds of which a filled filter asks for one; None if there are none."""
+        return next(self._find(filled, text, sent, RunningFolds), None)
 
     def _serve(
         self,

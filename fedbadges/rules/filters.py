@@ -53,6 +53,7 @@ NAMED = frozenset(["users", "not_users", "agents", "not_agents"])
 # An empty text stands in every message, and is no message's id.
 _NEVER_EMPTY = frozenset(["msg_id", "contains"])
 _NO_NAMES = {dict: "an object without 'name'", type(None): "nothing", bool: "yes or no"}
+_NO_TEXTS = {**_NO_NAMES, dict: "an object", list: "a list within a list"}
 #: Other names of keys.
 ALIASES = {"usernames": "users", "not_usernames": "not_users"}
 
@@ -227,7 +228,8 @@ def _items(value: Any) -> Iterable[Any]:
 
 def _text(key: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise MissingValue(f"{key} is filtered by text, and the message has {type(value).__name__}")
+        what = _NO_TEXTS.get(type(value), "what is none")
+        raise MissingValue(f"{key} takes text, and the message has {what}")
     text = str(value)
     if len(text) > MAX_TEXT:
         raise MissingValue(f"{key} is filtered by at most {MAX_TEXT} characters")

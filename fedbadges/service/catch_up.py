@@ -108,6 +108,11 @@ class CatchUp:
         log.info("Catching up", since=format_time(start), count=count)
         progress = self._progress = _Progress(count)
         self._checkpoint.start()
+        if self._checkpoint.number is None:
+            # Of what is stored by now, nobody is to handle what was sent before the start, and by
+            # the checkpoint's time the next process finds the rest.
+            self._checkpoint.passed(self._reader.last_old_row)
+            self._checkpoint.write(now=True)
         try:
             for batch in self._reader.sent_since_start():
                 if self._stopping:

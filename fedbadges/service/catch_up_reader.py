@@ -54,8 +54,8 @@ class CatchUpReader:
     """Finds the stored messages that were not delivered, and whose signature is valid.
 
     Without a ``verifier`` every message is taken to be genuine. Of ``judgements``, those are made
-    again that what is read was missing for. The methods raise Unavailable while
-    the database is away. Not thread-safe.
+    again that what is read was missing for. ``on_begin`` is called with the last row number when it
+    begins. The methods raise Unavailable while a database is away. Not thread-safe.
     """
 
     def __init__(
@@ -65,12 +65,14 @@ class CatchUpReader:
         verifier: Verifier | None = None,
         clock: Callable[[], float] = time.monotonic,
         judgements: Judgements | None = None,
+        on_begin: Callable[[int], object] = lambda number: None,
     ) -> None:
         self._history = history
         self._in_flight = in_flight
         self._verifier = verifier
         self._clock = clock
         self._judgements = judgements
+        self._on_begin = on_begin
         # The last rows of sweeps, and when these ended.
         self._marks: list[tuple[float, int]] = []
         # By row number: anybody can give a message the id of another.
@@ -78,7 +80,8 @@ class CatchUpReader:
         # The row numbers of what must be judged again, once all rows are read that it was missing.
         self._outdated: set[int] = set()
         self._start = self._oldest = 0.0
-        self._last_old_row = 0
+        #: The last row that there was when this began.
+        self.last_old_row = 0
         #: The last row that was read.
         self._last: MessageHeader | None = None
         self._done: int | None = None
@@ -93,8 +96,9 @@ class CatchUpReader:
         """
         self._start, self._done, self._oldest = start, number, oldest
         self._last = self._history.last()
-        self._last_old_row = 0 if self._last is None else self._last.number
-        first = max(self._last_old_row - _COMMIT_ROWS, 0) if number is None else number
+        self.last_old_row = 0 if self._last is None else self._last.number
+        self._on_begin(self.last_old_row)
+        first = max(self.last_old_row - _COMMIT_ROWS, 0) if number is None else number
         self._marks = [(self._clock(), first)]
         return self._history.count_since(start)
 
@@ -103,7 +107,7 @@ class CatchUpReader:
         """Return the row number up to which all are done, or None if that is not known yet."""
         mark = self._first_mark()
         if self._done is None:
-            return mark if mark >= self._last_old_row else None
+            return mark if mark >= self.last_old_row else None
         return max(mark, self._done)
 
     def sent_since_start(self) -> Iterator[Batch]:
@@ -136,7 +140,7 @@ class CatchUpReader:
         self._marks.append((self._clock(), unsettled[0] - 1 if unsettled else last))
         if self._done is None and not self._in_flight.is_stuck(time.monotonic() - self._passed):
             # The pass has handled what is new of these, and no process is to handle the others.
-            self._done = self._last_old_row
+            self._done = self.last_old_row
         yield from self._judged_too_early()
 
     def last_sent(self) -> float | None:
@@ -173,11 +177,11 @@ class CatchUpReader:
     @property
     def _last_settled_row(self) -> int:
         """Return the last row below which none could appear any more when this began."""
-        return self._last_old_row - _COMMIT_ROWS
+        return self.last_old_row - _COMMIT_ROWS
 
     def _is_new(self, row: MessageHeader) -> bool:
         """Return True if neither the pass from the checkpoint nor another process has read it."""
-        if row.number > self._last_old_row:
+        if row.number > self.last_old_row:
             return True
         if row.sent >= self._start:
             return row.number > self._last_settled_row

@@ -81,8 +81,7 @@ class Job:
         people = tuple(
             (rule, names) for rule, names in self.candidates.people if only_grows(rule.criteria)
         )
-        unstored = self.delivery.message.position_unstored
-        return replace(self.candidates, people=people, position=unstored)
+        return replace(self.candidates, people=people, position=self.delivery.message.position)
 
 
 @dataclass(eq=False)

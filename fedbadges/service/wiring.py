@@ -99,7 +99,13 @@ class Parts:
         self.back_pressure = BackPressure(limit, self.in_flight, self.delay_queue, backlog)
         verifier = None if settings.trust_history else verifier
         self.catch_up = CatchUp(
-            CatchUpReader(MessageReader(settings), self.in_flight, verifier, judgements=judgements),
+            CatchUpReader(
+                MessageReader(settings),
+                self.in_flight,
+                verifier,
+                judgements=judgements,
+                on_begin=tahrir.limit_revocations,
+            ),
             self.checkpoint,
             self._handle_stored,
             self.outages,

@@ -17,7 +17,7 @@ from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
 from fedbadges.errors import Unavailable
-from fedbadges.messages import Message, Notice, naive_utc
+from fedbadges.messages import Message, Notice, Position, naive_utc
 from fedbadges.rules.rule import Badge
 from fedbadges.tahrir.holdings import find_people, is_barred
 from fedbadges.tahrir.own_tables import REVOCATIONS, OwnTables
@@ -53,7 +53,7 @@ _REVOKED = (
 # With what is known, as of the statement that inserts them, of a revocation of the same badge.
 _WITH_REVOCATION = tuple(
     _REVOKED.with_only_columns(column).scalar_subquery().label(column.name)
-    for column in (REVOCATIONS.c.revoked_on, REVOCATIONS.c.for_good)
+    for column in (REVOCATIONS.c.revoked_on, REVOCATIONS.c.last_number, REVOCATIONS.c.for_good)
 )
 _LIFT = delete(REVOCATIONS).where(
     REVOCATIONS.c.badge_id == bindparam("badge"), REVOCATIONS.c.person_id == bindparam("person")
@@ -80,7 +80,7 @@ class ByHand:
 class Award:
     """A badge that somebody is to get: because of what, and as of when, naive UTC.
 
-    ``sent`` is when the message was sent that earned it; None if no message did. With ``badge``, as
+    ``position`` is that of the message that earned it; None if no message did. With ``badge``, as
     its rule describes it, a badge that was deleted from tahrir is created again.
     """
 
@@ -90,7 +90,7 @@ class Award:
     issued_on: datetime.datetime = field(default_factory=lambda: naive_utc(time.time()))
     badge: Badge | None = field(default=None, compare=False, repr=False)
     by_hand: ByHand | None = None
-    sent: datetime.datetime | None = None
+    position: Position | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def award_all(
 
     All are committed together, or none where this raises. One that is refused costs no other:
     if they cannot be inserted in bulk, each is tried in a savepoint. Those who hold the badge
-    by now, lost it after the message was sent, or have opted out, are neither given it nor refused.
+    by now, lost it after the message, or have opted out, are neither given it nor refused.
     ``create_again`` creates badges that were deleted; ``store`` keeps the notices, committed
     together with the awards.
     """
@@ -306,9 +306,9 @@ def _insert_assertions(
         entry = revoked.get(row["id"])
         if entry is None:
             continue
-        if award.sent is None:
+        if award.position is None:
             lifted.append({"badge": award.badge_id, "person": row["person_id"]})
-        elif is_barred(award.sent, entry.revoked_on, entry.for_good):
+        elif is_barred(award.position, entry.revoked_on, entry.last_number, entry.for_good):
             barred.append(row["id"])
     if lifted:
         connection.execute(_LIFT, lifted)

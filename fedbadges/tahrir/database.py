@@ -23,6 +23,7 @@ from fedbadges.tahrir.revoking import (
     RevokeRequest,
     RevokeResult,
     count_revocations,
+    limit_numbers,
     revoke_badge,
 )
 from fedbadges.tahrir.similar_names import find_unknown
@@ -117,6 +118,10 @@ class Tahrir:
     def revoke(self, wanted: RevokeRequest) -> RevokeResult:
         """Revoke a badge, in one transaction: see ``revoke_badge``."""
         return revoke_badge(self._settings, wanted, self.own_tables, self._store)
+
+    def limit_revocations(self, last_number: int) -> None:
+        """Expect no row number of datanommer above its last one: see ``limit_numbers``."""
+        limit_numbers(self._settings, self.own_tables, last_number)
 
     def check(self) -> dict[str, int] | None:
         """Ask the database; return how many revocations are recorded, None where they are not."""

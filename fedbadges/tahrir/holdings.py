@@ -10,6 +10,7 @@ from tahrir_api.model import Assertion, Person
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
+from fedbadges.messages import Position
 from fedbadges.tahrir.own_tables import REVOCATIONS
 
 #: How many people one statement asks about; SQLite has a limit.
@@ -42,6 +43,7 @@ _PEOPLE: Select[Any] = select(
 _WITH_LOST: Select[Any] = _PEOPLE.add_columns(
     REVOCATIONS.c.badge_id.label("lost"),
     REVOCATIONS.c.revoked_on,
+    REVOCATIONS.c.last_number,
     REVOCATIONS.c.for_good,
     REVOCATIONS.c.operator,
     REVOCATIONS.c.reason,
@@ -63,26 +65,35 @@ class _Lookup:
 _LOOKUPS = {False: _Lookup(_PEOPLE), True: _Lookup(_WITH_LOST)}
 
 
-def is_barred(sent: datetime.datetime, revoked_on: datetime.datetime, for_good: bool) -> bool:
-    """Return True if a message that was sent then, naive UTC, does not give a revoked badge."""
-    return for_good or sent <= revoked_on + BELIEVED
+def is_barred(
+    position: Position, revoked_on: datetime.datetime, last_number: int | None, for_good: bool
+) -> bool:
+    """Return True if a message with this position does not give a revoked badge.
+
+    It was sent before the revocation, or was stored by then: a sender's clock may be fast.
+    """
+    sent, number = position
+    was_stored = last_number is not None and number <= last_number
+    return for_good or was_stored or sent <= revoked_on + BELIEVED
 
 
 @dataclass(frozen=True)
 class Revocation:
     """When, naive UTC, by whom and why a badge was taken away.
 
-    If that is ``for_good``, only an award by hand gives it again.
+    ``last_number`` is datanommer's highest row number at that time, if that is known. If it is
+    ``for_good``, only an award by hand gives the badge again.
     """
 
     revoked_on: datetime.datetime
+    last_number: int | None
     for_good: bool
     operator: str
     reason: str
 
-    def bars(self, sent: datetime.datetime) -> bool:
-        """Return True if a message that was sent then, naive UTC, does not give the badge."""
-        return is_barred(sent, self.revoked_on, self.for_good)
+    def bars(self, position: Position) -> bool:
+        """Return True if a message with this position does not give the badge."""
+        return is_barred(position, self.revoked_on, self.last_number, self.for_good)
 
 
 @dataclass(frozen=True)
@@ -96,15 +107,15 @@ class Holdings:
     opted_out: Set[str]
     revoked: Mapping[tuple[str, str], Revocation] = field(default_factory=dict)
 
-    def allows(self, username: str, badge_id: str, sent: datetime.datetime | None) -> bool:
-        """Return True if a message of that time could still give this person this badge.
+    def allows(self, username: str, badge_id: str, position: Position | None) -> bool:
+        """Return True if a message with this position could still give this person this badge.
 
-        Without a time, if an award by hand could.
+        Without a position, if an award by hand could.
         """
         if username in self.opted_out or (username, badge_id) in self.held:
             return False
         revocation = self.revoked.get((username, badge_id))
-        return revocation is None or sent is None or not revocation.bars(sent)
+        return revocation is None or position is None or not revocation.bars(position)
 
 
 def holdings_of(found: Iterable[tuple[str, Any]], revocations: bool) -> Holdings:
@@ -119,7 +130,7 @@ def holdings_of(found: Iterable[tuple[str, Any]], revocations: bool) -> Holdings
             held[name, row.badge_id] = row.issued_on
         if revocations and row.lost is not None:
             revoked[name, row.lost] = Revocation(
-                row.revoked_on, row.for_good, row.operator, row.reason
+                row.revoked_on, row.last_number, row.for_good, row.operator, row.reason
             )
     return Holdings(held, opted_out, revoked)
 

@@ -151,9 +151,9 @@ class OutboxTable:
         """Delete notices, as they were published."""
         self._change(_DELETE, msg_ids)
 
-    def expire(self, age: float) -> int:
+    def expire(self, age: int) -> int:
         """Delete the notices that are older than so many seconds; return how many."""
-        before = naive_utc(time.time() - age)
+        before = _from_now(literal_column(str(-age)))
         with self._changing() as connection:
             return int(connection.execute(delete(OUTBOX).where(_C.created < before)).rowcount)
 

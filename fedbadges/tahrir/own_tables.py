@@ -43,14 +43,16 @@ OUTBOX = Table(
     Column("leased_until", DateTime),
 )
 
-#: Who lost which badge: what happened until ``revoked_on``, naive UTC, does not give it back, and
-#: with ``for_good`` nothing does but an award by hand. ``person_id`` is tahrir's number.
+#: Who lost which badge: what happened until ``revoked_on``, naive UTC, does not give it back, nor
+#: does what datanommer had by then, up to the row ``last_number`` if that is known; with
+#: ``for_good`` nothing does but an award by hand. ``person_id`` is tahrir's number.
 REVOCATIONS = Table(
     "fedbadges_revocations",
     OWN,
     Column("badge_id", Text, primary_key=True),
     Column("person_id", Integer, primary_key=True, autoincrement=False),
     Column("revoked_on", DateTime, nullable=False),
+    Column("last_number", BigInteger),
     Column("for_good", Boolean, nullable=False),
     Column("operator", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -62,6 +64,13 @@ _LOST = {
     REVOCATIONS.name: "a badge that was revoked may come back",
 }
 _RIGHTS = {OUTBOX.name: ("SELECT", "INSERT", "UPDATE", "DELETE"), REVOCATIONS.name: ("SELECT",)}
+
+#: The columns of a table, if all these rights to it are there.
+_USABLE_COLUMNS = text(
+    "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND NOT attisdropped"
+    " AND (SELECT bool_and(has_table_privilege(attrelid, wanted))"
+    " FROM unnest(CAST(:rights AS TEXT[])) AS wanted)"
+)
 
 
 class OwnTables:
@@ -101,7 +110,9 @@ class OwnTables:
     def _usable(self) -> frozenset[str]:
         with translate_errors("tahrir"), self.reader.connect() as connection:
             return frozenset(
-                name for name, rights in _RIGHTS.items() if _may_use(connection, name, rights)
+                name
+                for name, rights in _RIGHTS.items()
+                if _may_use(connection, OWN.tables[name], rights)
             )
 
 
@@ -115,9 +126,13 @@ def create_own_tables(made: Engine) -> None:
         log.debug("Cannot create tables of fedbadges", error=error)
 
 
-def _may_use(connection: Connection, name: str, rights: tuple[str, ...]) -> bool:
-    if connection.dialect.name != "postgresql":
-        return inspect(connection).has_table(name)
-    tests = " AND ".join(f"has_table_privilege(to_regclass(:name), '{right}')" for right in rights)
-    # Null, if there is no such table.
-    return bool(connection.scalar(text(f"SELECT {tests}"), {"name": name}))
+def _may_use(connection: Connection, table: Table, rights: tuple[str, ...]) -> bool:
+    """Return True if the table is there with all columns, and its use is allowed."""
+    if connection.dialect.name == "postgresql":
+        asked = {"name": table.name, "rights": list(rights)}
+        columns = set(connection.scalars(_USABLE_COLUMNS, asked))
+    elif inspect(connection).has_table(table.name):
+        columns = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    else:
+        return False
+    return columns.issuperset(column.name for column in table.columns)

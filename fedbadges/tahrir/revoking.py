@@ -11,6 +11,7 @@ from tahrir_api.model import Badge as BadgeRow
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import translate_errors
+from fedbadges.errors import DatabaseUnusable
 from fedbadges.messages import Notice, naive_utc
 from fedbadges.tahrir.awarding import (
     NAME,
@@ -23,6 +24,9 @@ from fedbadges.tahrir.awarding import (
 )
 from fedbadges.tahrir.holdings import find_people
 from fedbadges.tahrir.own_tables import REVOCATIONS, OwnTables
+from fedbadges.util.logs import get_logger
+
+log = get_logger(__name__)
 
 _PERSONS, _ASSERTIONS = Person.__table__, Assertion.__table__
 _BADGE = select(BadgeRow.id, BadgeRow.name, BadgeRow.description, BadgeRow.image)
@@ -33,7 +37,8 @@ class RevokeRequest:
     """A badge that somebody is to lose.
 
     With ``for_good`` only an award by hand gives it again, also if they do not hold it now; then
-    ``create`` makes a person whom tahrir does not know.
+    ``create`` makes a person whom tahrir does not know. ``last_number`` is datanommer's highest row
+    number, if that is known.
     """
 
     badge_id: str
@@ -41,6 +46,7 @@ class RevokeRequest:
     by_hand: ByHand
     for_good: bool = False
     create: bool = False
+    last_number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,24 @@ def count_revocations(connection: Connection) -> dict[str, int]:
     return {"count": count, "for_good": for_good}
 
 
+def limit_numbers(settings: Settings, own_tables: OwnTables, last_number: int) -> None:
+    """Lower the row numbers that are recorded to datanommer's last one; raise Unavailable.
+
+    They are only higher if its backup was restored: later messages get these numbers then.
+    """
+    if not own_tables.has(REVOCATIONS):
+        return
+    too_high = REVOCATIONS.c.last_number > last_number
+    try:
+        with translate_errors(NAME), own_tables.reader.connect() as connection:
+            if not connection.scalar(select(func.count()).where(too_high)):
+                return
+        with translate_errors(NAME), engine(settings.tahrir_url).begin() as connection:
+            connection.execute(update(REVOCATIONS).where(too_high).values(last_number=last_number))
+    except DatabaseUnusable as error:  # the rights do not suffice; nothing else depends on it
+        log.warning("Cannot lower the row numbers of revocations", error=error)
+
+
 def _person(connection: Connection, settings: Settings, wanted: RevokeRequest) -> Any:
     """Return the row of the person, who may be created; None if tahrir does not know them."""
     name = wanted.username
@@ -116,6 +140,7 @@ def _record(connection: Connection, wanted: RevokeRequest, person_id: int, issue
     values = {
         # A clock that is slow must not let the message that gave the badge give it again.
         "revoked_on": now if issued_on is None else max(now, issued_on),
+        "last_number": wanted.last_number,
         "for_good": wanted.for_good,
         **asdict(wanted.by_hand),
     }
@@ -123,6 +148,7 @@ def _record(connection: Connection, wanted: RevokeRequest, person_id: int, issue
         badge_id=wanted.badge_id, person_id=person_id, **values
     )
     values["for_good"] = or_(REVOCATIONS.c.for_good, statement.excluded.for_good)
+    values["last_number"] = func.coalesce(statement.excluded.last_number, REVOCATIONS.c.last_number)
     connection.execute(
         statement.on_conflict_do_update(index_elements=list(REVOCATIONS.primary_key), set_=values)
     )

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import http.cookiejar
 import re
 import socket
 import threading
@@ -24,6 +25,9 @@ _RETRY_STATUS = (502, 503, 504)
 
 _MAX_REDIRECTS = 5
 
+#: How many cookies a session keeps; a login takes one or two.
+_MAX_COOKIES = 10
+
 #: How many characters of an error are shown.
 _MAX_CHARACTERS = 500
 
@@ -39,7 +43,7 @@ class Session(requests.Session):
     To connect, and for each part of an answer, a server has ``timeout`` seconds; for all of it,
     with retries and redirects, three times as long and a second. An answer has at most
     ``max_bytes``. With ``stream=True`` its body is not read. A redirect must lead to the same host,
-    and with ``only``, a URL, all requests must.
+    and with ``only``, a URL, all requests must. A few cookies are kept.
     """
 
     def __init__(self, timeout: float, max_bytes: int, only: str | None = None) -> None:
@@ -47,6 +51,7 @@ class Session(requests.Session):
         self._only = only
         self._deadline = (_RETRIES + 1) * timeout + 1.0
         self.max_redirects = _MAX_REDIRECTS
+        self.cookies.set_policy(_FewCookies())
         # A compressed answer could be of any size.
         self.headers["Accept-Encoding"] = "identity"
         adapter = _Adapter(timeout, max_bytes)
@@ -106,6 +111,24 @@ def shown(url: str) -> str:
 def strip_credentials(text: str) -> str:
     """Return a text without the user names and passwords of the URLs in it."""
     return re.sub(r"//[^/\s]*@", "//", text)
+
+
+class _FewCookies(http.cookiejar.DefaultCookiePolicy):
+    """Accepts a few cookies, with new values as often as they come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._accepted: set[tuple[str, str, str]] = set()
+
+    def set_ok(self, cookie: http.cookiejar.Cookie, request: Any) -> bool:
+        """Return True if a cookie is to be kept."""
+        key = (cookie.domain, cookie.path, cookie.name)
+        if len(self._accepted) >= _MAX_COOKIES and key not in self._accepted:
+            return False
+        accepted = super().set_ok(cookie, request)
+        if accepted:
+            self._accepted.add(key)
+        return accepted
 
 
 class _Exchange:

@@ -71,11 +71,7 @@ def test_subscriber_that_was_there_before_the_publisher_gets_the_first_notice() 
     """Though ZeroMQ drops what it sends before they have connected again."""
     bus = Bus()
     context = zmq.Context()
-    slow = Subscriber(context, bus.endpoints[f"fedbadges.{HOST}"])
-    slow._socket.setsockopt(zmq.RECONNECT_IVL, 900)
-    for endpoint in bus.endpoints[f"fedbadges.{HOST}"]:
-        slow._socket.disconnect(endpoint)
-        slow._socket.connect(endpoint)
+    slow = Subscriber(context, bus.endpoints[f"fedbadges.{HOST}"], reconnect=900)
     try:
         config = copy.deepcopy(fedmsg.config.defaults) | {"endpoints": bus.endpoints}
         with running(config) as publisher:
@@ -83,6 +79,7 @@ def test_subscriber_that_was_there_before_the_publisher_gets_the_first_notice() 
             eventually(lambda: slow.messages(), "the notice")
         assert [message["msg"] for message in slow.messages()] == [{"number": 1}]
     finally:
+        slow.close()
         context.destroy(linger=0)
         bus.close()
 

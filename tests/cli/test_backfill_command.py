@@ -516,6 +516,21 @@ def test_backfill_gives_a_revoked_badge_by_a_later_message_alone(tahrir: Tahrir)
     assert given == listed
 
 
+def test_backfill_gives_no_revoked_badge_by_a_message_that_was_stored_before(
+    tahrir: Tahrir,
+) -> None:
+    """Alice edits in the rows 1, 3, 5 and 7, bob in 2, 6 and 8; the clocks are far ahead."""
+    revoke_as_of(tahrir, "scribe-2", "alice", START - timedelta(days=1), last_number=5)
+    revoke_as_of(tahrir, "scribe-2", "bob", START - timedelta(days=1), last_number=8)
+    command = ("backfill", "--format", "json", "scribe-2")
+
+    listed = json.loads(fedbadges(*command).stdout)["awards"]
+    given = json.loads(fedbadges(*command, "--award", "--no-publish").stdout)["awards"]
+
+    assert [(each["user"], each["msg_id"]) for each in listed] == [("alice", "2024-7")]
+    assert given == listed
+
+
 @pytest.mark.sqlite
 def test_backfill_never_gives_what_was_revoked_for_good(tahrir: Tahrir) -> None:
     revoke_as_of(tahrir, "scribe-2", "alice", START, for_good=True)

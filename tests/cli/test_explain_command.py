@@ -469,7 +469,7 @@ def test_explain_says_how_a_badge_was_revoked(any_deployment: CommandDeployment)
     )
 
     text = r"was revoked{} on 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC by root: by mistake; {}\n"
-    alice = text.format("", "messages sent until a minute later do not give it")
+    alice = text.format("", "messages sent until a minute later, or stored before, do not give it")
     bob = text.format(" for good", "no message gives it")
     assert re.search(f"alice does not get it: the badge {alice}", done.stdout)
     assert re.search(f"bob does not get it: the badge {bob}", done.stdout)
@@ -486,6 +486,25 @@ def test_explain_says_how_a_badge_was_revoked(any_deployment: CommandDeployment)
     assert second["revoked"]["for_good"] is True
 
 
+@pytest.mark.parametrize("by_id", [True, False])
+def test_explain_of_a_message_of_a_fast_clock_gives_no_revoked_badge_if_it_was_stored_before(
+    any_deployment: CommandDeployment, by_id: bool
+) -> None:
+    for _ in range(2):
+        any_deployment.store("git.receive", ["alice"])
+    fast = {"timestamp": time.time() + 600, "msg_id": "2014-1"}
+    any_deployment.store("git.receive", ["alice"], {"users": ["alice"]}, **fast)
+    any_deployment.tahrir.award([Award("pushed", "alice")])
+    revoke(any_deployment.tahrir, "pushed", "alice", last_number=3)
+
+    which = ("--id", "2014-1") if by_id else (message(any_deployment, "alice", **fast),)
+    done = any_deployment.call("explain", "--format", "json", *which)
+
+    (candidate,) = json.loads(done.stdout)["rules"][0]["candidates"]
+    assert candidate["verdict"] == "revoked"
+    assert done.exit_code == 1
+
+
 def test_explain_of_a_later_message_gives_a_revoked_badge(deployment: CommandDeployment) -> None:
     for _ in range(3):
         deployment.store("git.receive", ["alice"])
@@ -498,3 +517,20 @@ def test_explain_of_a_later_message_gives_a_revoked_badge(deployment: CommandDep
     (candidate,) = json.loads(done.stdout)["rules"][0]["candidates"]
     assert (candidate["verdict"], candidate["revoked"]) == ("award", None)
     assert done.exit_code == 0
+
+
+def test_no_command_that_counts_opens_the_counts_of_the_daemon(
+    deployment: CommandDeployment,
+) -> None:
+    state = deployment.directory / "state"
+    state.mkdir()
+    deployment.configure(state_directory=str(state))
+    for _ in range(3):
+        deployment.store("git.receive", ["bob"], {"users": ["bob"]})
+
+    deployment.call("explain", message(deployment, "bob"))
+    deployment.call("preview", deployment.rules / "pushed.yml")
+    done = deployment.call("backfill", deployment.rules / "pushed.yml", "--award", "--no-publish")
+
+    assert "bob" in done.output
+    assert list(state.iterdir()) == []

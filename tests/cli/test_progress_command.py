@@ -365,12 +365,15 @@ def test_progress_on_ctrl_c_shows_what_was_found(
 
 
 def test_progress_shows_what_was_revoked(any_deployment: CommandDeployment) -> None:
-    for name in ("for-good", "until-then", "since"):
+    later = time.time() + 90
+    for name in ("for-good", "until-then", "since", "fast"):
         any_deployment.write(name, counting(f"git.{name}", 1))
         any_deployment.tahrir.award([Award(name, "alice")])
-        any_deployment.store(f"git.{name}", ["alice"], {"user": "alice"})
-        revoke(any_deployment.tahrir, name, "alice", for_good=name == "for-good")
-    later = time.time() + 90
+        sent = {"timestamp": later} if name == "fast" else {}
+        any_deployment.store(f"git.{name}", ["alice"], {"user": "alice"}, **sent)
+        number = 4 if name == "fast" else None
+        for_good = name == "for-good"
+        revoke(any_deployment.tahrir, name, "alice", for_good=for_good, last_number=number)
     any_deployment.store("git.since", ["alice"], {"user": "alice"}, timestamp=later)
 
     found = shown(any_deployment)
@@ -380,6 +383,7 @@ def test_progress_shows_what_was_revoked(any_deployment: CommandDeployment) -> N
     assert re.fullmatch(f"revoked for good on {day}", found["for-good"])
     again = "; the next message that earns it gives it again"
     assert re.fullmatch(f"revoked on {day}{again}", found["until-then"])
+    assert re.fullmatch(f"revoked on {day}{again}", found["fast"])
     assert found["since"] == "earned: run 'fedbadges backfill since'"
     states = {each["badge"]: each for each in json.loads(done.stdout)["badges"]}
     assert states["for-good"]["state"] == states["until-then"]["state"] == "revoked"

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from support.award_deployment import WHY, Place
-from support.bus import Bus
-from support.databases import Databases, awards, tahrir
+from support.bus import Bus, fedmsg_body
+from support.databases import Databases, awards, store_message, tahrir
 from support.waiting import eventually
 from tahrir_api.model import Person
 
 from fedbadges.cli import change
 from fedbadges.databases.connections import engine
-from fedbadges.tahrir.own_tables import OWN
+from fedbadges.tahrir.own_tables import OWN, REVOCATIONS
 
 LATER = "A later message that earns it gives it again; --for-good prevents that\n"
 NOTICE = "fedbadges.badge.revoke"
@@ -219,6 +219,50 @@ def test_revoke_without_the_table_says_that_the_badge_may_come_back(deployment: 
     assert (done.exit_code, done.stdout) == (0, "alice no longer has speaker\n")
     assert "It may come back: tahrir's database lacks the table" in done.stderr
     assert "'badges.create_tables': True" in done.stderr
+
+
+@pytest.mark.parametrize("stored", [0, 3])
+def test_revoke_records_the_highest_row_number_of_datanommer(
+    any_deployment: Place, stored: int
+) -> None:
+    any_deployment.award("alice", "speaker")
+    for _ in range(stored):
+        store_message(any_deployment.databases, fedmsg_body("logger.first", {}))
+
+    any_deployment.revoke("alice", "speaker")
+
+    assert last_number(any_deployment) == stored
+
+
+def test_revoke_goes_by_the_time_alone_where_datanommer_does_not_answer(
+    deployment: Place,
+) -> None:
+    deployment.award("alice", "speaker")
+    nobody = "postgresql://localhost:1/datanommer"
+
+    done = deployment.revoke("alice", "speaker", "--history-url", nobody)
+
+    assert (done.exit_code, done.stdout) == (0, "alice no longer has speaker\n")
+    (line,) = [each for each in done.stderr.splitlines() if each.startswith("What counts is only")]
+    assert "by the clocks of their senders: datanommer: " in line
+    assert last_number(deployment) is None
+
+
+def test_revoke_for_good_asks_datanommer_nothing(deployment: Place) -> None:
+    deployment.award("alice", "speaker")
+    nobody = "postgresql://localhost:1/datanommer"
+
+    done = deployment.revoke("alice", "speaker", "--for-good", "--history-url", nobody)
+
+    assert done.exit_code == 0
+    assert "What counts" not in done.stderr
+
+
+def last_number(place: Place) -> int | None:
+    """Return the row number that was recorded with the only revocation."""
+    with engine(place.settings.tahrir_url).connect() as connection:
+        (found,) = connection.scalars(sa.select(REVOCATIONS.c.last_number))
+        return found
 
 
 def test_revoke_for_good_without_the_table_changes_nothing(deployment: Place) -> None:

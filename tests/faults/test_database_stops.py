@@ -9,7 +9,7 @@ from support.databases import Postgresql
 from support.fault_runs import FaultRun, run_with_faults
 from support.sizes import only_full, size
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 OUTAGES = 3
 MESSAGES = 14_000

@@ -28,6 +28,8 @@ from fedbadges.rules.rule import Rule
 from fedbadges.service.daemon import Daemon
 from fedbadges.tahrir.database import Tahrir
 
+pytestmark = pytest.mark.thorough
+
 MESSAGES = size(500, 20_000)
 RULES = size(100, 2_000)
 

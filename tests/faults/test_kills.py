@@ -11,7 +11,7 @@ from support.fault_runs import run_with_faults
 from support.sizes import size
 from support.workload import workload_rules
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 KILLS = size(3, 20)
 MESSAGES = size(2_000, 20_000)

@@ -8,7 +8,7 @@ from support.databases import Postgresql
 from support.fault_runs import run_with_faults
 from support.sizes import only_full, size
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 PER_SECOND = 500
 LATE = 1.0

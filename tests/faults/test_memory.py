@@ -11,7 +11,7 @@ from support.fault_runs import run_with_faults
 from support.hub import Hub
 from support.sizes import only_full
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 BURST = 50_000
 BACKLOG_LIMIT = 10_000

@@ -9,7 +9,7 @@ from support.databases import Postgresql
 from support.fault_runs import run_with_faults
 from support.sizes import only_full, size
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 MESSAGES = size(1_000, 5_000)
 
@@ -53,7 +53,7 @@ def test_second_signal_stops_the_daemon_at_once(
 
         running.stop_twice()
 
-        # Only the full form runs alone and can measure.
+        # Only the full form is alone and can measure.
         assert time.monotonic() - begin < size(60, 1)
         running.start()
         running.wait_until_awarded()

@@ -59,6 +59,8 @@ def test_counting_stops_when_the_condition_is_decided(past: Past) -> None:
 
     assert past.cached.count(of(topic, "ann"), enough=2) == 2
     assert past.plain.count(of(topic, "ann"), enough=2) == 2
+    # What was left out then counts now.
+    assert [past.cached.count(of(topic, "ann")) for _ in range(2)] == [3, 3]
 
 
 @pytest.mark.parametrize("enough", [None, 3, 4])
@@ -256,17 +258,19 @@ def test_count_is_made_anew_when_its_last_rows_are_gone(past: Past) -> None:
     assert [past.cached.count(of(topic)) for _ in range(3)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("age", [10.0, 400.0])
 def test_nothing_is_known_of_a_history_that_was_replaced_by_one_that_is_as_long(
-    past: Past,
+    past: Past, age: float
 ) -> None:
     topic = past.topic()
-    lost = [past.store(topic, "ann", 400, n=1) for _ in range(3)]
-    assert past.cached.count(of(topic)) == 3
-    assert past.cached.count(of(topic), enough=3) == 3
-    assert past.cached.count(of(topic), expression=ODD) == 3
+    lost = [past.store(topic, "ann", age, n=1) for _ in range(3)]
+    for _ in range(2):
+        assert past.cached.count(of(topic)) == 3
+        assert past.cached.count(of(topic), enough=3) == 3
+        assert past.cached.count(of(topic), expression=ODD) == 3
     lose(past, *lost)
     for number in (1, 2, 2):
-        past.store(past.topic() if number == 1 else topic, "bea", 400, n=number)
+        past.store(past.topic() if number == 1 else topic, "bea", age, n=number)
 
     past.cached.forget()
 

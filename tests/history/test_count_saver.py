@@ -98,6 +98,25 @@ def test_first_question_after_a_restart_reads_only_what_is_new(sql_past: Past) -
     assert asked(sql_past, topic, "ann") == (5, 1)
 
 
+@pytest.mark.parametrize("age", [0.0, DISTANCE + 50, 50 * DISTANCE])
+@pytest.mark.parametrize("seen", [True, False], ids=["after it was continued", "while down"])
+def test_row_that_is_committed_after_the_restart_with_a_lower_number_counts_once(
+    sql_past: Past, age: float, seen: bool
+) -> None:
+    topic = warm(sql_past)
+    sql_past.begin(1)
+    sql_past.compare(of(topic, "ann"))
+    restart(sql_past)
+    if seen:
+        assert asked(sql_past, topic, "ann")[0] == 3
+
+    sql_past.store(topic, "ann", age, begun=0)
+
+    for _ in range(2):
+        assert asked(sql_past, topic, "ann")[0] == 4
+        restart(sql_past)
+
+
 def test_somebody_who_was_asked_about_long_ago_costs_one_more_query(sql_past: Past) -> None:
     topic = warm(sql_past)
     sql_past.clock.now += 10_000
@@ -131,6 +150,25 @@ def test_counts_are_kept_without_a_window_where_too_much_was_stored_meanwhile(
     restart(sql_past)
 
     assert [asked(sql_past, topic, "ann")[0] for _ in range(3)] == [8, 8, 8]
+
+
+def test_file_is_for_its_owner_only(past: Past, path: Path) -> None:
+    warm(past)
+
+    assert {each.stat().st_mode & 0o777 for each in path.parent.iterdir()} == {0o600}
+
+
+def test_link_is_not_followed(past: Past, path: Path, tmp_path: Path) -> None:
+    topic = warm(past)
+    past.saver.stop()
+    for each in path.parent.iterdir():
+        each.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    past.begin_process()
+    past.saver.step()
+
+    assert asked(past, topic, "ann")[0] == 3
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_crash_loses_only_what_is_new(past: Past) -> None:
@@ -326,6 +364,8 @@ def test_directory_that_is_gone_is_one_line(
 
 def test_deleted_file_is_made_again_with_what_is_in_memory(past: Past, path: Path) -> None:
     topic = warm(past)
+    numbers = "len({m.msg_id for m in query.all()})"
+    fold(past, topic, numbers)
     for each in path.parent.glob("counts*"):
         each.unlink()
     past.store(topic, "ann", 2 * DISTANCE)
@@ -334,7 +374,10 @@ def test_deleted_file_is_made_again_with_what_is_in_memory(past: Past, path: Pat
         past.saver.step()
     restart(past)
 
-    assert asked(past, topic, "ann")[0] == 4
+    with statements(past.url) as sent:
+        assert past.cached.count(of(topic, "ann")) == 4
+        assert fold(past, topic, numbers) == 4
+    assert not [each for each in sent if "count(" in each or "ORDER BY messages.timestamp" in each]
 
 
 def test_file_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

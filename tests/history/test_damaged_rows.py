@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from support.builders import make_message, make_settings
 from support.daemon_restarts import sent, store_message
-from support.damage import store_damaged_rows
+from support.damage import DAMAGES, store_damaged_rows
 from support.databases import Databases
 
 from fedbadges.config.settings import Settings
@@ -25,6 +25,9 @@ from fedbadges.lint.samples import LatestMessages
 from fedbadges.lint.stale_topic import TopicHistory
 from fedbadges.replay.history_stream import HistoryStream
 from fedbadges.rules.filters import FilledFilter, Pages
+
+HEADER = ("topic", "timestamp")
+"""The columns of a message without which it has no place in a replay."""
 
 
 @pytest.fixture
@@ -69,10 +72,7 @@ def test_damaged_rows_stop_no_page_of_headers(settings: Settings, last: int) -> 
 
 
 def test_damaged_rows_stop_no_replay(
-    settings: Settings,
-    last: int,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    settings: Settings, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fedbadges.replay.history_stream._BATCH", 1)
     stream = HistoryStream(settings)
@@ -82,7 +82,19 @@ def test_damaged_rows_stop_no_replay(
 
     assert (entries[0].number, entries[-1].number) == (1, last)
     assert (entries[0].msg["user"], entries[-1].msg["user"]) == ("alice", "bob")
-    assert caplog.messages
+
+
+def test_replay_logs_each_row_that_has_no_place_in_it_with_its_id(
+    database: Databases, settings: Settings, last: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = HistoryStream(settings)
+    stream.start()
+
+    assert [len(headers) for headers in stream.headers()]
+
+    columns = (column for column, _ in DAMAGES[database.kind].values())
+    logged = {int(line.split(" row=")[1].split()[0]) for line in caplog.messages}
+    assert logged == {row for row, column in enumerate(columns, 2) if column in HEADER}
     assert not [line for line in caplog.messages if "msg_id=None" in line]
 
 

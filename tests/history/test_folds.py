@@ -213,3 +213,14 @@ def test_a_set_that_grows_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(NotKept):
         running.result()
     assert running.size == 0
+
+
+def test_what_was_raised_for_a_message_does_not_keep_the_message() -> None:
+    fold = operation("len({m.msg.lower() for m in query})").fold
+    assert fold is not None
+
+    error = take(fold, Past(1, "[]"), ()).error
+
+    assert isinstance(error, AttributeError)
+    assert str(error) == "'list' object has no attribute 'lower'"
+    assert error.obj is error.__traceback__ is error.__context__ is None

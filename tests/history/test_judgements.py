@@ -164,6 +164,20 @@ def test_oldest_of_too_many_judgements_is_forgotten(
     assert past.outdated(past.store(5)) == [first[1], third[1]]
 
 
+@pytest.mark.parametrize(("most", "left"), [(3, [1, 2]), (2, [2]), (1, [2]), (0, [])])
+def test_judgements_with_too_many_filters_are_forgotten(
+    past: Past, monkeypatch: pytest.MonkeyPatch, most: int, left: list[int]
+) -> None:
+    """A message may name hundreds of people, each with filters of their own."""
+    monkeypatch.setattr(module, "_MOST_FILTERS", most)
+    first, second = past.store(10), past.store(20)
+    past.judge(first, ANN, BEA)
+    past.judge(second)
+    past.judge(second)
+
+    assert past.outdated(past.store(5)) == left
+
+
 def test_message_that_was_judged_again_needs_no_third_time(past: Past) -> None:
     judged = past.store(10)
     past.judge(judged)
@@ -209,6 +223,19 @@ def test_nothing_that_may_be_committed_just_now_counts_as_seen_without_a_window(
 
     assert past.judgements.horizon((position, 5000)) == Horizon(5000 - LOOK_BACK)
     assert past.judgements.horizon((position, 5)) == Horizon(0)
+
+
+def test_what_a_sweep_hands_over_together_is_judged_once(past: Past) -> None:
+    """The window has seen none of it, and reads it once for all."""
+    past.history.count(ANN, until=past.store(5))
+    stored = [past.store(10 + number) for number in range(3)]
+
+    with statements(past.url) as sent:
+        for position in stored:
+            past.judge(position)
+
+    assert len(sent) == 1
+    assert past.outdated(*stored) == []
 
 
 def restored(past: Past, lost: Position, store: Callable[[], object]) -> None:

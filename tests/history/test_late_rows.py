@@ -134,6 +134,19 @@ def test_late_rows_count_once_though_there_are_too_many_to_hold(
     assert counts(past, other) == [2, 2, 2]
 
 
+def test_late_row_counts_once_for_a_count_from_before_the_window(past: Past) -> None:
+    topic, other = past.topic(), past.topic()
+    past.store(topic, "ann", 5 * DISTANCE)
+    assert counts(past, topic) == [1, 1, 1]
+    past.clock.now += 20 * DISTANCE
+    past.store(other, "ann")
+    assert counts(past, other) == [1, 1, 1]
+
+    past.store(topic, "ann", 30 * DISTANCE)
+
+    assert counts(past, topic) == [2, 2, 2]
+
+
 def test_count_up_to_a_message_has_neither_later_rows_of_its_time_nor_later_times(
     past: Past,
 ) -> None:
@@ -253,6 +266,7 @@ def test_what_another_thread_has_read_meanwhile_counts_once(sqlite_past: Past, a
 
     def meanwhile() -> None:
         past.store(topic, "ann", age, begun=0)
+        past.store(topic, "ann", age)
         with reader(past.url).connect() as connection:
             # As a connection that was in use before.
             connection.info[past.cached.window._known] = True
@@ -264,6 +278,6 @@ def test_what_another_thread_has_read_meanwhile_counts_once(sqlite_past: Past, a
     with once_executed(past, "messages.id >", meanwhile):
         past.cached.count(of(topic, "ann"))
 
-    assert counts(past, topic) == [3, 3, 3]
+    assert counts(past, topic) == [4, 4, 4]
     past.clock.now += 2 * DISTANCE
-    assert counts(past, topic) == [3, 3, 3]
+    assert counts(past, topic) == [4, 4, 4]

@@ -161,6 +161,7 @@ def test_a_slow_read_is_not_enough_for_a_message_that_came_since(recent: Recent)
 
 
 def test_what_was_read_before_the_window_was_reset_is_discarded(recent: Recent) -> None:
+    recent.store()
     with Blocked(recent, "after") as blocked:
         with engine(recent.settings.history_url).begin() as connection:
             connection.execute(sa.text("DELETE FROM users_messages"))

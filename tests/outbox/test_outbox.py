@@ -297,6 +297,39 @@ def test_finish_publishes_what_others_left(tahrir: Tahrir, make: Make) -> None:
     assert kept(tahrir) == 0
 
 
+def test_finish_publishes_a_thousand_notices_of_others_at_most(
+    tahrir: Tahrir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_QUEUED", 2)
+    left = [Notice("badge.award", {}, str(number), number) for number in range(4)]
+    bus, waiting = Bus(), left.copy()
+    outbox = Outbox(bus, tahrir.outbox)
+    monkeypatch.setattr(tahrir.outbox, "lease", lambda: [waiting.pop(0)])
+
+    outbox.finish(TIMEOUT)
+
+    assert bus.sent == left[:2]
+
+
+def test_finish_is_not_held_up_by_what_others_left_if_there_is_much_to_do(
+    tahrir: Tahrir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_QUEUED", 1)
+    award(tahrir, "alice")
+    free(tahrir)
+    bus, other = SlowBus(), another(tahrir)
+    bus.holding = True
+    outbox = Outbox(bus, other.outbox)
+    (own,) = award(other, "bob")
+    outbox.publish(own)
+    bus.idle.set()
+
+    assert not outbox.finish(TIMEOUT)
+
+    assert [notice for notice, _ in bus.held] == [own]
+    assert outbox.left == 1
+
+
 def test_finish_says_that_notices_are_left(tahrir: Tahrir, make: Make) -> None:
     bus = Bus()
     bus.failure = "no key"

@@ -135,7 +135,7 @@ def test_a_filter_value_that_no_past_message_can_have_is_missing(key, path):
 
 @pytest.mark.parametrize("key", ["topics", "packages", "not_categories", "contains"])
 def test_an_object_is_missing_where_a_filter_asks_for_other_things_than_people(key):
-    with pytest.raises(MissingValue):
+    with pytest.raises(MissingValue, match=f"^{key} takes text, and the message has an object$"):
         fill(f"{key}: '%(msg.object)s'")
 
 

@@ -15,6 +15,7 @@ from support.daemon_restarts import (
     held,
     sent,
     store_message,
+    unavailable,
     write_checkpoint,
 )
 from support.damage import store_damaged_rows
@@ -23,6 +24,7 @@ from support.rules import rule, write_rules
 from support.waiting import eventually
 
 from fedbadges.databases.connections import engine
+from fedbadges.service.catch_up_reader import CatchUpReader
 
 on_sqlite = pytest.mark.sqlite
 
@@ -101,6 +103,25 @@ def test_message_of_a_slow_clock_that_was_stored_while_no_daemon_ran_is_handled(
     start()
 
     eventually(lambda: held(database, "bob") == [True], "the badge")
+    assert held(database, "old") == [False]
+
+
+@on_sqlite
+def test_message_of_a_slow_clock_is_handled_though_the_first_daemon_came_to_no_sweep(
+    start: Start, database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_message(database, sent("old", 20 * HOUR))
+    with monkeypatch.context() as ending:
+        ending.setattr(CatchUpReader, "stored_since_last_sweep", unavailable)
+        daemon = start()
+        eventually(lambda: number(tmp_path) == 1, "the number")
+        daemon.stop()
+    store_message(database, sent("bob", 20 * HOUR))
+    store_message(database, sent("carol"))
+
+    start()
+
+    eventually(lambda: held(database, "bob", "carol") == [True, True], "the badges")
     assert held(database, "old") == [False]
 
 

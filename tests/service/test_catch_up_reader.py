@@ -405,6 +405,22 @@ def test_number_of_a_history_that_is_longer_than_the_pass_is_known_after_a_sweep
     assert reader.number == 2
 
 
+def test_number_of_a_longer_history_waits_for_what_is_in_flight_since_the_pass(
+    reader: CatchUpReader, in_flight: InFlight, store: Callable[..., Message]
+) -> None:
+    store("old", 5_000)
+    unfinished = store("new", 1)
+    in_flight.begin(unfinished)
+
+    caught_up(reader, time.time() - 100)
+    swept(reader)
+    assert reader.number is None
+
+    in_flight.done(unfinished)
+    swept(reader)
+    assert reader.number == 2
+
+
 def test_first_sweep_reads_what_follows_a_number_but_for_what_the_pass_has_read(
     reader: CatchUpReader, store: Callable[..., Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:

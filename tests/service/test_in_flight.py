@@ -136,6 +136,16 @@ def test_messages_without_an_id_hold_the_checkpoint_back_each() -> None:
     assert in_flight.oldest_sent() == 60
 
 
+def test_requeued_message_without_an_id_is_not_taken_for_another_one() -> None:
+    in_flight, first, second = InFlight(), sent_at(50, None), sent_at(60, None)
+    in_flight.begin(first)
+    in_flight.requeue(first)
+
+    in_flight.begin(second)
+
+    assert in_flight.oldest_sent() == 50
+
+
 def test_message_without_an_id_is_known_by_its_row_number() -> None:
     in_flight, message = InFlight(), replace(sent_at(50, None), number=7)
     in_flight.begin(message)

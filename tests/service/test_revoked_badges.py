@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from support.builders import make_settings
+from support.builders import make_config, make_settings
+from support.command import fedbadges
 from support.daemon_restarts import (
     HOUR,
     Start,
@@ -23,6 +24,21 @@ from fedbadges.tahrir.database import Tahrir
 @pytest.fixture
 def tahrir(database: Databases, tmp_path: Path) -> Tahrir:
     return Tahrir(make_settings(database, tmp_path))
+
+
+#: How fast the clock of a sender is, in seconds.
+MINUTES = 600.0
+
+
+def revoke_by_command(database: Databases, directory: Path, username: str) -> None:
+    """Revoke the badge as an operator does, by the row numbers of datanommer as well."""
+    config = directory / "config.py"
+    keys = make_config(database, directory / "rules") | {"endpoints": {}}
+    config.write_text(f"config = {keys!r}\n")
+    done = fedbadges(
+        *("revoke", "--config", str(config), "--no-publish", "--reason", "no"), username, "first"
+    )
+    assert done.exit_code == 0, done.output
 
 
 def wait_until_caught_up(database: Databases, name: str = "zoe") -> None:
@@ -46,6 +62,38 @@ def test_message_that_gave_a_badge_does_not_bring_it_back_at_the_next_start(
 
     wait_until_caught_up(database)
     assert held(database, "alice", "bob") == [False, True]
+
+
+def test_message_of_a_fast_clock_does_not_bring_a_badge_back_at_the_next_start(
+    start: Start, database: Databases, tahrir: Tahrir, tmp_path: Path
+) -> None:
+    start()
+    store_message(database, sent("alice", -MINUTES))
+    store_message(database, sent("bob"))
+    eventually(lambda: held(database, "alice", "bob") == [True, True], "the badges")
+    revoke_by_command(database, tmp_path, "alice")
+
+    start().stop()
+    write_checkpoint(tmp_path, HOUR)
+    after_first_pass(start())
+
+    wait_until_caught_up(database)
+    assert held(database, "alice", "bob") == [False, True]
+
+
+def test_message_of_a_fast_clock_gives_a_revoked_badge_after_a_backup_was_restored(
+    start: Start, database: Databases, tahrir: Tahrir
+) -> None:
+    """It has a number that another message had when the badge was revoked."""
+    start().stop()
+    award(tahrir, "first", "alice")
+    revoke(tahrir, "first", "alice", last_number=1_000)
+    daemon = after_first_pass(start(remember_holdings=0))
+
+    store_message(database, sent("alice", -MINUTES))
+
+    eventually(lambda: held(database, "alice") == [True], "the badge again")
+    assert daemon.report()["set_aside"] == 0
 
 
 def test_message_that_was_in_flight_when_the_badge_was_revoked_gives_nothing(

@@ -65,6 +65,30 @@ def test_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere").read_text() == "mine"
 
 
+def test_lock_of_another_user_is_refused_while_it_is_held_and_free_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where root has started a daemon by hand: locking takes no right to write."""
+    first, second = StateLock(tmp_path), StateLock(tmp_path)
+    first.acquire()
+
+    def read_only(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return os_open(path, flags, mode)
+
+    os_open = os.open
+    monkeypatch.setattr(os, "open", read_only)
+
+    with pytest.raises(CannotStart, match=f"pid {os.getpid()}"):
+        second.acquire()
+    first.release()
+    second.acquire()
+    with pytest.raises(CannotStart):
+        first.acquire()
+    second.release()
+
+
 def test_daemon_that_stopped_or_could_not_start_holds_no_lock(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 import socket
+import threading
 import time
 import uuid
 from collections import Counter
@@ -91,27 +92,42 @@ class Publisher:
 
 
 class Subscriber:
-    """Listen to what the daemon publishes, independently of any hub."""
+    """Listen to what the daemon publishes, independently of any hub.
 
-    def __init__(self, context: zmq.Context, endpoints: list[str]) -> None:
+    It listens in a thread all the time, as a hub does: ZeroMQ subscribes again to a publisher that
+    comes back only where somebody reads.
+    """
+
+    def __init__(self, context: zmq.Context, endpoints: list[str], reconnect: int = 100) -> None:
         self._socket = context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, 0)
         self._socket.setsockopt(zmq.LINGER, 0)
         # As fedmsg's own listeners try: after a while once a second, so that the daemon's
         # first words are easily missed.
-        self._socket.setsockopt(zmq.RECONNECT_IVL, 100)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, reconnect)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
         self._socket.setsockopt(zmq.SUBSCRIBE, b"")
         for endpoint in endpoints:
             self._socket.connect(endpoint)
         self._messages: list[dict] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="subscriber", daemon=True)
+        self._thread.start()
 
     def messages(self) -> list[dict]:
         """Return all that was heard until now, in order."""
-        while self._socket.poll(0):
-            _topic, body = self._socket.recv_multipart()
-            self._messages.append(json.loads(body))
-        return self._messages
+        return list(self._messages)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        while not self._stopping.is_set():
+            if self._socket.poll(50):
+                _topic, body = self._socket.recv_multipart()
+                self._messages.append(json.loads(body))
 
 
 class Bus:
@@ -162,4 +178,5 @@ class Bus:
         )[0]
 
     def close(self) -> None:
+        self._subscriber.close()
         self._context.destroy(linger=0)

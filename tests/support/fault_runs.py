@@ -14,15 +14,15 @@ from support.databases import Databases, Postgresql, awards
 from support.datanommer import DatanommerWriter
 from support.deployment import make_hub, start, started, stop
 from support.hub import ENDS_WITHIN, Hub
-from support.sizes import FULL, SEED
+from support.sizes import ALONE, SEED
 from support.waiting import TIMEOUT, eventually
 from support.workload import PEOPLE, SentMessage, Workload, expected_awards, workload_rules
 
 DISTANCE = 10.0
 """Seconds that datanommer may be late with a message."""
 
-STOP_TIMEOUT = ENDS_WITHIN if FULL else TIMEOUT
-"""Seconds that a stop may take. Only the full form, which runs alone, measures it."""
+STOP_TIMEOUT = ENDS_WITHIN if ALONE else TIMEOUT
+"""Seconds that a stop may take. Only what runs alone measures it."""
 
 
 class FaultRun:

@@ -10,9 +10,17 @@ VARIABLE = "FEDBADGES_WITHOUT"
 OFF = frozenset(filter(None, os.environ.get(VARIABLE, "").split(",")))
 
 
-def switched_off() -> dict[str, bool]:
+#: The settings that switch each of them off.
+_SETTINGS = {
+    "keep_counts": {"badges.keep_counts": False},
+    "prepare_statements": {"badges.prepare_statements": False},
+    "remember_holdings": {"badges.remember_holdings": 0},
+}
+
+
+def switched_off() -> dict[str, object]:
     """Return the settings that switch them off."""
-    return {f"badges.{name}": False for name in OFF}
+    return {key: value for name in OFF for key, value in _SETTINGS[name].items()}
 
 
 def needs(name: str) -> pytest.MarkDecorator:

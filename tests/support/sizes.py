@@ -8,6 +8,9 @@ import pytest
 FULL = os.environ.get("FEDBADGES_FAULTS") == "full"
 """True if everything is asked for, by ``FEDBADGES_FAULTS=full``."""
 
+ALONE = FULL and "PYTEST_XDIST_WORKER" not in os.environ
+"""True if nothing else takes time of the machine, so that it can be measured."""
+
 _VARIABLE = "FEDBADGES_FAULTS_SEED"
 
 SEED = int(os.environ.get(_VARIABLE) or (random.randrange(2**32) if FULL else 1))

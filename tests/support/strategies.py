@@ -122,6 +122,7 @@ operations = st.one_of(
             "sum(m.msg['n'] for m in query.all())",
             "max([m.msg['n'] for m in query.all()])",
             "sum(m.msg['n'] == %(msg.n)s for m in query)",
+            "len({m.msg['n'] for m in query if m.msg['user'] == '%(msg.user)s'})",
             "query.count()",
             "[m.msg['n'] for m in query.all()][0]",
         )

@@ -1,6 +1,7 @@
 """Two badges of tahrir, and short ways to award them and to look at what came of it."""
 
 import datetime
+import math
 import threading
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Assertion, Person
 
+from fedbadges.messages import Position
 from fedbadges.rules.rule import Badge
 from fedbadges.tahrir import revoking
 from fedbadges.tahrir.awarding import Award, AwardResult, ByHand
@@ -87,19 +89,36 @@ def ranks(api: TahrirDatabase) -> dict[str, int | None]:
     return {person.nickname: person.rank for person in api.session.scalars(sa.select(Person))}
 
 
+def at(when: datetime.datetime, number: float = math.inf) -> Position:
+    """Returns the position of a message that was sent then, and is not stored."""
+    return when, number
+
+
 def revoke(
-    tahrir: Tahrir, badge: str, username: str, *, for_good: bool = False, create: bool = False
+    tahrir: Tahrir,
+    badge: str,
+    username: str,
+    *,
+    for_good: bool = False,
+    create: bool = False,
+    last_number: int | None = None,
 ) -> RevokeResult:
     """Revokes a badge, as root does."""
     by_hand = ByHand("root", "by mistake")
-    return tahrir.revoke(RevokeRequest(badge, username, by_hand, for_good, create))
+    return tahrir.revoke(RevokeRequest(badge, username, by_hand, for_good, create, last_number))
 
 
 def revoke_as_of(
-    tahrir: Tahrir, badge: str, username: str, when: datetime.datetime, *, for_good: bool = False
+    tahrir: Tahrir,
+    badge: str,
+    username: str,
+    when: datetime.datetime,
+    *,
+    for_good: bool = False,
+    last_number: int | None = None,
 ) -> None:
     """Has somebody hold a badge and lose it, both at a time of long ago, naive UTC."""
     tahrir.award([Award(badge, username, issued_on=when)])
     with pytest.MonkeyPatch.context() as clock:
         clock.setattr(revoking, "naive_utc", lambda seconds: when)
-        revoke(tahrir, badge, username, for_good=for_good)
+        revoke(tahrir, badge, username, for_good=for_good, last_number=last_number)

@@ -5,6 +5,7 @@ import datetime
 from support.builders import statements
 from support.tahrir import (
     BOTH,
+    at,
     award,
     badges_of,
     opt_out,
@@ -30,8 +31,8 @@ def test_holdings_are_of_the_requested_people_and_badges_only(tahrir: Tahrir) ->
     standing = tahrir.holdings(["alice", "carol"], ["editor"])
 
     assert standing.held.keys() == {("alice", "editor")}
-    assert not standing.allows("alice", "editor", NOW)
-    assert standing.allows("carol", "editor", NOW)
+    assert not standing.allows("alice", "editor", at(NOW))
+    assert standing.allows("carol", "editor", at(NOW))
 
 
 def test_holdings_allow_nothing_to_those_who_opted_out(tahrir: Tahrir, api: TahrirDatabase) -> None:
@@ -41,7 +42,7 @@ def test_holdings_allow_nothing_to_those_who_opted_out(tahrir: Tahrir, api: Tahr
     standing = tahrir.holdings(["alice"], ["tagger"])
 
     assert standing.opted_out == {"alice"}
-    assert not standing.allows("alice", "tagger", NOW)
+    assert not standing.allows("alice", "tagger", at(NOW))
 
 
 def test_holdings_of_known_people_take_one_statement(tahrir: Tahrir, settings: Settings) -> None:

@@ -217,6 +217,16 @@ def test_notices_of_days_ago_expire(announcing: Tahrir, settings: Settings) -> N
     assert len(rows(settings)) == 1
 
 
+def test_notices_do_not_expire_by_the_clock_of_a_host(
+    announcing: Tahrir, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    award(announcing, "editor", "alice")
+    fast = time.time() + 30 * 86_400
+    monkeypatch.setattr(time, "time", lambda: fast)
+
+    assert announcing.outbox.expire(86_400) == 0
+
+
 def test_body_of_a_notice_is_the_same_when_it_is_read_back(
     announcing: Tahrir, settings: Settings
 ) -> None:

@@ -91,6 +91,20 @@ def test_one_missing_table_is_named_alone(
     assert "fedbadges_revocations" in caplog.text
 
 
+def test_table_that_lacks_a_column_counts_as_missing(
+    database: Databases, caplog: pytest.LogCaptureFixture
+) -> None:
+    with engine(database.tahrir_url).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE fedbadges_revocations DROP COLUMN last_number"))
+
+    tables = OwnTables(database.tahrir_url)
+    tables.check()
+
+    assert tables.has(OUTBOX)
+    assert not tables.has(REVOCATIONS)
+    assert "fedbadges_revocations" in caplog.text
+
+
 def test_nothing_is_logged_where_the_tables_are_there(
     database: Databases, caplog: pytest.LogCaptureFixture
 ) -> None:

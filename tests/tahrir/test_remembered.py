@@ -2,7 +2,7 @@
 
 import pytest
 from support.builders import statements
-from support.tahrir import BOTH, award, badges_of, opt_out, revoke
+from support.tahrir import BOTH, at, award, badges_of, opt_out, revoke
 from tahrir_api.dbapi import TahrirDatabase
 
 from fedbadges.config.settings import Settings
@@ -133,7 +133,7 @@ def test_message_that_finds_a_revoked_badge_held_would_not_give_it_anyway(
     # The last moment at which it is remembered, by a message that was sent then.
     clock.now += BELIEVED.total_seconds() - 1
     assert holds(remembered)
-    assert revocation.bars(revocation.revoked_on + BELIEVED)
+    assert revocation.bars(at(revocation.revoked_on + BELIEVED))
 
 
 def test_zero_seconds_remember_nothing(tahrir: Tahrir, clock: Clock) -> None:

@@ -10,13 +10,13 @@ import pytest
 import sqlalchemy as sa
 from support.builders import make_settings, statements
 from support.databases import Databases
-from support.tahrir import BOTH, EDITOR, TAGGER, award, badges_of, opt_out, revoke
+from support.tahrir import BOTH, EDITOR, TAGGER, at, award, badges_of, opt_out, revoke
 from support.waiting import TIMEOUT, eventually
 from tahrir_api.dbapi import TahrirDatabase
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
-from fedbadges.messages import naive_utc
+from fedbadges.messages import Position, naive_utc
 from fedbadges.tahrir import awarding, revoking
 from fedbadges.tahrir.awarding import Award, ByHand
 from fedbadges.tahrir.database import Tahrir
@@ -29,7 +29,7 @@ PAIR = ("alice", "editor")
 
 def earned(tahrir: Tahrir, sent: datetime.datetime, username: str = "alice") -> bool:
     """Award Editor as of a message that was sent then; return whether it was given."""
-    return bool(tahrir.award([Award("editor", username, sent=sent)]).given)
+    return bool(tahrir.award([Award("editor", username, position=at(sent))]).given)
 
 
 def last_barred(tahrir: Tahrir) -> datetime.datetime:
@@ -44,11 +44,11 @@ def test_messages_up_to_the_revocation_are_not_allowed_to_give_the_badge(tahrir:
 
     holdings = tahrir.holdings(["alice"], BOTH)
 
-    assert not holdings.allows("alice", "editor", when - SECOND)
-    assert not holdings.allows("alice", "editor", when)
-    assert holdings.allows("alice", "editor", when + SECOND)
+    assert not holdings.allows("alice", "editor", at(when - SECOND))
+    assert not holdings.allows("alice", "editor", at(when))
+    assert holdings.allows("alice", "editor", at(when + SECOND))
     assert holdings.allows("alice", "editor", None)
-    assert holdings.allows("alice", "tagger", when - SECOND)
+    assert holdings.allows("alice", "tagger", at(when - SECOND))
 
 
 def test_award_as_of_a_message_up_to_the_revocation_gives_nothing(
@@ -61,14 +61,86 @@ def test_award_as_of_a_message_up_to_the_revocation_gives_nothing(
     assert earned(tahrir, when + SECOND)
 
 
+def test_message_that_was_stored_by_the_revocation_does_not_give_the_badge_whatever_its_clock_says(
+    tahrir: Tahrir, api: TahrirDatabase
+) -> None:
+    award(tahrir, "editor", "alice")
+    revoke(tahrir, "editor", "alice", last_number=7)
+    fast = naive_utc(time.time()) + datetime.timedelta(minutes=10)
+
+    def given(position: Position) -> bool:
+        allowed = tahrir.holdings(["alice"], BOTH).allows("alice", "editor", position)
+        result = tahrir.award([Award("editor", "alice", position=position)])
+        assert allowed == bool(result.given)
+        return allowed
+
+    assert not given(at(fast, 1))
+    assert not given(at(fast, 7))
+    assert badges_of(api, "alice@example.org") == []
+    assert given(at(fast, 8))
+
+
+def test_message_that_is_stored_later_does_not_give_a_revoked_badge_by_an_earlier_time(
+    tahrir: Tahrir,
+) -> None:
+    award(tahrir, "editor", "alice")
+    revoke(tahrir, "editor", "alice", last_number=7)
+
+    position = at(naive_utc(time.time()), 8)
+    assert not tahrir.holdings(["alice"], BOTH).allows("alice", "editor", position)
+
+
+@pytest.mark.parametrize(("numbers", "last"), [((7, 9), 9), ((7, None), 7), ((None, 9), 9)])
+def test_revoking_again_without_the_row_number_keeps_the_known_one(
+    tahrir: Tahrir, numbers: tuple[int | None, ...], last: int
+) -> None:
+    for number in numbers:
+        assert earned(tahrir, naive_utc(time.time()) + datetime.timedelta(minutes=10))
+        revoke(tahrir, "editor", "alice", last_number=number)
+
+    assert tahrir.holdings(["alice"], BOTH).revoked[PAIR].last_number == last
+
+
+def test_messages_that_get_the_numbers_of_lost_rows_give_a_revoked_badge_again(
+    tahrir: Tahrir,
+) -> None:
+    """After a backup of datanommer with five messages was restored."""
+    for name, number in (("alice", 7), ("bob", 3)):
+        award(tahrir, "editor", name)
+        revoke(tahrir, "editor", name, last_number=number)
+    later = naive_utc(time.time()) + datetime.timedelta(minutes=10)
+
+    tahrir.limit_revocations(5)
+
+    holdings = tahrir.holdings(["alice", "bob"], BOTH)
+    assert not holdings.allows("alice", "editor", at(later, 5))
+    assert holdings.allows("alice", "editor", at(later, 6))
+    assert not holdings.allows("bob", "editor", at(later, 3))
+    assert holdings.allows("bob", "editor", at(later, 4))
+
+
+def test_numbers_that_cannot_be_lowered_are_one_warning(
+    tahrir: Tahrir, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert tahrir.own_tables.has(REVOCATIONS)
+    OWN.drop_all(engine(settings.tahrir_url))
+    try:
+        tahrir.limit_revocations(5)
+    finally:
+        OWN.create_all(engine(settings.tahrir_url))
+
+    (record,) = caplog.records
+    assert record.getMessage().startswith("Cannot lower the row numbers of revocations")
+
+
 def test_revocation_of_one_badge_costs_nobody_another(tahrir: Tahrir) -> None:
     when = last_barred(tahrir)
 
     result = tahrir.award(
         [
-            Award("editor", "alice", sent=when),
-            Award("tagger", "alice", sent=when),
-            Award("editor", "bob", sent=when),
+            Award("editor", "alice", position=at(when)),
+            Award("tagger", "alice", position=at(when)),
+            Award("editor", "bob", position=at(when)),
         ]
     )
 
@@ -82,7 +154,7 @@ def test_badge_revoked_for_good_is_given_by_no_later_message(tahrir: Tahrir) -> 
     revoke(tahrir, "editor", "alice", for_good=True)
     later = naive_utc(time.time()) + datetime.timedelta(days=365)
 
-    assert not tahrir.holdings(["alice"], BOTH).allows("alice", "editor", later)
+    assert not tahrir.holdings(["alice"], BOTH).allows("alice", "editor", at(later))
     assert not earned(tahrir, later)
 
 
@@ -160,7 +232,7 @@ def test_revoking_for_good_creates_nobody_unless_asked_to(
 def test_award_dated_after_the_clock_of_who_revokes_does_not_come_back(tahrir: Tahrir) -> None:
     """The message of the award was sent before it, by whatever clock."""
     ahead = naive_utc(time.time()) + datetime.timedelta(minutes=5)
-    tahrir.award([Award("editor", "alice", issued_on=ahead, sent=ahead)])
+    tahrir.award([Award("editor", "alice", issued_on=ahead, position=at(ahead))])
 
     revoke(tahrir, "editor", "alice")
 
@@ -183,7 +255,7 @@ def test_revocations_take_no_more_statements(tahrir: Tahrir, settings: Settings)
     award(tahrir, "tagger", "alice")
     when = naive_utc(time.time())
     with statements(settings.tahrir_url) as with_table:
-        assert tahrir.holdings(["alice"], BOTH).allows("alice", "editor", when)
+        assert tahrir.holdings(["alice"], BOTH).allows("alice", "editor", at(when))
         assert earned(tahrir, when)
     revoke(tahrir, "editor", "alice")
     OWN.drop_all(engine(settings.tahrir_url))
@@ -191,7 +263,7 @@ def test_revocations_take_no_more_statements(tahrir: Tahrir, settings: Settings)
         bare = Tahrir(settings)
         assert not bare.own_tables.has(REVOCATIONS)
         with statements(settings.tahrir_url) as without_table:
-            assert bare.holdings(["alice"], BOTH).allows("alice", "editor", when)
+            assert bare.holdings(["alice"], BOTH).allows("alice", "editor", at(when))
             assert earned(bare, when)
     finally:
         OWN.create_all(engine(settings.tahrir_url))
@@ -233,7 +305,7 @@ def test_badge_revoked_between_the_lookup_and_the_award_is_not_given(
     monkeypatch.setattr(awarding, "find_people", revoke_then)
 
     given = tahrir.award(
-        [Award("editor", "alice", sent=before), Award("editor", "bob", sent=before)]
+        [Award("editor", "alice", position=at(before)), Award("editor", "bob", position=at(before))]
     ).given
 
     assert [each.award.username for each in given] == ["bob"]

@@ -1,6 +1,7 @@
 """HTTP: what servers that are slow, large, evasive or talkative can do, which is little."""
 
 import gzip
+import itertools
 import socket
 import threading
 import time
@@ -206,7 +207,26 @@ def test_the_body_of_a_redirect_is_not_read(session: Session) -> None:
         assert session.get(server.url).content == b"here"
 
 
+def test_a_server_does_not_decide_when_it_is_asked_again(session: Session) -> None:
+    busy = Answer(503, headers={"Retry-After": "3600"})
+
+    with serving(lambda path, query: busy) as server:
+        assert session.get(server.url).status_code == 503
+
+    assert len(server.asked) == 3
+
+
 # Redirects
+
+
+def test_a_session_for_one_host_asks_no_other(session: Session, other: Server) -> None:
+    with serving(lambda path, query: Answer(200, b"here")) as server:
+        bound = Session(TIMEOUT / 8, LIMIT, only=server.url)
+
+        assert bound.get(f"{server.url}/there").content == b"here"
+        assert failure(bound, other.url).startswith("a request to another host: ")
+
+    assert other.asked == []
 
 
 @pytest.fixture
@@ -286,6 +306,24 @@ def test_what_a_server_says_is_shown_escaped_and_short(session: Session) -> None
     assert "secret" not in reason
     assert reason.isprintable()
     assert len(reason) < 600
+
+
+def test_only_a_few_cookies_of_a_server_are_kept(session: Session) -> None:
+    """Each answer could bring others, for as long as the daemon runs."""
+    numbers = itertools.count()
+
+    def answer(path: str, query: dict[str, str]) -> Answer:
+        number = next(numbers)
+        # A header of this server is a name and a value, whatever they are.
+        cookies = "\r\n".join(f"Set-Cookie: x{number}x{each}=y" for each in range(50))
+        return Answer(200, headers={"Set-Cookie": f"login={number}\r\n{cookies}"})
+
+    with serving(answer) as server:
+        for _ in range(5):
+            session.get(server.url)
+
+    assert len(session.cookies) == 10
+    assert session.cookies["login"] == "4"
 
 
 # Addresses and proxies

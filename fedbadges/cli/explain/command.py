@@ -104,7 +104,9 @@ def _from_datanommer(msg_id: str | None, settings: Settings) -> Message:
             found = MessageReader(settings).message(msg_id)
         except DamagedRow as error:
             raise CannotRun(f"datanommer's message {msg_id!r} cannot be read: {error}") from None
-    message = None if found is None else parse_message(found.body, found.users)
+    message = None
+    if found is not None:
+        message = parse_message(found.body, found.users, number=found.number)
     if message is None:
         raise CannotRun(f"datanommer has no message {msg_id!r}")
     return message

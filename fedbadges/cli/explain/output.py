@@ -31,7 +31,7 @@ _VERDICTS = {
     Verdict.UNKNOWN: "cannot be judged now",
 }
 
-_UNTIL_THEN = "messages sent until a minute later do not give it"
+_UNTIL_THEN = "messages sent until a minute later, or stored before, do not give it"
 
 
 def trees_of(explanation: Explanation, user: str | None, delay: float) -> Iterator[Tree]:

@@ -6,6 +6,7 @@ losing it costs time only.
 
 import hashlib
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterable
@@ -82,7 +83,9 @@ class CountFile:
         self._writes = 0
         # Connections that nobody uses; each is used by one thread at a time.
         self._idle: list[sqlite3.Connection] = []
-        self._writer = self._connect("rwc", _TIMEOUT)
+        # As all files of the state directory, for its owner alone; SQLite's others are like it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        self._writer = self._connect(_TIMEOUT)
         try:
             (version,) = self._writer.execute("PRAGMA user_version").fetchone()
             (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -105,7 +108,7 @@ class CountFile:
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = self._connect("rw", 0.0)
+            connection = self._connect(0.0)
         try:
             found = connection.execute(_READ, (hashed,)).fetchone()
         except BaseException:
@@ -166,9 +169,9 @@ class CountFile:
         self._close_idle()
         self._writer.close()
 
-    def _connect(self, mode: str, timeout: float) -> sqlite3.Connection:
+    def _connect(self, timeout: float) -> sqlite3.Connection:
         return sqlite3.connect(
-            f"{self._path.absolute().as_uri()}?mode={mode}",
+            f"{self._path.absolute().as_uri()}?mode=rw",
             uri=True,
             timeout=timeout,
             isolation_level=None,
