@@ -31,7 +31,7 @@ _RETRY = 600.0
 
 #: The longest pause after a part of the work, in seconds, and how long it waits at most while
 #: messages wait.
-_MAX_PAUSE = 1.0
+_MAX_PAUSE = 10.0
 _MAX_BACKLOG_WAIT = 10.0
 
 #: How many counts may wait to be written to the file.
