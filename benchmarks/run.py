@@ -153,7 +153,9 @@ class Benchmark:
         )
         self._measure_memory()
         self._measure_replay()
-        self._measure_previews()
+        if not self._suffix:
+            # They are of rules of their own.
+            self._measure_previews()
         if hub:
             self._measure_hub()
         return self._results

@@ -186,6 +186,7 @@ _OWN_TESTS = (
     (None, "count"),
     (None, {"lambda": "query.count()"}),
     (None, {"lambda": "len({m.msg['n'] for m in query.all()})"}),
+    (None, {"lambda": "sum(m.msg['n'] / 2 for m in query)"}),
     ("msg['msg']['n'] % 2", {"lambda": "len([m for m in query.all() if m.msg['n'] % 2])"}),
     ("msg['msg']['n'] > 0", {"lambda": "sum(1 for m in query if m.msg['n'] > 0)"}),
 )
