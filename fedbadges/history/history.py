@@ -127,10 +127,10 @@ class History:
         self._taken.clear()
         self.window.reset()
         self.counts.forget()
-        if self.kept is not None:
-            self.kept.forget(self.counts.epoch)
         if self.folds is not None:
             self.folds.forget()
+        if self.kept is not None:
+            self.kept.forget(self.counts.epoch)
 
     def use_file(self, file: CountFile, epoch: str, window: SavedWindow | None) -> None:
         """Read counts of that epoch from a file, and continue the window that belongs to them."""
