@@ -114,10 +114,15 @@ class CountCache:
         for key in _keys(self.epoch, question):
             cached = self._read(key)
             if until is None or cached.base is None or cached.base.until < until[0]:
-                try:
-                    return self._advance(key, cached, counter, enough, until or LAST)
-                except OutdatedBase:
-                    return self._advance(key, CachedCount(), counter, enough, until or LAST)
+                pass
+            elif cached.base.until > naive_utc(self._now()):  # by a clock that was wrong
+                cached = CachedCount()
+            else:
+                continue
+            try:
+                return self._advance(key, cached, counter, enough, until or LAST)
+            except OutdatedBase:
+                return self._advance(key, CachedCount(), counter, enough, until or LAST)
         return counter(None, None, enough).total
 
     def offer(self, epoch: str, question: str, base: Base, count: int) -> None:

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
@@ -80,6 +80,21 @@ class CachedFold:
         return read_entry(entry, make)
 
 
+class Generation(NamedTuple):
+    """The folds between two calls of ``forget``."""
+
+    epoch: str
+    cached: OrderedDict[tuple[int, bytes], CachedFold]
+
+
+class _Place(NamedTuple):
+    """Where a fold is cached, and of which epoch it is: another one begins with ``forget``."""
+
+    epoch: str
+    cached: OrderedDict[tuple[int, bytes], CachedFold]
+    key: tuple[int, bytes]
+
+
 class FoldCache:
     """Caches folds in memory; any number of threads may share it.
 
@@ -103,19 +118,23 @@ class FoldCache:
             self._cached, self._size = OrderedDict(), 0
 
     @property
-    def generation(self) -> object:
+    def generation(self) -> Generation:
         """Return what changes when folds are forgotten."""
-        return self._cached
+        return Generation(self._kept.epoch, self._cached)
 
-    def offer(self, generation: object, question: str, base: Base, running: RunningFold) -> None:
+    def offer(
+        self, generation: Generation, question: str, base: Base, running: RunningFold
+    ) -> None:
         """Cache a fold that somebody found for a base, unless there is a newer one.
 
         It was found in this generation, and nobody changes it any more.
         """
-        key = 0, _digest(question)
-        cached = self._get(key, running.fold)
+        place = _Place(*generation, (0, _digest(question)))
+        cached = self._get(place, running.fold)
         if cached is None or (base.extends(cached.base) and not cached.running.is_given_up):
-            self._set(generation, key, CachedFold(base, running, (base.until, math.inf)))
+            offered = CachedFold(base, running, (base.until, math.inf))
+            if self._set(place, offered):
+                self._kept.note(_name(place.key), offered, place.epoch)
 
     def note_all(self) -> None:
         """Write what is in memory to a new file."""
@@ -130,29 +149,30 @@ class FoldCache:
         ``question`` distinguishes it from all others; ``filled`` are the values of the templates.
         """
         digest = _digest(question)
-        until = reader.until
+        # In this order, as ``forget`` is called before the epoch changes.
+        epoch, until, now = self._kept.epoch, reader.until, naive_utc(self._now())
         # For what is behind, such as a backlog, another base moves with it.
         for slot in range(2):
-            key, cached = (slot, digest), self._get((slot, digest), reader.fold)
-            if cached is None or cached.running.is_given_up:
+            place = _Place(epoch, self._cached, (slot, digest))
+            cached = self._get(place, reader.fold)
+            if cached is not None and cached.running.is_given_up:
+                raise NotKept
+            end = None if cached is None or cached.base is None else cached.base.until
+            if end is None or until is None or end < until[0]:
                 break
-            if until is None or cached.base is None or cached.base.until < until[0]:
+            if end > now:  # by a clock that was wrong
+                cached = None
                 break
         else:
             raise NotKept
-        if cached is not None and cached.running.is_given_up:
-            raise NotKept
         try:
-            running = self._advance(key, cached, reader)
+            running = self._advance(place, cached, reader)
         except (OutdatedBase, _OutOfOrder):
-            running = self._advance(key, None, reader)
+            running = self._advance(place, None, reader)
         return running.result(filled)
 
-    def _advance(
-        self, key: tuple[int, bytes], cached: CachedFold | None, reader: FoldReader
-    ) -> RunningFold:
+    def _advance(self, place: _Place, cached: CachedFold | None, reader: FoldReader) -> RunningFold:
         """Return the fold of all messages up to the position, and cache that of its new base."""
-        generation = self._cached
         cutoff = naive_utc(self._now() - self._distance)
         before = cached or CachedFold(None, RunningFold(reader.fold))
         rows, base = reader.taken.outside(before.base, cutoff)
@@ -165,30 +185,27 @@ class FoldCache:
             with translate_errors(_NAME), streaming(reader.engine) as connection:
                 stream = reader.taken.stream(connection, None)
                 running, kept = _add(before, _in_order(stream), base)
-        if kept.running.is_given_up or (kept.base and kept.base.extends(before.base)):
-            self._set(generation, key, kept)
+        is_further = kept.base is not None and kept.base.extends(before.base)
+        if (kept.running.is_given_up or is_further) and self._set(place, kept):
+            self._kept.note(_name(place.key), kept, place.epoch)
         return running
 
-    def _get(self, key: tuple[int, bytes], fold: Fold) -> CachedFold | None:
+    def _get(self, place: _Place, fold: Fold) -> CachedFold | None:
         with self._lock:
-            generation = self._cached
-            found = generation.get(key)
+            found = place.cached.get(place.key)
             if found is not None:
-                generation.move_to_end(key)
+                place.cached.move_to_end(place.key)
                 return found
-        found = self._kept.read(_name(key), partial(CachedFold.of, fold))
+        found = self._kept.read(_name(place.key), partial(CachedFold.of, fold))
         if found is not None:
-            self._add(generation, key, found)
+            self._set(place, found)
         return found
 
-    def _set(self, generation: object, key: tuple[int, bytes], cached: CachedFold) -> None:
-        if self._add(generation, key, cached):
-            self._kept.note(_name(key), cached)
-
-    def _add(self, generation: object, key: tuple[int, bytes], cached: CachedFold) -> bool:
+    def _set(self, place: _Place, cached: CachedFold) -> bool:
         """Cache a fold; return False if folds were forgotten meanwhile."""
+        key = place.key
         with self._lock:
-            if generation is not self._cached:
+            if place.cached is not self._cached:
                 return False
             replaced = self._cached.pop(key, None)
             self._cached[key] = cached

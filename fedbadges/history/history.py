@@ -127,10 +127,10 @@ class History:
         self._taken.clear()
         self.window.reset()
         self.counts.forget()
-        if self.kept is not None:
-            self.kept.forget(self.counts.epoch)
         if self.folds is not None:
             self.folds.forget()
+        if self.kept is not None:
+            self.kept.forget(self.counts.epoch)
 
     def base(self) -> Base:
         """Return the base that what is counted from now on may have."""

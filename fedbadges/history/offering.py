@@ -44,7 +44,7 @@ class Offer:
             return
         if isinstance(found, int):
             history.counts.offer(self._epoch, question, self.base, found)
-        elif history.folds is not None:
+        elif history.folds is not None and self._generation is not None:
             history.folds.offer(self._generation, question, self.base, found)
 
 
@@ -56,6 +56,7 @@ class Marks:
 
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
+        self._epoch = kept.epoch
 
     def has(self, name: str) -> bool:
         """Return True if a question is marked."""
@@ -67,7 +68,7 @@ class Marks:
         What was offered before is written before.
         """
         for name in names:
-            self._kept.note(_key(name), _Mark())
+            self._kept.note(_key(name), _Mark(), self._epoch)
 
 
 @dataclass(frozen=True)

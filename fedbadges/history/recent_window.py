@@ -64,7 +64,7 @@ class RecentWindow:
         self._generation = 0
         self._loading = False
         self._resume = 0.0
-        # The latest moment at which a base may end.
+        # The latest moment at which a base of the lineage may end.
         self._cutoff = datetime.datetime.min
         #: Until when, in seconds of time.monotonic, each gap is asked for.
         self._gaps: dict[int, float] = {}
@@ -195,7 +195,8 @@ class RecentWindow:
                 update = window_reader.read_new(connection, floor, mark, gaps, _MOST)
             elif cutoff is not None and loads:
                 update = window_reader.read_all(connection, cutoff - _REACH, _MOST)
-                if saved is not None and update.complete:
+                # Not by a clock that was fast: bases would end in the future.
+                if saved is not None and saved.cutoff <= cutoff and update.complete:
                     since = window_reader.read_since(connection, saved, update.floor, _MOST)
         except BaseException:
             with self._lock:
@@ -246,6 +247,7 @@ class RecentWindow:
         # With no floor, the window is empty.
         self._floor: datetime.datetime | None = None
         self._refreshed = 0.0
+        self._cutoff = datetime.datetime.min
         self._mark = 0
         self._last: window_reader.Identity | None = None
         self._gaps = {}
@@ -288,7 +290,6 @@ class RecentWindow:
         self._lineage, self._late = saved.lineage, list(saved.late)
         self._mark, self._last = saved.mark, saved.last
         self._gaps = dict.fromkeys(saved.gaps, time.monotonic() + self._distance)
-        self._cutoff = max(self._cutoff, saved.cutoff)
         return self._merge(since, saved.cutoff)
 
     def _merge(self, update: Update, cutoff: datetime.datetime | None = None) -> bool:

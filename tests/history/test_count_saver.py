@@ -17,12 +17,13 @@ from support.cached_history import DISTANCE, Past, of, operation
 from support.databases import Databases
 
 from fedbadges.databases.connections import engine, reader
-from fedbadges.history import count_saver
+from fedbadges.history import count_saver, fold_cache
 from fedbadges.history.count_cache import CachedCount
 from fedbadges.history.count_saver import CountSaver
 from fedbadges.history.kept import file as count_file
 from fedbadges.history.kept import region
 from fedbadges.history.kept.file import CountFile, Entry
+from fedbadges.messages import Position
 
 LOST = "Not using the counts of the last start"
 DAMAGED = "The file of counts is damaged, beginning a new one"
@@ -126,6 +127,29 @@ def test_somebody_who_was_asked_about_long_ago_costs_one_more_query(sql_past: Pa
     sql_past.cached.count(of(sql_past.topic(), "ann"))
 
     assert asked(sql_past, topic, "ann") == (5, 2)
+
+
+def test_what_was_counted_by_a_clock_that_was_fast_does_no_harm_later(sql_past: Past) -> None:
+    topic = sql_past.topic()
+    numbers = "len({m.msg_id for m in query.all()})"
+    year = 365 * 86_400.0
+    sql_past.store(topic, "ann", 2 * DISTANCE)
+    for _ in range(2):
+        sql_past.clock.now += year
+        sql_past.cached.count(of(topic, "ann"))
+        fold(sql_past, topic, numbers)
+        sql_past.saver.step()
+        sql_past.clock.now -= year
+        sql_past.begin_process()
+        for expected in range(2, 6):
+            sql_past.clock.now += 2 * DISTANCE
+            until = sql_past.store(topic, "ann", 1.0)
+            with statements(sql_past.url) as sent:
+                assert sql_past.cached.count(of(topic, "ann"), until=until) >= expected
+                fold(sql_past, topic, numbers, until)
+            sql_past.compare(of(topic, "ann"), until=until)
+            sql_past.compare_fold(of(topic, "ann"), operation(numbers), until)
+        assert len(sent) <= 3, "what is new for each, and its content"
 
 
 def test_count_that_is_enough_is_not_asked_again_after_a_restart(past: Past) -> None:
@@ -457,8 +481,8 @@ FOLDS: dict[str, Any] = {
 }
 
 
-def fold(past: Past, topic: str, text: str) -> Any:
-    return past.cached.fold(operation(text), of(topic, "ann"), make_message(), None, {})
+def fold(past: Past, topic: str, text: str, until: Position | None = None) -> Any:
+    return past.cached.fold(operation(text), of(topic, "ann"), make_message(), until, {})
 
 
 def test_fold_that_raises_is_not_kept(past: Past) -> None:
@@ -468,6 +492,26 @@ def test_fold_that_raises_is_not_kept(past: Past) -> None:
     for _ in range(2):
         past.compare_fold(*question)
         restart(past)
+    assert past.saver._file is not None
+    assert past.saver._file.count() == 0
+
+
+def test_fold_that_is_read_while_the_history_is_replaced_is_not_written(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = past.topic()
+    past.store(topic, "ann", 2 * DISTANCE, n=0)
+    in_order = fold_cache._in_order
+
+    def replaced(stream: Any) -> Any:
+        past.cached.forget()
+        return in_order(stream)
+
+    monkeypatch.setattr(fold_cache, "_in_order", replaced)
+    assert fold(past, topic, "len({m.msg['n'] for m in query.all()})") == 1
+    for _ in range(2):
+        past.saver.step()
+
     assert past.saver._file is not None
     assert past.saver._file.count() == 0
 
@@ -495,6 +539,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from fedbadges.history.kept.file import CountFile, Entry
+from fedbadges.messages import Position
 
 file = CountFile(Path(sys.argv[1]))
 number = file.about().get("number", 0)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_message, make_settings, statements
-from support.cached_history import DISTANCE, Past, of, operation
+from support.cached_history import DISTANCE, Past, of, operation, outcome
 from support.databases import Databases
 from support.sizes import size
 
@@ -83,6 +83,28 @@ def test_cached_folds_equal_those_over_all_messages(
                 until = positions[about[1] % len(positions)]
                 past.compare_fold(of(topic, about[0]), EXPRESSIONS[number], until)
             past.compare_fold(of(topic), EXPRESSIONS[number])
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers", "expected"),
+    [
+        # What comes late belongs before what raises.
+        ("any(m.msg['n'] / (m.msg['n'] - 3) for m in query)", (3, 1), "True"),
+        ("sum(m.msg['n'] / 10 for m in query)", (3, 2, 1), "0.6"),
+        ("max(m.msg['n'] for m in query)", ("a", 3), "TypeError"),
+    ],
+)
+def test_a_late_message_is_added_where_it_belongs(
+    past: Past, text: str, numbers: tuple[object, ...], expected: str
+) -> None:
+    topic, expression = past.topic(), operation(text)
+    for late, n in enumerate(numbers):
+        past.store(topic, "ann", 500 + late, n=n)
+        for _ in range(3):
+            past.compare_fold(of(topic), expression)
+
+    found = outcome(past.cached.fold, expression, of(topic), make_message(), None, {})
+    assert found.startswith(expected)
 
 
 def asked(past: Past, topic: str, text: str = "len({m.msg['n'] for m in query.all()})") -> Any:

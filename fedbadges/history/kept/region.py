@@ -70,11 +70,12 @@ class Kept:
                         self._file, self.failure = None, error
             return None
 
-    def note(self, key: str, value: Keepable) -> None:
-        """Note that something must be written."""
+    def note(self, key: str, value: Keepable, epoch: str | None = None) -> None:
+        """Note that something must be written, unless it is of an epoch that has ended."""
         if self._file is not None:
             with self._lock:
-                self._changed[self.epoch + key] = value
+                if epoch is None or epoch == self.epoch:
+                    self._changed[self.epoch + key] = value
 
     def attach(self, file: CountFile, epoch: str) -> None:
         """Read and write a file from now on, with keys of this epoch."""
