@@ -38,7 +38,7 @@ _MAX_BACKLOG_WAIT = 10.0
 _MOST_WAITING = 20_000
 
 #: Seconds to wait for the end of the thread at a stop; it holds nothing that others need.
-_STOP = 1.0
+_STOP = 0.2
 
 
 class WarmUp:
@@ -113,6 +113,8 @@ class WarmUp:
             except Stopped:
                 return
             except Exception as error:  # whatever it is, questions are answered without it
+                if self._stopping.is_set():
+                    return
                 wait = _RETRY
                 self._trouble = describe_error(error)
                 if self._failures.allows(error_kind(error)):
