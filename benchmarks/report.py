@@ -43,6 +43,7 @@ BOUNDS = (
     Bound("statements_per_award", 8),
     Bound("query_all_rss_mb", 50),
     Bound("backfill_over_decode", 8),
+    Bound("warmup_over_decode", 6.67, quick=False),
     Bound("preview_distinct_over_count", 2, by_rules=False),
     Bound("preview_growth", 12, quick=False, by_rules=False),
     Bound("hub_over_noop", 0.45, at_least=True),

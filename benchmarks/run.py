@@ -228,6 +228,10 @@ class Benchmark:
         self._measure_apart("replaying.py", str(self._rules), str(self._plan.replay_seconds))
         message_us = 1e6 / self._results["backfill_messages_per_s"]
         self._add({"backfill_over_decode": message_us / self._results["decode_us"]})
+        self._say("counting the past in one pass")
+        self._measure_apart("warming.py", str(self._rules), str(self._plan.replay_seconds))
+        message_us = 1e6 / self._results["warmup_messages_per_s"]
+        self._add({"warmup_over_decode": message_us / self._results["decode_us"]})
 
     def _measure_previews(self) -> None:
         urls = [history.url for history in list(self._histories.values())[:2]][-1:]

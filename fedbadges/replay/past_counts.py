@@ -143,7 +143,9 @@ class PastCounts:
             yield
 
     def _cache(self) -> Iterator[None]:
-        for question in self._questions:
+        # Rules of a series share their counts.
+        shared = {(grouping_of(each.chosen), each.text): each for each in self._questions}
+        for question in shared.values():
             for filled, found in self._running.results(question.chosen, question.text):
                 if self.is_outdated:
                     return
