@@ -182,7 +182,7 @@ class SlidingCount(RunningCount):
         times.append(entry.timestamp)
         self._size += 1
         with contextlib.suppress(OverflowError):
-            self._drop(times, entry.timestamp - self._age - _TOLERANCE)
+            self._drop(times, entry.timestamp - self._age)
         if self._size > _MOST_VALUES:
             self._is_full = True
             self._times.clear()
@@ -191,12 +191,14 @@ class SlidingCount(RunningCount):
         times = self._times.get(group)
         if times is None or filled.start is None:
             return 0
-        self._drop(times, filled.start - _TOLERANCE)
+        with contextlib.suppress(OverflowError):
+            self._drop(times, filled.start)
         # Only few at the beginning may be older.
         older = itertools.takewhile(filled.start.__gt__, times)
         return len(times) - sum(1 for _ in older)
 
-    def _drop(self, times: deque[datetime.datetime], before: datetime.datetime) -> None:
+    def _drop(self, times: deque[datetime.datetime], start: datetime.datetime) -> None:
+        before = start - _TOLERANCE
         while times and times[0] < before:
             times.popleft()
             self._size -= 1
