@@ -205,6 +205,7 @@ def problems(report: Mapping[str, Any]) -> list[str]:
     troubles |= {f"{name} is unavailable": why for name, why in report["databases"].items()}
     troubles |= {
         "it cannot catch up": report["catch_up"]["trouble"],
+        "the past cannot be counted": report.get("warm_up", {}).get("trouble"),
         "awards are not published": report["bus"]["trouble"],
         **_outbox_problems(report),
         "dead letters": report["set_aside"],
@@ -265,6 +266,8 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if last["msg_id"] is not None:
             yield "because of", str(last["msg_id"])
     yield "caught up", _caught_up(report["catch_up"])
+    if "warm_up" in report:
+        yield "counts", _counted(report["warm_up"])
     for name, reason in report["databases"].items():
         yield name, "available" if reason is None else f"unavailable: {reason}"
     publishing = f"unavailable: {bus['trouble']}" if bus["trouble"] else "available"
@@ -284,10 +287,20 @@ def _caught_up(catch_up: Mapping[str, Any]) -> str:
     if catch_up["until"] is None:
         return "not started yet"
     until = f"until {format_time(catch_up['until'])}"
-    if not catch_up["running"]:
-        return until
-    done = f"{until}; {catch_up['done']} of {catch_up['count']} messages read"
-    left = catch_up["seconds_left"]
+    return f"{until}; {_progress(catch_up)}" if catch_up["running"] else until
+
+
+def _counted(warm_up: Mapping[str, Any]) -> str:
+    if warm_up["running"]:
+        return f"counting the past; {_progress(warm_up)}"
+    if not warm_up["kept"]:
+        return "not kept"
+    return "kept, all of the past" if warm_up["warm"] else "kept, the past is not counted yet"
+
+
+def _progress(of_pass: Mapping[str, Any]) -> str:
+    done = f"{of_pass['done']} of {of_pass['count']} messages read"
+    left = of_pass["seconds_left"]
     return done if left is None else f"{done}, about {_duration(left)} left"
 
 

@@ -12,7 +12,7 @@ import datetime
 import hashlib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -92,7 +92,7 @@ class CountCache:
 
     def is_behind(self, position: Position) -> bool:
         """Return True if what is cached may end after a position."""
-        return self._region is not None and position[0] < self._cutoff()
+        return self._region is not None and position[0] < self.cutoff()
 
     def count(
         self,
@@ -111,9 +111,7 @@ class CountCache:
             return 0
         if question is None or self._region is None:
             return counter(None, None, enough).total
-        name = f"{self.epoch}{question}"
-        digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
-        for key in (prefix + digest for prefix in _KEYS):
+        for key in _keys(self.epoch, question):
             cached = self._read(key)
             if until is None or cached.base is None or cached.base.until < until[0]:
                 pass
@@ -126,6 +124,19 @@ class CountCache:
             except OutdatedBase:
                 return self._advance(key, CachedCount(), counter, enough, until or LAST)
         return counter(None, None, enough).total
+
+    def offer(self, epoch: str, question: str, base: Base, count: int) -> None:
+        """Cache a count that somebody found for a base, unless there is a newer one.
+
+        The base is of that epoch.
+        """
+        if self._region is None:
+            return
+        key = next(_keys(epoch, question))
+        cached = self._read(key)
+        if base.extends(cached.base):
+            offered = replace(cached, count=count, base=base)
+            self._use(lambda region: region.set(key, offered))
 
     def _advance(
         self,
@@ -143,7 +154,7 @@ class CountCache:
             return cached.at_least
         if enough is not None and cached.count >= enough:
             return cached.count
-        cutoff = self._cutoff()
+        cutoff = self.cutoff()
         result = counter(cached.base, cutoff, None if enough is None else enough - cached.count)
         total = cached.count + result.total
         # No message is ever deleted, so there will not be fewer.
@@ -154,7 +165,7 @@ class CountCache:
         self._use(lambda region: region.set(key, cached))
         return total
 
-    def _cutoff(self) -> datetime.datetime:
+    def cutoff(self) -> datetime.datetime:
         """Return the latest moment at which a base may end."""
         return naive_utc(self._now() - self._distance)
 
@@ -171,6 +182,12 @@ class CountCache:
             if self._log_throttle.allows(type(error).__name__):
                 log.warning("Could not use the cache, counting without it is slower", error=error)
             return None
+
+
+def _keys(epoch: str, question: str) -> Iterator[str]:
+    name = f"{epoch}{question}"
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+    return (prefix + digest for prefix in _KEYS)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -79,6 +80,13 @@ class CachedFold:
         return read_entry(entry, make)
 
 
+class Generation(NamedTuple):
+    """The folds between two calls of ``forget``."""
+
+    epoch: str
+    cached: OrderedDict[tuple[int, bytes], CachedFold]
+
+
 class _Place(NamedTuple):
     """Where a fold is cached, and of which epoch it is: another one begins with ``forget``."""
 
@@ -109,6 +117,25 @@ class FoldCache:
         with self._lock:
             self._cached, self._size = OrderedDict(), 0
 
+    @property
+    def generation(self) -> Generation:
+        """Return what changes when folds are forgotten."""
+        return Generation(self._kept.epoch, self._cached)
+
+    def offer(
+        self, generation: Generation, question: str, base: Base, running: RunningFold
+    ) -> None:
+        """Cache a fold that somebody found for a base, unless there is a newer one.
+
+        It was found in this generation, and nobody changes it any more.
+        """
+        place = _Place(*generation, (0, _digest(question)))
+        cached = self._get(place, running.fold)
+        if cached is None or (base.extends(cached.base) and not cached.running.is_given_up):
+            offered = CachedFold(base, running, (base.until, math.inf))
+            if self._set(place, offered):
+                self._kept.note(_name(place.key), offered, place.epoch)
+
     def note_all(self) -> None:
         """Write what is in memory to a new file."""
         with self._lock:
@@ -121,7 +148,7 @@ class FoldCache:
 
         ``question`` distinguishes it from all others; ``filled`` are the values of the templates.
         """
-        digest = hashlib.sha256(question.encode("utf-8", "replace")).digest()
+        digest = _digest(question)
         # In this order, as ``forget`` is called before the epoch changes.
         epoch, until, now = self._kept.epoch, reader.until, naive_utc(self._now())
         # For what is behind, such as a backlog, another base moves with it.
@@ -186,6 +213,10 @@ class FoldCache:
             while len(self._cached) > _MOST_FOLDS or self._size > _MOST_VALUES:
                 self._size -= self._cached.popitem(last=False)[1].running.size
             return True
+
+
+def _digest(question: str) -> bytes:
+    return hashlib.sha256(question.encode("utf-8", "replace")).digest()
 
 
 def _name(key: tuple[int, bytes]) -> str:

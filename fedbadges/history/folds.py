@@ -86,6 +86,11 @@ class RunningFold:
         self._failure: Exception | None = None
 
     @property
+    def fold(self) -> Fold:
+        """Return what it is a fold by."""
+        return self._fold
+
+    @property
     def size(self) -> int:
         """Return how many values it keeps."""
         return self._values.size

@@ -20,7 +20,7 @@ from fedbadges.history.count_cache import CachedCount, CountCache, Region
 from fedbadges.history.counting import FilterCounter, MessageResults, TestedCounter
 from fedbadges.history.fold_cache import FoldCache, FoldReader
 from fedbadges.history.folds import NotKept, Taken, take
-from fedbadges.history.horizon import Horizon
+from fedbadges.history.horizon import Base, Horizon
 from fedbadges.history.kept.file import CountFile
 from fedbadges.history.kept.region import Kept, KeptCounts
 from fedbadges.history.past_messages import Messages, Query, make_test
@@ -132,6 +132,12 @@ class History:
         if self.kept is not None:
             self.kept.forget(self.counts.epoch)
 
+    def base(self) -> Base:
+        """Return the base that what is counted from now on may have."""
+        cutoff = self.counts.cutoff()
+        with translate_errors(_NAME), self._reader.connect() as connection:
+            return Base(cutoff, self.window.horizon(connection, cutoff))
+
     def use_file(self, file: CountFile, epoch: str, window: SavedWindow | None) -> None:
         """Read counts of that epoch from a file, and continue the window that belongs to them."""
         assert self.kept is not None, "nothing is kept"
@@ -166,9 +172,9 @@ class History:
                 return total
         counter = FilterCounter(self._reader, self._name_ids, self.window, filled, message, until)
         if expression is None:
-            return self.counts.count(self._question(filled), counter, enough, until)
+            return self.counts.count(self.question(filled), counter, enough, until)
         values = expression.fill({} if message is None else message.body)
-        question = self._question(filled, (expression.text, values, *sorted(expression.user_paths)))
+        question = self.question(filled, expression, values)
         tests = MessageResults(
             counter,
             make_test(expression, values, self._log_throttle),
@@ -193,7 +199,7 @@ class History:
         fold = expression.fold
         assert fold is not None, "the expression does not fold"
         values = expression.fill(message.body)
-        question = self._question(filled, (expression.text, values, *sorted(expression.user_paths)))
+        question = self.question(filled, expression, values)
         if question is not None and self.folds is not None:
             taken = MessageResults(
                 FilterCounter(self._reader, self._name_ids, self.window, filled, message, until),
@@ -243,10 +249,21 @@ class History:
             number = store(connection, message, (usernames, packages), agent, self._source)
         return message.sent, number
 
-    def _question(self, filled: FilledFilter, test_key: tuple[Any, ...] = ()) -> str | None:
-        """Return the name of a question for the cache; None if it will not be asked again."""
+    def question(
+        self,
+        filled: FilledFilter,
+        expression: Expression | None = None,
+        values: tuple[Any, ...] = (),
+    ) -> str | None:
+        """Return the name of a question for the cache; None if it will not be asked again.
+
+        ``values`` are those of the templates of the expression.
+        """
         if filled.sliding or filled.msg_id is not None:
             return None
+        test_key: tuple[Any, ...] = ()
+        if expression is not None:
+            test_key = expression.text, values, *sorted(expression.user_paths)
         return repr((self._database, filled.lists, filled.start, filled.end, test_key))
 
 

@@ -10,10 +10,12 @@ from fedbadges.history.matching import MULTI_VALUED, SINGLE_VALUED
 from fedbadges.messages import Message
 from fedbadges.rules.filters import (
     MAX_TEXT,
+    NAMED,
     TIME_KEYS,
     FilledFilter,
     Filter,
     FilterEntry,
+    spelled,
     templates_in,
 )
 from fedbadges.rules.templates import Template, TemplatePath
@@ -70,6 +72,14 @@ class Grouping:
     group_by: Group
     snippet: Snippet | None = None
     age: datetime.timedelta | None = None
+
+    def fill(self, group: Group) -> FilledFilter:
+        """Return the filter as a message with the values of a group fills it in."""
+        lists = dict(self.fixed.lists)
+        for key, value in zip(self.group_by, group, strict=True):
+            text = str(value)
+            lists[key] = spelled({text}) if key in NAMED else (text,)
+        return replace(self.fixed, lists=tuple(sorted(lists.items())))
 
 
 def grouping_of(chosen: Filter) -> Grouping | None:

@@ -1,9 +1,9 @@
 """The history as a stream: every message in the order of time, in batches."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from datanommer.models import Message as Row
 from sqlalchemy import Select, func, or_, select
@@ -27,6 +27,8 @@ from fedbadges.history.rows import (
 from fedbadges.history.sql import names_of
 from fedbadges.messages import Position
 from fedbadges.rules.names import Name
+
+T = TypeVar("T")
 
 _NAME = "datanommer"
 _ROWS = Row.__table__
@@ -65,6 +67,18 @@ _IDS = (
 )
 
 
+class Retry(Protocol):
+    """Asks a question until the database answers."""
+
+    def __call__(self, ask: Callable[[], T], /) -> T:
+        """Return what ``ask`` returns; raise what it raises."""
+
+
+def ask_once(ask: Callable[[], T], /) -> T:
+    """Return what ``ask`` returns; raise what it raises."""
+    return ask()
+
+
 class EntryHeader(NamedTuple):
     """What is read of every message."""
 
@@ -101,19 +115,25 @@ class HistoryEntry:
 
 
 class HistoryStream:
-    """Reads the history; each method raises Unavailable while the database is away."""
+    """Reads the history; each method raises Unavailable while the database is away.
 
-    def __init__(self, settings: Settings) -> None:
+    ``retry`` may ask again what raises that.
+    """
+
+    def __init__(self, settings: Settings, retry: Retry = ask_once) -> None:
         self._reader = reader(settings.history_url, settings.prepare_statements)
+        self._retry = retry
         self._last = 0
         self.damage = DamageLog()
 
-    def start(self) -> int:
-        """Let the stream end with the message that is the last one now; return their number."""
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            row = connection.execute(select(func.max(_ROWS.c.id), func.count())).one()
-        self._last = row[0] or 0
-        return int(row[1])
+    def start(self, last: int | None = None) -> int:
+        """Let the stream end with the message that is the last one now; return their number.
+
+        With ``last`` it has no higher row number than this.
+        """
+        ((highest, count),) = self._read(select(func.max(_ROWS.c.id), func.count()))
+        self._last = (highest or 0) if last is None else last
+        return int(count)
 
     def headers(self) -> Iterator[list[EntryHeader]]:
         """Yield the headers of all messages in batches, the oldest first."""
@@ -129,6 +149,9 @@ class HistoryStream:
         """Read the rest of some messages, in their order."""
         if not headers:
             return []
+        return self._retry(lambda: self._entries(headers))
+
+    def _entries(self, headers: Sequence[EntryHeader]) -> list[HistoryEntry]:
         numbers = [header.number for header in headers]
         with translate_errors(_NAME), self._reader.connect() as connection:
             rows = {row.id: row for row in connection.execute(_CONTENTS, {"numbers": numbers})}
@@ -144,8 +167,11 @@ class HistoryStream:
     def _read(
         self, statement: Select[Any], parameters: Mapping[str, Any] | None = None
     ) -> Sequence[Any]:
-        with translate_errors(_NAME), self._reader.connect() as connection:
-            return connection.execute(statement, parameters).all()
+        def read() -> Sequence[Any]:
+            with translate_errors(_NAME), self._reader.connect() as connection:
+                return connection.execute(statement, parameters).all()
+
+        return self._retry(read)
 
     def _parse(self, rows: Iterable[Any]) -> list[EntryHeader]:
         found, damaged = [], {}

@@ -14,20 +14,18 @@ import datetime
 import functools
 import itertools
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from fedbadges.history.folds import NotKept, RunningFold, Taken, take
-from fedbadges.history.matching import SINGLE_VALUED, Matcher, values_of
-from fedbadges.messages import Message
+from fedbadges.history.matching import SINGLE_VALUED
 from fedbadges.replay.grouping import Group, Grouping, grouping_of
 from fedbadges.replay.history_stream import HistoryEntry
+from fedbadges.replay.running import Running
 from fedbadges.rules.expressions import Expression
-from fedbadges.rules.filters import ALWAYS, FilledFilter, Filter, templates_in
-from fedbadges.rules.index import RuleSet
+from fedbadges.rules.filters import ALWAYS, FilledFilter, Filter
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.templates import TemplatePath
 
 #: Returns a key, by which the messages of a group are counted; None for one that does not count.
 KeyOf = Callable[[Any], tuple[Any, ...] | None]
@@ -36,8 +34,6 @@ KeyOf = Callable[[Any], tuple[Any, ...] | None]
 Values = tuple[Any, ...]
 
 R = TypeVar("R", bound="Running")
-
-_TOPIC = (TemplatePath("topic"),)
 
 #: For how many topics the running counts that they concern are cached.
 _MOST_TOPICS = 10_000
@@ -53,69 +49,6 @@ _MOST_ASKED = 10_000
 _MOST_OF_GROUP = 20
 
 _NOTHING = FilledFilter(())
-
-
-class Running:
-    """Looks at the messages that have the fixed values, in groups.
-
-    Only the topics are looked at that a rule can ask for: those that trigger it, if its filter has
-    the topic of the message that fills it in, otherwise any.
-    """
-
-    def __init__(self, kind: Grouping) -> None:
-        self._group_by = kind.group_by
-        self._snippet = kind.snippet
-        self._matcher = Matcher(kind.fixed)
-        self._rules: list[Rule] = []
-        self._covers_all = False
-        self._covered: dict[str, bool] = {}
-        #: Whether there is more to keep than there is room for.
-        self._is_full = False
-
-    def serve(self, rule: Rule, chosen: Filter) -> None:
-        """Count what a rule with this filter can ask for as well."""
-        self._rules.append(rule)
-        entry = dict(chosen.entries).get("topics")
-        templates = () if entry is None else templates_in(entry)
-        own_topic = len(templates) == 1 and templates[0].parts == _TOPIC
-        self._covers_all = self._covers_all or not own_topic
-
-    def may_count(self, topic: str, category: str) -> bool:
-        """Return True if a message of this topic and category can be counted."""
-        return self._covers(topic) and self._matcher.may_match(topic, category)
-
-    def add(self, entry: HistoryEntry) -> None:
-        """Add a message, if it has the fixed values."""
-        if self._is_full or not self._matcher.matches(entry):
-            return
-        groups = list(itertools.product(*(self._values(entry, key) for key in self._group_by)))
-        if groups:
-            self._add_to(groups, entry)
-
-    def _values(self, entry: HistoryEntry, key: str) -> Collection[str]:
-        if key == "contains" and self._snippet is not None:
-            return self._snippet.find(entry.text)
-        return values_of(entry, key)
-
-    def _add_to(self, groups: list[Group], entry: HistoryEntry) -> None:
-        raise NotImplementedError
-
-    def _groups_of(self, filled: FilledFilter) -> list[Group] | None:
-        """Return the groups of a filled filter; None if not all of it is looked at."""
-        lists = dict(filled.lists)
-        if self._is_full or not all(map(self._covers, lists.get("topics", ()))):
-            return None
-        if self._snippet is not None and not all(map(self._snippet.is_found, lists["contains"])):
-            return None
-        return list(itertools.product(*(lists[key] for key in self._group_by)))
-
-    def _covers(self, topic: str) -> bool:
-        if self._covers_all:
-            return True
-        if topic not in self._covered:
-            concerned = RuleSet(self._rules).concerned(Message(topic, {}, 0.0))
-            self._covered[topic] = bool(concerned)
-        return self._covered[topic]
 
 
 class RunningCount(Running):
@@ -135,6 +68,24 @@ class RunningCount(Running):
         if len(self._counts) > _MOST_VALUES:
             self._is_full = True
             self._counts.clear()
+
+    @property
+    def size(self) -> int:
+        """Return how many counts there are."""
+        return len(self._counts)
+
+    def give_up(self) -> None:
+        """Forget all counts, and count nothing from now on."""
+        super().give_up()
+        self._counts.clear()
+
+    def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
+        """Yield each filter that a message may fill in, with its count if that is known."""
+        for group in self._counts:
+            filled = kind.fill(group)
+            count = self.count(filled)
+            if count is not None:
+                yield filled, count
 
     def _count(self, group: tuple[Any, ...], entry: HistoryEntry) -> None:
         self._counts[group] += 1
@@ -237,6 +188,26 @@ class RunningFolds(Running):
             self._is_full = True
             self._folds.clear()
 
+    @property
+    def size(self) -> int:
+        """Return how many values all folds keep, and how many folds there are."""
+        return self._size + len(self._folds)
+
+    def give_up(self) -> None:
+        """Forget all folds, and keep none from now on."""
+        super().give_up()
+        self._folds.clear()
+        self._size = 0
+
+    def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
+        """Yield each filter that a message may fill in, with its fold if that is known."""
+        for group in self._folds:
+            filled = kind.fill(group)
+            with contextlib.suppress(NotKept):
+                fold = self.find(filled, ())
+                if fold is not None and not fold.is_given_up:
+                    yield filled, fold
+
     def _add_one(self, running: RunningFold, taken: Taken) -> None:
         before = running.size
         running.add(taken)
@@ -299,6 +270,18 @@ class RunningCounts:
         if kind is not None and kind.age is None:
             make = functools.partial(RunningFolds, kind, expression)
             self._serve(kind, expression.text, rule, chosen, make)
+
+    def limit(self, most: int) -> None:
+        """Give up the largest ones until all keep no more than so many values."""
+        while sum(each.size for each in self._running.values()) > most:
+            max(self._running.values(), key=lambda each: each.size).give_up()
+
+    def results(self, chosen: Filter, text: str | None) -> Iterator[tuple[FilledFilter, Any]]:
+        """Yield what is known of a filter that was added: filled in for each group, the result."""
+        kind = grouping_of(chosen)
+        running = None if kind is None else self._running.get((kind, text))
+        if kind is not None and running is not None:
+            yield from running.results(kind)
 
     def count(
         self,

@@ -48,7 +48,8 @@ PAGE_KEYS = ("page", "rows_per_page", "order")
 #: Nobody filters by more; databases take hours to look for it in other texts as long.
 MAX_TEXT = 2000
 
-_NAMED = frozenset(["users", "not_users", "agents", "not_agents"])
+#: The keys that take names of people.
+NAMED = frozenset(["users", "not_users", "agents", "not_agents"])
 # An empty text stands in every message, and is no message's id.
 _NEVER_EMPTY = frozenset(["msg_id", "contains"])
 _NO_NAMES = {dict: "an object without 'name'", type(None): "nothing", bool: "yes or no"}
@@ -116,7 +117,7 @@ class Filter:
     @property
     def user_paths(self) -> frozenset[str]:
         """Return the paths of the templates that name users."""
-        named = (entry for key, entry in self.entries if key in _NAMED)
+        named = (entry for key, entry in self.entries if key in NAMED)
         return frozenset(path.dotted for entry in named for path in paths_in(entry))
 
     def fill(self, message: Message, recipient: str | None) -> FilledFilter:
@@ -139,7 +140,7 @@ class Filter:
                 sliding = sliding or not isinstance(entry, datetime.datetime)
             elif key == "msg_id":
                 others[key] = _text(key, value)
-            elif key in _NAMED:
+            elif key in NAMED:
                 lists[key] = _names(key, entry, value)
             else:
                 lists[key] = _texts(key, value)
@@ -201,6 +202,11 @@ def _names(key: str, entry: FilterEntry, value: Any) -> tuple[str, ...]:
         names |= found
     if not names:
         raise MissingValue(f"nothing to filter {key} by")
+    return spelled(names)
+
+
+def spelled(names: set[str]) -> tuple[str, ...]:
+    """Return the texts by which a filter looks for names."""
     return tuple(sorted({*names, *filter(None, map(in_lower_case, names))}))
 
 

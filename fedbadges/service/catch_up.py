@@ -16,14 +16,12 @@ from fedbadges.history.message_reader import StoredMessage
 from fedbadges.retry import OutageRetry
 from fedbadges.service.catch_up_reader import Batch, CatchUpReader
 from fedbadges.service.checkpoint import Checkpoint
+from fedbadges.service.progress import Progress
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import describe_error, error_kind, format_time
 from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
-
-#: Seconds between two log lines on the progress.
-_LOG_INTERVAL = 10.0
 
 #: Seconds for which a sweep waits at most while messages wait in memory.
 _MAX_BACKLOG_WAIT = 600.0
@@ -57,6 +55,8 @@ class CatchUp:
         self._stopping = False
         self._failures = Throttle()
         self._progress: _Progress | None = None
+        #: Whether the pass from the checkpoint has come to its end.
+        self.is_done = False
         self._trouble: str | None = None
         self._thread = threading.Thread(target=self._run, name="fedbadges-catchup", daemon=True)
 
@@ -68,12 +68,11 @@ class CatchUp:
         ``trouble`` is why the last try failed, if it did.
         """
         progress = self._progress
+        none = {"done": 0, "count": 0, "seconds_left": None}
         return {
             "until": self._checkpoint.until,
             "running": progress is not None,
-            "done": progress.done if progress else 0,
-            "count": progress.count if progress else 0,
-            "seconds_left": progress.seconds_left() if progress and progress.done else None,
+            **(none if progress is None else progress.report()),
             "trouble": self._trouble,
         }
 
@@ -157,6 +156,7 @@ class CatchUp:
             try:
                 self._retry.call(step)
                 step = self.sweep
+                self.is_done = True
                 self._trouble = None
             except Stopped:
                 return
@@ -174,13 +174,12 @@ class CatchUp:
             time.sleep(min(0.2, self._interval))
 
 
-class _Progress:
-    """The progress of a pass: logged every now and then."""
+class _Progress(Progress):
+    """The progress of the pass from the checkpoint."""
 
     def __init__(self, count: int) -> None:
-        self.count = count
-        self.done = self.new = 0
-        self._began = self._logged = time.monotonic()
+        super().__init__(count)
+        self.new = 0
 
     def add(self, batch: Batch) -> None:
         self.done += len(batch.rows)
@@ -194,13 +193,7 @@ class _Progress:
         self.new += batch.new
         self._log()
 
-    def seconds_left(self) -> float:
-        """Return an estimate from the time that it took so far."""
-        elapsed = time.monotonic() - self._began
-        return max(self.count - self.done, 0) * elapsed / self.done
-
     def _log(self) -> None:
-        if self.done and time.monotonic() - self._logged >= _LOG_INTERVAL:
-            self._logged = time.monotonic()
-            left = self.seconds_left()
-            log.info("Still catching up", done=self.done, count=self.count, seconds_left=left)
+        fields = self.to_log()
+        if fields is not None:
+            log.info("Still catching up", **fields)

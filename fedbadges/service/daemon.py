@@ -51,8 +51,14 @@ class Daemon:
         self._prepare = partial(prepare_start, settings, parts)
         self._lifecycle = lifecycle = parts.lifecycle
         self._watcher = RuleWatcher(settings.rules_directory, self.reload_rules)
-        drain = (parts.catch_up.request_stop, parts.outages.stop, parts.delay_queue.drain)
+        drain = (
+            parts.warm_up.request_stop,
+            parts.catch_up.request_stop,
+            parts.outages.stop,
+            parts.delay_queue.drain,
+        )
         stop = (
+            parts.warm_up.stop,
             self._watcher.stop,
             parts.pipeline.flush,
             parts.delay_queue.stop,
@@ -81,6 +87,7 @@ class Daemon:
         # Nothing is caught up before its notices are heard.
         catch_up = partial(parts.outbox.when_ready, parts.catch_up.start)
         self._lifecycle.on(State.RUNNING, parts.counts.start, parts.checkpoint.create, catch_up)
+        self._lifecycle.on(State.RUNNING, parts.warm_up.start)
         if self._settings.reload:
             self._lifecycle.on(State.RUNNING, self._watcher.start)
         self._lifecycle.enter(State.STARTING)

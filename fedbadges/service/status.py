@@ -42,6 +42,7 @@ def report(parts: Parts) -> dict[str, Any]:
         "overflown": parts.back_pressure.is_shedding,
         "set_aside": parts.dead_letters.count(),
         "catch_up": parts.catch_up.report(),
+        "warm_up": parts.warm_up.report(),
         "bus": {"trouble": parts.publisher.trouble(), "unsent": parts.publisher.unsent},
         "outbox": parts.outbox.report(),
         "signatures": {

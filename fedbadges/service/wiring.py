@@ -34,6 +34,7 @@ from fedbadges.service.pipeline import Batcher, Pipeline
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.rulebook import RuleBook
 from fedbadges.service.state_lock import StateLock
+from fedbadges.service.warm_up import WarmUp
 from fedbadges.signatures.verifier import Verifier
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.remembered import RememberedHoldings
@@ -109,6 +110,14 @@ class Parts:
             self._handle_stored,
             self.outages,
             interval=settings.sweep_interval,
+            backlog=backlog,
+        )
+        self.warm_up = WarmUp(
+            settings,
+            self.history,
+            self.outages,
+            rules=lambda: self.engine.rules,
+            may_begin=lambda: self.catch_up.is_done,
             backlog=backlog,
         )
 

@@ -109,6 +109,10 @@ def test_status_as_json_is_the_report_with_its_problems(tmp_path: Path) -> None:
             {"catch_up": REPORT["catch_up"] | {"trouble": "no table"}},
             "it cannot catch up: no table",
         ),
+        (
+            {"warm_up": REPORT["warm_up"] | {"trouble": "no memory"}},
+            "the past cannot be counted: no memory",
+        ),
         ({"rules": REPORT["rules"] | {"in_force": 0}}, "no rules are in force"),
         ({"set_aside": 7}, "dead letters: 7"),
     ],
@@ -190,6 +194,24 @@ def test_text_shows_how_long_catching_up_takes() -> None:
     text = as_text(changed(catch_up=REPORT["catch_up"] | catch_up))
 
     assert "UTC; 120 of 5000 messages read, about 12 s left\n" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "kept, all of the past"),
+        ({"warm": False}, "kept, the past is not counted yet"),
+        ({"kept": False, "warm": False}, "not kept"),
+        (
+            {"warm": False, "running": True, "done": 120, "count": 5000, "seconds_left": 12.3},
+            "counting the past; 120 of 5000 messages read, about 12 s left",
+        ),
+    ],
+)
+def test_text_shows_if_the_past_is_counted(values: dict[str, Any], said: str) -> None:
+    text = as_text(changed(warm_up=REPORT["warm_up"] | values))
+
+    assert f"\ncounts        {said}\n" in text
 
 
 def test_text_before_catching_up_claims_nothing() -> None:

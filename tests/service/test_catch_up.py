@@ -17,7 +17,7 @@ from fedbadges.errors import Stopped, Unavailable
 from fedbadges.history.message_reader import MessageReader, StoredMessage
 from fedbadges.messages import parse_message
 from fedbadges.retry import OutageRetry
-from fedbadges.service import catch_up, catch_up_reader
+from fedbadges.service import catch_up_reader, progress
 from fedbadges.service.catch_up import CatchUp
 from fedbadges.service.catch_up_reader import CatchUpReader
 from fedbadges.service.checkpoint import Checkpoint
@@ -349,7 +349,7 @@ def test_status_tells_the_progress_of_the_pass(
     service: Service, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(catch_up_reader, "_MAX_ROWS", 1)
-    monkeypatch.setattr(catch_up, "_LOG_INTERVAL", 0.0)
+    monkeypatch.setattr(progress, "_INTERVAL", 0.0)
     assert service.catch_up.report()["until"] is None
     service.leave_checkpoint(age=100)
     service.store("alice", "bob", "carol", "dave", age=50)

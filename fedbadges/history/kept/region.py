@@ -47,6 +47,16 @@ class Kept:
         """Return True if there is a file."""
         return self._file is not None
 
+    @property
+    def file(self) -> CountFile | None:
+        """Return the file, if there is one."""
+        return self._file
+
+    @property
+    def waiting(self) -> int:
+        """Return how much must be written."""
+        return len(self._changed)
+
     def read(self, key: str, parse: Callable[[Entry], U]) -> U | None:
         """Return what the file has, which ``parse`` understands; None if it has nothing."""
         file = self._file

@@ -1,0 +1,183 @@
+"""One pass over the history that counts for everybody what rules ask about, and caches it.
+
+So nobody's first message has to wait until all that they ever did is counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from fedbadges.config.settings import Settings
+from fedbadges.criteria.datanommer import PastMessages
+from fedbadges.history.history import History
+from fedbadges.history.offering import Offer
+from fedbadges.history.past_messages import make_test
+from fedbadges.replay.grouping import grouping_of
+from fedbadges.replay.history_stream import HistoryEntry, HistoryStream, Retry, ask_once
+from fedbadges.replay.running_counts import RunningCounts
+from fedbadges.rules.criteria import backend_criteria
+from fedbadges.rules.expressions import Expression
+from fedbadges.rules.filters import Filter
+from fedbadges.rules.rule import Rule
+from fedbadges.rules.triggers import Topic, required_names
+from fedbadges.util.throttle import Throttle
+
+#: How many messages are read, and how many are counted at once.
+_READ = 1000
+_PART = 250
+
+#: How many counts and values of folds there are at most; of more, those of the rule that has most
+#: are given up, and counted when they are asked for.
+_MOST_VALUES = 2_000_000
+
+#: What a message has here, and not where a question reads it.
+_ONLY_HERE = re.compile(r"\.\s*(agent|position|row|text)\b")
+
+
+@dataclass(frozen=True)
+class CountedQuestion:
+    """What a rule asks about the past, and that can be counted for everybody in one pass.
+
+    ``name`` is the same for rules that ask the same.
+    """
+
+    rule: Rule
+    chosen: Filter
+    expression: Expression | None
+    name: str
+
+    @property
+    def text(self) -> str | None:
+        """Return the text of the expression, if there is one."""
+        return None if self.expression is None else self.expression.text
+
+
+def counted_questions(rules: Iterable[Rule]) -> list[CountedQuestion]:
+    """Return what can be counted of what rules ask."""
+    return [
+        question
+        for rule in rules
+        for criterion in backend_criteria(rule.criteria)
+        if isinstance(criterion, PastMessages)
+        if (question := _question_of(rule, criterion)) is not None
+    ]
+
+
+class PastCounts:
+    """Counts up to a fixed base, for everybody, what questions ask, and caches the counts.
+
+    While and after it runs, ``done`` of ``total`` messages have been read, and ``found`` counts are
+    cached. Memory is bounded by the number of different people and so on, not of messages.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        history: History,
+        questions: Sequence[CountedQuestion],
+        retry: Retry = ask_once,
+    ) -> None:
+        self._history = history
+        self._questions = questions
+        self._stream = HistoryStream(settings, retry)
+        self._retry = retry
+        self._throttle = Throttle()
+        self._running = RunningCounts()
+        for question in questions:
+            self._expect(question)
+        self.done = self.total = self.found = 0
+
+    def run(self) -> Iterator[None]:
+        """Read all messages, then cache all counts; yield after each small part of the work.
+
+        It ends early if the history is replaced meanwhile, and then ``is_outdated``. Raises what
+        ``retry`` raises.
+        """
+        self._offer: Offer = self._retry(lambda: Offer(self._history))
+        yield from self._read()
+        yield from self._cache()
+        self._stream.damage.finish()
+
+    @property
+    def is_outdated(self) -> bool:
+        """Return True if the history was replaced while it ran."""
+        return self._offer.is_outdated
+
+    def _expect(self, question: CountedQuestion) -> None:
+        expression, running = question.expression, self._running
+        if expression is None:
+            running.add_count(question.chosen, question.rule, None, lambda _: ())
+        elif expression.test is not None:
+            test = make_test(expression, (), self._throttle)
+            passes = lambda entry: () if test(entry) else None  # noqa: E731
+            running.add_count(question.chosen, question.rule, question.text, passes)
+        elif expression.fold is not None:
+            running.add_fold(question.chosen, question.rule, expression)
+
+    def _read(self) -> Iterator[None]:
+        base, running = self._offer.base, self._running
+        self.total = self._stream.start(base.horizon.mark)
+        for headers in self._stream.headers():
+            wanted = [
+                each
+                for each in headers
+                if running.concerned(each.topic, each.category)
+                if base.has(each.timestamp, each.number)
+            ]
+            yield
+            for start in range(0, len(wanted), _READ):
+                entries = self._stream.entries(wanted[start : start + _READ])
+                yield from self._add(entries)
+            self.done += len(headers)
+            running.limit(_MOST_VALUES)
+            if self.is_outdated or (headers and headers[-1].timestamp > base.until):
+                return
+
+    def _add(self, entries: Sequence[HistoryEntry]) -> Iterator[None]:
+        for start in range(0, len(entries), _PART):
+            for entry in entries[start : start + _PART]:
+                for running in self._running.concerned(entry.topic, entry.category):
+                    running.add(entry)
+            yield
+
+    def _cache(self) -> Iterator[None]:
+        for question in self._questions:
+            for filled, found in self._running.results(question.chosen, question.text):
+                if self.is_outdated:
+                    return
+                self._offer.add(filled, question.expression, found)
+                self.found += 1
+                if self.found % _PART == 0:
+                    yield
+
+
+def _question_of(rule: Rule, criterion: PastMessages) -> CountedQuestion | None:
+    """Return what can be counted for everybody; None if it is not cached, or not so simple."""
+    expression, chosen = criterion.operation.expression, criterion.filter
+    kind = grouping_of(chosen)
+    if kind is None or kind.age is not None or kind.fixed.msg_id is not None:
+        return None
+    if expression is not None:
+        if expression.paths or _ONLY_HERE.search(expression.text):
+            return None
+        folds = expression.fold is not None and chosen.pages.in_order
+        if not folds and (expression.test is None or not chosen.pages.everything):
+            return None
+    fixed = kind.fixed
+    parts: list[object] = [fixed.lists, fixed.start, fixed.end, kind.group_by, kind.snippet]
+    if "topics" in kind.group_by:
+        # Of the topics, only those are counted that trigger the rule.
+        parts.append(_required(rule))
+    name = repr((*parts, None if expression is None else expression.text))
+    return CountedQuestion(rule, chosen, expression, name)
+
+
+def _required(rule: Rule) -> list[tuple[bool, str]] | None:
+    names = required_names(rule.trigger)
+    if names is None:
+        return None
+    return sorted(
+        (True, each.suffix) if isinstance(each, Topic) else (False, each.name) for each in names
+    )

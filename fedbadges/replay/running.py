@@ -1,0 +1,94 @@
+"""What running counts and running folds have in common: the messages that they look at."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from fedbadges.history.matching import Matcher, values_of
+from fedbadges.messages import Message
+from fedbadges.replay.grouping import Group, Grouping
+from fedbadges.replay.history_stream import HistoryEntry
+from fedbadges.rules.filters import FilledFilter, Filter, templates_in
+from fedbadges.rules.index import RuleSet
+from fedbadges.rules.rule import Rule
+from fedbadges.rules.templates import TemplatePath
+
+_TOPIC = (TemplatePath("topic"),)
+
+
+class Running:
+    """Looks at the messages that have the fixed values, in groups.
+
+    Only the topics are looked at that a rule can ask for: those that trigger it, if its filter has
+    the topic of the message that fills it in, otherwise any.
+    """
+
+    def __init__(self, kind: Grouping) -> None:
+        self._group_by = kind.group_by
+        self._snippet = kind.snippet
+        self._matcher = Matcher(kind.fixed)
+        self._rules: list[Rule] = []
+        self._covers_all = False
+        self._covered: dict[str, bool] = {}
+        #: Whether there is more to keep than there is room for.
+        self._is_full = False
+
+    def serve(self, rule: Rule, chosen: Filter) -> None:
+        """Count what a rule with this filter can ask for as well."""
+        self._rules.append(rule)
+        entry = dict(chosen.entries).get("topics")
+        templates = () if entry is None else templates_in(entry)
+        own_topic = len(templates) == 1 and templates[0].parts == _TOPIC
+        self._covers_all = self._covers_all or not own_topic
+
+    def may_count(self, topic: str, category: str) -> bool:
+        """Return True if a message of this topic and category can be counted."""
+        return self._covers(topic) and self._matcher.may_match(topic, category)
+
+    def add(self, entry: HistoryEntry) -> None:
+        """Add a message, if it has the fixed values."""
+        if self._is_full or not self._matcher.matches(entry):
+            return
+        groups = list(itertools.product(*(self._values(entry, key) for key in self._group_by)))
+        if groups:
+            self._add_to(groups, entry)
+
+    def _values(self, entry: HistoryEntry, key: str) -> Collection[str]:
+        if key == "contains" and self._snippet is not None:
+            return self._snippet.find(entry.text)
+        return values_of(entry, key)
+
+    def _add_to(self, groups: list[Group], entry: HistoryEntry) -> None:
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """Return how many values are kept."""
+        raise NotImplementedError
+
+    def give_up(self) -> None:
+        """Forget all, and keep nothing from now on."""
+        self._is_full = True
+
+    def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
+        """Yield each filter that a message may fill in, with its result if that is known."""
+        raise NotImplementedError
+
+    def _groups_of(self, filled: FilledFilter) -> list[Group] | None:
+        """Return the groups of a filled filter; None if not all of it is looked at."""
+        lists = dict(filled.lists)
+        if self._is_full or not all(map(self._covers, lists.get("topics", ()))):
+            return None
+        if self._snippet is not None and not all(map(self._snippet.is_found, lists["contains"])):
+            return None
+        return list(itertools.product(*(lists[key] for key in self._group_by)))
+
+    def _covers(self, topic: str) -> bool:
+        if self._covers_all:
+            return True
+        if topic not in self._covered:
+            concerned = RuleSet(self._rules).concerned(Message(topic, {}, 0.0))
+            self._covered[topic] = bool(concerned)
+        return self._covered[topic]

@@ -1,0 +1,36 @@
+"""The progress of a pass over the history."""
+
+import time
+from typing import Any
+
+#: Seconds between two log lines.
+_INTERVAL = 10.0
+
+
+class Progress:
+    """How many messages of a pass are read, of ``count``; that is logged every ten seconds."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.done = 0
+        self._began = self._logged = time.monotonic()
+
+    def report(self) -> dict[str, Any]:
+        """Return the progress as plain values."""
+        return {
+            "done": self.done,
+            "count": self.count,
+            "seconds_left": self._seconds_left() if self.done else None,
+        }
+
+    def to_log(self) -> dict[str, Any] | None:
+        """Return the same if it is time to log it; None if it was logged a moment ago."""
+        if not self.done or time.monotonic() - self._logged < _INTERVAL:
+            return None
+        self._logged = time.monotonic()
+        return self.report()
+
+    def _seconds_left(self) -> float:
+        """Return an estimate from the time that it took so far."""
+        elapsed = time.monotonic() - self._began
+        return max(self.count - self.done, 0) * elapsed / self.done

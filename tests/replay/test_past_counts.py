@@ -1,0 +1,265 @@
+"""What one pass over the history counts for everybody is what questions about them find."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from support.builders import make_settings, statements, wipe
+from support.cached_history import outcome
+from support.databases import Databases
+from support.histories import PastMessage, Storage, in_order
+from support.rules import rule as rule_text
+from support.sizes import size
+from support.strategies import NAMES, START, histories, rule_texts
+
+from fedbadges.config.settings import Settings
+from fedbadges.criteria.backends import load_backends
+from fedbadges.criteria.datanommer import PastMessages, shared_history
+from fedbadges.errors import RuleError
+from fedbadges.history.count_cache import CountCache
+from fedbadges.history.fold_cache import FoldCache
+from fedbadges.history.history import History
+from fedbadges.history.message_reader import MessageReader
+from fedbadges.messages import Message, Position, parse_message
+from fedbadges.replay import past_counts
+from fedbadges.replay.past_counts import PastCounts, counted_questions
+from fedbadges.rules.criteria import Backends, backend_criteria
+from fedbadges.rules.loader import load_text
+from fedbadges.rules.rule import Rule
+
+DISTANCE = 60.0
+
+
+@pytest.fixture(scope="module")
+def settings(shared_database: Databases, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return make_settings(shared_database, tmp_path_factory.mktemp("rules"))
+
+
+@pytest.fixture
+def databases(shared_database: Databases) -> Databases:
+    wipe(shared_database)
+    return shared_database
+
+
+class Asking:
+    """A history whose counts are cached, and one without a cache, asked by the same rules."""
+
+    def __init__(self, settings: Settings, texts: Iterable[str], now: datetime) -> None:
+        backends = load_backends(settings)
+        self.settings = settings
+        self.history = shared_history(backends, settings)
+        self.rules = load(texts, backends)
+        self.plain = History(replace(settings, keep_counts=False))
+        clock = now.replace(tzinfo=timezone.utc).timestamp
+        self.history.counts = CountCache(self.history.counts._region, DISTANCE, clock)
+        self.history.folds = FoldCache(DISTANCE, clock, self.history.kept)
+
+    def warm(self) -> PastCounts:
+        past = PastCounts(self.settings, self.history, counted_questions(self.rules))
+        for _ in past.run():
+            pass
+        return past
+
+    def compare(self, message: Message, until: Position | None) -> int:
+        """Compare the results of all operations up to a position; return how many counts it has."""
+        compared = 0
+        for rule in self.rules:
+            for criterion in backend_criteria(rule.criteria):
+                assert isinstance(criterion, PastMessages)
+                for name in NAMES:
+                    about = criterion, message, name, until
+                    found = outcome(value_of, self.history, *about)
+                    assert found == outcome(value_of, self.plain, *about)
+                    compared += found not in ("0", "None")
+        return compared
+
+
+def value_of(
+    history: History, criterion: PastMessages, message: Message, name: str, until: Position | None
+) -> object:
+    """Returns the result of an operation, if it is one that may be cached."""
+    expression = criterion.operation.expression
+    filled = criterion.filter.fill(message, name)
+    if criterion._counts(filled):
+        return history.count(filled, None, message, expression, {}, until)
+    if expression is not None and expression.fold is not None and filled.pages.in_order:
+        return history.fold(expression, filled, message, until, {})
+    return None
+
+
+def load(texts: Iterable[str], backends: Backends) -> list[Rule]:
+    """Loads rules; one that has a mistake is left out."""
+    rules = []
+    for number, text in enumerate(texts):
+        try:
+            rules.append(load_text(text.format(number=number).encode(), f"{number}.yml", backends))
+        except RuleError:
+            continue
+    return rules
+
+
+def stored(settings: Settings, past: PastMessage) -> Message:
+    (found,) = MessageReader(settings).messages([past.number])
+    message = parse_message(found.body, found.users)
+    assert message is not None
+    return message
+
+
+@pytest.mark.thorough
+@given(
+    messages=histories(),
+    late=st.integers(0, 5),
+    texts=st.lists(rule_texts(), min_size=1, max_size=5),
+    hours=st.integers(0, 70),
+)
+@examples(
+    max_examples=size(25, 150),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+def test_answers_after_the_pass_are_those_of_plain_queries(
+    shared_database: Databases,
+    settings: Settings,
+    messages: list[PastMessage],
+    late: int,
+    texts: list[str],
+    hours: int,
+) -> None:
+    wipe(shared_database)
+    storage = Storage(settings)
+    now = START + timedelta(hours=hours)
+    first, rest = messages[: len(messages) - late], messages[len(messages) - late :]
+    storage.store(sorted(first, key=lambda past: past.number))
+    asking = Asking(settings, texts, now)
+
+    past = asking.warm()
+    assert not past.is_outdated
+    # What is stored meanwhile is late, or recent, and counts once.
+    renumbered = [
+        replace(each, number=100 + number, msg_id=each.id) for number, each in enumerate(rest)
+    ]
+    storage.store(renumbered)
+    for each in in_order([*first, *renumbered]):
+        message = stored(settings, each)
+        asking.compare(message, None)
+        asking.compare(message, (each.sent, each.number))
+
+
+KINDS = {
+    "count": ("count", 3),
+    "test": ({"lambda": "len([m for m in query.all() if m.msg['n'] > 1])"}, 2),
+    "distinct": ({"lambda": "len({m.msg['n'] % 2 for m in query.all()})"}, 2),
+    "sum": ({"lambda": "sum(m.msg['n'] for m in query.all())"}, 6),
+}
+
+
+def counting(kind: str) -> str:
+    operation, _ = KINDS[kind]
+    return (
+        rule_text(
+            f"Badge {kind}",
+            f"""
+trigger: {{topic: wiki.edit}}
+criteria:
+  filter: {{topics: ["%(topic)s"], users: ["%(msg.user)s"]}}
+  operation: {json.dumps(operation)}
+  condition: {{greater than or equal to: 100}}
+""",
+        )
+        .replace("{", "{{")
+        .replace("}", "}}")
+    )
+
+
+def edits(count: int, begin: int = 1, age: float = 3600.0) -> list[PastMessage]:
+    now = datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
+    return [
+        PastMessage(
+            number,
+            now - timedelta(seconds=age - number),
+            "wiki.edit",
+            {"user": "alice", "n": number - begin + 1},
+            ("alice",),
+        )
+        for number in range(begin, begin + count)
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_first_question_about_somebody_reads_nothing_of_the_past(
+    databases: Databases, settings: Settings, kind: str
+) -> None:
+    _, expected = KINDS[kind]
+    asking = Asking(settings, [counting(kind)], datetime.now(timezone.utc))
+    history = edits(3)
+    Storage(settings).store(history)
+    past = asking.warm()
+    assert (past.done, past.total, past.found) == (3, 3, 1)
+    (criterion,) = backend_criteria(asking.rules[0].criteria)
+    assert isinstance(criterion, PastMessages)
+
+    message = stored(settings, history[-1])
+    with statements(settings.history_url) as sent:
+        assert value_of(asking.history, criterion, message, "alice", None) == expected
+    assert len(sent) <= 1
+    assert not any("count(" in each for each in sent)
+
+
+def test_count_that_is_newer_than_the_pass_stays(databases: Databases, settings: Settings) -> None:
+    asking = Asking(settings, [counting("count")], datetime.now(timezone.utc))
+    history, storage = edits(3), Storage(settings)
+    storage.store(history)
+    past = PastCounts(settings, asking.history, counted_questions(asking.rules))
+    parts = past.run()
+    next(parts)
+    later = edits(2, begin=4)
+    storage.store(later)
+    message = stored(settings, history[-1])
+    asking.compare(message, None)
+    for _ in parts:
+        pass
+
+    asking.compare(message, None)
+
+
+def test_pass_over_a_history_that_was_replaced_caches_nothing(
+    databases: Databases, settings: Settings
+) -> None:
+    asking = Asking(settings, [counting("count"), counting("sum")], datetime.now(timezone.utc))
+    history = edits(3)
+    Storage(settings).store(history)
+    past = PastCounts(settings, asking.history, counted_questions(asking.rules))
+    parts = past.run()
+    next(parts)
+    asking.history.forget()
+    for _ in parts:
+        pass
+
+    assert past.is_outdated
+    assert past.found == 0
+
+
+def test_rule_with_too_many_people_is_counted_when_it_is_asked_for(
+    databases: Databases, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past_counts, "_MOST_VALUES", 1)
+    asking = Asking(settings, [counting("count")], datetime.now(timezone.utc))
+    history = [replace(each, users=(f"user{each.number}",)) for each in edits(3)]
+    Storage(settings).store(history)
+
+    assert asking.warm().found == 0
+    assert asking.compare(stored(settings, history[-1]), None) == 0
+
+
+def test_rules_that_ask_the_same_have_one_name_and_others_another(
+    databases: Databases, settings: Settings
+) -> None:
+    asking = Asking(settings, [counting("count"), counting("count"), counting("sum")], START)
+    names = [question.name for question in counted_questions(asking.rules)]
+    assert names[0] == names[1] != names[2]
