@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -62,9 +63,9 @@ class Daemon:
             parts.pipeline.flush,
             parts.delay_queue.stop,
             parts.catch_up.stop,
-            parts.counts.stop,
             parts.ranks.stop,
             parts.outbox.stop,
+            parts.counts.stop,
             parts.lock.release,
         )
         lifecycle.on(State.RUNNING, parts.outbox.start, parts.ranks.start, parts.delay_queue.start)
@@ -177,7 +178,10 @@ class Daemon:
         return True
 
     def _hangs(self) -> bool:
-        if self._lifecycle.state is State.STOPPED or self._parts.in_flight.is_stuck(_HANGING):
+        lifecycle = self._lifecycle
+        if lifecycle.state is State.STOPPED and time.monotonic() - lifecycle.entered > _HANGING:
+            return True
+        if self._parts.in_flight.is_stuck(_HANGING):
             return True
         return self._parts.verifier is not None and self._parts.verifier.is_stuck(_HANGING)
 

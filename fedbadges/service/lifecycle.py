@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from enum import Enum
@@ -49,6 +50,8 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self.state = State.CREATED
+        #: When it changed last, in seconds of ``time.monotonic``.
+        self.entered = time.monotonic()
         self.started: Future[None] = Future()
         self._lock = threading.Lock()
         self._actions: dict[State, list[Callable[[], object]]] = {state: [] for state in State}
@@ -73,7 +76,7 @@ class Lifecycle:
             before = self.state
             if state not in _NEXT[before]:
                 return False
-            self.state = state
+            self.state, self.entered = state, time.monotonic()
         for action in self._actions[state]:
             try:
                 action()

@@ -118,6 +118,24 @@ def test_row_that_is_committed_after_the_restart_with_a_lower_number_counts_once
         restart(sql_past)
 
 
+def test_window_of_a_row_that_is_another_one_by_now_is_not_continued(past: Past) -> None:
+    last = [past.store(past.topic(), "ann", 0) for _ in range(3)][-1]
+    past.cached.count(of("none"))
+    past.cached.count(of("none"))
+    saved = past.cached.window.save()
+    assert saved is not None
+    assert saved.mark == last[1]
+    past.cached.window.restore(saved)
+    past.cached.count(of("none"))
+    assert past.cached.window.seen().lineage == saved.lineage
+
+    past.lose(last[1])
+    past.store(past.topic(), "bea", 0)
+    past.cached.window.restore(saved)
+    past.cached.count(of("none"))
+    assert past.cached.window.seen().lineage != saved.lineage
+
+
 def test_somebody_who_was_asked_about_long_ago_costs_one_more_query(sql_past: Past) -> None:
     topic = warm(sql_past)
     sql_past.clock.now += 10_000
