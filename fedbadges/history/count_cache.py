@@ -114,15 +114,17 @@ class CountCache:
 
         The base, if there is one, ends before ``until``.
         """
-        if enough is not None and cached.at_least >= enough and cached.reached <= until:
-            return cached.at_least
+        if enough is not None and cached.known_at(until) >= enough:
+            return cached.known_at(until)
         if enough is not None and cached.count >= enough:
             return cached.count
         cutoff = self._cutoff()
         result = counter(cached.base, cutoff, None if enough is None else enough - cached.count)
         total = cached.count + result.total
         # No message is ever deleted, so there will not be fewer.
-        if total > cached.at_least:
+        if until == _LAST:
+            cached = replace(cached, in_all=max(total, cached.in_all))
+        elif total > cached.at_least:
             cached = replace(cached, at_least=total, reached=until)
         if result.base is not None and result.base.extends(cached.base):
             cached = replace(cached, count=cached.count + result.in_base, base=result.base)
@@ -150,9 +152,19 @@ class CountCache:
 
 @dataclass(frozen=True)
 class CachedCount:
-    """The count of the messages of a base; there were ``at_least`` so many up to ``reached``."""
+    """The count of the messages of a base.
+
+    There were ``at_least`` so many up to the position ``reached``, and ``in_all`` so many at any.
+    """
 
     count: int = 0
     base: Base | None = None
     at_least: int = 0
     reached: Position = _LAST
+    in_all: int = 0
+
+    def known_at(self, until: Position) -> int:
+        """Return how many there are at least up to a position, as far as that is known."""
+        if until == _LAST:
+            return max(self.in_all, self.at_least)
+        return self.at_least if self.reached <= until else 0
