@@ -71,9 +71,9 @@ def revoke(
 ) -> None:
     """Revoke the badge with the id BADGE from USER, publish that, and adjust the ranks.
 
-    No message that was sent or stored until now gives it again. Beware: if a rule still awards it,
-    USER gets the badge again with the next message that triggers the rule. With --for-good no
-    message does, even if USER does not hold the badge now.
+    No message that is stored by now, or sent until a minute from now, gives it again. Beware: if a
+    rule still awards it, USER gets the badge again with the next message that triggers the rule.
+    With --for-good no message does, even if USER does not hold the badge now.
     """
     from fedbadges.tahrir.awarding import ByHand
     from fedbadges.tahrir.database import Tahrir

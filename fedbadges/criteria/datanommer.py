@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from fedbadges.config.settings import Settings
@@ -133,8 +134,8 @@ class PastMessages:
             lambda: self.shared_filter.fill(subject.message, subject.recipient),
         )
 
-    @property
-    def _limits(self) -> "_Limits":
+    @cached_property
+    def _limits(self) -> _Limits:
         return _Limits(self.condition.enough, self.condition.needed)
 
     def _counts(self, filled: FilledFilter) -> bool:

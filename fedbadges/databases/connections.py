@@ -135,8 +135,10 @@ def _tolerate_times(connection: Any, pooled: Any) -> None:
             return None
         try:
             return datetime.fromisoformat(text)
-        except ValueError:  # or a fraction that Python 3.10 does not read
-            pass
+        except ValueError:  # perhaps a fraction that Python 3.10 does not read
+            return parse_slowly(text, cursor)
+
+    def parse_slowly(text: str, cursor: Any) -> Any:
         try:
             return psycopg2.extensions.PYDATETIME(text, cursor)
         except (ValueError, OverflowError, psycopg2.Error):

@@ -150,15 +150,17 @@ class CountCache:
 
         The base, if there is one, ends before ``until``.
         """
-        if enough is not None and cached.at_least >= enough and cached.reached <= until:
-            return cached.at_least
+        if enough is not None and cached.known_at(until) >= enough:
+            return cached.known_at(until)
         if enough is not None and cached.count >= enough:
             return cached.count
         cutoff = self.cutoff()
         result = counter(cached.base, cutoff, None if enough is None else enough - cached.count)
         total = cached.count + result.total
         # No message is ever deleted, so there will not be fewer.
-        if total > cached.at_least:
+        if until == LAST:
+            cached = replace(cached, in_all=max(total, cached.in_all))
+        elif total > cached.at_least:
             cached = replace(cached, at_least=total, reached=until)
         if result.base is not None and result.base.extends(cached.base):
             cached = replace(cached, count=cached.count + result.in_base, base=result.base)
@@ -192,16 +194,26 @@ def _keys(epoch: str, question: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class CachedCount:
-    """The count of the messages of a base; there were ``at_least`` so many up to ``reached``."""
+    """The count of the messages of a base.
+
+    There were ``at_least`` so many up to the position ``reached``, and ``in_all`` so many at any.
+    """
 
     count: int = 0
     base: Base | None = None
     at_least: int = 0
     reached: Position = LAST
+    in_all: int = 0
+
+    def known_at(self, until: Position) -> int:
+        """Return how many there are at least up to a position, as far as that is known."""
+        if until == LAST:
+            return max(self.in_all, self.at_least)
+        return self.at_least if self.reached <= until else 0
 
     def entry(self) -> Entry:
         """Return what a file keeps of it."""
-        content = [self.count, self.at_least, plain_position(self.reached)]
+        content = [self.count, self.at_least, plain_position(self.reached), self.in_all]
         return make_entry(self.base, content)
 
     @staticmethod
@@ -209,7 +221,7 @@ class CachedCount:
         """Return the count of an entry; raise DamagedCounts."""
 
         def make(base: Base | None, content: Any) -> CachedCount:
-            count, at_least, reached = content
-            return CachedCount(count, base, at_least, parse_position(reached))
+            count, at_least, reached, in_all = content
+            return CachedCount(count, base, at_least, parse_position(reached), in_all)
 
         return read_entry(entry, make)

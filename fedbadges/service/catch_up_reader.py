@@ -201,11 +201,10 @@ class CatchUpReader:
             yield Batch(rows, self._read(missing), in_flight)
 
     def _judged_too_early(self) -> Iterator[Batch]:
-        for rows in _portions(self._history.headers(self._outdated) if self._outdated else ()):
-            numbers = [row.number for row in rows]
-            yield Batch((), self._read(numbers))
-            self._outdated.difference_update(numbers)
-        self._outdated.clear()
+        while outdated := sorted(self._outdated)[:_PAGE]:
+            for rows in _portions(self._history.headers(outdated)):
+                yield Batch((), self._read([row.number for row in rows]))
+            self._outdated.difference_update(outdated)
 
     def _read(self, numbers: Sequence[int]) -> Sequence[StoredMessage]:
         """Return the messages with these row numbers, but for those that must not be handled."""

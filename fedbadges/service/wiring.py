@@ -89,29 +89,15 @@ class Parts:
             backlog=backlog,
             workers=workers,
         )
-        record, recorder = settings.record_messages, None
-        if record:
+        recorder = None
+        if settings.record_messages:
             recorder = Recorder(self.history, self._usernames, self.outages)
         self.pipeline = Pipeline(
             self.engine, recorder, Batcher(backlog), self.delay_queue, self.outages, self.lifecycle
         )
-        limit = None if record else settings.backlog_limit
+        limit = settings.backlog_limit if recorder is None else None
         self.back_pressure = BackPressure(limit, self.in_flight, self.delay_queue, backlog)
-        verifier = None if settings.trust_history else verifier
-        self.catch_up = CatchUp(
-            CatchUpReader(
-                MessageReader(settings),
-                self.in_flight,
-                verifier,
-                judgements=judgements,
-                on_begin=tahrir.limit_revocations,
-            ),
-            self.checkpoint,
-            self._handle_stored,
-            self.outages,
-            interval=settings.sweep_interval,
-            backlog=backlog,
-        )
+        self.catch_up = self._make_catch_up(settings, tahrir, judgements)
         self.warm_up = WarmUp(
             settings,
             self.history,
@@ -119,6 +105,23 @@ class Parts:
             rules=lambda: self.engine.rules,
             may_begin=lambda: self.catch_up.is_done,
             backlog=backlog,
+        )
+
+    def _make_catch_up(self, settings: Settings, tahrir: Tahrir, judgements: Judgements) -> CatchUp:
+        reader = CatchUpReader(
+            MessageReader(settings),
+            self.in_flight,
+            None if settings.trust_history else self.verifier,
+            judgements=judgements,
+            on_begin=tahrir.limit_revocations,
+        )
+        return CatchUp(
+            reader,
+            self.checkpoint,
+            self._handle_stored,
+            self.outages,
+            interval=settings.sweep_interval,
+            backlog=self.backlog,
         )
 
     def load_rules(self) -> None:

@@ -75,12 +75,11 @@ def test_no_command_sends_escapes_with_no_color(directory: Path, name: str) -> N
 @pytest.mark.parametrize("watch", [False, True])
 def test_status_sends_no_escapes_with_no_color(tmp_path: Path, watch: bool) -> None:
     with monitored(tmp_path, hub_report({**REPORT, "set_aside": 2})) as endpoint:
-        command = [COMMAND, "status", "--socket", endpoint]
-        if watch:
-            command = ["timeout", "-s", "INT", "3", *command, "--watch"]
-        shown = on_terminal(*command, NO_COLOR="yes")
+        command = [COMMAND, "status", "--socket", endpoint, *["--watch"] * watch]
+        expected = "wrong: dead letters: 2"
+        shown = on_terminal(*command, until=expected if watch else None, NO_COLOR="yes")
 
-    assert "wrong: dead letters: 2" in shown
+    assert expected in shown
     assert ESCAPE not in shown
 
 

@@ -89,6 +89,18 @@ def test_backlog_asks_about_each_message_only_where_there_are_enough_by_now(past
     assert enough[0] < 2 <= min(enough[1:])
 
 
+def test_count_that_is_enough_is_not_asked_again_after_a_backlog(past: Past) -> None:
+    topic = past.topic()
+    old = [past.store(topic, "ann", age) for age in (5 * DISTANCE, 4 * DISTANCE, 3 * DISTANCE)]
+    new = past.store(topic, "ann", 0)
+    past.cached.count(of(topic, "ann"), 3, until=old[0], needed=3)
+    past.cached.count(of(topic, "ann"), 3, until=new, needed=3)
+
+    with statements(past.url) as sent:
+        assert past.cached.count(of(topic, "ann"), 3, until=new, needed=3) >= 3
+    assert sent == []
+
+
 def test_base_with_more_than_enough_answers_without_a_query(sql_past: Past) -> None:
     """Also for a message from before the last one that was judged."""
     topic = sql_past.topic()

@@ -10,28 +10,13 @@ import pytest
 import sqlalchemy as sa
 from support.builders import make_settings
 from support.bus import Bus
+from support.daemon_restarts import FIRST
 from support.databases import Databases, awards
 from support.deployment import make_hub, start, started
 from support.histories import PastMessage, Storage
-from support.rules import rule
 from support.waiting import TIMEOUT, eventually
 
 from fedbadges.databases.connections import engine
-
-RULES = {
-    "first": rule(
-        "First",
-        """
-trigger: {topic: logger.first}
-criteria:
-  datanommer:
-    filter: {topics: ["%(topic)s"], users: ["%(msg.user)s"]}
-    operation: count
-    condition: {greater than or equal to: 1}
-recipient: "%(msg.user)s"
-""",
-    ),
-}
 
 #: So many are awarded in the first transaction.
 BATCH = 500
@@ -93,7 +78,7 @@ def test_backfill_after_a_killed_one_gives_exactly_the_rest_and_no_notice_is_los
         tmp_path / "hub",
         databases,
         bus,
-        RULES,
+        {"first": FIRST},
         {"badges.record_messages": False, "badges.state_directory": str(tmp_path / "state")},
     )
     started.append(hub)

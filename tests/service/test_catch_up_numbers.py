@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from support.daemon_restarts import (
+    FIRST,
     HOUR,
     Start,
     after_first_pass,
@@ -20,7 +21,7 @@ from support.daemon_restarts import (
 )
 from support.damage import store_damaged_rows
 from support.databases import Databases
-from support.rules import rule, write_rules
+from support.rules import write_rules
 from support.waiting import eventually
 
 from fedbadges.databases.connections import engine
@@ -190,22 +191,14 @@ def test_numbers_that_have_gone_back_are_logged_and_the_time_counts(
     assert len([line for line in log.messages if "gone back in time" in line]) == 1
 
 
-COUNTING = """
-trigger: {topic: logger.first}
-criteria:
-  datanommer:
-    filter: {topics: ["%(topic)s"], users: ["%(msg.user)s"]}
-    operation: count
-    condition: {greater than or equal to: 3}
-recipient: "%(msg.user)s"
-"""
+THREE = FIRST.replace("equal to: 1", "equal to: 3")
 
 
 @on_sqlite
 def test_restored_backup_is_noticed_though_it_has_as_many_rows_as_before(
     start: Start, database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    write_rules(tmp_path / "rules", {"first": rule("First", COUNTING)})
+    write_rules(tmp_path / "rules", {"first": THREE})
     store_message(database, sent("carol"))
     daemon = after_first_pass(start())
     lost = [sent("alice", 1) for _ in range(2)]

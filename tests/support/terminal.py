@@ -2,12 +2,16 @@
 
 import os
 import pty
+import signal
 import subprocess
 from pathlib import Path
 
 
-def on_terminal(*command: str | Path, **environment: str) -> str:
-    """Return what a command shows to somebody who sits before a terminal."""
+def on_terminal(*command: str | Path, until: str | None = None, **environment: str) -> str:
+    """Return what a command shows to somebody who sits before a terminal.
+
+    As soon as it has shown the text ``until``, it is interrupted.
+    """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command,
@@ -24,6 +28,9 @@ def on_terminal(*command: str | Path, **environment: str) -> str:
         except OSError:  # the other end is closed
             break
         shown += some
+        if until is not None and until.encode() in shown:
+            process.send_signal(signal.SIGINT)
+            until = None
     os.close(ours)
     process.wait()
     return shown.decode()
