@@ -15,8 +15,8 @@ from fedbadges.errors import Stopped
 from fedbadges.history.message_reader import StoredMessage
 from fedbadges.retry import OutageRetry
 from fedbadges.service.catch_up_reader import Batch, CatchUpReader
-from fedbadges.service.checkpoint import Checkpoint
 from fedbadges.service.progress import Progress
+from fedbadges.service.state.checkpoint import Checkpoint
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import describe_error, error_kind, format_time
 from fedbadges.util.throttle import Throttle

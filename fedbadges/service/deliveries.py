@@ -4,8 +4,8 @@ from concurrent.futures import Future
 
 from fedbadges.errors import NotHandled
 from fedbadges.messages import Message, Position
-from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.in_flight import InFlight
+from fedbadges.service.state.dead_letters import DeadLetters
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import describe_error
 

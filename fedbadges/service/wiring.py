@@ -23,9 +23,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.service.back_pressure import BackPressure
 from fedbadges.service.catch_up import CatchUp
 from fedbadges.service.catch_up_reader import CatchUpReader
-from fedbadges.service.checkpoint import Checkpoint
 from fedbadges.service.database_health import database_health
-from fedbadges.service.dead_letters import DeadLetters
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
 from fedbadges.service.in_flight import InFlight
@@ -33,7 +31,9 @@ from fedbadges.service.lifecycle import Lifecycle
 from fedbadges.service.pipeline import Batcher, Pipeline
 from fedbadges.service.ranks import Ranks
 from fedbadges.service.rulebook import RuleBook
-from fedbadges.service.state_lock import StateLock
+from fedbadges.service.state.checkpoint import Checkpoint
+from fedbadges.service.state.dead_letters import DeadLetters
+from fedbadges.service.state.lock import StateLock
 from fedbadges.service.warm_up import WarmUp
 from fedbadges.signatures.verifier import Verifier
 from fedbadges.tahrir.database import Tahrir

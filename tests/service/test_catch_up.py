@@ -20,8 +20,8 @@ from fedbadges.retry import OutageRetry
 from fedbadges.service import catch_up_reader, progress
 from fedbadges.service.catch_up import CatchUp
 from fedbadges.service.catch_up_reader import CatchUpReader
-from fedbadges.service.checkpoint import Checkpoint
 from fedbadges.service.in_flight import InFlight
+from fedbadges.service.state.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.sqlite
 

@@ -8,8 +8,8 @@ import pytest
 from support.builders import make_message
 
 from fedbadges.messages import Message
-from fedbadges.service.checkpoint import Checkpoint
 from fedbadges.service.in_flight import InFlight
+from fedbadges.service.state.checkpoint import Checkpoint
 
 NOW = 1_800_000_000.0
 MARGIN = 600.0

@@ -9,7 +9,7 @@ import pytest
 from support.builders import make_message
 
 from fedbadges.messages import Message
-from fedbadges.service.dead_letters import DeadLetters
+from fedbadges.service.state.dead_letters import DeadLetters
 
 ERROR = ValueError("bad")
 
@@ -73,7 +73,7 @@ def test_no_more_is_kept_than_the_limits_allow(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(f"fedbadges.service.dead_letters.{limit}", value)
+    monkeypatch.setattr(f"fedbadges.service.state.dead_letters.{limit}", value)
     messages = [make_message(msg={"text": "x" * 500}) for _ in range(6)]
 
     kept = [dead_letters.add(message, ERROR) for message in messages]

@@ -101,7 +101,7 @@ def test_message_that_cannot_be_set_aside_is_handled_by_the_next_start(
     start: Start, database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon = after_first_pass(start(keep_counts_distance=0))
-    monkeypatch.setattr("fedbadges.service.dead_letters.MAX_COUNT", 0)
+    monkeypatch.setattr("fedbadges.service.state.dead_letters.MAX_COUNT", 0)
     message = sent("alice")
     store_message(database, message)
     with monkeypatch.context() as broken:

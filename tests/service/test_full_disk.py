@@ -27,7 +27,7 @@ from support.waiting import eventually
 
 from fedbadges.databases.connections import engine
 from fedbadges.errors import CannotStart
-from fedbadges.service.state_lock import StateLock
+from fedbadges.service.state.lock import StateLock
 from fedbadges.tahrir.schema import create_tahrir
 
 

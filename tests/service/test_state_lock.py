@@ -9,7 +9,7 @@ import pytest
 from support.daemon_restarts import Start
 
 from fedbadges.errors import CannotStart
-from fedbadges.service.state_lock import StateLock
+from fedbadges.service.state.lock import StateLock
 
 pytestmark = pytest.mark.sqlite
 

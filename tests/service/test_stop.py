@@ -120,7 +120,7 @@ def test_message_that_can_neither_be_stored_nor_set_aside_is_logged_as_lost(
     start: Start, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon = start(record_messages=True)
-    monkeypatch.setattr("fedbadges.service.dead_letters.MAX_COUNT", 0)
+    monkeypatch.setattr("fedbadges.service.state.dead_letters.MAX_COUNT", 0)
     monkeypatch.setattr(History, "record", unavailable)
     daemon.drain()
 
