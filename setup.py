@@ -21,6 +21,7 @@ REQUIRES = [
     "cryptography >= 43",
     "dogpile.cache >= 1.5",  # remembers who has an account, and counts
     "tenacity >= 9.0",  # retries with back-off while a database or service is away
+    "tomli >= 2.0; python_version < '3.11'",  # the configuration of fedora-messaging
     "click >= 8.1",  # the command fedbadges: its options, its help, completion in shells
     "rich >= 14.0",  # colours and progress for whoever calls it in a terminal
     "Jinja2 >= 3.1",  # the page of fedbadges preview --html

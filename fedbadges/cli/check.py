@@ -140,7 +140,9 @@ _FORMATS: Mapping[str, Callable[[Report], None]] = {
     metavar="DIR",
     help="Look at the sample messages in the .json files below DIR.",
 )
-@config_option("Check for the deployment that this configuration of fedmsg describes.")
+@config_option(
+    "Check for the deployment that this configuration of fedmsg or fedora-messaging describes."
+)
 def check(
     paths: tuple[Path, ...],
     form: str,

@@ -55,7 +55,8 @@ _EXAMPLES: Mapping[str, Any] = {
 }
 
 _READ_FROM = (
-    "It is read from /etc/fedmsg.d, ~/.fedmsg.d and ./fedmsg.d; --config FILE reads one file only"
+    "It is read from /etc/fedmsg.d, ~/.fedmsg.d and ./fedmsg.d; --config FILE reads one file only, "
+    "and that of fedora-messaging if it ends with .toml"
 )
 
 #: Seconds to wait for an address to publish from.
@@ -68,7 +69,7 @@ _NO_CHANGE = "Nothing was changed; with --no-publish nothing is published"
 
 def config_option(
     text: str = "Read this configuration of fedmsg rather than /etc/fedmsg.d, ~/.fedmsg.d and "
-    "so on.",
+    "so on; or of fedora-messaging, a .toml file.",
 ) -> Callable[[Command], Command]:
     """Add ``--config`` to a command, with this ``text`` as its help."""
     return click.option(
@@ -155,10 +156,7 @@ class Deployment:
             for key, example in _EXAMPLES.items()
             if key not in given and key not in self.unneeded
         }
-        config = required | fedmsg_configuration(self.config, examples)
-        if self.config:
-            config["config_filename"] = self.config
-        return _read(config, self.changes)
+        return _read(required | read_configuration(self.config, examples), self.changes)
 
     def rules(self, backends: Backends) -> RuleSet:
         """Load the rules as the daemon does, and print the mistakes of others to standard error."""
@@ -263,11 +261,38 @@ def _read(config: dict[str, Any], changes: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def fedmsg_configuration(filename: str | None, examples: Mapping[str, Any]) -> dict[str, Any]:
-    """Read fedmsg's configuration, or only the file with this name; raise CannotRun.
+def read_configuration(filename: str | None, examples: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the configuration, or only the file with this name; raise CannotRun.
 
-    ``examples`` are what the command needs, to be shown where there is no configuration at all.
+    It is fedmsg's, or fedora-messaging's where fedmsg has none. ``examples`` are what the command
+    needs, to be shown where there is no configuration at all.
     """
+    config = _toml_configuration(filename)
+    if config is not None:
+        return config
+    config = _fedmsg_configuration(filename, examples)
+    return config | ({"config_filename": filename} if filename else {})
+
+
+def _toml_configuration(filename: str | None) -> dict[str, Any] | None:
+    """Read fedora-messaging's configuration, if this is its file, or fedmsg has none."""
+    from fedbadges.config.line_numbers import config_files
+    from fedbadges.config.settings import toml_configuration
+    from fedbadges.config.toml_files import default_toml_file, is_toml, read_toml
+    from fedbadges.errors import SettingsError
+
+    path = default_toml_file() if filename is None else Path(filename)
+    if not is_toml(filename) and (filename or config_files({}) or not path.is_file()):
+        return None
+    try:
+        table = read_toml(path)
+    except SettingsError as error:
+        raise CannotRun(*error.lines) from error
+    # Without a table for consumers, the file is there for other programs.
+    return toml_configuration(table, path) if table or filename else None
+
+
+def _fedmsg_configuration(filename: str | None, examples: Mapping[str, Any]) -> dict[str, Any]:
     import fedmsg.config
 
     from fedbadges.config.line_numbers import config_files

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fedbadges.cli.deployment import config_option, fedmsg_configuration
+from fedbadges.cli.deployment import config_option, read_configuration
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun
 from fedbadges.cli.terminal import format_option, make_table, no_color, print_lines
 from fedbadges.util.text import format_time, printable
@@ -94,7 +94,7 @@ def status(
     This reads moksha's monitoring, which must be configured. The next report of the hub may take
     5 seconds to come.
     """
-    address = str(endpoint or fedmsg_configuration(config, _EXAMPLE).get(_SOCKET) or "")
+    address = str(endpoint or read_configuration(config, _EXAMPLE).get(_SOCKET) or "")
     if not address:
         raise CannotRun(_NOT_CONFIGURED)
     from rich.console import Console

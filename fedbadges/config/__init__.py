@@ -1,4 +1,5 @@
 """The configuration: every key, read and checked once.
 
-``settings`` has the keys, ``values`` parses them, ``keys`` and ``line_numbers`` locate mistakes.
+``settings`` has the keys, ``values`` parses them, ``toml_files`` reads fedora-messaging's files,
+``line_numbers`` locates mistakes.
 """

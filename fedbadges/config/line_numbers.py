@@ -1,13 +1,22 @@
-"""Line numbers of configuration mistakes: where fedmsg's configuration files set a key."""
+"""Line numbers of configuration mistakes: where the configuration files set a key."""
 
 import ast
 import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from fedbadges.config.toml_files import is_toml, keys_of_toml
 from fedbadges.util.text import printable
+
+
+class _Key(NamedTuple):
+    """A key that a file sets, and where; line and column count from 1."""
+
+    name: str
+    line: int
+    column: int
 
 
 def config_files(config: Mapping[str, Any]) -> list[Path]:
@@ -27,19 +36,22 @@ def config_files(config: Mapping[str, Any]) -> list[Path]:
 def locate_key(key: str, within: str | None, files: list[Path]) -> str:
     """Return ``file:line:column`` of the last place that sets ``key``.
 
-    Without one, return that of its mapping ``within``, or else the directory of the last file.
+    Without one, return that of its mapping ``within``, or else where another file would be read:
+    the directory of the last one. A TOML file is the only one.
     """
     for path in reversed(files):
         found = _keys(path)
         # The mapping around a key begins before it, or on the same line.
-        begun = (node.lineno for name, node in found if name == within)
+        begun = (each.line for each in found if each.name == within)
         first = 0 if within is None else min(begun, default=math.inf)
-        for name, node in found:
-            if name == key and node.lineno >= first:
-                return f"{printable(str(path))}:{node.lineno}:{node.col_offset + 1}"
+        for each in found:
+            if each.name == key and each.line >= first:
+                return f"{printable(str(path))}:{each.line}:{each.column}"
     if within is not None:
         return locate_key(within, None, files)
-    return printable(str(files[-1].parent)) if files else "/etc/fedmsg.d"
+    if not files:
+        return "/etc/fedmsg.d"
+    return printable(str(files[-1] if is_toml(files[-1]) else files[-1].parent))
 
 
 def _scripts_in(folder: Path) -> list[Path]:
@@ -56,14 +68,31 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _keys(path: Path) -> list[tuple[str, ast.expr | ast.keyword]]:
-    """Return each key that a file sets, with its node; the last key first."""
+def _keys(path: Path) -> list[_Key]:
+    """Return each key that a file sets; the last key first."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        keys = _toml_keys(text) if is_toml(path) else _python_keys(text)
+        return sorted(keys, key=lambda key: (key.line, key.column), reverse=True)
     except (OSError, SyntaxError, ValueError):
         return []
-    keys = (key for node in ast.walk(tree) for key in _keys_of_node(node))
-    return sorted(keys, key=lambda key: (key[1].lineno, key[1].col_offset), reverse=True)
+
+
+def _toml_keys(text: str) -> Iterator[_Key]:
+    """Yield each key and table under each name that it has in some table, where it begins."""
+    begun: set[tuple[str, ...]] = set()
+    for path, line, column in keys_of_toml(text):
+        for end in range(1, len(path) + 1):
+            if path[:end] not in begun:
+                begun.add(path[:end])
+                for start in range(end):
+                    yield _Key(".".join(path[start:end]), line, column)
+
+
+def _python_keys(text: str) -> Iterator[_Key]:
+    for node in ast.walk(ast.parse(text)):
+        for name, key in _keys_of_node(node):
+            yield _Key(name, key.lineno, key.col_offset + 1)
 
 
 def _keys_of_node(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.keyword]]:

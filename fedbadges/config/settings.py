@@ -1,7 +1,7 @@
 """Every configuration key: read and checked once, into one immutable value.
 
-The configuration is fedmsg's: Python files in /etc/fedmsg.d, merged into one mapping.
-docs/configuration.rst explains the keys at length.
+The configuration is fedmsg's, Python files in /etc/fedmsg.d that are merged into one mapping, or a
+table in fedora-messaging's TOML file. docs/configuration.rst explains the keys at length.
 """
 
 import os
@@ -15,6 +15,7 @@ from sqlalchemy import URL
 
 from fedbadges.config import values
 from fedbadges.config.reader import REQUIRED, ConfigKey, ConfigReader, config_key, keys_of
+from fedbadges.config.toml_files import join_keys
 from fedbadges.errors import SettingsError
 
 #: Enables the consumer in a hub.
@@ -169,7 +170,7 @@ class Settings:
     )
     libravatar_timeout: float = config_key("badges.libravatar.timeout", *_TIMEOUT, 10.0)
 
-    #: The whole configuration, for fedmsg itself.
+    #: The whole configuration, for fedmsg itself; that of fedora-messaging has ours alone.
     fedmsg: Mapping[str, Any] = field(repr=False, compare=False)
 
     def email_of(self, username: str) -> str:
@@ -192,11 +193,23 @@ _OUR_PREFIXES = ("badges.", "badges_", "fedbadges.")
 #: Keys that configure another bus.
 _OTHER_BUSES = ("stomp_uri", "stomp_broker", "amqp_broker")
 
+#: How topics begin, for ``fedmsg.meta``, which needs to be told; fedmsg's own default.
+_TOPIC_PREFIX = {"topic_prefix_re": r"org\.fedoraproject\.[^\W\d_]+"}
+
+
+def toml_configuration(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the configuration in fedora-messaging's file ``path``, as fedmsg would have it.
+
+    ``table`` is the one for consumers.
+    """
+    known = {ENABLED, *(key.within[0] if key.within else key.name for key in KEYS.values())}
+    return _TOPIC_PREFIX | join_keys(table, known) | {"config_filename": str(path)}
+
 
 def read_settings(
     config: Mapping[str, Any], *, in_hub: bool = False
 ) -> tuple[Settings, tuple[str, ...]]:
-    """Read fedmsg's configuration; with ``in_hub``, check the keys that a hub needs as well.
+    """Read the configuration; with ``in_hub``, check the keys that a hub needs as well.
 
     Return the settings, and a warning for each unknown key that looks like one of ours. Raise
     SettingsError with every mistake.
