@@ -1,6 +1,6 @@
 """The command ``fedmsg-badges``, under the name that its entry point has."""
 
-from fedbadges.buses.fedmsg.loading import exit_on_sigterm
+from fedbadges.buses.loading import exit_on_sigterm
 
 # Before the rest is imported, which takes seconds.
 exit_on_sigterm()

@@ -15,13 +15,13 @@ Position = tuple[datetime.datetime, float]
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """One fedmsg message.
+    """One message.
 
-    ``body`` is the whole message as sent, for rules to look into; nothing may change it.
+    ``body`` is the whole message in fedmsg's form, for rules to look into; nothing may change it.
     ``received`` is when it came, in seconds of ``time.monotonic``; ``known_users`` are those that
-    datanommer has for it, and ``number`` is its row number, if it comes from there; ``size`` is the
-    length of its JSON in characters, if that is known. The rest is computed on demand, which few
-    messages need.
+    datanommer or its schema has for it, and ``known_packages`` those of its schema. ``number`` is
+    its row number, if it comes from datanommer; ``size`` is the length of its JSON in characters,
+    if that is known. The rest is computed on demand, which few messages need.
     """
 
     topic: str
@@ -30,6 +30,7 @@ class Message:
     known_users: frozenset[str] = frozenset()
     size: int = 0
     number: int = 0
+    known_packages: frozenset[str] = frozenset()
 
     @cached_property
     def msg_id(self) -> str | None:
@@ -55,6 +56,12 @@ class Message:
     def position(self) -> Position:
         """Return its position; without a row number, after all that was sent by then."""
         return self.sent, self.number or math.inf
+
+    @property
+    def has_schema(self) -> bool:
+        """Return True if it was sent on fedora-messaging, where its schema names its users."""
+        headers = self.body.get("headers")
+        return isinstance(headers, Mapping) and "fedora_messaging_schema" in headers
 
     @property
     def category(self) -> str:
@@ -89,13 +96,17 @@ def category_of(topic: str) -> str:
 
 
 def parse_message(
-    body: Any, known_users: frozenset[str] = frozenset(), size: int = 0, number: int = 0
+    body: Any,
+    known_users: frozenset[str] = frozenset(),
+    size: int = 0,
+    number: int = 0,
+    known_packages: frozenset[str] = frozenset(),
 ) -> Message | None:
     """Parse a message of the bus, or of datanommer; None where it is none with a topic."""
     topic = body.get("topic") if isinstance(body, Mapping) else None
     if not isinstance(topic, str) or not fits_databases(topic):
         return None
-    return Message(topic, body, time.monotonic(), known_users, size, number)
+    return Message(topic, body, time.monotonic(), known_users, size, number, known_packages)
 
 
 def fits_databases(text: str) -> bool:

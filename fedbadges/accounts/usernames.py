@@ -1,4 +1,4 @@
-"""The users and packages that a message concerns, by ``fedmsg.meta`` and its plugins."""
+"""The users and packages that a message concerns, by its schema or ``fedmsg.meta``'s plugins."""
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
@@ -6,6 +6,7 @@ from typing import Any
 
 import fedmsg.meta
 
+from fedbadges.config.toml_files import is_toml
 from fedbadges.messages import Message
 from fedbadges.rules.names import in_lower_case
 from fedbadges.rules.rule import Rule
@@ -33,7 +34,9 @@ class FedmsgUsernames:
 
     @property
     def has_plugins(self) -> bool:
-        """Return True if anything but fedmsg's own processors is installed."""
+        """Return True if anything but fedmsg's own processors names users: plugins, or schemas."""
+        if is_toml(self._config.get("config_filename")):
+            return True
         names = {processor.__name__.lower() for processor in fedmsg.meta.processors}
         return bool(names - _BUILTIN)
 
@@ -72,6 +75,8 @@ class FedmsgUsernames:
         return self._ask("packages", message)
 
     def _find(self, what: str, message: Message) -> frozenset[str]:
+        if message.has_schema and (known := _names_of_schema(what, message)):
+            return known
         try:
             names = _QUESTIONS[what](message.body, **self._config) or ()
             return frozenset(name for name in names if isinstance(name, str))
@@ -85,6 +90,14 @@ class FedmsgUsernames:
                     error=error,
                 )
             return frozenset()
+
+
+def _names_of_schema(what: str, message: Message) -> frozenset[str]:
+    """Return what the schema of a message on fedora-messaging named, as far as that is known."""
+    if what == "agent":
+        agent = message.body.get("username")
+        return frozenset([agent]) if agent and isinstance(agent, str) else frozenset()
+    return message.known_users if what == "users" else message.known_packages
 
 
 def has_no_candidates(rule: Rule) -> bool:

@@ -284,6 +284,8 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _caught_up(catch_up: Mapping[str, Any]) -> str:
+    if not catch_up.get("whole", True):
+        return "not needed, as the broker delivers what was not handled"
     if catch_up["until"] is None:
         return "not started yet"
     until = f"until {format_time(catch_up['until'])}"

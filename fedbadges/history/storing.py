@@ -59,9 +59,11 @@ def _columns(message: Message) -> dict[str, Any]:
 
 def _fits_jsonb(headers: dict[str, Any]) -> bool:
     return bool(headers) and all(
-        isinstance(text, str) and (not text or fits_databases(text))
+        (isinstance(value, str) and (not value or fits_databases(value)))
+        # As fedora-messaging has them: a severity, and a flag for each user and package.
+        or (isinstance(value, int) and abs(value) < 2**63)
         for pair in headers.items()
-        for text in pair
+        for value in pair
     )
 
 

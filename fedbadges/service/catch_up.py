@@ -46,6 +46,8 @@ class CatchUp:
         backlog: Callable[[], int],
     ) -> None:
         self._reader = reader
+        #: Whether everything is handled that was not delivered.
+        self.is_whole = not reader.own_only
         self._checkpoint = checkpoint
         self._handle = handle
         self._retry = retry
@@ -65,11 +67,13 @@ class CatchUp:
 
         Everything sent up to ``until``, in seconds since 1970, is done; None before that is known.
         While the pass from the checkpoint is ``running``, ``done`` messages of ``count`` are read.
-        ``trouble`` is why the last try failed, if it did.
+        ``trouble`` is why the last try failed, if it did. Where a broker delivers what was not
+        handled, it is not ``whole`` and has no ``until``.
         """
         progress = self._progress
         none = {"done": 0, "count": 0, "seconds_left": None}
         return {
+            "whole": self.is_whole,
             "until": self._checkpoint.until,
             "running": progress is not None,
             **(none if progress is None else progress.report()),
@@ -97,7 +101,13 @@ class CatchUp:
         self._checkpoint.write(now=True)
 
     def catch_up(self) -> None:
-        """Handle what was sent since the checkpoint, the oldest first, while new messages come."""
+        """Handle what was sent since the checkpoint, the oldest first, while new messages come.
+
+        Where a broker delivers what was sent meanwhile, there is no checkpoint.
+        """
+        if not self.is_whole:
+            self._reader.begin(time.time())
+            return
         start = self._checkpoint.read_from(self._reader.last_sent())
         if self._reader.has_gone_back(self._checkpoint.number):
             log.warning("The history has gone back in time, reading it again from the checkpoint")

@@ -66,7 +66,11 @@ class CatchUpReader:
         clock: Callable[[], float] = time.monotonic,
         judgements: Judgements | None = None,
         on_begin: Callable[[int], object] = lambda number: None,
+        own_only: bool = False,
     ) -> None:
+        #: Whether a broker delivers every message: then only those are found that this process
+        #: handled before they were stored.
+        self.own_only = own_only
         self._history = history
         self._in_flight = in_flight
         self._verifier = verifier
@@ -181,6 +185,8 @@ class CatchUpReader:
 
     def _is_new(self, row: MessageHeader) -> bool:
         """Return True if neither the pass from the checkpoint nor another process has read it."""
+        if self.own_only:
+            return self._in_flight.was_unstored(row.msg_id, row.topic)
         if row.number > self.last_old_row:
             return True
         if row.sent >= self._start:

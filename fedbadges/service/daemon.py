@@ -34,7 +34,8 @@ class Daemon:
 
     ``verifier`` verifies what is read back from datanommer, unless that is trusted. ``backlog``
     returns how many messages wait on the bus's side; ``workers`` is how many threads hand them
-    over. Creating a daemon asks nothing of a database.
+    over. With ``redelivered``, a broker delivers what no daemon has acknowledged, and so nothing
+    else is caught up from datanommer. Creating a daemon asks nothing of a database.
     """
 
     def __init__(
@@ -45,9 +46,10 @@ class Daemon:
         *,
         backlog: Callable[[], int] = lambda: 0,
         workers: int = 1,
+        redelivered: bool = False,
     ) -> None:
         self._settings = settings
-        self._parts = parts = Parts(settings, publisher, verifier, backlog, workers)
+        self._parts = parts = Parts(settings, publisher, verifier, backlog, workers, redelivered)
         self._prepare = partial(prepare_start, settings, parts)
         self._lifecycle = lifecycle = parts.lifecycle
         self._watcher = RuleWatcher(settings.rules_directory, self.reload_rules)
@@ -86,7 +88,7 @@ class Daemon:
         parts = self._parts
         # Nothing is caught up before its notices are heard.
         catch_up = partial(parts.outbox.when_ready, parts.catch_up.start)
-        self._lifecycle.on(State.RUNNING, parts.counts.start, parts.checkpoint.create, catch_up)
+        self._lifecycle.on(State.RUNNING, parts.counts.start, self._create_checkpoint, catch_up)
         self._lifecycle.on(State.RUNNING, parts.warm_up.start)
         if self._settings.reload:
             self._lifecycle.on(State.RUNNING, self._watcher.start)
@@ -120,9 +122,18 @@ class Daemon:
             parts = self._parts
             parts.pipeline.receive(Delivery(message, parts.in_flight, parts.dead_letters))
 
-    def handle_acknowledged(self, body: Any) -> None:
-        """Handle what the bus keeps until this returns; raise NotHandled to get it once more."""
-        message = parse_message(body)
+    def handle_acknowledged(
+        self,
+        body: Any,
+        *,
+        users: frozenset[str] = frozenset(),
+        packages: frozenset[str] = frozenset(),
+    ) -> None:
+        """Handle what the bus keeps until this returns; raise NotHandled to get it once more.
+
+        ``users`` and ``packages`` are those that the message's schema names, where it has one.
+        """
+        message = parse_message(body, users, known_packages=packages)
         if message is None:
             return
         if self._lifecycle.state is not State.RUNNING:
@@ -193,7 +204,7 @@ class Daemon:
             try:
                 self._prepare()
             except Unavailable:
-                parts.checkpoint.create()
+                self._create_checkpoint()
                 tried.set_result(None)
                 parts.outages.call(self._prepare)
             self._lifecycle.enter(State.RUNNING)
@@ -206,6 +217,11 @@ class Daemon:
         finally:
             if not tried.done():
                 tried.set_result(None)
+
+    def _create_checkpoint(self) -> None:
+        """Write the first checkpoint, where the next start is going to catch up from it."""
+        if self._parts.catch_up.is_whole:
+            self._parts.checkpoint.create()
 
     def _handle_and_wait(self, message: Message, kind: type[AcknowledgedDelivery]) -> None:
         delivery = kind(message, self._parts.in_flight, self._parts.dead_letters)

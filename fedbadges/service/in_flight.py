@@ -42,6 +42,8 @@ class InFlight:
         self._seen: BoundedDict[int, None] = BoundedDict(_MAX_REMEMBERED)
         # When each was sent; until it comes again.
         self._requeued: BoundedDict[int, float] = BoundedDict(_MAX_REMEMBERED)
+        # Those that were handled before datanommer had them.
+        self._unstored: BoundedDict[int, None] = BoundedDict(_MAX_REMEMBERED)
         self._oldest_for_restart = math.inf
 
     def __len__(self) -> int:
@@ -60,6 +62,7 @@ class InFlight:
             self._keys_in_flight[key] += 1
             self._seen[key] = None
             self._requeued.pop(key, None)
+            self._unstored.pop(key, None)
 
     def done(self, message: Message, *, stored: bool = True) -> None:
         """End a message that was handled or set aside.
@@ -72,6 +75,7 @@ class InFlight:
                 self.handled += 1
                 if not stored:
                     self._seen.pop(key, None)
+                    self._unstored[key] = None
 
     def release(self, message: Message) -> None:
         """End a message that whoever delivered it is going to deliver again."""
@@ -113,6 +117,12 @@ class InFlight:
             if key in self._keys_in_flight:
                 return Seen.IN_FLIGHT
             return Seen.LATELY if key in self._seen else Seen.NEVER
+
+    def was_unstored(self, msg_id: str | None, topic: str) -> bool:
+        """Return True if a message was done before it was stored, and did not come again."""
+        key = _key(msg_id, topic, 0)
+        with self._lock:
+            return key in self._unstored
 
     def is_stuck(self, seconds: float) -> bool:
         """Return True if a message is in flight for longer than that."""

@@ -50,6 +50,7 @@ class Parts:
         verifier: Verifier | None,
         backlog: Callable[[], int],
         workers: int,
+        redelivered: bool,
     ) -> None:
         self.backlog = backlog
         self.publisher = publisher
@@ -97,7 +98,7 @@ class Parts:
         )
         limit = settings.backlog_limit if recorder is None else None
         self.back_pressure = BackPressure(limit, self.in_flight, self.delay_queue, backlog)
-        self.catch_up = self._make_catch_up(settings, tahrir, judgements)
+        self.catch_up = self._make_catch_up(settings, tahrir, judgements, redelivered)
         self.warm_up = WarmUp(
             settings,
             self.history,
@@ -107,13 +108,16 @@ class Parts:
             backlog=backlog,
         )
 
-    def _make_catch_up(self, settings: Settings, tahrir: Tahrir, judgements: Judgements) -> CatchUp:
+    def _make_catch_up(
+        self, settings: Settings, tahrir: Tahrir, judgements: Judgements, redelivered: bool
+    ) -> CatchUp:
         reader = CatchUpReader(
             MessageReader(settings),
             self.in_flight,
             None if settings.trust_history else self.verifier,
             judgements=judgements,
             on_begin=tahrir.limit_revocations,
+            own_only=redelivered,
         )
         return CatchUp(
             reader,

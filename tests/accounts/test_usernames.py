@@ -10,6 +10,7 @@ from fedmsg.meta.base import BaseProcessor
 from support.builders import make_message
 
 from fedbadges.accounts.usernames import FedmsgUsernames
+from fedbadges.messages import Message, parse_message
 
 
 class GitProcessor(BaseProcessor):
@@ -139,3 +140,41 @@ def test_a_user_of_other_letters_does_not_become_another_in_lower_case(
     message = make_message("git.receive", {"users": users, "packages": []})
 
     assert with_git.users(message) == {"alice"}
+
+
+def from_fedora_messaging(**names: Any) -> Message:
+    """Return a message as it comes with a schema, which has these names."""
+    body = {
+        "topic": "org.fedoraproject.dev.git.receive",
+        "msg": {"users": ["plugin"], "packages": ["plugin"]},
+        "msg_id": "8a5fc02d",
+        "headers": {"fedora_messaging_schema": "git.receive"},
+        "username": names.pop("agent", None),
+    }
+    message = parse_message(body, **names)
+    assert message is not None
+    return message
+
+
+def test_names_of_a_schema_come_before_those_of_a_plugin(with_git: FedmsgUsernames) -> None:
+    message = from_fedora_messaging(
+        known_users=frozenset(["Alice"]), known_packages=frozenset(["guake"]), agent="Bob"
+    )
+
+    assert with_git.users(message) == {"alice"}
+    assert with_git.packages(message) == {"guake"}
+    assert with_git.agent(message) == "bob"
+
+
+def test_plugin_is_asked_where_a_schema_names_nobody(with_git: FedmsgUsernames) -> None:
+    message = from_fedora_messaging()
+
+    assert with_git.users(message) == {"plugin"}
+    assert with_git.packages(message) == {"plugin"}
+    assert with_git.agent(message) == "plugin"
+
+
+def test_no_plugin_is_missing_where_messages_have_schemas() -> None:
+    config = {"topic_prefix_re": "org.fedoraproject.dev", "config_filename": "/etc/badges.toml"}
+
+    assert FedmsgUsernames(config).has_plugins

@@ -14,7 +14,7 @@ import zmq
 from support.bus import HOST, Bus, Subscriber
 from support.waiting import TIMEOUT, eventually
 
-from fedbadges.buses.fedmsg import publisher as publisher_module
+from fedbadges.buses import queued_publisher
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.messages import Notice
 
@@ -149,7 +149,7 @@ def test_notice_that_cannot_be_sent_is_logged_and_delays_no_other(
         eventually(lambda: numbers(bus), "the other notice")
 
     assert numbers(bus) == [2]
-    (line,) = [r.getMessage() for r in log.records if r.name == "fedbadges.buses.fedmsg.publisher"]
+    (line,) = [r.getMessage() for r in log.records if r.name == "fedbadges.buses.queued_publisher"]
     assert line.startswith(
         "Could not publish a notice topic=badge.award body=\"{'number': <object object"
     )
@@ -211,7 +211,7 @@ def test_run_sends_the_notices_if_the_bus_is_not_zeromq(
 
     assert len(handed) == 1
     (record,) = [
-        record for record in log.records if record.name == "fedbadges.buses.fedmsg.publisher"
+        record for record in log.records if record.name == "fedbadges.buses.queued_publisher"
     ]
     assert record.getMessage().startswith("Could not publish a notice topic=badge.award body=")
     assert record.levelname == "ERROR"
@@ -337,7 +337,7 @@ def test_publisher_is_ready_when_listeners_have_had_time_to_connect(bus: Bus) ->
 def test_endpoint_is_bound_when_another_process_frees_it(
     bus: Bus, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher_module, "_RETRY", 0.05)
+    monkeypatch.setattr(queued_publisher, "_RETRY", 0.05)
     results = Results()
     one = {f"fedbadges.{HOST}": bus.endpoints[f"fedbadges.{HOST}"][:1]}
     with running(config_of(one)) as first:

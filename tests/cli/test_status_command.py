@@ -196,6 +196,12 @@ def test_text_shows_how_long_catching_up_takes() -> None:
     assert "UTC; 120 of 5000 messages read, about 12 s left\n" in text
 
 
+def test_text_says_where_nothing_is_caught_up() -> None:
+    text = as_text(changed(catch_up=REPORT["catch_up"] | {"whole": False, "until": None}))
+
+    assert "\ncaught up     not needed, as the broker delivers what was not handled\n" in text
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

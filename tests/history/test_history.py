@@ -203,6 +203,8 @@ for _ in range(100):
         {"headers": {"\ud800": "b"}},
         {"headers": {"a": float("nan")}},
         {"headers": {"a": NESTED}},
+        {"headers": {"a": 2**63}},
+        {"headers": {"fedora_messaging_severity": 20, "fedora_messaging_user_alice": True}},
         {"i": -1},
         {"i": 2**31},
         {"i": "1"},

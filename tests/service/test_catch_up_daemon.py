@@ -133,6 +133,7 @@ def test_report_tells_how_far_catching_up_got(
     report = daemon.report()
     assert (report["handled"], report["in_hand"]) == (1, 0)
     assert report["catch_up"] | {"until": 0} == {
+        "whole": True,
         "until": 0,
         "running": False,
         "done": 0,

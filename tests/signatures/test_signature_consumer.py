@@ -218,7 +218,7 @@ def test_hub_exits_although_a_verification_hangs(
     answer, ended = threading.Event(), threading.Event()
     monkeypatch.setattr(Verifier, "verify_now", lambda *arguments: answer.wait(TIMEOUT))
     monkeypatch.setattr("fedbadges.buses.fedmsg.consumer._STOP_TIMEOUT", 0.1)
-    monkeypatch.setattr("fedbadges.buses.fedmsg.loading.os._exit", lambda code: ended.set())
+    monkeypatch.setattr("fedbadges.buses.loading.os._exit", lambda code: ended.set())
     site.consumer._consume(site.message("ann"))
     worker = threading.Thread(
         target=lambda: site.consumer._do_work(site.consumer.incoming.get_nowait())

@@ -21,9 +21,9 @@ criteria:
 """
 
 
-def make_daemon(settings: Settings, *others: Any) -> Daemon:
-    """Return a daemon that publishes on the bus of the settings; ``others`` as Daemon has them."""
-    return Daemon(settings, Publisher(settings.fedmsg), *others)
+def make_daemon(settings: Settings, *others: Any, **keys: Any) -> Daemon:
+    """Return a daemon that publishes on the bus of the settings; the rest is as Daemon has it."""
+    return Daemon(settings, Publisher(settings.fedmsg), *others, **keys)
 
 
 class Running:

@@ -46,7 +46,11 @@ def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
     running: list[Daemon] = []
 
     def start_(
-        *, retry: bool = False, config: Mapping[str, Any] | None = None, **keys: Any
+        *,
+        retry: bool = False,
+        config: Mapping[str, Any] | None = None,
+        redelivered: bool = False,
+        **keys: Any,
     ) -> Daemon:
         for daemon in running:
             daemon.stop()
@@ -63,7 +67,7 @@ def start(database: Databases, tmp_path: Path) -> Iterator[Start]:
         whole |= {f"badges.{name}": value for name, value in (defaults | keys).items()}
         settings, warnings = read_settings(whole)
         assert not warnings
-        daemon = make_daemon(settings, make_verifier(whole))
+        daemon = make_daemon(settings, make_verifier(whole), redelivered=redelivered)
         running.append(daemon)
         if retry:
             return daemon

@@ -50,6 +50,7 @@ REPORT: dict[str, Any] = {
     "overflown": False,
     "set_aside": 0,
     "catch_up": {
+        "whole": True,
         "until": 1764002036.0,
         "running": False,
         "done": 0,

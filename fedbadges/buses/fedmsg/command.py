@@ -80,8 +80,8 @@ def run_command() -> None:
 
 def _retry_dead_letters(settings: Settings) -> int:
     """Retry the dead letters; return 1 if some failed again, or the daemon could not start."""
-    from fedbadges.buses.fedmsg.loading import do_not_exit_on_sigterm
     from fedbadges.buses.fedmsg.publisher import Publisher
+    from fedbadges.buses.loading import do_not_exit_on_sigterm
     from fedbadges.service.daemon import Daemon
 
     do_not_exit_on_sigterm()

@@ -13,9 +13,9 @@ from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
 
 from fedbadges.buses.fedmsg.frames import guard, ignore
-from fedbadges.buses.fedmsg.loading import do_not_exit_on_sigterm, exit_at_once
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.buses.fedmsg.signals import install_signal_handlers
+from fedbadges.buses.loading import do_not_exit_on_sigterm, exit_at_once
 from fedbadges.config.settings import ENABLED, Settings
 from fedbadges.errors import CannotStart, Rejected, SettingsError, Stopped, Unavailable
 from fedbadges.service.daemon import Daemon

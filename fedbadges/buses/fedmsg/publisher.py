@@ -1,9 +1,6 @@
 """Publishing on fedmsg: from one thread, with one endpoint."""
 
 import copy
-import queue
-import threading
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -11,6 +8,7 @@ from typing import Any
 import fedmsg.core
 import zmq
 
+from fedbadges.buses.queued_publisher import QueuedPublisher
 from fedbadges.messages import Notice
 from fedbadges.outbox.publisher import Result
 from fedbadges.signatures.signing import MODNAME, sender_of, signer_of
@@ -18,9 +16,6 @@ from fedbadges.util.logs import get_logger
 from fedbadges.util.text import describe_error
 
 log = get_logger(__name__)
-
-#: Seconds between two tries to bind an endpoint.
-_RETRY = 10.0
 
 #: Seconds that ZeroMQ has to send what is left when the daemon stops.
 _LINGER = 1.0
@@ -38,8 +33,8 @@ class _Context(fedmsg.core.FedMsgContext):
             raise
 
 
-class Publisher:
-    """Publishes notices in their order.
+class Publisher(QueuedPublisher):
+    """Publishes notices on fedmsg.
 
     ZeroMQ drops what is sent while nobody listens. So the endpoint is bound at the start, and
     nothing is sent before those who were trying to connect have had the time to. If no endpoint is
@@ -54,6 +49,7 @@ class Publisher:
         config: Mapping[str, Any],
         run: Callable[[Callable[[], None]], object] = lambda function: function(),
     ) -> None:
+        super().__init__()
         self._config = copy.deepcopy(dict(config))
         self._config["name"] = sender_of(self._config)
         self._sign = signer_of(self._config)
@@ -61,38 +57,11 @@ class Publisher:
             # fedmsg's own signing fails, and then it sends nothing.
             self._config["sign_messages"] = False
         self._run = run
-        self._queue: queue.SimpleQueue[tuple[Notice, Result] | None] = queue.SimpleQueue()
         # Handed to another thread, which may end before it sends them.
         self._handed: list[Notice] = []
-        #: How many notices were lost so far, as they could not be sent.
-        self.unsent = 0
         self._context: _Context | None = None
         #: Whether those who try to connect have had the time to.
         self._heard = False
-        self._trouble: str | None = None
-        #: When to try again to bind an endpoint, if none was free.
-        self._retry_at: float | None = None
-        self._settled = threading.Event()
-        self._ready = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="fedbadges-publisher", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread, which binds the endpoint."""
-        self._thread.start()
-
-    def trouble(self, timeout: float = 0.0) -> str | None:
-        """Return why nothing can be sent; None if it can, or is not known within ``timeout`` s."""
-        self._settled.wait(timeout)
-        return self._trouble
-
-    def wait_until_ready(self, timeout: float) -> bool:
-        """Return True when what is sent is heard, or cannot be sent; False after so many s."""
-        return self._ready.wait(timeout)
-
-    def publish(self, notice: Notice, result: Result = lambda notice, error: None) -> None:
-        """Queue a notice; returns at once. ``result`` is called in any thread."""
-        self._queue.put((notice, result))
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Send what is queued, for ``timeout`` seconds at most, and release the endpoint.
@@ -100,8 +69,7 @@ class Publisher:
         Returns True if what was sent has left the process. What is kept in the outbox is not sent
         to those who have had no time to connect.
         """
-        self._stopping.set()
-        self.finish(timeout)
+        super().stop(timeout)
         for notice in list(self._handed):
             if notice.msg_id is None:
                 log.warning(
@@ -109,60 +77,31 @@ class Publisher:
                 )
         return not self._thread.is_alive()
 
-    def finish(self, timeout: float = 15.0) -> bool:
-        """Send what is queued once listeners have had time to connect; release the endpoint.
-
-        Returns True if what was sent has left the process. Nothing can be published afterwards.
-        """
-        self._queue.put(None)
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _work(self) -> None:
-        self._connect()
-        self._ready.set()
-        while (queued := self._next()) is not None:
-            self._send(*queued)
+    def _disconnect(self) -> None:
         if self._context is None:
             return
         if getattr(self._context, "publisher", None):
             self._context.publisher.setsockopt(zmq.LINGER, int(_LINGER * 1000))
         self._context.destroy()
 
-    def _next(self) -> tuple[Notice, Result] | None:
-        """Return what is queued next; try to bind an endpoint meanwhile, if none was free."""
-        while self._retry_at is not None:
-            try:
-                return self._queue.get(timeout=max(0.0, self._retry_at - time.monotonic()))
-            except queue.Empty:
-                self._connect()
-        return self._queue.get()
-
     def _connect(self) -> None:
         """Bind an endpoint, and give those who keep trying the time to connect to it."""
-        failed_before = self._trouble is not None
         try:
             context = _Context(**copy.deepcopy(self._config))
         except Exception as error:  # whatever fedmsg makes of its configuration
-            self._trouble, self._retry_at = str(error), time.monotonic() + _RETRY
-            if not failed_before:
-                log.error("Cannot publish awards", error=error)
-            self._settled.set()
+            self._cannot_connect(error)
             return
-        self._retry_at = None
         if self._config.get("zmq_enabled", True) and not getattr(context, "publisher", None):
+            self._retry_at = None
             self._trouble = f"'endpoints' has no '{self._config['name']}'"
             log.warning("Not publishing awards", reason=self._trouble)
             context.destroy()
             self._settled.set()
             return
-        self._trouble, self._context = None, context
-        self._settled.set()
+        self._context = context
+        self._connected()
         grace = self._grace()
         self._heard = not self._stopping.wait(grace) or not grace
-        if failed_before:
-            log.info("Publishing awards again")
 
     def _grace(self) -> float:
         """Return the seconds in which a listener that keeps trying will have connected."""
@@ -174,10 +113,7 @@ class Publisher:
 
     def _send(self, notice: Notice, result: Result) -> None:
         if self._context is None:
-            if notice.msg_id is None:
-                self.unsent += 1
-                log.info("Notice not published", topic=notice.topic, body=notice.body)
-            result(notice, self._trouble)
+            self._drop(notice, result)
         elif notice.msg_id is not None and not self._heard:
             result(notice, "stopping before listeners had time to connect")
         else:
@@ -196,12 +132,7 @@ class Publisher:
             context.publish(
                 topic=notice.topic, msg=notice.body, modname=MODNAME, pre_fire_hook=complete
             )
-        except Exception as error:  # the award is committed; it stays, published or not
-            if notice.msg_id is None:
-                self.unsent += 1
-                log.error(
-                    "Could not publish a notice", topic=notice.topic, body=notice.body, error=error
-                )
-            result(notice, describe_error(error))
+        except Exception as error:  # whatever fedmsg makes of it
+            self._fail(notice, result, error, describe_error(error))
         else:
             result(notice, None)

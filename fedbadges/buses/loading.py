@@ -1,4 +1,4 @@
-"""SIGTERM while the hub is loaded: nothing is in flight, so the process ends at once, with 0.
+"""SIGTERM while the daemon is loaded: nothing is in flight, so the process ends at once, with 0.
 
 Imports nothing that takes time, as Python's own handling of the signal ends the process with an
 error until then.
@@ -28,13 +28,13 @@ def do_not_exit_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def exit_at_once() -> NoReturn:
-    """Exit with 0, whatever other threads do."""
+def exit_at_once(code: int = os.EX_OK) -> NoReturn:
+    """Exit, whatever other threads do."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # closed, or interrupted while it writes
             stream.flush()
-    os._exit(os.EX_OK)
+    os._exit(code)
 
 
 def _exit(number: int, frame: FrameType | None) -> NoReturn:
