@@ -31,6 +31,12 @@ REQUIRES = [
 ]
 
 EXTRAS = {
+    # The bus of those who left fedmsg. Both come with datanommer.models and tahrir-api anyway.
+    "fedora-messaging": [
+        "crochet >= 2.1",  # its reactor, where a command publishes
+        "fedora-messaging >= 3.9",
+        "tahrir-messages >= 2.0",  # the schemas of notices
+    ],
     "fedora": ["fedmsg_meta_fedora_infrastructure >= 0.31.0"],
     # Needs a C compiler and the headers of Python and Kerberos.
     "fasjson": [

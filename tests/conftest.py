@@ -26,6 +26,9 @@ settings.register_profile(
 settings.load_profile("fedbadges")
 
 
+# fedora-messaging looks once for the schemas that are installed.
+sys.path.append(str(Path(__file__).parent / "support/message_schema"))
+
 # A shell makes background processes ignore Ctrl-C, and their children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -41,6 +44,7 @@ def _do_not_sync(connection: object, record: object) -> None:
 LONG = (
     "packaging",
     "faults",
+    "broker",
     "service/test_same_awards.py",
     "replay",
     "history/test_count_cache.py",

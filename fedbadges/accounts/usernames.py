@@ -93,11 +93,20 @@ class FedmsgUsernames:
 
 
 def _names_of_schema(what: str, message: Message) -> frozenset[str]:
-    """Return what the schema of a message on fedora-messaging named, as far as that is known."""
+    """Return what the schema of a message on fedora-messaging named, as far as that is known.
+
+    Where the schema is not installed, its headers have what it named at the sender's.
+    """
     if what == "agent":
         agent = message.body.get("username")
         return frozenset([agent]) if agent and isinstance(agent, str) else frozenset()
-    return message.known_users if what == "users" else message.known_packages
+    known, prefix = message.known_packages, "fedora_messaging_rpm_"
+    if what == "users":
+        known, prefix = message.known_users, "fedora_messaging_user_"
+    if known:
+        return known
+    headers = filter(lambda name: name.startswith(prefix), message.body["headers"])
+    return frozenset(name.removeprefix(prefix) for name in headers if name != prefix)
 
 
 def has_no_candidates(rule: Rule) -> bool:

@@ -19,6 +19,7 @@ from fedbadges.cli.terminal import Command
 if TYPE_CHECKING:
     from fedbadges.config.settings import Settings
     from fedbadges.outbox.outbox import Outbox
+    from fedbadges.outbox.publisher import Publisher
     from fedbadges.rules.criteria import Backends
     from fedbadges.rules.index import RuleSet
     from fedbadges.rules.rule import Rule
@@ -64,6 +65,7 @@ _PUBLISHER_TIMEOUT = 10.0
 
 _NO_ZMQ = "'zmq_enabled' is False: only a hub can publish on such a bus"
 _NO_ADDRESS = "Every publisher needs an address of its own under 'fedbadges.<host>' in 'endpoints'"
+_NO_BROKER = "The broker of 'amqp_url' does not answer, or refuses the connection"
 _NO_CHANGE = "Nothing was changed; with --no-publish nothing is published"
 
 
@@ -207,27 +209,49 @@ class Deployment:
 
         If that is ``optional``, a line says so and None is yielded.
         """
-        from fedbadges.buses.fedmsg.publisher import Publisher
         from fedbadges.outbox.outbox import Outbox
 
         if silent:
             yield None
             return
-        if not self.settings.fedmsg.get("zmq_enabled", True):
-            _warn_or_raise(_NO_ZMQ, tahrir, optional)
+        publisher, reason = _make_publisher(self.settings)
+        if publisher is None:
+            _warn_or_raise(reason, tahrir, optional)
             yield None
             return
-        publisher = Publisher(self.settings.fedmsg)
         outbox = Outbox(publisher, tahrir.outbox)
         outbox.start()
         try:
             if publisher.trouble(_PUBLISHER_TIMEOUT) is not None:  # the publisher has logged it
-                _warn_or_raise(_NO_ADDRESS, tahrir, optional)
+                _warn_or_raise(reason, tahrir, optional)
                 yield None
             else:
                 yield outbox
         finally:
             outbox.stop()
+
+
+def _make_publisher(settings: Settings) -> tuple[Publisher | None, str]:
+    """Return what publishes on the configured bus, if a command can, and the reason if it cannot.
+
+    Raises CannotRun.
+    """
+    from fedbadges.config.toml_files import is_toml
+
+    filename = settings.fedmsg.get("config_filename")
+    if is_toml(filename):
+        from fedbadges.buses.fedora_messaging.publisher import command_publisher
+        from fedbadges.errors import SettingsError
+
+        try:
+            return command_publisher(Path(str(filename))), _NO_BROKER
+        except SettingsError as error:
+            raise CannotRun(*error.lines) from error
+    if not settings.fedmsg.get("zmq_enabled", True):
+        return None, _NO_ZMQ
+    from fedbadges.buses.fedmsg.publisher import Publisher as FedmsgPublisher
+
+    return FedmsgPublisher(settings.fedmsg), _NO_ADDRESS
 
 
 def _warn_or_raise(reason: str, tahrir: Tahrir, optional: bool) -> None:

@@ -29,19 +29,22 @@ _PERMANENT = re.compile(
 _UNDEFINED_TABLE = "42P01"
 
 
-def read_start_settings(config: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+def read_start_settings(
+    config: Mapping[str, Any], *, in_hub: bool = True
+) -> tuple[Settings, list[str]]:
     """Read the settings of a daemon on a bus; return them with warnings.
 
-    Raises SettingsError with every mistake in the settings, and all of ``start_mistakes``.
+    On a bus that is not ``in_hub``, messages have no signatures. Raises SettingsError with every
+    mistake in the settings, and all of ``start_mistakes``.
     """
     mistakes = start_mistakes(config)
     try:
-        settings, warnings = read_settings(config, in_hub=True)
+        settings, warnings = read_settings(config, in_hub=in_hub)
     except SettingsError as error:
         raise SettingsError([*error.lines, *mistakes]) from None
     if mistakes:
         raise SettingsError(mistakes)
-    return settings, [*warnings, *signatures.dangers(config)]
+    return settings, [*warnings, *(signatures.dangers(config) if in_hub else ())]
 
 
 def start_mistakes(config: Mapping[str, Any]) -> list[str]:

@@ -148,7 +148,7 @@ def from_fedora_messaging(**names: Any) -> Message:
         "topic": "org.fedoraproject.dev.git.receive",
         "msg": {"users": ["plugin"], "packages": ["plugin"]},
         "msg_id": "8a5fc02d",
-        "headers": {"fedora_messaging_schema": "git.receive"},
+        "headers": {"fedora_messaging_schema": "git.receive", **names.pop("headers", {})},
         "username": names.pop("agent", None),
     }
     message = parse_message(body, **names)
@@ -172,6 +172,16 @@ def test_plugin_is_asked_where_a_schema_names_nobody(with_git: FedmsgUsernames) 
     assert with_git.users(message) == {"plugin"}
     assert with_git.packages(message) == {"plugin"}
     assert with_git.agent(message) == "plugin"
+
+
+def test_headers_name_whom_a_schema_named_that_is_not_installed(
+    with_git: FedmsgUsernames,
+) -> None:
+    headers = {"fedora_messaging_user_Alice": True, "fedora_messaging_rpm_guake": True}
+    message = from_fedora_messaging(headers=headers)
+
+    assert with_git.users(message) == {"alice"}
+    assert with_git.packages(message) == {"guake"}
 
 
 def test_no_plugin_is_missing_where_messages_have_schemas() -> None:

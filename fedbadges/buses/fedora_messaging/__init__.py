@@ -1,0 +1,1 @@
+"""fedora-messaging: the consumer for ``fedora-messaging consume``, messages and the publisher."""
