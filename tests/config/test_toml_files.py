@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fedora_messaging.config import LazyConfig
 
 from fedbadges.config.settings import KEYS, Settings, read_settings, toml_configuration
 from fedbadges.config.toml_files import keys_of_toml, read_toml
@@ -185,6 +186,18 @@ def test_file_that_is_not_toml_or_has_no_table_is_reported(
     (line,) = mistakes(file, text)
 
     assert line.startswith(mistake)
+
+
+def test_example_has_no_mistakes_and_is_complete(file: Path) -> None:
+    text = (Path(__file__).parents[2] / "config/fedbadges.toml.example").read_text()
+
+    settings = settings_of(file, text.replace("/usr/share/badges/rules", "RULES"))
+
+    assert settings.email_domain == "example.org"
+    assert (
+        LazyConfig().load_config(str(file))["callback"]
+        == "fedbadges.fedora_messaging:BadgesConsumer"
+    )
 
 
 def test_file_that_cannot_be_read_is_reported(file: Path) -> None:

@@ -14,6 +14,7 @@ from support.hub import ENDS_WITHIN
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 ALONE = SYSTEMD / "fedmsg-badges.service"
 IN_HUB = SYSTEMD / "fedmsg-hub.service.d/fedbadges.conf"
+ON_BROKER = SYSTEMD / "fm-consumer@fedbadges.service.d/fedbadges.conf"
 USER = SYSTEMD / "sysusers.d/fedbadges.conf"
 
 
@@ -74,6 +75,23 @@ def test_systemd_knows_every_key_added_to_the_unit_of_the_hub(tmp_path: Path) ->
     shutil.copy(IN_HUB, tmp_path / IN_HUB.parent.name)
 
     assert complaints(unit) == []
+
+
+@needs("systemd-analyze")
+def test_systemd_knows_every_key_added_to_the_unit_of_fedora_messaging(tmp_path: Path) -> None:
+    unit = tmp_path / "fm-consumer@fedbadges.service"
+    unit.write_text(f"[Service]\nExecStart={sys.executable}\n")
+    shutil.copytree(ON_BROKER.parent, tmp_path / ON_BROKER.parent.name)
+
+    assert complaints(unit) == []
+
+
+def test_sandbox_is_the_same_on_each_bus() -> None:
+    own = {"execstart", "runtimedirectory", "runtimedirectorymode", "readwritepaths"}
+    alone = {key: value for key, value in service(ALONE).items() if key not in own}
+    instance = {"statedirectory": "%i", "workingdirectory": "%S/%i"}
+
+    assert dict(service(ON_BROKER)) == alone | instance
 
 
 @needs("systemd-sysusers", "--root")

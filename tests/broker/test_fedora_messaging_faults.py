@@ -1,0 +1,209 @@
+"""Several daemons on one queue; daemons and brokers that die, databases that are away."""
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from named_messages import named
+from support.broker import Broker, BrokerBus, needs_broker
+from support.bus import PREFIX
+from support.daemon import THIS_MESSAGE
+from support.databases import Databases, Postgresql, awards
+from support.fm_consumer import FmConsumer, FmDeployment, fm_deployment
+from support.hub import ENDS_WITHIN
+from support.outage import Outage
+from support.rules import rule
+from support.sizes import SEED, size
+from support.waiting import eventually
+
+pytestmark = [needs_broker, pytest.mark.slow]
+
+RULES = {"mentioned": rule("Mentioned", f"trigger: {{topic: logger.mention}}\n{THIS_MESSAGE}")}
+
+
+@pytest.fixture
+def deployment(
+    bus: BrokerBus, postgresql_database: Databases, tmp_path: Path
+) -> Iterator[FmDeployment]:
+    """Without a daemon yet."""
+    with fm_deployment(tmp_path, postgresql_database, bus, RULES) as made:
+        yield made
+
+
+def people(count: int) -> list[str]:
+    return [f"person{number}" for number in range(count)]
+
+
+def mention(bus: BrokerBus, *names: str) -> None:
+    bus.publish(*(named("logger.mention", {}, name) for name in names))
+
+
+def wait_for_badges(deployment: FmDeployment, names: list[str]) -> None:
+    """Wait until everybody has the badge, once, and it was announced."""
+    expected = Counter(("mentioned", name) for name in names)
+
+    def is_done() -> bool:
+        return Counter(awards(deployment.databases)) == expected
+
+    eventually(is_done, "all badges")
+    eventually(lambda: set(names) <= announced(deployment.bus).keys(), "all notices")
+
+
+def announced(bus: BrokerBus) -> Counter[str]:
+    return Counter(each.body["user"]["username"] for each in bus.heard("badges.badge.award"))
+
+
+def handled(daemon: FmConsumer) -> int:
+    return len(
+        daemon.lines_with(f"Successfully consumed message from topic {PREFIX}.logger.mention")
+    )
+
+
+def stop(daemon: FmConsumer) -> None:
+    assert daemon.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+    daemon.check_log()
+
+
+def test_two_daemons_share_a_queue_and_each_badge_is_given_once(deployment: FmDeployment) -> None:
+    daemons = [deployment.start(), deployment.start()]
+    names = people(200)
+
+    mention(deployment.bus, *names, *names[:20])
+
+    wait_for_badges(deployment, names)
+    eventually(lambda: sum(map(handled, daemons)) == 220, "all messages")
+    assert all(handled(daemon) > 50 for daemon in daemons)
+    assert max(announced(deployment.bus).values()) == 1
+    for daemon in daemons:
+        stop(daemon)
+
+
+def test_message_that_is_sent_twice_gives_one_badge(deployment: FmDeployment) -> None:
+    daemon = deployment.start()
+    message = named("logger.mention", {}, "alice")
+
+    deployment.bus.publish(message, message)
+
+    eventually(lambda: handled(daemon) == 2, "both messages")
+    wait_for_badges(deployment, ["alice"])
+    assert announced(deployment.bus) == {"alice": 1}
+    stop(daemon)
+
+
+def test_what_a_killed_daemon_was_given_another_handles(deployment: FmDeployment) -> None:
+    killed, other = deployment.start(), deployment.start()
+    names = people(200)
+
+    mention(deployment.bus, *names)
+    eventually(lambda: handled(killed) > 10, "some messages")
+    killed.kill()
+
+    wait_for_badges(deployment, names)
+    stop(other)
+
+
+def test_broker_that_is_killed_and_comes_back_has_lost_nothing(
+    deployment: FmDeployment, broker: Broker
+) -> None:
+    daemon = deployment.start()
+    names = people(200)
+    mention(deployment.bus, *names)
+    eventually(lambda: handled(daemon) > 10, "some messages")
+
+    broker.stop(signal.SIGKILL)
+    broker.start()
+
+    wait_for_badges(deployment, names)
+    mention(deployment.bus, "late")
+    wait_for_badges(deployment, [*names, "late"])
+    assert daemon.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+
+
+@pytest.mark.parametrize("database", ["tahrir_url", "datanommer_url"])
+def test_daemon_waits_for_a_database_and_returns_nothing_meanwhile(
+    deployment: FmDeployment, database: str
+) -> None:
+    outage = Outage(getattr(deployment.databases, database))
+    outage.begin()
+    daemon = deployment.make()
+    try:
+        mention(deployment.bus, "alice", "bob")
+        daemon.start()
+        daemon.wait_for_log("INFO", "Consuming message")
+        daemon.wait_for_log("WARNING", "Waiting for an outage to end")
+    finally:
+        outage.end()
+    wait_for_badges(deployment, ["alice", "bob"])
+    outage.begin()
+    try:
+        mention(deployment.bus, "carol")
+        eventually(
+            lambda: len(daemon.logged("WARNING", "Waiting for an outage to end")) == 2,
+            "the second outage",
+        )
+    finally:
+        outage.end()
+    wait_for_badges(deployment, ["alice", "bob", "carol"])
+
+    assert handled(daemon) == 3
+    assert not daemon.lines_with("Returning message")
+    stop(daemon)
+
+
+def test_stop_during_an_outage_returns_the_message_to_the_queue(deployment: FmDeployment) -> None:
+    outage = Outage(deployment.databases.tahrir_url)
+    outage.begin()
+    try:
+        daemon = deployment.make()
+        mention(deployment.bus, "alice", "bob")
+        daemon.start()
+        daemon.wait_for_log("INFO", "Consuming message")
+        stop(daemon)
+        eventually(lambda: deployment.bus.waiting() == 2, "both messages in the queue")
+    finally:
+        outage.end()
+    stop_after_badges(deployment, ["alice", "bob"])
+
+
+def test_database_that_waiting_does_not_mend_ends_the_daemon_with_1(
+    bus: BrokerBus, postgresql: Postgresql, postgresql_database: Databases, tmp_path: Path
+) -> None:
+    gone = replace(postgresql_database, tahrir_url=postgresql.create_database())
+    Outage(gone.tahrir_url).begin()
+    with fm_deployment(tmp_path, gone, bus, RULES) as deployment:
+        daemon = deployment.make()
+        daemon.start()
+        daemon.wait_for_log("WARNING", "Waiting for an outage to end")
+        postgresql.drop_database(gone.tahrir_url)
+
+        assert daemon.exit_code() == 1
+        assert daemon.logged("CRITICAL", "Cannot start")
+
+
+def test_daemon_stops_with_0_at_any_moment_and_loses_nothing(deployment: FmDeployment) -> None:
+    """From the moment on at which it handles the signal."""
+    chance = random.Random(SEED)
+    names = people(size(6, 50) * 100)
+    for first in range(0, len(names), 100):
+        daemon = deployment.make()
+        daemon.start()
+        eventually(partial(daemon.handles, signal.SIGTERM), "a handler")
+        mention(deployment.bus, *names[first : first + 100])
+        # Loading takes some seconds of these.
+        time.sleep(chance.uniform(0, 6))
+
+        stop(daemon)
+
+    stop_after_badges(deployment, names)
+
+
+def stop_after_badges(deployment: FmDeployment, names: list[str]) -> None:
+    daemon = deployment.start()
+    wait_for_badges(deployment, names)
+    stop(daemon)
