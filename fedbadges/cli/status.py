@@ -40,7 +40,11 @@ _PERIOD = 5
 #: Seconds to wait for a report: two periods of the hub, and its queries to the databases.
 _TIMEOUT = 12.0
 
-_CONSUMER = {"module": "fedbadges.consumers", "name": "FedoraBadgesConsumer"}
+#: The consumers of all buses, as reports name them.
+_CONSUMERS = (
+    {"module": "fedbadges.consumers", "name": "FedoraBadgesConsumer"},
+    {"module": "fedbadges.fedora_messaging", "name": "BadgesConsumer"},
+)
 
 #: The states of a daemon that awards nothing.
 _STATES = {
@@ -157,7 +161,9 @@ def _next_report(socket: zmq.Socket[bytes], endpoint: str, timeout: float) -> Ma
         raise CannotRun(f"{silent}, although it should every {_PERIOD} s")
     try:
         consumers = json.loads(socket.recv_multipart()[-1])["consumers"]
-        found = [each for each in consumers if _CONSUMER.items() <= each.items()]
+        found = [
+            each for each in consumers if any(one.items() <= each.items() for one in _CONSUMERS)
+        ]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CannotRun(f"What answers at {endpoint} is not a hub") from None
     if not found:

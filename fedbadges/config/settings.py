@@ -21,6 +21,10 @@ from fedbadges.errors import SettingsError
 #: Enables the consumer in a hub.
 ENABLED = "fedmsg.consumers.badges.enabled"
 
+#: Where the daemon publishes its status, and the permissions of that; keys of moksha.
+MONITORING_SOCKET = "moksha.monitoring.socket"
+MONITORING_MODE = "moksha.monitoring.socket.mode"
+
 # What a mistake says is expected, and the parser; for the issuer the other arguments as well.
 _SECONDS = ("a number of seconds, from 0 to 86400", values.seconds)
 _TIMEOUT = ("a number of seconds, more than 0 and up to 86400", values.timeout)
@@ -202,7 +206,11 @@ def toml_configuration(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
     ``table`` is the one for consumers.
     """
-    known = {ENABLED, *(key.within[0] if key.within else key.name for key in KEYS.values())}
+    known = {
+        ENABLED,
+        MONITORING_SOCKET,
+        *(key.within[0] if key.within else key.name for key in KEYS.values()),
+    }
     return _TOPIC_PREFIX | join_keys(table, known) | {"config_filename": str(path)}
 
 

@@ -51,6 +51,8 @@ def deployment(
     bus = BrokerBus(broker)
     databases = postgresql.create_databases()
     with fm_deployment(tmp_path_factory.mktemp("fm"), databases, bus, RULES) as running:
+        directory = running.directory
+        running.settings["moksha.monitoring.socket"] = f"ipc://{directory}/monitoring.sock"
         daemon = running.start()
         yield running
         assert daemon.stop(signal.SIGTERM, ENDS_WITHIN) == 0
@@ -110,6 +112,27 @@ def test_message_is_stored_as_datanommer_stores_it(deployment: FmDeployment) -> 
     assert row.headers == sent._headers
     assert row.agent_name == "grace"
     assert f"{row.timestamp.isoformat()}+00:00" == sent._headers["sent-at"]
+
+
+def test_award_by_hand_is_published_by_the_command(deployment: FmDeployment) -> None:
+    (daemon,) = deployment.consumers
+    command = ("award", "heidi", "mentioned", "--create", "--reason", "r")
+
+    code, output = daemon.run("fedbadges", *command, "--config", str(daemon.settings_file))
+
+    assert code == 0, output
+    (award,) = eventually(lambda: deployment.bus.awards("heidi"), "the award")
+    assert award.body["by_hand"]["reason"] == "r"
+
+
+def test_status_shows_what_the_daemon_does(deployment: FmDeployment) -> None:
+    (daemon,) = deployment.consumers
+
+    code, output = daemon.run("fedbadges", "status", "--config", str(daemon.settings_file))
+
+    assert code == 0, output
+    assert "all is well" in output
+    assert "not needed, as the broker delivers what was not handled" in output
 
 
 def test_settings_with_mistakes_end_the_daemon_with_their_lines(

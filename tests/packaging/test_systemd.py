@@ -87,9 +87,9 @@ def test_systemd_knows_every_key_added_to_the_unit_of_fedora_messaging(tmp_path:
 
 
 def test_sandbox_is_the_same_on_each_bus() -> None:
-    own = {"execstart", "runtimedirectory", "runtimedirectorymode", "readwritepaths"}
+    own = {"execstart", "readwritepaths"}
     alone = {key: value for key, value in service(ALONE).items() if key not in own}
-    instance = {"statedirectory": "%i", "workingdirectory": "%S/%i"}
+    instance = {"statedirectory": "%i", "runtimedirectory": "%i", "workingdirectory": "%S/%i"}
 
     assert dict(service(ON_BROKER)) == alone | instance
 

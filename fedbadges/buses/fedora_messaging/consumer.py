@@ -19,6 +19,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.error import ReactorNotRunning
 
 from fedbadges.buses.fedora_messaging.messages import body_of, packages_of, users_of
+from fedbadges.buses.fedora_messaging.monitoring import Monitor
 from fedbadges.buses.fedora_messaging.publisher import MAX_RECONNECT_DELAY, Publisher
 from fedbadges.buses.loading import exit_at_once
 from fedbadges.config.settings import Settings, toml_configuration
@@ -62,6 +63,8 @@ class BadgesConsumer:
             self._daemon.start()
         except CannotStart:  # logged
             exit_at_once(1)
+        self._monitor = Monitor(self._settings.fedmsg, self._daemon.report)
+        self._monitor.start()
         # Before that of fedora-messaging, which waits for the calls.
         reactor.addSystemEventTrigger("before", "shutdown", self._before_shutdown)
         self._daemon.started.add_done_callback(self._check_start)
@@ -131,6 +134,7 @@ class BadgesConsumer:
     def _stop_daemon(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: not self._calls)
+        self._monitor.stop()
         self._daemon.stop()
 
 
