@@ -23,7 +23,7 @@ from fedbadges.outbox.publisher import Result
 from fedbadges.util.text import describe_error
 
 #: Seconds for which a connection, a confirmation and the end of the connection are waited for.
-_CONNECT_TIMEOUT = 5.0
+_CONNECT_TIMEOUT = 8.0
 _CONFIRM_TIMEOUT = 30.0
 _CLOSE_TIMEOUT = 1.0
 
