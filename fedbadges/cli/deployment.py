@@ -214,7 +214,7 @@ class Deployment:
         if silent:
             yield None
             return
-        publisher, reason = _make_publisher(self.settings)
+        publisher, reason = make_publisher(self.settings)
         if publisher is None:
             _warn_or_raise(reason, tahrir, optional)
             yield None
@@ -231,7 +231,7 @@ class Deployment:
             outbox.stop()
 
 
-def _make_publisher(settings: Settings) -> tuple[Publisher | None, str]:
+def make_publisher(settings: Settings) -> tuple[Publisher | None, str]:
     """Return what publishes on the configured bus, if a command can, and the reason if it cannot.
 
     Raises CannotRun.

@@ -19,6 +19,7 @@ from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
 from fedbadges.cli.preview.command import preview
 from fedbadges.cli.progress import progress
+from fedbadges.cli.retry import retry
 from fedbadges.cli.revoke import revoke
 from fedbadges.cli.schema import schema
 from fedbadges.cli.status import status
@@ -35,6 +36,7 @@ Examples:
   fedbadges explain message.json    why it gives a badge to whom, and not to others
   fedbadges progress alice          how far alice is with every badge
   fedbadges award alice speaker --reason "spoke at the conference"
+  fedbadges retry                   what failed, once more
   fedbadges status                  what the daemon is doing
   fedbadges schema > rule.json      for editors, which then know the keys
 
@@ -82,5 +84,17 @@ def main() -> None:
     logging.getLogger("fedmsg").setLevel(logging.CRITICAL)
 
 
-for command in (award, backfill, check, explain, preview, progress, revoke, schema, status, test):
+for command in (
+    award,
+    backfill,
+    check,
+    explain,
+    preview,
+    progress,
+    retry,
+    revoke,
+    schema,
+    status,
+    test,
+):
     main.add_command(command)
