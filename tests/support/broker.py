@@ -92,6 +92,14 @@ class Broker:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
+    def control(self, *arguments: str) -> None:
+        """Run ``rabbitmqctl``, which must succeed."""
+        command = [_SERVER.with_name("rabbitmqctl"), "-n", self._environment["RABBITMQ_NODENAME"]]
+        done = subprocess.run(
+            [*command, *arguments], env=self._environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def close(self) -> None:
         """End everything, and delete the directory."""
         self.stop(signal.SIGKILL)
@@ -124,19 +132,23 @@ class Broker:
 class BrokerBus:
     """An exchange of its own, a durable queue of daemons, and one of somebody who hears all."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(
+        self, broker: Broker, exchange: str = "", queue: str = "", prefix: str = PREFIX
+    ) -> None:
         self.broker = broker
-        self.exchange = f"test-{uuid.uuid4().hex[:8]}"
-        self.queue = f"{self.exchange}-badges"
-        self._listener = f"{self.exchange}-listener"
+        self.exchange = exchange or f"test-{uuid.uuid4().hex[:8]}"
+        self.queue = queue or f"{self.exchange}-badges"
+        self._prefix = prefix
+        self._listener = f"listener-{self.exchange}"
         self._heard: list[Message] = []
         with broker.channel() as channel:
             channel.exchange_declare(self.exchange, "topic", durable=True)
-            for queue in (self.queue, self._listener):
-                channel.queue_declare(queue, durable=True)
-            # As the daemon's own configuration has it; what comes before it starts is kept.
-            channel.queue_bind(self.queue, self.exchange, "#")
-            channel.queue_bind(self._listener, self.exchange, f"{PREFIX}.badges.#")
+            channel.queue_declare(self._listener, durable=True)
+            channel.queue_bind(self._listener, self.exchange, f"{prefix}.badges.#")
+            if not queue:
+                # As the daemon's own configuration has it; what comes before it starts is kept.
+                channel.queue_declare(self.queue, durable=True)
+                channel.queue_bind(self.queue, self.exchange, "#")
 
     def configuration(self) -> dict[str, Any]:
         """Return the keys of fedora-messaging's configuration."""
@@ -158,7 +170,7 @@ class BrokerBus:
                 full = message.topic.startswith("org.")
                 channel.basic_publish(
                     self.exchange,
-                    message.topic if full else f"{PREFIX}.{message.topic}",
+                    message.topic if full else f"{self._prefix}.{message.topic}",
                     json.dumps(message.body).encode(),
                     message._properties,
                 )
@@ -181,7 +193,7 @@ class BrokerBus:
             while (got := channel.basic_get(self._listener, auto_ack=True))[0] is not None:
                 method, properties, body = got
                 self._heard.append(get_message(method.routing_key, properties, body))
-        full = f"{PREFIX}.{topic}"
+        full = f"{self._prefix}.{topic}"
         return [each for each in self._heard if each.topic == full and about(each.body)]
 
     def awards(self, username: str) -> list[Message]:

@@ -1,0 +1,73 @@
+"""The steps of docs/brokers.rst: its commands at the broker, and the example configuration."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from named_messages import named
+from support.broker import Broker, BrokerBus, needs_broker
+from support.daemon import THIS_MESSAGE
+from support.databases import Databases, Postgresql
+from support.fm_consumer import fm_deployment
+from support.rules import rule
+from support.waiting import eventually
+
+pytestmark = [needs_broker, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+RULES = {"mentioned": rule("Mentioned", f"trigger: {{topic: logger.mention}}\n{THIS_MESSAGE}")}
+
+
+def documented_commands() -> list[list[str]]:
+    """Return the arguments of each ``rabbitmqctl`` that the page shows."""
+    text = (ROOT / "docs/brokers.rst").read_text()
+    return [shlex.split(line) for line in re.findall(r"# rabbitmqctl (.*)", text)]
+
+
+def example(broker: Broker, databases: Databases, rules: Path) -> str:
+    """Return the example configuration with the addresses of this test."""
+    text = (ROOT / "config/fedbadges.toml.example").read_text()
+    for old, new in {
+        "amqp://badges:PASSWORD@localhost/": f"amqp://badges:PASSWORD@127.0.0.1:{broker.port}/",
+        "postgresql://badges:PASSWORD@localhost/datanommer": databases.datanommer_url,
+        "postgresql://badges:PASSWORD@localhost/tahrir": databases.tahrir_url,
+        "/usr/share/badges/rules": str(rules),
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def test_two_daemons_of_the_example_award_badges_with_the_rights_that_the_page_gives(
+    broker: Broker, postgresql: Postgresql, tmp_path: Path
+) -> None:
+    commands = documented_commands()
+    assert [command[0] for command in commands] == [
+        "add_user",
+        "set_permissions",
+        "set_topic_permissions",
+    ]
+    for command in commands:
+        broker.control(*command)
+    bus = BrokerBus(broker, "amq.topic", "badges", prefix="org.fedoraproject.prod")
+    # Their tables are created.
+    databases = postgresql.create_empty_databases()
+    with fm_deployment(tmp_path, databases, bus, RULES) as deployment:
+        for _ in range(2):
+            daemon = deployment.make()
+            daemon.settings_file.write_text(example(broker, databases, tmp_path / "rules"))
+            daemon.start()
+            daemon.wait_until_started()
+        eventually(lambda: bus.consumers() == 2, "both listen")
+        names = [f"person{number}" for number in range(20)]
+
+        bus.publish(*(named("logger.mention", {}, name) for name in names))
+
+        for name in names:
+            deployment.wait_for_badge(name, "mentioned")
+            eventually(lambda name=name: bus.awards(name), "the notice")  # type: ignore[misc]
+        for daemon in deployment.consumers:
+            assert daemon.stop() == 0
+            daemon.check_log()
+    postgresql.drop_databases(databases)
