@@ -174,6 +174,36 @@ def test_blocking_mode_returns_whether_a_message_was_handled(
     assert handled == [True, False]
 
 
+STOMP = {
+    "zmq_enabled": False,
+    "stomp_uri": "127.0.0.1:61613",
+    "stomp_queue": "/queue/badges",
+    "stomp_ack_mode": "client-individual",
+    "moksha.blocking_mode": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_whole"),
+    [
+        ({}, False),
+        ({"stomp_queue": None}, True),
+        ({"stomp_ack_mode": "auto"}, True),
+        ({"moksha.blocking_mode": False}, True),
+        ({"zmq_enabled": True}, True),
+    ],
+)
+def test_only_what_no_queue_keeps_is_caught_up(
+    sqlite_database: Databases, tmp_path: Path, changes: dict[str, Any], is_whole: bool
+) -> None:
+    write_rules(tmp_path / "rules", RULES)
+    config = hub_config(sqlite_database, tmp_path / "rules") | STOMP | changes
+    consumer = FedoraBadgesConsumer(BlockingHub(config))
+
+    assert consumer._daemon.report()["catch_up"]["whole"] is is_whole
+    consumer._daemon.stop()
+
+
 def test_message_of_too_many_values_is_not_parsed(
     sqlite_database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:

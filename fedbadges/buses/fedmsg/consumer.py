@@ -4,6 +4,7 @@ import json
 import logging
 import queue
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -244,7 +245,13 @@ class BadgesConsumer(FedmsgConsumer):
             self._verifier,
             backlog=lambda: 0 if blocking else int(self.incoming.qsize()),
             workers=1 if blocking else settings.workers,
+            redelivered=blocking and not zeromq and _is_acknowledged(config),
         )
+
+
+def _is_acknowledged(config: Mapping[str, Any]) -> bool:
+    """Return True if a broker keeps messages in a queue until they are acknowledged."""
+    return bool(config.get("stomp_queue")) and config.get("stomp_ack_mode", "auto") != "auto"
 
 
 def _size_of(message: Any) -> int:
