@@ -37,6 +37,8 @@ EXTRAS = {
         "fedora-messaging >= 3.9",
         "tahrir-messages >= 2.0",  # the schemas of notices
     ],
+    # RabbitMQ and other brokers, for those who stay with fedmsg.
+    "stomp": ["stomper >= 0.4.3"],
     "fedora": ["fedmsg_meta_fedora_infrastructure >= 0.31.0"],
     # Needs a C compiler and the headers of Python and Kerberos.
     "fasjson": [
@@ -55,6 +57,7 @@ EXTRAS = {
         "pytest-cov >= 7.0",
         "pytest-timeout >= 2.4",
         "pytest-xdist >= 3.8",  # much of the suite waits for daemons
+        "stomper >= 0.4.3",  # as the extra stomp has it
     ],
     "lint": [
         "import-linter >= 2.15",

@@ -4,6 +4,7 @@ The configuration is fedmsg's, Python files in /etc/fedmsg.d that are merged int
 table in fedora-messaging's TOML file. docs/configuration.rst explains the keys at length.
 """
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -118,6 +119,13 @@ class Settings:
     record_messages: bool = config_key("badges.record_messages", *_FLAG, False)
     #: Shed messages, to catch up later, if more than this are in memory.
     backlog_limit: int = config_key("badges.backlog_limit", *_COUNT, 10_000)
+    #: Where notices go on a broker that speaks STOMP.
+    stomp_destination: str = config_key(
+        "badges.stomp_destination",
+        "a destination with '{topic}' in it, such as '/topic/{topic}'",
+        values.destination,
+        "/topic/{topic}",
+    )
     workers: int = config_key(
         "moksha.workers_per_consumer", "a number of threads, 1 or more", values.positive_count, 1
     )
@@ -195,7 +203,11 @@ _ZEROMQ_KEYS = (
 #: Prefixes of the keys of fedbadges.
 _OUR_PREFIXES = ("badges.", "badges_", "fedbadges.")
 #: Keys that configure another bus.
-_OTHER_BUSES = ("stomp_uri", "stomp_broker", "amqp_broker")
+_STOMP = ("stomp_uri", "stomp_broker")
+_OTHER_BUSES = (*_STOMP, "amqp_broker")
+_STOMPER_MISSING = (
+    "stomper is not installed, which STOMP needs; pip install '.[stomp]' in a clone of fedbadges"
+)
 
 #: How topics begin, for ``fedmsg.meta``, which needs to be told; fedmsg's own default.
 _TOPIC_PREFIX = {"topic_prefix_re": r"org\.fedoraproject\.[^\W\d_]+"}
@@ -231,6 +243,9 @@ def read_settings(
         zeromq = not any(config.get(name) for name in _OTHER_BUSES)
         for key in (_HUB_KEY, *(_ZEROMQ_KEYS if zeromq else ())):
             reader.read(key)
+        for name in filter(config.get, _STOMP):
+            if importlib.util.find_spec("stomper") is None:
+                reader.mistakes.append(f"{reader.locate(name)}: '{name}': {_STOMPER_MISSING}")
     issuer = reader.read_all(Issuer)
     if reader.mistakes:
         raise SettingsError(reader.mistakes)

@@ -56,6 +56,13 @@ def short_text(value: Any) -> str:
     return stripped
 
 
+def destination(value: Any) -> str:
+    """Return where STOMP sends messages: text in one line, with ``{topic}`` for their topic."""
+    found = text(value)
+    _require("{topic}" in found and found.isprintable() and ":" not in found)
+    return found
+
+
 def true(value: Any) -> bool:
     """Return True for anything truthy."""
     _require(value)

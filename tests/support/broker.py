@@ -31,6 +31,7 @@ needs_broker = pytest.mark.skipif(
 
 _CONFIG = """\
 disk_free_limit.absolute = 1MB
+stomp.listeners.tcp.1 = 127.0.0.1:{stomp}
 log.console = true
 log.file = false
 """
@@ -41,11 +42,11 @@ class Broker:
 
     def __init__(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="fedbadges-rabbitmq-"))
-        self.port, distribution, epmd = free_ports(3)
+        self.port, self.stomp_port, distribution, epmd = free_ports(4)
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
         config = self._directory / "rabbitmq.conf"
-        config.write_text(_CONFIG)
-        (self._directory / "enabled_plugins").write_text("[].")
+        config.write_text(_CONFIG.format(stomp=self.stomp_port))
+        (self._directory / "enabled_plugins").write_text("[rabbitmq_stomp].")
         self._environment = {
             "PATH": os.environ["PATH"],
             # Its cookie is there.
@@ -108,9 +109,10 @@ class Broker:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     @contextlib.contextmanager
-    def channel(self) -> Iterator[Any]:
+    def channel(self, virtual_host: str = "/") -> Iterator[Any]:
         """Yield a channel that waits for confirmations."""
         parameters = pika.URLParameters(self.url)
+        parameters.virtual_host = virtual_host
         parameters.heartbeat = 0
         with contextlib.closing(pika.BlockingConnection(parameters)) as connection:
             channel = connection.channel()

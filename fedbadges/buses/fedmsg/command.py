@@ -73,7 +73,10 @@ def run_command() -> None:
     try:
         command = BadgesCommand()
     except ValueError as error:  # fedmsg's own way to say that a key is missing or malformed
-        sys.stderr.write(f"fedmsg cannot use its configuration: {error}\n")
+        hint = (
+            "; on another bus than ZeroMQ it may be {}" if "'endpoints' found" in str(error) else ""
+        )
+        sys.stderr.write(f"fedmsg cannot use its configuration: {error}{hint}\n")
         sys.exit(os.EX_CONFIG)
     sys.exit(command.execute())
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import queue
 import threading
 from collections.abc import Mapping
@@ -15,10 +16,11 @@ from moksha.hub.reactor import reactor
 
 from fedbadges.buses.fedmsg.frames import guard, ignore
 from fedbadges.buses.fedmsg.publisher import Publisher
-from fedbadges.buses.fedmsg.signals import install_signal_handlers
+from fedbadges.buses.fedmsg.signals import install_signal_handlers, stop_hub
+from fedbadges.buses.fedmsg.stomp import Broker, StompPublisher, find_extension
 from fedbadges.buses.loading import do_not_exit_on_sigterm, exit_at_once
 from fedbadges.config.settings import ENABLED, Settings
-from fedbadges.errors import CannotStart, Rejected, SettingsError, Stopped, Unavailable
+from fedbadges.errors import CannotStart, NotHandled, Rejected, SettingsError, Stopped, Unavailable
 from fedbadges.service.daemon import Daemon
 from fedbadges.service.startup import read_start_settings
 from fedbadges.signatures.verifier import Verifier, make_verifier
@@ -28,6 +30,12 @@ log = get_logger(__name__)
 
 #: Seconds after which a stop does not wait any longer for a server that does not answer.
 _STOP_TIMEOUT = 8.0
+
+#: Seconds until a broker gets back what could be neither handled nor set aside.
+_RETRY = 30.0
+
+#: The key of a message, as the hub has it, that the broker must deliver again.
+_REFUSED = "refused"
 
 
 #: The key of a message, as the hub has it, with its size: the length of its JSON in characters, and
@@ -76,6 +84,9 @@ class BadgesConsumer(FedmsgConsumer):
     def __init__(self, hub: Any) -> None:
         self._daemon: Daemon | None = None
         self._verifier: Verifier | None = None
+        self._broker: Broker | None = None
+        self._stopping = threading.Event()
+        self._failed = False
         self._incoming = SizedQueue()
         # Of the message that the reactor's thread is at, if it came as JSON.
         self._size: int | None = None
@@ -95,7 +106,9 @@ class BadgesConsumer(FedmsgConsumer):
         if self._verifier is not None:
             self._verifier.start()
         # The hub's worker threads end during the shutdown, so after it nothing more is handed over.
-        reactor.addSystemEventTrigger("after", "shutdown", daemon.stop)
+        reactor.addSystemEventTrigger("after", "shutdown", self._stop_daemon, daemon)
+        if self._broker is not None:
+            daemon.started.add_done_callback(self._check_start)
         # Again when the reactor has put its own handlers in place.
         reactor.callWhenRunning(install_signal_handlers, partial(self._end, daemon))
 
@@ -120,14 +133,11 @@ class BadgesConsumer(FedmsgConsumer):
             self._verifier.verify(message["body"], message.get("topic"))
 
     def consume(self, message: dict[str, Any]) -> None:
-        """Handle one message; called by the hub's worker threads.
-
-        In blocking mode, raises NotHandled if the bus must deliver the message again.
-        """
+        """Handle one message; called by the hub's worker threads."""
         if self._daemon is None:
             return
         if self.blocking_mode:
-            self._daemon.handle_acknowledged(message.get("body"))
+            message[_REFUSED] = not self._handle_acknowledged(self._daemon, message.get("body"))
         else:
             self._daemon.handle(message.get("body"), size=_size_of(message))
 
@@ -144,7 +154,7 @@ class BadgesConsumer(FedmsgConsumer):
             self.headcount_out += 1
             handled = isinstance(outcome, Rejected)
         else:
-            handled = super()._do_work(message)
+            handled = super()._do_work(message) and not message.get(_REFUSED)
         # Also after an invalid message, of which the daemon did not hear.
         if self.incoming.empty():
             self._flush()
@@ -174,6 +184,9 @@ class BadgesConsumer(FedmsgConsumer):
         if size is not None and not isinstance(message["body"], dict):
             ignore("it is no object in JSON", topic=message["topic"])
             return None
+        if self._broker is not None:
+            # Other consumers are given the same one.
+            message = {**message, "topic": _topic_of(message)}
         if not self.blocking_mode:
             waiting = self.incoming
             if self._daemon is not None and self._daemon.must_shed(waiting.qsize(), waiting.size):
@@ -189,7 +202,48 @@ class BadgesConsumer(FedmsgConsumer):
         if self._daemon is not None:
             self._daemon.flush()
 
+    def _handle_acknowledged(self, daemon: Daemon, body: Any) -> bool:
+        """Handle one message now; return False if the bus must deliver it again."""
+        try:
+            if self._broker is not None:
+                # It would deliver it again at once.
+                daemon.started.result()
+            daemon.handle_acknowledged(body)
+        except (Stopped, CannotStart):
+            return False
+        except NotHandled:
+            if self._broker is not None and self._broker.requeue:
+                self._stopping.wait(_RETRY)
+            return False
+        return True
+
+    def _check_start(self, started: Future[None]) -> None:
+        if isinstance(started.exception(), CannotStart):
+            self._fail()
+
+    def _refused(self, reason: str) -> None:
+        """End the process, as the broker refuses it; a service manager may start it again."""
+        log.critical("The broker refuses the daemon", reason=reason)
+        self._fail()
+
+    def _fail(self) -> None:
+        """End the process with an error, in time."""
+        self._failed = True
+        if self._daemon is not None:
+            threading.Thread(
+                target=self._end, args=(self._daemon,), name="fedbadges-stop", daemon=True
+            ).start()
+        reactor.callFromThread(stop_hub)
+
+    def _stop_daemon(self, daemon: Daemon) -> None:
+        daemon.stop()
+        if self._failed:
+            exit_at_once(1)
+
     def _drain(self) -> None:
+        self._stopping.set()
+        if self._broker is not None:
+            self._broker.stopping = True
         if self._verifier is not None:
             self._verifier.stop()
         if self._daemon is not None:
@@ -198,20 +252,20 @@ class BadgesConsumer(FedmsgConsumer):
     def _end(self, daemon: Daemon) -> None:
         """Stop in time, even if a server hangs: no message is lost by it. Called after a signal."""
         loading = not reactor.running
-        if self._verifier is not None:
-            self._verifier.stop()
+        self._drain()
         daemon.drain()
         if loading:
             # The reactor, which ends the hub, may wait for the consumers of others.
             threading.Thread(target=daemon.stop, name="fedbadges-stop", daemon=True).start()
         if not daemon.wait_until_stopped(_STOP_TIMEOUT) or loading:
-            exit_at_once()
+            exit_at_once(1 if self._failed else os.EX_OK)
 
     def _start_daemon(self, hub: Any, settings: Settings) -> Daemon | None:
         """Start the daemon, and join the hub; return None, after logging why, if it cannot."""
         restore_signal_handlers = None
         try:
             self._verifier = make_verifier(hub.config, before_waiting=self._flush)
+            self._broker = self._connect(hub, settings)
             daemon = self._make_daemon(settings)
             restore_signal_handlers = install_signal_handlers(partial(self._end, daemon))
             daemon.start()
@@ -234,19 +288,45 @@ class BadgesConsumer(FedmsgConsumer):
             return False
         return True
 
+    def _connect(self, hub: Any, settings: Settings) -> Broker | None:
+        """Return the broker that keeps messages, if the hub has one."""
+        extension = find_extension(hub)
+        if extension is None:
+            return None
+        return Broker(
+            extension,
+            settings.stomp_destination,
+            prefetch=settings.workers if _is_blocking(hub.config) else None,
+            requeue=settings.state_directory is not None,
+            fail=self._refused,
+        )
+
     def _make_daemon(self, settings: Settings) -> Daemon:
         config = settings.fedmsg
-        blocking = asbool(config.get("moksha.blocking_mode", False))
-        # Only ZeroMQ publishes from any thread.
-        zeromq = config.get("zmq_enabled", True)
+        blocking, zeromq = _is_blocking(config), config.get("zmq_enabled", True)
+        publisher = Publisher(config)
+        if self._broker is not None and not zeromq:
+            publisher = StompPublisher(config, self._broker)
         return Daemon(
             settings,
-            Publisher(config) if zeromq else Publisher(config, reactor.callFromThread),
+            publisher,
             self._verifier,
             backlog=lambda: 0 if blocking else int(self.incoming.qsize()),
-            workers=1 if blocking else settings.workers,
+            workers=1 if blocking and self._broker is None else settings.workers,
             redelivered=blocking and not zeromq and _is_acknowledged(config),
         )
+
+
+def _is_blocking(config: Mapping[str, Any]) -> bool:
+    return bool(asbool(config.get("moksha.blocking_mode", False)))
+
+
+def _topic_of(message: Mapping[str, Any]) -> Any:
+    """Return the topic of what came by STOMP, where it is the end of a destination."""
+    topic = message.get("topic")
+    if not isinstance(topic, str) or not topic.startswith("/"):
+        return topic
+    return topic.rpartition("/")[2]
 
 
 def _is_acknowledged(config: Mapping[str, Any]) -> bool:

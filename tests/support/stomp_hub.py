@@ -1,0 +1,166 @@
+"""``fedmsg-hub`` and ``fedmsg-badges`` on RabbitMQ by STOMP, with databases and rules."""
+
+import contextlib
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pika
+
+from support.broker import Broker
+from support.builders import make_config
+from support.bus import PREFIX, fedmsg_body
+from support.databases import Databases, badges
+from support.deployment import started
+from support.hub import LOGGING, Hub
+from support.rules import write_rules
+from support.waiting import eventually
+
+#: moksha takes the name of the broker's host for that of its virtual host.
+VIRTUAL_HOST = "127.0.0.1"
+
+
+class StompBus:
+    """A queue of daemons, bound to everything, and one of somebody who hears all notices."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.queue = f"badges-{uuid.uuid4().hex[:8]}"
+        self._listener = f"listener-{self.queue}"
+        #: What only this bus is about, as all share one exchange.
+        self.topics = self.queue.replace("-", ".")
+        self._heard: list[dict[str, Any]] = []
+        with self.channel() as channel:
+            channel.queue_declare(self.queue, durable=True)
+            channel.queue_bind(self.queue, "amq.topic", f"{PREFIX}.{self.topics}.#")
+            channel.queue_declare(self._listener, durable=True)
+            channel.queue_bind(self._listener, "amq.topic", f"{PREFIX}.fedbadges.#")
+
+    def settings(self) -> dict[str, object]:
+        """Return the keys of the configuration that name the bus."""
+        return {
+            "environment": "dev",
+            "endpoints": {},
+            "zmq_enabled": False,
+            "stomp_uri": f"127.0.0.1:{self.broker.stomp_port}",
+            "stomp_queue": f"/queue/{self.queue}",
+            "stomp_ack_mode": "client-individual",
+            "moksha.blocking_mode": True,
+            "validate_signatures": False,
+            "sign_messages": False,
+        }
+
+    def channel(self) -> contextlib.AbstractContextManager[Any]:
+        """Return a channel to the virtual host."""
+        return self.broker.channel(VIRTUAL_HOST)
+
+    def publish(self, *messages: tuple[str, dict[str, Any], str]) -> list[dict[str, Any]]:
+        """Send messages, each a topic, a body and who sent it, as fedmsg makes them."""
+        bodies = [
+            fedmsg_body(f"{self.topics}.{topic}", msg, username)
+            for topic, msg, username in messages
+        ]
+        with self.channel() as channel:
+            for body in bodies:
+                self.send(channel, body["topic"], json.dumps(body, ensure_ascii=False).encode())
+        return bodies
+
+    def send(self, channel: Any, topic: str, body: bytes) -> None:
+        """Send anything under a topic."""
+        properties = pika.BasicProperties(delivery_mode=2, content_type="application/json")
+        channel.basic_publish("amq.topic", topic, body, properties)
+
+    def waiting(self) -> int:
+        """Return how many messages wait in the queue that no daemon has been given."""
+        return self._declared().message_count
+
+    def consumers(self) -> int:
+        """Return how many daemons listen to the queue."""
+        return self._declared().consumer_count
+
+    def _declared(self) -> Any:
+        with self.channel() as channel:
+            return channel.queue_declare(self.queue, passive=True).method
+
+    def heard(
+        self, about: Callable[[Mapping[str, Any]], bool] = lambda body: True
+    ) -> list[dict[str, Any]]:
+        """Return the notices whose ``msg`` satisfies ``about``."""
+        with self.channel() as channel:
+            while (got := channel.basic_get(self._listener, auto_ack=True))[0] is not None:
+                method, _, body = got
+                self._heard.append({"routing_key": method.routing_key} | json.loads(body))
+        return [each for each in self._heard if about(each["msg"])]
+
+    def awards(self, username: str) -> list[dict[str, Any]]:
+        """Return the notices of awards to somebody."""
+        topic = f"{PREFIX}.fedbadges.badge.award"
+        found = self.heard(lambda msg: msg["user"]["username"] == username)
+        return [each for each in found if each["routing_key"] == topic]
+
+
+class StompDeployment:
+    """Databases, a bus and rules, and as many hubs as wanted."""
+
+    def __init__(
+        self,
+        directory: Path,
+        databases: Databases,
+        bus: StompBus,
+        rules: Mapping[str, str],
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.databases = databases
+        self.bus = bus
+        write_rules(directory / "rules", rules)
+        self.settings: dict[str, object] = make_config(databases, directory / "rules")
+        self.settings |= {
+            "logging": LOGGING,
+            "fedmsg.consumers.badges.enabled": True,
+            "badges.record_messages": True,
+            "badges.rank_interval": 0.2,
+        }
+        self.settings |= bus.settings() | dict(settings or {})
+        self.hubs: list[Hub] = []
+
+    def make(self, **keys: Any) -> Hub:
+        """Return a further hub; ``keys`` are settings below ``badges.``."""
+        directory = self.directory / f"hub{len(self.hubs)}"
+        more: dict[str, object] = {"badges.state_directory": str(directory / "state")}
+        more |= {f"badges.{name}": value for name, value in keys.items()}
+        made = Hub(directory, self.settings | more)
+        self.hubs.append(made)
+        started.append(made)
+        return made
+
+    def start(self, command: str = "fedmsg-hub", **keys: Any) -> Hub:
+        """Start a further hub, and return it when it awards badges."""
+        made = self.make(**keys)
+        made.start(command)
+        made.wait_for_log("INFO", "Connected to the broker")
+        return made
+
+    def badges(self, username: str) -> dict[str, str]:
+        return badges(self.databases, username)
+
+    def wait_for_badge(self, username: str, badge: str) -> None:
+        eventually(lambda: badge in self.badges(username), f"{badge} for {username}")
+
+    def close(self) -> None:
+        """End all hubs at once."""
+        for hub in self.hubs:
+            hub.close()
+            started.remove(hub)
+
+
+@contextlib.contextmanager
+def stomp_deployment(*arguments: Any, **keys: Any) -> Iterator[StompDeployment]:
+    """Yield a deployment without hubs yet; the parameters are those of StompDeployment."""
+    made = StompDeployment(*arguments, **keys)
+    try:
+        yield made
+    finally:
+        made.close()
