@@ -1,4 +1,4 @@
-"""From RabbitMQ by STOMP to the database and back, through a real ``fedmsg-hub``."""
+"""From RabbitMQ by STOMP to the database and back, through real hubs."""
 
 import signal
 from collections.abc import Iterator
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from support.broker import Broker, needs_broker
-from support.databases import Postgresql
+from support.bus import PREFIX
+from support.databases import Databases, Postgresql
 from support.hub import ENDS_WITHIN
-from support.rules import counting_rule, rule
+from support.rules import rule
 from support.stomp_hub import VIRTUAL_HOST, StompBus, StompDeployment, stomp_deployment
 from support.waiting import eventually
 
@@ -28,6 +29,24 @@ def bus(broker: Broker, virtual_host: str) -> StompBus:
     return StompBus(broker)
 
 
+def rules_of(bus: StompBus) -> dict[str, str]:
+    """Return a rule that gives a badge to whom a message names."""
+    named = f"""
+trigger: {{topic: {bus.topics}.named}}
+criteria:
+  datanommer:
+    filter: {{topics: ["%(topic)s"], msg_id: "%(msg_id)s"}}
+    operation: count
+    condition: {{equal to: 1}}
+recipient: "%(msg.name)s"
+"""
+    return {"named": rule("Named", named)}
+
+
+def names(bus: StompBus, *users: str) -> list[tuple[str, dict[str, str], str]]:
+    return [("named", {"name": user}, user) for user in users]
+
+
 @pytest.fixture(scope="module")
 def deployment(
     broker: Broker,
@@ -38,25 +57,10 @@ def deployment(
     """With one hub, which all tests share."""
     bus = StompBus(broker)
     databases = postgresql.create_databases()
-    rules = {
-        "first": counting_rule("First Step", f"{bus.topics}.first", 1),
-        "named": rule(
-            "Named",
-            f"""
-trigger: {{topic: {bus.topics}.named}}
-criteria:
-  datanommer:
-    filter: {{topics: ["%(topic)s"], msg_id: "%(msg_id)s"}}
-    operation: count
-    condition: {{equal to: 1}}
-recipient: "%(msg.name)s"
-""",
-        ),
-    }
-    with stomp_deployment(tmp_path_factory.mktemp("stomp"), databases, bus, rules) as running:
-        directory = running.directory
+    directory = tmp_path_factory.mktemp("stomp")
+    with stomp_deployment(directory, databases, bus, rules_of(bus)) as running:
         running.settings["moksha.monitoring.socket"] = f"ipc://{directory}/monitoring.sock"
-        hub = running.start()
+        hub = running.start("fedmsg-badges")
         yield running
         assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
         hub.check_log()
@@ -65,15 +69,57 @@ recipient: "%(msg.name)s"
 
 
 def test_notice_of_an_award_is_sent_under_its_own_topic(deployment: StompDeployment) -> None:
-    deployment.bus.publish(("named", {"name": "alice"}, "alice"))
+    deployment.bus.publish(*names(deployment.bus, "alice"))
 
     deployment.wait_for_badge("alice", "named")
-    eventually(lambda: deployment.bus.awards("alice"), "the award")
+    (award,) = eventually(lambda: deployment.bus.awards("alice"), "the award")
+    assert award["topic"] == f"{PREFIX}.fedbadges.badge.award"
 
 
 def test_message_of_other_characters_than_ascii_is_handled_at_once(
     deployment: StompDeployment,
 ) -> None:
-    deployment.bus.publish(("named", {"name": "bob", "title": "Žluťoučký kůň 🐎"}, "bob"))
+    msg = {"name": "bob", "title": "Žluťoučký kůň 🐎"}
+    deployment.bus.publish(("named", msg, "bob"))
 
     deployment.wait_for_badge("bob", "named")
+
+
+def test_what_is_no_message_does_not_come_again(deployment: StompDeployment) -> None:
+    bus = deployment.bus
+    with bus.channel() as channel:
+        for body in (b"{", b"[1]", b"\xff", b""):
+            bus.send(channel, f"{PREFIX}.{bus.topics}.named", body)
+    bus.publish(*names(bus, "carol"))
+
+    deployment.wait_for_badge("carol", "named")
+    eventually(lambda: bus.waiting() == 0, "an empty queue")
+
+
+def test_status_says_that_all_is_well(deployment: StompDeployment) -> None:
+    (hub,) = deployment.hubs
+
+    code, output = hub.run("fedbadges", "status")
+
+    assert code == 0, output
+    assert "not needed, as the broker delivers what was not handled" in output
+
+
+def test_two_hubs_share_a_backlog(
+    postgresql_database: Databases, bus: StompBus, tmp_path: Path
+) -> None:
+    users = [f"user{number}" for number in range(150)]
+    with stomp_deployment(tmp_path, postgresql_database, bus, rules_of(bus)) as running:
+        # The backlog comes when both listen, but faster than it can be handled.
+        hubs = [running.make(), running.make()]
+        for hub in hubs:
+            hub.start()
+        for hub in hubs:
+            hub.wait_for_log("INFO", "Connected to the broker")
+        bus.publish(*names(bus, *users))
+
+        eventually(lambda: all(running.badges(user) for user in users), "all badges")
+        shares = [len(hub.logged("INFO", "Awarded badge")) for hub in hubs]
+
+    assert sum(shares) == len(users)
+    assert min(shares) >= len(users) / 3, shares

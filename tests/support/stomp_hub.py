@@ -97,8 +97,11 @@ class StompBus:
     def awards(self, username: str) -> list[dict[str, Any]]:
         """Return the notices of awards to somebody."""
         topic = f"{PREFIX}.fedbadges.badge.award"
-        found = self.heard(lambda msg: msg["user"]["username"] == username)
-        return [each for each in found if each["routing_key"] == topic]
+        return [
+            each
+            for each in self.heard(lambda msg: msg.get("user", {}).get("username") == username)
+            if each["routing_key"] == topic
+        ]
 
 
 class StompDeployment:
