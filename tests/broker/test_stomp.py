@@ -2,55 +2,21 @@
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.broker import Broker, needs_broker
 from support.bus import PREFIX
-from support.databases import Databases, Postgresql
+from support.databases import Postgresql
 from support.hub import ENDS_WITHIN
-from support.rules import rule
-from support.stomp_hub import VIRTUAL_HOST, StompBus, StompDeployment, stomp_deployment
+from support.stomp_hub import StompBus, StompDeployment, names, rules_of, stomp_deployment
 from support.waiting import eventually
 
 pytestmark = needs_broker
 
 
 @pytest.fixture(scope="module")
-def virtual_host(broker: Broker) -> str:
-    """Make what moksha asks for."""
-    broker.control("add_vhost", VIRTUAL_HOST)
-    broker.control("set_permissions", "-p", VIRTUAL_HOST, "guest", ".*", ".*", ".*")
-    return VIRTUAL_HOST
-
-
-@pytest.fixture
-def bus(broker: Broker, virtual_host: str) -> StompBus:
-    return StompBus(broker)
-
-
-def rules_of(bus: StompBus) -> dict[str, str]:
-    """Return a rule that gives a badge to whom a message names."""
-    named = f"""
-trigger: {{topic: {bus.topics}.named}}
-criteria:
-  datanommer:
-    filter: {{topics: ["%(topic)s"], msg_id: "%(msg_id)s"}}
-    operation: count
-    condition: {{equal to: 1}}
-recipient: "%(msg.name)s"
-"""
-    return {"named": rule("Named", named)}
-
-
-def names(bus: StompBus, *users: str) -> list[tuple[str, dict[str, str], str]]:
-    return [("named", {"name": user}, user) for user in users]
-
-
-@pytest.fixture(scope="module")
 def deployment(
     broker: Broker,
-    virtual_host: str,
     postgresql: Postgresql,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[StompDeployment]:
@@ -103,23 +69,3 @@ def test_status_says_that_all_is_well(deployment: StompDeployment) -> None:
 
     assert code == 0, output
     assert "not needed, as the broker delivers what was not handled" in output
-
-
-def test_two_hubs_share_a_backlog(
-    postgresql_database: Databases, bus: StompBus, tmp_path: Path
-) -> None:
-    users = [f"user{number}" for number in range(150)]
-    with stomp_deployment(tmp_path, postgresql_database, bus, rules_of(bus)) as running:
-        # The backlog comes when both listen, but faster than it can be handled.
-        hubs = [running.make(), running.make()]
-        for hub in hubs:
-            hub.start()
-        for hub in hubs:
-            hub.wait_for_log("INFO", "Connected to the broker")
-        bus.publish(*names(bus, *users))
-
-        eventually(lambda: all(running.badges(user) for user in users), "all badges")
-        shares = [len(hub.logged("INFO", "Awarded badge")) for hub in hubs]
-
-    assert sum(shares) == len(users)
-    assert min(shares) >= len(users) / 3, shares

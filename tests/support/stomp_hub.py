@@ -15,7 +15,7 @@ from support.bus import PREFIX, fedmsg_body
 from support.databases import Databases, badges
 from support.deployment import started
 from support.hub import LOGGING, Hub
-from support.rules import write_rules
+from support.rules import rule, write_rules
 from support.waiting import eventually
 
 #: moksha takes the name of the broker's host for that of its virtual host.
@@ -32,6 +32,8 @@ class StompBus:
         #: What only this bus is about, as all share one exchange.
         self.topics = self.queue.replace("-", ".")
         self._heard: list[dict[str, Any]] = []
+        broker.control("add_vhost", VIRTUAL_HOST)
+        broker.control("set_permissions", "-p", VIRTUAL_HOST, "guest", ".*", ".*", ".*")
         with self.channel() as channel:
             channel.queue_declare(self.queue, durable=True)
             channel.queue_bind(self.queue, "amq.topic", f"{PREFIX}.{self.topics}.#")
@@ -102,6 +104,24 @@ class StompBus:
             for each in self.heard(lambda msg: msg.get("user", {}).get("username") == username)
             if each["routing_key"] == topic
         ]
+
+
+def rules_of(bus: StompBus) -> dict[str, str]:
+    """Return a rule that gives a badge to whom a message names."""
+    named = f"""
+trigger: {{topic: {bus.topics}.named}}
+criteria:
+  datanommer:
+    filter: {{topics: ["%(topic)s"], msg_id: "%(msg_id)s"}}
+    operation: count
+    condition: {{equal to: 1}}
+recipient: "%(msg.name)s"
+"""
+    return {"named": rule("Named", named)}
+
+
+def names(bus: StompBus, *users: str) -> list[tuple[str, dict[str, str], str]]:
+    return [("named", {"name": user}, user) for user in users]
 
 
 class StompDeployment:

@@ -98,20 +98,21 @@ class Broker:
 
     def _replace(self, extension: Any) -> None:
         """Take the place of what moksha does."""
-        build, fail, send = (
-            extension.buildProtocol,
-            extension.clientConnectionFailed,
-            extension.send_message,
-        )
+        build, send = extension.buildProtocol, extension.send_message
 
         def build_protocol(address: Any) -> _Protocol:
             build(address)  # it resets the delay until the next try
             extension.proto = protocol = _Protocol(extension, self)
             return protocol
 
+        def connect_again(connector: Any, reason: Any) -> None:
+            extension.stop_heartbeat()
+            if not self.stopping:
+                extension.failover()
+
         def connection_failed(connector: Any, reason: Any) -> None:
             self.lost(reason.getErrorMessage())
-            fail(connector, reason)
+            connect_again(connector, reason)
 
         def send_message(topic: Any, message: Any, **headers: Any) -> None:
             if self._publishing is None:
@@ -120,6 +121,7 @@ class Broker:
                 self._send(topic.decode(), message.decode(), self._publishing)
 
         extension.buildProtocol = build_protocol
+        extension.clientConnectionLost = connect_again
         extension.clientConnectionFailed = connection_failed
         extension.send_message = send_message
 

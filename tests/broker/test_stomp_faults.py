@@ -1,0 +1,143 @@
+"""Several hubs on one queue by STOMP; databases, a broker and messages that are late or away."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.broker import Broker, needs_broker
+from support.databases import Databases, store_message
+from support.hub import ENDS_WITHIN
+from support.outage import Outage
+from support.stomp_hub import StompBus, StompDeployment, names, rules_of, stomp_deployment
+from support.waiting import eventually
+
+pytestmark = [needs_broker, pytest.mark.slow]
+
+
+@pytest.fixture
+def deployment(
+    broker: Broker, postgresql_database: Databases, tmp_path: Path
+) -> Iterator[StompDeployment]:
+    """Without a hub yet."""
+    bus = StompBus(broker)
+    with stomp_deployment(tmp_path, postgresql_database, bus, rules_of(bus)) as made:
+        made.settings["moksha.monitoring.socket"] = f"ipc://{tmp_path}/monitoring.sock"
+        yield made
+
+
+def people(count: int) -> list[str]:
+    return [f"person{number}" for number in range(count)]
+
+
+def wait_for_badges(deployment: StompDeployment, users: list[str]) -> None:
+    """Wait until everybody has the badge, and it was announced."""
+    eventually(lambda: all(deployment.badges(user) for user in users), "all badges")
+    eventually(lambda: all(deployment.bus.awards(user) for user in users), "all notices")
+
+
+def test_two_hubs_share_a_backlog(deployment: StompDeployment) -> None:
+    hubs = [deployment.make(), deployment.make()]
+    users = people(150)
+    for hub in hubs:
+        hub.start()
+    for hub in hubs:
+        hub.wait_for_log("INFO", "Connected to the broker")
+
+    # They come faster than they can be handled.
+    deployment.bus.publish(*names(deployment.bus, *users))
+
+    wait_for_badges(deployment, users)
+    shares = [len(hub.logged("INFO", "Awarded badge")) for hub in hubs]
+    assert sum(shares) == len(users)
+    assert min(shares) >= len(users) / 3, shares
+
+
+def test_database_that_is_away_at_the_start_is_waited_for(deployment: StompDeployment) -> None:
+    bus, users = deployment.bus, people(20)
+    bus.publish(*names(bus, *users))
+    outage = Outage(deployment.databases.tahrir_url)
+    outage.begin()
+    try:
+        hub = deployment.start()
+        eventually(lambda: bus.waiting() == len(users) - 1, "one message is handled")
+        code, output = hub.run("fedbadges", "status")
+        assert (code, "waiting since" in output) == (1, True), output
+        assert bus.waiting() == len(users) - 1
+        assert len(hub.log().splitlines()) < 100
+    finally:
+        outage.end()
+
+    wait_for_badges(deployment, users)
+    assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+
+
+def test_hub_that_waits_for_a_database_stops_and_returns_its_message(
+    deployment: StompDeployment,
+) -> None:
+    bus, hub = deployment.bus, deployment.start()
+    outage = Outage(deployment.databases.tahrir_url)
+    outage.begin()
+    try:
+        bus.publish(*names(bus, "alice"))
+        hub.wait_for_log("WARNING", "Waiting for an outage to end")
+        assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+        eventually(lambda: bus.waiting() == 1, "the message in the queue")
+    finally:
+        outage.end()
+
+    deployment.start()
+    wait_for_badges(deployment, ["alice"])
+
+
+@pytest.mark.parametrize("command", ["fedmsg-hub", "fedmsg-badges"])
+def test_refused_login_ends_the_process_with_an_error(
+    deployment: StompDeployment, command: str
+) -> None:
+    deployment.settings["stomp_pass"] = "wrong"
+    hub = deployment.make()
+    hub.start(command)
+
+    assert hub.exit_code() == 1
+    (line,) = hub.logged("CRITICAL")
+    assert "The broker refuses the daemon reason=" in line
+    assert "Traceback" not in hub.log()
+
+
+def test_late_message_holds_up_no_other_while_there_are_workers(
+    deployment: StompDeployment,
+) -> None:
+    deployment.settings |= {"moksha.workers_per_consumer": 2, "badges.record_messages": False}
+    hub = deployment.start(consume_delay=3600)
+
+    (late,) = deployment.bus.publish(*names(deployment.bus, "late"))
+    eventually(lambda: deployment.bus.waiting() == 0, "the late one is taken")
+    for user in ("alice", "bob"):
+        (body,) = deployment.bus.publish(*names(deployment.bus, user))
+        store_message(deployment.databases, body)
+        wait_for_badges(deployment, [user])
+    assert deployment.badges("late") == {}
+
+    store_message(deployment.databases, late)
+    wait_for_badges(deployment, ["late"])
+    assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_broker_that_is_away_is_reported_and_nothing_is_lost(
+    deployment: StompDeployment, broker: Broker, number: signal.Signals
+) -> None:
+    bus, hub, users = deployment.bus, deployment.start(), people(60)
+    bus.publish(*names(bus, *users))
+    eventually(lambda: len(hub.logged("INFO", "Awarded badge")) > 5, "some awards")
+
+    broker.stop(number)
+    try:
+        hub.wait_for_log("WARNING", "No connection to the broker")
+        code, output = hub.run("fedbadges", "status")
+        assert (code, "no connection to the broker" in output) == (1, True), output
+    finally:
+        broker.start()
+
+    wait_for_badges(deployment, users)
+    assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
