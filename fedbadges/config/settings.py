@@ -223,7 +223,14 @@ def toml_configuration(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
         MONITORING_SOCKET,
         *(key.within[0] if key.within else key.name for key in KEYS.values()),
     }
-    return _TOPIC_PREFIX | join_keys(table, known) | {"config_filename": str(path)}
+    return {
+        **_TOPIC_PREFIX,
+        **join_keys(table, known),
+        # Nothing has a signature there, and what is stored must not pass for verified.
+        "validate_signatures": False,
+        "sign_messages": False,
+        "config_filename": str(path),
+    }
 
 
 def read_settings(

@@ -186,6 +186,17 @@ def test_database_that_waiting_does_not_mend_ends_the_daemon_with_1(
         assert daemon.logged("CRITICAL", "Cannot start")
 
 
+def test_queue_that_is_deleted_ends_the_daemon_with_the_code_for_that(
+    deployment: FmDeployment,
+) -> None:
+    daemon = deployment.start()
+    eventually(deployment.bus.consumers, "the daemon listens")
+    with deployment.bus.broker.channel() as channel:
+        channel.queue_delete(deployment.bus.queue)
+
+    assert daemon.exit_code() == 12
+
+
 def test_daemon_stops_with_0_at_any_moment_and_loses_nothing(deployment: FmDeployment) -> None:
     """From the moment on at which it handles the signal."""
     chance = random.Random(SEED)

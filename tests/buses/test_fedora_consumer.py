@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,6 +50,10 @@ class Reactor:
         assert (phase, event) == ("before", "shutdown")
         self.before_shutdown = call
 
+    def callWhenRunning(self, call: Callable[[], Any]) -> None:  # noqa: N802
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
+        call()
+
     def callFromThread(self, call: Callable[..., Any], *arguments: Any) -> None:  # noqa: N802
         call(*arguments)
 
@@ -93,13 +98,23 @@ class Running:
         )
         return BadgesConsumer()
 
-    def stop(self) -> int:
-        """Stop it as fedora-messaging does, and return the exit code of the process."""
+    def stop(self, number: signal.Signals | None = signal.SIGTERM) -> int:
+        """Stop it as fedora-messaging does, and return the exit code of the process.
+
+        The code is that of a process in which something else hangs.
+        """
         assert self.reactor.before_shutdown is not None
+        if number is not None:
+            signal.raise_signal(number)
         ended = self.reactor.before_shutdown()
-        assert self._exited.wait(TIMEOUT)
+        code = self.exit_code()
         # fedora-messaging closes its connection only then.
-        assert ended.called or self._codes[0]
+        assert ended.called
+        return code
+
+    def exit_code(self) -> int:
+        """Wait for the end of the process, and return its exit code."""
+        assert self._exited.wait(TIMEOUT)
         return self._codes[0]
 
     def close(self) -> None:
@@ -139,6 +154,13 @@ def test_call_returns_when_the_badge_is_given(running: Running) -> None:
 
     assert "mentioned" in badges(running.databases, "alice")
     assert running.stop() == 0
+
+
+def test_stop_that_nobody_asked_for_is_a_failure(running: Running) -> None:
+    """As if the queue was deleted: fedora-messaging has a code for that, unless it hangs."""
+    running.make()
+
+    assert running.stop(None) == 1
 
 
 def test_message_that_comes_at_a_stop_is_returned(running: Running) -> None:
@@ -234,7 +256,9 @@ def test_start_that_fails_after_an_outage_stops_the_reactor_and_exits_with_1(
         consumer(named("org.fedoraproject.dev.logger.mention", {}, "alice"))
     assert (halted.value.exit_code, halted.value.requeue) == (1, True)
     assert running.reactor.stopped.wait(TIMEOUT)
-    assert running.stop() == 1
+    assert running.reactor.before_shutdown is not None
+    running.reactor.before_shutdown()
+    assert running.exit_code() == 1
 
 
 def test_start_that_fails_at_once_exits_with_1(

@@ -88,6 +88,15 @@ def test_keys_are_those_of_fedmsg_as_tables_or_dotted(file: Path, text: str) -> 
     assert settings.issuer.name == "Example Badges"
 
 
+def test_keys_of_signatures_have_no_effect(file: Path) -> None:
+    keys = "validate_signatures = true\nsign_messages = true\n"
+
+    settings = settings_of(file, DOTTED + keys)
+
+    assert not settings.fedmsg["validate_signatures"]
+    assert not settings.fedmsg["sign_messages"]
+
+
 def test_every_key_can_be_written_with_its_dots(file: Path) -> None:
     keys = [key.name for key in KEYS.values() if not key.within]
     file.write_text("[consumer_config]\n" + "".join(f"{key} = 1\n" for key in keys))

@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -57,7 +60,7 @@ class BadgesConsumer:
         self._calls = 0
         self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self._failed = False
+        self._failed = self._signalled = False
         self._daemon = Daemon(self._settings, Publisher(), redelivered=True)
         try:
             self._daemon.start()
@@ -67,6 +70,8 @@ class BadgesConsumer:
         self._monitor.start()
         # Before that of fedora-messaging, which waits for the calls.
         reactor.addSystemEventTrigger("before", "shutdown", self._before_shutdown)
+        # After Twisted has put its own handlers in place.
+        reactor.callWhenRunning(self._note_signals)
         self._daemon.started.add_done_callback(self._check_start)
 
     def __call__(self, message: Message) -> None:
@@ -111,6 +116,15 @@ class BadgesConsumer:
             self._failed = True
             reactor.callFromThread(_stop_reactor)
 
+    def _note_signals(self) -> None:
+        """Note whether somebody wants the process to stop, or something has failed."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, partial(self._on_signal, signal.getsignal(number)))
+
+    def _on_signal(self, handler: Any, number: int, frame: FrameType | None) -> None:
+        self._signalled = True
+        handler(number, frame)
+
     def _before_shutdown(self) -> defer.Deferred[None]:
         """Stop the daemon in another thread, while the reactor still runs; it publishes."""
         ended: defer.Deferred[None] = defer.Deferred()
@@ -129,7 +143,7 @@ class BadgesConsumer:
             reactor.callFromThread(ended.callback, None)
             # The process ends meanwhile, unless something hangs.
             threading.Event().wait(_CLOSE_TIMEOUT)
-        exit_at_once(1 if self._failed else os.EX_OK)
+        exit_at_once(os.EX_OK if self._signalled and not self._failed else 1)
 
     def _stop_daemon(self) -> None:
         with self._changed:
