@@ -41,6 +41,8 @@ config = {
     "badges.consume_delay": 3,
     # With more than so many messages waiting, do not wait for datanommer. Default: 100
     "badges.delay_limit": 100,
+    # Where notices go on a broker that speaks STOMP. Default: /topic/{topic}
+    "badges.stomp_destination": "/topic/{topic}",
     # After an award, people's ranks are worked out anew, but at most every so many seconds.
     # Default: 5
     "badges.rank_interval": 5,

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,13 @@ from support.daemon import THIS_MESSAGE
 from support.databases import Databases, Postgresql
 from support.fm_consumer import fm_deployment
 from support.rules import rule
+from support.stomp_hub import (
+    VIRTUAL_HOST,
+    StompBus,
+    names,
+    rules_of,
+    stomp_deployment,
+)
 from support.waiting import eventually
 
 pytestmark = [needs_broker, pytest.mark.slow]
@@ -19,10 +27,18 @@ ROOT = Path(__file__).parents[2]
 RULES = {"mentioned": rule("Mentioned", f"trigger: {{topic: logger.mention}}\n{THIS_MESSAGE}")}
 
 
-def documented_commands() -> list[list[str]]:
-    """Return the arguments of each ``rabbitmqctl`` that the page shows."""
-    text = (ROOT / "docs/brokers.rst").read_text()
+PAGE, _, STOMP_SECTION = (ROOT / "docs/brokers.rst").read_text().partition("\nfedmsg by STOMP\n---")
+
+
+def documented_commands(text: str) -> list[list[str]]:
+    """Return the arguments of each ``rabbitmqctl`` that a text shows."""
     return [shlex.split(line) for line in re.findall(r"# rabbitmqctl (.*)", text)]
+
+
+def shown(language: str) -> str:
+    """Return what the section on STOMP shows in a language."""
+    (_, block) = STOMP_SECTION.split(f".. code-block:: {language}\n\n")
+    return textwrap.dedent(re.split(r"\n\n   \S", f"{block}\n\n   .", maxsplit=1)[0])
 
 
 def example(broker: Broker, databases: Databases, rules: Path) -> str:
@@ -42,7 +58,7 @@ def example(broker: Broker, databases: Databases, rules: Path) -> str:
 def test_two_daemons_of_the_example_award_badges_with_the_rights_that_the_page_gives(
     broker: Broker, postgresql: Postgresql, tmp_path: Path
 ) -> None:
-    commands = documented_commands()
+    commands = documented_commands(PAGE)
     assert [command[0] for command in commands] == [
         "add_user",
         "set_permissions",
@@ -70,4 +86,42 @@ def test_two_daemons_of_the_example_award_badges_with_the_rights_that_the_page_g
         for daemon in deployment.consumers:
             assert daemon.stop() == 0
             daemon.check_log()
+    postgresql.drop_databases(databases)
+
+
+def test_two_hubs_by_stomp_award_badges_as_the_page_says(
+    broker: Broker, postgresql: Postgresql, tmp_path: Path
+) -> None:
+    definitions = tmp_path / "badges.json"
+    definitions.write_text(shown("json").replace("broker.example.org", VIRTUAL_HOST))
+    for command in documented_commands(STOMP_SECTION):
+        broker.control(
+            *(
+                word.replace("broker.example.org", VIRTUAL_HOST).replace(
+                    "/etc/rabbitmq/badges.json", str(definitions)
+                )
+                for word in command
+            )
+        )
+    configuration: dict[str, object] = {}
+    exec(shown("python"), configuration)  # noqa: S102
+    settings = configuration["config"]
+    assert isinstance(settings, dict)
+    settings["stomp_uri"] = f"{VIRTUAL_HOST}:{broker.stomp_port}"
+    bus = StompBus(broker, "badges")
+    # Their tables are created.
+    databases = postgresql.create_empty_databases()
+    settings |= {"badges.create_tables": True}
+    with stomp_deployment(tmp_path / "hubs", databases, bus, rules_of(bus), settings) as deployment:
+        hubs = [deployment.start("fedmsg-badges") for _ in range(2)]
+        people = [f"person{number}" for number in range(20)]
+
+        bus.publish(*names(bus, *people))
+
+        for name in people:
+            deployment.wait_for_badge(name, "named")
+            eventually(lambda name=name: bus.awards(name), "the notice")  # type: ignore[misc]
+        for hub in hubs:
+            assert hub.stop() == 0
+            hub.check_log()
     postgresql.drop_databases(databases)

@@ -59,6 +59,7 @@ def only_mistake(config: dict[str, Any]) -> str:
         ("datagrepper_url", "https://apps.fedoraproject.org/datagrepper"),
         ("consume_delay", 3.0),
         ("delay_limit", 100),
+        ("stomp_destination", "/topic/{topic}"),
         ("record_messages", False),
         ("create_tables", False),
         ("banned_usernames", {"bodhi", "oscar", "apache", "koji", "taskotron"}),
@@ -91,6 +92,12 @@ def test_a_key_that_is_not_set_has_its_default_value(
         ("badges.consume_delay", "7", "consume_delay", 7.0),
         ("badges.delay_limit", 0, "delay_limit", 0),
         ("badges.delay_limit", "20", "delay_limit", 20),
+        (
+            "badges.stomp_destination",
+            "/exchange/fedmsg/{topic}",
+            "stomp_destination",
+            "/exchange/fedmsg/{topic}",
+        ),
         ("badges.delay_limit", 20.0, "delay_limit", 20),
         ("badges.record_messages", True, "record_messages", True),
         ("badges.create_tables", True, "create_tables", True),
@@ -134,6 +141,14 @@ def test_a_valid_value_of_a_key_is_parsed(
         ("badges.rank_interval", [], "a number of seconds, from 0 to 86400"),
         ("badges.remember_holdings", 61, "a number of seconds, from 0 to 60"),
         ("badges.delay_limit", -1, "a number of messages, 0 or more"),
+        *(
+            (
+                "badges.stomp_destination",
+                value,
+                "a destination with '{topic}' in it, such as '/topic/{topic}'",
+            )
+            for value in ("/topic/badges", "/topic/{topic}\nreceipt:1", 1)
+        ),
         ("badges.delay_limit", 1.5, "a number of messages, 0 or more"),
         ("badges.delay_limit", float("inf"), "a number of messages, 0 or more"),
         ("badges.delay_limit", "many", "a number of messages, 0 or more"),
@@ -409,3 +424,19 @@ def test_a_hub_without_a_usable_bus_is_reported(
 
 def test_a_hub_on_another_bus_does_not_require_zeromq_keys(config: dict[str, Any]) -> None:
     read_settings(config | {"stomp_uri": "broker:61613", "validate_signatures": False}, in_hub=True)
+
+
+def test_stomp_without_stomper_is_a_mistake(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "stomper", None)
+    stomp = {"stomp_uri": "broker:61613", "validate_signatures": False}
+
+    with pytest.raises(SettingsError) as caught:
+        read_settings(config | stomp, in_hub=True)
+
+    (line,) = caught.value.lines
+    assert line.endswith(
+        "'stomp_uri': stomper is not installed, which STOMP needs; "
+        "pip install '.[stomp]' in a clone of fedbadges"
+    )

@@ -25,18 +25,19 @@ VIRTUAL_HOST = "127.0.0.1"
 class StompBus:
     """A queue of daemons, bound to everything, and one of somebody who hears all notices."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, queue: str = "") -> None:
         self.broker = broker
-        self.queue = f"badges-{uuid.uuid4().hex[:8]}"
-        self._listener = f"listener-{self.queue}"
         #: What only this bus is about, as all share one exchange.
-        self.topics = self.queue.replace("-", ".")
+        self.topics = f"t{uuid.uuid4().hex[:8]}"
+        self.queue = queue or f"badges-{self.topics}"
+        self._listener = f"listener-{self.topics}"
         self._heard: list[dict[str, Any]] = []
         broker.control("add_vhost", VIRTUAL_HOST)
         broker.control("set_permissions", "-p", VIRTUAL_HOST, "guest", ".*", ".*", ".*")
         with self.channel() as channel:
-            channel.queue_declare(self.queue, durable=True)
-            channel.queue_bind(self.queue, "amq.topic", f"{PREFIX}.{self.topics}.#")
+            if not queue:
+                channel.queue_declare(self.queue, durable=True)
+                channel.queue_bind(self.queue, "amq.topic", f"{PREFIX}.{self.topics}.#")
             channel.queue_declare(self._listener, durable=True)
             channel.queue_bind(self._listener, "amq.topic", f"{PREFIX}.fedbadges.#")
 
