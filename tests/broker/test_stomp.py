@@ -62,6 +62,16 @@ def test_what_is_no_message_does_not_come_again(deployment: StompDeployment) -> 
     eventually(lambda: bus.waiting() == 0, "an empty queue")
 
 
+def test_message_of_too_many_values_does_not_come_again(deployment: StompDeployment) -> None:
+    bus, (hub,) = deployment.bus, deployment.hubs
+    with bus.channel() as channel:
+        bus.send(channel, f"{PREFIX}.{bus.topics}.named", b"[" + b"0," * 300_000 + b"0]")
+
+    hub.wait_for_log("WARNING", "Ignored what is no message", "more than 250000 values")
+    bus.publish(*names(bus, "dave"))
+    deployment.wait_for_badge("dave", "named")
+
+
 def test_status_says_that_all_is_well(deployment: StompDeployment) -> None:
     (hub,) = deployment.hubs
 

@@ -69,6 +69,7 @@ class Broker:
         # Or else the server starts one in the background, which would outlive it.
         self._epmd = subprocess.Popen(["epmd", "-port", str(epmd)], env=self._environment)
         self._process: subprocess.Popen[bytes] | None = None
+        self._virtual_hosts = {"/"}
         self.start()
 
     def start(self) -> None:
@@ -100,6 +101,13 @@ class Broker:
             [*command, *arguments], env=self._environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def add_virtual_host(self, name: str) -> None:
+        """Make a virtual host, if it is missing."""
+        if name not in self._virtual_hosts:
+            self.control("add_vhost", name)
+            self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+            self._virtual_hosts.add(name)
 
     def close(self) -> None:
         """End everything, and delete the directory."""

@@ -32,8 +32,7 @@ class StompBus:
         self.queue = queue or f"badges-{self.topics}"
         self._listener = f"listener-{self.topics}"
         self._heard: list[dict[str, Any]] = []
-        broker.control("add_vhost", VIRTUAL_HOST)
-        broker.control("set_permissions", "-p", VIRTUAL_HOST, "guest", ".*", ".*", ".*")
+        broker.add_virtual_host(VIRTUAL_HOST)
         with self.channel() as channel:
             if not queue:
                 channel.queue_declare(self.queue, durable=True)

@@ -14,7 +14,7 @@ from fedmsg.consumers import FedmsgConsumer
 from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
 
-from fedbadges.buses.fedmsg.frames import guard, ignore
+from fedbadges.buses.fedmsg.frames import guard, has_too_many_values, ignore
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.buses.fedmsg.signals import install_signal_handlers, stop_hub
 from fedbadges.buses.fedmsg.stomp import Broker, StompPublisher, find_extension
@@ -31,9 +31,6 @@ log = get_logger(__name__)
 #: Seconds after which a stop does not wait any longer for a server that does not answer.
 _STOP_TIMEOUT = 8.0
 
-#: Seconds until a broker gets back what could be neither handled nor set aside.
-_RETRY = 30.0
-
 #: The key of a message, as the hub has it, that the broker must deliver again.
 _REFUSED = "refused"
 
@@ -42,10 +39,6 @@ _REFUSED = "refused"
 #: for each object and list what Python needs for an empty one.
 SIZE = "size"
 _EMPTY = 64
-
-#: How many values the JSON of a message may have, brackets and commas in its texts counted as well:
-#: an empty list takes three characters, and Python needs 72 bytes for it, and long for many.
-_MAX_VALUES = 250_000
 
 
 class SizedQueue(queue.Queue[Any]):
@@ -85,7 +78,6 @@ class BadgesConsumer(FedmsgConsumer):
         self._daemon: Daemon | None = None
         self._verifier: Verifier | None = None
         self._broker: Broker | None = None
-        self._stopping = threading.Event()
         self._failed = False
         self._incoming = SizedQueue()
         # Of the message that the reactor's thread is at, if it came as JSON.
@@ -99,6 +91,9 @@ class BadgesConsumer(FedmsgConsumer):
         settings = _read_settings(hub.config)
         daemon = None if settings is None else self._start_daemon(hub, settings)
         if daemon is None:
+            if _is_acknowledged(hub.config):
+                # Other consumers would empty the queue: what they acknowledge is gone.
+                exit_at_once(os.EX_CONFIG if settings is None else 1)
             do_not_exit_on_sigterm()
             return
         guard(hub)
@@ -173,8 +168,7 @@ class BadgesConsumer(FedmsgConsumer):
             self._drain()
 
     def _consume_json(self, message: Any) -> Any:
-        if _has_too_many_values(message.body):
-            ignore(f"it has more than {_MAX_VALUES} values", topic=message.topic)
+        if has_too_many_values(message.body, message.topic):
             return None
         self._size = json_size(message.body)
         return super()._consume_json(message)
@@ -209,11 +203,7 @@ class BadgesConsumer(FedmsgConsumer):
                 # It would deliver it again at once.
                 daemon.started.result()
             daemon.handle_acknowledged(body)
-        except (Stopped, CannotStart):
-            return False
-        except NotHandled:
-            if self._broker is not None and self._broker.requeue:
-                self._stopping.wait(_RETRY)
+        except (Stopped, CannotStart, NotHandled):
             return False
         return True
 
@@ -241,9 +231,8 @@ class BadgesConsumer(FedmsgConsumer):
             exit_at_once(1)
 
     def _drain(self) -> None:
-        self._stopping.set()
         if self._broker is not None:
-            self._broker.stopping = True
+            self._broker.stopping.set()
         if self._verifier is not None:
             self._verifier.stop()
         if self._daemon is not None:
@@ -303,9 +292,9 @@ class BadgesConsumer(FedmsgConsumer):
 
     def _make_daemon(self, settings: Settings) -> Daemon:
         config = settings.fedmsg
-        blocking, zeromq = _is_blocking(config), config.get("zmq_enabled", True)
+        blocking = _is_blocking(config)
         publisher = Publisher(config)
-        if self._broker is not None and not zeromq:
+        if self._broker is not None and not config.get("zmq_enabled", True):
             publisher = StompPublisher(config, self._broker)
         return Daemon(
             settings,
@@ -313,7 +302,7 @@ class BadgesConsumer(FedmsgConsumer):
             self._verifier,
             backlog=lambda: 0 if blocking else int(self.incoming.qsize()),
             workers=1 if blocking and self._broker is None else settings.workers,
-            redelivered=blocking and not zeromq and _is_acknowledged(config),
+            redelivered=_is_acknowledged(config),
         )
 
 
@@ -331,6 +320,8 @@ def _topic_of(message: Mapping[str, Any]) -> Any:
 
 def _is_acknowledged(config: Mapping[str, Any]) -> bool:
     """Return True if a broker keeps messages in a queue until they are acknowledged."""
+    if config.get("zmq_enabled", True) or not _is_blocking(config):
+        return False
     return bool(config.get("stomp_queue")) and config.get("stomp_ack_mode", "auto") != "auto"
 
 
@@ -341,10 +332,6 @@ def _size_of(message: Any) -> int:
 def json_size(text: str) -> int:
     """Return the size of a message from its JSON."""
     return len(text) + _EMPTY * (text.count("{") + text.count("["))
-
-
-def _has_too_many_values(text: str) -> bool:
-    return len(text) > _MAX_VALUES and sum(map(text.count, "[{,")) > _MAX_VALUES
 
 
 def _size_of_parsed(message: Any) -> int:

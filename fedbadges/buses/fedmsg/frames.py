@@ -1,7 +1,7 @@
-"""What arrives by ZeroMQ and is no message: ignored with one line, before moksha raises for it.
+"""What arrives and is no message: ignored with one line, before moksha raises for it.
 
-moksha expects two parts in UTF-8. It raises for anything else, and Twisted logs each as a traceback
-of a dozen lines, which whoever can send to the bus could fill the disk with.
+By ZeroMQ moksha expects two parts in UTF-8. It raises for anything else, and Twisted logs each as a
+traceback of a dozen lines, which whoever can send to the bus could fill the disk with.
 """
 
 from functools import partial
@@ -14,6 +14,10 @@ log = get_logger(__name__)
 
 #: How large a topic and a body may be together. What is larger can be caught up from datanommer.
 MAX_BYTES = 16 * 1024 * 1024
+
+#: How many values the JSON of a message may have, brackets and commas in its texts counted as well:
+#: an empty list takes three characters, and Python needs 72 bytes for it, and long for many.
+_MAX_VALUES = 250_000
 
 _ignored = Throttle()
 
@@ -34,6 +38,14 @@ def ignore(reason: str, **fields: Any) -> None:
     """Log that something was ignored, for each reason once in a while."""
     if _ignored.allows(reason):
         log.warning("Ignored what is no message", reason=reason, **fields)
+
+
+def has_too_many_values(text: str, topic: str) -> bool:
+    """Return True if parsing the JSON of a message could take all memory; then log that."""
+    if len(text) <= _MAX_VALUES or sum(map(text.count, "[{,")) <= _MAX_VALUES:
+        return False
+    ignore(f"it has more than {_MAX_VALUES} values", topic=topic)
+    return True
 
 
 def _receive(connection: Any, frames: list[bytes]) -> None:

@@ -6,6 +6,7 @@ where the broker counts bytes, ends with 0 on an error, and does not know what h
 
 import contextlib
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,9 @@ from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
 from moksha.hub.stomp import StompHubExtension
 from moksha.hub.stomp.protocol import StompProtocol
+from twisted.python.threadpool import ThreadPool
 
+from fedbadges.buses.fedmsg.frames import has_too_many_values
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.errors import Unavailable
 from fedbadges.messages import Notice
@@ -25,6 +28,9 @@ from fedbadges.util.text import printable
 log = get_logger(__name__)
 
 _SUBSCRIBED = "subscribed"
+
+#: Seconds until a broker gets back what could not be handled: it delivers it again at once.
+_RETRY = 30.0
 
 #: How many characters of the broker's own words are kept.
 _MAX_REASON = 300
@@ -51,7 +57,7 @@ class Broker:
         self.requeue = requeue
         self.fail = fail
         #: Set once nothing is to be refused any more: what is left is delivered to others.
-        self.stopping = False
+        self.stopping = threading.Event()
         #: Why there is no connection; None if there is one.
         self.trouble: str | None = "not connected to the broker yet"
         self._destination = destination
@@ -62,6 +68,14 @@ class Broker:
         self._unconfirmed: dict[str, Callable[[str | None], object]] = {}
         self._publishing: Callable[[str | None], object] | None = None
         self._replace(extension)
+        if prefetch is not None:
+            self._threads = ThreadPool(0, prefetch, "fedbadges-stomp")
+            reactor.callWhenRunning(self._threads.start)
+            reactor.addSystemEventTrigger("during", "shutdown", self._threads.stop)
+
+    def call_in_thread(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Call a function in one of the threads that handle messages."""
+        self._threads.callInThread(function, *arguments)
 
     @contextlib.contextmanager
     def publishing(self, done: Callable[[str | None], object]) -> Iterator[None]:
@@ -84,7 +98,7 @@ class Broker:
     def lost(self, reason: str) -> None:
         """Note that there is no connection; moksha tries to connect again."""
         self._protocol, self.trouble = None, f"no connection to the broker: {reason}"
-        if not self._known and not self.stopping:
+        if not self._known and not self.stopping.is_set():
             log.warning("No connection to the broker, trying again", reason=reason)
         self._known = True
         unconfirmed, self._unconfirmed = self._unconfirmed, {}
@@ -107,7 +121,7 @@ class Broker:
 
         def connect_again(connector: Any, reason: Any) -> None:
             extension.stop_heartbeat()
-            if not self.stopping:
+            if not self.stopping.is_set():
                 extension.failover()
 
         def connection_failed(connector: Any, reason: Any) -> None:
@@ -198,18 +212,22 @@ class _Protocol(StompProtocol):
     def _receive(self, frame: dict[str, Any]) -> None:
         if frame["cmd"] != "MESSAGE":
             self.react(frame)
+        elif has_too_many_values(frame["body"], frame["headers"].get("destination", "")):
+            self._answer(frame, True)
         elif self._broker.prefetch is None:
             self._answer(frame, self.client.hub.consume_stomp_message(frame))
         else:
-            reactor.callInThread(self._handle, frame)
+            self._broker.call_in_thread(self._handle, frame)
 
     def _handle(self, frame: dict[str, Any]) -> None:
-        """Handle a message; called in a thread of the reactor's pool."""
+        """Handle a message; called in a thread of its own."""
         try:
             handled = self.client.hub.consume_stomp_message(frame)
         except Exception as error:  # whatever the consumers of others raise
             log.error("A consumer failed", error=error)
             handled = False
+        if handled is False and self._broker.requeue:
+            self._broker.stopping.wait(_RETRY)
         reactor.callFromThread(self._answer, frame, handled)
 
     def _answer(self, frame: dict[str, Any], handled: object) -> None:
@@ -220,7 +238,7 @@ class _Protocol(StompProtocol):
         if handled is not False:
             self.transport.write(acknowledgement.encode())
             return
-        if self._broker.stopping:
+        if self._broker.stopping.is_set():
             return
         if asbool(self.client.hub.config.get("stomp_send_explicit_nacks", True)):
             headers = {name: frame["headers"][name] for name in ("message-id", "subscription")}
