@@ -1,15 +1,26 @@
 """Several hubs on one queue by STOMP; databases, a broker and messages that are late or away."""
 
+import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.broker import Broker, needs_broker
-from support.databases import Databases, store_message
+from support.bus import fedmsg_body
+from support.certificates import authority
+from support.databases import Databases, spoil, store_message, unspoil
 from support.hub import ENDS_WITHIN
 from support.outage import Outage
-from support.stomp_hub import StompBus, StompDeployment, names, rules_of, stomp_deployment
+from support.stomp_hub import (
+    VIRTUAL_HOST,
+    StompBus,
+    StompDeployment,
+    names,
+    rules_of,
+    stomp_deployment,
+)
 from support.waiting import eventually
 
 pytestmark = [needs_broker, pytest.mark.slow]
@@ -141,3 +152,68 @@ def test_broker_that_is_away_is_reported_and_nothing_is_lost(
 
     wait_for_badges(deployment, users)
     assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+
+
+def test_message_that_cannot_be_set_aside_is_a_dead_letter_of_the_broker(
+    deployment: StompDeployment, broker: Broker
+) -> None:
+    bus, dead = deployment.bus, f"dead-{deployment.bus.topics}"
+    definition = json.dumps({"dead-letter-exchange": "", "dead-letter-routing-key": dead})
+    broker.control("set_policy", "-p", VIRTUAL_HOST, dead, f"^{bus.queue}$", definition)
+    with bus.channel() as channel:
+        channel.queue_declare(dead, durable=True)
+    hub = deployment.start(state_directory=None)
+    spoil(deployment.databases.tahrir_url, "assertions")
+    try:
+        (failed,) = bus.publish(*names(bus, "alice"))
+        with bus.channel() as channel:
+            _, _, body = eventually(
+                lambda: (got := channel.basic_get(dead, auto_ack=True))[0] and got, "a dead letter"
+            )
+    finally:
+        unspoil(deployment.databases.tahrir_url, "assertions")
+    assert json.loads(body)["msg_id"] == failed["msg_id"]
+
+    bus.publish(*names(bus, "bob"))
+    wait_for_badges(deployment, ["bob"])
+    assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+
+
+def test_signatures_are_verified(deployment: StompDeployment, tmp_path: Path) -> None:
+    ca, bus = authority(), deployment.bus
+    (tmp_path / "ca.crt").write_bytes(ca.pem)
+    (tmp_path / "crl.pem").write_bytes(ca.revoking())
+    deployment.settings |= {
+        "validate_signatures": True,
+        "ca_cert_location": str(tmp_path / "ca.crt"),
+        "crl_location": str(tmp_path / "crl.pem"),
+    }
+    hub = deployment.start()
+    signed = ca.issue("app01").signed(fedmsg_body(f"{bus.topics}.named", {"name": "alice"}))
+
+    bus.publish(*names(bus, "mallory"))
+    with bus.channel() as channel:
+        bus.send(channel, signed["topic"], json.dumps(signed).encode())
+
+    wait_for_badges(deployment, ["alice"])
+    assert deployment.badges("mallory") == {}
+    assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"badges.reload": 1}, os.EX_CONFIG), ({"badges.create_tables": False}, 1)],
+)
+def test_shared_hub_that_cannot_award_badges_leaves_the_queue_alone(
+    broker: Broker, empty_database: Databases, tmp_path: Path, changes: dict[str, object], code: int
+) -> None:
+    bus = StompBus(broker)
+    changes = {"fedmsg.consumers.dummy.enabled": True} | changes
+    with stomp_deployment(tmp_path, empty_database, bus, rules_of(bus), changes) as made:
+        bus.publish(*names(bus, "alice"))
+        hub = made.make()
+        hub.start()
+
+        assert hub.exit_code() == code
+        assert bus.waiting() == 1
+        assert "Traceback" not in hub.log()

@@ -1,5 +1,6 @@
 """Starting: the first award, the rules' metadata, the command, and wrong settings."""
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -260,6 +261,20 @@ def test_fedmsg_badges_exits_without_a_key_that_fedmsg_requires(
 
     assert hub.exit_code() > 0
     assert not hub.lines_with("Traceback")
+
+
+@pytest.mark.slow
+def test_fedmsg_badges_says_what_it_needs_without_endpoints_on_another_bus(
+    hub: Hub, settings: dict[str, object]
+) -> None:
+    rest = {name: value for name, value in settings.items() if name != "endpoints"}
+    hub.configure(rest | {"zmq_enabled": False, "stomp_uri": "127.0.0.1:1"})
+
+    hub.start("fedmsg-badges")
+
+    assert hub.exit_code() == os.EX_CONFIG
+    line = "No config value 'endpoints' found.; on another bus than ZeroMQ it may be {}"
+    assert hub.lines_with(line)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
