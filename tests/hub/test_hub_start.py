@@ -273,7 +273,7 @@ def test_fedmsg_badges_says_what_it_needs_without_endpoints_on_another_bus(
     hub.start("fedmsg-badges")
 
     assert hub.exit_code() == os.EX_CONFIG
-    line = "No config value 'endpoints' found.; on another bus than ZeroMQ it may be {}"
+    line = "No config value 'endpoints' found; on another bus than ZeroMQ it may be {}"
     assert hub.lines_with(line)
 
 

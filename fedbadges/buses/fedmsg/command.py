@@ -73,10 +73,10 @@ def run_command() -> None:
     try:
         command = BadgesCommand()
     except ValueError as error:  # fedmsg's own way to say that a key is missing or malformed
-        hint = (
-            "; on another bus than ZeroMQ it may be {}" if "'endpoints' found" in str(error) else ""
-        )
-        sys.stderr.write(f"fedmsg cannot use its configuration: {error}{hint}\n")
+        reason = str(error).rstrip(".")
+        if "'endpoints' found" in reason:
+            reason += "; on another bus than ZeroMQ it may be {}"
+        sys.stderr.write(f"fedmsg cannot use its configuration: {reason}\n")
         sys.exit(os.EX_CONFIG)
     sys.exit(command.execute())
 
