@@ -203,8 +203,9 @@ _ZEROMQ_KEYS = (
 #: Prefixes of the keys of fedbadges.
 _OUR_PREFIXES = ("badges.", "badges_", "fedbadges.")
 #: Keys that configure another bus.
-_STOMP = ("stomp_uri", "stomp_broker")
-_OTHER_BUSES = (*_STOMP, "amqp_broker")
+#: Those of them that name a broker to which moksha speaks STOMP.
+STOMP = ("stomp_uri", "stomp_broker")
+_OTHER_BUSES = (*STOMP, "amqp_broker")
 _STOMPER_MISSING = (
     "stomper is not installed, which STOMP needs; pip install '.[stomp]' in a clone of fedbadges"
 )
@@ -250,7 +251,7 @@ def read_settings(
         zeromq = not any(config.get(name) for name in _OTHER_BUSES)
         for key in (_HUB_KEY, *(_ZEROMQ_KEYS if zeromq else ())):
             reader.read(key)
-        for name in filter(config.get, _STOMP):
+        for name in filter(config.get, STOMP):
             if importlib.util.find_spec("stomper") is None:
                 reader.mistakes.append(f"{reader.locate(name)}: '{name}': {_STOMPER_MISSING}")
     issuer = reader.read_all(Issuer)

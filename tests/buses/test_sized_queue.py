@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from fedbadges.buses.fedmsg.consumer import SIZE, SizedQueue, json_size
+from fedbadges.buses.fedmsg.sized_queue import SIZE, SizedQueue, json_size
 
 
 def test_it_knows_how_large_what_waits_is() -> None:

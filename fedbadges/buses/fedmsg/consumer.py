@@ -1,14 +1,14 @@
 """The consumer that runs in fedmsg's hub: it verifies messages and hands them to the daemon."""
 
-import json
+from __future__ import annotations
+
 import logging
 import os
-import queue
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedmsg.consumers import FedmsgConsumer
 from moksha.common.lib.converters import asbool
@@ -17,14 +17,23 @@ from moksha.hub.reactor import reactor
 from fedbadges.buses.fedmsg.frames import guard, has_too_many_values, ignore
 from fedbadges.buses.fedmsg.publisher import Publisher
 from fedbadges.buses.fedmsg.signals import install_signal_handlers, stop_hub
-from fedbadges.buses.fedmsg.stomp import Broker, StompPublisher, find_extension
+from fedbadges.buses.fedmsg.sized_queue import (
+    SIZE,
+    SizedQueue,
+    json_size,
+    size_of,
+    size_of_parsed,
+)
 from fedbadges.buses.loading import do_not_exit_on_sigterm, exit_at_once
-from fedbadges.config.settings import ENABLED, Settings
+from fedbadges.config.settings import ENABLED, STOMP, Settings
 from fedbadges.errors import CannotStart, NotHandled, Rejected, SettingsError, Stopped, Unavailable
 from fedbadges.service.daemon import Daemon
 from fedbadges.service.startup import read_start_settings
 from fedbadges.signatures.verifier import Verifier, make_verifier
 from fedbadges.util.logs import get_logger
+
+if TYPE_CHECKING:
+    from fedbadges.buses.fedmsg.stomp import Broker
 
 log = get_logger(__name__)
 
@@ -33,29 +42,6 @@ _STOP_TIMEOUT = 8.0
 
 #: The key of a message, as the hub has it, that the broker must deliver again.
 _REFUSED = "refused"
-
-
-#: The key of a message, as the hub has it, with its size: the length of its JSON in characters, and
-#: for each object and list what Python needs for an empty one.
-SIZE = "size"
-_EMPTY = 64
-
-
-class SizedQueue(queue.Queue[Any]):
-    """A queue of messages that knows their size together."""
-
-    def _init(self, maxsize: int) -> None:
-        super()._init(maxsize)
-        self.size = 0
-
-    def _put(self, item: Any) -> None:
-        super()._put(item)
-        self.size += _size_of(item)
-
-    def _get(self) -> Any:
-        item = super()._get()
-        self.size -= _size_of(item)
-        return item
 
 
 class _Verified(dict[str, Any]):
@@ -134,7 +120,7 @@ class BadgesConsumer(FedmsgConsumer):
         if self.blocking_mode:
             message[_REFUSED] = not self._handle_acknowledged(self._daemon, message.get("body"))
         else:
-            self._daemon.handle(message.get("body"), size=_size_of(message))
+            self._daemon.handle(message.get("body"), size=size_of(message))
 
     def _do_work(self, message: Any) -> Any:
         """Handle one message, and the current batch if it was the last; called by the hub.
@@ -186,7 +172,7 @@ class BadgesConsumer(FedmsgConsumer):
             if self._daemon is not None and self._daemon.must_shed(waiting.qsize(), waiting.size):
                 return None
             if isinstance(message, dict):
-                message[SIZE] = size or _size_of_parsed(message)
+                message[SIZE] = size or size_of_parsed(message)
         if self._verifier is None:
             return super()._consume(message)
         # Past fedmsg, which would verify in the reactor's thread.
@@ -219,7 +205,9 @@ class BadgesConsumer(FedmsgConsumer):
     def _fail(self) -> None:
         """End the process with an error, in time."""
         self._failed = True
-        if self._daemon is not None:
+        if self._daemon is None:
+            reactor.addSystemEventTrigger("after", "shutdown", exit_at_once, 1)
+        else:
             threading.Thread(
                 target=self._end, args=(self._daemon,), name="fedbadges-stop", daemon=True
             ).start()
@@ -278,14 +266,19 @@ class BadgesConsumer(FedmsgConsumer):
         return True
 
     def _connect(self, hub: Any, settings: Settings) -> Broker | None:
-        """Return the broker that keeps messages, if the hub has one."""
+        """Return the broker to which the hub speaks STOMP, if there is one."""
+        if not any(map(hub.config.get, STOMP)):
+            return None
+        # Only now: it needs parts of moksha that may not be usable.
+        from fedbadges.buses.fedmsg.stomp import Broker, find_extension
+
         extension = find_extension(hub)
         if extension is None:
             return None
         return Broker(
             extension,
             settings.stomp_destination,
-            prefetch=settings.workers if _is_blocking(hub.config) else None,
+            prefetch=_prefetch(hub.config, settings),
             requeue=settings.state_directory is not None,
             fail=self._refused,
         )
@@ -293,17 +286,35 @@ class BadgesConsumer(FedmsgConsumer):
     def _make_daemon(self, settings: Settings) -> Daemon:
         config = settings.fedmsg
         blocking = _is_blocking(config)
-        publisher = Publisher(config)
-        if self._broker is not None and not config.get("zmq_enabled", True):
-            publisher = StompPublisher(config, self._broker)
         return Daemon(
             settings,
-            publisher,
+            self._make_publisher(config),
             self._verifier,
             backlog=lambda: 0 if blocking else int(self.incoming.qsize()),
             workers=1 if blocking and self._broker is None else settings.workers,
             redelivered=_is_acknowledged(config),
         )
+
+    def _make_publisher(self, config: Mapping[str, Any]) -> Publisher:
+        if config.get("zmq_enabled", True):
+            return Publisher(config)
+        if self._broker is None:
+            # Only ZeroMQ publishes from any thread.
+            return Publisher(config, reactor.callFromThread)
+        from fedbadges.buses.fedmsg.stomp import StompPublisher
+
+        return StompPublisher(config, self._broker)
+
+
+def _prefetch(config: Mapping[str, Any], settings: Settings) -> int | None:
+    """Return how many messages may be handled at a time before they are acknowledged.
+
+    None if none need be handled for that.
+    """
+    if not _is_blocking(config):
+        return None
+    # Otherwise the acknowledgement of one is that of all before it.
+    return settings.workers if config.get("stomp_ack_mode") == "client-individual" else 1
 
 
 def _is_blocking(config: Mapping[str, Any]) -> bool:
@@ -323,23 +334,6 @@ def _is_acknowledged(config: Mapping[str, Any]) -> bool:
     if config.get("zmq_enabled", True) or not _is_blocking(config):
         return False
     return bool(config.get("stomp_queue")) and config.get("stomp_ack_mode", "auto") != "auto"
-
-
-def _size_of(message: Any) -> int:
-    return int(message.get(SIZE, 0)) if isinstance(message, dict) else 0
-
-
-def json_size(text: str) -> int:
-    """Return the size of a message from its JSON."""
-    return len(text) + _EMPTY * (text.count("{") + text.count("["))
-
-
-def _size_of_parsed(message: Any) -> int:
-    """Return the size of a message that some broker's client has parsed already."""
-    try:
-        return json_size(json.dumps(message.get("body"), default=repr))
-    except (ValueError, RecursionError):
-        return 0
 
 
 def _read_settings(config: dict[str, Any]) -> Settings | None:
