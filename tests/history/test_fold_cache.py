@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 from support.builders import make_message, make_settings, statements
 from support.cached_history import DISTANCE, Past, of, operation, outcome
 from support.databases import Databases
+from support.optimisations import needs
 from support.sizes import size
 
 from fedbadges.history import fold_cache, folds
 from fedbadges.history.recent_window import RecentWindow
 from fedbadges.messages import Position
+
+pytestmark = needs("keep_counts")
 
 NUMBERS = operation("len({m.msg['n'] for m in query.all()})")
 
