@@ -10,7 +10,6 @@ import datetime
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TypeVar
 
 from fedbadges.accounts.service import make_accounts
@@ -125,8 +124,7 @@ class Replay:
         for entry, triggered in zip(entries, matches, strict=True):
             self._history.see(entry)
             if triggered is not None:
-                as_of = replace(triggered, position=entry.position)
-                yield from self._decide(as_of, engine, holdings)
+                yield from self._decide(triggered.at(entry.position), engine, holdings)
 
     def _match(self, entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
         try:
