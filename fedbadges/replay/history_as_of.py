@@ -150,7 +150,7 @@ class HistoryAsOf(History):
         expression = criterion.operation.expression
         chosen = criterion.filter
         if expression is None:
-            self._running.add_count(chosen, rule, None, lambda _: ())
+            self._running.add_count(chosen, rule)
         elif expression.test is not None and not expression.paths:
             test = make_test(expression, (), self._log_throttle)
             passes = lambda entry: () if test(entry) else None  # noqa: E731
