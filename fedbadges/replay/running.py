@@ -54,7 +54,7 @@ class Running:
     def needs(self) -> Collection[str]:
         """Return what it reads of messages beside their headers."""
         keys = self._matcher.keys.union(self._group_by)
-        reads_content = self._matcher.reads_content or "contains" in keys
+        reads_content = self._matcher.reads_more or "contains" in keys
         return {*keys.intersection(MULTI_VALUED), *(("content",) if reads_content else ())}
 
     def may_count(self, topic: str, category: str) -> bool:
