@@ -5,18 +5,20 @@ So nobody's first message has to wait until all that they ever did is counted.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.history.history import History
 from fedbadges.history.offering import Offer
-from fedbadges.history.past_messages import make_test
+from fedbadges.history.past_messages import Test, make_test
 from fedbadges.replay.grouping import grouping_of
-from fedbadges.replay.history_stream import HistoryEntry, HistoryStream, Retry, ask_once
-from fedbadges.replay.running_counts import RunningCounts
+from fedbadges.replay.history_stream import Retry, ask_once
+from fedbadges.replay.past_rows import PastRow, PastRows
+from fedbadges.replay.running_counts import KeyOf, RunningCounts
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import Filter
@@ -24,9 +26,11 @@ from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Topic, required_names
 from fedbadges.util.throttle import Throttle
 
-#: How many messages are read, and how many are counted at once.
-_READ = 1000
+#: How many messages are counted at once.
 _PART = 250
+
+#: Of how many topics is known what is needed of their messages.
+_MOST_TOPICS = 10_000
 
 #: How many counts and values of folds there are at most; of more, those of the rule that has most
 #: are given up, and counted when they are asked for.
@@ -81,10 +85,11 @@ class PastCounts:
     ) -> None:
         self._history = history
         self._questions = questions
-        self._stream = HistoryStream(settings, retry)
         self._retry = retry
         self._throttle = Throttle()
         self._running = RunningCounts()
+        self._needs_of = functools.lru_cache(_MOST_TOPICS)(self._find_needs)
+        self._rows = PastRows(settings, self._needs_of, retry)
         for question in questions:
             self._expect(question)
         self.done = self.total = self.found = 0
@@ -98,7 +103,6 @@ class PastCounts:
         self._offer: Offer = self._retry(lambda: Offer(self._history))
         yield from self._read()
         yield from self._cache()
-        self._stream.damage.finish()
 
     @property
     def is_outdated(self) -> bool:
@@ -108,39 +112,35 @@ class PastCounts:
     def _expect(self, question: CountedQuestion) -> None:
         expression, running = question.expression, self._running
         if expression is None:
-            running.add_count(question.chosen, question.rule, None, lambda _: ())
+            running.add_count(question.chosen, question.rule)
         elif expression.test is not None:
             test = make_test(expression, (), self._throttle)
-            passes = lambda entry: () if test(entry) else None  # noqa: E731
-            running.add_count(question.chosen, question.rule, question.text, passes)
+            running.add_count(question.chosen, question.rule, question.text, _key_by(test))
         elif expression.fold is not None:
             running.add_fold(question.chosen, question.rule, expression)
 
     def _read(self) -> Iterator[None]:
         base, running = self._offer.base, self._running
-        self.total = self._stream.start(base.horizon.mark)
-        for headers in self._stream.headers():
-            wanted = [
-                each
-                for each in headers
-                if running.concerned(each.topic, each.category)
-                if base.has(each.timestamp, each.number)
-            ]
+        self.total = self._rows.count(base)
+        for batch in self._rows.batches(base):
             yield
-            for start in range(0, len(wanted), _READ):
-                entries = self._stream.entries(wanted[start : start + _READ])
-                yield from self._add(entries)
-            self.done += len(headers)
+            yield from self._add(batch.rows)
+            self.done += batch.count
             running.limit(_MOST_VALUES)
-            if self.is_outdated or (headers and headers[-1].timestamp > base.until):
+            if self.is_outdated:
                 return
 
-    def _add(self, entries: Sequence[HistoryEntry]) -> Iterator[None]:
-        for start in range(0, len(entries), _PART):
-            for entry in entries[start : start + _PART]:
-                for running in self._running.concerned(entry.topic, entry.category):
-                    running.add(entry)
+    def _add(self, rows: Sequence[PastRow]) -> Iterator[None]:
+        concerned = self._running.concerned
+        for start in range(0, len(rows), _PART):
+            for row in rows[start : start + _PART]:
+                for running in concerned(row.topic, row.category):
+                    running.add(row)
             yield
+
+    def _find_needs(self, topic: str, category: str) -> Collection[str] | None:
+        concerned = self._running.concerned(topic, category)
+        return {need for each in concerned for need in each.needs} if concerned else None
 
     def _cache(self) -> Iterator[None]:
         # Rules of a series share their counts.
@@ -153,6 +153,11 @@ class PastCounts:
                 self.found += 1
                 if self.found % _PART == 0:
                     yield
+
+
+def _key_by(test: Test) -> KeyOf:
+    """Return what lets those messages count that pass a test; as in a query, they have a time."""
+    return lambda row: () if row.timestamp is not None and test(row) else None
 
 
 def _question_of(rule: Rule, criterion: PastMessages) -> CountedQuestion | None:

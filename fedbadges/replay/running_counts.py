@@ -14,21 +14,23 @@ import datetime
 import functools
 import itertools
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from fedbadges.history.folds import NotKept, RunningFold, Taken, take
 from fedbadges.history.matching import SINGLE_VALUED
 from fedbadges.replay.grouping import Group, Grouping, grouping_of
-from fedbadges.replay.history_stream import HistoryEntry
-from fedbadges.replay.running import Running
+from fedbadges.replay.running import Entry, Running
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import ALWAYS, FilledFilter, Filter
 from fedbadges.rules.rule import Rule
 
 #: Returns a key, by which the messages of a group are counted; None for one that does not count.
 KeyOf = Callable[[Any], tuple[Any, ...] | None]
+
+#: What an expression may read of a message.
+_EVERYTHING = ("users", "packages", "content")
 
 #: The values of the templates of an expression.
 Values = tuple[Any, ...]
@@ -54,20 +56,31 @@ _NOTHING = FilledFilter(())
 class RunningCount(Running):
     """Counts the messages that have the fixed values, by what else is asked of them."""
 
-    def __init__(self, kind: Grouping, key_of: KeyOf) -> None:
+    def __init__(self, kind: Grouping, key_of: KeyOf | None) -> None:
         super().__init__(kind)
         self._key_of = key_of
         self._counts: dict[tuple[Any, ...], int] = defaultdict(int)
 
-    def _add_to(self, groups: list[Group], entry: HistoryEntry) -> None:
-        key = self._key_of(entry)
-        if key is None:
-            return
+    @property
+    def needs(self) -> Collection[str]:
+        """Return what it reads of messages beside their headers."""
+        return super().needs if self._key_of is None else _EVERYTHING
+
+    def _add_to(self, groups: list[Group], entry: Entry) -> None:
+        if self._key_of is not None:
+            key = self._key_of(entry)
+            if key is None:
+                return
+            if key:
+                groups = [(*group, *key) for group in groups]
+        self._count(groups, entry)
+
+    def _count(self, groups: list[tuple[Any, ...]], entry: Entry) -> None:
+        counts = self._counts
         for group in groups:
-            self._count((*group, *key), entry)
-        if len(self._counts) > _MOST_VALUES:
-            self._is_full = True
-            self._counts.clear()
+            counts[group] += 1
+        if len(counts) > _MOST_VALUES:
+            self.give_up()
 
     @property
     def size(self) -> int:
@@ -81,14 +94,11 @@ class RunningCount(Running):
 
     def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
         """Yield each filter that a message may fill in, with its count if that is known."""
-        for group in self._counts:
+        for group, counted in self._counts.items():
             filled = kind.fill(group)
-            count = self.count(filled)
+            count = counted if self._is_only(filled) else self.count(filled)
             if count is not None:
                 yield filled, count
-
-    def _count(self, group: tuple[Any, ...], entry: HistoryEntry) -> None:
-        self._counts[group] += 1
 
     def _counted(self, group: tuple[Any, ...], filled: FilledFilter) -> int:
         return self._counts.get(group, 0)
@@ -121,19 +131,20 @@ class RunningCount(Running):
 class SlidingCount(RunningCount):
     """Counts those of the messages that are not older than some age."""
 
-    def __init__(self, kind: Grouping, key_of: KeyOf) -> None:
+    def __init__(self, kind: Grouping, key_of: KeyOf | None) -> None:
         super().__init__(kind, key_of)
         assert kind.age is not None
         self._age = kind.age
         self._times: dict[tuple[Any, ...], deque[datetime.datetime]] = defaultdict(deque)
         self._size = 0
 
-    def _count(self, group: tuple[Any, ...], entry: HistoryEntry) -> None:
-        times = self._times[group]
-        times.append(entry.timestamp)
-        self._size += 1
-        with contextlib.suppress(OverflowError):
-            self._drop(times, entry.timestamp - self._age)
+    def _count(self, groups: list[tuple[Any, ...]], entry: Entry) -> None:
+        for group in groups:
+            times = self._times[group]
+            times.append(entry.timestamp)
+            self._size += 1
+            with contextlib.suppress(OverflowError):
+                self._drop(times, entry.timestamp - self._age)
         if self._size > _MOST_VALUES:
             self._is_full = True
             self._times.clear()
@@ -172,7 +183,7 @@ class RunningFolds(Running):
         self._asked_of: dict[Group, list[tuple[Values, RunningFold]]] = defaultdict(list)
         self._size = 0
 
-    def _add_to(self, groups: list[Group], entry: HistoryEntry) -> None:
+    def _add_to(self, groups: list[Group], entry: Entry) -> None:
         if self._plain:
             taken = take(self._fold, entry, ())
             for group in groups:
@@ -187,6 +198,11 @@ class RunningFolds(Running):
         if len(self._folds) > _MOST_VALUES:
             self._is_full = True
             self._folds.clear()
+
+    @property
+    def needs(self) -> Collection[str]:
+        """Return what it reads of messages beside their headers."""
+        return _EVERYTHING
 
     @property
     def size(self) -> int:
@@ -257,8 +273,13 @@ class RunningCounts:
         self._groupings: dict[Group, dict[Grouping, None]] = defaultdict(dict)
         self.concerned = functools.lru_cache(_MOST_TOPICS)(self._concerned)
 
-    def add_count(self, chosen: Filter, rule: Rule, text: str | None, key_of: KeyOf) -> None:
-        """Add the filter of a rule that counts, and what is asked, unless that is impossible."""
+    def add_count(
+        self, chosen: Filter, rule: Rule, text: str | None = None, key_of: KeyOf | None = None
+    ) -> None:
+        """Add the filter of a rule that counts, and what is asked, unless that is impossible.
+
+        Without ``key_of``, all messages count.
+        """
         kind = grouping_of(chosen)
         if kind is not None:
             make = RunningCount if kind.age is None else SlidingCount

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -11,6 +12,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_settings, statements, wipe
 from support.cached_history import outcome
+from support.daemon_restarts import sent, store_message
+from support.damage import store_damaged_rows
 from support.databases import Databases
 from support.histories import PastMessage, Storage, in_order
 from support.rules import rule as rule_text
@@ -189,6 +192,31 @@ def edits(count: int, begin: int = 1, age: float = 3600.0) -> list[PastMessage]:
         )
         for number in range(begin, begin + count)
     ]
+
+
+def test_damaged_rows_count_in_the_pass_as_in_a_query(database: Databases, tmp_path: Path) -> None:
+    settings = make_settings(database, tmp_path)
+    store_message(database, sent("damaged", 70))
+    store_damaged_rows(database)
+    store_message(database, sent("damaged", 50))
+    texts = [
+        counting(kind)
+        .replace('topics: ["%(topic)s"], ', topics)
+        .replace("wiki.edit", "logger.first")
+        .replace("['n']", "['user']")
+        .replace("> 1", "> 'a'")
+        .replace("% 2", "")
+        .replace("sum(", "max(")
+        for kind in KINDS
+        for topics in ("", 'topics: ["%(topic)s"], ')
+    ]
+    asking = Asking(settings, texts, datetime.now(timezone.utc) + timedelta(hours=1))
+
+    asking.warm()
+
+    message = parse_message(sent("damaged"))
+    assert message is not None
+    assert asking.compare(message, None) == len(texts) * len(NAMES)
 
 
 @pytest.mark.parametrize("kind", KINDS)
