@@ -62,6 +62,12 @@ values = st.integers(0, 3) | st.sampled_from(
         *("", "a", "A", "a" * 300, "ä", "\ud800", [], ["a"], [[1]], {"a": 1}, {"digest": "00"}),
     ]
 )
+#: Often at the very end of a base, or at the same time as another message.
+ages = (
+    st.sampled_from([0.0, DISTANCE, 2 * DISTANCE, 20 * DISTANCE])
+    | st.floats(0, DISTANCE - 1)
+    | st.floats(0, 20 * DISTANCE)
+)
 users = st.sampled_from([(), ("ann",), ("ann",), ("ann", "bea")])
 until = st.none() | st.integers(0, 30)
 
@@ -70,7 +76,7 @@ steps = st.lists(
         st.tuples(
             st.just("store"),
             st.sampled_from(["ann", "bea"]),
-            st.one_of(st.floats(0, DISTANCE - 1), st.floats(0, 20 * DISTANCE)),
+            ages,
             st.integers(0, 9),
             values,
             # Which of the numbers of transactions that are not committed it has, if any.
@@ -78,7 +84,7 @@ steps = st.lists(
         ),
         st.tuples(st.just("begin"), st.integers(1, 3)),
         # Clocks step back, too.
-        st.tuples(st.just("pass"), st.floats(0, 3 * DISTANCE) | st.floats(-20 * DISTANCE, 0)),
+        st.tuples(st.just("pass"), ages | st.floats(-20 * DISTANCE, 0)),
         st.tuples(
             st.just("ask"),
             users,
