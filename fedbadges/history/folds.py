@@ -6,6 +6,7 @@ were added, in their order, whatever these are: also if it is an error.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import sys
 from collections.abc import Iterable, Sequence, Set
@@ -32,6 +33,9 @@ _FEW_OWN = 8
 
 _PLAIN = (bool, int, float, complex, type(None), datetime, date, time, timedelta)
 _TEXTS = (str, Name)
+
+#: The types of which equal values are alike.
+_ALIKE = {int, str, bool}
 
 
 class NotKept(Exception):
@@ -158,7 +162,8 @@ class RunningFold:
             raise NotKept
         error = self._error or self._failure
         if error is not None:
-            raise error.with_traceback(None)
+            # What is raised keeps in memory whatever it has passed.
+            raise copy.copy(error)
         return self._fold.finish(self._values.items(), filled)
 
 
@@ -285,17 +290,17 @@ class _Sum(Values):
 
 
 class _Extreme(Values):
-    """The greatest or the least value; of equal ones, the first."""
+    """The greatest or the least value; of equal ones, the first.
 
-    __slots__ = ("_found",)
+    Which one that is depends on the order if values of two types are equal, or if a number is none,
+    which is neither greater nor less than any other.
+    """
 
-    def __init__(self, found: Iterable[Any] = ()) -> None:
+    __slots__ = ("_found", "in_any_order")
+
+    def __init__(self, found: Iterable[Any] = (), in_any_order: bool = True) -> None:
         self._found = list(found)
-
-    @property
-    def in_any_order(self) -> bool:  # type: ignore[override]
-        # Numbers that are none are neither greater nor less than any other.
-        return all(each == each and type(each) in (int, str, bool) for each in self._found)
+        self.in_any_order = in_any_order
 
     def _choose(self, one: Any, other: Any) -> Any:
         raise NotImplementedError
@@ -304,13 +309,16 @@ class _Extreme(Values):
         chosen = self._choose(self._found[0], value) if self._found else value
         if not _is_small(chosen):
             raise NotKept
+        kinds = {type(each) for each in (*self._found, value)}
+        if len(kinds) > 1 or not kinds <= _ALIKE:
+            self.in_any_order = False
         self._found = [chosen]
 
     def items(self) -> Sequence[Any]:
         return self._found
 
     def state(self) -> tuple[Any, ...]:
-        return (self._found,)
+        return self._found, self.in_any_order
 
 
 class _Max(_Extreme):

@@ -52,6 +52,8 @@ class Matcher:
         ]
         self._rest = [each for each in self._conditions if each[0] not in _OF_HEADERS]
         self.reads_content = self._contains is not None
+        #: Whether it reads what is neither a header nor a name.
+        self.reads_more = self.reads_content or self._msg_id is not None
         self._has_rest = bool(self._rest or self._between or self._contains or self._msg_id)
 
     @property

@@ -1,6 +1,7 @@
 """The history as a stream: every message in the order of time, in batches."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -26,9 +27,13 @@ from fedbadges.history.rows import (
 )
 from fedbadges.history.sql import names_of
 from fedbadges.messages import Position
+from fedbadges.rules.expressions import Expression
 from fedbadges.rules.names import Name
 
 T = TypeVar("T")
+
+#: How an expression may read what an entry has, and a ``PastMessage`` has not.
+_MORE = re.compile(r"\.\s*(agent|position|row|text)\b|\b(getattr|hasattr)\b")
 
 _NAME = "datanommer"
 _ROWS = Row.__table__
@@ -79,6 +84,16 @@ def ask_once(ask: Callable[[], T], /) -> T:
     return ask()
 
 
+#: Returns what is needed beside their headers of the messages of a topic and a category: of
+#: ``users``, ``packages`` and ``content``, which is everything else.
+NeedsOf = Callable[[str, str], Collection[str]]
+
+
+def everything(topic: str, category: str) -> Collection[str]:
+    """Return what there is."""
+    return ("users", "packages", "content")
+
+
 class EntryHeader(NamedTuple):
     """What is read of every message."""
 
@@ -88,30 +103,46 @@ class EntryHeader(NamedTuple):
     category: str
     agent: str | None
 
+
+class HistoryEntry:
+    """A message of the history; it has the attributes of a ``PastMessage``.
+
+    Without a ``row`` it has neither an id nor a content, since nobody needs them.
+    """
+
+    def __init__(
+        self, header: EntryHeader, row: Any, users: Sequence[Name], packages: Sequence[Name]
+    ) -> None:
+        self.number, self.timestamp, self.topic, self.category, self.agent = header
+        self.row = row
+        self.users = users
+        self.packages = packages
+
     @property
     def position(self) -> Position:
         """Return its position in the history."""
         return self.timestamp, self.number
 
+    @property
+    def msg_id(self) -> str | None:
+        """Return its id."""
+        return None if self.row is None else self.row.msg_id
 
-class HistoryEntry:
-    """A message of the history with its content; it has the attributes of a ``PastMessage``."""
-
-    def __init__(
-        self, header: EntryHeader, row: Any, users: list[Name], packages: list[Name]
-    ) -> None:
-        self.number, self.timestamp, self.topic, self.category, self.agent = header
-        self.position = header.position
-        self.row = row
-        self.msg_id: str | None = row.msg_id
-        self.text = row.text if isinstance(row.text, str) else ""
-        self.users = users
-        self.packages = packages
+    @property
+    def text(self) -> str:
+        """Return its content in JSON; none where that is no text."""
+        text = None if self.row is None else self.row.text
+        return text if isinstance(text, str) else ""
 
     @cached_property
     def msg(self) -> Any:
         """Return its content; raise DamagedRow."""
         return parse_content(self.row.text)
+
+
+def reads_more(expression: Expression) -> bool:
+    """Return True if an expression may find in an entry what it does not find elsewhere."""
+    return _MORE.search(expression.text) is not None
 
 
 class HistoryStream:
@@ -145,23 +176,37 @@ class HistoryStream:
             following = after(rows[-1])
             rows = () if following is None else self._read(statement.where(*following))
 
-    def entries(self, headers: Sequence[EntryHeader]) -> list[HistoryEntry]:
-        """Read the rest of some messages, in their order."""
+    def entries(
+        self, headers: Sequence[EntryHeader], needs_of: NeedsOf = everything
+    ) -> list[HistoryEntry]:
+        """Read the rest of some messages, in their order, as far as it is needed."""
         if not headers:
             return []
-        return self._retry(lambda: self._entries(headers))
+        return self._retry(lambda: self._entries(headers, needs_of))
 
-    def _entries(self, headers: Sequence[EntryHeader]) -> list[HistoryEntry]:
-        numbers = [header.number for header in headers]
+    def _entries(self, headers: Sequence[EntryHeader], needs_of: NeedsOf) -> list[HistoryEntry]:
+        needing: dict[str, list[int]] = {"users": [], "packages": [], "content": []}
+        for header in headers:
+            for need in needs_of(header.topic, header.category):
+                needing[need].append(header.number)
+        contents = needing["content"]
         with translate_errors(_NAME), self._reader.connect() as connection:
-            rows = {row.id: row for row in connection.execute(_CONTENTS, {"numbers": numbers})}
+            found = connection.execute(_CONTENTS, {"numbers": contents}) if contents else ()
+            rows = {row.id: row for row in found}
             users, packages = (
-                names_of(connection, kind, numbers) for kind in ("users", "packages")
+                names_of(connection, kind, needing[kind]) if needing[kind] else {}
+                for kind in ("users", "packages")
             )
+        gone = set(contents).difference(rows)
         return [
-            HistoryEntry(header, rows[number], sorted(users[number]), sorted(packages[number]))
-            for number, header in zip(numbers, headers, strict=True)
-            if number in rows
+            HistoryEntry(
+                header,
+                rows.get(header.number),
+                _in_order(users.get(header.number)),
+                _in_order(packages.get(header.number)),
+            )
+            for header in headers
+            if header.number not in gone
         ]
 
     def _read(
@@ -193,3 +238,9 @@ class HistoryStream:
         """Log rows with their ids, which are not read of the others."""
         for row in self._read(_IDS, {"numbers": list(damaged)}):
             self.damage.add(row.id, row.msg_id, damaged[row.id])
+
+
+def _in_order(names: set[Name] | None) -> list[Name]:
+    if not names:
+        return []
+    return sorted(names) if len(names) > 1 else list(names)

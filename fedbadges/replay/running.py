@@ -60,7 +60,7 @@ class Running:
         if self._reads_all:
             return _EVERYTHING
         keys = self._matcher.keys.union(self._group_by)
-        reads_content = self._matcher.reads_content or "contains" in keys
+        reads_content = self._matcher.reads_more or "contains" in keys
         return {*keys.intersection(MULTI_VALUED), *(("content",) if reads_content else ())}
 
     def may_count(self, topic: str, category: str) -> bool:

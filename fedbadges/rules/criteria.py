@@ -50,17 +50,11 @@ class Question:
 
     def once(self, key: Any, compute: Callable[[], T]) -> T:
         """Return what ``compute`` returns; compute it once for a message and a key."""
-        if key not in self.message_cache:
-            self.message_cache[key] = compute()
-        found: T = self.message_cache[key]
-        return found
+        return _once(self.message_cache, key, compute)
 
     def once_in_batch(self, key: Any, compute: Callable[[], T]) -> T:
         """Return what ``compute`` returns; compute it once for a key, whichever the message."""
-        if key not in self.batch_cache:
-            self.batch_cache[key] = compute()
-        found: T = self.batch_cache[key]
-        return found
+        return _once(self.batch_cache, key, compute)
 
     def overrule(self, error: BaseException) -> None:
         """Note an error of a part of ``all`` beside one that is false."""
@@ -71,6 +65,16 @@ class Question:
         if self.observer is not None:
             self.observer(what, found)
 
+
+def _once(cache: dict[Any, Any], key: Any, compute: Callable[[], T]) -> T:
+    # Keys are large: their hash is computed no more often than needed.
+    found: T = cache.get(key, _UNKNOWN)
+    if found is _UNKNOWN:
+        cache[key] = found = compute()
+    return found
+
+
+_UNKNOWN: Any = object()
 
 Criteria = Check[Question]
 

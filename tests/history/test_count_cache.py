@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from support.builders import make_settings, statements
 from support.cached_history import DISTANCE, Past, of, passing
 from support.databases import Databases
+from support.optimisations import needs
 
 from fedbadges.config.settings import read_settings
 from fedbadges.databases.connections import engine
@@ -22,6 +23,8 @@ from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.sql import FilterQuery
 from fedbadges.messages import Position
 from fedbadges.util.caching import make_cache_region
+
+pytestmark = needs("keep_counts")
 
 
 @pytest.fixture
@@ -348,3 +351,23 @@ def test_an_unknown_cache_backend_is_a_configuration_mistake(tmp_path: Path) -> 
     config = make_config(databases, tmp_path) | {"badges.cache": {"backend": "dogpile.cache.none"}}
     with pytest.raises(Exception, match=r"malformed key 'badges\.cache'"):
         read_settings(config)
+
+
+def test_row_that_another_process_has_counted_already_counts_once(
+    sqlite_database: Databases, tmp_path: Path
+) -> None:
+    """This one has seen no more than that the number of the row was missing."""
+    region = make_cache_region("dogpile.cache.memory", {})
+    settings = make_settings(sqlite_database, tmp_path, cache={"backend": "dogpile.cache.memory"})
+    past, other = Past(settings, region), Past(settings, region)
+    topic = past.topic()
+    past.begin(1)
+    for each in (past, other):
+        each.compare(of(topic))
+    past.store(topic, "ann", 2 * DISTANCE, begun=0)
+    question = of(topic, contains="{")
+    other.compare(of(topic))
+    other.compare(question)
+
+    for _ in range(3):
+        past.compare(question)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from support.builders import make_message, make_settings, statements
 from support.damage import store_damaged_rows
 from support.databases import Databases
+from support.optimisations import needs
 
 from fedbadges.databases.connections import engine
 from fedbadges.history import judgements as module
@@ -89,6 +90,7 @@ def test_message_is_not_judged_again_for_one_that_does_not_count_for_it(
     assert past.outdated(past.store(sent, user)) == [], why
 
 
+@needs("keep_counts")
 def test_message_is_not_judged_again_for_what_was_seen_when_it_was_judged(past: Past) -> None:
     early, judged = past.store(5), past.store(10)
     for _ in range(2):  # the window is read with the second count
@@ -225,6 +227,7 @@ def test_nothing_that_may_be_committed_just_now_counts_as_seen_without_a_window(
     assert past.judgements.horizon((position, 5)) == Horizon(0)
 
 
+@needs("keep_counts")
 def test_what_a_sweep_hands_over_together_is_judged_once(past: Past) -> None:
     """The window has seen none of it, and reads it once for all."""
     past.history.count(ANN, until=past.store(5))

@@ -10,10 +10,13 @@ import sqlalchemy as sa
 from support.builders import make_settings, statements
 from support.cached_history import DISTANCE, Past, of, passing
 from support.databases import Databases
+from support.optimisations import needs
 
 from fedbadges.databases.connections import engine, reader
 from fedbadges.history import recent_window, window_reader
 from fedbadges.history.recent_window import RecentWindow
+
+pytestmark = needs("keep_counts")
 
 #: Messages sent after the cutoff, in the window before it, and before the window.
 AGES = [0.0, DISTANCE + 50, 50 * DISTANCE]
