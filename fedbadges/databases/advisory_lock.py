@@ -1,9 +1,9 @@
 """A lock that processes on several machines share, by way of a database."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from sqlalchemy import URL, text
+from sqlalchemy import URL, exc, text
 
 from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import translate_errors
@@ -34,4 +34,6 @@ def advisory_lock(url: URL, name: str, key: int) -> Iterator[bool]:
                 connection.detach()
         yield held
     finally:
-        connection.close()
+        # It may be lost by now, and the lock with it.
+        with suppress(exc.SQLAlchemyError):
+            connection.close()
