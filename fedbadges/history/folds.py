@@ -6,6 +6,7 @@ were added, in their order, whatever these are: also if it is an error.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import sys
 from collections.abc import Iterable, Sequence, Set
@@ -161,7 +162,8 @@ class RunningFold:
             raise NotKept
         error = self._error or self._failure
         if error is not None:
-            raise error.with_traceback(None)
+            # What is raised keeps in memory whatever it has passed.
+            raise copy.copy(error)
         return self._fold.finish(self._values.items(), filled)
 
 

@@ -21,7 +21,7 @@ from fedbadges.history.history import History
 from fedbadges.history.past_messages import PastMessage, Query, Test, make_test
 from fedbadges.history.sql import prepare
 from fedbadges.messages import Message, Position
-from fedbadges.replay.history_stream import HistoryEntry
+from fedbadges.replay.history_stream import HistoryEntry, reads_more
 from fedbadges.replay.running_counts import KeyOf, RunningCounts
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression, Join
@@ -152,6 +152,8 @@ class HistoryAsOf(History):
         chosen = criterion.filter
         if expression is None:
             self._running.add_count(chosen, rule)
+        elif reads_more(expression):
+            return  # the database has what a daemon finds
         elif expression.test is not None and not expression.paths:
             test = make_test(expression, (), self._log_throttle)
             passes = lambda entry: () if test(entry) else None  # noqa: E731

@@ -1,5 +1,6 @@
 """The history as a stream: every message in the order of time, in batches."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -26,9 +27,13 @@ from fedbadges.history.rows import (
 )
 from fedbadges.history.sql import names_of
 from fedbadges.messages import Position
+from fedbadges.rules.expressions import Expression
 from fedbadges.rules.names import Name
 
 T = TypeVar("T")
+
+#: How an expression may read what an entry has, and a ``PastMessage`` has not.
+_MORE = re.compile(r"\.\s*(agent|position|row|text)\b|\b(getattr|hasattr)\b")
 
 _NAME = "datanommer"
 _ROWS = Row.__table__
@@ -151,6 +156,11 @@ class HistoryEntry:
         if self._msg is _UNREAD:
             self._msg = parse_content(self.row.text)
         return self._msg
+
+
+def reads_more(expression: Expression) -> bool:
+    """Return True if an expression may find in an entry what it does not find elsewhere."""
+    return _MORE.search(expression.text) is not None
 
 
 class HistoryStream:

@@ -6,7 +6,6 @@ So nobody's first message has to wait until all that they ever did is counted.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from fedbadges.history.history import History
 from fedbadges.history.offering import Offer
 from fedbadges.history.past_messages import Test, make_test
 from fedbadges.replay.grouping import grouping_of
-from fedbadges.replay.history_stream import Retry, ask_once
+from fedbadges.replay.history_stream import Retry, ask_once, reads_more
 from fedbadges.replay.past_rows import PastRow, PastRows
 from fedbadges.replay.running_counts import KeyOf, RunningCounts
 from fedbadges.rules.criteria import backend_criteria
@@ -35,9 +34,6 @@ _MOST_TOPICS = 10_000
 #: How many counts and values of folds there are at most; of more, those of the rule that has most
 #: are given up, and counted when they are asked for.
 _MOST_VALUES = 2_000_000
-
-#: What a message has here, and not where a question reads it.
-_ONLY_HERE = re.compile(r"\.\s*(agent|position|row|text)\b")
 
 
 @dataclass(frozen=True)
@@ -167,7 +163,7 @@ def _question_of(rule: Rule, criterion: PastMessages) -> CountedQuestion | None:
     if kind is None or kind.age is not None or kind.fixed.msg_id is not None:
         return None
     if expression is not None:
-        if expression.paths or _ONLY_HERE.search(expression.text):
+        if expression.paths or reads_more(expression):
             return None
         folds = expression.fold is not None and chosen.pages.in_order
         if not folds and (expression.test is None or not chosen.pages.everything):

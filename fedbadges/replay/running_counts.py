@@ -259,8 +259,8 @@ class RunningFolds(Running):
 
 
 def _key(filled: FilledFilter, values: Values) -> tuple[Any, ...]:
-    # Equal values of different types are different texts.
-    return filled, values, tuple(map(type, values))
+    # Equal values, such as of different types, are different texts.
+    return filled, repr(values), tuple(map(type, values))
 
 
 class RunningCounts:

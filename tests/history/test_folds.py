@@ -14,7 +14,7 @@ from support.cached_history import operation
 from support.sizes import size
 
 from fedbadges.history import fold_cache, folds
-from fedbadges.history.folds import NotKept, RunningFold, take
+from fedbadges.history.folds import NotKept, RunningFold, Taken, take
 from fedbadges.history.rows import parse_content
 from fedbadges.rules.names import Name
 
@@ -224,6 +224,12 @@ def test_what_was_raised_for_a_message_does_not_keep_the_message() -> None:
     assert isinstance(error, AttributeError)
     assert str(error) == "'list' object has no attribute 'lower'"
     assert error.obj is error.__traceback__ is error.__context__ is None
+    running = RunningFold(fold)
+    running.add(Taken(error=error))
+    for _ in range(2):
+        with pytest.raises(AttributeError, match="'list' object has no attribute 'lower'"):
+            running.result()
+    assert error.__traceback__ is error.__context__ is None
 
 
 @example("max(m.msg['x'] for m in query)", [Past(0, '{"x": 1}'), Past(1, '{"x": true}')], [1, 0], 0)
