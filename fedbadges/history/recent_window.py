@@ -323,7 +323,7 @@ class RecentWindow:
             del self._gaps[number]
         if update.complete:
             self._refreshed = max(self._refreshed, update.started)
-        if len(self._late) > _MOST_LATE:
+        if len(self._late) > _MOST_LATE or not update.complete:  # there may be more late ones
             self._begin_lineage()
         self._limit_size()
         return update.complete and self._floor is not None

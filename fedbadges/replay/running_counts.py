@@ -280,8 +280,9 @@ class RunningCounts:
     def __init__(self) -> None:
         #: By how messages are grouped, and the expression's text.
         self._running: dict[tuple[Grouping, str | None], Running] = {}
-        #: By all the keys of a filter, how its messages may be grouped, but for what is fixed.
-        self._groupings: dict[Group, dict[Grouping, None]] = defaultdict(dict)
+        #: The same by all the keys of a filter, by how its messages may be grouped but for what is
+        #: fixed, and by that with the text.
+        self._groupings: dict[Group, dict[Grouping, dict[Any, Running]]] = defaultdict(dict)
         self.concerned = functools.lru_cache(_MOST_TOPICS)(self._concerned)
 
     def add_count(
@@ -371,7 +372,10 @@ class RunningCounts:
         if key not in self._running:
             self._running[key] = make()
             keys = tuple(sorted((*dict(kind.fixed.lists), *kind.group_by)))
-            self._groupings[keys][replace(kind, fixed=_NOTHING)] = None
+            found = self._groupings[keys].setdefault(replace(kind, fixed=_NOTHING), {})
+            fixed = kind.fixed
+            times = fixed.start, fixed.end
+            found[fixed.lists, fixed.msg_id, times, fixed.pages, text] = self._running[key]
         self._running[key].serve(rule, chosen)
 
     def _find(
@@ -383,15 +387,12 @@ class RunningCounts:
                 return
             age = sent - filled.start
         keys = tuple(key for key, _ in filled.lists)
-        for grouping in self._groupings.get(keys, ()):
+        times = (None, None) if age is not None else (filled.start, filled.end)
+        for grouping, found in self._groupings.get(keys, {}).items():
             if grouping.age != age:
                 continue
-            lists = tuple(
-                (key, values) for key, values in filled.lists if key not in grouping.group_by
-            )
-            window = (None, None) if age is not None else (filled.start, filled.end)
-            fixed = FilledFilter(lists, filled.msg_id, *window, pages=filled.pages)
-            running = self._running.get((replace(grouping, fixed=fixed), text))
+            lists = tuple([each for each in filled.lists if each[0] not in grouping.group_by])
+            running = found.get((lists, filled.msg_id, times, filled.pages, text))
             if isinstance(running, kind):
                 yield running
 

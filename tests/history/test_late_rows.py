@@ -284,3 +284,23 @@ def test_what_another_thread_has_read_meanwhile_counts_once(sqlite_past: Past, a
     assert counts(past, topic) == [4, 4, 4]
     past.clock.now += 2 * DISTANCE
     assert counts(past, topic) == [4, 4, 4]
+
+
+def test_late_row_counts_though_there_are_more_new_ones_than_are_read_at_once(
+    sqlite_past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent_window, "_MOST", 10)
+    past, topic = sqlite_past, sqlite_past.topic()
+    past.store(topic, "ann", 2 * DISTANCE)
+    assert counts(past, topic) == [1, 1, 1]
+    with past.plain._engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) "
+                "INSERT INTO messages (id, i, topic, category, timestamp, msg) "
+                "SELECT 1000 + i, 1, 'a.b', 'a', (SELECT max(timestamp) FROM messages), '{}' FROM n"
+            )
+        )
+    past.store(topic, "ann", 2 * DISTANCE)
+
+    assert counts(past, topic) == [2, 2, 2]
