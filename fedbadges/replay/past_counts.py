@@ -29,7 +29,7 @@ from fedbadges.rules.triggers import Topic, required_names
 from fedbadges.util.throttle import Throttle
 
 #: How many messages are counted at once.
-_PART = 250
+_PART = 100
 
 #: Seconds between two checkpoints, how many times longer than writing one that is at least, and how
 #: much older than now what is counted may be.

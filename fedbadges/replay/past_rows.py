@@ -22,8 +22,9 @@ from fedbadges.rules.names import Name
 _NAME = "datanommer"
 _ROWS = Row.__table__
 
-#: How many messages are read at once, and how many of those that have no place in time.
-_BATCH = 2000
+#: How many messages are read at once, few enough that live messages hardly wait for the interpreter
+#: meanwhile, and how many of those that have no place in time.
+_BATCH = 500
 _MOST_EARLY = 1000
 
 #: The time before which Python can read none, and one that no time is before.
@@ -35,13 +36,14 @@ def _between(column: Any) -> Any:
     return column.between(first, last)
 
 
+_IN_BASE = (
+    _ROWS.c.timestamp <= sa.bindparam("until", type_=_ROWS.c.timestamp.type),
+    _ROWS.c.id <= sa.bindparam("mark", type_=sa.Integer()),
+)
 _HEADERS = (
     # Columns whose values need no conversion: most of the time is spent reading these.
     sa.select(*(_ROWS.c[name] for name in ("id", "topic", "category", "agent_name")), RAW_TIMESTAMP)
-    .where(
-        _ROWS.c.timestamp <= sa.bindparam("until", type_=_ROWS.c.timestamp.type),
-        _ROWS.c.id <= sa.bindparam("mark", type_=sa.Integer()),
-    )
+    .where(*_IN_BASE)
     .order_by(_ROWS.c.timestamp, _ROWS.c.id)
 )
 _EARLY = _HEADERS.where(_ROWS.c.timestamp < FIRST_TIME).limit(_MOST_EARLY)
@@ -150,12 +152,13 @@ class PastRows:
         self._names: dict[str, dict[int, tuple[Name, ...]]] = {kind: {} for kind in NAMES}
 
     def count(self, base: Base) -> int:
-        """Return how many messages there are at most."""
-        count = sa.select(sa.func.count()).where(_ROWS.c.id <= base.horizon.mark)
+        """Return how many messages there are, but for gaps."""
+        counted = sa.select(sa.func.count()).where(*_IN_BASE)
+        about = {"until": base.until, "mark": base.horizon.mark}
 
         def ask() -> int:
             with translate_errors(_NAME), self._reader.connect() as connection:
-                return int(connection.scalar(count) or 0)
+                return int(connection.scalar(counted, about) or 0)
 
         return self._retry(ask)
 

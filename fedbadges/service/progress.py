@@ -31,7 +31,10 @@ class Progress:
         return self.report()
 
     def _seconds_left(self) -> float | None:
-        """Return an estimate from the time that it took so far; None before there is any."""
-        done = self.done - self._before
+        """Return an estimate from the time that it took so far; None if there is nothing to say.
+
+        What follows when all messages are read, such as keeping their counts, takes time as well.
+        """
+        done, left = self.done - self._before, self.count - self.done
         elapsed = time.monotonic() - self._began
-        return max(self.count - self.done, 0) * elapsed / done if done else None
+        return left * elapsed / done if done and left > 0 else None
