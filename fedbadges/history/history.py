@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
 from sqlalchemy import exc, select
@@ -33,7 +33,7 @@ from fedbadges.messages import Message, Position
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
-from fedbadges.util.caching import BoundedDict, make_cache_region
+from fedbadges.util.caching import BoundedDict, is_shared, make_cache_region
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import error_kind
 from fedbadges.util.throttle import Throttle
@@ -56,6 +56,13 @@ _POSITIONS = PreparedStatement(
 _MOST_RESULTS = 100_000
 
 
+class SharedRegion(NamedTuple):
+    """A cache outside of the process, for counts of this and other databases."""
+
+    region: Region
+    database: str
+
+
 class History:
     """Questions to the past messages; each raises Unavailable while the database is away."""
 
@@ -73,11 +80,15 @@ class History:
         self.kept = Kept() if settings.keep_counts and settings.cache is None else None
         self.folds = FoldCache(distance, kept=self.kept) if settings.keep_counts else None
         self.window = RecentWindow(distance)
+        #: The cache that outlives the process, if counts are in one.
+        self.shared: SharedRegion | None = None
         region: Region | None = None
         if self.kept is not None:
             region = KeptCounts(self.kept, CachedCount.of)
         elif settings.keep_counts and settings.cache is not None:
             region = make_cache_region(*settings.cache)
+            if is_shared(settings.cache[0]):
+                self.shared = SharedRegion(region, self._database)
         self.counts = CountCache(region, distance)
 
     def check(self) -> None:

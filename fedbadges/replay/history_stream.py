@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from datanommer.models import Message as Row
@@ -24,6 +23,7 @@ from fedbadges.history.rows import (
     after,
     check_header,
     parse_content,
+    parse_time,
 )
 from fedbadges.history.sql import names_of
 from fedbadges.messages import Position
@@ -44,17 +44,14 @@ _BATCH = 4000
 _MOST_TIMELESS = 1000
 
 _HEADERS = (
-    select(
-        *(_ROWS.c[name] for name in ("id", "topic", "category", "agent_name")),
-        TIMESTAMP,
-        RAW_TIMESTAMP,
-    )
+    # Columns whose values need no conversion: most of the time is spent reading these.
+    select(*(_ROWS.c[name] for name in ("id", "topic", "category", "agent_name")), RAW_TIMESTAMP)
     .where(_ROWS.c.timestamp >= FIRST_TIME)
     .order_by(_ROWS.c.timestamp, _ROWS.c.id)
 )
 #: What no batch has, as it is in no order that Python knows.
 _TIMELESS = (
-    select(_ROWS.c.id, _ROWS.c.topic, TIMESTAMP)
+    select(*(_ROWS.c[name] for name in ("id", "topic", "category", "agent_name")), RAW_TIMESTAMP)
     .where(or_(_ROWS.c.timestamp < FIRST_TIME, _ROWS.c.timestamp.is_(None)))
     .limit(_MOST_TIMELESS)
 )
@@ -104,19 +101,38 @@ class EntryHeader(NamedTuple):
     agent: str | None
 
 
+#: In the place of a content that was not parsed yet.
+_UNREAD = object()
+
+
 class HistoryEntry:
     """A message of the history; it has the attributes of a ``PastMessage``.
 
     Without a ``row`` it has neither an id nor a content, since nobody needs them.
     """
 
+    # Of thousands at once, what holds no dictionary is made, and looked at by the garbage
+    # collector, in half the time.
+    __slots__ = (
+        "_msg",
+        "agent",
+        "category",
+        "number",
+        "packages",
+        "row",
+        "timestamp",
+        "topic",
+        "users",
+    )
+
     def __init__(
-        self, header: EntryHeader, row: Any, users: Sequence[Name], packages: Sequence[Name]
+        self, header: EntryHeader, row: Any, users: Collection[Name], packages: Collection[Name]
     ) -> None:
         self.number, self.timestamp, self.topic, self.category, self.agent = header
         self.row = row
         self.users = users
         self.packages = packages
+        self._msg: Any = _UNREAD
 
     @property
     def position(self) -> Position:
@@ -134,10 +150,12 @@ class HistoryEntry:
         text = None if self.row is None else self.row.text
         return text if isinstance(text, str) else ""
 
-    @cached_property
+    @property
     def msg(self) -> Any:
         """Return its content; raise DamagedRow."""
-        return parse_content(self.row.text)
+        if self._msg is _UNREAD:
+            self._msg = parse_content(self.row.text)
+        return self._msg
 
 
 def reads_more(expression: Expression) -> bool:
@@ -193,20 +211,24 @@ class HistoryStream:
         with translate_errors(_NAME), self._reader.connect() as connection:
             found = connection.execute(_CONTENTS, {"numbers": contents}) if contents else ()
             rows = {row.id: row for row in found}
+            wanted = set(contents)
+            gone = wanted.difference(rows)
             users, packages = (
                 names_of(connection, kind, needing[kind]) if needing[kind] else {}
                 for kind in ("users", "packages")
             )
-        gone = set(contents).difference(rows)
         return [
-            HistoryEntry(
+            HistoryEntry(header, None, users.get(number, ()), packages.get(number, ()))
+            if number not in wanted
+            # For expressions, as elsewhere.
+            else HistoryEntry(
                 header,
-                rows.get(header.number),
-                _in_order(users.get(header.number)),
-                _in_order(packages.get(header.number)),
+                rows[number],
+                sorted(users.get(number, ())),
+                sorted(packages.get(number, ())),
             )
             for header in headers
-            if header.number not in gone
+            if (number := header.number) not in gone
         ]
 
     def _read(
@@ -220,16 +242,15 @@ class HistoryStream:
 
     def _parse(self, rows: Iterable[Any]) -> list[EntryHeader]:
         found, damaged = [], {}
-        for row in rows:
+        for number, topic, category, agent, raw_timestamp in rows:
+            timestamp = parse_time(raw_timestamp)
             try:
-                check_header(row.topic, row.timestamp)
+                check_header(topic, timestamp)
             except DamagedRow as error:
-                damaged[row.id] = error
+                damaged[number] = error
             else:
-                category = row.category or ""
-                found.append(
-                    EntryHeader(row.id, row.timestamp, row.topic, category, row.agent_name)
-                )
+                assert timestamp is not None
+                found.append(EntryHeader(number, timestamp, topic, category or "", agent))
         if damaged:
             self._log(damaged)
         return found
@@ -238,9 +259,3 @@ class HistoryStream:
         """Log rows with their ids, which are not read of the others."""
         for row in self._read(_IDS, {"numbers": list(damaged)}):
             self.damage.add(row.id, row.msg_id, damaged[row.id])
-
-
-def _in_order(names: set[Name] | None) -> list[Name]:
-    if not names:
-        return []
-    return sorted(names) if len(names) > 1 else list(names)

@@ -34,6 +34,7 @@ from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings, Revocation
+from fedbadges.util.garbage import only_new_garbage
 
 T = TypeVar("T")
 
@@ -95,9 +96,10 @@ class Replay:
         engine = BadgeEngine(self._settings, holdings, self._recipients, self._rules)
         self._statistics = engine.statistics
         self.done, self.total = 0, self._stream.start()
-        for count, entries in _prefetch(self._batches()):
-            yield from self._replay(entries, engine, holdings)
-            self.done += count
+        with only_new_garbage():
+            for count, entries in _prefetch(self._batches()):
+                yield from self._replay(entries, engine, holdings)
+                self.done += count
         self._stream.damage.finish()
 
     def funnel(self, rule: Rule) -> Funnel:

@@ -19,6 +19,9 @@ from fedbadges.rules.templates import TemplatePath
 #: A message as the replay or the pass over the past reads it.
 Entry = HistoryEntry | PastRow
 
+#: What an expression may read of a message beside its header.
+_EVERYTHING = (*MULTI_VALUED, "content")
+
 _TOPIC = (TemplatePath("topic"),)
 
 
@@ -29,7 +32,8 @@ class Running:
     the topic of the message that fills it in, otherwise any.
     """
 
-    def __init__(self, kind: Grouping) -> None:
+    def __init__(self, kind: Grouping, *, reads_all: bool = False) -> None:
+        self._reads_all = reads_all
         self._group_by = kind.group_by
         self._snippet = kind.snippet
         self._readers = [
@@ -39,8 +43,8 @@ class Running:
         self._rules: list[Rule] = []
         self._covers_all = False
         self._covered: dict[str, bool] = {}
-        #: Whether there is more to keep than there is room for.
-        self._is_full = False
+        #: Whether there is more to keep than there is room for, of all, or of some groups.
+        self._is_full = self._lacks = False
 
     def serve(self, rule: Rule, chosen: Filter) -> None:
         """Count what a rule with this filter can ask for as well."""
@@ -53,6 +57,8 @@ class Running:
     @property
     def needs(self) -> Collection[str]:
         """Return what it reads of messages beside their headers."""
+        if self._reads_all:
+            return _EVERYTHING
         keys = self._matcher.keys.union(self._group_by)
         reads_content = self._matcher.reads_more or "contains" in keys
         return {*keys.intersection(MULTI_VALUED), *(("content",) if reads_content else ())}
@@ -83,6 +89,24 @@ class Running:
     def give_up(self) -> None:
         """Forget all, and keep nothing from now on."""
         self._is_full = True
+
+    @property
+    def is_given_up(self) -> bool:
+        """Return True if all was forgotten."""
+        return self._is_full
+
+    @property
+    def lacks_room(self) -> bool:
+        """Return True if anything was forgotten, for there was more than there is room for."""
+        return self._is_full or self._lacks
+
+    def state(self) -> Iterator[Any]:
+        """Yield all that it knows as plain values."""
+        raise NotImplementedError
+
+    def restore(self, plain: Any) -> None:
+        """Add what ``state`` yielded."""
+        raise NotImplementedError
 
     def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
         """Yield each filter that a message may fill in, with its result if that is known."""

@@ -14,11 +14,12 @@ import datetime
 import functools
 import itertools
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from fedbadges.history.folds import NotKept, RunningFold, Taken, take
+from fedbadges.history.kept.text import NotPlain
 from fedbadges.history.matching import SINGLE_VALUED
 from fedbadges.replay.grouping import Group, Grouping, grouping_of
 from fedbadges.replay.running import Entry, Running
@@ -28,9 +29,6 @@ from fedbadges.rules.rule import Rule
 
 #: Returns a key, by which the messages of a group are counted; None for one that does not count.
 KeyOf = Callable[[Any], tuple[Any, ...] | None]
-
-#: What an expression may read of a message.
-_EVERYTHING = ("users", "packages", "content")
 
 #: The values of the templates of an expression.
 Values = tuple[Any, ...]
@@ -57,14 +55,9 @@ class RunningCount(Running):
     """Counts the messages that have the fixed values, by what else is asked of them."""
 
     def __init__(self, kind: Grouping, key_of: KeyOf | None) -> None:
-        super().__init__(kind)
+        super().__init__(kind, reads_all=key_of is not None)
         self._key_of = key_of
         self._counts: dict[tuple[Any, ...], int] = defaultdict(int)
-
-    @property
-    def needs(self) -> Collection[str]:
-        """Return what it reads of messages beside their headers."""
-        return super().needs if self._key_of is None else _EVERYTHING
 
     def _add_to(self, groups: list[Group], entry: Entry) -> None:
         if self._key_of is not None:
@@ -91,6 +84,15 @@ class RunningCount(Running):
         """Forget all counts, and count nothing from now on."""
         super().give_up()
         self._counts.clear()
+
+    def state(self) -> Iterator[Any]:
+        """Yield all that it knows as plain values."""
+        return ([*group, count] for group, count in self._counts.items())
+
+    def restore(self, plain: Any) -> None:
+        """Add what ``state`` yielded."""
+        *group, count = plain
+        self._counts[tuple(group)] = count
 
     def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
         """Yield each filter that a message may fill in, with its count if that is known."""
@@ -174,7 +176,7 @@ class RunningFolds(Running):
     """
 
     def __init__(self, kind: Grouping, expression: Expression) -> None:
-        super().__init__(kind)
+        super().__init__(kind, reads_all=True)
         assert expression.fold is not None, "the expression does not fold"
         self._fold = expression.fold
         self._plain = not expression.paths
@@ -196,13 +198,7 @@ class RunningFolds(Running):
         for values, running in asked.values():
             self._add_one(running, take(self._fold, entry, values))
         if len(self._folds) > _MOST_VALUES:
-            self._is_full = True
-            self._folds.clear()
-
-    @property
-    def needs(self) -> Collection[str]:
-        """Return what it reads of messages beside their headers."""
-        return _EVERYTHING
+            self.give_up()
 
     @property
     def size(self) -> int:
@@ -214,6 +210,20 @@ class RunningFolds(Running):
         super().give_up()
         self._folds.clear()
         self._size = 0
+
+    def state(self) -> Iterator[Any]:
+        """Yield all that it knows as plain values."""
+        for group, running in self._folds.items():
+            try:
+                yield [*group, running.plain()]
+            except NotPlain:
+                yield [*group, [self._fold.kind, None]]  # one that is given up
+
+    def restore(self, plain: Any) -> None:
+        """Add what ``state`` yielded."""
+        *group, fold = plain
+        running = self._folds[tuple(group)] = RunningFold.of(self._fold, fold)
+        self._size += running.size
 
     def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
         """Yield each filter that a message may fill in, with its fold if that is known."""
@@ -231,6 +241,7 @@ class RunningFolds(Running):
         if self._size > _MOST_VALUES and running.size > before:
             self._size -= running.size
             running.give_up()
+            self._lacks = True
 
     def find(self, filled: FilledFilter, values: Values) -> RunningFold | None:
         """Return the fold for a filled filter of this group and values of templates, if it is kept.
@@ -269,8 +280,9 @@ class RunningCounts:
     def __init__(self) -> None:
         #: By how messages are grouped, and the expression's text.
         self._running: dict[tuple[Grouping, str | None], Running] = {}
-        #: By all the keys of a filter, how its messages may be grouped, but for what is fixed.
-        self._groupings: dict[Group, dict[Grouping, None]] = defaultdict(dict)
+        #: The same by all the keys of a filter, by how its messages may be grouped but for what is
+        #: fixed, and by that with the text.
+        self._groupings: dict[Group, dict[Grouping, dict[Any, Running]]] = defaultdict(dict)
         self.concerned = functools.lru_cache(_MOST_TOPICS)(self._concerned)
 
     def add_count(
@@ -296,6 +308,29 @@ class RunningCounts:
         """Give up the largest ones until all keep no more than so many values."""
         while sum(each.size for each in self._running.values()) > most:
             max(self._running.values(), key=lambda each: each.size).give_up()
+
+    def lacks_room(self, chosen: Filter, text: str | None) -> bool:
+        """Return True if not all is kept that a filter that was added may ask for."""
+        kind = grouping_of(chosen)
+        running = None if kind is None else self._running.get((kind, text))
+        return running is not None and running.lacks_room
+
+    def state(self) -> Iterator[Any]:
+        """Yield all that they know as plain values, from which an equal one is restored."""
+        for number, running in enumerate(self._running.values()):
+            if running.is_given_up:
+                yield [number, None]
+            else:
+                yield from ([number, each] for each in running.state())
+
+    def restore(self, plain: Any) -> None:
+        """Add what ``state`` yielded."""
+        number, known = plain
+        running = list(self._running.values())[number]
+        if known is None:
+            running.give_up()
+        else:
+            running.restore(known)
 
     def results(self, chosen: Filter, text: str | None) -> Iterator[tuple[FilledFilter, Any]]:
         """Yield what is known of a filter that was added: filled in for each group, the result."""
@@ -337,7 +372,10 @@ class RunningCounts:
         if key not in self._running:
             self._running[key] = make()
             keys = tuple(sorted((*dict(kind.fixed.lists), *kind.group_by)))
-            self._groupings[keys][replace(kind, fixed=_NOTHING)] = None
+            found = self._groupings[keys].setdefault(replace(kind, fixed=_NOTHING), {})
+            fixed = kind.fixed
+            times = fixed.start, fixed.end
+            found[fixed.lists, fixed.msg_id, times, fixed.pages, text] = self._running[key]
         self._running[key].serve(rule, chosen)
 
     def _find(
@@ -349,15 +387,12 @@ class RunningCounts:
                 return
             age = sent - filled.start
         keys = tuple(key for key, _ in filled.lists)
-        for grouping in self._groupings.get(keys, ()):
+        times = (None, None) if age is not None else (filled.start, filled.end)
+        for grouping, found in self._groupings.get(keys, {}).items():
             if grouping.age != age:
                 continue
-            lists = tuple(
-                (key, values) for key, values in filled.lists if key not in grouping.group_by
-            )
-            window = (None, None) if age is not None else (filled.start, filled.end)
-            fixed = FilledFilter(lists, filled.msg_id, *window, pages=filled.pages)
-            running = self._running.get((replace(grouping, fixed=fixed), text))
+            lists = tuple([each for each in filled.lists if each[0] not in grouping.group_by])
+            running = found.get((lists, filled.msg_id, times, filled.pages, text))
             if isinstance(running, kind):
                 yield running
 

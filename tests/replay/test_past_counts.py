@@ -7,18 +7,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 from support.builders import make_settings, statements, wipe
 from support.cached_history import outcome
 from support.daemon_restarts import sent, store_message
 from support.damage import store_damaged_rows
 from support.databases import Databases
-from support.histories import PastMessage, Storage, in_order
+from support.histories import PastMessage, Storage
 from support.rules import rule as rule_text
-from support.sizes import size
-from support.strategies import NAMES, START, histories, rule_texts
+from support.strategies import NAMES, START
 
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
@@ -111,47 +107,6 @@ def stored(settings: Settings, past: PastMessage) -> Message:
     message = parse_message(found.body, found.users)
     assert message is not None
     return message
-
-
-@pytest.mark.thorough
-@given(
-    messages=histories(),
-    late=st.integers(0, 5),
-    texts=st.lists(rule_texts(), min_size=1, max_size=5),
-    hours=st.integers(0, 70),
-)
-@examples(
-    max_examples=size(25, 150),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
-def test_answers_after_the_pass_are_those_of_plain_queries(
-    shared_database: Databases,
-    settings: Settings,
-    messages: list[PastMessage],
-    late: int,
-    texts: list[str],
-    hours: int,
-) -> None:
-    wipe(shared_database)
-    storage = Storage(settings)
-    now = START + timedelta(hours=hours)
-    first, rest = messages[: len(messages) - late], messages[len(messages) - late :]
-    storage.store(sorted(first, key=lambda past: past.number))
-    asking = Asking(settings, texts, now)
-
-    past = asking.warm()
-    assert not past.is_outdated
-    # What is stored meanwhile is late, or recent, and counts once.
-    renumbered = [
-        replace(each, number=100 + number, msg_id=each.id) for number, each in enumerate(rest)
-    ]
-    storage.store(renumbered)
-    for each in in_order([*first, *renumbered]):
-        message = stored(settings, each)
-        asking.compare(message, None)
-        asking.compare(message, (each.sent, each.number))
 
 
 KINDS = {
