@@ -1,5 +1,6 @@
 """Garbage collection, where much is made and dropped beside all that a process has loaded."""
 
+import functools
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,3 +19,13 @@ def only_new_garbage() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+@functools.cache
+def spare_what_is_loaded() -> None:
+    """Let the garbage collector look at new objects only, once and for the rest of the process.
+
+    What is loaded by now is used to the end; waiting messages make the collector look often.
+    """
+    gc.collect()
+    gc.freeze()
