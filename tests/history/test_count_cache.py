@@ -371,3 +371,13 @@ def test_row_that_another_process_has_counted_already_counts_once(
 
     for _ in range(3):
         past.compare(question)
+
+
+@pytest.mark.parametrize("tick", [-1e-6, 0.0, 1e-6])
+def test_messages_at_the_very_end_of_a_base_count_once(past: Past, tick: float) -> None:
+    topic = past.topic()
+    positions = [past.store(topic, "ann", DISTANCE + tick) for _ in range(2)]
+    for _ in range(3):
+        past.compare(of(topic, "ann"))
+        for until in (*positions, None):
+            past.compare(of(topic), until=until)

@@ -103,3 +103,14 @@ def test_folds_are_forgotten_with_the_history(past: Past) -> None:
     past.store(topic, "ann", 400, n=2)
 
     assert asked(past, topic) == 2
+
+
+def test_row_with_the_number_of_one_that_was_lost_is_read_anew(past: Past) -> None:
+    topic, total = past.topic(), operation("sum(m.msg['n'] for m in query)")
+    past.store(topic, "ann", 500, n=1)
+    for n in (2, 3):
+        position = past.store(topic, "ann", n=n)
+        for _ in range(3):
+            past.compare_fold(of(topic), total)
+        past.lose(position[1])
+        past.cached.forget()
