@@ -60,13 +60,11 @@ class RunningCount(Running):
         self._counts: dict[tuple[Any, ...], int] = defaultdict(int)
 
     def _add_to(self, groups: list[Group], entry: Entry) -> None:
-        if self._key_of is not None:
-            key = self._key_of(entry)
-            if key is None:
-                return
-            if key:
-                groups = [(*group, *key) for group in groups]
-        self._count(groups, entry)
+        key = () if self._key_of is None else self._key_of(entry)
+        if key:
+            groups = [(*group, *key) for group in groups]
+        if key is not None:
+            self._count(groups, entry)
 
     def _count(self, groups: list[tuple[Any, ...]], entry: Entry) -> None:
         counts = self._counts
