@@ -16,7 +16,8 @@ from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.databases.connections import streaming
 from fedbadges.databases.outages import translate_errors
-from fedbadges.history.folds import NotKept, RunningFold, take
+from fedbadges.history.fold_values import NotKept
+from fedbadges.history.folds import RunningFold, take
 from fedbadges.history.history import History
 from fedbadges.history.past_messages import PastMessage, Query, Test, make_test
 from fedbadges.history.sql import prepare

@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from fedbadges.history.folds import NotKept, RunningFold, Taken, take
+from fedbadges.history.fold_values import NotKept
+from fedbadges.history.folds import RunningFold, Taken, take
 from fedbadges.history.kept.text import NotPlain
 from fedbadges.history.matching import SINGLE_VALUED
 from fedbadges.replay.grouping import Group, Grouping, grouping_of

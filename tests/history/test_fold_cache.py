@@ -9,7 +9,7 @@ from support.cached_history import Past, of, operation, outcome
 from support.databases import Databases
 from support.optimisations import needs
 
-from fedbadges.history import fold_cache, folds
+from fedbadges.history import fold_cache, fold_values
 
 pytestmark = needs("keep_counts")
 
@@ -67,7 +67,7 @@ def test_only_messages_since_the_cached_fold_are_read(past: Past) -> None:
 def test_a_fold_that_is_not_kept_is_evaluated_over_all_messages(
     past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folds, "MOST_DISTINCT", 2)
+    monkeypatch.setattr(fold_values, "MOST_DISTINCT", 2)
     topic = past.topic()
     for age in (500, 400, 300, 0):
         past.store(topic, "ann", age, n=age)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from support.cached_history import operation
 from support.sizes import size
 
-from fedbadges.history import fold_cache, folds
-from fedbadges.history.folds import NotKept, RunningFold, Taken, take
+from fedbadges.history import fold_cache, fold_values
+from fedbadges.history.fold_values import NotKept
+from fedbadges.history.folds import RunningFold, Taken, take
 from fedbadges.history.rows import parse_content
 from fedbadges.rules.names import Name
 
@@ -201,7 +202,7 @@ def test_what_does_more_than_to_look_at_each_message_is_no_fold(text: str) -> No
 
 
 def test_a_set_that_grows_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folds, "MOST_DISTINCT", 3)
+    monkeypatch.setattr(fold_values, "MOST_DISTINCT", 3)
     fold = operation("len({m.number for m in query})").fold
     assert fold is not None
     running = RunningFold(fold)
