@@ -98,6 +98,17 @@ class PastMessages:
         subject.tell(VALUE, value)
         return self.condition.holds(value)
 
+    def cannot_hold(self, subject: Question) -> bool:
+        """Return True if there are too few messages by now, where that is quick to find."""
+        needed, position = self.condition.needed, subject.position
+        if needed is None or position is None or not self.history.is_backlog(position):
+            return False
+        filled = self.filled(subject)
+        if not self._counts(filled):
+            return False
+        message, expression = subject.message, self.operation.expression
+        return self.history.count(filled, needed, message, expression, subject.batch_cache) < needed
+
     def value(self, subject: Question) -> Any:
         """Return the result of the operation, computed once for all rules that ask the same."""
         filled = self.filled(subject)

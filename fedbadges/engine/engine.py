@@ -19,11 +19,12 @@ from fedbadges.messages import Message, Position
 from fedbadges.rules.criteria import (
     Question,
     backend_criteria,
-    barring_value,
+    hidden_error,
+    known_to_fail,
     plans,
 )
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.operators import RULE_ERRORS, operands
+from fedbadges.rules.operators import RULE_ERRORS
 from fedbadges.rules.recipients import BANNED, MOST_CANDIDATES, PASSED_OVER, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult, link_to
@@ -334,8 +335,9 @@ class BadgeEngine:
             criteria = self._tracer.criteria(rule, question.recipient)
 
         try:
-            holds = criteria.holds(question)
-            if not holds and (error := _hidden_error(rule, question)) is not None:
+            fails = self._tracer is None and known_to_fail(criteria, question)
+            holds = not fails and criteria.holds(question)
+            if not holds and (error := hidden_error(rule.criteria, question)) is not None:
                 raise error
         except RULE_ERRORS as error:
             self._failed(rule, question.message, error, failures)
@@ -381,14 +383,6 @@ class BadgeEngine:
         if self._tracer is not None:
             self._tracer.failed(rule, error)
         failures.append((rule, error))
-
-
-def _hidden_error(rule: Rule, question: Question) -> BaseException | None:
-    """Return an error that would come as soon as the part that is false were true."""
-    if not operands(rule.criteria):
-        return None
-    overruled = (each for each in question.overruled if not isinstance(each, MissingValue))
-    return barring_value(rule.criteria, question) or next(overruled, None)
 
 
 def _questions(
