@@ -19,16 +19,17 @@ from fedbadges.errors import Stopped, Unavailable
 from fedbadges.history.count_cache import CachedCount, CountCache, Region
 from fedbadges.history.counting import FilterCounter, MessageResults, TestedCounter
 from fedbadges.history.fold_cache import FoldCache, FoldReader
-from fedbadges.history.folds import NotKept, Taken, take
+from fedbadges.history.fold_values import NotKept
+from fedbadges.history.folds import Taken, take
 from fedbadges.history.horizon import Base, Horizon
 from fedbadges.history.kept.file import CountFile
 from fedbadges.history.kept.region import Kept, KeptCounts
 from fedbadges.history.past_messages import Messages, Query, make_test
-from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.rows import TIMESTAMP
 from fedbadges.history.sql import NAMES, NameIds, prepare
 from fedbadges.history.storing import CHECKED, store
-from fedbadges.history.window_reader import SavedWindow
+from fedbadges.history.window.reader import SavedWindow
+from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Message, Position
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.expressions import Expression
@@ -103,7 +104,7 @@ class History:
         if not wanted:
             return {}
         with translate_errors(_NAME), self._reader.connect() as connection:
-            found = self.window.positions(connection, {message.msg_id for message in wanted})
+            found = self.window.positions(connection, wanted)
             unknown = [message.msg_id for message in wanted if message.msg_id not in found]
             if unknown:
                 for row in _POSITIONS.execute(connection, {"wanted": unknown}):
@@ -123,13 +124,14 @@ class History:
         seen = self.window.seen()
         if not 0 < seen.mark < number:
             return seen
-        with (
-            contextlib.suppress(Unavailable),
-            translate_errors(_NAME),
-            self._reader.connect() as connection,
-        ):
-            self.window.positions(connection, ())
+        with contextlib.suppress(Unavailable):
+            self.refresh()
         return self.window.seen()
+
+    def refresh(self) -> None:
+        """Read what is new into the window, so that whatever is counted from now on has it."""
+        with translate_errors(_NAME), self._reader.connect() as connection:
+            self.window.refresh(connection)
 
     def forget(self) -> None:
         """Forget everything that was read: other rows have these numbers, and names these ids."""
@@ -159,6 +161,10 @@ class History:
         if window is not None:
             self.window.restore(window)
 
+    def is_backlog(self, position: Position) -> bool:
+        """Return True if it takes longer to count up to a position than to count all there is."""
+        return self.counts.is_behind(position)
+
     def count(
         self,
         filled: FilledFilter,
@@ -176,7 +182,7 @@ class History:
         test; ``shared`` holds what several tests of the same messages have read. Where there are
         fewer than ``needed``, any number below that will do.
         """
-        if needed is not None and until is not None and self.counts.is_behind(until):
+        if needed is not None and until is not None and self.is_backlog(until):
             # Cached counts move on with the last message, and there were no more before it.
             total = self.count(filled, needed, message, expression, shared)
             if total < needed:

@@ -18,7 +18,7 @@ from support.sizes import size
 
 from fedbadges.history.count_cache import Region
 from fedbadges.history.kept import file as count_file
-from fedbadges.history.recent_window import RecentWindow
+from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Position
 from fedbadges.replay.past_counts import PastCounts, counted_questions
 from fedbadges.rules.expressions import Expression

@@ -19,8 +19,8 @@ from fedbadges.errors import Unavailable
 from fedbadges.history import counting
 from fedbadges.history.count_cache import CountCache, CountResult
 from fedbadges.history.horizon import Base, Horizon
-from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.sql import FilterQuery
+from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Position
 from fedbadges.util.caching import make_cache_region
 

@@ -189,7 +189,7 @@ def test_counts_are_kept_without_a_window_where_too_much_was_stored_meanwhile(
     sql_past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = warm(sql_past)
-    monkeypatch.setattr("fedbadges.history.recent_window._MOST", 3)
+    monkeypatch.setattr("fedbadges.history.window.recent_window._MOST", 3)
     for age in (900, 800, 700, 600, 500):
         sql_past.store(topic, "ann", age)
     restart(sql_past)

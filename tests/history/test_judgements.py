@@ -1,6 +1,8 @@
 """What is judged again because an earlier message was stored later, and what is not."""
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from fedbadges.history.history import History
 from fedbadges.history.horizon import Horizon
 from fedbadges.history.judgements import Judgements
 from fedbadges.history.message_reader import MessageHeader, MessageReader
-from fedbadges.history.window_reader import LOOK_BACK
+from fedbadges.history.window.reader import LOOK_BACK
 from fedbadges.messages import Position
 from fedbadges.rules.filters import FilledFilter
 
@@ -72,6 +74,20 @@ def test_message_is_judged_again_when_an_earlier_one_is_stored_that_its_filter_s
     sql_past.judge(judged)
 
     assert sql_past.outdated(sql_past.store(5)) == [judged[1]]
+
+
+@needs("keep_counts")
+def test_what_is_judged_again_counts_what_was_stored_too_late(sql_past: Past) -> None:
+    now = time.time()
+    message = make_message(timestamp=now)
+    position = sql_past.history.record(message, ["ann"], [])
+    for _ in range(2):  # the window is read with the second count
+        assert sql_past.history.count(ANN, message=message, until=position) == 1
+    sql_past.judge(position)
+
+    assert sql_past.outdated(sql_past.store(now - START - 5)) == [position[1]]
+    again = replace(message, received=time.monotonic())
+    assert sql_past.history.count(ANN, message=again, until=position) == 2
 
 
 @pytest.mark.parametrize(

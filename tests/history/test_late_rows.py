@@ -13,8 +13,9 @@ from support.databases import Databases
 from support.optimisations import needs
 
 from fedbadges.databases.connections import engine, reader
-from fedbadges.history import recent_window, window_reader
-from fedbadges.history.recent_window import RecentWindow
+from fedbadges.history.window import reader as window_reader
+from fedbadges.history.window import recent_window
+from fedbadges.history.window.recent_window import RecentWindow
 
 pytestmark = needs("keep_counts")
 
@@ -177,7 +178,7 @@ def test_number_is_asked_for_until_its_transaction_must_have_ended(
     past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("fedbadges.history.recent_window.time.monotonic", lambda: now)
+    monkeypatch.setattr("fedbadges.history.window.recent_window.time.monotonic", lambda: now)
     topic = past.topic()
     past.begin(1)
     past.cached.window = RecentWindow(DISTANCE)
