@@ -22,6 +22,7 @@ from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import AwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.remembered import RememberedHoldings
+from fedbadges.util.garbage import spare_what_is_loaded
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,6 +85,8 @@ class Deployment:
             raise SystemExit("fedmsg.meta has no plugins: run this by 'make bench'")
         self.awards: list[AwardResult] = []
         self.engine = self.make_engine(self.rules, accounts)
+        # As a daemon does when it has started.
+        spare_what_is_loaded()
 
     def make_engine(self, rules: RuleSet, accounts: Accounts) -> BadgeEngine:
         return BadgeEngine(

@@ -140,8 +140,11 @@ class Triggered:
             done += 1
         self._drafts = self._drafts[:done]
         results = {f"cold_p99_ms_{name}": _p99(spent) * 1e3 for name, spent in times.items()}
+        means = {name: statistics.mean(spent) for name, spent in times.items()}
+        results |= {f"cold_mean_ms_{name}": mean * 1e3 for name, mean in means.items()}
+        first, *others = means
         results |= {
-            f"cold_mean_ms_{name}": statistics.mean(spent) * 1e3 for name, spent in times.items()
+            f"cold_growth_{name}_over_{first}": means[name] / means[first] for name in others
         }
         return {**results, "cold_filters": float(len(asked)), "triggered_messages": float(done)}
 

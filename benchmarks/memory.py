@@ -94,9 +94,18 @@ def forget_peak() -> None:
 
 
 def peak() -> float:
+    """Return the largest resident size of this process so far, in MB."""
     # What getrusage gives has the parent's in it.
-    status = Path("/proc/self/status").read_text()
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return _status("VmHWM")
+
+
+def resident() -> float:
+    """Return the resident size of this process, in MB."""
+    return _status("VmRSS")
+
+
+def _status(key: str) -> float:
+    found = re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return int(found[1]) / 1024
 

@@ -51,6 +51,7 @@ class Plan(NamedTuple):
     warm_seconds: float
     memory_seconds: float
     replay_seconds: float
+    resident_seconds: float
     hub_rounds: int
     hub_messages: int
     awards: int
@@ -64,6 +65,7 @@ FULL = Plan(
     warm_seconds=90,
     memory_seconds=60,
     replay_seconds=60,
+    resident_seconds=90,
     hub_rounds=5,
     hub_messages=8000,
     awards=200,
@@ -76,6 +78,7 @@ QUICK = Plan(
     warm_seconds=8,
     memory_seconds=8,
     replay_seconds=8,
+    resident_seconds=15,
     hub_rounds=1,
     hub_messages=2000,
     awards=20,
@@ -156,8 +159,10 @@ class Benchmark:
         if not self._suffix:
             # They are of rules of their own.
             self._measure_previews()
+        self._measure_reloading()
         if hub:
             self._measure_hub()
+        self._measure_resident()
         return self._results
 
     def _prepare(self) -> None:
@@ -226,12 +231,16 @@ class Benchmark:
     def _measure_replay(self) -> None:
         self._say("a backfill")
         self._measure_apart("replaying.py", str(self._rules), str(self._plan.replay_seconds))
-        message_us = 1e6 / self._results["backfill_messages_per_s"]
-        self._add({"backfill_over_decode": message_us / self._results["decode_us"]})
+        self._compare_with_decoding("backfill")
         self._say("counting the past in one pass")
         self._measure_apart("warming.py", str(self._rules), str(self._plan.replay_seconds))
-        message_us = 1e6 / self._results["warmup_messages_per_s"]
-        self._add({"warmup_over_decode": message_us / self._results["decode_us"]})
+        self._compare_with_decoding("warmup")
+
+    def _compare_with_decoding(self, what: str) -> None:
+        """Compare the time for a message with that of decoding it, if any were gone through."""
+        speed = self._results[f"{what}_messages_per_s"]
+        if speed:
+            self._add({f"{what}_over_decode": 1e6 / speed / self._results["decode_us"]})
 
     def _measure_previews(self) -> None:
         urls = [history.url for history in list(self._histories.values())[:2]][-1:]
@@ -241,17 +250,39 @@ class Benchmark:
             short.fill(_SHORT, _SEED_OF_THE_PAST)
             urls += [short.url, list(self._histories.values())[-1].url]
         self._say("previews")
-        self._run_apart("previewing.py", *urls)
+        self._run_apart("previewing.py", self._tahrir_url, *urls)
+
+    def _measure_reloading(self) -> None:
+        self._say("one changed rule of thousands")
+        empty = databases.History(self._create("history_empty"))
+        empty.fill(0, _SEED_OF_THE_PAST)
+        # Each of the badges is committed alone.
+        self._server.configure(fsync="off")
+        self._run_apart("reloading.py", self._fill_tahrir("few"), empty.url, str(self._source))
+        self._server.configure(fsync="on")
+
+    def _measure_resident(self) -> None:
+        self._say("a daemon that has handled the longest history")
+        url = self._fill_tahrir("resident")
+        last = list(self._histories.values())[-1]
+        seconds = str(self._plan.resident_seconds)
+        self._run_apart("resident.py", url, last.url, str(self._rules), seconds)
+
+    def _fill_tahrir(self, name: str) -> str:
+        """Return the URL of another database of tahrir with the same people."""
+        url = self._create(f"tahrir_{name}")
+        databases.fill_tahrir(url)
+        return url
 
     def _measure_apart(self, script: str, *arguments: str) -> None:
         """Run a measurement over the longest history in a process of its own."""
         last = list(self._histories.values())[-1]
-        self._run_apart(script, last.url, *arguments)
+        self._run_apart(script, self._tahrir_url, last.url, *arguments)
 
     def _run_apart(self, script: str, *arguments: str) -> None:
         here = Path(__file__)
         done = subprocess.run(
-            [sys.executable, str(here.with_name(script)), self._tahrir_url, *arguments],
+            [sys.executable, str(here.with_name(script)), *arguments],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(here.parent)},
             check=True,

@@ -303,7 +303,13 @@ def _counted(warm_up: Mapping[str, Any]) -> str:
         return f"counting the past; {_progress(warm_up)}"
     if not warm_up["kept"]:
         return "not kept"
-    return "kept, all of the past" if warm_up["warm"] else "kept, the past is not counted yet"
+    if warm_up.get("waiting"):
+        return "kept, another daemon counts the past"
+    if not warm_up["warm"]:
+        return "kept, the past is not counted yet"
+    given_up = warm_up.get("given_up", [])
+    but = f", but for too much in {', '.join(map(printable, given_up))}" if given_up else ""
+    return f"kept, all of the past{but}"
 
 
 def _progress(of_pass: Mapping[str, Any]) -> str:

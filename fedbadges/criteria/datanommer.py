@@ -40,6 +40,10 @@ def _unless_none(choose: Callable[[int, int], int], one: int | None, two: int | 
     return None if one is None or two is None else choose(one, two)
 
 
+#: Where a batch cache has how far to count.
+_LIMITS = "limits"
+
+
 class _Limits(NamedTuple):
     """How far to count: counts from ``enough`` on are alike, and so are those below ``needed``."""
 
@@ -94,6 +98,17 @@ class PastMessages:
         subject.tell(VALUE, value)
         return self.condition.holds(value)
 
+    def cannot_hold(self, subject: Question) -> bool:
+        """Return True if there are too few messages by now, where that is quick to find."""
+        needed, position = self.condition.needed, subject.position
+        if needed is None or position is None or not self.history.is_backlog(position):
+            return False
+        filled = self.filled(subject)
+        if not self._counts(filled):
+            return False
+        message, expression = subject.message, self.operation.expression
+        return self.history.count(filled, needed, message, expression, subject.batch_cache) < needed
+
     def value(self, subject: Question) -> Any:
         """Return the result of the operation, computed once for all rules that ask the same."""
         filled = self.filled(subject)
@@ -117,9 +132,9 @@ class PastMessages:
         filled = self.filled(subject)
         if not self._counts(filled):
             return
-        key = ("limits", *self._key(subject, filled))
-        known = subject.batch_cache.get(key, self._limits)
-        subject.batch_cache[key] = known.with_limits(self._limits)
+        limits = subject.batch_cache.setdefault(_LIMITS, {})
+        key = self._key(subject, filled)
+        limits[key] = limits.get(key, self._limits).with_limits(self._limits)
 
     def read(self, subject: Question) -> None:
         """Raise MissingValue if the message lacks what a template names."""
@@ -157,7 +172,8 @@ class PastMessages:
     def _count(self, subject: Question, filled: FilledFilter) -> int:
         """Count once for all rules that ask the same, no further than their conditions need."""
         key = self._key(subject, filled)
-        limits = subject.batch_cache.get(("limits", *key), self._limits)
+        planned = subject.batch_cache.get(_LIMITS)
+        limits = self._limits if planned is None else planned.get(key, self._limits)
         # Whoever observes is told the number as of the position.
         needed = limits.needed if subject.observer is None else None
         found = subject.once_in_batch(

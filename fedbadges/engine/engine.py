@@ -19,11 +19,12 @@ from fedbadges.messages import Message, Position
 from fedbadges.rules.criteria import (
     Question,
     backend_criteria,
-    barring_value,
+    hidden_error,
+    known_to_fail,
     plans,
 )
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.operators import RULE_ERRORS, operands
+from fedbadges.rules.operators import RULE_ERRORS
 from fedbadges.rules.recipients import BANNED, MOST_CANDIDATES, PASSED_OVER, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult, link_to
@@ -35,6 +36,9 @@ log = get_logger(__name__)
 
 #: Answers that several questions share, by what distinguishes them.
 Shared = dict[object, object]
+
+#: Whom a message names, by what recipients of rules have in common; None stands for no recipient.
+_KnownNames = dict[tuple[str, frozenset[str]] | None, tuple[str, ...]]
 
 #: Rules that raised an error for a message, each with the error.
 Failures = list[tuple[Rule, BaseException]]
@@ -76,6 +80,10 @@ class Triggered:
     def with_people(self, people: Iterable[tuple[Rule, tuple[str, ...]]]) -> "Triggered":
         """Return the same message with these people; ``dataclasses.replace`` is slow."""
         return Triggered(self.message, tuple(people), self.position, self.counted)
+
+    def at(self, position: Position) -> "Triggered":
+        """Return the same message with its position."""
+        return Triggered(self.message, self.people, position, self.counted)
 
 
 @dataclass(frozen=True)
@@ -127,9 +135,10 @@ class BadgeEngine:
         failures: Failures = []
         reasons: list[tuple[Rule, Reason | None]] = []
         found: list[tuple[Rule, tuple[str, ...]]] = []
+        known: _KnownNames = {}
         for rule in concerned:
             if self.triggers(message, rule, failures):
-                names, reason = self._named(rule, message)
+                names, reason = self._named(rule, message, known)
                 reasons.append((rule, reason))
                 if names:
                     found.append((rule, names))
@@ -272,8 +281,16 @@ class BadgeEngine:
             self._on_award(given)
         return len(result.given), {awards[award].message: error for award, error in result.refused}
 
-    def _named(self, rule: Rule, message: Message) -> tuple[tuple[str, ...], Reason | None]:
-        """Return whom a message names; if that is nobody, with the reason."""
+    def _named(
+        self, rule: Rule, message: Message, known: _KnownNames
+    ) -> tuple[tuple[str, ...], Reason | None]:
+        """Return whom a message names; if that is nobody, with the reason.
+
+        ``known`` is whom it names by the recipients of other rules; a series has the same.
+        """
+        key = None if rule.recipient is None else rule.recipient.key
+        if self._tracer is None and key in known:
+            return known[key], None
         found: tuple[NamedPerson, ...] = ()
         failures: Failures = []
         try:
@@ -295,6 +312,8 @@ class BadgeEngine:
         if PASSED_OVER in dropped:
             texts = {each.raw for each in found if isinstance(each.raw, str)}
             self._warn_of_many(len(texts), message)
+        if names and not dropped:
+            known[key] = tuple(names)
         if names or BANNED in dropped:
             return tuple(names), None
         return (), reason_of(failures[0][1]) if failures else reason_for_nobody(rule, found)
@@ -316,8 +335,9 @@ class BadgeEngine:
             criteria = self._tracer.criteria(rule, question.recipient)
 
         try:
-            holds = criteria.holds(question)
-            if not holds and (error := _hidden_error(rule, question)) is not None:
+            fails = self._tracer is None and known_to_fail(criteria, question)
+            holds = not fails and criteria.holds(question)
+            if not holds and (error := hidden_error(rule.criteria, question)) is not None:
                 raise error
         except RULE_ERRORS as error:
             self._failed(rule, question.message, error, failures)
@@ -363,14 +383,6 @@ class BadgeEngine:
         if self._tracer is not None:
             self._tracer.failed(rule, error)
         failures.append((rule, error))
-
-
-def _hidden_error(rule: Rule, question: Question) -> BaseException | None:
-    """Return an error that would come as soon as the part that is false were true."""
-    if not operands(rule.criteria):
-        return None
-    overruled = (each for each in question.overruled if not isinstance(each, MissingValue))
-    return barring_value(rule.criteria, question) or next(overruled, None)
 
 
 def _questions(

@@ -1,5 +1,6 @@
 """How far somebody is with every badge, judged as if their latest messages came again now."""
 
+import contextlib
 import datetime
 import time
 from collections import defaultdict
@@ -13,8 +14,10 @@ from fedbadges.engine.engine import Triggered
 from fedbadges.engine.explanation import Counted, Explainer, Verdict, count_of, verdict
 from fedbadges.engine.tracing import Traced, Tracer
 from fedbadges.errors import Unavailable
+from fedbadges.history.folds import RunningFold
 from fedbadges.history.message_reader import MessageHeader, MessageReader
 from fedbadges.messages import Message, parse_message
+from fedbadges.rules.expressions import Expression
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import AllOf, AnyOf
 from fedbadges.rules.rule import Rule
@@ -196,11 +199,22 @@ def _nearest(criteria: Traced) -> Counted | None:
 
 
 def _needed(rule: Rule) -> int | None:
-    """Return how many messages somebody needs who has none; None if it is not that simple."""
+    """Return how much somebody needs whose messages count zero; None if it is not that simple."""
     question = past_messages(rule.criteria)
     if question is None:
         return None
-    expression = question.operation.expression
-    counts = expression is None or expression.test is not None
     theirs = any(key in _BY_PERSON for key, _ in question.filter.entries)
+    counts = _begins_at_zero(question.operation.expression)
     return question.condition.needed if counts and theirs else None
+
+
+def _begins_at_zero(expression: Expression | None) -> bool:
+    """Return True if an operation counts messages or, say, different things in them."""
+    if expression is None or expression.test is not None:
+        return True
+    if expression.fold is None:
+        return False
+    with contextlib.suppress(Exception):  # such as the greatest of none
+        nothing = RunningFold(expression.fold).result()
+        return type(nothing) is int and nothing == 0
+    return False

@@ -13,9 +13,9 @@ from fedbadges.databases.outages import translate_errors
 from fedbadges.history.count_cache import CountResult
 from fedbadges.history.horizon import Base, Horizon
 from fedbadges.history.past_messages import PastMessage
-from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.sql import MESSAGES_BY_ID, FilterQuery, NameIds, prepare
-from fedbadges.history.window_reader import RecentMessage
+from fedbadges.history.window.reader import RecentMessage
+from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.util.caching import BoundedDict
@@ -50,7 +50,7 @@ class FilterCounter:
     ) -> CountResult:
         """Count in the window where it reaches back to the base, otherwise by SQL."""
         if base is not None and cutoff is not None:
-            known = self.window.known_outside(self.filled, base, cutoff, self.message)
+            known = self.window.known_outside(self.filled, base, cutoff, self.message, self.until)
             if known is not None:
                 return count_rows(*self._up_to_position(known, cutoff))
         with translate_errors(_NAME), self.reader.connect() as connection:
@@ -84,7 +84,7 @@ class FilterCounter:
         """Return the messages outside the base, if the window has them all, and the new base."""
         if base is None or cutoff is None:
             return None
-        found = self.window.outside(connection, self.filled, base, cutoff, self.message)
+        found = self.window.outside(connection, self.filled, base, cutoff, self.message, self.until)
         return None if found is None else self._up_to_position(found, cutoff)
 
     def queries(

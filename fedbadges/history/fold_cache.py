@@ -22,7 +22,8 @@ from sqlalchemy import Engine
 from fedbadges.databases.connections import streaming
 from fedbadges.databases.outages import translate_errors
 from fedbadges.history.counting import MessageResults
-from fedbadges.history.folds import NotKept, RunningFold, Taken
+from fedbadges.history.fold_values import NotKept
+from fedbadges.history.folds import RunningFold, Taken
 from fedbadges.history.horizon import Base, OutdatedBase
 from fedbadges.history.kept.file import Entry
 from fedbadges.history.kept.region import Kept

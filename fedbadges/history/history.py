@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from datanommer.models import Message as Row
 from sqlalchemy import exc, select
@@ -19,21 +19,22 @@ from fedbadges.errors import Stopped, Unavailable
 from fedbadges.history.count_cache import CachedCount, CountCache, Region
 from fedbadges.history.counting import FilterCounter, MessageResults, TestedCounter
 from fedbadges.history.fold_cache import FoldCache, FoldReader
-from fedbadges.history.folds import NotKept, Taken, take
+from fedbadges.history.fold_values import NotKept
+from fedbadges.history.folds import Taken, take
 from fedbadges.history.horizon import Base, Horizon
 from fedbadges.history.kept.file import CountFile
 from fedbadges.history.kept.region import Kept, KeptCounts
 from fedbadges.history.past_messages import Messages, Query, make_test
-from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.rows import TIMESTAMP
 from fedbadges.history.sql import NAMES, NameIds, prepare
 from fedbadges.history.storing import CHECKED, store
-from fedbadges.history.window_reader import SavedWindow
+from fedbadges.history.window.reader import SavedWindow
+from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Message, Position
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
-from fedbadges.util.caching import BoundedDict, make_cache_region
+from fedbadges.util.caching import BoundedDict, is_shared, make_cache_region
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import error_kind
 from fedbadges.util.throttle import Throttle
@@ -56,6 +57,13 @@ _POSITIONS = PreparedStatement(
 _MOST_RESULTS = 100_000
 
 
+class SharedRegion(NamedTuple):
+    """A cache outside of the process, for counts of this and other databases."""
+
+    region: Region
+    database: str
+
+
 class History:
     """Questions to the past messages; each raises Unavailable while the database is away."""
 
@@ -73,11 +81,15 @@ class History:
         self.kept = Kept() if settings.keep_counts and settings.cache is None else None
         self.folds = FoldCache(distance, kept=self.kept) if settings.keep_counts else None
         self.window = RecentWindow(distance)
+        #: The cache that outlives the process, if counts are in one.
+        self.shared: SharedRegion | None = None
         region: Region | None = None
         if self.kept is not None:
             region = KeptCounts(self.kept, CachedCount.of)
         elif settings.keep_counts and settings.cache is not None:
             region = make_cache_region(*settings.cache)
+            if is_shared(settings.cache[0]):
+                self.shared = SharedRegion(region, self._database)
         self.counts = CountCache(region, distance)
 
     def check(self) -> None:
@@ -92,7 +104,7 @@ class History:
         if not wanted:
             return {}
         with translate_errors(_NAME), self._reader.connect() as connection:
-            found = self.window.positions(connection, {message.msg_id for message in wanted})
+            found = self.window.positions(connection, wanted)
             unknown = [message.msg_id for message in wanted if message.msg_id not in found]
             if unknown:
                 for row in _POSITIONS.execute(connection, {"wanted": unknown}):
@@ -112,13 +124,14 @@ class History:
         seen = self.window.seen()
         if not 0 < seen.mark < number:
             return seen
-        with (
-            contextlib.suppress(Unavailable),
-            translate_errors(_NAME),
-            self._reader.connect() as connection,
-        ):
-            self.window.positions(connection, ())
+        with contextlib.suppress(Unavailable):
+            self.refresh()
         return self.window.seen()
+
+    def refresh(self) -> None:
+        """Read what is new into the window, so that whatever is counted from now on has it."""
+        with translate_errors(_NAME), self._reader.connect() as connection:
+            self.window.refresh(connection)
 
     def forget(self) -> None:
         """Forget everything that was read: other rows have these numbers, and names these ids."""
@@ -148,6 +161,10 @@ class History:
         if window is not None:
             self.window.restore(window)
 
+    def is_backlog(self, position: Position) -> bool:
+        """Return True if it takes longer to count up to a position than to count all there is."""
+        return self.counts.is_behind(position)
+
     def count(
         self,
         filled: FilledFilter,
@@ -165,7 +182,7 @@ class History:
         test; ``shared`` holds what several tests of the same messages have read. Where there are
         fewer than ``needed``, any number below that will do.
         """
-        if needed is not None and until is not None and self.counts.is_behind(until):
+        if needed is not None and until is not None and self.is_backlog(until):
             # Cached counts move on with the last message, and there were no more before it.
             total = self.count(filled, needed, message, expression, shared)
             if total < needed:

@@ -24,6 +24,12 @@ class Horizon:
         """Return True if the row of this number was seen, if there is one."""
         return number <= self.mark and number not in self.gaps
 
+    def has_all_of(self, other: "Horizon") -> bool:
+        """Return True if every row was seen that was seen according to another horizon."""
+        if self.mark < other.mark:
+            return False
+        return self.gaps is other.gaps or not any(map(other.has, self.gaps))
+
 
 @dataclass(frozen=True)
 class Base:
@@ -39,11 +45,12 @@ class Base:
     def extends(self, other: "Base | None") -> bool:
         """Return True if it has all that another base has.
 
-        It need not where a clock stepped back, or where the horizon is a cautious estimate.
+        It need not where a clock stepped back, where the horizon is a cautious estimate, or where
+        another process has seen more by then.
         """
         if other is None:
             return True
-        return other.until <= self.until and other.horizon.mark <= self.horizon.mark
+        return other.until <= self.until and self.horizon.has_all_of(other.horizon)
 
 
 class OutdatedBase(Exception):

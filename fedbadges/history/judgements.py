@@ -19,7 +19,7 @@ from fedbadges.history.history import History
 from fedbadges.history.horizon import Horizon
 from fedbadges.history.matching import Matcher
 from fedbadges.history.message_reader import MessageHeader
-from fedbadges.history.window_reader import LOOK_BACK, RecentMessage, read_rows
+from fedbadges.history.window.reader import LOOK_BACK, RecentMessage, read_rows
 from fedbadges.messages import Position, naive_utc
 from fedbadges.rules.filters import FilledFilter
 
@@ -100,6 +100,8 @@ class Judgements:
             found = read_rows(connection, late)
         judged = _ByFilter(judgements)
         positions = {each.position for row in found for each in judged.too_early(row)}
+        if positions:  # or they would be counted as they were
+            self._history.refresh()
         return [int(number) for _, number in sorted(positions)]
 
     @property

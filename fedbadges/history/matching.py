@@ -23,9 +23,13 @@ _READERS: dict[str, Callable[[Any], Collection[str] | None]] = {
 }
 
 
-def values_of(message: Any, key: str) -> Collection[str]:
-    """Return the values that a message has for a key of filters, such as ``users``."""
-    return _READERS[key](message) or ()
+#: Those of which the values are the same for all messages of a topic and a category.
+_OF_HEADERS = ("topics", "categories")
+
+
+def reader_of(key: str) -> Callable[[Any], Collection[str] | None]:
+    """Return what reads the values that a message has for a key of filters, such as ``users``."""
+    return _READERS[key]
 
 
 class Matcher:
@@ -46,17 +50,33 @@ class Matcher:
             (kind := key.removeprefix("not_"), _READERS[kind], kind != key, frozenset(values))
             for key, values in lists.items()
         ]
+        self._rest = [each for each in self._conditions if each[0] not in _OF_HEADERS]
         self.reads_content = self._contains is not None
+        #: Whether it reads what is neither a header nor a name.
+        self.reads_more = self.reads_content or self._msg_id is not None
+        self._has_rest = bool(self._rest or self._between or self._contains or self._msg_id)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Return the keys whose values it reads of a message, such as ``users``."""
+        return frozenset(kind for kind, *_ in self._conditions)
 
     def matches(self, message: Any) -> bool:
         """Return True if the filter selects this message."""
+        return self.may_match(message.topic, message.category) and self.matches_rest(message)
+
+    def matches_rest(self, message: Any) -> bool:
+        """Return the same of a message whose topic and category may match."""
+        if not self._has_rest:
+            return True
         if self._msg_id is not None and message.msg_id != self._msg_id:
             return False
         if self._between is not None:
             start, end = self._between
-            if not start <= message.timestamp <= end:
+            sent = message.timestamp
+            if sent is None or not start <= sent <= end:
                 return False
-        for _, read, negated, wanted in self._conditions:
+        for _, read, negated, wanted in self._rest:
             values = read(message)
             # As in SQL, NULL satisfies neither a condition nor its negation.
             if values is None or wanted.isdisjoint(values) is not negated:
@@ -67,7 +87,7 @@ class Matcher:
         """Return True if the filter can select any message of this topic and category."""
         known = {"topics": topic, "categories": category}
         return all(
-            (known[key] in wanted) is not negated
+            known[key] is not None and (known[key] in wanted) is not negated
             for key, _, negated, wanted in self._conditions
             if key in known
         )

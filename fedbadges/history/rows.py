@@ -40,12 +40,17 @@ class _Time(TypeDecorator[datetime.datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime.datetime | None:
         """Parse what SQLite has as text; for PostgreSQL, its driver has done that."""
-        if isinstance(value, str):
-            try:
-                value = datetime.datetime.fromisoformat(value)
-            except ValueError:
-                return None
-        return value if isinstance(value, datetime.datetime) and value.tzinfo is None else None
+        return parse_time(value)
+
+
+def parse_time(raw: Any) -> datetime.datetime | None:
+    """Return a time, naive UTC, of what a driver returns; None where Python can hold none."""
+    if isinstance(raw, str):
+        try:
+            raw = datetime.datetime.fromisoformat(raw)
+        except ValueError:
+            return None
+    return raw if isinstance(raw, datetime.datetime) and raw.tzinfo is None else None
 
 
 _as_text = dialect_function(String(), postgresql="CAST({} AS TEXT)", sqlite="{}")

@@ -75,11 +75,15 @@ class Grouping:
 
     def fill(self, group: Group) -> FilledFilter:
         """Return the filter as a message with the values of a group fills it in."""
-        lists = dict(self.fixed.lists)
+        fixed = self.fixed
+        lists = dict(fixed.lists)
         for key, value in zip(self.group_by, group, strict=True):
             text = str(value)
             lists[key] = spelled({text}) if key in NAMED else (text,)
-        return replace(self.fixed, lists=tuple(sorted(lists.items())))
+        filled = tuple(sorted(lists.items()))
+        return FilledFilter(
+            filled, fixed.msg_id, fixed.start, fixed.end, fixed.sliding, fixed.pages
+        )
 
 
 def grouping_of(chosen: Filter) -> Grouping | None:

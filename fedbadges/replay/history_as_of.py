@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +16,13 @@ from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.databases.connections import streaming
 from fedbadges.databases.outages import translate_errors
-from fedbadges.history.folds import NotKept, RunningFold, take
+from fedbadges.history.fold_values import NotKept
+from fedbadges.history.folds import RunningFold, take
 from fedbadges.history.history import History
 from fedbadges.history.past_messages import PastMessage, Query, Test, make_test
 from fedbadges.history.sql import prepare
 from fedbadges.messages import Message, Position
-from fedbadges.replay.history_stream import HistoryEntry
+from fedbadges.replay.history_stream import HistoryEntry, reads_more
 from fedbadges.replay.running_counts import KeyOf, RunningCounts
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.expressions import Expression, Join
@@ -71,9 +72,10 @@ class HistoryAsOf(History):
                 if isinstance(criterion, PastMessages):
                     self._expect(criterion, rule)
 
-    def needs(self, topic: str, category: str) -> bool:
-        """Return True if it must see the messages of this topic and category."""
-        return bool(self._running.concerned(topic, category))
+    def needs(self, topic: str, category: str) -> Collection[str] | None:
+        """Return what it needs of the messages of this topic and category; None if not them."""
+        concerned = self._running.concerned(topic, category)
+        return {need for each in concerned for need in each.needs} if concerned else None
 
     def see(self, entry: HistoryEntry) -> None:
         """Add the next message."""
@@ -150,7 +152,9 @@ class HistoryAsOf(History):
         expression = criterion.operation.expression
         chosen = criterion.filter
         if expression is None:
-            self._running.add_count(chosen, rule, None, lambda _: ())
+            self._running.add_count(chosen, rule)
+        elif reads_more(expression):
+            return  # the database has what a daemon finds
         elif expression.test is not None and not expression.paths:
             test = make_test(expression, (), self._log_throttle)
             passes = lambda entry: () if test(entry) else None  # noqa: E731

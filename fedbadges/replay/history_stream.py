@@ -1,8 +1,8 @@
 """The history as a stream: every message in the order of time, in batches."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from datanommer.models import Message as Row
@@ -23,12 +23,17 @@ from fedbadges.history.rows import (
     after,
     check_header,
     parse_content,
+    parse_time,
 )
 from fedbadges.history.sql import names_of
 from fedbadges.messages import Position
+from fedbadges.rules.expressions import Expression
 from fedbadges.rules.names import Name
 
 T = TypeVar("T")
+
+#: How an expression may read what an entry has, and a ``PastMessage`` has not.
+_MORE = re.compile(r"\.\s*(agent|position|row|text)\b|\b(getattr|hasattr)\b")
 
 _NAME = "datanommer"
 _ROWS = Row.__table__
@@ -39,17 +44,14 @@ _BATCH = 4000
 _MOST_TIMELESS = 1000
 
 _HEADERS = (
-    select(
-        *(_ROWS.c[name] for name in ("id", "topic", "category", "agent_name")),
-        TIMESTAMP,
-        RAW_TIMESTAMP,
-    )
+    # Columns whose values need no conversion: most of the time is spent reading these.
+    select(*(_ROWS.c[name] for name in ("id", "topic", "category", "agent_name")), RAW_TIMESTAMP)
     .where(_ROWS.c.timestamp >= FIRST_TIME)
     .order_by(_ROWS.c.timestamp, _ROWS.c.id)
 )
 #: What no batch has, as it is in no order that Python knows.
 _TIMELESS = (
-    select(_ROWS.c.id, _ROWS.c.topic, TIMESTAMP)
+    select(*(_ROWS.c[name] for name in ("id", "topic", "category", "agent_name")), RAW_TIMESTAMP)
     .where(or_(_ROWS.c.timestamp < FIRST_TIME, _ROWS.c.timestamp.is_(None)))
     .limit(_MOST_TIMELESS)
 )
@@ -79,6 +81,16 @@ def ask_once(ask: Callable[[], T], /) -> T:
     return ask()
 
 
+#: Returns what is needed beside their headers of the messages of a topic and a category: of
+#: ``users``, ``packages`` and ``content``, which is everything else.
+NeedsOf = Callable[[str, str], Collection[str]]
+
+
+def everything(topic: str, category: str) -> Collection[str]:
+    """Return what there is."""
+    return ("users", "packages", "content")
+
+
 class EntryHeader(NamedTuple):
     """What is read of every message."""
 
@@ -88,30 +100,67 @@ class EntryHeader(NamedTuple):
     category: str
     agent: str | None
 
+
+#: In the place of a content that was not parsed yet.
+_UNREAD = object()
+
+
+class HistoryEntry:
+    """A message of the history; it has the attributes of a ``PastMessage``.
+
+    Without a ``row`` it has neither an id nor a content, since nobody needs them.
+    """
+
+    # Of thousands at once, what holds no dictionary is made, and looked at by the garbage
+    # collector, in half the time.
+    __slots__ = (
+        "_msg",
+        "agent",
+        "category",
+        "number",
+        "packages",
+        "row",
+        "timestamp",
+        "topic",
+        "users",
+    )
+
+    def __init__(
+        self, header: EntryHeader, row: Any, users: Collection[Name], packages: Collection[Name]
+    ) -> None:
+        self.number, self.timestamp, self.topic, self.category, self.agent = header
+        self.row = row
+        self.users = users
+        self.packages = packages
+        self._msg: Any = _UNREAD
+
     @property
     def position(self) -> Position:
         """Return its position in the history."""
         return self.timestamp, self.number
 
+    @property
+    def msg_id(self) -> str | None:
+        """Return its id."""
+        return None if self.row is None else self.row.msg_id
 
-class HistoryEntry:
-    """A message of the history with its content; it has the attributes of a ``PastMessage``."""
+    @property
+    def text(self) -> str:
+        """Return its content in JSON; none where that is no text."""
+        text = None if self.row is None else self.row.text
+        return text if isinstance(text, str) else ""
 
-    def __init__(
-        self, header: EntryHeader, row: Any, users: list[Name], packages: list[Name]
-    ) -> None:
-        self.number, self.timestamp, self.topic, self.category, self.agent = header
-        self.position = header.position
-        self.row = row
-        self.msg_id: str | None = row.msg_id
-        self.text = row.text if isinstance(row.text, str) else ""
-        self.users = users
-        self.packages = packages
-
-    @cached_property
+    @property
     def msg(self) -> Any:
         """Return its content; raise DamagedRow."""
-        return parse_content(self.row.text)
+        if self._msg is _UNREAD:
+            self._msg = parse_content(self.row.text)
+        return self._msg
+
+
+def reads_more(expression: Expression) -> bool:
+    """Return True if an expression may find in an entry what it does not find elsewhere."""
+    return _MORE.search(expression.text) is not None
 
 
 class HistoryStream:
@@ -145,23 +194,41 @@ class HistoryStream:
             following = after(rows[-1])
             rows = () if following is None else self._read(statement.where(*following))
 
-    def entries(self, headers: Sequence[EntryHeader]) -> list[HistoryEntry]:
-        """Read the rest of some messages, in their order."""
+    def entries(
+        self, headers: Sequence[EntryHeader], needs_of: NeedsOf = everything
+    ) -> list[HistoryEntry]:
+        """Read the rest of some messages, in their order, as far as it is needed."""
         if not headers:
             return []
-        return self._retry(lambda: self._entries(headers))
+        return self._retry(lambda: self._entries(headers, needs_of))
 
-    def _entries(self, headers: Sequence[EntryHeader]) -> list[HistoryEntry]:
-        numbers = [header.number for header in headers]
+    def _entries(self, headers: Sequence[EntryHeader], needs_of: NeedsOf) -> list[HistoryEntry]:
+        needing: dict[str, list[int]] = {"users": [], "packages": [], "content": []}
+        for header in headers:
+            for need in needs_of(header.topic, header.category):
+                needing[need].append(header.number)
+        contents = needing["content"]
         with translate_errors(_NAME), self._reader.connect() as connection:
-            rows = {row.id: row for row in connection.execute(_CONTENTS, {"numbers": numbers})}
+            found = connection.execute(_CONTENTS, {"numbers": contents}) if contents else ()
+            rows = {row.id: row for row in found}
+            wanted = set(contents)
+            gone = wanted.difference(rows)
             users, packages = (
-                names_of(connection, kind, numbers) for kind in ("users", "packages")
+                names_of(connection, kind, needing[kind]) if needing[kind] else {}
+                for kind in ("users", "packages")
             )
         return [
-            HistoryEntry(header, rows[number], sorted(users[number]), sorted(packages[number]))
-            for number, header in zip(numbers, headers, strict=True)
-            if number in rows
+            HistoryEntry(header, None, users.get(number, ()), packages.get(number, ()))
+            if number not in wanted
+            # For expressions, as elsewhere.
+            else HistoryEntry(
+                header,
+                rows[number],
+                sorted(users.get(number, ())),
+                sorted(packages.get(number, ())),
+            )
+            for header in headers
+            if (number := header.number) not in gone
         ]
 
     def _read(
@@ -175,16 +242,15 @@ class HistoryStream:
 
     def _parse(self, rows: Iterable[Any]) -> list[EntryHeader]:
         found, damaged = [], {}
-        for row in rows:
+        for number, topic, category, agent, raw_timestamp in rows:
+            timestamp = parse_time(raw_timestamp)
             try:
-                check_header(row.topic, row.timestamp)
+                check_header(topic, timestamp)
             except DamagedRow as error:
-                damaged[row.id] = error
+                damaged[number] = error
             else:
-                category = row.category or ""
-                found.append(
-                    EntryHeader(row.id, row.timestamp, row.topic, category, row.agent_name)
-                )
+                assert timestamp is not None
+                found.append(EntryHeader(number, timestamp, topic, category or "", agent))
         if damaged:
             self._log(damaged)
         return found

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TypeVar
 
 from fedbadges.accounts.service import make_accounts
@@ -26,7 +25,7 @@ from fedbadges.errors import DamagedRow, Unavailable
 from fedbadges.history.rows import body_of
 from fedbadges.messages import Message, parse_message
 from fedbadges.replay.history_as_of import Asked, HistoryAsOf
-from fedbadges.replay.history_stream import HistoryEntry, HistoryStream
+from fedbadges.replay.history_stream import HistoryEntry, HistoryStream, everything
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.index import RuleSet
@@ -35,6 +34,7 @@ from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings, Revocation
+from fedbadges.util.garbage import only_new_garbage
 
 T = TypeVar("T")
 
@@ -68,6 +68,7 @@ class Replay:
         self._statistics = RuleStatistics()
         self._rules = RuleSet(())
         self._needs = functools.lru_cache(_MOST_TOPICS)(self._find_needs)
+        self._triggers = functools.lru_cache(_MOST_TOPICS)(self._can_trigger)
         self.backends: Backends = {
             **load_backends(settings),
             DEFAULT_BACKEND: Datanommer(settings, self._history),
@@ -86,6 +87,7 @@ class Replay:
         """
         self._rules = RuleSet(rules)
         self._needs.cache_clear()
+        self._triggers.cache_clear()
         self._history.reset(self._rules)
         badge_ids = [rule.badge.id for rule in self._rules]
         holdings = _ReplayedHoldings(self._source, badge_ids, skip_held=skip_held)
@@ -94,9 +96,10 @@ class Replay:
         engine = BadgeEngine(self._settings, holdings, self._recipients, self._rules)
         self._statistics = engine.statistics
         self.done, self.total = 0, self._stream.start()
-        for count, entries in _prefetch(self._batches()):
-            yield from self._replay(entries, engine, holdings)
-            self.done += count
+        with only_new_garbage():
+            for count, entries in _prefetch(self._batches()):
+                yield from self._replay(entries, engine, holdings)
+                self.done += count
         self._stream.damage.finish()
 
     def funnel(self, rule: Rule) -> Funnel:
@@ -105,28 +108,36 @@ class Replay:
 
     def _batches(self) -> Iterator[tuple[int, list[HistoryEntry]]]:
         for headers in self._stream.headers():
-            needed = [each for each in headers if any(self._needs(each.topic, each.category))]
-            yield len(headers), self._stream.entries(needed)
+            needed = [
+                each for each in headers if self._needs(each.topic, each.category) is not None
+            ]
+            yield len(headers), self._stream.entries(needed, self._needs_of)
 
-    def _find_needs(self, topic: str, category: str) -> tuple[bool, bool]:
-        """Return if a message can trigger a rule, and if the history must see it."""
-        concerned = self._rules.concerned(Message(topic, {}, 0.0))
-        return bool(concerned), self._history.needs(topic, category)
+    def _needs_of(self, topic: str, category: str) -> Collection[str]:
+        return self._needs(topic, category) or ()
+
+    def _find_needs(self, topic: str, category: str) -> Collection[str] | None:
+        """Return what is needed of a message; None if it does not matter."""
+        if self._triggers(topic):
+            return everything(topic, category)
+        return self._history.needs(topic, category)
+
+    def _can_trigger(self, topic: str) -> bool:
+        """Return True if a message of this topic can trigger a rule."""
+        return bool(self._rules.concerned(Message(topic, {}, 0.0)))
 
     def _replay(
         self, entries: Sequence[HistoryEntry], engine: BadgeEngine, holdings: _ReplayedHoldings
     ) -> Iterator[Earned]:
         matches = [
-            self._match(entry, engine) if self._needs(entry.topic, entry.category)[0] else None
-            for entry in entries
+            self._match(entry, engine) if self._triggers(entry.topic) else None for entry in entries
         ]
         people = [pair for triggered in matches if triggered for pair in triggered.people]
         holdings.load(name for _, names in people for name in names)
         for entry, triggered in zip(entries, matches, strict=True):
             self._history.see(entry)
             if triggered is not None:
-                as_of = replace(triggered, position=entry.position)
-                yield from self._decide(as_of, engine, holdings)
+                yield from self._decide(triggered.at(entry.position), engine, holdings)
 
     def _match(self, entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
         try:

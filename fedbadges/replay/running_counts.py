@@ -18,11 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from fedbadges.history.folds import NotKept, RunningFold, Taken, take
+from fedbadges.history.fold_values import NotKept
+from fedbadges.history.folds import RunningFold, Taken, take
+from fedbadges.history.kept.text import NotPlain
 from fedbadges.history.matching import SINGLE_VALUED
 from fedbadges.replay.grouping import Group, Grouping, grouping_of
-from fedbadges.replay.history_stream import HistoryEntry
-from fedbadges.replay.running import Running
+from fedbadges.replay.running import Entry, Running
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import ALWAYS, FilledFilter, Filter
 from fedbadges.rules.rule import Rule
@@ -54,20 +55,24 @@ _NOTHING = FilledFilter(())
 class RunningCount(Running):
     """Counts the messages that have the fixed values, by what else is asked of them."""
 
-    def __init__(self, kind: Grouping, key_of: KeyOf) -> None:
-        super().__init__(kind)
+    def __init__(self, kind: Grouping, key_of: KeyOf | None) -> None:
+        super().__init__(kind, reads_all=key_of is not None)
         self._key_of = key_of
         self._counts: dict[tuple[Any, ...], int] = defaultdict(int)
 
-    def _add_to(self, groups: list[Group], entry: HistoryEntry) -> None:
-        key = self._key_of(entry)
-        if key is None:
-            return
+    def _add_to(self, groups: list[Group], entry: Entry) -> None:
+        key = () if self._key_of is None else self._key_of(entry)
+        if key:
+            groups = [(*group, *key) for group in groups]
+        if key is not None:
+            self._count(groups, entry)
+
+    def _count(self, groups: list[tuple[Any, ...]], entry: Entry) -> None:
+        counts = self._counts
         for group in groups:
-            self._count((*group, *key), entry)
-        if len(self._counts) > _MOST_VALUES:
-            self._is_full = True
-            self._counts.clear()
+            counts[group] += 1
+        if len(counts) > _MOST_VALUES:
+            self.give_up()
 
     @property
     def size(self) -> int:
@@ -79,16 +84,22 @@ class RunningCount(Running):
         super().give_up()
         self._counts.clear()
 
+    def state(self) -> Iterator[Any]:
+        """Yield all that it knows as plain values."""
+        return ([*group, count] for group, count in self._counts.items())
+
+    def restore(self, plain: Any) -> None:
+        """Add what ``state`` yielded."""
+        *group, count = plain
+        self._counts[tuple(group)] = count
+
     def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
         """Yield each filter that a message may fill in, with its count if that is known."""
-        for group in self._counts:
+        for group, counted in self._counts.items():
             filled = kind.fill(group)
-            count = self.count(filled)
+            count = counted if self._is_only(filled) else self.count(filled)
             if count is not None:
                 yield filled, count
-
-    def _count(self, group: tuple[Any, ...], entry: HistoryEntry) -> None:
-        self._counts[group] += 1
 
     def _counted(self, group: tuple[Any, ...], filled: FilledFilter) -> int:
         return self._counts.get(group, 0)
@@ -121,19 +132,20 @@ class RunningCount(Running):
 class SlidingCount(RunningCount):
     """Counts those of the messages that are not older than some age."""
 
-    def __init__(self, kind: Grouping, key_of: KeyOf) -> None:
+    def __init__(self, kind: Grouping, key_of: KeyOf | None) -> None:
         super().__init__(kind, key_of)
         assert kind.age is not None
         self._age = kind.age
         self._times: dict[tuple[Any, ...], deque[datetime.datetime]] = defaultdict(deque)
         self._size = 0
 
-    def _count(self, group: tuple[Any, ...], entry: HistoryEntry) -> None:
-        times = self._times[group]
-        times.append(entry.timestamp)
-        self._size += 1
-        with contextlib.suppress(OverflowError):
-            self._drop(times, entry.timestamp - self._age)
+    def _count(self, groups: list[tuple[Any, ...]], entry: Entry) -> None:
+        for group in groups:
+            times = self._times[group]
+            times.append(entry.timestamp)
+            self._size += 1
+            with contextlib.suppress(OverflowError):
+                self._drop(times, entry.timestamp - self._age)
         if self._size > _MOST_VALUES:
             self._is_full = True
             self._times.clear()
@@ -163,7 +175,7 @@ class RunningFolds(Running):
     """
 
     def __init__(self, kind: Grouping, expression: Expression) -> None:
-        super().__init__(kind)
+        super().__init__(kind, reads_all=True)
         assert expression.fold is not None, "the expression does not fold"
         self._fold = expression.fold
         self._plain = not expression.paths
@@ -172,7 +184,7 @@ class RunningFolds(Running):
         self._asked_of: dict[Group, list[tuple[Values, RunningFold]]] = defaultdict(list)
         self._size = 0
 
-    def _add_to(self, groups: list[Group], entry: HistoryEntry) -> None:
+    def _add_to(self, groups: list[Group], entry: Entry) -> None:
         if self._plain:
             taken = take(self._fold, entry, ())
             for group in groups:
@@ -185,8 +197,7 @@ class RunningFolds(Running):
         for values, running in asked.values():
             self._add_one(running, take(self._fold, entry, values))
         if len(self._folds) > _MOST_VALUES:
-            self._is_full = True
-            self._folds.clear()
+            self.give_up()
 
     @property
     def size(self) -> int:
@@ -198,6 +209,20 @@ class RunningFolds(Running):
         super().give_up()
         self._folds.clear()
         self._size = 0
+
+    def state(self) -> Iterator[Any]:
+        """Yield all that it knows as plain values."""
+        for group, running in self._folds.items():
+            try:
+                yield [*group, running.plain()]
+            except NotPlain:
+                yield [*group, [self._fold.kind, None]]  # one that is given up
+
+    def restore(self, plain: Any) -> None:
+        """Add what ``state`` yielded."""
+        *group, fold = plain
+        running = self._folds[tuple(group)] = RunningFold.of(self._fold, fold)
+        self._size += running.size
 
     def results(self, kind: Grouping) -> Iterator[tuple[FilledFilter, Any]]:
         """Yield each filter that a message may fill in, with its fold if that is known."""
@@ -215,6 +240,7 @@ class RunningFolds(Running):
         if self._size > _MOST_VALUES and running.size > before:
             self._size -= running.size
             running.give_up()
+            self._lacks = True
 
     def find(self, filled: FilledFilter, values: Values) -> RunningFold | None:
         """Return the fold for a filled filter of this group and values of templates, if it is kept.
@@ -243,8 +269,8 @@ class RunningFolds(Running):
 
 
 def _key(filled: FilledFilter, values: Values) -> tuple[Any, ...]:
-    # Equal values of different types are different texts.
-    return filled, values, tuple(map(type, values))
+    # Equal values, such as of different types, are different texts.
+    return filled, repr(values), tuple(map(type, values))
 
 
 class RunningCounts:
@@ -253,12 +279,18 @@ class RunningCounts:
     def __init__(self) -> None:
         #: By how messages are grouped, and the expression's text.
         self._running: dict[tuple[Grouping, str | None], Running] = {}
-        #: By all the keys of a filter, how its messages may be grouped, but for what is fixed.
-        self._groupings: dict[Group, dict[Grouping, None]] = defaultdict(dict)
+        #: The same by all the keys of a filter, by how its messages may be grouped but for what is
+        #: fixed, and by that with the text.
+        self._groupings: dict[Group, dict[Grouping, dict[Any, Running]]] = defaultdict(dict)
         self.concerned = functools.lru_cache(_MOST_TOPICS)(self._concerned)
 
-    def add_count(self, chosen: Filter, rule: Rule, text: str | None, key_of: KeyOf) -> None:
-        """Add the filter of a rule that counts, and what is asked, unless that is impossible."""
+    def add_count(
+        self, chosen: Filter, rule: Rule, text: str | None = None, key_of: KeyOf | None = None
+    ) -> None:
+        """Add the filter of a rule that counts, and what is asked, unless that is impossible.
+
+        Without ``key_of``, all messages count.
+        """
         kind = grouping_of(chosen)
         if kind is not None:
             make = RunningCount if kind.age is None else SlidingCount
@@ -275,6 +307,29 @@ class RunningCounts:
         """Give up the largest ones until all keep no more than so many values."""
         while sum(each.size for each in self._running.values()) > most:
             max(self._running.values(), key=lambda each: each.size).give_up()
+
+    def lacks_room(self, chosen: Filter, text: str | None) -> bool:
+        """Return True if not all is kept that a filter that was added may ask for."""
+        kind = grouping_of(chosen)
+        running = None if kind is None else self._running.get((kind, text))
+        return running is not None and running.lacks_room
+
+    def state(self) -> Iterator[Any]:
+        """Yield all that they know as plain values, from which an equal one is restored."""
+        for number, running in enumerate(self._running.values()):
+            if running.is_given_up:
+                yield [number, None]
+            else:
+                yield from ([number, each] for each in running.state())
+
+    def restore(self, plain: Any) -> None:
+        """Add what ``state`` yielded."""
+        number, known = plain
+        running = list(self._running.values())[number]
+        if known is None:
+            running.give_up()
+        else:
+            running.restore(known)
 
     def results(self, chosen: Filter, text: str | None) -> Iterator[tuple[FilledFilter, Any]]:
         """Yield what is known of a filter that was added: filled in for each group, the result."""
@@ -316,7 +371,10 @@ class RunningCounts:
         if key not in self._running:
             self._running[key] = make()
             keys = tuple(sorted((*dict(kind.fixed.lists), *kind.group_by)))
-            self._groupings[keys][replace(kind, fixed=_NOTHING)] = None
+            found = self._groupings[keys].setdefault(replace(kind, fixed=_NOTHING), {})
+            fixed = kind.fixed
+            times = fixed.start, fixed.end
+            found[fixed.lists, fixed.msg_id, times, fixed.pages, text] = self._running[key]
         self._running[key].serve(rule, chosen)
 
     def _find(
@@ -328,15 +386,12 @@ class RunningCounts:
                 return
             age = sent - filled.start
         keys = tuple(key for key, _ in filled.lists)
-        for grouping in self._groupings.get(keys, ()):
+        times = (None, None) if age is not None else (filled.start, filled.end)
+        for grouping, found in self._groupings.get(keys, {}).items():
             if grouping.age != age:
                 continue
-            lists = tuple(
-                (key, values) for key, values in filled.lists if key not in grouping.group_by
-            )
-            window = (None, None) if age is not None else (filled.start, filled.end)
-            fixed = FilledFilter(lists, filled.msg_id, *window, pages=filled.pages)
-            running = self._running.get((replace(grouping, fixed=fixed), text))
+            lists = tuple([each for each in filled.lists if each[0] not in grouping.group_by])
+            running = found.get((lists, filled.msg_id, times, filled.pages, text))
             if isinstance(running, kind):
                 yield running
 

@@ -56,6 +56,8 @@ class Comparison:
     @property
     def needed(self) -> int | None:
         """Return the count from which on it holds; None where it is no such condition."""
+        if self.compare is operator.ne and self.threshold == 0:
+            return 1  # no count is less
         return self.enough if self.compare in (operator.ge, operator.gt) else None
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 """Criteria: the expensive check, questions to backends and how they combine."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -50,17 +51,11 @@ class Question:
 
     def once(self, key: Any, compute: Callable[[], T]) -> T:
         """Return what ``compute`` returns; compute it once for a message and a key."""
-        if key not in self.message_cache:
-            self.message_cache[key] = compute()
-        found: T = self.message_cache[key]
-        return found
+        return _once(self.message_cache, key, compute)
 
     def once_in_batch(self, key: Any, compute: Callable[[], T]) -> T:
         """Return what ``compute`` returns; compute it once for a key, whichever the message."""
-        if key not in self.batch_cache:
-            self.batch_cache[key] = compute()
-        found: T = self.batch_cache[key]
-        return found
+        return _once(self.batch_cache, key, compute)
 
     def overrule(self, error: BaseException) -> None:
         """Note an error of a part of ``all`` beside one that is false."""
@@ -71,6 +66,16 @@ class Question:
         if self.observer is not None:
             self.observer(what, found)
 
+
+def _once(cache: dict[Any, Any], key: Any, compute: Callable[[], T]) -> T:
+    # Keys are large: their hash is computed no more often than needed.
+    found: T = cache.get(key, _UNKNOWN)
+    if found is _UNKNOWN:
+        cache[key] = found = compute()
+    return found
+
+
+_UNKNOWN: Any = object()
 
 Criteria = Check[Question]
 
@@ -104,6 +109,13 @@ class FilteringCriterion(Protocol):
         """Return the filter with its values; raise as ``holds`` does."""
 
 
+class BoundedCriterion(Protocol):
+    """A criterion of which it can be quick to say that it does not hold."""
+
+    def cannot_hold(self, subject: Question) -> bool:
+        """Return True if the answer is no and quick to find; raise as ``holds`` does."""
+
+
 class ReadingCriterion(Protocol):
     """A criterion that reads values of the message."""
 
@@ -122,6 +134,11 @@ def plans(criterion: Criterion) -> TypeGuard[PlanningCriterion]:
 def filters(criterion: Criterion) -> TypeGuard[FilteringCriterion]:
     """Return True for a FilteringCriterion."""
     return hasattr(criterion, "filled")
+
+
+def is_bounded(criterion: Criterion) -> TypeGuard[BoundedCriterion]:
+    """Return True for a BoundedCriterion."""
+    return hasattr(criterion, "cannot_hold")
 
 
 def reads(criterion: Criterion) -> TypeGuard[ReadingCriterion]:
@@ -229,6 +246,35 @@ def _missing_value(criterion: Criterion, question: Question) -> MissingValue | N
         except RULE_ERRORS:  # raised again where the criterion is asked
             return None
     return None
+
+
+def known_to_fail(criteria: Criteria, question: Question) -> bool:
+    """Return True if it is quick to find that combined criteria do not hold.
+
+    ``all`` asks its parts in their order, and an answer may take long where a later part has none.
+    """
+    if operands(criteria):
+        with contextlib.suppress(*RULE_ERRORS):  # raised again where the criteria are asked
+            return _cannot_hold(criteria, question)
+    return False
+
+
+def _cannot_hold(criteria: Criteria, question: Question) -> bool:
+    if isinstance(criteria, AllOf):
+        return any(_cannot_hold(part, question) for part in criteria.parts)
+    if isinstance(criteria, AnyOf):
+        return all(_cannot_hold(part, question) for part in criteria.parts)
+    if isinstance(criteria, PlacedCriterion) and is_bounded(criteria.criterion):
+        return criteria.criterion.cannot_hold(question)
+    return False
+
+
+def hidden_error(criteria: Criteria, question: Question) -> BaseException | None:
+    """Return an error that would come as soon as the part that is false were true."""
+    if not operands(criteria):
+        return None
+    overruled = (each for each in question.overruled if not isinstance(each, MissingValue))
+    return barring_value(criteria, question) or next(overruled, None)
 
 
 def only_grows(criteria: Criteria) -> bool:

@@ -59,15 +59,26 @@ class PermissionChecker:
 
     def problems(self, path: Path) -> list[Problem]:
         """Return what others can write of ``path`` and the way to it; raise OSError."""
-        below = path.relative_to(self._directory).parts
-        way = [self._directory.joinpath(*below[:depth]) for depth in range(len(below) + 1)]
-        return list(dict.fromkeys(problem for each in way for problem in self._check(each)))
+        return list(self._check(path)[0])
 
-    def _find(self, path: Path) -> tuple[Problem, ...]:
-        *way, last = _steps(path)
+    def _find(self, path: Path) -> tuple[tuple[Problem, ...], Path]:
+        """Return what others can write of ``path`` and the way to it, and where it leads."""
+        above: tuple[Problem, ...] = ()
+        parent = None
+        if path != self._directory:
+            above, parent = self._check(path.parent)
+            if self._is_private_file(path):  # as most are
+                return above, path
+        *way, last = _steps(path, parent)
         found = [self._on_the_way(each) for each in way]
         found.append(self._problem(last, on_the_way=False))
-        return tuple(problem for problem in found if problem is not None)
+        return tuple(dict.fromkeys((*above, *filter(None, found)))), last
+
+    def _is_private_file(self, path: Path) -> bool:
+        """Return True for a file, no link, that only a trusted account can write."""
+        status = path.lstat()
+        others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        return stat.S_ISREG(status.st_mode) and status.st_uid in self._trusted and not others
 
     def _problem(self, path: Path, *, on_the_way: bool) -> Problem | None:
         status = path.lstat()
@@ -132,21 +143,27 @@ def mistakes(directory: Path) -> list[str]:
     return [f"{printable(problem.place.path)}: {problem.text}" for problem in problems]
 
 
-def _steps(path: Path) -> Iterator[Path]:
-    """Yield each directory and link from ``/`` to the target of a path, then the target itself."""
-    here, links = Path("/"), 0
-    yield here
-    ahead = list(reversed(path.absolute().parts[1:]))
+def _steps(path: Path, parent: Path | None = None) -> Iterator[Path]:
+    """Yield each directory and link from ``/`` to the target of a path, then the target itself.
+
+    With ``parent``, where the directory of the path leads, the way to that is left out.
+    """
+    here, links = parent or Path("/"), 0
+    if parent is None:
+        yield here
+    ahead = [path.name] if parent else list(reversed(path.absolute().parts[1:]))
     while ahead:
         name = ahead.pop()
         if name == "..":
             here = here.parent
             continue
         step = here / name
-        yield step
         if not step.is_symlink():
             here = step
+            if ahead:
+                yield step
             continue
+        yield step
         links += 1
         if links > _MAX_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))

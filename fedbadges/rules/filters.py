@@ -6,6 +6,7 @@ The keys are those of ``datanommer.models.Message.grep``, with ``usernames`` for
 import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from fedbadges.errors import MissingValue, Place
@@ -92,6 +93,14 @@ class FilledFilter:
     end: datetime.datetime | None = None
     sliding: bool = False
     pages: Pages = Pages()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # It is looked up several times for a message.
+        return hash((self.lists, self.msg_id, self.start, self.end))
 
 
 #: One value of a filter, as the rule has it.

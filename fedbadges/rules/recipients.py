@@ -27,6 +27,9 @@ NO_ACCOUNT = "belongs to no account"
 MAX_NAME = 64
 _MAX_LOOK_UP = 254
 
+#: Of how many names it is cached whether they can be accounts.
+_MOST_NAMES = 10_000
+
 _EMAIL = "recipient_email2fas"
 _OPENID = "recipient_openid2fas"
 _GITHUB = "recipient_github2fas"
@@ -133,6 +136,11 @@ class Recipient:
     template: Template
     conversions: frozenset[str] = frozenset()
 
+    @cached_property
+    def key(self) -> tuple[str, frozenset[str]]:
+        """Return what is the same for recipients that find the same people."""
+        return self.template.text, self.conversions
+
     def find(
         self, message: Mapping[str, Any], trusted: TrustedDomains, accounts: Accounts = EVERYBODY
     ) -> tuple[NamedPerson, ...]:
@@ -144,6 +152,8 @@ class Recipient:
         Raise MissingValue if there is nothing at the template's path, and Unavailable.
         """
         raw = names_in(self.template.fill(message))
+        if not self.conversions:
+            return tuple(map(account, raw))
         texts = list(dict.fromkeys(name for name in raw if isinstance(name, str)))
         most = MOST_CANDIDATES if self.conversions & _LOOK_UPS.keys() else None
         found = {name: self._account(name, trusted, accounts) for name in texts[:most]}
@@ -155,8 +165,6 @@ class Recipient:
         )
 
     def _account(self, raw: str, trusted: TrustedDomains, accounts: Accounts) -> NamedPerson:
-        if not self.conversions:
-            return account(raw)
         converted = {
             key: found[1]
             for key, pattern in trusted.patterns.items()
@@ -204,12 +212,18 @@ def account(value: Any, raw: Any = None) -> NamedPerson:
     raw = value if raw is None else raw
     if not isinstance(value, str):
         return NamedPerson(raw, None, "is not text")
-    name = in_lower_case(value[: MAX_NAME + 1])
+    found = _account_of(str(value[: MAX_NAME + 1]))
+    return found if found.raw == raw else replace(found, raw=raw)
+
+
+@functools.lru_cache(_MOST_NAMES)
+def _account_of(text: str) -> NamedPerson:
+    """Return the account name for a text, cut to one character more than any has."""
+    name = in_lower_case(text)
     dropped = _ODD if name is None else _dropped(name)
-    return NamedPerson(raw, None if dropped else name, dropped)
+    return NamedPerson(text, None if dropped else name, dropped)
 
 
-@functools.lru_cache(maxsize=10_000)
 def _dropped(name: str) -> str:
     """Return why a name, cut to one character more than any has, cannot be an account, if so."""
     if not name:

@@ -20,6 +20,7 @@ from fedbadges.service.startup import lock_state_directory, prepare_start
 from fedbadges.service.status import report
 from fedbadges.service.wiring import Parts
 from fedbadges.signatures.verifier import Verifier
+from fedbadges.util.garbage import spare_what_is_loaded
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -207,6 +208,7 @@ class Daemon:
                 self._create_checkpoint()
                 tried.set_result(None)
                 parts.outages.call(self._prepare)
+            spare_what_is_loaded()
             self._lifecycle.enter(State.RUNNING)
         except Stopped:
             return

@@ -8,11 +8,11 @@ _INTERVAL = 10.0
 
 
 class Progress:
-    """How many messages of a pass are read, of ``count``; that is logged every ten seconds."""
+    """How many messages of a pass are ``done``, of ``count``; that is logged every ten seconds."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, done: int = 0) -> None:
         self.count = count
-        self.done = 0
+        self.done = self._before = done
         self._began = self._logged = time.monotonic()
 
     def report(self) -> dict[str, Any]:
@@ -20,17 +20,21 @@ class Progress:
         return {
             "done": self.done,
             "count": self.count,
-            "seconds_left": self._seconds_left() if self.done else None,
+            "seconds_left": self._seconds_left(),
         }
 
     def to_log(self) -> dict[str, Any] | None:
         """Return the same if it is time to log it; None if it was logged a moment ago."""
-        if not self.done or time.monotonic() - self._logged < _INTERVAL:
+        if self.done == self._before or time.monotonic() - self._logged < _INTERVAL:
             return None
         self._logged = time.monotonic()
         return self.report()
 
-    def _seconds_left(self) -> float:
-        """Return an estimate from the time that it took so far."""
+    def _seconds_left(self) -> float | None:
+        """Return an estimate from the time that it took so far; None if there is nothing to say.
+
+        What follows when all messages are read, such as keeping their counts, takes time as well.
+        """
+        done, left = self.done - self._before, self.count - self.done
         elapsed = time.monotonic() - self._began
-        return max(self.count - self.done, 0) * elapsed / self.done
+        return left * elapsed / done if done and left > 0 else None

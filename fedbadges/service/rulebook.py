@@ -68,7 +68,8 @@ class RuleBook:
         self._warn(permissions.recorded)
         self._report(good, problems)
         self._good, self.problems = good, problems
-        self.rules = RuleSet(rule for rule in rules if rule.badge.id not in published.legacy)
+        awarded = [rule for rule in rules if rule.badge.id not in published.legacy]
+        self.rules = loaded.rules if len(awarded) == len(loaded.rules) else RuleSet(awarded)
         return self.rules
 
     def _warn(self, insecure: set[Problem]) -> None:

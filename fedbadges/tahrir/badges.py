@@ -1,13 +1,15 @@
 """Badges as tahrir shows them, created and changed to what their rules say."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, or_, select
 from tahrir_api.dbapi import TahrirDatabase
 from tahrir_api.model import Badge as BadgeRow
 from tahrir_api.model import Issuer as IssuerRow
+from tahrir_api.model import Tag, badge_tags
 
 from fedbadges.config.settings import Issuer
 from fedbadges.rules.rule import Badge
@@ -15,6 +17,10 @@ from fedbadges.util.logs import get_logger
 from fedbadges.util.text import quoted
 
 log = get_logger(__name__)
+
+_COLUMNS = [
+    getattr(BadgeRow, name) for name in ("id", "name", "image", "description", "criteria", "legacy")
+]
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,16 @@ def publish_badges(
     Returns what cannot be awarded, and the ids of the badges that were created.
     """
     issuer_id = _issuer_id(api, issuer)
-    unawardable = find_unawardable(api, wanted)
-    known = _rows(api, wanted)
+    rows = _rows(api, wanted)
+    unawardable = _unawardable(wanted, rows)
+    known = {row.id: row for row in rows}
+    tags = _tags(api, wanted)
     created: list[str] = []
     for badge in wanted:
         if badge.id in unawardable.refused:
             continue
         if badge.id in known:
-            _change(api, badge, known[badge.id])
+            _change(api, badge, known[badge.id], tags[badge.id])
             continue
         api.add_badge(
             name=badge.name,
@@ -60,11 +68,14 @@ def find_unawardable(api: TahrirDatabase, wanted: Sequence[Badge]) -> Unawardabl
 
     One that has the name of another, as only somebody's hand can have made it, is refused.
     """
-    names = [badge.name for badge in wanted]
-    rows = api.session.execute(select(BadgeRow.name, BadgeRow.id).where(BadgeRow.name.in_(names)))
+    return _unawardable(wanted, _rows(api, wanted))
+
+
+def _unawardable(wanted: Sequence[Badge], rows: Sequence[Row[Any]]) -> Unawardable:
+    ids = {badge.id for badge in wanted}
     owners = {row.name: row.id for row in rows}
     return Unawardable(
-        frozenset(row.id for row in _rows(api, wanted).values() if row.legacy),
+        frozenset(row.id for row in rows if row.legacy and row.id in ids),
         {
             badge.id: f"tahrir has a badge of this name under another id, {quoted(owner)}"
             for badge in wanted
@@ -73,9 +84,27 @@ def find_unawardable(api: TahrirDatabase, wanted: Sequence[Badge]) -> Unawardabl
     )
 
 
-def _rows(api: TahrirDatabase, badges: Iterable[Badge]) -> dict[str, BadgeRow]:
-    rows = api.get_badges([badge.id for badge in badges], include_legacy=True)
-    return {row.id: row for row in rows}
+def _rows(api: TahrirDatabase, wanted: Sequence[Badge]) -> Sequence[Row[Any]]:
+    """Return the rows of all badges that have the id or the name of one of these.
+
+    Objects of tahrir_api would take several times as long, which thousands of rules feel.
+    """
+    ids, names = [badge.id for badge in wanted], [badge.name for badge in wanted]
+    statement = select(*_COLUMNS).where(or_(BadgeRow.id.in_(ids), BadgeRow.name.in_(names)))
+    return list(api.session.execute(statement))
+
+
+def _tags(api: TahrirDatabase, wanted: Sequence[Badge]) -> dict[str, list[str]]:
+    """Return the tags that badges have, of those whose rules say something of tags."""
+    ids = [badge.id for badge in wanted if badge.tags is not None]
+    found: dict[str, list[str]] = defaultdict(list)
+    for badge_id, name in api.session.execute(
+        select(badge_tags.c.badge_id, Tag.name)
+        .join(Tag, Tag.id == badge_tags.c.tag_id)
+        .where(badge_tags.c.badge_id.in_(ids))
+    ):
+        found[badge_id].append(name)
+    return found
 
 
 def _issuer_id(api: TahrirDatabase, issuer: Issuer) -> int:
@@ -86,7 +115,7 @@ def _issuer_id(api: TahrirDatabase, issuer: Issuer) -> int:
     return int(known)
 
 
-def _change(api: TahrirDatabase, badge: Badge, row: BadgeRow) -> None:
+def _change(api: TahrirDatabase, badge: Badge, row: Row[Any], tags: list[str]) -> None:
     wanted: dict[str, Any] = {
         "name": badge.name,
         "image": badge.image_url,
@@ -95,7 +124,7 @@ def _change(api: TahrirDatabase, badge: Badge, row: BadgeRow) -> None:
     }
     changes = {key: value for key, value in wanted.items() if getattr(row, key) != value}
     # Where a rule says nothing of tags, those that were set on the web site stay.
-    if badge.tags is not None and sorted(tag.name for tag in row.tags) != list(badge.tags):
+    if badge.tags is not None and sorted(tags) != list(badge.tags):
         changes["tags"] = list(badge.tags)
     if changes:
         log.info("Changed badge", badge=badge.id, changed=sorted(changes))

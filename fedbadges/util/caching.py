@@ -28,6 +28,11 @@ class BoundedDict(dict[K, V]):
                 del self[next(iter(self))]
 
 
+def is_shared(backend: str) -> bool:
+    """Return True if what a backend of dogpile.cache caches may outlive the process."""
+    return not backend.startswith(("dogpile.cache.memory", "dogpile.cache.null"))
+
+
 def make_cache_region(backend: str, arguments: Mapping[str, Any]) -> CacheRegion:
     """Create a cache region of dogpile.cache; one in memory is bounded.
 

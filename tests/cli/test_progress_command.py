@@ -180,6 +180,30 @@ def test_progress_ignores_messages_that_trigger_nothing(deployment: CommandDeplo
     assert shown(deployment) == {"odd": "0 of 2", "big": "nothing yet", "whole": "nothing yet"}
 
 
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        ("len({m.msg['n'] for m in query.all()})", "0 of 5"),
+        ("len([m for m in query.all() if m.msg['n']])", "0 of 5"),
+        ("sum(m.msg['n'] for m in query)", "0 of 5"),
+        ("max(m.msg['n'] for m in query)", "nothing yet"),
+        ("max((m.msg['n'] for m in query), default=0)", "0 of 5"),
+        ("any(m.msg['n'] for m in query)", "nothing yet"),
+    ],
+)
+def test_progress_of_somebody_without_messages_begins_at_zero(
+    deployment: CommandDeployment, operation: str, said: str
+) -> None:
+    criteria = (
+        '{filter: {topics: ["%(topic)s"], users: ["%(msg.user)s"]}, '
+        f'operation: {{lambda: "{operation}"}}, condition: {{greater than: 4}}}}'
+    )
+    deployment.write("odd", asking(criteria).replace("receive", "x"))
+    push(deployment, 2)
+
+    assert shown(deployment)["odd"] == said
+
+
 def test_progress_uses_the_latest_message(deployment: CommandDeployment) -> None:
     deployment.write("seen", asking(question("%(msg.seen)s", "{greater than: 4}")))
     for day, topic in ((1, "a"), (3, "c"), (2, "b")):

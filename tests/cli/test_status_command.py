@@ -208,6 +208,8 @@ def test_text_says_where_nothing_is_caught_up() -> None:
         ({}, "kept, all of the past"),
         ({"warm": False}, "kept, the past is not counted yet"),
         ({"kept": False, "warm": False}, "not kept"),
+        ({"warm": False, "waiting": True}, "kept, another daemon counts the past"),
+        ({"given_up": ["big", "huge"]}, "kept, all of the past, but for too much in big, huge"),
         (
             {"warm": False, "running": True, "done": 120, "count": 5000, "seconds_left": 12.3},
             "counting the past; 120 of 5000 messages read, about 12 s left",

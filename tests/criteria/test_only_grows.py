@@ -39,6 +39,7 @@ PAGE = ", page: 1, rows_per_page: 10"
         (past("greater than: 2", LIST, PAGE), False),
         (past("greater than: 2", SET), False),
         (TENTH, False),
+        (past("is not: 0"), True),
         (past("is not: 3"), False),
         (past("less than: 3"), False),
         (past("less than or equal to: 3"), False),

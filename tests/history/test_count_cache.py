@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from support.builders import make_settings, statements
 from support.cached_history import DISTANCE, Past, of, passing
 from support.databases import Databases
+from support.optimisations import needs
 
 from fedbadges.config.settings import read_settings
 from fedbadges.databases.connections import engine
@@ -18,10 +19,12 @@ from fedbadges.errors import Unavailable
 from fedbadges.history import counting
 from fedbadges.history.count_cache import CountCache, CountResult
 from fedbadges.history.horizon import Base, Horizon
-from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.sql import FilterQuery
+from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Position
 from fedbadges.util.caching import make_cache_region
+
+pytestmark = needs("keep_counts")
 
 
 @pytest.fixture
@@ -348,3 +351,33 @@ def test_an_unknown_cache_backend_is_a_configuration_mistake(tmp_path: Path) -> 
     config = make_config(databases, tmp_path) | {"badges.cache": {"backend": "dogpile.cache.none"}}
     with pytest.raises(Exception, match=r"malformed key 'badges\.cache'"):
         read_settings(config)
+
+
+def test_row_that_another_process_has_counted_already_counts_once(
+    sqlite_database: Databases, tmp_path: Path
+) -> None:
+    """This one has seen no more than that the number of the row was missing."""
+    region = make_cache_region("dogpile.cache.memory", {})
+    settings = make_settings(sqlite_database, tmp_path, cache={"backend": "dogpile.cache.memory"})
+    past, other = Past(settings, region), Past(settings, region)
+    topic = past.topic()
+    past.begin(1)
+    for each in (past, other):
+        each.compare(of(topic))
+    past.store(topic, "ann", 2 * DISTANCE, begun=0)
+    question = of(topic, contains="{")
+    other.compare(of(topic))
+    other.compare(question)
+
+    for _ in range(3):
+        past.compare(question)
+
+
+@pytest.mark.parametrize("tick", [-1e-6, 0.0, 1e-6])
+def test_messages_at_the_very_end_of_a_base_count_once(past: Past, tick: float) -> None:
+    topic = past.topic()
+    positions = [past.store(topic, "ann", DISTANCE + tick) for _ in range(2)]
+    for _ in range(3):
+        past.compare(of(topic, "ann"))
+        for until in (*positions, None):
+            past.compare(of(topic), until=until)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from support.builders import make_message, make_settings, statements
 from support.cached_history import DISTANCE, Past, of, operation
 from support.databases import Databases
+from support.optimisations import needs
 
 from fedbadges.databases.connections import engine, reader
 from fedbadges.history import count_saver, fold_cache
@@ -24,6 +25,8 @@ from fedbadges.history.kept import file as count_file
 from fedbadges.history.kept import region
 from fedbadges.history.kept.file import CountFile, Entry
 from fedbadges.messages import Position
+
+pytestmark = needs("keep_counts")
 
 LOST = "Not using the counts of the last start"
 DAMAGED = "The file of counts is damaged, beginning a new one"
@@ -186,7 +189,7 @@ def test_counts_are_kept_without_a_window_where_too_much_was_stored_meanwhile(
     sql_past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = warm(sql_past)
-    monkeypatch.setattr("fedbadges.history.recent_window._MOST", 3)
+    monkeypatch.setattr("fedbadges.history.window.recent_window._MOST", 3)
     for age in (900, 800, 700, 600, 500):
         sql_past.store(topic, "ann", age)
     restart(sql_past)

@@ -4,85 +4,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 from support.builders import make_message, make_settings, statements
-from support.cached_history import DISTANCE, Past, of, operation, outcome
+from support.cached_history import Past, of, operation, outcome
 from support.databases import Databases
-from support.sizes import size
+from support.optimisations import needs
 
-from fedbadges.history import fold_cache, folds
-from fedbadges.history.recent_window import RecentWindow
-from fedbadges.messages import Position
+from fedbadges.history import fold_cache, fold_values
+
+pytestmark = needs("keep_counts")
 
 NUMBERS = operation("len({m.msg['n'] for m in query.all()})")
-
-EXPRESSIONS = [
-    NUMBERS,
-    operation("sum(m.msg['n'] for m in query.all() if m.users)"),
-    operation("sum(m.msg['n'] / 10 for m in query.all())"),
-    operation("max([m.msg['n'] for m in query.all() if m.msg['n'] > 2])"),
-    operation("any(m.msg['n'] == 7 for m in query)"),
-    operation("all(1 / (m.msg['n'] - 3) for m in query)"),
-    operation("len(set('a' * 200 if m.msg['n'] % 2 else m.msg['n'] for m in query))"),
-]
 
 
 @pytest.fixture
 def past(database: Databases, tmp_path: Path) -> Past:
     return Past(make_settings(database, tmp_path))
-
-
-steps = st.lists(
-    st.one_of(
-        st.tuples(
-            st.just("store"),
-            st.sampled_from(["ann", "bea"]),
-            st.one_of(st.floats(0, DISTANCE - 1), st.floats(0, 20 * DISTANCE)),
-            st.integers(0, 9),
-            # Which of the numbers of transactions that are not committed it has, if any.
-            st.none() | st.integers(0, 3),
-        ),
-        st.tuples(st.just("begin"), st.integers(1, 3)),
-        st.tuples(st.just("pass"), st.floats(-DISTANCE, 3 * DISTANCE)),
-        st.tuples(st.just("begin anew")),
-        st.tuples(st.just("ask"), st.sampled_from(["ann", "bea"]), st.integers(0, 30)),
-    ),
-    max_size=25,
-)
-
-
-@pytest.mark.thorough
-@given(history=steps, chosen=st.sets(st.sampled_from(range(len(EXPRESSIONS))), min_size=2))
-@examples(
-    max_examples=size(15, 400),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-def test_cached_folds_equal_those_over_all_messages(
-    past: Past, history: list[tuple[Any, ...]], chosen: set[int]
-) -> None:
-    """Whatever is stored late, or committed in another order than it was numbered."""
-    topic = past.topic()
-    past.begun.clear()
-    positions: list[Position] = []
-    for step, *about in history:
-        if step == "store":
-            user, age, number, begun = about
-            positions.append(past.store(topic, user, age, begun=begun, n=number))
-        elif step == "begin":
-            past.begin(*about)
-        elif step == "pass":
-            past.clock.now += about[0]
-        elif step == "begin anew":  # as on another connection
-            past.cached.window = RecentWindow(DISTANCE)
-        for number in chosen:
-            if step == "ask" and positions:
-                until = positions[about[1] % len(positions)]
-                past.compare_fold(of(topic, about[0]), EXPRESSIONS[number], until)
-            past.compare_fold(of(topic), EXPRESSIONS[number])
 
 
 @pytest.mark.parametrize(
@@ -131,7 +67,7 @@ def test_only_messages_since_the_cached_fold_are_read(past: Past) -> None:
 def test_a_fold_that_is_not_kept_is_evaluated_over_all_messages(
     past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folds, "MOST_DISTINCT", 2)
+    monkeypatch.setattr(fold_values, "MOST_DISTINCT", 2)
     topic = past.topic()
     for age in (500, 400, 300, 0):
         past.store(topic, "ann", age, n=age)
@@ -167,3 +103,14 @@ def test_folds_are_forgotten_with_the_history(past: Past) -> None:
     past.store(topic, "ann", 400, n=2)
 
     assert asked(past, topic) == 2
+
+
+def test_row_with_the_number_of_one_that_was_lost_is_read_anew(past: Past) -> None:
+    topic, total = past.topic(), operation("sum(m.msg['n'] for m in query)")
+    past.store(topic, "ann", 500, n=1)
+    for n in (2, 3):
+        position = past.store(topic, "ann", n=n)
+        for _ in range(3):
+            past.compare_fold(of(topic), total)
+        past.lose(position[1])
+        past.cached.forget()

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from support.cached_history import operation
 from support.sizes import size
 
-from fedbadges.history import folds
-from fedbadges.history.folds import NotKept, RunningFold, take
+from fedbadges.history import fold_cache, fold_values
+from fedbadges.history.fold_values import NotKept
+from fedbadges.history.folds import RunningFold, Taken, take
 from fedbadges.history.rows import parse_content
 from fedbadges.rules.names import Name
 
@@ -201,7 +202,7 @@ def test_what_does_more_than_to_look_at_each_message_is_no_fold(text: str) -> No
 
 
 def test_a_set_that_grows_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folds, "MOST_DISTINCT", 3)
+    monkeypatch.setattr(fold_values, "MOST_DISTINCT", 3)
     fold = operation("len({m.number for m in query})").fold
     assert fold is not None
     running = RunningFold(fold)
@@ -224,3 +225,41 @@ def test_what_was_raised_for_a_message_does_not_keep_the_message() -> None:
     assert isinstance(error, AttributeError)
     assert str(error) == "'list' object has no attribute 'lower'"
     assert error.obj is error.__traceback__ is error.__context__ is None
+    running = RunningFold(fold)
+    running.add(Taken(error=error))
+    for _ in range(2):
+        with pytest.raises(AttributeError, match="'list' object has no attribute 'lower'"):
+            running.result()
+    assert error.__traceback__ is error.__context__ is None
+
+
+@example("max(m.msg['x'] for m in query)", [Past(0, '{"x": 1}'), Past(1, '{"x": true}')], [1, 0], 0)
+@given(
+    text=expressions,
+    past=messages,
+    order=st.permutations(range(8)),
+    value=st.sampled_from((0, 1, "a")),
+)
+@examples(max_examples=size(300, 20_000), deadline=None)
+def test_late_messages_are_added_unless_the_order_matters(
+    text: str, past: list[Past], order: list[int], value: Any
+) -> None:
+    expression = operation(text)
+    filled = (value,) if expression.paths else ()
+    fold = expression.fold
+    assert fold is not None, text
+    running, last = RunningFold(fold), (datetime.min, 0)
+    added: list[Past] = []
+    for each in (past[number] for number in order if number < len(past)):
+        position = each.timestamp, each.number
+        try:
+            fold_cache._add_one(running, take(fold, each, filled), position, last)
+        except fold_cache._OutOfOrder:
+            return
+        last = max(last, position)
+        added = sorted([*added, each], key=lambda each: each.number)
+        try:
+            found = outcome(partial(running.result, filled))
+        except NotKept:
+            return
+        assert found == outcome(partial(expression, Query(added), filled))

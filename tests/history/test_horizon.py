@@ -50,3 +50,15 @@ def test_base_extends_another_that_neither_ends_later_nor_has_seen_more(
 
     assert base.extends(Base(MOMENT, Horizon(5))) is extends
     assert base.extends(None)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "others", "extends"),
+    [({3}, {3, 4}, True), ({3}, set(), False), ({6}, set(), True), (set(), {3}, True)],
+)
+def test_base_extends_none_that_has_seen_one_of_its_gaps(
+    gaps: set[int], others: set[int], extends: bool
+) -> None:
+    base = Base(MOMENT, Horizon(7, frozenset(gaps)))
+
+    assert base.extends(Base(MOMENT, Horizon(5, frozenset(others)))) is extends

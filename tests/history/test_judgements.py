@@ -1,6 +1,8 @@
 """What is judged again because an earlier message was stored later, and what is not."""
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import sqlalchemy as sa
 from support.builders import make_message, make_settings, statements
 from support.damage import store_damaged_rows
 from support.databases import Databases
+from support.optimisations import needs
 
 from fedbadges.databases.connections import engine
 from fedbadges.history import judgements as module
@@ -15,7 +18,7 @@ from fedbadges.history.history import History
 from fedbadges.history.horizon import Horizon
 from fedbadges.history.judgements import Judgements
 from fedbadges.history.message_reader import MessageHeader, MessageReader
-from fedbadges.history.window_reader import LOOK_BACK
+from fedbadges.history.window.reader import LOOK_BACK
 from fedbadges.messages import Position
 from fedbadges.rules.filters import FilledFilter
 
@@ -73,6 +76,20 @@ def test_message_is_judged_again_when_an_earlier_one_is_stored_that_its_filter_s
     assert sql_past.outdated(sql_past.store(5)) == [judged[1]]
 
 
+@needs("keep_counts")
+def test_what_is_judged_again_counts_what_was_stored_too_late(sql_past: Past) -> None:
+    now = time.time()
+    message = make_message(timestamp=now)
+    position = sql_past.history.record(message, ["ann"], [])
+    for _ in range(2):  # the window is read with the second count
+        assert sql_past.history.count(ANN, message=message, until=position) == 1
+    sql_past.judge(position)
+
+    assert sql_past.outdated(sql_past.store(now - START - 5)) == [position[1]]
+    again = replace(message, received=time.monotonic())
+    assert sql_past.history.count(ANN, message=again, until=position) == 2
+
+
 @pytest.mark.parametrize(
     ("sent", "user", "why"),
     [
@@ -89,6 +106,7 @@ def test_message_is_not_judged_again_for_one_that_does_not_count_for_it(
     assert past.outdated(past.store(sent, user)) == [], why
 
 
+@needs("keep_counts")
 def test_message_is_not_judged_again_for_what_was_seen_when_it_was_judged(past: Past) -> None:
     early, judged = past.store(5), past.store(10)
     for _ in range(2):  # the window is read with the second count
@@ -225,6 +243,7 @@ def test_nothing_that_may_be_committed_just_now_counts_as_seen_without_a_window(
     assert past.judgements.horizon((position, 5)) == Horizon(0)
 
 
+@needs("keep_counts")
 def test_what_a_sweep_hands_over_together_is_judged_once(past: Past) -> None:
     """The window has seen none of it, and reads it once for all."""
     past.history.count(ANN, until=past.store(5))

@@ -10,10 +10,14 @@ import sqlalchemy as sa
 from support.builders import make_settings, statements
 from support.cached_history import DISTANCE, Past, of, passing
 from support.databases import Databases
+from support.optimisations import needs
 
 from fedbadges.databases.connections import engine, reader
-from fedbadges.history import recent_window, window_reader
-from fedbadges.history.recent_window import RecentWindow
+from fedbadges.history.window import reader as window_reader
+from fedbadges.history.window import recent_window
+from fedbadges.history.window.recent_window import RecentWindow
+
+pytestmark = needs("keep_counts")
 
 #: Messages sent after the cutoff, in the window before it, and before the window.
 AGES = [0.0, DISTANCE + 50, 50 * DISTANCE]
@@ -174,7 +178,7 @@ def test_number_is_asked_for_until_its_transaction_must_have_ended(
     past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("fedbadges.history.recent_window.time.monotonic", lambda: now)
+    monkeypatch.setattr("fedbadges.history.window.recent_window.time.monotonic", lambda: now)
     topic = past.topic()
     past.begin(1)
     past.cached.window = RecentWindow(DISTANCE)
@@ -281,3 +285,23 @@ def test_what_another_thread_has_read_meanwhile_counts_once(sqlite_past: Past, a
     assert counts(past, topic) == [4, 4, 4]
     past.clock.now += 2 * DISTANCE
     assert counts(past, topic) == [4, 4, 4]
+
+
+def test_late_row_counts_though_there_are_more_new_ones_than_are_read_at_once(
+    sqlite_past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recent_window, "_MOST", 10)
+    past, topic = sqlite_past, sqlite_past.topic()
+    past.store(topic, "ann", 2 * DISTANCE)
+    assert counts(past, topic) == [1, 1, 1]
+    with past.plain._engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) "
+                "INSERT INTO messages (id, i, topic, category, timestamp, msg) "
+                "SELECT 1000 + i, 1, 'a.b', 'a', (SELECT max(timestamp) FROM messages), '{}' FROM n"
+            )
+        )
+    past.store(topic, "ann", 2 * DISTANCE)
+
+    assert counts(past, topic) == [2, 2, 2]

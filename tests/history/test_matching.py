@@ -16,7 +16,7 @@ from support.builders import make_settings
 from support.databases import Databases
 
 from fedbadges.databases.connections import engine
-from fedbadges.history.matching import Matcher, values_of
+from fedbadges.history.matching import Matcher, reader_of
 from fedbadges.history.sql import NameIds, prepare
 from fedbadges.rules.filters import FilledFilter
 
@@ -164,5 +164,5 @@ def test_a_topic_that_a_filter_excludes_cannot_match() -> None:
 def test_a_message_has_no_values_for_what_it_lacks() -> None:
     message = SimpleNamespace(agent=None, users=("ann",))
 
-    assert values_of(message, "agents") == ()
-    assert values_of(message, "users") == ("ann",)
+    assert not reader_of("agents")(message)
+    assert reader_of("users")(message) == ("ann",)

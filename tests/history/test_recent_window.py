@@ -21,9 +21,9 @@ from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
 from fedbadges.history.history import History
 from fedbadges.history.horizon import Base
-from fedbadges.history.recent_window import RecentWindow
 from fedbadges.history.sql import NameIds, prepare
-from fedbadges.messages import Message
+from fedbadges.history.window.recent_window import RecentWindow
+from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
 
 NOW = datetime.datetime(2026, 1, 1)
@@ -56,12 +56,18 @@ class Recent:
         self.history.record(message, users, packages, agent)
         return message
 
-    def since(self, filled: FilledFilter, age: float, message: Message | None = None) -> Any:
+    def since(
+        self,
+        filled: FilledFilter,
+        age: float,
+        message: Message | None = None,
+        until: Position | None = None,
+    ) -> Any:
         """Returns the numbers of what was sent less than ``age`` seconds ago, by the window."""
         after = NOW - datetime.timedelta(seconds=age)
         with reader(self.settings.history_url).connect() as connection:
             base = Base(after, self.window.horizon(connection, CUTOFF))
-            found = self.window.outside(connection, filled, base, CUTOFF, message)
+            found = self.window.outside(connection, filled, base, CUTOFF, message, until)
         if found is None:
             return None
         return sorted(row.id for row in found[0] if row.timestamp > after)
@@ -164,7 +170,7 @@ def test_the_window_is_not_read_again_for_a_message_that_it_has(recent: Recent) 
     recent.since(EVERYTHING, 10)
     message = recent.store()
     with reader(recent.settings.history_url).connect() as connection:
-        assert list(recent.window.positions(connection, [message.msg_id])) == [message.msg_id]
+        assert list(recent.window.positions(connection, [message])) == [message.msg_id]
 
     with statements(recent.settings.history_url) as sent:
         assert len(recent.since(EVERYTHING, 10, message)) == 1
@@ -180,7 +186,7 @@ def test_a_window_read_seconds_ago_is_read_again(
     recent.since(EVERYTHING, 10)
     recent.store()
     now = time.monotonic()
-    monkeypatch.setattr("fedbadges.history.recent_window.time.monotonic", lambda: now + 6)
+    monkeypatch.setattr("fedbadges.history.window.recent_window.time.monotonic", lambda: now + 6)
 
     assert len(recent.since(EVERYTHING, 10, message)) == 2
 
@@ -188,8 +194,7 @@ def test_a_window_read_seconds_ago_is_read_again(
 def test_a_message_sent_before_the_window_need_not_be_in_it(recent: Recent) -> None:
     recent.since(EVERYTHING, 10)
     old = recent.store(age=5000)
-    with reader(recent.settings.history_url).connect() as connection:
-        assert recent.window.positions(connection, [old.msg_id]) == {}
+    assert recent.since(EVERYTHING, 10, old) == []
 
     with statements(recent.settings.history_url) as sent:
         assert recent.since(EVERYTHING, 10, old) == []
@@ -204,6 +209,23 @@ def test_messages_stored_before_a_message_came_count_for_it(recent: Recent) -> N
     again = replace(before, received=time.monotonic())
 
     assert len(recent.since(EVERYTHING, 10, again)) == 2
+
+
+def test_the_window_is_not_read_again_for_a_message_of_a_backlog(recent: Recent) -> None:
+    message = recent.store()
+    recent.since(EVERYTHING, 10)
+    position = recent.history.positions([message])[message]
+    late = replace(message, received=time.monotonic())
+
+    with statements(recent.settings.history_url) as sent:
+        assert len(recent.since(EVERYTHING, 10, late, position)) == 1
+        with reader(recent.settings.history_url).connect() as connection:
+            assert recent.window.positions(connection, [late]) == {message.msg_id: [position]}
+    assert sent == []
+
+    # Nothing is known of a message whose row was not read.
+    recent.store()
+    assert len(recent.since(EVERYTHING, 10, late, (position[0], position[1] + 1))) == 2
 
 
 def test_messages_committed_out_of_order_are_not_missed(postgresql: Any, tmp_path: Path) -> None:
@@ -234,8 +256,8 @@ def test_an_import_of_old_messages_hides_no_late_commit(
     postgresql: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as those of an import."""
-    monkeypatch.setattr("fedbadges.history.window_reader.LOOK_BACK", 10)
-    monkeypatch.setattr("fedbadges.history.recent_window.LOOK_BACK", 10)
+    monkeypatch.setattr("fedbadges.history.window.reader.LOOK_BACK", 10)
+    monkeypatch.setattr("fedbadges.history.window.recent_window.LOOK_BACK", 10)
     databases = postgresql.create_databases()
     settings = make_settings(databases, tmp_path)
     recent = Recent(settings, History(settings), RecentWindow(DISTANCE))
@@ -263,11 +285,11 @@ def test_an_import_of_old_messages_hides_no_late_commit(
 def test_the_window_is_disabled_for_a_while_by_too_many_messages(
     recent: Recent, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedbadges.history.recent_window._MOST", 5)
-    monkeypatch.setattr("fedbadges.history.recent_window._MANY", 4)
+    monkeypatch.setattr("fedbadges.history.window.recent_window._MOST", 5)
+    monkeypatch.setattr("fedbadges.history.window.recent_window._MANY", 4)
     clock = itertools.count()
     monkeypatch.setattr(
-        "fedbadges.history.recent_window.time.monotonic", lambda: float(next(clock))
+        "fedbadges.history.window.recent_window.time.monotonic", lambda: float(next(clock))
     )
     for _ in range(first):
         recent.store()
@@ -284,8 +306,8 @@ def test_the_window_is_disabled_for_a_while_by_too_many_messages(
 def test_messages_before_the_cutoff_are_dropped_first(
     recent: Recent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedbadges.history.recent_window._MOST", 5)
-    monkeypatch.setattr("fedbadges.history.recent_window._MANY", 4)
+    monkeypatch.setattr("fedbadges.history.window.recent_window._MOST", 5)
+    monkeypatch.setattr("fedbadges.history.window.recent_window._MANY", 4)
     recent.since(EVERYTHING, 10)
     for age in (300, 250, 200, 0, 0, 0):
         recent.store(age=age)
@@ -300,7 +322,7 @@ def test_messages_read_in_several_batches_are_complete(
     recent.since(EVERYTHING, 10)
     for _ in range(7):
         recent.store()
-    monkeypatch.setattr("fedbadges.history.window_reader._BATCH", 7)
+    monkeypatch.setattr("fedbadges.history.window.reader._BATCH", 7)
 
     assert len(recent.since(EVERYTHING, 10)) == 7
 

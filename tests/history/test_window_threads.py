@@ -17,7 +17,7 @@ from fedbadges.databases.connections import engine, reader
 from fedbadges.history.count_cache import CountCache
 from fedbadges.history.history import History
 from fedbadges.history.horizon import Base
-from fedbadges.history.recent_window import RecentWindow
+from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Message
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.util.caching import make_cache_region

@@ -4,18 +4,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 from support.builders import make_settings, statements, wipe
 from support.cached_history import outcome
+from support.daemon_restarts import sent, store_message
+from support.damage import store_damaged_rows
 from support.databases import Databases
-from support.histories import PastMessage, Storage, in_order
+from support.histories import PastMessage, Storage
 from support.rules import rule as rule_text
-from support.sizes import size
-from support.strategies import NAMES, START, histories, rule_texts
+from support.strategies import NAMES, START
 
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
@@ -110,47 +109,6 @@ def stored(settings: Settings, past: PastMessage) -> Message:
     return message
 
 
-@pytest.mark.thorough
-@given(
-    messages=histories(),
-    late=st.integers(0, 5),
-    texts=st.lists(rule_texts(), min_size=1, max_size=5),
-    hours=st.integers(0, 70),
-)
-@examples(
-    max_examples=size(25, 150),
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
-def test_answers_after_the_pass_are_those_of_plain_queries(
-    shared_database: Databases,
-    settings: Settings,
-    messages: list[PastMessage],
-    late: int,
-    texts: list[str],
-    hours: int,
-) -> None:
-    wipe(shared_database)
-    storage = Storage(settings)
-    now = START + timedelta(hours=hours)
-    first, rest = messages[: len(messages) - late], messages[len(messages) - late :]
-    storage.store(sorted(first, key=lambda past: past.number))
-    asking = Asking(settings, texts, now)
-
-    past = asking.warm()
-    assert not past.is_outdated
-    # What is stored meanwhile is late, or recent, and counts once.
-    renumbered = [
-        replace(each, number=100 + number, msg_id=each.id) for number, each in enumerate(rest)
-    ]
-    storage.store(renumbered)
-    for each in in_order([*first, *renumbered]):
-        message = stored(settings, each)
-        asking.compare(message, None)
-        asking.compare(message, (each.sent, each.number))
-
-
 KINDS = {
     "count": ("count", 3),
     "test": ({"lambda": "len([m for m in query.all() if m.msg['n'] > 1])"}, 2),
@@ -189,6 +147,31 @@ def edits(count: int, begin: int = 1, age: float = 3600.0) -> list[PastMessage]:
         )
         for number in range(begin, begin + count)
     ]
+
+
+def test_damaged_rows_count_in_the_pass_as_in_a_query(database: Databases, tmp_path: Path) -> None:
+    settings = make_settings(database, tmp_path)
+    store_message(database, sent("damaged", 70))
+    store_damaged_rows(database)
+    store_message(database, sent("damaged", 50))
+    texts = [
+        counting(kind)
+        .replace('topics: ["%(topic)s"], ', topics)
+        .replace("wiki.edit", "logger.first")
+        .replace("['n']", "['user']")
+        .replace("> 1", "> 'a'")
+        .replace("% 2", "")
+        .replace("sum(", "max(")
+        for kind in KINDS
+        for topics in ("", 'topics: ["%(topic)s"], ')
+    ]
+    asking = Asking(settings, texts, datetime.now(timezone.utc) + timedelta(hours=1))
+
+    asking.warm()
+
+    message = parse_message(sent("damaged"))
+    assert message is not None
+    assert asking.compare(message, None) == len(texts) * len(NAMES)
 
 
 @pytest.mark.parametrize("kind", KINDS)

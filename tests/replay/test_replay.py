@@ -307,6 +307,17 @@ def test_a_fold_over_several_people_asks_once(edits: list[PastMessage], settings
     assert replay._history.asked.questions == 1
 
 
+@pytest.mark.parametrize("what", ["m.agent", "m.text", "getattr(m, 'position')"])
+def test_an_operation_finds_no_more_in_a_message_than_a_daemon_does(
+    edits: list[PastMessage], settings: Settings, what: str
+) -> None:
+    _, found = run(
+        settings, FIVE.replace("count", f'{{lambda: "len([m for m in query if {what}])"}}')
+    )
+
+    assert found == []
+
+
 def test_nobody_is_asked_about_a_badge_that_they_hold(
     edits: list[PastMessage], settings: Settings
 ) -> None:

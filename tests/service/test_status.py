@@ -3,7 +3,9 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent import futures
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from support.waiting import TIMEOUT, eventually
 from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.errors import Stopped, Unavailable
 from fedbadges.retry import OutageRetry
+from fedbadges.service import database_health
 from fedbadges.service.daemon import Daemon
 from fedbadges.service.database_health import DatabaseHealth
 from fedbadges.service.in_flight import InFlight
@@ -206,38 +209,52 @@ def test_stop_ends_the_reported_outage() -> None:
     assert patience.outage is None
 
 
-def test_health_check_does_not_wait_for_a_database_that_hangs() -> None:
+def test_health_check_does_not_wait_for_a_database_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     release = threading.Event()
     asked = []
+    now = [100.0]
 
     def hang() -> None:
         asked.append(1)
         release.wait(TIMEOUT)
 
-    pulse = DatabaseHealth({"tahrir": hang, "datanommer": lambda: None})
-    before = time.monotonic()
+    def wait(answers: Sequence[Future[object]], seconds: float) -> None:
+        now[0] += seconds
+        futures.wait([answers[1]], TIMEOUT)
 
-    assert pulse.check() == {"tahrir": "no answer for 1 s", "datanommer": None}
-    assert pulse.check() == {"tahrir": "no answer for 2 s", "datanommer": None}
+    health = DatabaseHealth({"tahrir": hang, "datanommer": lambda: None})
+    with monkeypatch.context() as clock:
+        clock.setattr(database_health, "wait", wait)
+        clock.setattr(time, "monotonic", lambda: now[0])
+        assert health.check() == {"tahrir": "no answer for 1 s", "datanommer": None}
+        assert health.check() == {"tahrir": "no answer for 2 s", "datanommer": None}
 
-    assert time.monotonic() - before < TIMEOUT
     assert len(asked) == 1
     release.set()
-    eventually(lambda: pulse.check()["tahrir"] is None, "an answer")
+    eventually(lambda: health.check()["tahrir"] is None, "an answer")
 
 
-def test_health_check_keeps_what_a_database_answered_until_it_fails() -> None:
+def test_health_check_keeps_what_a_database_answered_until_it_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database_health, "_TIMEOUT", TIMEOUT)
     answers = iter([7])
-    pulse = DatabaseHealth({"tahrir": lambda: next(answers)})
+    health = DatabaseHealth({"tahrir": lambda: next(answers)})
 
-    assert pulse.answer("tahrir") is None
-    assert pulse.check() == {"tahrir": None}
-    assert pulse.answer("tahrir") == 7
-    assert pulse.check() != {"tahrir": None}
-    assert pulse.answer("tahrir") is None
+    assert health.answer("tahrir") is None
+    assert health.check() == {"tahrir": None}
+    assert health.answer("tahrir") == 7
+    assert health.check() != {"tahrir": None}
+    assert health.answer("tahrir") is None
 
 
-def test_health_check_returns_why_a_database_does_not_answer() -> None:
+def test_health_check_returns_why_a_database_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database_health, "_TIMEOUT", TIMEOUT)
+
     def refuse() -> None:
         raise Unavailable("tahrir: connection refused")
 

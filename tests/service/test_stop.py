@@ -15,10 +15,12 @@ from support.daemon_restarts import (
     unavailable,
 )
 from support.databases import Databases
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 from fedbadges.errors import NotHandled
 from fedbadges.history.history import History
+from fedbadges.messages import Position
+from fedbadges.service.daemon import Daemon
 
 pytestmark = pytest.mark.sqlite
 
@@ -92,28 +94,37 @@ def test_message_in_flight_while_the_first_start_waits_is_stored_before_the_stop
 def test_stop_takes_as_long_as_storing_messages_does(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = History.record
+    """Each takes less time than what hangs, and all together take more."""
+    record, hangs = History.record, Daemon._hangs
+    looked = threading.Event()
+    now = [time.monotonic()]
 
-    def slowly(*arguments: Any) -> None:
-        time.sleep(0.1)
-        record(*arguments)
+    def slowly(*arguments: Any) -> Position:
+        assert looked.wait(TIMEOUT)
+        looked.clear()
+        now[0] += 0.6
+        return record(*arguments)
+
+    def look(daemon: Daemon) -> bool:
+        looked.set()
+        return hangs(daemon)
 
     monkeypatch.setattr(History, "record", slowly)
-    # A busy machine may take longer than that for one message.
-    monkeypatch.setattr("fedbadges.service.daemon._HANGING", 60.0)
+    monkeypatch.setattr(Daemon, "_hangs", look)
     daemon = start(record_messages=True)
     daemon.drain()
 
     def drain() -> None:
-        for number in range(20):
+        for number in range(5):
             daemon.handle(sent(f"user{number}"))
         daemon.stop()
 
-    worker = threading.Thread(target=drain)
-    worker.start()
-
-    assert daemon.wait_until_stopped(0.1)
-    worker.join()
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "monotonic", lambda: now[0])
+        worker = threading.Thread(target=drain)
+        worker.start()
+        assert daemon.wait_until_stopped(0.1)
+        worker.join(TIMEOUT)
 
 
 def test_message_that_can_neither_be_stored_nor_set_aside_is_logged_as_lost(

@@ -1,15 +1,23 @@
 """A daemon counts the past of all rules once, in the background, after it has caught up."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.builders import statements
 from support.daemon_restarts import HOUR, Start, after_first_pass, sent, start, store_message
 from support.databases import Databases
 from support.rules import rule, write_rules
 from support.waiting import eventually
 
+from fedbadges.criteria.datanommer import PastMessages
+from fedbadges.databases.advisory_lock import advisory_lock
+from fedbadges.databases.connections import parse_url
+from fedbadges.messages import parse_message
+from fedbadges.replay import past_counts
 from fedbadges.replay.past_counts import PastCounts
+from fedbadges.rules.criteria import backend_criteria
 from fedbadges.service import warm_up
 from fedbadges.service.daemon import Daemon
 
@@ -108,6 +116,64 @@ def test_pass_that_a_stop_interrupts_begins_again(
 
     warm(start())
 
+    assert len(logged(log, DONE)) == 1
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_daemons_over_one_datanommer_count_one_after_the_other(
+    database: Databases, start: Start, log: Any
+) -> None:
+    url = parse_url(database.datanommer_url)
+    with advisory_lock(url, "datanommer", warm_up._LOCK) as held:
+        assert held
+        daemon = after_first_pass(start())
+        eventually(lambda: report(daemon)["waiting"], "the daemon to wait")
+        assert not logged(log, BEGUN)
+
+    warm(daemon)
+    assert not report(daemon)["waiting"]
+    assert len(logged(log, "Another daemon counts the past")) == 1
+
+
+@pytest.mark.sqlite
+def test_daemons_that_share_a_cache_count_the_past_once(
+    database: Databases, start: Start, tmp_path: Path, log: Any
+) -> None:
+    for name in ("alice", "alice", "bob"):
+        store_message(database, sent(name, 30 * 24 * HOUR))
+    cache = {"backend": "dogpile.cache.dbm", "arguments": {"filename": str(tmp_path / "cache")}}
+    warm(start(cache=cache))
+    assert logged(log, DONE) == [f"{DONE} count=3 counts=2"]
+
+    daemon = warm(start(cache=cache, state_directory=str(tmp_path / "another")))
+
+    assert len(logged(log, DONE)) == 1
+    (history, rule) = daemon._parts.history, next(iter(daemon._parts.engine.rules))
+    (criterion,) = backend_criteria(rule.criteria)
+    assert isinstance(criterion, PastMessages)
+    message = parse_message(sent("alice"))
+    assert message is not None
+    with statements(parse_url(database.datanommer_url)) as asked:
+        assert history.count(criterion.filter.fill(message, None), message=message) == 2
+    # What was stored late or sent since is counted, and nothing else.
+    outside = ("messages.id > ?", "messages.timestamp > ?")
+    counted = [each for each in asked if "count(" in each]
+    assert all(any(condition in each for condition in outside) for each in counted)
+
+
+@pytest.mark.sqlite
+def test_rule_that_is_about_too_much_is_logged_once_and_reported_by_each_daemon(
+    database: Databases, start: Start, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past_counts, "_MOST_VALUES", 1)
+    for name in ("alice", "bob"):
+        store_message(database, sent(name, 30 * 24 * HOUR))
+
+    daemons = [warm(start()), warm(start())]
+
+    assert [report(daemon)["given_up"] for daemon in daemons] == [["first"], ["first"]]
+    (line,) = logged(log, "A rule is about too much to count it in advance")
+    assert "badge=first rule=" in line
     assert len(logged(log, DONE)) == 1
 
 

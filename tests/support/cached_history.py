@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine
 from fedbadges.errors import Place
-from fedbadges.history.count_cache import CountCache
+from fedbadges.history.count_cache import CountCache, Region
 from fedbadges.history.count_saver import CountSaver
 from fedbadges.history.fold_cache import FoldCache
 from fedbadges.history.history import History
@@ -41,12 +41,16 @@ class Clock:
 
 
 class Past:
-    """A history whose counts are cached, by a clock of its own, beside one without a cache."""
+    """A history whose counts are cached, by a clock of its own, beside one without a cache.
 
-    def __init__(self, settings: Settings) -> None:
+    Several may have the same database and ``region``.
+    """
+
+    def __init__(self, settings: Settings, region: Region | None = None) -> None:
         self.clock = Clock()
         self.url = settings.history_url
         self.settings = settings
+        self._region = region
         self.plain = History(replace(settings, keep_counts=False))
         self.begin_process()
         self._numbers = itertools.count()
@@ -56,7 +60,8 @@ class Past:
     def begin_process(self) -> None:
         """Begins another process, which knows what the file of counts has, if there is one."""
         self.cached = History(self.settings)
-        self.cached.counts = CountCache(self.cached.counts._region, DISTANCE, self.clock)
+        region = self._region or self.cached.counts._region
+        self.cached.counts = CountCache(region, DISTANCE, self.clock)
         self.cached.folds = FoldCache(DISTANCE, self.clock, self.cached.kept)
         self.saver = CountSaver(self.settings, self.cached)
         self.saver.step()
@@ -132,9 +137,13 @@ class Past:
         return f"logger.t{next(self._numbers)}"
 
 
-def of(topic: str, *users: str) -> FilledFilter:
-    lists = [("topics", (f"org.fedoraproject.dev.{topic}",))]
-    return FilledFilter((*lists, ("users", users)) if users else tuple(lists))
+def of(topic: str, *users: str, contains: str | None = None) -> FilledFilter:
+    lists = {"topics": (f"org.fedoraproject.dev.{topic}",)}
+    if users:
+        lists["users"] = users
+    if contains is not None:
+        lists["contains"] = (contains,)
+    return FilledFilter(tuple(sorted(lists.items())))
 
 
 def outcome(compute: Callable[..., Any], *arguments: Any) -> str:

@@ -65,6 +65,8 @@ REPORT: dict[str, Any] = {
         "done": 0,
         "count": 0,
         "seconds_left": None,
+        "waiting": False,
+        "given_up": [],
         "trouble": None,
     },
     "bus": {"trouble": None, "unsent": 0},

@@ -164,7 +164,7 @@ def test_publish_refuses_a_badge_whose_name_is_taken_meanwhile(
     asked: list[str] = []
 
     def take(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
-        if "WHERE badges.name IN" not in statement:
+        if "badges.name IN" not in statement:
             return
         asked.append(statement)
         if len(asked) == 1:
@@ -204,3 +204,20 @@ def test_badges_are_listed_with_whether_they_can_be_awarded(
     api.session.commit()
 
     assert tahrir.badges() == {"editor": True, "tagger": False}
+
+
+@pytest.mark.sqlite
+def test_publish_sends_as_few_statements_for_many_badges_as_for_two(
+    tahrir: Tahrir, settings: Settings
+) -> None:
+    """Rules are published each time that one of them changes."""
+    many = [replace(TAGGER, id=f"tagger-{each}", name=f"Tagger {each}") for each in range(30)]
+    tahrir.publish_badges(many)
+
+    sent = []
+    for wanted in ([EDITOR, TAGGER], many):
+        with statements(settings.tahrir_url) as found:
+            tahrir.publish_badges(wanted)
+        sent.append(len(found))
+
+    assert sent[1] == sent[0]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from fedbadges.history.horizon import Base, Horizon
 from fedbadges.history.kept.file import DamagedCounts, Entry
-from fedbadges.history.window_reader import RecentMessage, SavedWindow
+from fedbadges.history.window.reader import RecentMessage, SavedWindow
 from fedbadges.messages import Position
 from fedbadges.rules.names import Name
 

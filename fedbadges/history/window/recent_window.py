@@ -8,16 +8,16 @@ import datetime
 import threading
 import time
 import uuid
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from fedbadges.history import window_reader
 from fedbadges.history.horizon import Base, Horizon, OutdatedBase
 from fedbadges.history.matching import Matcher
-from fedbadges.history.window_reader import LOOK_BACK, RecentMessage, SavedWindow, Update
+from fedbadges.history.window import reader
+from fedbadges.history.window.reader import LOOK_BACK, RecentMessage, SavedWindow, Update
+from fedbadges.history.window.recent_rows import RecentRows
 from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
 
@@ -38,6 +38,9 @@ _MOST_SAVED = 500
 
 #: Seconds after which the window is read again in any case.
 _FRESH = 5.0
+
+
+_Positions = dict[str | None, list[Position]]
 
 
 class RecentWindow:
@@ -79,16 +82,17 @@ class RecentWindow:
         base: Base,
         cutoff: datetime.datetime,
         message: Message | None = None,
+        until: Position | None = None,
     ) -> tuple[list[RecentMessage], Horizon] | None:
         """Return the messages that a filter selects and that are not in a base, and the horizon.
 
         Those are all that are stored by now or, with ``message``, that were stored at some time
-        after it came and was stored itself. None where the window cannot tell. A base may end at
-        ``cutoff``, naive UTC. Raises OutdatedBase.
+        after it came and was stored itself; with its position ``until``, before it at least. None
+        where the window cannot tell. A base may end at ``cutoff``, naive UTC. Raises OutdatedBase.
         """
         with self._lock:
             self._reset_if_new(connection)
-        known = self.known_outside(filled, base, cutoff, message)
+        known = self.known_outside(filled, base, cutoff, message, until)
         matcher = Matcher(filled)
         if known is not None or matcher.reads_content:
             return known
@@ -103,14 +107,15 @@ class RecentWindow:
         base: Base,
         cutoff: datetime.datetime,
         message: Message | None,
+        until: Position | None = None,
     ) -> tuple[list[RecentMessage], Horizon] | None:
-        """Return the same without a query, where there was one since the message came."""
+        """Return the same without a query, where there was one since the message was there."""
         matcher = Matcher(filled)
         if matcher.reads_content:
             return None
         with self._lock:
             self._cutoff = max(self._cutoff, cutoff)
-            if self._has_seen(message) and base.horizon.mark <= self._mark:
+            if self._has_seen(message, until) and base.horizon.mark <= self._mark:
                 return self._select(filled, matcher, base)
         return None
 
@@ -139,7 +144,7 @@ class RecentWindow:
             if self._floor is not None:
                 return self._horizon()
         # What is being committed has numbers that are at most so much lower.
-        return Horizon(max(window_reader.highest_number(connection) - LOOK_BACK, 0))
+        return Horizon(max(reader.highest_number(connection) - LOOK_BACK, 0))
 
     def save(self) -> SavedWindow | None:
         """Return what another process needs to continue this window, if that is not too much."""
@@ -158,16 +163,32 @@ class RecentWindow:
             self._reset()
             self._saved = None
 
-    def positions(
-        self, connection: Connection, msg_ids: Iterable[str | None]
-    ) -> dict[str | None, list[Position]]:
-        """Return the positions of the messages with these ids that are in the window."""
+    def refresh(self, connection: Connection) -> None:
+        """Read what is new; an empty window stays empty."""
         with self._updated(connection):
-            return {
-                msg_id: [(row.timestamp, row.id) for row in self._by_msg_id[msg_id]]
-                for msg_id in msg_ids
-                if msg_id in self._by_msg_id
-            }
+            pass
+
+    def positions(self, connection: Connection, messages: Collection[Message]) -> _Positions:
+        """Return the positions of those messages that are in the window, by their ids.
+
+        What is new is read if some of them may be among it.
+        """
+        with self._lock:
+            found = self._positions(messages)
+            floor = self._floor
+        if floor is not None and any(
+            each.sent > floor and each.msg_id not in found for each in messages
+        ):
+            with self._updated(connection):
+                return self._positions(messages)
+        return found
+
+    def _positions(self, messages: Collection[Message]) -> _Positions:
+        return {
+            each.msg_id: [(row.timestamp, row.id) for row in self._rows.with_msg_id(each.msg_id)]
+            for each in messages
+            if self._rows.has_msg_id(each.msg_id)
+        }
 
     @contextmanager
     def _updated(
@@ -192,12 +213,12 @@ class RecentWindow:
         since: Update | None = None
         try:
             if floor is not None:
-                update = window_reader.read_new(connection, floor, mark, gaps, _MOST)
+                update = reader.read_new(connection, floor, mark, gaps, _MOST)
             elif cutoff is not None and loads:
-                update = window_reader.read_all(connection, cutoff - _REACH, _MOST)
+                update = reader.read_all(connection, cutoff - _REACH, _MOST)
                 # Not by a clock that was fast: bases would end in the future.
                 if saved is not None and saved.cutoff <= cutoff and update.complete:
-                    since = window_reader.read_since(connection, saved, update.floor, _MOST)
+                    since = reader.read_since(connection, saved, update.floor, _MOST)
         except BaseException:
             with self._lock:
                 self._loading = False
@@ -249,9 +270,9 @@ class RecentWindow:
         self._refreshed = 0.0
         self._cutoff = datetime.datetime.min
         self._mark = 0
-        self._last: window_reader.Identity | None = None
+        self._last: reader.Identity | None = None
         self._gaps = {}
-        self._index(())
+        self._rows = RecentRows()
         self._begin_lineage()
 
     def _begin_lineage(self) -> None:
@@ -269,18 +290,19 @@ class RecentWindow:
             self._seen = Horizon(self._mark, frozenset(gaps), self._lineage)
         return self._seen
 
-    def _has_seen(self, message: Message | None) -> bool:
+    def _has_seen(self, message: Message | None, until: Position | None) -> bool:
         """Return True if the window was read after this message came, and had it by then.
 
-        A message that was sent before the window begins need not be in it.
+        A message that was sent before the window begins need not be in it. With its row, all was
+        read that was stored before it.
         """
-        if message is None or self._floor is None or self._refreshed <= message.received:
+        if message is None or self._floor is None or time.monotonic() - self._refreshed > _FRESH:
             return False
-        if time.monotonic() - self._refreshed > _FRESH:
+        if message.sent > self._floor and not self._rows.has_msg_id(message.msg_id):
             return False
-        return message.sent <= self._floor or (
-            message.msg_id is not None and message.msg_id in self._by_msg_id
-        )
+        if self._refreshed > message.received:
+            return True
+        return until is not None and until[1] <= self._mark and until[1] not in self._gaps
 
     def _continue(self, saved: SavedWindow, since: Update) -> bool:
         """Continue another window with what was read since, as if there was no other in between.
@@ -311,8 +333,8 @@ class RecentWindow:
             # When the window is loaded there is no base yet.
             if not is_loading and row.timestamp <= cutoff and not seen.has(row.id):
                 self._late.append(row)
-            if row.timestamp > self._floor and row.id not in self._rows:
-                self._add(row)
+            if row.timestamp > self._floor:
+                self._rows.add(row)
         if update.mark > self._mark:
             self._mark, self._last = update.mark, update.last
         end = time.monotonic() + self._distance
@@ -323,7 +345,7 @@ class RecentWindow:
             del self._gaps[number]
         if update.complete:
             self._refreshed = max(self._refreshed, update.started)
-        if len(self._late) > _MOST_LATE:
+        if len(self._late) > _MOST_LATE or not update.complete:  # there may be more late ones
             self._begin_lineage()
         self._limit_size()
         return update.complete and self._floor is not None
@@ -339,27 +361,12 @@ class RecentWindow:
 
     def _drop_before(self, floor: datetime.datetime) -> None:
         self._floor = floor
-        self._index([row for row in self._rows.values() if row.timestamp > floor])
+        self._rows = self._rows.sent_after(floor)
 
     def _disable(self) -> None:
         """Disable the window for a while: too many recent messages to hold."""
         self._resume = time.monotonic() + max(_PAUSE, self._distance)
         self._reset()
-
-    def _index(self, rows: Iterable[RecentMessage]) -> None:
-        self._rows: dict[int, RecentMessage] = {}
-        self._by_msg_id: dict[str | None, list[RecentMessage]] = defaultdict(list)
-        self._by_topic: dict[str, list[RecentMessage]] = defaultdict(list)
-        self._by_user: dict[str, list[RecentMessage]] = defaultdict(list)
-        for row in rows:
-            self._add(row)
-
-    def _add(self, row: RecentMessage) -> None:
-        self._rows[row.id] = row
-        self._by_msg_id[row.msg_id].append(row)
-        self._by_topic[row.topic].append(row)
-        for name in row.users:
-            self._by_user[name].append(row)
 
     def _select(
         self, filled: FilledFilter, matcher: Matcher, base: Base
@@ -370,7 +377,7 @@ class RecentWindow:
         late = self._select_late(matcher, base)
         if late is None:
             return None
-        rows = self._candidates(filled)
+        rows = self._rows.candidates(filled)
         recent = [row for row in rows if row.timestamp > base.until and matcher.matches(row)]
         return recent + late, self._horizon()
 
@@ -383,18 +390,3 @@ class RecentWindow:
             if row.timestamp <= base.until
             if not base.horizon.has(row.id) and matcher.matches(row)
         ]
-
-    def _candidates(self, filled: FilledFilter) -> Iterable[RecentMessage]:
-        """Return as few messages as an index allows, each once, with all that match."""
-        lists = dict(filled.lists)
-        found = [
-            [index[value] for value in lists[key] if value in index]
-            for key, index in (("users", self._by_user), ("topics", self._by_topic))
-            if key in lists
-        ]
-        if not found:
-            return self._rows.values()
-        fewest = min(found, key=lambda parts: sum(map(len, parts)))
-        if len(fewest) == 1:
-            return fewest[0]
-        return {row.id: row for part in fewest for row in part}.values()
