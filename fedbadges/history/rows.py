@@ -6,7 +6,6 @@ hold as None.
 """
 
 import datetime
-import json
 import threading
 import time
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from fedbadges.databases.prepared_statements import dialect_function
 from fedbadges.errors import DamagedRow
 from fedbadges.messages import fits_databases
 from fedbadges.util.caching import BoundedDict
+from fedbadges.util.json_text import parse_json
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import PERIOD
 
@@ -94,9 +94,11 @@ def check_header(topic: object, sent: datetime.datetime | None) -> None:
 
 def parse_content(text: object) -> Any:
     """Parse the JSON of a row; raise DamagedRow."""
+    if not isinstance(text, (str, bytes)):
+        raise DamagedRow("it has no content")
     try:
-        return json.loads(text)  # type: ignore[arg-type]
-    except (ValueError, TypeError, RecursionError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise DamagedRow(f"{type(error).__name__}: {error}") from error
 
 

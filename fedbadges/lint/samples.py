@@ -20,6 +20,7 @@ from fedbadges.rules.names import names_in
 from fedbadges.rules.recipients import account
 from fedbadges.rules.templates import TemplatePath
 from fedbadges.util.files import read_limited
+from fedbadges.util.json_text import parse_json
 from fedbadges.util.paths import nearest_path
 
 #: How many messages of a topic are looked at, and how far into each.
@@ -149,14 +150,14 @@ class MessageFiles:
         """Yield the messages of a file with their places."""
         try:
             text = self._text(path)
-            whole = json.loads(text)
+            whole = parse_json(text)
         except json.JSONDecodeError as error:
             self._add(Place(str(path), error.lineno, error.colno), f"not JSON: {error.msg}")
             return
         except OSError as error:
             self._add(Place(str(path), 1, 1), f"cannot be read: {error.strerror or error}")
             return
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             self._add(Place(str(path), 1, 1), f"not JSON: {error}")
             return
         if not isinstance(whole, list):

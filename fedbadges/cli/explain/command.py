@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,6 +10,7 @@ import click
 from fedbadges.cli.deployment import Deployment, with_deployment
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun
 from fedbadges.cli.terminal import format_option, print_json, print_lines
+from fedbadges.util.json_text import parse_json
 
 if TYPE_CHECKING:
     from fedbadges.config.settings import Settings
@@ -84,8 +84,8 @@ def _from_file(file: BinaryIO) -> Message:
     from fedbadges.messages import parse_message
 
     try:
-        body = json.load(file)
-    except (ValueError, RecursionError) as error:
+        body = parse_json(file.read())
+    except ValueError as error:
         raise CannotRun(f"{file.name}: not JSON: {error}") from None
     message = parse_message(body)
     if message is None:
