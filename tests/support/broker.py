@@ -70,6 +70,7 @@ class Broker:
         self._epmd = subprocess.Popen(["epmd", "-port", str(epmd)], env=self._environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._virtual_hosts = {"/"}
+        self._connections: dict[str, pika.BlockingConnection] = {}
         self.start()
 
     def start(self) -> None:
@@ -119,13 +120,24 @@ class Broker:
     @contextlib.contextmanager
     def channel(self, virtual_host: str = "/") -> Iterator[Any]:
         """Yield a channel that waits for confirmations."""
+        channel = self._open_channel(virtual_host)
+        channel.confirm_delivery()
+        yield channel
+        channel.close()
+
+    def _open_channel(self, virtual_host: str) -> Any:
+        """Open a channel on the connection that there is, if it has not ended meanwhile."""
+        known = self._connections.pop(virtual_host, None)
+        if known is not None:
+            with contextlib.suppress(pika.exceptions.AMQPError, OSError):
+                channel = known.channel()
+                self._connections[virtual_host] = known
+                return channel
         parameters = pika.URLParameters(self.url)
         parameters.virtual_host = virtual_host
         parameters.heartbeat = 0
-        with contextlib.closing(pika.BlockingConnection(parameters)) as connection:
-            channel = connection.channel()
-            channel.confirm_delivery()
-            yield channel
+        made = self._connections[virtual_host] = pika.BlockingConnection(parameters)
+        return made.channel()
 
     def _answers(self) -> bool:
         assert self._process is not None
