@@ -18,6 +18,10 @@ help:  ## say what there is
 demo: venv  ## watch a real fedmsg-hub award badges
 	@.venv/bin/python demo/run.py
 
+.PHONY: demo-broker
+demo-broker: venv  ## watch two daemons on one queue of RabbitMQ award badges
+	@.venv/bin/python demo/run_on_broker.py
+
 # The environment of tox for the Python at hand; IN_PY runs something else in it than all tests.
 TOX = .tox/launcher/bin/python -m tox
 PY = $$(.tox/launcher/bin/python -c 'import sys; print("py%d%d" % sys.version_info[:2])')

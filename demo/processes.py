@@ -23,16 +23,18 @@ PORTS = range(20000, 32000)
 STOPPING = ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0))
 #: The hub takes SIGINT for a request to finish, and SIGTERM for the end.
 STOPPING_HUB = ((signal.SIGINT, 2.0), *STOPPING)
+#: fedora-messaging waits for what the daemon is doing.
+STOPPING_CONSUMER = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 
 # fedmsg merges dictionaries. The first file, which it reads after all others, empties this one, so
 # that the demo never listens to the bus that a machine's own /etc/fedmsg.d may describe.
 NO_ENDPOINTS = 'config = {"endpoints": None}\n'
 
 
-def free_addresses(count: int) -> list[str]:
+def free_ports(count: int) -> list[int]:
     """Find ports on this machine that nothing listens on."""
     with contextlib.ExitStack() as held:
-        found: list[str] = []
+        found: list[int] = []
         for port in random.sample(PORTS, len(PORTS)):
             if len(found) == count:
                 break
@@ -40,8 +42,13 @@ def free_addresses(count: int) -> list[str]:
             with contextlib.suppress(OSError):
                 # All interfaces: fedmsg binds a sender to all of them.
                 probe.bind(("", port))
-                found.append(f"tcp://127.0.0.1:{port}")
+                found.append(port)
         return found
+
+
+def free_addresses(count: int) -> list[str]:
+    """Find addresses of ZeroMQ on this machine that nothing listens on."""
+    return [f"tcp://127.0.0.1:{port}" for port in free_ports(count)]
 
 
 def write_settings(
@@ -66,23 +73,35 @@ def write_settings(
 def start_hub(home: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start the real fedmsg-hub, with the clone as its working directory."""
     # VIRTUAL_ENV is where fedmsg looks for settings last; HOME may have others, not ours.
-    environment = {**os.environ, "VIRTUAL_ENV": str(home), "HOME": str(home)}
+    return _start_daemon("fedmsg-hub", log=log, VIRTUAL_ENV=str(home), HOME=str(home))
+
+
+def start_consumer(settings: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start ``fedora-messaging consume`` with a configuration file."""
+    return _start_daemon("fedora-messaging", "--conf", str(settings), "consume", log=log)
+
+
+def _start_daemon(
+    command: str, *arguments: str, log: IO[bytes], **environment: str
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [str(Path(sys.executable).with_name("fedmsg-hub"))],
+        [str(Path(sys.executable).with_name(command)), *arguments],
         cwd=ROOT,
-        env={**environment, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
-        # Ctrl-C is for the demo, which then stops the hub itself.
+        # Ctrl-C is for the demo, which then stops the daemon itself.
         start_new_session=True,
     )
 
 
-def start_publisher(address: str, pause: float, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def start_publisher(
+    address: str, pause: float, log: IO[bytes], script: str = "publish.py"
+) -> subprocess.Popen[bytes]:
     """Start the process that sends the messages."""
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "demo" / "publish.py"), address, str(pause)],
+        [sys.executable, str(ROOT / "demo" / script), address, str(pause)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from scenario import EXPECTED, NEAR_MISSES, STORY
+from scenario import EXPECTED, NEAR_MISSES
 
 TERMINAL = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 COLOURS = TERMINAL and not os.environ.get("NO_COLOR")
-#: How much of the hub's log to show when something went wrong.
+#: How much of a daemon's log to show when something went wrong.
 TAIL = 40
 
 
@@ -20,10 +21,10 @@ def say(text: str = "") -> None:
     print(("\r\x1b[K" if TERMINAL else "") + text, flush=True)
 
 
-def begun(hub: int, publisher: int, address: str) -> None:
-    say(f"fedmsg-hub runs as process {hub}, on fresh SQLite databases.")
-    say(f"Process {publisher} publishes {len(STORY)} messages on {address}")
-    say("as soon as the hub has subscribed. Each award is shown as it arrives on the bus:")
+def begun(daemons: str, publisher: str, condition: str) -> None:
+    say(daemons)
+    say(publisher)
+    say(f"{condition} Each award is shown as it arrives on the bus:")
     say()
 
 
@@ -35,6 +36,13 @@ def progress(done: int, total: int) -> None:
 
 def landed(seconds: float, person: str, badge: str) -> None:
     say(f"  {_dim(f'{seconds:5.1f} s')}  {person:<8} {_bold(badge)}")
+
+
+def shares(logs: Mapping[str, str]) -> None:
+    """Say how many awards each daemon made, by their logs."""
+    counts = [f"{name} made {log.count('Awarded badge')}" for name, log in logs.items()]
+    say()
+    say(f"Of these awards, {', '.join(counts)}.")
 
 
 def table(awards: Sequence[Any], sent: Mapping[str, Mapping[str, Any]]) -> None:
@@ -72,18 +80,19 @@ def verdict(awards: Sequence[Any]) -> bool:
     return True
 
 
-def failure(what: str, log: str) -> None:
+def failure(what: str, logs: Iterable[Path]) -> None:
     say(_red(f"The demo failed: {what}."))
-    tail(log)
+    tail(logs)
 
 
-def tail(log: str) -> None:
-    lines = log.splitlines()[-TAIL:]
-    say()
-    say(f"The last {len(lines)} lines of the hub's log:")
-    say()
-    for line in lines:
-        say(f"  {line}")
+def tail(logs: Iterable[Path]) -> None:
+    for log in logs:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
+        say()
+        say(f"The last {len(lines)} lines of {log.name}:")
+        say()
+        for line in lines:
+            say(f"  {line}")
 
 
 def _cause(msg_id: str, sent: Mapping[str, Mapping[str, Any]]) -> str:

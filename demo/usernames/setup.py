@@ -1,4 +1,4 @@
-"""Names the users of the demo's messages; also an example of how to write such a plugin."""
+"""Names the users of the demo's messages; also an example of such a plugin, and of a schema."""
 
 from setuptools import setup
 
@@ -23,11 +23,13 @@ setup(
     description="Names the users of the messages that the fedbadges demo publishes",
     license="GPL-3.0-or-later",
     python_requires=">=3.10",
-    py_modules=["fedbadges_demo_usernames"],
+    py_modules=["fedbadges_demo_usernames", "fedbadges_demo_schema"],
+    # fedora-messaging comes with fedbadges.
     install_requires=["fedmsg >= 1.1.7"],
     entry_points={
         "fedmsg.meta": [
             f"{kind} = fedbadges_demo_usernames:{kind.capitalize()}Processor" for kind in KINDS
         ],
+        "fedora.messages": ["demo.log = fedbadges_demo_schema:LogV1"],
     },
 )

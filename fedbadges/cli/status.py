@@ -214,6 +214,7 @@ def problems(report: Mapping[str, Any]) -> list[str]:
         "the past cannot be counted": report.get("warm_up", {}).get("trouble"),
         "awards are not published": report["bus"]["trouble"],
         **_outbox_problems(report),
+        "ranks cannot be adjusted": report.get("ranks", {}).get("trouble"),
         "dead letters": report["set_aside"],
         "rule files with mistakes": rules["broken"],
     }
@@ -283,6 +284,8 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         since = "" if outbox["since"] is None else f", since {format_time(outbox['since'])}"
         missing = outbox["kept"] is False
         yield "outbox", "missing" if missing else f"notices: {outbox['waiting']}{since}"
+    if "ranks" in report:
+        yield "ranks", _adjusted(report["ranks"])
     yield "signatures", "verified" if report["signatures"]["checked"] else "not verified"
     yield "rules", f"in force: {rules['in_force']}, files with mistakes: {rules['broken']}"
     kept = report["set_aside"]
@@ -310,6 +313,13 @@ def _counted(warm_up: Mapping[str, Any]) -> str:
     given_up = warm_up.get("given_up", [])
     but = f", but for too much in {', '.join(map(printable, given_up))}" if given_up else ""
     return f"kept, all of the past{but}"
+
+
+def _adjusted(ranks: Mapping[str, Any]) -> str:
+    if not ranks["people"]:
+        return "adjusted"
+    turn = ", as it is another daemon's turn" if ranks["waiting"] else ""
+    return f"people to adjust: {ranks['people']}{turn}"
 
 
 def _progress(of_pass: Mapping[str, Any]) -> str:

@@ -45,6 +45,7 @@ def report(parts: Parts) -> dict[str, Any]:
         "warm_up": parts.warm_up.report(),
         "bus": {"trouble": parts.publisher.trouble(), "unsent": parts.publisher.unsent},
         "outbox": parts.outbox.report(),
+        "ranks": parts.ranks.report(),
         "signatures": {
             "checked": parts.verifier is not None,
             "trouble": None if verification is None else verification.reason,

@@ -1,6 +1,7 @@
 """The parts of a daemon, put together. Nothing is asked or started here."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from fedbadges.accounts.service import make_accounts
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -29,7 +30,7 @@ from fedbadges.service.deliveries import Delivery
 from fedbadges.service.in_flight import InFlight
 from fedbadges.service.lifecycle import Lifecycle
 from fedbadges.service.pipeline import Batcher, Pipeline
-from fedbadges.service.ranks import Ranks
+from fedbadges.service.ranks import Ranks, ranks_turn
 from fedbadges.service.rulebook import RuleBook
 from fedbadges.service.state.checkpoint import Checkpoint
 from fedbadges.service.state.dead_letters import DeadLetters
@@ -74,7 +75,12 @@ class Parts:
         self.health = database_health(settings, tahrir)
         self.own_tables = tahrir.own_tables
         self.outbox = Outbox(publisher, tahrir.outbox)
-        self.ranks = Ranks(tahrir.adjust_ranks, self.outbox.publish, settings.rank_interval)
+        self.ranks = Ranks(
+            lambda people: tahrir.adjust_ranks(people, people),
+            self.outbox.publish,
+            settings.rank_interval,
+            partial(ranks_turn, settings),
+        )
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
         store = RememberedHoldings(tahrir, settings.remember_holdings)
         self.engine = BadgeEngine(settings, store, recipients, RuleSet(), self.ranks.announce)

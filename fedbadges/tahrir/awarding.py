@@ -95,11 +95,15 @@ class Award:
 
 @dataclass(frozen=True)
 class AwardResult:
-    """An award that was committed: to which person (tahrir's number), and its announcement."""
+    """An award that was committed: to which person (tahrir's number), and its announcement.
+
+    ``rank`` is the person's before the award, if they had one.
+    """
 
     award: Award
     person_id: int
     notice: Notice
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +220,7 @@ def _award(
             award,
             row["person_id"],
             _notice(award, badges[award.badge_id], persons[award.username]),
+            persons[award.username].rank,
         )
         for award, row in rows.items()
         if row["id"] in inserted

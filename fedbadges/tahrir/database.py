@@ -1,7 +1,8 @@
 """Everything that is asked of, and changed in, tahrir's database."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.orm import Session
@@ -132,12 +133,18 @@ class Tahrir:
             connection.execute(select(1))
             return None
 
-    def adjust_ranks(self, person_ids: Iterable[int]) -> tuple[Notice, ...]:
-        """Set everybody's rank; return the notices for these people, as tahrir_api makes them."""
+    def adjust_ranks(
+        self, person_ids: Iterable[int], old_ranks: Mapping[int, int | None] = MappingProxyType({})
+    ) -> tuple[Notice, ...]:
+        """Set everybody's rank; return the notices for these people, as tahrir_api makes them.
+
+        ``old_ranks`` are those from before the awards: another daemon may have set them since.
+        """
         with self._api() as api:
             session = api.session
             of_them = select(Person).where(Person.id.in_(set(person_ids)))
             before = {person.id: person.rank for person in session.scalars(of_them)}
+            before |= old_ranks
             session.connection().execute(_SET_RANKS)
             people = session.scalars(of_them.execution_options(populate_existing=True))
             notices = [

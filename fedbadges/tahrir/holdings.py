@@ -35,6 +35,7 @@ _PEOPLE: Select[Any] = select(
     _ADDRESS.label("address"),
     _NICKNAME.label("nick"),
     Person.opt_out,
+    Person.rank,
     Assertion.badge_id,
     Assertion.issued_on,
 ).outerjoin(Assertion, _HELD)

@@ -106,6 +106,10 @@ def test_status_as_json_is_the_report_with_its_problems(tmp_path: Path) -> None:
             "the outbox does not work: tahrir: away",
         ),
         (
+            {"ranks": {"people": 3, "waiting": False, "trouble": "tahrir: away"}},
+            "ranks cannot be adjusted: tahrir: away",
+        ),
+        (
             {"catch_up": REPORT["catch_up"] | {"trouble": "no table"}},
             "it cannot catch up: no table",
         ),
@@ -127,6 +131,7 @@ def test_problems_are_reported(values: dict[str, Any], said: str) -> None:
         {"set_aside": None},
         {"outbox": None},
         {"outbox": {"kept": True, "waiting": 3, "since": REPORT["at"] - 60, "trouble": None}},
+        {"ranks": {"people": 3, "waiting": True, "trouble": None}},
         {"catch_up": REPORT["catch_up"] | {"running": True}},
         {"backlog": 50},
     ],
@@ -220,6 +225,20 @@ def test_text_shows_if_the_past_is_counted(values: dict[str, Any], said: str) ->
     text = as_text(changed(warm_up=REPORT["warm_up"] | values))
 
     assert f"\ncounts        {said}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("people", "waiting", "said"),
+    [
+        (0, False, "adjusted"),
+        (3, False, "people to adjust: 3"),
+        (3, True, "people to adjust: 3, as it is another daemon's turn"),
+    ],
+)
+def test_text_says_why_ranks_are_not_adjusted(people: int, waiting: bool, said: str) -> None:
+    text = as_text(changed(ranks={"people": people, "waiting": waiting, "trouble": None}))
+
+    assert f"\nranks         {said}\n" in text
 
 
 def test_text_before_catching_up_claims_nothing() -> None:

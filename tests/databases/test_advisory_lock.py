@@ -41,6 +41,14 @@ def test_lock_that_the_server_has_ended_is_free_and_nothing_fails(
         eventually(lambda: lock_is_free(url), "the lock to be free")
 
 
+def test_process_that_hangs_loses_the_lock(postgresql_database: Databases) -> None:
+    url = parse_url(postgresql_database.datanommer_url)
+
+    with advisory_lock(url, "datanommer", KEY, seconds=0.1) as held:
+        assert held
+        eventually(lambda: lock_is_free(url), "the server to take the lock")
+
+
 def test_sqlite_needs_no_lock(sqlite_database: Databases) -> None:
     url = parse_url(sqlite_database.datanommer_url)
 

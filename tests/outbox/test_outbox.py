@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from support.builders import make_settings
 from support.databases import Databases, sqlite_databases
 from support.disk import small_disk
+from support.publisher import FakePublisher
 from support.tahrir import EDITOR, TAGGER, due
 from support.waiting import TIMEOUT, eventually
 
@@ -17,56 +18,11 @@ from fedbadges.databases.connections import engine
 from fedbadges.messages import Notice
 from fedbadges.outbox import outbox as module
 from fedbadges.outbox.outbox import Outbox
-from fedbadges.outbox.publisher import Result
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.own_tables import OUTBOX, OWN
 
 
-class Bus:
-    """A publisher that notes what it sends; ``failure`` is why it cannot."""
-
-    def __init__(self) -> None:
-        self.sent: list[Notice] = []
-        self.tried: list[Notice] = []
-        self.failure: str | None = None
-        self.cannot: str | None = None
-        self.holding = False
-        self.held: list[tuple[Notice, Result]] = []
-        self.ready = threading.Event()
-        self.ready.set()
-
-    @property
-    def unsent(self) -> int:
-        return 0
-
-    def start(self) -> None:
-        pass
-
-    def trouble(self, timeout: float = 0.0) -> str | None:
-        return self.cannot
-
-    def wait_until_ready(self, timeout: float) -> bool:
-        return self.ready.wait(timeout)
-
-    def publish(self, notice: Notice, result: Result) -> None:
-        if self.holding:
-            self.held.append((notice, result))
-            return
-        self.tried.append(notice)
-        error = self.cannot or self.failure
-        if error is None:
-            self.sent.append(notice)
-        result(notice, error)
-
-    def stop(self, timeout: float = 5.0) -> bool:
-        self.ready.set()
-        return True
-
-    def finish(self, timeout: float = 15.0) -> bool:
-        return True
-
-
-class SlowBus(Bus):
+class SlowPublisher(FakePublisher):
     """One that is not done with what it holds before it is idle."""
 
     def __init__(self) -> None:
@@ -103,7 +59,7 @@ def make(tahrir: Tahrir) -> Iterator[Make]:
     """Start outboxes, each as one process would have it."""
     made: list[Outbox] = []
 
-    def make_(bus: Bus, table: Tahrir = tahrir) -> Outbox:
+    def make_(bus: FakePublisher, table: Tahrir = tahrir) -> Outbox:
         outbox = Outbox(bus, table.outbox)
         outbox.start()
         made.append(outbox)
@@ -140,7 +96,7 @@ def kept(tahrir: Tahrir) -> int:
 
 
 def test_published_notice_is_deleted(tahrir: Tahrir, make: Make) -> None:
-    bus = Bus()
+    bus = FakePublisher()
     outbox = make(bus)
 
     (notice,) = award(tahrir, "alice")
@@ -154,7 +110,7 @@ def test_sent_notice_is_kept_until_it_has_left_the_process(
     tahrir: Tahrir, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_FLUSHED", 3600)
-    outbox = make(Bus())
+    outbox = make(FakePublisher())
 
     (notice,) = award(tahrir, "alice")
     outbox.publish(notice)
@@ -166,7 +122,7 @@ def test_sent_notice_is_kept_until_it_has_left_the_process(
 def test_what_another_process_left_is_published_in_its_order(tahrir: Tahrir, make: Make) -> None:
     left = award(tahrir, "alice", "bob", "carol")
     free(tahrir)
-    bus = Bus()
+    bus = FakePublisher()
 
     make(bus, another(tahrir))
 
@@ -176,7 +132,7 @@ def test_what_another_process_left_is_published_in_its_order(tahrir: Tahrir, mak
 
 def test_what_another_process_is_about_to_publish_is_left_to_it(tahrir: Tahrir, make: Make) -> None:
     award(tahrir, "alice")
-    bus, other = Bus(), another(tahrir)
+    bus, other = FakePublisher(), another(tahrir)
     outbox = make(bus, other)
     (own,) = award(other, "bob")
     outbox.publish(own)
@@ -190,7 +146,7 @@ def test_leases_of_notices_that_wait_are_renewed(
     tahrir: Tahrir, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_RENEW", 0.0)
-    bus = Bus()
+    bus = FakePublisher()
     bus.holding = True
     outbox = make(bus)
     (notice,) = award(tahrir, "alice")
@@ -207,7 +163,7 @@ def test_notice_that_was_sent_is_not_sent_again_when_its_lease_expires(
     tahrir: Tahrir, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_FLUSHED", 3600)
-    bus = Bus()
+    bus = FakePublisher()
     outbox = make(bus)
     (notice,) = award(tahrir, "alice")
     outbox.publish(notice)
@@ -222,7 +178,7 @@ def test_notice_that_was_sent_is_not_sent_again_when_its_lease_expires(
 def test_failure_is_logged_once_and_the_notice_is_published_when_it_is_over(
     tahrir: Tahrir, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus = Bus()
+    bus = FakePublisher()
     bus.failure = "no key"
     outbox = make(bus)
     (notice,) = award(tahrir, "alice")
@@ -244,7 +200,7 @@ def test_failure_is_logged_once_and_the_notice_is_published_when_it_is_over(
 def test_notice_is_left_to_others_at_once_where_nothing_can_be_published(
     tahrir: Tahrir, make: Make
 ) -> None:
-    deaf, bus = Bus(), Bus()
+    deaf, bus = FakePublisher(), FakePublisher()
     deaf.cannot = "no endpoint"
     outbox = make(deaf)
     (notice,) = award(tahrir, "alice")
@@ -258,7 +214,7 @@ def test_notice_is_left_to_others_at_once_where_nothing_can_be_published(
 
 
 def test_stop_leaves_what_waits_to_others(tahrir: Tahrir, make: Make) -> None:
-    bus = Bus()
+    bus = FakePublisher()
     bus.holding = True
     outbox = make(bus)
     (notice,) = award(tahrir, "alice")
@@ -273,7 +229,7 @@ def test_stop_deletes_what_was_sent(
     tahrir: Tahrir, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_FLUSHED", 3600)
-    outbox = make(Bus())
+    outbox = make(FakePublisher())
     (notice,) = award(tahrir, "alice")
     outbox.publish(notice)
 
@@ -285,7 +241,7 @@ def test_stop_deletes_what_was_sent(
 def test_finish_publishes_what_others_left(tahrir: Tahrir, make: Make) -> None:
     (left,) = award(tahrir, "alice")
     free(tahrir)
-    bus, other = Bus(), another(tahrir)
+    bus, other = FakePublisher(), another(tahrir)
     bus.ready.clear()  # so that nothing was looked at before
     outbox = Outbox(bus, other.outbox)
     (own,) = award(other, "bob")
@@ -302,7 +258,7 @@ def test_finish_publishes_a_thousand_notices_of_others_at_most(
 ) -> None:
     monkeypatch.setattr(module, "_MOST_QUEUED", 2)
     left = [Notice("badge.award", {}, str(number), number) for number in range(4)]
-    bus, waiting = Bus(), left.copy()
+    bus, waiting = FakePublisher(), left.copy()
     outbox = Outbox(bus, tahrir.outbox)
     monkeypatch.setattr(tahrir.outbox, "lease", lambda: [waiting.pop(0)])
 
@@ -317,7 +273,7 @@ def test_finish_is_not_held_up_by_what_others_left_if_there_is_much_to_do(
     monkeypatch.setattr(module, "_MOST_QUEUED", 1)
     award(tahrir, "alice")
     free(tahrir)
-    bus, other = SlowBus(), another(tahrir)
+    bus, other = SlowPublisher(), another(tahrir)
     bus.holding = True
     outbox = Outbox(bus, other.outbox)
     (own,) = award(other, "bob")
@@ -331,7 +287,7 @@ def test_finish_is_not_held_up_by_what_others_left_if_there_is_much_to_do(
 
 
 def test_finish_says_that_notices_are_left(tahrir: Tahrir, make: Make) -> None:
-    bus = Bus()
+    bus = FakePublisher()
     bus.failure = "no key"
     outbox = make(bus)
     (notice,) = award(tahrir, "alice")
@@ -348,7 +304,7 @@ def test_others_leave_what_is_not_published_yet_while_a_process_finishes(
 ) -> None:
     """A command may have thousands of notices to sign."""
     monkeypatch.setattr(module, "_RENEW", 0.0)
-    bus = SlowBus()
+    bus = SlowPublisher()
     bus.holding = True
     outbox = make(bus)
     sent, waiting = award(tahrir, "alice", "bob")
@@ -371,7 +327,7 @@ def test_others_leave_what_is_not_published_yet_while_a_process_finishes(
 def test_outage_of_the_database_is_logged_once_and_loses_nothing(
     tahrir: Tahrir, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus = Bus()
+    bus = FakePublisher()
     outbox = make(bus)
     (notice,) = award(tahrir, "alice")
     made = engine(tahrir._settings.tahrir_url)
@@ -395,7 +351,7 @@ def test_notices_are_published_without_the_table(
     tahrir: Tahrir, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     OWN.drop_all(engine(tahrir._settings.tahrir_url))
-    bus = Bus()
+    bus = FakePublisher()
     outbox = make(bus)
 
     (notice,) = award(tahrir, "alice")
@@ -409,7 +365,7 @@ def test_notices_are_published_without_the_table(
 
 @pytest.mark.sqlite
 def test_action_is_run_when_notices_are_heard(tahrir: Tahrir, make: Make) -> None:
-    bus = Bus()
+    bus = FakePublisher()
     bus.ready.clear()
     outbox = make(bus)
     done = threading.Event()
@@ -423,7 +379,7 @@ def test_action_is_run_when_notices_are_heard(tahrir: Tahrir, make: Make) -> Non
 
 @pytest.mark.sqlite
 def test_action_is_not_run_after_a_stop(tahrir: Tahrir, make: Make) -> None:
-    bus = Bus()
+    bus = FakePublisher()
     bus.ready.clear()
     outbox = make(bus)
     done = threading.Event()
@@ -439,7 +395,7 @@ def test_notices_that_nobody_publishes_are_given_up_after_days(
 ) -> None:
     award(tahrir, "alice")
     long_ago(tahrir)
-    deaf = Bus()
+    deaf = FakePublisher()
     deaf.cannot = "no endpoint"
 
     make(deaf, another(tahrir))
@@ -456,7 +412,7 @@ def test_disk_that_is_full_while_notices_are_deleted_is_logged_once_and_loses_no
     with small_disk(tmp_path / "disk") as disk:
         full = Tahrir(make_settings(sqlite_databases(disk.path), tmp_path), announce=True)
         full.publish_badges([EDITOR, TAGGER])
-        bus = Bus()
+        bus = FakePublisher()
         bus.holding = True
         outbox = make(bus, full)
         (notice,) = award(full, "alice")
@@ -485,7 +441,7 @@ def test_old_notices_are_kept_where_they_can_be_published(tahrir: Tahrir, make: 
     """After a stop of more than a week, or by a host whose clock is fast."""
     left = award(tahrir, "alice", "bob")
     long_ago(tahrir)
-    bus = Bus()
+    bus = FakePublisher()
     bus.holding = True
     outbox = make(bus, another(tahrir))
 

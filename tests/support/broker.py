@@ -1,13 +1,8 @@
 """A RabbitMQ of the tests' own, and what others send and hear there by fedora-messaging."""
 
 import contextlib
+import importlib.util
 import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,89 +14,35 @@ import pytest
 from fedora_messaging.message import Message, get_message
 
 from support.bus import PREFIX, free_ports
-from support.waiting import TIMEOUT, eventually
+from support.waiting import TIMEOUT
 
-#: Debian's script, without the wrapper that becomes another user and knows other directories.
-_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+def _load_rabbitmq() -> Any:
+    """Return the module of the demo that starts a server."""
+    path = Path(__file__).parents[2] / "demo" / "rabbitmq.py"
+    spec = importlib.util.spec_from_file_location("rabbitmq", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_rabbitmq = _load_rabbitmq()
 
 needs_broker = pytest.mark.skipif(
-    not _SERVER.exists() or shutil.which("epmd") is None,
-    reason="no RabbitMQ: apt-get install --no-install-recommends rabbitmq-server",
+    _rabbitmq.missing_package() is not None, reason=f"{_rabbitmq.missing_package()}"
 )
 
-_CONFIG = """\
-disk_free_limit.absolute = 1MB
-stomp.listeners.tcp.1 = 127.0.0.1:{stomp}
-log.console = true
-log.file = false
-"""
 
-
-class Broker:
-    """A server on ports of the loopback, in a directory of its own; it starts when it is made."""
+class Broker(_rabbitmq.RabbitMQ):
+    """A server of the tests' own; it starts when it is made."""
 
     def __init__(self) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="fedbadges-rabbitmq-"))
-        self.port, self.stomp_port, distribution, epmd = free_ports(4)
-        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
-        config = self._directory / "rabbitmq.conf"
-        config.write_text(_CONFIG.format(stomp=self.stomp_port))
-        (self._directory / "enabled_plugins").write_text("[rabbitmq_stomp].")
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            # Its cookie is there.
-            "HOME": str(self._directory),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(epmd),
-            "RABBITMQ_CONF_ENV_FILE": os.devnull,
-            "RABBITMQ_CONFIG_FILE": str(config),
-            "RABBITMQ_DIST_PORT": str(distribution),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._directory / "enabled_plugins"),
-            "RABBITMQ_LOG_BASE": str(self._directory / "log"),
-            "RABBITMQ_MNESIA_BASE": str(self._directory / "mnesia"),
-            "RABBITMQ_NODENAME": f"fedbadges{self.port}@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                "-kernel inet_dist_use_interface {127,0,0,1} +S 2 +sbwt none +sbwtdcpu none"
-            ),
-        }
-        # Or else the server starts one in the background, which would outlive it.
-        self._epmd = subprocess.Popen(["epmd", "-port", str(epmd)], env=self._environment)
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(free_ports(4), TIMEOUT)
         self._virtual_hosts = {"/"}
         self._connections: dict[str, pika.BlockingConnection] = {}
         self.start()
-
-    def start(self) -> None:
-        """Start, and return when it answers."""
-        with (self._directory / "output").open("ab") as output:
-            self._process = subprocess.Popen(
-                [_SERVER],
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        eventually(self._answers, "RabbitMQ answers")
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Stop it, and whatever it has started; SIGKILL is as if it crashed."""
-        assert self._process is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
-        self._process.wait(TIMEOUT)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-    def control(self, *arguments: str) -> None:
-        """Run ``rabbitmqctl``, which must succeed."""
-        command = [_SERVER.with_name("rabbitmqctl"), "-n", self._environment["RABBITMQ_NODENAME"]]
-        done = subprocess.run(
-            [*command, *arguments], env=self._environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
 
     def add_virtual_host(self, name: str) -> None:
         """Make a virtual host, if it is missing."""
@@ -109,13 +50,6 @@ class Broker:
             self.control("add_vhost", name)
             self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
             self._virtual_hosts.add(name)
-
-    def close(self) -> None:
-        """End everything, and delete the directory."""
-        self.stop(signal.SIGKILL)
-        self._epmd.kill()
-        self._epmd.wait()
-        shutil.rmtree(self._directory, ignore_errors=True)
 
     @contextlib.contextmanager
     def channel(self, virtual_host: str = "/") -> Iterator[Any]:
@@ -138,17 +72,6 @@ class Broker:
         parameters.heartbeat = 0
         made = self._connections[virtual_host] = pika.BlockingConnection(parameters)
         return made.channel()
-
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, (self._directory / "output").read_text()
-        try:
-            # pika logs a dozen lines for each failure.
-            socket.create_connection(("127.0.0.1", self.port)).close()
-            with self.channel():
-                return True
-        except (pika.exceptions.AMQPError, OSError):
-            return False
 
 
 class BrokerBus:

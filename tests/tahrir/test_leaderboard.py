@@ -88,6 +88,22 @@ def test_rank_notice_has_the_old_rank(tahrir: Tahrir) -> None:
     assert notice.body["person"]["rank"] == 1
 
 
+def test_rank_notice_has_the_rank_before_the_award_though_another_daemon_has_adjusted_it(
+    tahrir: Tahrir,
+) -> None:
+    given = award_some(tahrir)
+    tahrir.adjust_ranks(given.values())
+    tahrir.publish_badges([replace(EDITOR, id="more", name="More")])
+    result = award(tahrir, "more", "alice")
+    assert result is not None
+    tahrir.adjust_ranks([given["bob"]])
+
+    (notice,) = tahrir.adjust_ranks([result.person_id], {result.person_id: result.rank})
+
+    assert notice.body["old_rank"] == 3
+    assert notice.body["person"]["rank"] == 1
+
+
 def test_leaderboard_is_computed_once_for_everybody(tahrir: Tahrir, settings: Settings) -> None:
     given = award_some(tahrir)
 
