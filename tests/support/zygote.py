@@ -58,7 +58,10 @@ def _prepare(wanted: dict[str, Any]) -> None:
     """Make this process what a new one would be."""
     os.environ.clear()
     os.environ.update(wanted["environment"])
-    sys.path += [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    for path in filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)):
+        sys.path.append(path)
+        if "pkg_resources" in sys.modules:
+            sys.modules["pkg_resources"].working_set.add_entry(path)
     os.chdir(wanted["directory"])
     log = os.open(wanted["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     null = os.open(os.devnull, os.O_RDONLY)
