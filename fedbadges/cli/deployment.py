@@ -207,7 +207,8 @@ class Deployment:
     ) -> Iterator[Outbox | None]:
         """Yield what publishes notices, or None if ``silent``; raise CannotRun if nothing can.
 
-        If that is ``optional``, a line says so and None is yielded.
+        If that is ``optional``, or only a daemon can and there is an outbox, a line says so and
+        None is yielded.
         """
         from fedbadges.outbox.outbox import Outbox
 
@@ -216,8 +217,11 @@ class Deployment:
             return
         publisher, reason = make_publisher(self.settings)
         if publisher is None:
-            _warn_or_raise(reason, tahrir, optional)
-            yield None
+            _warn_or_raise(reason, tahrir, optional or tahrir.outbox.is_usable)
+            try:
+                yield None
+            finally:
+                tahrir.outbox.leave()
             return
         outbox = Outbox(publisher, tahrir.outbox)
         outbox.start()
