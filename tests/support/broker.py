@@ -2,7 +2,9 @@
 
 import contextlib
 import importlib.util
+import ipaddress
 import json
+import textwrap
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,9 +13,11 @@ from typing import Any
 import pika
 import pika.exceptions
 import pytest
+from cryptography import x509
 from fedora_messaging.message import Message, get_message
 
 from support.bus import PREFIX, free_ports
+from support.certificates import authority
 from support.waiting import TIMEOUT
 
 
@@ -35,11 +39,24 @@ needs_broker = pytest.mark.skipif(
 )
 
 
+def _documented_tls() -> str:
+    """Return the lines of the broker's configuration that the documentation shows."""
+    page = (Path(__file__).parents[2] / "docs/brokers.rst").read_text()
+    (_, block) = page.split(".. code-block:: ini\n\n")
+    return textwrap.dedent(block[: block.index("\n\n")]) + "\n"
+
+
+_TLS = _documented_tls()
+
+
 class Broker(_rabbitmq.RabbitMQ):
     """A server of the tests' own; it starts when it is made."""
 
     def __init__(self) -> None:
         super().__init__(free_ports(4), TIMEOUT)
+        self.authority = authority()
+        (self.tls_port,) = free_ports(1)
+        self._configure_tls()
         self._virtual_hosts = {"/"}
         self._connections: dict[str, pika.BlockingConnection] = {}
         self.start()
@@ -50,6 +67,24 @@ class Broker(_rabbitmq.RabbitMQ):
             self.control("add_vhost", name)
             self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
             self._virtual_hosts.add(name)
+
+    def _configure_tls(self) -> None:
+        """Listen with TLS, too, as the documentation shows it."""
+        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        own = self.authority.issue("broker", extensions=[(address, False)])
+        own.stored(self._directory, "broker")
+        (self._directory / "ca.crt").write_bytes(self.authority.pem)
+        lines = _TLS.replace("ssl.default = 5671", f"ssl.1 = 127.0.0.1:{self.tls_port}")
+        for old, new in (
+            ("cacert.pem", "ca.crt"),
+            ("cert.pem", "broker.crt"),
+            ("key.pem", "broker.key"),
+        ):
+            lines = lines.replace(f"/etc/rabbitmq/{old}", f"{self._directory / new}")
+        with (self._directory / "rabbitmq.conf").open("a") as config:
+            config.write(lines)
+        plugins = "[rabbitmq_stomp,rabbitmq_auth_mechanism_ssl]."
+        (self._directory / "enabled_plugins").write_text(plugins)
 
     @contextlib.contextmanager
     def channel(self, virtual_host: str = "/") -> Iterator[Any]:
@@ -86,6 +121,8 @@ class BrokerBus:
         self._prefix = prefix
         self._listener = f"listener-{self.exchange}"
         self._heard: list[Message] = []
+        #: What differs from the usual configuration.
+        self.changes: dict[str, Any] = {}
         with broker.channel() as channel:
             channel.exchange_declare(self.exchange, "topic", durable=True)
             channel.queue_declare(self._listener, durable=True)
@@ -106,7 +143,7 @@ class BrokerBus:
             "topic_prefix": PREFIX,
             "queues": {self.queue: queue},
             "bindings": [binding],
-        }
+        } | self.changes
 
     def publish(self, *messages: Message) -> None:
         """Send messages, which the broker has when this returns."""
