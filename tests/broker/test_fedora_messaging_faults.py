@@ -14,12 +14,13 @@ from named_messages import named
 from support.broker import Broker, BrokerBus, needs_broker
 from support.bus import PREFIX
 from support.daemon import THIS_MESSAGE
-from support.databases import Databases, Postgresql, awards
+from support.databases import Databases, Postgresql, awards, tahrir
 from support.fm_consumer import FmConsumer, FmDeployment, fm_deployment
 from support.hub import ENDS_WITHIN
 from support.outage import Outage
 from support.rules import rule
 from support.sizes import SEED, size
+from support.tahrir import ranks
 from support.waiting import eventually
 
 pytestmark = [needs_broker, pytest.mark.slow]
@@ -96,15 +97,26 @@ def test_message_that_is_sent_twice_gives_one_badge(deployment: FmDeployment) ->
     stop(daemon)
 
 
-def test_what_a_killed_daemon_was_given_another_handles(deployment: FmDeployment) -> None:
-    killed, other = deployment.start(), deployment.start()
-    names = people(100)
+def has_ranks(deployment: FmDeployment, names: list[str]) -> bool:
+    with tahrir(deployment.databases) as api:
+        found = ranks(api)
+    return all(found.get(name) is not None for name in names)
 
-    mention(deployment.bus, *names)
+
+def test_what_a_killed_daemon_did_and_was_given_another_does(deployment: FmDeployment) -> None:
+    killed = deployment.start(rank_interval=3600)
+    first, *others = names = people(100)
+    mention(deployment.bus, first)
+    eventually(lambda: has_ranks(deployment, [first]), "a rank, which is its turn for an hour")
+    other = deployment.start()
+
+    mention(deployment.bus, *others)
     eventually(lambda: handled(killed) > 10, "some messages")
+    assert not has_ranks(deployment, others)
     killed.kill()
 
     wait_for_badges(deployment, names)
+    eventually(lambda: has_ranks(deployment, names), "all ranks")
     stop(other)
 
 
