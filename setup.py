@@ -56,6 +56,7 @@ EXTRAS = {
         "pytest >= 9.0",
         "pytest-cov >= 7.0",
         "pytest-timeout >= 2.4",
+        "redis >= 6.0",  # counts that daemons share
         "pytest-xdist >= 3.8",  # much of the suite waits for daemons
         "stomper >= 0.4.3",  # as the extra stomp has it
     ],

@@ -22,9 +22,10 @@ from urllib.parse import unquote
 import fedmsg.encoding
 import psycopg2
 import zmq
-from databases import PACE, History
-from deployment import AWARD_TOPIC, make_settings
-from traffic import Draft, Traffic, send
+from backlog import Backlog
+from databases import History
+from deployment import make_settings
+from traffic import Draft
 
 from fedbadges.databases.connections import parse_url
 
@@ -41,9 +42,6 @@ _DISTANCE = 600
 
 #: So many times as many for the one that does nothing, to take about as long.
 _NOOP_TIMES = 3
-
-#: Of so many messages, one triggers.
-_ONE_IN = 10
 
 _NOTIFY = """
 CREATE OR REPLACE FUNCTION benchmark_notify() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -215,18 +213,14 @@ class HubBenchmark:
         rules: Path,
         tahrir_url: str,
         history: History,
-        drafts: tuple[Sequence[Draft], Sequence[Draft]],
-        traffic: Traffic,
-        idle: Sequence[str],
+        backlog: Backlog,
     ) -> None:
         self._directory = directory
         self._rules = rules
         self._tahrir_url = tahrir_url
         self._history = history
-        self._triggering, self._others = drafts
-        self._traffic = traffic
+        self._backlog = backlog
         self._chance = random.Random(1)
-        self._people = iter(idle)
 
     def run(self, rounds: int, count: int, awards: int) -> Results:
         """Measure a number of rounds, each with a number of messages and awards."""
@@ -236,7 +230,7 @@ class HubBenchmark:
             self._awards = Awards(self._tahrir_url)
             stack.callback(self._awards.close)
             self._bus, self._noop_bus = Bus(context), Bus(context)
-            self._addresses = _free_addresses(6)
+            self._addresses = [f"tcp://127.0.0.1:{port}" for port in free_ports(6)]
             stack.callback(Recorder(context, self._addresses, self._history).stop)
             self._store = stack.enter_context(self._history.storing())
             hub = self._badges_hub()
@@ -249,8 +243,8 @@ class HubBenchmark:
     def _latency(self, count: int) -> Results:
         times = []
         for number in range(-5, count):  # the first are not counted: connections are made
-            draft = self._ending()
-            body = send(draft, self._traffic.new_id())
+            draft = self._backlog.ending()
+            (body,) = self._backlog.sent_now([], draft)
             frames = _frames([body])
             begin = time.perf_counter()
             self._bus.publish(frames)
@@ -268,26 +262,21 @@ class HubBenchmark:
         }
 
     def _throughput(self, rounds: int, count: int) -> Results:
-        noop_drafts = self._mix(_NOOP_TIMES * count)
-        backlog = self._make_backlog([self._mix(count) for _ in range(rounds)])
+        noop_drafts = self._backlog.mix(_NOOP_TIMES * count)
+        mixes = [self._backlog.mix(count) for _ in range(rounds)]
+        backlog = self._backlog.stored(mixes, self._store)
         # What these people have earned they have by then, and their counts have been asked.
-        self._badges_round(*self._make_backlog([self._triggering]))
+        self._badges_round(*self._backlog.stored([self._backlog.triggering], self._store))
         badges, noop = [], []
         for bodies in backlog:
             badges.append(len(bodies) / self._badges_round(bodies))
-            bodies = self._make(noop_drafts)
+            bodies = self._backlog.sent_now(noop_drafts, self._backlog.ending())
             noop.append(len(bodies) / self._noop_round(bodies))
         return {
             "hub_messages_per_s": statistics.median(badges),
             "hub_noop_messages_per_s": statistics.median(noop),
             "hub_over_noop": statistics.median(a / b for a, b in zip(badges, noop, strict=True)),
         }
-
-    def _mix(self, count: int) -> list[Draft]:
-        return [
-            self._chance.choice(self._others if number % _ONE_IN else self._triggering)
-            for number in range(count)
-        ]
 
     def _badges_round(self, bodies: Sequence[dict[str, Any]]) -> float:
         """Publish messages of which the last one earns a badge, and wait for the award."""
@@ -306,31 +295,6 @@ class HubBenchmark:
             if time.perf_counter() > begin + 120:
                 raise Late("the hub that does nothing did not get all messages")
         return time.perf_counter() - begin
-
-    def _make_backlog(self, rounds: Sequence[Sequence[Draft]]) -> list[list[dict[str, Any]]]:
-        """Return messages for several rounds that datanommer has stored already.
-
-        Their timestamps follow each other at the rate of the bus; the last one is now.
-        """
-        wholes = [[*drafts, self._ending()] for drafts in rounds]
-        when = time.time() - sum(map(len, wholes)) / PACE
-        made: list[list[dict[str, Any]]] = []
-        for whole in wholes:
-            bodies = [
-                send(each, self._traffic.new_id(), when + number / PACE)
-                for number, each in enumerate(whole)
-            ]
-            when += len(whole) / PACE
-            self._store(zip(whole, bodies, strict=True))
-            made.append(bodies)
-        return made
-
-    def _make(self, drafts: Sequence[Draft]) -> list[dict[str, Any]]:
-        return [send(each, self._traffic.new_id()) for each in (*drafts, self._ending())]
-
-    def _ending(self) -> Draft:
-        name = next(self._people)
-        return Draft(AWARD_TOPIC, {"user": name}, [name])
 
     def _badges_hub(self) -> Hub:
         config = self._config(self._bus, "badges")
@@ -379,8 +343,9 @@ def _frames(bodies: Sequence[Mapping[str, Any]]) -> list[Frames]:
     return [(body["topic"].encode(), fedmsg.encoding.dumps(body).encode()) for body in bodies]
 
 
-def _free_addresses(count: int) -> list[str]:
-    found: list[str] = []
+def free_ports(count: int) -> list[int]:
+    """Return ports that nothing listens on."""
+    found: list[int] = []
     with ExitStack() as held:
         for port in random.sample(_PORTS, len(_PORTS)):
             probe = held.enter_context(socket.socket())
@@ -388,7 +353,7 @@ def _free_addresses(count: int) -> list[str]:
                 probe.bind(("", port))
             except OSError:
                 continue
-            found.append(f"tcp://127.0.0.1:{port}")
+            found.append(port)
             if len(found) == count:
                 break
     return found

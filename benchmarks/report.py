@@ -20,6 +20,8 @@ class Bound(NamedTuple):
     quick: bool = True
     #: Whether it depends on the set of rules.
     by_rules: bool = True
+    #: Whether it can be measured only where RabbitMQ is installed.
+    broker: bool = False
 
     def holds(self, results: Results) -> bool:
         """Return True if it was measured, and is within the bound."""
@@ -50,7 +52,13 @@ BOUNDS = (
     Bound("hub_over_noop", 0.45, at_least=True),
     Bound("award_latency_p50_ms", 30),
     Bound("award_latency_p99_ms", 150),
+    Bound("fm_cpu_over_noop", 1.5, by_rules=False, broker=True),
+    Bound("fm_2_over_1", 1.5, at_least=True, by_rules=False, broker=True),
+    Bound("fm_4_over_2", 1, at_least=True, by_rules=False, broker=True),
 )
+
+#: The key that says that there was no RabbitMQ, so that what needs it is not missed.
+WITHOUT_BROKER = "without_rabbitmq"
 
 
 def table(results: Results, *, quick: bool) -> bool:
@@ -64,6 +72,7 @@ def table(results: Results, *, quick: bool) -> bool:
         for suffix in suffixes
         for bound in BOUNDS
         if (bound.quick or not quick) and (bound.by_rules or not suffix)
+        if not (bound.broker and WITHOUT_BROKER in results)
     }
     keys = [*results, *(key for key in bounds if key not in results)]
     width = max(map(len, keys))

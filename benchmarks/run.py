@@ -13,6 +13,7 @@ import argparse
 import json
 import logging
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -21,9 +22,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import awarding
+import broker
 import databases
 import engine_cost
 import report
+from backlog import Backlog
 from deployment import ROOT, RULES, Deployment, copy_rules, make_settings, parsed
 from hub import HubBenchmark, Late
 from traffic import Traffic, people, send
@@ -55,6 +58,8 @@ class Plan(NamedTuple):
     hub_rounds: int
     hub_messages: int
     awards: int
+    broker_rounds: int
+    broker_messages: int
 
 
 FULL = Plan(
@@ -69,6 +74,8 @@ FULL = Plan(
     hub_rounds=5,
     hub_messages=8000,
     awards=200,
+    broker_rounds=3,
+    broker_messages=1500,
 )
 QUICK = Plan(
     sizes={"20k": 20_000},
@@ -82,13 +89,17 @@ QUICK = Plan(
     hub_rounds=1,
     hub_messages=2000,
     awards=20,
+    broker_rounds=1,
+    broker_messages=1000,
 )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="less, in less than a minute")
-    parser.add_argument("--no-hub", action="store_true", help="leave out what needs a hub")
+    parser.add_argument(
+        "--no-hub", action="store_true", help="leave out what needs a hub or a broker"
+    )
     parser.add_argument("--output", type=Path, help="write the files into this directory")
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
@@ -142,6 +153,8 @@ class Benchmark:
         self._home = Path(tempfile.mkdtemp(dir=server.directory))
         self._traffic = Traffic(_SEED)
         self._results: dict[str, float] = {}
+        #: Who earns a badge; each does once.
+        self._idle = iter(databases.idle_people())
 
     def run(self, *, hub: bool) -> dict[str, float]:
         self._server.configure(fsync="off")
@@ -162,6 +175,8 @@ class Benchmark:
         self._measure_reloading()
         if hub:
             self._measure_hub()
+            if not self._suffix:
+                self._measure_broker()
         self._measure_resident()
         return self._results
 
@@ -292,27 +307,50 @@ class Benchmark:
     def _measure_hub(self) -> None:
         plan = self._plan
         self._say("the hub")
-        others = [
-            each
-            for each in self._traffic.drafts(1000)
-            if not self._first.rules.concerned(parsed(send(each, "none")))
-        ]
-        # Not more than can be asked in some seconds.
-        spent = self._results[f"triggered_ms_{list(plan.sizes)[-1]}"] / 1000
-        few = self._drafts[: max(5, int(10 / spent))]
+        backlog = self._backlog(list(plan.sizes)[-1])
         benchmark = HubBenchmark(
             self._home / "hubs",
             self._rules,
             self._tahrir_url,
             list(self._histories.values())[-1],
-            (few, others),
-            self._traffic,
-            databases.idle_people(),
+            backlog,
         )
         try:
             self._add(benchmark.run(plan.hub_rounds, plan.hub_messages, plan.awards))
         except Late as late:
             print(f"The hub could not be measured: {late}", file=sys.stderr)
+
+    def _measure_broker(self) -> None:
+        """Measure daemons on RabbitMQ, over the shortest history, where it is installed."""
+        plan = self._plan
+        missing = broker.rabbitmq.missing_package()
+        if missing is not None:
+            print(f"Not measured, as {missing}", file=sys.stderr)
+            self._results[report.WITHOUT_BROKER] = 1.0
+            return
+        self._say("daemons on RabbitMQ")
+        benchmark = broker.BrokerBenchmark(
+            self._home / "daemons",
+            self._rules,
+            self._tahrir_url,
+            next(iter(self._histories.values())),
+            self._backlog(next(iter(plan.sizes))),
+        )
+        try:
+            self._add(benchmark.run(plan.broker_rounds, plan.broker_messages))
+        except Late as late:
+            print(f"Daemons on RabbitMQ could not be measured: {late}", file=sys.stderr)
+
+    def _backlog(self, history: str) -> Backlog:
+        """Return the traffic of a bus: what triggers is asked within some seconds."""
+        others = [
+            each
+            for each in self._traffic.drafts(1000)
+            if not self._first.rules.concerned(parsed(send(each, "none")))
+        ]
+        spent = self._results[f"triggered_ms_{history}"] / 1000
+        few = self._drafts[: max(5, int(10 / spent))]
+        return Backlog(few, others, self._traffic, self._idle, random.Random(1))
 
     @property
     def _first(self) -> Deployment:

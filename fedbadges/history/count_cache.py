@@ -32,6 +32,10 @@ from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
 
+#: A cache that fails after so many seconds is not asked again for so many.
+_SLOW = 0.5
+_RETRY = 10.0
+
 #: The prefixes of keys. For what is behind, such as a backlog, another base moves with it.
 _KEYS = ("fedbadges-count-", "fedbadges-count-behind-")
 
@@ -79,6 +83,7 @@ class CountCache:
         #: What distinguishes the keys from those of a history that was replaced.
         self.epoch = ""
         self._log_throttle = Throttle()
+        self._away_until = 0.0
 
     def forget(self) -> None:
         """Forget all counts, also those that are being counted now."""
@@ -128,15 +133,14 @@ class CountCache:
     def offer(self, epoch: str, question: str, base: Base, count: int) -> None:
         """Cache a count that somebody found for a base, unless there is a newer one.
 
-        The base is of that epoch.
+        The base is of that epoch. Raises what the region raises.
         """
         if self._region is None:
             return
         key = next(_keys(epoch, question))
-        cached = self._read(key)
+        cached = _cached(self._region.get(key))
         if base.extends(cached.base):
-            offered = replace(cached, count=count, base=base)
-            self._use(lambda region: region.set(key, offered))
+            self._region.set(key, replace(cached, count=count, base=base))
 
     def _advance(
         self,
@@ -172,18 +176,26 @@ class CountCache:
         return naive_utc(self._now() - self._distance)
 
     def _read(self, key: str) -> CachedCount:
-        found = self._use(lambda region: region.get(key))
-        return found if isinstance(found, CachedCount) else CachedCount()
+        return _cached(self._use(lambda region: region.get(key)))
 
     def _use(self, act: Callable[[Region], Any]) -> Any:
         """Act on the region; where it is away, counts are just not cached."""
         assert self._region is not None
+        began = time.monotonic()
+        if began < self._away_until:
+            return None
         try:
             return act(self._region)
         except Exception as error:  # whatever the cache's backend raises
+            if time.monotonic() - began > _SLOW:
+                self._away_until = time.monotonic() + _RETRY
             if self._log_throttle.allows(type(error).__name__):
                 log.warning("Could not use the cache, counting without it is slower", error=error)
             return None
+
+
+def _cached(found: Any) -> CachedCount:
+    return found if isinstance(found, CachedCount) else CachedCount()
 
 
 def _keys(epoch: str, question: str) -> Iterator[str]:

@@ -18,8 +18,8 @@ log = get_logger(__name__)
 #: Seconds at least until ranks that could not be adjusted are tried again.
 _RETRY = 1.0
 
-#: How many seconds of the interval are left to other daemons to take their turn, and between two
-#: tries to take it.
+#: How many seconds after its turn a daemon leaves to others to take theirs, and how many are
+#: between two tries to take it.
 _GAP = 1.0
 _POLL = 0.5
 
@@ -113,7 +113,7 @@ class Ranks:
                 if not is_ours:
                     return _POLL
                 if self._adjust_due():
-                    self._stopping.wait(self._interval - _GAP)
+                    self._stopping.wait(self._interval)
                     return min(self._interval, _GAP)
         except Exception as error:  # of the database
             self._waiting = False

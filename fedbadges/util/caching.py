@@ -12,6 +12,9 @@ V = TypeVar("V")
 #: How many entries a cache in memory can hold.
 _MAX_ENTRIES = 200_000
 
+#: Seconds to wait for Redis, unless the configuration says something else.
+_REDIS_TIMEOUT = 1.0
+
 
 class BoundedDict(dict[K, V]):
     """A dictionary that drops its oldest entry beyond ``size`` entries; thread-safe."""
@@ -34,10 +37,13 @@ def is_shared(backend: str) -> bool:
 
 
 def make_cache_region(backend: str, arguments: Mapping[str, Any]) -> CacheRegion:
-    """Create a cache region of dogpile.cache; one in memory is bounded.
+    """Create a cache region of dogpile.cache; one in memory is bounded, Redis has a time limit.
 
     Raises what dogpile.cache raises for a backend that does not exist.
     """
     if backend == "dogpile.cache.memory":
         arguments = {"cache_dict": BoundedDict(_MAX_ENTRIES), **arguments}
+    if backend.startswith("dogpile.cache.redis"):
+        limits = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), _REDIS_TIMEOUT)
+        arguments = {**limits, **arguments}
     return make_region().configure(backend, arguments=dict(arguments))

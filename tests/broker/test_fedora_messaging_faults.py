@@ -11,13 +11,14 @@ from named_messages import named
 from support.broker import Broker, BrokerBus, needs_broker
 from support.bus import PREFIX
 from support.daemon import THIS_MESSAGE
-from support.databases import Databases, Postgresql, awards
+from support.databases import Databases, Postgresql, awards, tahrir
 from support.fm_consumer import FmConsumer, FmDeployment, fm_deployment
 from support.hub import ENDS_WITHIN
 from support.outage import Outage
 from support.random_stops import stop_at_random_moments
 from support.rules import rule
 from support.sizes import size
+from support.tahrir import ranks
 from support.waiting import eventually
 
 pytestmark = [needs_broker, pytest.mark.slow]
@@ -86,18 +87,30 @@ def test_two_daemons_share_a_queue_whose_messages_are_sent_twice(deployment: FmD
         stop(daemon)
 
 
-def test_what_a_killed_daemon_was_given_three_others_handle(deployment: FmDeployment) -> None:
-    daemons = [deployment.make() for _ in range(4)]
-    names = people(200)
-    mention(deployment.bus, *names)
+def has_ranks(deployment: FmDeployment, names: list[str]) -> bool:
+    with tahrir(deployment.databases) as api:
+        found = ranks(api)
+    return all(found.get(name) is not None for name in names)
 
-    for daemon in daemons:
+
+def test_what_a_killed_daemon_did_and_was_given_three_others_do(deployment: FmDeployment) -> None:
+    killed = deployment.start(rank_interval=3600)
+    first, *others = names = people(200)
+    mention(deployment.bus, first)
+    eventually(lambda: has_ranks(deployment, [first]), "a rank, which is its turn for an hour")
+    alive = [deployment.make() for _ in range(3)]
+    for daemon in alive:
         daemon.start()
-    eventually(lambda: handled(daemons[0]) > 10, "some messages")
-    daemons[0].kill()
+    eventually(lambda: deployment.bus.consumers() == 4, "all listen")
+
+    mention(deployment.bus, *others)
+    eventually(lambda: handled(killed) > 10, "some messages")
+    assert not has_ranks(deployment, others)
+    killed.kill()
 
     wait_for_badges(deployment, names)
-    for daemon in daemons[1:]:
+    eventually(lambda: has_ranks(deployment, names), "all ranks")
+    for daemon in alive:
         assert handled(daemon)
         stop(daemon)
 

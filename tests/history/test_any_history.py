@@ -197,7 +197,7 @@ class Steps:
     """Takes steps with a history of its own topic, which two daemons share."""
 
     def __init__(self, databases: Databases, directory: Path, *, share_counts: bool) -> None:
-        self.region = make_cache_region("dogpile.cache.memory", {}) if share_counts else None
+        self.region = make_cache_region("dogpile.cache.memory_pickle", {}) if share_counts else None
         begun: list[int] = []
         self.daemons = [
             Daemon(databases, directory / name, self.region, begun) for name in ("one", "two")

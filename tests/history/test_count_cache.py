@@ -315,6 +315,14 @@ def test_counts_are_right_while_the_cache_is_away(caplog: pytest.LogCaptureFixtu
     ]
 
 
+def test_offer_to_a_cache_that_is_away_fails_so_that_it_is_made_again() -> None:
+    counts = CountCache(Failing(), DISTANCE)  # type: ignore[arg-type]
+    base = Base(datetime.datetime(2025, 1, 1), Horizon(1))
+
+    with pytest.raises(ConnectionError, match="refused"):
+        counts.offer("", "q", base, 7)
+
+
 @pytest.mark.parametrize("error", [Unavailable("datanommer"), RuntimeError("canceled")])
 def test_an_error_is_not_cached(error: Exception) -> None:
     def away(after: Any, cutoff: Any, limit: Any) -> CountResult:

@@ -13,6 +13,7 @@ from support.hub import ENDS_WITHIN
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 ALONE = SYSTEMD / "fedmsg-badges.service"
+INSTANCE = SYSTEMD / "fedmsg-badges@.service"
 IN_HUB = SYSTEMD / "fedmsg-hub.service.d/fedbadges.conf"
 ON_BROKER = SYSTEMD / "fm-consumer@fedbadges.service.d/fedbadges.conf"
 USER = SYSTEMD / "sysusers.d/fedbadges.conf"
@@ -50,8 +51,9 @@ def service(path: Path) -> configparser.SectionProxy:
 
 
 @needs("systemd-analyze", "--offline")
-def test_unit_is_hardened() -> None:
-    printed = run("systemd-analyze", "security", "--offline=true", "--no-pager", ALONE)
+@pytest.mark.parametrize("unit", [ALONE, INSTANCE], ids=["alone", "instance"])
+def test_unit_is_hardened(unit: Path) -> None:
+    printed = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
 
     found = re.search(r"Overall exposure level for \S+: \S+ (\w+)", printed)
     assert found is not None
@@ -59,12 +61,25 @@ def test_unit_is_hardened() -> None:
 
 
 @needs("systemd-analyze")
-def test_systemd_knows_every_key_of_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "name"), [(ALONE, ALONE.name), (INSTANCE, "fedmsg-badges@2.service")]
+)
+def test_systemd_knows_every_key_of_the_unit(path: Path, name: str, tmp_path: Path) -> None:
     """A key that it does not know would be a warning, and be left out."""
-    unit = tmp_path / ALONE.name
-    unit.write_text(ALONE.read_text().replace("/usr/bin/fedmsg-badges", sys.executable))
+    unit = tmp_path / name
+    unit.write_text(path.read_text().replace("/usr/bin/fedmsg-badges", sys.executable))
 
     assert complaints(unit) == []
+
+
+def test_each_instance_has_directories_of_its_own_and_is_else_the_same() -> None:
+    instance = {
+        "statedirectory": "fedbadges-%i",
+        "runtimedirectory": "fedbadges-%i",
+        "workingdirectory": "%S/fedbadges-%i",
+    }
+
+    assert dict(service(INSTANCE)) == dict(service(ALONE)) | instance
 
 
 @needs("systemd-analyze")

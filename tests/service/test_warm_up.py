@@ -1,6 +1,7 @@
 """A daemon counts the past of all rules once, in the background, after it has caught up."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from support.builders import statements
 from support.daemon_restarts import HOUR, Start, after_first_pass, sent, start, store_message
 from support.databases import Databases
+from support.redis_server import RedisServer, needs_redis
 from support.rules import rule, write_rules
 from support.waiting import eventually
 
@@ -135,13 +137,24 @@ def test_daemons_over_one_datanommer_count_one_after_the_other(
     assert len(logged(log, "Another daemon counts the past")) == 1
 
 
+@pytest.fixture
+def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """A cache that daemons share."""
+    if request.param == "dbm":
+        yield {"backend": "dogpile.cache.dbm", "arguments": {"filename": str(tmp_path / "cache")}}
+        return
+    server = RedisServer()
+    yield server.cache
+    server.close()
+
+
 @pytest.mark.sqlite
+@pytest.mark.parametrize("cache", ["dbm", pytest.param("redis", marks=needs_redis)], indirect=True)
 def test_daemons_that_share_a_cache_count_the_past_once(
-    database: Databases, start: Start, tmp_path: Path, log: Any
+    database: Databases, start: Start, tmp_path: Path, log: Any, cache: dict[str, Any]
 ) -> None:
     for name in ("alice", "alice", "bob"):
         store_message(database, sent(name, 30 * 24 * HOUR))
-    cache = {"backend": "dogpile.cache.dbm", "arguments": {"filename": str(tmp_path / "cache")}}
     warm(start(cache=cache))
     assert logged(log, DONE) == [f"{DONE} count=3 counts=2"]
 
