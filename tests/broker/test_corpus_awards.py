@@ -34,7 +34,7 @@ pytestmark = [
 CONCERNED = Path(__file__).parents[1] / "support" / "concerned"
 
 #: How often each is sent, so that something is earned by more than one.
-TIMES = 15
+TIMES = 10
 
 KEYS = {"insecure_rules": True, "record_messages": True, "email_domain": "fedoraproject.org"}
 SETTINGS = {f"badges.{name}": value for name, value in KEYS.items()} | {

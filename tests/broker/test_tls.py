@@ -31,14 +31,15 @@ def test_daemon_with_a_certificate_awards_and_publishes_by_tls(
     with fm_deployment(tmp_path, postgresql_database, bus, RULES) as deployment:
         bus.changes = changes
         daemon = deployment.start()
-        assert daemon.lines_with("Authenticating with server using x509")
+        daemon.wait_for_log("INFO", "Authenticating with server using x509")
 
         bus.publish(named("logger.mention", {}, "alice"))
 
         deployment.wait_for_badge("alice", "mentioned")
         eventually(lambda: bus.awards("alice"), "the notice")
         assert daemon.stop() == 0
-        daemon.check_log()
+        # pika calls it an error that RabbitMQ ends a connection before TLS says so.
+        assert not daemon.logged("ERROR", "fedbadges.")
 
 
 def test_nobody_connects_by_tls_without_a_certificate(broker: Broker, tmp_path: Path) -> None:

@@ -59,7 +59,11 @@ class Broker(_rabbitmq.RabbitMQ):
         self._configure_tls()
         self._virtual_hosts = {"/"}
         self._connections: dict[str, pika.BlockingConnection] = {}
-        self.start()
+        try:
+            self.start()
+        except _rabbitmq.BrokerFailed:
+            self.close()
+            raise
 
     def add_virtual_host(self, name: str) -> None:
         """Make a virtual host, if it is missing."""
@@ -137,7 +141,8 @@ class BrokerBus:
         queue = {"durable": True, "auto_delete": False, "exclusive": False, "arguments": {}}
         binding = {"queue": self.queue, "exchange": self.exchange, "routing_keys": ["#"]}
         return {
-            "amqp_url": self.broker.url,
+            # A machine that stands still for a minute loses no connection.
+            "amqp_url": f"{self.broker.url}?heartbeat=0",
             "callback": "fedbadges.fedora_messaging:BadgesConsumer",
             "publish_exchange": self.exchange,
             "topic_prefix": PREFIX,
