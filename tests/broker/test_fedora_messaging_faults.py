@@ -206,7 +206,7 @@ def test_queue_that_is_deleted_ends_the_daemon_with_the_code_for_that(
 
 def test_daemons_stop_with_0_at_any_moment_and_lose_nothing(deployment: FmDeployment) -> None:
     """From the moment on at which they handle the signal."""
-    names = people(size(6, 50) * 30)
+    names = people(size(6, 50) * 20)
 
     def start() -> FmConsumer:
         daemon = deployment.make()
@@ -214,9 +214,9 @@ def test_daemons_stop_with_0_at_any_moment_and_lose_nothing(deployment: FmDeploy
         return daemon
 
     def publish(number: int) -> None:
-        mention(deployment.bus, *names[number * 30 : (number + 1) * 30])
+        mention(deployment.bus, *names[number * 20 : (number + 1) * 20])
 
-    stop_at_random_moments(len(names) // 30, start, publish)
+    stop_at_random_moments(len(names) // 20, start, publish)
 
     stop_after_badges(deployment, names)
 

@@ -12,7 +12,7 @@ from support.sizes import SEED
 AT_A_TIME = 4
 """How many daemons run beside each other."""
 
-LONGEST = 2.5
+LONGEST = 2.0
 """Seconds until a daemon is stopped, at most; loading its rules and connecting take one of them."""
 
 
