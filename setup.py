@@ -65,6 +65,7 @@ EXTRAS = {
         "mypy >= 2.4, < 3",
         "ruff >= 0.17, < 0.18",
         "types-PyYAML",
+        "types-jsonschema",
         "types-requests",
     ],
     "docs": ["docutils >= 0.22"],
