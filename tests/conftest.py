@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from support.daemon_restarts import start  # noqa: F401  a fixture
 from support.databases import KINDS, Databases, Postgresql, empty_sqlite_databases, sqlite_databases
+from support.hub import Hub
 from support.sizes import FULL, SEED
 
 # The same examples in every run, so that a failure is caused by the change under test.
@@ -69,6 +70,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(ranks, len(long))
 
     items[:] = sorted((item for item in items if _is_wanted(item)), key=rank)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fork the hubs of slow tests, which are many, but for those marked ``started``."""
+    Hub.forks = bool(item.get_closest_marker("slow")) and not item.get_closest_marker("started")
 
 
 def _is_wanted(item: pytest.Item) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -207,7 +207,8 @@ class Deployment:
     ) -> Iterator[Outbox | None]:
         """Yield what publishes notices, or None if ``silent``; raise CannotRun if nothing can.
 
-        If that is ``optional``, a line says so and None is yielded.
+        If that is ``optional``, or only a daemon can and there is an outbox, a line says so and
+        None is yielded.
         """
         from fedbadges.outbox.outbox import Outbox
 
@@ -216,15 +217,17 @@ class Deployment:
             return
         publisher, reason = make_publisher(self.settings)
         if publisher is None:
-            _warn_or_raise(reason, tahrir, optional)
-            yield None
+            _warn_or_raise(reason, tahrir, optional or tahrir.outbox.is_usable)
+            with _leaving(tahrir):
+                yield None
             return
         outbox = Outbox(publisher, tahrir.outbox)
         outbox.start()
         try:
             if publisher.trouble(_PUBLISHER_TIMEOUT) is not None:  # the publisher has logged it
                 _warn_or_raise(reason, tahrir, optional)
-                yield None
+                with _leaving(tahrir):
+                    yield None
             else:
                 yield outbox
         finally:
@@ -252,6 +255,18 @@ def make_publisher(settings: Settings) -> tuple[Publisher | None, str]:
     from fedbadges.buses.fedmsg.publisher import Publisher as FedmsgPublisher
 
     return FedmsgPublisher(settings.fedmsg), _NO_ADDRESS
+
+
+@contextmanager
+def _leaving(tahrir: Tahrir) -> Iterator[None]:
+    """Leave the notices of what is changed meanwhile to a daemon, which need not wait for them."""
+    from fedbadges.errors import Unavailable
+
+    try:
+        yield
+    finally:
+        with suppress(Unavailable):  # the leases end by themselves
+            tahrir.outbox.leave()
 
 
 def _warn_or_raise(reason: str, tahrir: Tahrir, optional: bool) -> None:

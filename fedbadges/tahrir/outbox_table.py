@@ -75,6 +75,7 @@ _OF_THESE = is_any_of(_C.msg_id, array_parameter("ids"))
 _IS_OURS = _C.leased_by == bindparam("owner")
 _RENEW = update(OUTBOX).where(_OF_THESE, _IS_OURS).values(leased_until=_END)
 _RELEASE = update(OUTBOX).where(_OF_THESE, _IS_OURS).values(leased_by=None, leased_until=None)
+_LEAVE = update(OUTBOX).where(_IS_OURS).values(leased_by=None, leased_until=None)
 _DELETE = delete(OUTBOX).where(_OF_THESE)
 _WAITING = select(
     func.count().label("number"),
@@ -146,6 +147,12 @@ class OutboxTable:
     def release(self, msg_ids: Iterable[str]) -> None:
         """End the leases of this process on notices."""
         self._change(_RELEASE, msg_ids, owner=self.owner)
+
+    def leave(self) -> None:
+        """End all leases of this process, if there is a table: it publishes nothing."""
+        if self.is_usable:
+            with self._changing() as connection:
+                connection.execute(_LEAVE, {"owner": self.owner})
 
     def delete(self, msg_ids: Iterable[str]) -> None:
         """Delete notices, as they were published."""

@@ -1,7 +1,8 @@
-"""Old rules and messages, on fedora-messaging: the awards are those of a daemon on ZeroMQ."""
+"""Old rules and messages, by a broker: the awards are those of one daemon on ZeroMQ."""
 
 import datetime
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import pytest
 import yaml
 from fedora_messaging.message import Message
 from named_messages import named
-from support.broker import BrokerBus, needs_broker
+from support.broker import Broker, BrokerBus, needs_broker
 from support.builders import make_settings
 from support.daemon import make_daemon
 from support.databases import Databases, awards, sqlite_databases
 from support.fm_consumer import fm_deployment
+from support.hub import Hub
+from support.stomp_hub import StompBus, stomp_deployment
 from support.waiting import eventually
 
 import fedbadges.accounts.usernames
@@ -27,10 +30,16 @@ pytestmark = [
     pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not there"),
 ]
 
+#: The plugin that names the users of these messages.
+CONCERNED = Path(__file__).parents[1] / "support" / "concerned"
+
 #: How often each is sent, so that something is earned by more than one.
-TIMES = 30
+TIMES = 10
 
 KEYS = {"insecure_rules": True, "record_messages": True, "email_domain": "fedoraproject.org"}
+SETTINGS = {f"badges.{name}": value for name, value in KEYS.items()} | {
+    "badges.yaml.directory": str(CORPUS / "rules")
+}
 
 
 def entries() -> Iterator[tuple[dict[str, Any], list[str]]]:
@@ -64,8 +73,8 @@ def on_fedora_messaging(body: Mapping[str, Any], users: Iterable[str]) -> Messag
     return made
 
 
-@pytest.fixture
-def on_zeromq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+@pytest.fixture(scope="module")
+def on_zeromq(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
     """Return what a daemon awards for the same on ZeroMQ, where a plugin names the users."""
     known = {body["msg_id"]: users for body, users in entries()}
     ask: Mapping[str, Callable[..., Iterable[Any]]] = {
@@ -73,34 +82,81 @@ def on_zeromq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str
         "packages": lambda body, **config: (),
         "agent": lambda body, **config: (None,),
     }
-    monkeypatch.setattr(fedbadges.accounts.usernames, "_QUESTIONS", ask)
-    databases = sqlite_databases(tmp_path)
+    databases = sqlite_databases(tmp_path_factory.mktemp("zeromq"))
     settings = make_settings(databases, CORPUS / "rules", **KEYS, rank_interval=60)
-    daemon = make_daemon(settings)
-    daemon.start()
-    for body, _ in entries():
-        daemon.handle(body)
-    daemon.flush()
-    daemon.stop()
-    return awards(databases)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(fedbadges.accounts.usernames, "_QUESTIONS", ask)
+        daemon = make_daemon(settings)
+        daemon.start()
+        for body, _ in entries():
+            daemon.handle(body)
+        daemon.flush()
+        daemon.stop()
+    found = awards(databases)
+    assert len({badge for _, badge in found}) > 5
+    return found
 
 
-def test_old_rules_give_the_awards_of_a_daemon_on_zeromq(
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_old_rules_on_fedora_messaging_give_the_awards_of_a_daemon_on_zeromq(
     on_zeromq: list[tuple[str, str]],
     postgresql_database: Databases,
     bus: BrokerBus,
     tmp_path: Path,
+    count: int,
 ) -> None:
-    assert len({badge for _, badge in on_zeromq}) > 5
-    keys = {f"badges.{name}": value for name, value in KEYS.items()}
-    keys["badges.yaml.directory"] = str(CORPUS / "rules")
-    with fm_deployment(tmp_path / "fm", postgresql_database, bus, {}, keys) as deployment:
-        deployment.bus.publish(*(on_fedora_messaging(*entry) for entry in entries()))
-        daemons = [deployment.start(), deployment.start()]
-
-        eventually(lambda: awards(deployment.databases) == on_zeromq, "the same awards")
-        eventually(lambda: not bus.waiting(), "all messages")
+    with fm_deployment(tmp_path / "fm", postgresql_database, bus, {}, SETTINGS) as deployment:
+        bus.publish(*(on_fedora_messaging(*entry) for entry in entries()))
+        daemons = [deployment.make() for _ in range(count)]
         for daemon in daemons:
-            assert daemon.stop() == 0
-            daemon.check_log()
-    assert awards(deployment.databases) == on_zeromq
+            daemon.start()
+
+        def announced() -> Counter[tuple[str, str]]:
+            bodies = [each.body for each in bus.heard("badges.badge.award")]
+            return Counter((b["user"]["username"], b["badge"]["badge_id"]) for b in bodies)
+
+        check(postgresql_database, on_zeromq, daemons, bus, announced)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_old_rules_by_stomp_give_the_awards_of_a_daemon_on_zeromq(
+    on_zeromq: list[tuple[str, str]],
+    postgresql_database: Databases,
+    broker: Broker,
+    tmp_path: Path,
+    count: int,
+) -> None:
+    bus = StompBus(broker)
+    with stomp_deployment(tmp_path / "hubs", postgresql_database, bus, {}, SETTINGS) as deployment:
+        with bus.channel() as channel:
+            channel.queue_bind(bus.queue, "amq.topic", "#")
+            for body, users in entries():
+                bus.send(channel, body["topic"], json.dumps(body | {"concerns": users}).encode())
+            channel.queue_unbind(bus.queue, "amq.topic", "#")
+        hubs = [deployment.make() for _ in range(count)]
+        for hub in hubs:
+            hub.python_path = CONCERNED
+            hub.start()
+
+        def announced() -> Counter[tuple[str, str]]:
+            bodies = [each["msg"] for each in bus.heard() if "badge" in each["msg"]]
+            return Counter((b["user"]["username"], b["badge"]["badge_id"]) for b in bodies)
+
+        check(postgresql_database, on_zeromq, hubs, bus, announced)
+
+
+def check(
+    databases: Databases,
+    expected: list[tuple[str, str]],
+    hubs: Iterable[Hub],
+    bus: BrokerBus | StompBus,
+    announced: Callable[[], Counter[tuple[str, str]]],
+) -> None:
+    """Raise AssertionError if these awards are not given, and announced, each once."""
+    eventually(lambda: awards(databases) == expected, "the same awards")
+    eventually(lambda: not bus.waiting(), "all messages")
+    eventually(lambda: announced() == Counter(expected), "all notices")
+    for hub in hubs:
+        assert hub.stop() == 0
+        hub.check_log()
+    assert awards(databases) == expected

@@ -24,7 +24,7 @@ from support.stomp_hub import (
 )
 from support.waiting import eventually
 
-pytestmark = [needs_broker, pytest.mark.slow]
+pytestmark = [needs_broker, pytest.mark.slow, pytest.mark.started]
 
 ROOT = Path(__file__).parents[2]
 RULES = {"mentioned": rule("Mentioned", f"trigger: {{topic: logger.mention}}\n{THIS_MESSAGE}")}

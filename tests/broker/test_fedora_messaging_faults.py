@@ -1,12 +1,9 @@
 """Several daemons on one queue; daemons and brokers that die, databases that are away."""
 
-import random
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,8 +15,9 @@ from support.databases import Databases, Postgresql, awards, tahrir
 from support.fm_consumer import FmConsumer, FmDeployment, fm_deployment
 from support.hub import ENDS_WITHIN
 from support.outage import Outage
+from support.random_stops import stop_at_random_moments
 from support.rules import rule
-from support.sizes import SEED, size
+from support.sizes import size
 from support.tahrir import ranks
 from support.waiting import eventually
 
@@ -71,11 +69,15 @@ def stop(daemon: FmConsumer) -> None:
     daemon.check_log()
 
 
-def test_two_daemons_share_a_queue_and_each_badge_is_given_once(deployment: FmDeployment) -> None:
-    daemons = [deployment.start(), deployment.start()]
+def test_two_daemons_share_a_queue_whose_messages_are_sent_twice(deployment: FmDeployment) -> None:
+    daemons = [deployment.make(), deployment.make()]
     names = people(100)
+    for daemon in daemons:
+        daemon.start()
+    eventually(lambda: deployment.bus.consumers() == 2, "both listen")
 
-    mention(deployment.bus, *names, *names[:10])
+    sent = [named("logger.mention", {}, name) for name in names]
+    deployment.bus.publish(*sent, *sent[:10])
 
     wait_for_badges(deployment, names)
     eventually(lambda: sum(map(handled, daemons)) == 110, "all messages")
@@ -85,30 +87,21 @@ def test_two_daemons_share_a_queue_and_each_badge_is_given_once(deployment: FmDe
         stop(daemon)
 
 
-def test_message_that_is_sent_twice_gives_one_badge(deployment: FmDeployment) -> None:
-    daemon = deployment.start()
-    message = named("logger.mention", {}, "alice")
-
-    deployment.bus.publish(message, message)
-
-    eventually(lambda: handled(daemon) == 2, "both messages")
-    wait_for_badges(deployment, ["alice"])
-    assert announced(deployment.bus) == {"alice": 1}
-    stop(daemon)
-
-
 def has_ranks(deployment: FmDeployment, names: list[str]) -> bool:
     with tahrir(deployment.databases) as api:
         found = ranks(api)
     return all(found.get(name) is not None for name in names)
 
 
-def test_what_a_killed_daemon_did_and_was_given_another_does(deployment: FmDeployment) -> None:
+def test_what_a_killed_daemon_did_and_was_given_three_others_do(deployment: FmDeployment) -> None:
     killed = deployment.start(rank_interval=3600)
-    first, *others = names = people(100)
+    first, *others = names = people(200)
     mention(deployment.bus, first)
     eventually(lambda: has_ranks(deployment, [first]), "a rank, which is its turn for an hour")
-    other = deployment.start()
+    alive = [deployment.make() for _ in range(3)]
+    for daemon in alive:
+        daemon.start()
+    eventually(lambda: deployment.bus.consumers() == 4, "all listen")
 
     mention(deployment.bus, *others)
     eventually(lambda: handled(killed) > 10, "some messages")
@@ -117,7 +110,9 @@ def test_what_a_killed_daemon_did_and_was_given_another_does(deployment: FmDeplo
 
     wait_for_badges(deployment, names)
     eventually(lambda: has_ranks(deployment, names), "all ranks")
-    stop(other)
+    for daemon in alive:
+        assert handled(daemon)
+        stop(daemon)
 
 
 def test_broker_that_is_killed_and_comes_back_has_lost_nothing(
@@ -209,19 +204,19 @@ def test_queue_that_is_deleted_ends_the_daemon_with_the_code_for_that(
     assert daemon.exit_code() == 12
 
 
-def test_daemon_stops_with_0_at_any_moment_and_loses_nothing(deployment: FmDeployment) -> None:
-    """From the moment on at which it handles the signal."""
-    chance = random.Random(SEED)
-    names = people(size(6, 50) * 100)
-    for first in range(0, len(names), 100):
+def test_daemons_stop_with_0_at_any_moment_and_lose_nothing(deployment: FmDeployment) -> None:
+    """From the moment on at which they handle the signal."""
+    names = people(size(6, 50) * 30)
+
+    def start() -> FmConsumer:
         daemon = deployment.make()
         daemon.start()
-        eventually(partial(daemon.handles, signal.SIGTERM), "a handler")
-        mention(deployment.bus, *names[first : first + 100])
-        # Loading takes some seconds of these.
-        time.sleep(chance.uniform(0, 6))
+        return daemon
 
-        stop(daemon)
+    def publish(number: int) -> None:
+        mention(deployment.bus, *names[number * 30 : (number + 1) * 30])
+
+    stop_at_random_moments(len(names) // 30, start, publish)
 
     stop_after_badges(deployment, names)
 

@@ -79,3 +79,14 @@ def test_status_says_that_all_is_well(deployment: StompDeployment) -> None:
 
     assert code == 0, output
     assert "not needed, as the broker delivers what was not handled" in output
+
+
+def test_award_by_hand_is_published_by_the_hub(deployment: StompDeployment) -> None:
+    (hub,) = deployment.hubs
+    command = ("award", "erin", "named", "--create", "--reason", "r")
+
+    code, output = hub.run("fedbadges", *command)
+
+    assert code == 0, output
+    (award,) = eventually(lambda: deployment.bus.awards("erin"), "the award")
+    assert award["msg"]["by_hand"]["reason"] == "r"

@@ -1,13 +1,18 @@
 """A hub that is told to stop, whatever its other parts do."""
 
+import threading
 from typing import Any
 
 import moksha.hub
+import moksha.hub.api.producer
 import pytest
+from moksha.hub.api.producer import PollingProducer
 from moksha.hub.hub import CentralMokshaHub
 from moksha.hub.reactor import reactor
+from support.waiting import TIMEOUT, eventually
 
-from fedbadges.buses.fedmsg.signals import stop_hub
+from fedbadges.buses.fedmsg import signals
+from fedbadges.buses.fedmsg.signals import let_producers_wake, stop_hub
 
 
 class Part:
@@ -38,3 +43,45 @@ def test_parts_that_stumble_keep_neither_the_others_nor_the_reactor_from_stoppin
     assert stopped == [True]
     assert all(part.stopped for part in parts)
     assert [line[:30] for line in caplog.messages] == ["A part of the hub did not stop"] * 2
+
+
+class Daily(PollingProducer):
+    """A producer like that of the monitoring socket."""
+
+    frequency = 86_400.0
+
+    def poll(self) -> None:
+        """Produce nothing."""
+
+
+def test_producer_that_sleeps_ends_at_once_when_the_hub_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+
+    class Stopped(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            slept.append(timeout or 0.0)
+            return super().wait(TIMEOUT)
+
+    monkeypatch.setattr(signals, "_stopped", Stopped())
+    monkeypatch.setattr(moksha.hub.api.producer, "time", moksha.hub.api.producer.time)
+    threads: list[threading.Thread] = []
+
+    def call(function: Any) -> None:
+        threads.append(threading.Thread(target=function, daemon=True))
+        threads[0].start()
+
+    monkeypatch.setattr(reactor, "callInThread", call)
+    monkeypatch.setattr(reactor, "stop", lambda: None)
+    hub: Any = object.__new__(CentralMokshaHub)
+    let_producers_wake()
+    hub.extensions, hub.consumers, hub.producers = [], [], [Daily(None)]
+    monkeypatch.setattr(moksha.hub, "_hub", hub, raising=False)
+    eventually(lambda: slept, "it sleeps")
+
+    stop_hub()
+
+    threads[0].join(TIMEOUT / 2)
+    assert not threads[0].is_alive()
+    assert len(slept) == 1

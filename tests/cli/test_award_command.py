@@ -275,8 +275,24 @@ def test_award_reports_an_unreachable_database_in_one_line(deployment: Place) ->
     assert done.stderr == "tahrir: unable to open database file\n"
 
 
-def test_award_refuses_a_bus_that_only_a_hub_can_use(deployment: Place) -> None:
+def test_award_leaves_its_notice_to_a_daemon_where_only_a_hub_can_publish(
+    any_deployment: Place,
+) -> None:
+    any_deployment.configure(zmq_enabled=False)
+
+    done = any_deployment.call("award", "alice", "first-step", "--create", *WHY)
+
+    assert (done.exit_code, done.stdout) == (0, "alice now has first-step\n")
+    assert "Left to the daemon to publish. 'zmq_enabled' is False" in done.stderr
+    with engine(any_deployment.settings.tahrir_url).connect() as connection:
+        left = connection.execute(sa.select(OUTBOX.c.topic, OUTBOX.c.leased_until)).all()
+    # A daemon need not wait until a lease ends.
+    assert left == [("badge.award", None), ("person.rank.advance", None)]
+
+
+def test_award_without_an_outbox_refuses_a_bus_that_only_a_hub_can_use(deployment: Place) -> None:
     deployment.configure(zmq_enabled=False)
+    OUTBOX.drop(engine(deployment.settings.tahrir_url))
 
     done = deployment.call("award", "alice", "speaker", "--create", *WHY)
 

@@ -12,8 +12,8 @@ from support.sizes import only_full, size
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 OUTAGES = 3
-MESSAGES = 14_000
-LENGTH = 60
+MESSAGES = 9_000
+LENGTH = 36
 """Seconds that the messages take."""
 
 

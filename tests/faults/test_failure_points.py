@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from support.databases import Postgresql
 from support.every_kind import every_kind
-from support.failure_points.forked_hub import ForkedHub
 from support.failure_points.points import POINTS, Call
 from support.fault_runs import FaultRun, run_with_faults
 from support.sizes import size
@@ -51,8 +50,7 @@ def test_failure_point_is_in_the_code(name: str) -> None:
 def test_daemon_killed_at_each_failure_point_awards_what_backfill_awards(
     postgresql: Postgresql, tmp_path: Path
 ) -> None:
-    with run_with_faults(tmp_path, postgresql, rules=every_kind(), kind=ForkedHub) as running:
-        assert isinstance(running.hub, ForkedHub)
+    with run_with_faults(tmp_path, postgresql, rules=every_kind()) as running:
         points = running.chance.sample(sorted(POINTS), size(8, len(POINTS)))
         people = itertools.count()
         for point in points:

@@ -14,11 +14,10 @@ from support.workload import workload_rules
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 KILLS = size(3, 20)
-MESSAGES = size(2_000, 20_000)
+MESSAGES = size(2_000, 12_000)
 
-LIVES = (0.2, 5.0)
-"""Seconds, the fewest and the most, that a daemon has; for the first two it does not hear yet."""
-
+LIVES = (0.1, 2.5)
+"""Seconds, the fewest and the most, that a daemon has; at the first it does not hear yet."""
 
 NOTICES_STORED_EVERY = 0.1
 """Seconds between two times that notices of awards are stored."""

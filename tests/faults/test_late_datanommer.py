@@ -14,7 +14,7 @@ PER_SECOND = 500
 LATE = 1.0
 """Seconds at least until datanommer has a message."""
 
-MESSAGES = 10_000
+MESSAGES = 5_000
 WAITING = size(3_000, 6_000)
 
 

@@ -11,7 +11,7 @@ from support.fault_runs import run_with_faults
 from support.hub import Hub
 from support.sizes import only_full
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.started]
 
 BURST = 40_000
 """Fewer than the window over recent messages holds: without it, each count would ask the database,

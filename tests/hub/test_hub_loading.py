@@ -13,7 +13,7 @@ from support.hub import Hub
 from support.rules import counting_rule
 from support.waiting import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.started]
 
 COMMANDS = ["fedmsg-hub", "fedmsg-badges"]
 FIRST = {"first": counting_rule("First Step", "logger.first", 1)}

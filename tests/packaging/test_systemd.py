@@ -97,7 +97,7 @@ def test_systemd_knows_every_key_added_to_the_unit_of_the_hub(tmp_path: Path) ->
 def test_systemd_knows_every_key_added_to_the_unit_of_fedora_messaging(tmp_path: Path) -> None:
     unit = tmp_path / "fm-consumer@fedbadges.service"
     page = (SYSTEMD.parent / "docs/brokers.rst").read_text()
-    _, _, block = page.partition(".. code-block:: ini\n\n       [Unit]")
+    _, _, block = page.partition(".. code-block:: systemd\n\n       [Unit]")
     text = textwrap.dedent("       [Unit]" + block.partition("\n\n   A drop-in")[0])
     unit.write_text(text.replace("/opt/fedbadges/bin/fedora-messaging", sys.executable))
     shutil.copytree(ON_BROKER.parent, tmp_path / ON_BROKER.parent.name)

@@ -1,16 +1,23 @@
 """A RabbitMQ of the tests' own, and what others send and hear there by fedora-messaging."""
 
+import contextlib
 import importlib.util
+import ipaddress
 import json
+import textwrap
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pika
+import pika.exceptions
 import pytest
+from cryptography import x509
 from fedora_messaging.message import Message, get_message
 
 from support.bus import PREFIX, free_ports
+from support.certificates import authority
 from support.waiting import TIMEOUT
 
 
@@ -32,13 +39,31 @@ needs_broker = pytest.mark.skipif(
 )
 
 
+def _documented_tls() -> str:
+    """Return the lines of the broker's configuration that the documentation shows."""
+    page = (Path(__file__).parents[2] / "docs/brokers.rst").read_text()
+    (_, block) = page.split(".. code-block:: ini\n\n")
+    return textwrap.dedent(block[: block.index("\n\n")]) + "\n"
+
+
+_TLS = _documented_tls()
+
+
 class Broker(_rabbitmq.RabbitMQ):
     """A server of the tests' own; it starts when it is made."""
 
     def __init__(self) -> None:
         super().__init__(free_ports(4), TIMEOUT)
+        self.authority = authority()
+        (self.tls_port,) = free_ports(1)
+        self._configure_tls()
         self._virtual_hosts = {"/"}
-        self.start()
+        self._connections: dict[str, pika.BlockingConnection] = {}
+        try:
+            self.start()
+        except _rabbitmq.BrokerFailed:
+            self.close()
+            raise
 
     def add_virtual_host(self, name: str) -> None:
         """Make a virtual host, if it is missing."""
@@ -46,6 +71,46 @@ class Broker(_rabbitmq.RabbitMQ):
             self.control("add_vhost", name)
             self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
             self._virtual_hosts.add(name)
+
+    def _configure_tls(self) -> None:
+        """Listen with TLS, too, as the documentation shows it."""
+        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        own = self.authority.issue("broker", extensions=[(address, False)])
+        own.stored(self._directory, "broker")
+        (self._directory / "ca.crt").write_bytes(self.authority.pem)
+        lines = _TLS.replace("ssl.default = 5671", f"ssl.1 = 127.0.0.1:{self.tls_port}")
+        for old, new in (
+            ("cacert.pem", "ca.crt"),
+            ("cert.pem", "broker.crt"),
+            ("key.pem", "broker.key"),
+        ):
+            lines = lines.replace(f"/etc/rabbitmq/{old}", f"{self._directory / new}")
+        with (self._directory / "rabbitmq.conf").open("a") as config:
+            config.write(lines)
+        plugins = "[rabbitmq_stomp,rabbitmq_auth_mechanism_ssl]."
+        (self._directory / "enabled_plugins").write_text(plugins)
+
+    @contextlib.contextmanager
+    def channel(self, virtual_host: str = "/") -> Iterator[Any]:
+        """Yield a channel that waits for confirmations."""
+        channel = self._open_channel(virtual_host)
+        channel.confirm_delivery()
+        yield channel
+        channel.close()
+
+    def _open_channel(self, virtual_host: str) -> Any:
+        """Open a channel on the connection that there is, if it has not ended meanwhile."""
+        known = self._connections.pop(virtual_host, None)
+        if known is not None:
+            with contextlib.suppress(pika.exceptions.AMQPError, OSError):
+                channel = known.channel()
+                self._connections[virtual_host] = known
+                return channel
+        parameters = pika.URLParameters(self.url)
+        parameters.virtual_host = virtual_host
+        parameters.heartbeat = 0
+        made = self._connections[virtual_host] = pika.BlockingConnection(parameters)
+        return made.channel()
 
 
 class BrokerBus:
@@ -60,6 +125,8 @@ class BrokerBus:
         self._prefix = prefix
         self._listener = f"listener-{self.exchange}"
         self._heard: list[Message] = []
+        #: What differs from the usual configuration.
+        self.changes: dict[str, Any] = {}
         with broker.channel() as channel:
             channel.exchange_declare(self.exchange, "topic", durable=True)
             channel.queue_declare(self._listener, durable=True)
@@ -74,13 +141,14 @@ class BrokerBus:
         queue = {"durable": True, "auto_delete": False, "exclusive": False, "arguments": {}}
         binding = {"queue": self.queue, "exchange": self.exchange, "routing_keys": ["#"]}
         return {
-            "amqp_url": self.broker.url,
+            # A machine that stands still for a minute loses no connection.
+            "amqp_url": f"{self.broker.url}?heartbeat=0",
             "callback": "fedbadges.fedora_messaging:BadgesConsumer",
             "publish_exchange": self.exchange,
             "topic_prefix": PREFIX,
             "queues": {self.queue: queue},
             "bindings": [binding],
-        }
+        } | self.changes
 
     def publish(self, *messages: Message) -> None:
         """Send messages, which the broker has when this returns."""

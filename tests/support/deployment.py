@@ -78,12 +78,11 @@ def make_hub(
     bus: Bus,
     rules: Mapping[str, str],
     settings: Mapping[str, object] | None = None,
-    kind: type[Hub] = Hub,
 ) -> Hub:
     """Make a daemon on a bus; the other parameters are those of :func:`run_deployment`."""
     write_rules(directory / "rules", rules)
     defaults = default_settings(databases, bus, directory / "rules")
-    return kind(directory, defaults | dict(settings or {}))
+    return Hub(directory, defaults | dict(settings or {}))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from support.bus import PREFIX, Bus
 from support.databases import Databases, Postgresql, awards
 from support.datanommer import DatanommerWriter
 from support.deployment import make_hub, start, started, stop
-from support.hub import ENDS_WITHIN, Hub
+from support.hub import ENDS_WITHIN
 from support.sizes import ALONE, SEED
 from support.waiting import TIMEOUT, eventually
 from support.workload import PEOPLE, SentMessage, Workload, expected_awards, workload_rules
@@ -35,7 +35,6 @@ class FaultRun:
         settings: Mapping[str, object],
         command: str,
         rules: Mapping[str, str],
-        kind: type[Hub],
     ) -> None:
         self.databases = databases
         self.rules = directory / "hub" / "rules"
@@ -56,9 +55,7 @@ class FaultRun:
             "badges.consume_delay": 2.0,
             "badges.keep_counts_distance": DISTANCE,
         }
-        self.hub = make_hub(
-            directory / "hub", databases, self.bus, rules, mine | dict(settings), kind
-        )
+        self.hub = make_hub(directory / "hub", databases, self.bus, rules, mine | dict(settings))
         started.append(self.hub)
 
     def start(self, caught_up: bool = True) -> None:
@@ -253,7 +250,6 @@ def run_with_faults(
     settings: Mapping[str, object] | None = None,
     command: str = "fedmsg-hub",
     rules: Mapping[str, str] | None = None,
-    kind: type[Hub] = Hub,
 ) -> Iterator[FaultRun]:
     """Yield a deployment whose daemon is not started yet, and remove it afterwards.
 
@@ -261,9 +257,7 @@ def run_with_faults(
     :param rules: other rules than those of the workload.
     """
     databases = server.create_databases()
-    running = FaultRun(
-        directory, databases, settings or {}, command, rules or workload_rules(), kind
-    )
+    running = FaultRun(directory, databases, settings or {}, command, rules or workload_rules())
     try:
         yield running
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from support.bus import Bus
 from support.databases import PASSWORD, Databases
+from support.forked import Forked, zygote
 from support.waiting import TIMEOUT, eventually
 
 SETTINGS_FILE = "badges.py"
@@ -62,9 +63,15 @@ def default_settings(databases: Databases, bus: Bus, rules: Path) -> dict[str, o
 class Hub:
     """A daemon in a directory of its own, with the configuration that it reads there."""
 
+    #: Whether it is forked, which saves the imports, rather than started as its users do.
+    forks = False
+
+    #: The failure point at which the next one dies, if any; it must be forked.
+    point: str | None = None
+
     def __init__(self, directory: Path, settings: Mapping[str, object]) -> None:
         self._directory = directory
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         #: Where it finds further modules.
         self.python_path: Path | None = None
         self.log_file = directory / "log"
@@ -84,6 +91,12 @@ class Hub:
         return f"{self.settings_file}:{number}"
 
     def start(self, command: str = "fedmsg-hub", *arguments: str) -> None:
+        if self.forks:
+            environment = self._environment()
+            self._process = zygote(command).fork(
+                arguments, self._directory, self.log_file, environment, self.point
+            )
+            return
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [Path(sys.executable).with_name(command), *arguments],

@@ -16,7 +16,11 @@ from moksha.hub.reactor import reactor
 
 from fedbadges.buses.fedmsg.frames import guard, has_too_many_values, ignore
 from fedbadges.buses.fedmsg.publisher import Publisher
-from fedbadges.buses.fedmsg.signals import install_signal_handlers, stop_hub
+from fedbadges.buses.fedmsg.signals import (
+    install_signal_handlers,
+    let_producers_wake,
+    stop_hub,
+)
 from fedbadges.buses.fedmsg.sized_queue import (
     SIZE,
     SizedQueue,
@@ -83,6 +87,7 @@ class BadgesConsumer(FedmsgConsumer):
             do_not_exit_on_sigterm()
             return
         guard(hub)
+        let_producers_wake()
         self._daemon = daemon
         if self._verifier is not None:
             self._verifier.start()

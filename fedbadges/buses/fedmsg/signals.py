@@ -1,24 +1,30 @@
-"""Signals that stop a hub.
+"""Signals that stop a hub, at once.
 
 moksha stops on SIGINT and SIGHUP only. Neither wakes an idle reactor, and SIGTERM kills the hub in
-the middle of a message.
+the middle of a message. Its producers, such as the one of the monitoring socket, sleep for seconds,
+and the hub waits for them.
 """
 
 import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import moksha.hub
+import moksha.hub.api.producer
 from moksha.hub.reactor import reactor
 from twisted.internet.error import ReactorNotRunning
 
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
+
+#: Set when all producers know that they are to end.
+_stopped = threading.Event()
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -53,11 +59,17 @@ def install_signal_handlers(drain: Callable[[], None]) -> Callable[[], None]:
     return restore
 
 
+def let_producers_wake() -> None:
+    """Let the producers that sleep from now on, until they are due, wake when the hub stops."""
+    moksha.hub.api.producer.time = SimpleNamespace(time=time.time, sleep=_stopped.wait)
+
+
 def stop_hub() -> None:
     """Stop the hub that runs in this process; called in the reactor's thread."""
     hub = getattr(moksha.hub, "_hub", None)
     if hub is not None:
         _stop_parts(hub)
+    _stopped.set()
     with contextlib.suppress(ReactorNotRunning):
         reactor.stop()
 
