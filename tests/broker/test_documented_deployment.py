@@ -1,10 +1,13 @@
 """The steps of docs/brokers.rst: its commands at the broker, and the example configuration."""
 
+import contextlib
 import re
 import shlex
 import textwrap
 from pathlib import Path
 
+import pika
+import pika.exceptions
 import pytest
 from named_messages import named
 from support.broker import Broker, BrokerBus, needs_broker
@@ -55,17 +58,28 @@ def example(broker: Broker, databases: Databases, rules: Path) -> str:
     return text
 
 
+def check_that_bodhi_publishes_under_its_own_topics_only(broker: Broker) -> None:
+    parameters = pika.URLParameters(broker.url)
+    parameters.credentials = pika.PlainCredentials("bodhi", "PASSWORD")
+    with contextlib.closing(pika.BlockingConnection(parameters)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_publish("amq.topic", "org.fedoraproject.prod.bodhi.update.comment", b"{}")
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
+            channel.basic_publish("amq.topic", "org.fedoraproject.prod.git.receive", b"{}")
+
+
 def test_two_daemons_of_the_example_award_badges_with_the_rights_that_the_page_gives(
     broker: Broker, postgresql: Postgresql, tmp_path: Path
 ) -> None:
     commands = documented_commands(PAGE)
     assert [command[0] for command in commands] == [
-        "add_user",
-        "set_permissions",
-        "set_topic_permissions",
+        *("add_user", "set_permissions", "set_topic_permissions"),
+        *("add_user", "set_permissions", "set_topic_permissions"),
     ]
     for command in commands:
         broker.control(*command)
+    check_that_bodhi_publishes_under_its_own_topics_only(broker)
     bus = BrokerBus(broker, "amq.topic", "badges", prefix="org.fedoraproject.prod")
     # Their tables are created.
     databases = postgresql.create_empty_databases()

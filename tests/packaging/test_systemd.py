@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,10 @@ def test_systemd_knows_every_key_added_to_the_unit_of_the_hub(tmp_path: Path) ->
 @needs("systemd-analyze")
 def test_systemd_knows_every_key_added_to_the_unit_of_fedora_messaging(tmp_path: Path) -> None:
     unit = tmp_path / "fm-consumer@fedbadges.service"
-    unit.write_text(f"[Service]\nExecStart={sys.executable}\n")
+    page = (SYSTEMD.parent / "docs/brokers.rst").read_text()
+    _, _, block = page.partition(".. code-block:: systemd\n\n       [Unit]")
+    text = textwrap.dedent("       [Unit]" + block.partition("\n\n   A drop-in")[0])
+    unit.write_text(text.replace("/opt/fedbadges/bin/fedora-messaging", sys.executable))
     shutil.copytree(ON_BROKER.parent, tmp_path / ON_BROKER.parent.name)
 
     assert complaints(unit) == []
