@@ -22,6 +22,8 @@ class Zygote:
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "support.zygote", program],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            # Python would look for fedbadges here first.
+            cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
