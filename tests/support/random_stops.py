@@ -40,5 +40,5 @@ def _stop_next(running: list[tuple[float, int, Hub]]) -> None:
     moment, _, hub = heapq.heappop(running)
     time.sleep(max(0.0, moment - time.monotonic()))
     assert hub.running(), hub.log()
+    # What fedora-messaging logs if it is just about to subscribe has a traceback.
     assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0, hub.log()
-    assert "Traceback" not in hub.log()
