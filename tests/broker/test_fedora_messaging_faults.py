@@ -1,6 +1,8 @@
 """Several daemons on one queue; daemons and brokers that die, databases that are away."""
 
+import re
 import signal
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +21,7 @@ from support.random_stops import stop_at_random_moments
 from support.rules import rule
 from support.sizes import size
 from support.tahrir import ranks
-from support.waiting import eventually
+from support.waiting import TIMEOUT, eventually
 
 pytestmark = [needs_broker, pytest.mark.slow]
 
@@ -204,9 +206,25 @@ def test_queue_that_is_deleted_ends_the_daemon_with_the_code_for_that(
     assert daemon.exit_code() == 12
 
 
+def test_daemon_stops_with_0_while_the_broker_does_not_answer(deployment: FmDeployment) -> None:
+    daemon = deployment.make()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f'amqp_url = "amqp://127.0.0.1:{silent.getsockname()[1]}"'
+        settings = daemon.settings_file.read_text()
+        daemon.settings_file.write_text(re.sub(r'(?m)^"?amqp_url"? = .*$', url, settings))
+        daemon.start()
+        daemon.wait_until_started()
+        silent.settimeout(TIMEOUT)
+        connections = [silent.accept() for _ in range(2)]
+
+        assert daemon.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+    for connection, _ in connections:
+        connection.close()
+
+
 def test_daemons_stop_with_0_at_any_moment_and_lose_nothing(deployment: FmDeployment) -> None:
     """From the moment on at which they handle the signal."""
-    names = people(size(6, 50) * 30)
+    names = people(size(6, 50) * 20)
 
     def start() -> FmConsumer:
         daemon = deployment.make()
@@ -214,9 +232,9 @@ def test_daemons_stop_with_0_at_any_moment_and_lose_nothing(deployment: FmDeploy
         return daemon
 
     def publish(number: int) -> None:
-        mention(deployment.bus, *names[number * 30 : (number + 1) * 30])
+        mention(deployment.bus, *names[number * 20 : (number + 1) * 20])
 
-    stop_at_random_moments(len(names) // 30, start, publish)
+    stop_at_random_moments(len(names) // 20, start, publish)
 
     stop_after_badges(deployment, names)
 

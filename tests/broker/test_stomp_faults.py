@@ -93,7 +93,7 @@ def test_what_a_killed_hub_and_a_stopped_one_were_given_two_others_handle(
 
 
 def test_hubs_stop_with_0_at_any_moment_and_lose_nothing(deployment: StompDeployment) -> None:
-    users = people(size(6, 50) * 30)
+    users = people(size(6, 50) * 20)
 
     def start() -> Hub:
         hub = deployment.make()
@@ -101,10 +101,10 @@ def test_hubs_stop_with_0_at_any_moment_and_lose_nothing(deployment: StompDeploy
         return hub
 
     def publish(number: int) -> None:
-        own = users[number * 30 : (number + 1) * 30]
+        own = users[number * 20 : (number + 1) * 20]
         deployment.bus.publish(*names(deployment.bus, *own))
 
-    stop_at_random_moments(len(users) // 30, start, publish)
+    stop_at_random_moments(len(users) // 20, start, publish)
 
     deployment.start()
     wait_for_badges(deployment, users)

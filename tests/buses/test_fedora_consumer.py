@@ -47,8 +47,9 @@ class Reactor:
         self.stopped = threading.Event()
 
     def addSystemEventTrigger(self, phase: str, event: str, call: Callable[[], Any]) -> None:  # noqa: N802
-        assert (phase, event) == ("before", "shutdown")
-        self.before_shutdown = call
+        assert event == "shutdown"
+        if phase == "before":
+            self.before_shutdown = call
 
     def callWhenRunning(self, call: Callable[[], Any]) -> None:  # noqa: N802
         signal.signal(signal.SIGTERM, lambda number, frame: None)

@@ -70,6 +70,7 @@ class BadgesConsumer:
         self._monitor.start()
         # Before that of fedora-messaging, which waits for the calls.
         reactor.addSystemEventTrigger("before", "shutdown", self._before_shutdown)
+        reactor.addSystemEventTrigger("after", "shutdown", self._after_shutdown)
         # After Twisted has put its own handlers in place.
         reactor.callWhenRunning(self._note_signals)
         self._daemon.started.add_done_callback(self._check_start)
@@ -133,6 +134,11 @@ class BadgesConsumer:
             target=self._end, args=(ended,), name="fedbadges-stop", daemon=True
         ).start()
         return ended
+
+    def _after_shutdown(self) -> None:
+        """Exit with 0 if that was asked for, also where fedora-messaging was still connecting."""
+        if self._signalled and not self._failed:
+            exit_at_once()
 
     def _end(self, ended: defer.Deferred[None]) -> None:
         """Stop in time, even if a server hangs: the broker keeps what is not acknowledged."""
