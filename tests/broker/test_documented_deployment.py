@@ -38,6 +38,11 @@ def documented_commands(text: str) -> list[list[str]]:
     return [shlex.split(line) for line in re.findall(r"# rabbitmqctl (.*)", text)]
 
 
+def documented_statements() -> list[str]:
+    """Return what the page has ``psql`` do."""
+    return [shlex.split(line)[-1] for line in re.findall(r"# sudo -u postgres psql (-c .*)", PAGE)]
+
+
 def shown(language: str) -> str:
     """Return what the section on STOMP shows in a language."""
     (_, block) = STOMP_SECTION.split(f".. code-block:: {language}\n\n")
@@ -82,7 +87,7 @@ def test_two_daemons_of_the_example_award_badges_with_the_rights_that_the_page_g
     check_that_bodhi_publishes_under_its_own_topics_only(broker)
     bus = BrokerBus(broker, "amq.topic", "badges", prefix="org.fedoraproject.prod")
     # Their tables are created.
-    databases = postgresql.create_empty_databases()
+    databases = postgresql.set_up(documented_statements(), "badges", ("tahrir", "datanommer"))
     with fm_deployment(tmp_path, databases, bus, RULES) as deployment:
         for _ in range(2):
             daemon = deployment.make()

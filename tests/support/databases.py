@@ -123,6 +123,13 @@ class Postgresql:
         """Create two databases without tables."""
         return Databases("postgresql", self.create_database(), self.create_database())
 
+    def set_up(self, statements: Iterable[str], owner: str, names: tuple[str, str]) -> Databases:
+        """Run statements that create two databases and their owner; connect as that."""
+        for statement in statements:
+            self._execute(statement)
+        urls = (sa.make_url(self._url_of(name)).set(username=owner) for name in names)
+        return Databases("postgresql", *(url.render_as_string(False) for url in urls))
+
     def drop_databases(self, databases: Databases) -> None:
         """Drop both databases, whoever is still connected to them."""
         self.drop_database(databases.tahrir_url)
