@@ -74,8 +74,7 @@ class History:
         self._source = CHECKED if settings.fedmsg.get("validate_signatures") else None
         self._name_ids = NameIds()
         self._log_throttle = Throttle()
-        self._results: BoundedDict[tuple[bytes, int], bool] = BoundedDict(_MOST_RESULTS)
-        self._taken: BoundedDict[tuple[bytes, int], Taken] = BoundedDict(_MOST_RESULTS)
+        self._forget_results()
         distance = settings.keep_counts_distance
         #: What a file may keep; None if nothing is cached, or somebody else keeps it.
         self.kept = Kept() if settings.keep_counts and settings.cache is None else None
@@ -136,14 +135,18 @@ class History:
     def forget(self) -> None:
         """Forget everything that was read: other rows have these numbers, and names these ids."""
         self._name_ids.clear()
-        self._results.clear()
-        self._taken.clear()
+        self._forget_results()
         self.window.reset()
         self.counts.forget()
         if self.folds is not None:
             self.folds.forget()
         if self.kept is not None:
             self.kept.forget(self.counts.epoch)
+
+    def _forget_results(self) -> None:
+        # Others, as what is being computed now is still added to those before.
+        self._results: BoundedDict[tuple[bytes, int], bool] = BoundedDict(_MOST_RESULTS)
+        self._taken: BoundedDict[tuple[bytes, int], Taken] = BoundedDict(_MOST_RESULTS)
 
     def base(self) -> Base:
         """Return the base that what is counted from now on may have."""

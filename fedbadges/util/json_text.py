@@ -8,8 +8,9 @@ from typing import Any
 #: with its stack used up: what the interpreter cleans up at that moment fails.
 MAX_DEPTH = 500
 
-#: A string, to its end or that of the text, so that no text is read twice; or a bracket.
-_TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
+#: A string without escaped quotes, to its end or that of the text; or brackets. Nothing in it is
+#: repeated but single characters, of which the engine remembers nothing, however many there are.
+_TOKENS = re.compile(r'"[^"]*"?|[\[{]+|[\]}]+')
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -23,8 +24,12 @@ def parse_json(text: str | bytes) -> Any:
 
 def _is_too_deep(text: str) -> bool:
     depth = 0
-    for token in _TOKENS.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token.group(), 0)
-        if depth > MAX_DEPTH:
-            return True
+    for found in _TOKENS.finditer(text.replace(r"\\", "").replace(r"\"", "")):
+        token = found.group()
+        if token[0] in "[{":
+            depth += len(token)
+            if depth > MAX_DEPTH:
+                return True
+        elif token[0] != '"':
+            depth -= len(token)
     return False
