@@ -73,6 +73,18 @@ class Recent:
             return None
         return sorted(row.id for row in found[0] if row.timestamp > after)
 
+    def store_as(self, number: int, age: float) -> None:
+        """Stores a message with a row number of its own."""
+        sent = NOW - datetime.timedelta(seconds=age)
+        with engine(self.settings.history_url).begin() as connection:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO messages (id, i, topic, timestamp, category, msg)"
+                    " VALUES (:number, 1, :topic, :sent, 'a', '{}')"
+                ),
+                {"number": number, "topic": TOPICS[0], "sent": sent},
+            )
+
     def positions(self, *messages: Message) -> None:
         """Looks for messages, as is done when they arrive."""
         with reader(self.settings.history_url).connect() as connection:
@@ -222,6 +234,34 @@ def test_a_message_that_is_stored_while_the_window_reaches_back_is_in_it(
 
     assert recent.since(EVERYTHING, 1100) == recent.in_database(EVERYTHING, 1100)
     assert len(recent.in_database(EVERYTHING, 1100)) == 2
+
+
+def test_a_message_committed_out_of_order_while_the_window_reaches_back_is_late(
+    recent: Recent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recent.since(EVERYTHING, 10)
+    first = recent.store(age=1000)
+    with reader(recent.settings.history_url).connect() as connection:
+        recent.window.refresh(connection)
+        base = Base(
+            NOW - datetime.timedelta(seconds=300), recent.window.horizon(connection, CUTOFF)
+        )
+        read = recent_window.reader.read_new
+
+        def read_and_reach_back(*arguments: Any) -> Any:
+            monkeypatch.undo()
+            recent.store_as(number=3, age=0)
+            found = read(*arguments)
+            recent.store_as(number=2, age=500)
+            recent.window.positions(connection, [first])
+            return found
+
+        monkeypatch.setattr("fedbadges.history.window.reader.read_new", read_and_reach_back)
+        recent.window.refresh(connection)
+
+        found = recent.window.outside(connection, EVERYTHING, base, CUTOFF)
+    assert found is not None
+    assert sorted(row.id for row in found[0]) == [2, 3]
 
 
 def test_the_window_cannot_tell_what_messages_contain(recent: Recent) -> None:
@@ -434,3 +474,14 @@ def test_the_window_is_read_anew_on_a_new_connection(recent: Recent) -> None:
     reader(recent.settings.history_url).dispose()
 
     assert recent.since(EVERYTHING, 10) == []
+
+
+def test_the_window_reaches_back_on_no_new_connection(recent: Recent) -> None:
+    """That may lead to another server."""
+    old = recent.store(age=1000)
+    recent.since(EVERYTHING, 10)
+    reader(recent.settings.history_url).dispose()
+
+    recent.positions(old)
+
+    assert recent.window.seen().mark == 0

@@ -192,6 +192,7 @@ class RecentWindow:
         """Let the window begin before a time, if it can hold all messages since then."""
         reach = max(sent, datetime.datetime.min + _REACH) - _REACH
         with self._lock:
+            self._reset_if_new(connection)
             generation, floor = self._generation, self._floor
             is_paused = time.monotonic() < self._resume_reaching
             if floor is None or self._reach < floor or reach >= floor or is_paused:
@@ -210,7 +211,9 @@ class RecentWindow:
                         self._resume_reaching = time.monotonic() + _PAUSE
                     else:
                         self._floor = reach
-                        self._rows = self._rows.with_older(older)
+                        # The others come as what is new, and may be late.
+                        seen = self._horizon()
+                        self._rows = self._rows.with_older(row for row in older if seen.has(row.id))
 
     @contextmanager
     def _updated(
