@@ -76,6 +76,8 @@ class WarmUp:
         self._given_up: list[str] = []
         # For which rules, and marked where, everything is counted.
         self._warm: tuple[object, ...] = ()
+        #: What each rule asks, by the ``id`` of the rule.
+        self._asked: dict[int, tuple[Rule, list[CountedQuestion]]] = {}
         self._thread = threading.Thread(target=self._run, name="fedbadges-warmup", daemon=True)
 
     def report(self) -> dict[str, Any]:
@@ -155,7 +157,12 @@ class WarmUp:
 
     def _questions(self, rules: Iterable[Rule]) -> list[CountedQuestion]:
         """Return what can be counted; a cache that daemons share has counts, but no folds."""
-        questions = counted_questions(rules)
+        # A rule that did not change is the same object, and they can be thousands.
+        known = self._asked
+        self._asked = {
+            id(rule): known.get(id(rule)) or (rule, counted_questions([rule])) for rule in rules
+        }
+        questions = [each for _, found in self._asked.values() for each in found]
         if self._history.shared is None:
             return questions
         return [each for each in questions if each.is_counted]
