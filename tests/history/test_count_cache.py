@@ -398,3 +398,14 @@ def test_messages_at_the_very_end_of_a_base_count_once(past: Past, tick: float) 
         past.compare(of(topic, "ann"))
         for until in (*positions, None):
             past.compare(of(topic), until=until)
+
+
+def test_message_that_is_stored_late_at_the_very_end_of_a_base_counts_once(past: Past) -> None:
+    topic = past.topic()
+    past.store(topic, "ann", 2 * DISTANCE)
+    for _ in range(2):
+        past.compare(of(topic))
+    past.store(topic, "ann", DISTANCE)
+
+    for _ in range(2):
+        past.compare(of(topic))

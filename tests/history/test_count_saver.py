@@ -24,6 +24,7 @@ from fedbadges.history.count_saver import CountSaver
 from fedbadges.history.kept import file as count_file
 from fedbadges.history.kept import region
 from fedbadges.history.kept.file import CountFile, Entry
+from fedbadges.history.message_reader import MessageHeader
 from fedbadges.history.offering import marks_of
 from fedbadges.messages import Position
 
@@ -561,6 +562,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from fedbadges.history.kept.file import CountFile, Entry
+from fedbadges.history.message_reader import MessageHeader
 from fedbadges.history.offering import marks_of
 from fedbadges.messages import Position
 
@@ -592,7 +594,27 @@ def test_kill_leaves_what_was_written_as_a_whole(path: Path, lines: int) -> None
         assert file.read(str(key)) == (Entry(str(number), f"horizon {number}") if number else None)
 
 
+def test_nothing_is_written_of_a_history_that_is_replaced_meanwhile(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = warm(past)
+    past.cached.count(of(topic))
+    last = past.saver._reader.last
+
+    def replaced() -> MessageHeader | None:
+        past.cached.forget()
+        return last()
+
+    monkeypatch.setattr(past.saver._reader, "last", replaced)
+    assert past.saver._file is not None
+    before = past.saver._file.count()
+    past.saver.step()
+
+    assert past.saver._file.count() == before
+
+
 def test_mark_of_a_history_that_was_replaced_is_not_written(past: Past) -> None:
+    warm(past)
     marks = marks_of(past.cached)
     assert marks is not None
     past.cached.forget()

@@ -168,9 +168,9 @@ def test_first_question_about_somebody_reads_nothing_of_the_past(
     _, expected = KINDS[kind]
     asking = Asking(settings, [counting(kind)], datetime.now(timezone.utc))
     history = edits(3)
-    Storage(settings).store(history)
+    Storage(settings).store([*history, replace(history[0], number=4, topic="wiki.upload")])
     past = asking.warm()
-    assert (past.done, past.total, past.found) == (3, 3, 1)
+    assert (past.done, past.total, past.found) == (4, 4, 1)
     (criterion,) = backend_criteria(asking.rules[0].criteria)
     assert isinstance(criterion, PastMessages)
 
@@ -179,6 +179,20 @@ def test_first_question_about_somebody_reads_nothing_of_the_past(
         assert value_of(asking.history, criterion, message, "alice", None) == expected
     assert len(sent) <= 1
     assert not any("count(" in each for each in sent)
+
+
+def test_pass_counts_the_message_at_the_very_end_of_its_base(
+    databases: Databases, settings: Settings
+) -> None:
+    history = edits(3)
+    end = history[1].sent
+    asking = Asking(settings, [counting("count")], end + timedelta(seconds=DISTANCE))
+    Storage(settings).store(history)
+
+    assert asking.warm().done == 2
+
+    for past in history:
+        assert asking.compare(stored(settings, past), None)
 
 
 def test_count_that_is_newer_than_the_pass_stays(databases: Databases, settings: Settings) -> None:
