@@ -17,7 +17,7 @@ from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.errors import Stopped, Unavailable
 from fedbadges.history.count_cache import CachedCount, CountCache, Region
-from fedbadges.history.counting import FilterCounter, MessageResults, TestedCounter
+from fedbadges.history.counting import Contents, FilterCounter, MessageResults, TestedCounter
 from fedbadges.history.fold_cache import FoldCache, FoldReader
 from fedbadges.history.fold_values import NotKept
 from fedbadges.history.folds import Taken, take
@@ -32,6 +32,7 @@ from fedbadges.history.window.reader import SavedWindow
 from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Message, Position
 from fedbadges.retry import OutageRetry
+from fedbadges.rules.criteria import POSITIONS
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.util.caching import BoundedDict, is_shared, make_cache_region
@@ -291,8 +292,11 @@ def _digest(question: str | None) -> bytes:
     return hashlib.sha256((question or "").encode("utf-8", "replace")).digest()
 
 
-def _contents(shared: dict[Any, Any] | None) -> dict[int, Any]:
-    return {} if shared is None else shared.setdefault("contents", {})
+def _contents(shared: dict[Any, Any] | None) -> Contents:
+    if shared is None:
+        return Contents()
+    found: Contents = shared.setdefault("contents", Contents(shared.get(POSITIONS, ())))
+    return found
 
 
 class Recorder:
