@@ -111,7 +111,7 @@ def test_criteria_of_a_message_that_was_just_sent_are_asked_at_once(
         question = Question(new, "ann", position=backlog.history.record(new, ["ann"], []))
         sent.clear()
         assert not known_to_fail(backlog.rule.criteria, question)
-    assert len(sent) == 1
+    assert sent == []
 
 
 @needs("keep_counts")
