@@ -17,12 +17,15 @@ def parse_json(text: str | bytes) -> Any:
     """Return what JSON says; raise ValueError for what is none or is nested too deep."""
     if isinstance(text, bytes):
         text = text.decode(json.detect_encoding(text), "surrogatepass")
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(text):
+    if is_too_deep(text):
         raise ValueError(f"lists and objects are nested more than {MAX_DEPTH} deep")
     return json.loads(text)
 
 
-def _is_too_deep(text: str) -> bool:
+def is_too_deep(text: str) -> bool:
+    """Return True if lists and objects are nested deeper than ``MAX_DEPTH``."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
     depth = 0
     for found in _TOKENS.finditer(text.replace(r"\\", "").replace(r"\"", "")):
         token = found.group()

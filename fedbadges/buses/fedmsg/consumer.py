@@ -21,6 +21,7 @@ from fedbadges.errors import CannotStart, Rejected, SettingsError, Stopped, Unav
 from fedbadges.service.daemon import Daemon
 from fedbadges.service.startup import read_start_settings
 from fedbadges.signatures.verifier import Verifier, make_verifier
+from fedbadges.util.json_text import MAX_DEPTH, is_too_deep
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -164,6 +165,9 @@ class BadgesConsumer(FedmsgConsumer):
     def _consume_json(self, message: Any) -> Any:
         if _has_too_many_values(message.body):
             ignore(f"it has more than {_MAX_VALUES} values", topic=message.topic)
+            return None
+        if is_too_deep(message.body):
+            ignore(f"it is nested more than {MAX_DEPTH} deep", topic=message.topic)
             return None
         self._size = json_size(message.body)
         return super()._consume_json(message)

@@ -56,9 +56,9 @@ class RecentRows:
         if row.id in self._numbers:
             return
         self._numbers.add(row.id)
-        if self.has_msg_id(row.msg_id):
-            self._repeated[row.msg_id] = [*self.with_msg_id(row.msg_id), row]
-        self._by_msg_id[row.msg_id] = row
+        first = self._by_msg_id.setdefault(row.msg_id, row)
+        if first is not row:
+            self._repeated.setdefault(row.msg_id, [first]).append(row)
         _insert(self._all, row)
         _insert(self._by_topic[row.topic], row)
         for name in row.users:
@@ -70,13 +70,15 @@ class RecentRows:
 
     def drop_until(self, floor: datetime.datetime) -> None:
         """Drop those that were sent until a time, naive UTC."""
-        for row in self._all[: _end(self._all, floor)]:
-            self._numbers.remove(row.id)
-            left = [each for each in self.with_msg_id(row.msg_id) if each.timestamp > floor]
+        dropped = self._all[: _end(self._all, floor)]
+        self._numbers.difference_update(row.id for row in dropped)
+        for msg_id in {row.msg_id for row in dropped}:
+            left = [row for row in self.with_msg_id(msg_id) if row.timestamp > floor]
             if left:
-                self._by_msg_id[row.msg_id], self._repeated[row.msg_id] = left[0], left
-            elif self._by_msg_id.pop(row.msg_id, None):
-                self._repeated.pop(row.msg_id, None)
+                self._by_msg_id[msg_id], self._repeated[msg_id] = left[0], left
+            else:
+                del self._by_msg_id[msg_id]
+                self._repeated.pop(msg_id, None)
         for rows in (self._all, *self._by_topic.values(), *self._by_user.values()):
             del rows[: _end(rows, floor)]
         for index in (self._by_topic, self._by_user):
