@@ -12,7 +12,7 @@ from typing import Any
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.advisory_lock import advisory_lock
-from fedbadges.errors import Stopped
+from fedbadges.errors import DatabaseUnusable, Stopped, Unavailable
 from fedbadges.history.history import History
 from fedbadges.history.offering import Marks, marks_of
 from fedbadges.replay.past_counts import CountedQuestion, PastCounts, counted_questions
@@ -127,13 +127,18 @@ class WarmUp:
             except Exception as error:  # whatever it is, questions are answered without it
                 if self._stopping.is_set():
                     return
-                wait = _RETRY
                 self._trouble = describe_error(error)
-                if self._failures.allows(error_kind(error)):
-                    log.error("Could not count the past, trying again later", error=error)
+                # An outage ends, and whatever handles messages logs it.
+                if not isinstance(error, Unavailable) or isinstance(error, DatabaseUnusable):
+                    wait = _RETRY
+                    self._log(error)
             finally:
                 self._progress = None
             self._stopping.wait(wait)
+
+    def _log(self, error: Exception) -> None:
+        if self._failures.allows(error_kind(error)):
+            log.error("Could not count the past, trying again later", error=error)
 
     def step(self) -> None:
         """Count what was not counted before, if it is time for that."""
