@@ -275,6 +275,8 @@ class Benchmark:
         self._server.configure(fsync="off")
         self._run_apart("reloading.py", self._fill_tahrir("few"), empty.url, str(self._source))
         self._server.configure(fsync="on")
+        decoding = self._results["decode_us"] / 1e6
+        self._add({"reload_over_decode": self._results["reload_one_of_2001_cpu_s"] / decoding})
 
     def _measure_resident(self) -> None:
         self._say("a daemon that has handled the longest history")

@@ -17,6 +17,7 @@ from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.history.judgements import Judgements
 from fedbadges.messages import Message, Position
 from fedbadges.rules.criteria import (
+    POSITIONS,
     Question,
     backend_criteria,
     hidden_error,
@@ -198,7 +199,7 @@ class BadgeEngine:
 
         Returns what the decisions on this batch share.
         """
-        shared: Shared = {}
+        shared: Shared = {POSITIONS: {each.position for each in batch if each.position}}
         rules = [rule for each in batch for rule, _ in each.people]
         # A single criterion shares its answer with no other.
         if len(rules) == 1 and sum(1 for _ in backend_criteria(rules[0].criteria)) == 1:

@@ -198,8 +198,11 @@ def count_of(traced: Traced) -> Counted | None:
     value, question = traced.details.get(VALUE), past_messages(traced.check)
     if type(value) is not int or question is None:
         return None
-    needed = question.condition.needed
-    return None if needed is None else Counted(value, needed, bool(traced.details.get(AT_LEAST)))
+    condition, needed = question.condition, question.condition.needed
+    # What is not 0 may be less, where an operation does not count.
+    if needed is None or condition.holds(value) is not (value >= needed):
+        return None
+    return Counted(value, needed, bool(traced.details.get(AT_LEAST)))
 
 
 def without_count_cache(settings: Settings) -> Settings:

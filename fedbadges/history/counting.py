@@ -1,7 +1,7 @@
 """Counts of the messages that a filter selects: from the window over recent ones, or by SQL."""
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Generic, TypeVar
@@ -120,19 +120,45 @@ class FilterCounter:
         return rows, self._base(cutoff, horizon)
 
 
+class Contents:
+    """Rows with their contents, for the questions about a batch.
+
+    ``positions`` are those of the messages of the batch: the contents of one are often asked for
+    when it is decided on, so all are read with the first.
+    """
+
+    def __init__(self, positions: Iterable[Position] = ()) -> None:
+        self._rows: dict[int, Any] = {}
+        self._ahead = {number: sent for sent, number in positions}
+
+    def add(self, rows: Iterable[Any]) -> None:
+        """Add rows that somebody has read."""
+        self._rows.update((row.id, row) for row in rows)
+
+    def of(self, connection: Connection, messages: Iterable[Any]) -> Mapping[int, Any]:
+        """Return the rows of messages by their numbers, and others; those that are gone are not."""
+        unread = {row.id: row.timestamp for row in messages if row.id not in self._rows}
+        if unread:
+            unread |= self._ahead
+            self._ahead = {}
+            parameters = {"numbers": list(unread), "after": min(unread.values()) - _TICK}
+            self.add(MESSAGES_BY_ID.execute(connection, parameters))
+        return self._rows
+
+
 @dataclass(frozen=True)
 class MessageResults(Generic[T]):
     """Computes something of each message that a filter selects, once for each if it is small.
 
-    ``results`` has what was computed, by ``what`` and row number, ``contents`` the rows that others
-    have read for the same messages.
+    ``results`` has what was computed, by ``what`` and row number. Other questions about the same
+    batch share ``contents``.
     """
 
     counter: FilterCounter
     compute: Callable[[Any], T]
     what: bytes
     results: BoundedDict[tuple[bytes, int], T]
-    contents: dict[int, Any]
+    contents: Contents
     is_small: Callable[[T], bool] = lambda _: True
 
     def outside(
@@ -169,7 +195,7 @@ class MessageResults(Generic[T]):
             rows = list(query.messages(connection))
             if len(rows) >= _FEW:
                 return None
-            self.contents.update((row.id, row) for row in rows)
+            self.contents.add(rows)
             found += rows
         return found
 
@@ -179,16 +205,9 @@ class MessageResults(Generic[T]):
         new = [row for row in rows if known[row.id] is None]
         if len(new) >= _FEW:
             return None
-        unread = [row for row in new if row.id not in self.contents]
-        if unread:
-            parameters = {
-                "numbers": [row.id for row in unread],
-                "after": min(row.timestamp for row in unread) - _TICK,
-            }
-            contents = MESSAGES_BY_ID.execute(connection, parameters)
-            self.contents.update((row.id, row) for row in contents)
-        for number in (row.id for row in new if row.id in self.contents):
-            found = self.compute(PastMessage(self.contents[number], connection))
+        contents = self.contents.of(connection, new)
+        for number in (row.id for row in new if row.id in contents):
+            found = self.compute(PastMessage(contents[number], connection))
             known[number] = found
             if self.is_small(found):
                 self.results[self.what, number] = found

@@ -17,7 +17,7 @@ from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import PreparedStatement, array_parameter, is_any_of
 from fedbadges.errors import Stopped, Unavailable
 from fedbadges.history.count_cache import CachedCount, CountCache, Region
-from fedbadges.history.counting import FilterCounter, MessageResults, TestedCounter
+from fedbadges.history.counting import Contents, FilterCounter, MessageResults, TestedCounter
 from fedbadges.history.fold_cache import FoldCache, FoldReader
 from fedbadges.history.fold_values import NotKept
 from fedbadges.history.folds import Taken, take
@@ -32,6 +32,7 @@ from fedbadges.history.window.reader import SavedWindow
 from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Message, Position
 from fedbadges.retry import OutageRetry
+from fedbadges.rules.criteria import POSITIONS
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.util.caching import BoundedDict, is_shared, make_cache_region
@@ -74,8 +75,7 @@ class History:
         self._source = CHECKED if settings.fedmsg.get("validate_signatures") else None
         self._name_ids = NameIds()
         self._log_throttle = Throttle()
-        self._results: BoundedDict[tuple[bytes, int], bool] = BoundedDict(_MOST_RESULTS)
-        self._taken: BoundedDict[tuple[bytes, int], Taken] = BoundedDict(_MOST_RESULTS)
+        self._forget_results()
         distance = settings.keep_counts_distance
         #: What a file may keep; None if nothing is cached, or somebody else keeps it.
         self.kept = Kept() if settings.keep_counts and settings.cache is None else None
@@ -136,14 +136,18 @@ class History:
     def forget(self) -> None:
         """Forget everything that was read: other rows have these numbers, and names these ids."""
         self._name_ids.clear()
-        self._results.clear()
-        self._taken.clear()
+        self._forget_results()
         self.window.reset()
         self.counts.forget()
         if self.folds is not None:
             self.folds.forget()
         if self.kept is not None:
             self.kept.forget(self.counts.epoch)
+
+    def _forget_results(self) -> None:
+        # Others, as what is being computed now is still added to those before.
+        self._results: BoundedDict[tuple[bytes, int], bool] = BoundedDict(_MOST_RESULTS)
+        self._taken: BoundedDict[tuple[bytes, int], Taken] = BoundedDict(_MOST_RESULTS)
 
     def base(self) -> Base:
         """Return the base that what is counted from now on may have."""
@@ -288,8 +292,11 @@ def _digest(question: str | None) -> bytes:
     return hashlib.sha256((question or "").encode("utf-8", "replace")).digest()
 
 
-def _contents(shared: dict[Any, Any] | None) -> dict[int, Any]:
-    return {} if shared is None else shared.setdefault("contents", {})
+def _contents(shared: dict[Any, Any] | None) -> Contents:
+    if shared is None:
+        return Contents()
+    found: Contents = shared.setdefault("contents", Contents(shared.get(POSITIONS, ())))
+    return found
 
 
 class Recorder:

@@ -126,20 +126,21 @@ class NameIds:
     """Caches the ids that datanommer has for the names of users and packages."""
 
     def __init__(self) -> None:
-        self._known: BoundedDict[tuple[str, str], int] = BoundedDict(_MOST_IDS)
+        self.clear()
 
     def of(self, connection: sa.Connection, kind: str, names: tuple[str, ...]) -> list[int]:
         """Return the ids of those names that datanommer knows."""
-        known = {name: self._known.get((kind, name)) for name in names}
+        ids = self._known
+        known = {name: ids.get((kind, name)) for name in names}
         new = [name for name, number in known.items() if number is None]
         if new:
             for row in _IDS[kind].execute(connection, {"wanted": new}):
-                known[row.name] = self._known[kind, row.name] = row.id
+                known[row.name] = ids[kind, row.name] = row.id
         return [number for number in known.values() if number is not None]
 
     def clear(self) -> None:
-        """Forget all ids."""
-        self._known.clear()
+        """Forget all ids, also those that are being read now."""
+        self._known: BoundedDict[tuple[str, str], int] = BoundedDict(_MOST_IDS)
 
 
 def names_of(connection: sa.Connection, kind: str, numbers: list[int]) -> dict[int, set[Name]]:

@@ -77,6 +77,9 @@ def _once(cache: dict[Any, Any], key: Any, compute: Callable[[], T]) -> T:
 
 _UNKNOWN: Any = object()
 
+#: Where a batch's cache has the positions of its messages.
+POSITIONS = "positions"
+
 Criteria = Check[Question]
 
 

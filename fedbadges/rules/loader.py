@@ -155,11 +155,14 @@ def unreadable(path: object, error: OSError) -> Problem:
     return Problem(Place(str(path), 1, 1), f"cannot be read: {error.strerror or error}")
 
 
-def rule_paths(directory: Path) -> Iterator[Path]:
-    """Find ``directory``, the directories below it, and the rule files in each."""
+def rule_paths(directory: Path) -> Iterator[str]:
+    """Find ``directory``, the directories below it, and the rule files in each.
+
+    They are texts, as a daemon with thousands of rules looks at all of them all the time.
+    """
     for folder, names in _walk(directory, []):
-        yield folder
-        yield from (folder / name for name in names if name.endswith(RULE_FILES))
+        yield str(folder)
+        yield from (f"{folder}/{name}" for name in names if name.endswith(RULE_FILES))
 
 
 def _files_below(

@@ -59,6 +59,6 @@ class RuleWatcher:
                     log.exception("Could not read the rules again")
 
 
-def _snapshot(directory: Path) -> dict[Path, tuple[int, ...] | None]:
+def _snapshot(directory: Path) -> dict[str, tuple[int, ...] | None]:
     """Return what changes with each rule file and directory: its content, permissions or place."""
     return {path: file_identity(path) for path in rule_paths(directory)}

@@ -12,7 +12,7 @@ from typing import Any
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.advisory_lock import advisory_lock
-from fedbadges.errors import Stopped
+from fedbadges.errors import DatabaseUnusable, Stopped, Unavailable
 from fedbadges.history.history import History
 from fedbadges.history.offering import Marks, marks_of
 from fedbadges.replay.past_counts import CountedQuestion, PastCounts, counted_questions
@@ -76,6 +76,8 @@ class WarmUp:
         self._given_up: list[str] = []
         # For which rules, and marked where, everything is counted.
         self._warm: tuple[object, ...] = ()
+        #: What each rule asks, by the ``id`` of the rule.
+        self._asked: dict[int, tuple[Rule, list[CountedQuestion]]] = {}
         self._thread = threading.Thread(target=self._run, name="fedbadges-warmup", daemon=True)
 
     def report(self) -> dict[str, Any]:
@@ -125,13 +127,18 @@ class WarmUp:
             except Exception as error:  # whatever it is, questions are answered without it
                 if self._stopping.is_set():
                     return
-                wait = _RETRY
                 self._trouble = describe_error(error)
-                if self._failures.allows(error_kind(error)):
-                    log.error("Could not count the past, trying again later", error=error)
+                # An outage ends, and whatever handles messages logs it.
+                if not isinstance(error, Unavailable) or isinstance(error, DatabaseUnusable):
+                    wait = _RETRY
+                    self._log(error)
             finally:
                 self._progress = None
             self._stopping.wait(wait)
+
+    def _log(self, error: Exception) -> None:
+        if self._failures.allows(error_kind(error)):
+            log.error("Could not count the past, trying again later", error=error)
 
     def step(self) -> None:
         """Count what was not counted before, if it is time for that."""
@@ -155,7 +162,12 @@ class WarmUp:
 
     def _questions(self, rules: Iterable[Rule]) -> list[CountedQuestion]:
         """Return what can be counted; a cache that daemons share has counts, but no folds."""
-        questions = counted_questions(rules)
+        # A rule that did not change is the same object, and they can be thousands.
+        known = self._asked
+        self._asked = {
+            id(rule): known.get(id(rule)) or (rule, counted_questions([rule])) for rule in rules
+        }
+        questions = [each for _, found in self._asked.values() for each in found]
         if self._history.shared is None:
             return questions
         return [each for each in questions if each.is_counted]

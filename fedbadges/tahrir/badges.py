@@ -18,9 +18,11 @@ from fedbadges.util.text import quoted
 
 log = get_logger(__name__)
 
-_COLUMNS = [
-    getattr(BadgeRow, name) for name in ("id", "name", "image", "description", "criteria", "legacy")
-]
+_BADGES = BadgeRow.__table__.c
+_COLUMNS = [_BADGES[name] for name in ("id", "name", "image", "description", "criteria", "legacy")]
+
+#: From how many badges on it is faster to read all there are than to name them.
+_MANY = 100
 
 
 @dataclass(frozen=True)
@@ -85,24 +87,28 @@ def _unawardable(wanted: Sequence[Badge], rows: Sequence[Row[Any]]) -> Unawardab
 
 
 def _rows(api: TahrirDatabase, wanted: Sequence[Badge]) -> Sequence[Row[Any]]:
-    """Return the rows of all badges that have the id or the name of one of these.
+    """Return the rows of all badges that have the id or the name of one of these, or more rows.
 
     Objects of tahrir_api would take several times as long, which thousands of rules feel.
     """
-    ids, names = [badge.id for badge in wanted], [badge.name for badge in wanted]
-    statement = select(*_COLUMNS).where(or_(BadgeRow.id.in_(ids), BadgeRow.name.in_(names)))
-    return list(api.session.execute(statement))
+    statement = select(*_COLUMNS)
+    if len(wanted) < _MANY:
+        ids, names = [badge.id for badge in wanted], [badge.name for badge in wanted]
+        statement = statement.where(or_(_BADGES.id.in_(ids), _BADGES.name.in_(names)))
+    return list(api.session.connection().execute(statement))
 
 
 def _tags(api: TahrirDatabase, wanted: Sequence[Badge]) -> dict[str, list[str]]:
     """Return the tags that badges have, of those whose rules say something of tags."""
     ids = [badge.id for badge in wanted if badge.tags is not None]
+    tags = Tag.__table__
+    statement = select(badge_tags.c.badge_id, tags.c.name).join(
+        tags, tags.c.id == badge_tags.c.tag_id
+    )
+    if len(ids) < _MANY:
+        statement = statement.where(badge_tags.c.badge_id.in_(ids))
     found: dict[str, list[str]] = defaultdict(list)
-    for badge_id, name in api.session.execute(
-        select(badge_tags.c.badge_id, Tag.name)
-        .join(Tag, Tag.id == badge_tags.c.tag_id)
-        .where(badge_tags.c.badge_id.in_(ids))
-    ):
+    for badge_id, name in api.session.connection().execute(statement):
         found[badge_id].append(name)
     return found
 

@@ -24,10 +24,10 @@ def read_limited(path: Path, limit: int) -> bytes:
         return file.read(limit + 1)
 
 
-def file_identity(path: Path) -> tuple[int, ...] | None:
+def file_identity(path: Path | str) -> tuple[int, ...] | None:
     """Return what changes with a file: its place, size or times; None if it cannot be found."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - paths are slow, for thousands of rules
     except OSError:  # gone meanwhile, or a link that leads nowhere
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -8,23 +8,31 @@ from typing import Any
 #: with its stack used up: what the interpreter cleans up at that moment fails.
 MAX_DEPTH = 500
 
-#: A string, to its end or that of the text, so that no text is read twice; or a bracket.
-_TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
+#: A string without escaped quotes, to its end or that of the text; or brackets. Nothing in it is
+#: repeated but single characters, of which the engine remembers nothing, however many there are.
+_TOKENS = re.compile(r'"[^"]*"?|[\[{]+|[\]}]+')
 
 
 def parse_json(text: str | bytes) -> Any:
     """Return what JSON says; raise ValueError for what is none or is nested too deep."""
     if isinstance(text, bytes):
         text = text.decode(json.detect_encoding(text), "surrogatepass")
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(text):
+    if is_too_deep(text):
         raise ValueError(f"lists and objects are nested more than {MAX_DEPTH} deep")
     return json.loads(text)
 
 
-def _is_too_deep(text: str) -> bool:
+def is_too_deep(text: str) -> bool:
+    """Return True if lists and objects are nested deeper than ``MAX_DEPTH``."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
     depth = 0
-    for token in _TOKENS.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token.group(), 0)
-        if depth > MAX_DEPTH:
-            return True
+    for found in _TOKENS.finditer(text.replace(r"\\", "").replace(r"\"", "")):
+        token = found.group()
+        if token[0] in "[{":
+            depth += len(token)
+            if depth > MAX_DEPTH:
+                return True
+        elif token[0] != '"':
+            depth -= len(token)
     return False

@@ -1,5 +1,6 @@
 """Criteria of a backlog: answered by what there is by now, rather than up to each old position."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from support.optimisations import needs
 
 from fedbadges.criteria.datanommer import past_messages
 from fedbadges.messages import Message, Position
-from fedbadges.rules.criteria import Question, known_to_fail
+from fedbadges.rules.criteria import POSITIONS, Question, known_to_fail
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
 
@@ -111,3 +112,22 @@ def test_criteria_of_a_message_that_was_just_sent_are_asked_at_once(
         sent.clear()
         assert not known_to_fail(backlog.rule.criteria, question)
     assert sent == []
+
+
+@needs("keep_counts")
+def test_contents_of_the_messages_of_a_batch_are_read_at_once(
+    database: Databases, tmp_path: Path
+) -> None:
+    repositories = count("a", "equal to: 3", "{lambda: \"len({m.msg['user'] for m in query})\"}")
+    backlog = Backlog(database, tmp_path, repositories)
+    now = time.time() - START
+    batch = [backlog.store("a", now + number) for number in range(5)]
+    cache: dict[object, object] = {POSITIONS: [position for _, position in batch]}
+    questions = [Question(message, "ann", {}, cache, position=at) for message, at in batch]
+    backlog.rule.criteria.holds(questions[0])
+
+    with statements(backlog.settings.history_url) as sent:
+        for question in questions[1:]:
+            backlog.rule.criteria.holds(question)
+
+    assert len(sent) == 1

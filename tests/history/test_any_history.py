@@ -1,5 +1,6 @@
 """Cached counts equal uncached ones, whatever happens to messages, processes, files and clocks."""
 
+import datetime
 import json
 import shutil
 from collections.abc import Iterator
@@ -98,7 +99,8 @@ steps = st.lists(
             st.sampled_from([None, 1, 2, 3, 50]),
         ),
         st.tuples(st.just("fold"), st.sampled_from(range(len(FOLDS))), users, until),
-        st.tuples(st.just("look")),
+        # For a message of the time of another, so that the window reaches back to that.
+        st.tuples(st.just("look"), until),
         st.tuples(st.just("lose the window")),
         st.tuples(st.just("connect anew")),
         st.tuples(st.just("another daemon")),
@@ -222,7 +224,13 @@ class Steps:
         elif step == "pass":
             past.clock.now += about[0]
         elif step == "look":
-            cached.positions([make_message()])
+            found = self.position(about[0])
+            sent = (
+                {}
+                if found is None
+                else {"timestamp": found[0].replace(tzinfo=datetime.timezone.utc).timestamp()}
+            )
+            cached.positions([make_message(**sent)])
         elif step == "lose the window":
             cached.window = RecentWindow(DISTANCE)
         elif step == "connect anew":

@@ -306,6 +306,23 @@ def test_count_that_is_made_while_the_history_is_replaced_is_not_cached(past: Pa
     assert counts.count("q", tally(1)) == 1
 
 
+def test_what_is_tested_while_the_history_is_replaced_is_forgotten(past: Past) -> None:
+    topic = past.topic()
+    past.cached.count(of(topic), expression=ODD)
+    position = past.store(topic, "ann", 1, n=1)
+
+    def replaced(message: Any) -> bool:
+        past.cached.forget()
+        return bool(message.msg["n"] % 2 == 1)
+
+    assert past.cached.count(of(topic), expression=passing(ODD.text, replaced)) == 1
+    past.lose(position[1])
+    past.cached.count(of(topic), expression=ODD)
+    past.store(topic, "ann", 1, n=2)
+
+    assert past.cached.count(of(topic), expression=ODD) == 0
+
+
 def test_counts_are_right_while_the_cache_is_away(caplog: pytest.LogCaptureFixture) -> None:
     counts = CountCache(Failing(), DISTANCE)  # type: ignore[arg-type]
 
@@ -389,3 +406,14 @@ def test_messages_at_the_very_end_of_a_base_count_once(past: Past, tick: float) 
         past.compare(of(topic, "ann"))
         for until in (*positions, None):
             past.compare(of(topic), until=until)
+
+
+def test_message_that_is_stored_late_at_the_very_end_of_a_base_counts_once(past: Past) -> None:
+    topic = past.topic()
+    past.store(topic, "ann", 2 * DISTANCE)
+    for _ in range(2):
+        past.compare(of(topic))
+    past.store(topic, "ann", DISTANCE)
+
+    for _ in range(2):
+        past.compare(of(topic))

@@ -24,6 +24,8 @@ from fedbadges.history.count_saver import CountSaver
 from fedbadges.history.kept import file as count_file
 from fedbadges.history.kept import region
 from fedbadges.history.kept.file import CountFile, Entry
+from fedbadges.history.message_reader import MessageHeader
+from fedbadges.history.offering import marks_of
 from fedbadges.messages import Position
 
 pytestmark = needs("keep_counts")
@@ -560,6 +562,8 @@ _WRITER = """
 import sys
 from pathlib import Path
 from fedbadges.history.kept.file import CountFile, Entry
+from fedbadges.history.message_reader import MessageHeader
+from fedbadges.history.offering import marks_of
 from fedbadges.messages import Position
 
 file = CountFile(Path(sys.argv[1]))
@@ -588,6 +592,39 @@ def test_kill_leaves_what_was_written_as_a_whole(path: Path, lines: int) -> None
     assert number >= (0 if lines == 1 else int(last))
     for key in range(200):
         assert file.read(str(key)) == (Entry(str(number), f"horizon {number}") if number else None)
+
+
+def test_nothing_is_written_of_a_history_that_is_replaced_meanwhile(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = warm(past)
+    past.cached.count(of(topic))
+    last = past.saver._reader.last
+
+    def replaced() -> MessageHeader | None:
+        past.cached.forget()
+        return last()
+
+    monkeypatch.setattr(past.saver._reader, "last", replaced)
+    assert past.saver._file is not None
+    before = past.saver._file.count()
+    past.saver.step()
+
+    assert past.saver._file.count() == before
+
+
+def test_mark_of_a_history_that_was_replaced_is_not_written(past: Past) -> None:
+    warm(past)
+    marks = marks_of(past.cached)
+    assert marks is not None
+    past.cached.forget()
+
+    marks.add({"asked": False})
+    restart(past)
+
+    marks = marks_of(past.cached)
+    assert marks is not None
+    assert marks.find("asked") is None
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,25 @@ def test_folds_are_forgotten_with_the_history(past: Past) -> None:
     assert asked(past, topic) == 2
 
 
+def test_fold_that_is_computed_while_the_history_is_replaced_is_not_cached(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = past.topic()
+    past.store(topic, "ann", 500, n=1)
+    add = fold_cache._add
+
+    def replaced(*about: Any) -> Any:
+        past.cached.forget()
+        return add(*about)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fold_cache, "_add", replaced)
+        assert asked(past, topic) == 1
+
+    assert past.cached.folds is not None
+    assert not past.cached.folds._cached
+
+
 def test_row_with_the_number_of_one_that_was_lost_is_read_anew(past: Past) -> None:
     topic, total = past.topic(), operation("sum(m.msg['n'] for m in query)")
     past.store(topic, "ann", 500, n=1)

@@ -13,8 +13,8 @@ from support.databases import Databases
 from support.optimisations import needs
 
 from fedbadges.databases.connections import engine, reader
+from fedbadges.history.window import late_messages, recent_window
 from fedbadges.history.window import reader as window_reader
-from fedbadges.history.window import recent_window
 from fedbadges.history.window.recent_window import RecentWindow
 
 pytestmark = needs("keep_counts")
@@ -124,7 +124,7 @@ def test_late_rows_count_for_the_cached_counts_of_another_process(past: Past, ag
 def test_late_rows_count_once_though_there_are_too_many_to_hold(
     past: Past, age: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recent_window, "_MOST_LATE", 2)
+    monkeypatch.setattr(late_messages, "_MOST", 2)
     topic, other = past.topic(), past.topic()
     past.store(topic, "ann", 5 * DISTANCE)
     past.store(other, "ann", 5 * DISTANCE)
@@ -171,7 +171,7 @@ def test_rows_that_are_there_when_the_window_is_read_are_not_late(
 
     assert counts(past, topic) == [3, 3, 3]
 
-    assert past.cached.window._late == []
+    assert len(past.cached.window._late) == 0
 
 
 def test_number_is_asked_for_until_its_transaction_must_have_ended(
@@ -291,6 +291,7 @@ def test_late_row_counts_though_there_are_more_new_ones_than_are_read_at_once(
     sqlite_past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recent_window, "_MOST", 10)
+    monkeypatch.setattr(recent_window, "_MANY", 8)
     past, topic = sqlite_past, sqlite_past.topic()
     past.store(topic, "ann", 2 * DISTANCE)
     assert counts(past, topic) == [1, 1, 1]

@@ -22,6 +22,7 @@ from fedbadges.databases.connections import engine, reader
 from fedbadges.history.history import History
 from fedbadges.history.horizon import Base
 from fedbadges.history.sql import NameIds, prepare
+from fedbadges.history.window import recent_window
 from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
@@ -71,6 +72,23 @@ class Recent:
         if found is None:
             return None
         return sorted(row.id for row in found[0] if row.timestamp > after)
+
+    def store_as(self, number: int, age: float) -> None:
+        """Stores a message with a row number of its own."""
+        sent = NOW - datetime.timedelta(seconds=age)
+        with engine(self.settings.history_url).begin() as connection:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO messages (id, i, topic, timestamp, category, msg)"
+                    " VALUES (:number, 1, :topic, :sent, 'a', '{}')"
+                ),
+                {"number": number, "topic": TOPICS[0], "sent": sent},
+            )
+
+    def positions(self, *messages: Message) -> None:
+        """Looks for messages, as is done when they arrive."""
+        with reader(self.settings.history_url).connect() as connection:
+            self.window.positions(connection, messages)
 
     def in_database(self, filled: FilledFilter, age: float) -> list[int]:
         """Returns the same, by the database."""
@@ -143,6 +161,109 @@ def test_a_filter_selects_the_same_from_the_window_as_by_sql(
         assert recent.since(filled, age) == recent.in_database(filled, age)
 
 
+@pytest.mark.thorough
+@given(
+    steps=st.lists(
+        st.tuples(messages, filters, st.none() | st.integers(200, 900), st.integers(0, 1200)),
+        max_size=5,
+    )
+)
+@examples(
+    max_examples=size(20, 100),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_filter_selects_the_same_from_a_window_that_reaches_back_for_a_backlog(
+    recent: Recent, steps: list[tuple[list[dict[str, Any]], FilledFilter, int | None, int]]
+) -> None:
+    recent.since(EVERYTHING, 10)
+    for stored, filled, backlog, age in steps:
+        for each in stored:
+            recent.store(**{**each, "age": each["age"] * 3})
+        if backlog is not None:
+            recent.positions(recent.store(age=backlog))
+            assert recent.since(filled, backlog) is not None
+        assert recent.since(filled, age) in (None, recent.in_database(filled, age))
+
+
+def test_the_window_reaches_back_for_a_backlog(recent: Recent) -> None:
+    for age in (1600, 1100, 700):
+        recent.store(age=age)
+    recent.since(EVERYTHING, 10)
+    first = recent.store(age=1000)
+
+    recent.positions(first)
+
+    assert recent.since(EVERYTHING, 1200, first) == recent.in_database(EVERYTHING, 1200)
+    assert recent.since(EVERYTHING, 1300, first) == recent.in_database(EVERYTHING, 1300)
+    assert recent.since(EVERYTHING, 1301) is None
+
+
+def test_a_window_that_would_reach_back_too_far_is_not_read_for_a_while(
+    recent: Recent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedbadges.history.window.recent_window._MOST", 3)
+    recent.since(EVERYTHING, 10)
+    backlog = [recent.store(age=1000 - each) for each in range(4)]
+
+    recent.positions(*backlog)
+    with statements(recent.settings.history_url) as sent:
+        recent.positions(*backlog)
+
+    assert sent == []
+    assert recent.since(EVERYTHING, 300) == []
+    assert recent.since(EVERYTHING, 500) is None
+
+
+def test_a_message_that_is_stored_while_the_window_reaches_back_is_in_it(
+    recent: Recent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recent.since(EVERYTHING, 10)
+    first = recent.store(age=1000)
+    read = recent_window.reader.read_between
+
+    def read_and_store(*arguments: Any) -> Any:
+        found = read(*arguments)
+        recent.store(age=900)
+        recent.window.refresh(arguments[0])
+        return found
+
+    monkeypatch.setattr("fedbadges.history.window.reader.read_between", read_and_store)
+    recent.positions(first)
+
+    assert recent.since(EVERYTHING, 1100) == recent.in_database(EVERYTHING, 1100)
+    assert len(recent.in_database(EVERYTHING, 1100)) == 2
+
+
+def test_a_message_committed_out_of_order_while_the_window_reaches_back_is_late(
+    recent: Recent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recent.since(EVERYTHING, 10)
+    first = recent.store(age=1000)
+    with reader(recent.settings.history_url).connect() as connection:
+        recent.window.refresh(connection)
+        base = Base(
+            NOW - datetime.timedelta(seconds=300), recent.window.horizon(connection, CUTOFF)
+        )
+        read = recent_window.reader.read_new
+
+        def read_and_reach_back(*arguments: Any) -> Any:
+            monkeypatch.undo()
+            recent.store_as(number=3, age=0)
+            found = read(*arguments)
+            recent.store_as(number=2, age=500)
+            recent.window.positions(connection, [first])
+            return found
+
+        monkeypatch.setattr("fedbadges.history.window.reader.read_new", read_and_reach_back)
+        recent.window.refresh(connection)
+
+        found = recent.window.outside(connection, EVERYTHING, base, CUTOFF)
+    assert found is not None
+    assert sorted(row.id for row in found[0]) == [2, 3]
+
+
 def test_the_window_cannot_tell_what_messages_contain(recent: Recent) -> None:
     recent.store()
 
@@ -169,8 +290,7 @@ def test_the_window_is_updated_by_one_statement(recent: Recent) -> None:
 def test_the_window_is_not_read_again_for_a_message_that_it_has(recent: Recent) -> None:
     recent.since(EVERYTHING, 10)
     message = recent.store()
-    with reader(recent.settings.history_url).connect() as connection:
-        assert list(recent.window.positions(connection, [message])) == [message.msg_id]
+    recent.positions(message)
 
     with statements(recent.settings.history_url) as sent:
         assert len(recent.since(EVERYTHING, 10, message)) == 1
@@ -313,7 +433,8 @@ def test_messages_before_the_cutoff_are_dropped_first(
         recent.store(age=age)
 
     assert len(recent.since(EVERYTHING, 50)) == 3
-    assert recent.since(EVERYTHING, 220) is None
+    assert len(recent.since(EVERYTHING, 220)) == 4
+    assert recent.since(EVERYTHING, 260) is None
 
 
 def test_messages_read_in_several_batches_are_complete(
@@ -353,3 +474,14 @@ def test_the_window_is_read_anew_on_a_new_connection(recent: Recent) -> None:
     reader(recent.settings.history_url).dispose()
 
     assert recent.since(EVERYTHING, 10) == []
+
+
+def test_the_window_reaches_back_on_no_new_connection(recent: Recent) -> None:
+    """That may lead to another server."""
+    old = recent.store(age=1000)
+    recent.since(EVERYTHING, 10)
+    reader(recent.settings.history_url).dispose()
+
+    recent.positions(old)
+
+    assert recent.window.seen().mark == 0

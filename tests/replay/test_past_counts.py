@@ -13,13 +13,13 @@ from support.daemon_restarts import sent, store_message
 from support.damage import store_damaged_rows
 from support.databases import Databases
 from support.histories import PastMessage, Storage
+from support.rules import load_rules
 from support.rules import rule as rule_text
 from support.strategies import NAMES, START
 
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import PastMessages, shared_history
-from fedbadges.errors import RuleError
 from fedbadges.history.count_cache import CountCache
 from fedbadges.history.fold_cache import FoldCache
 from fedbadges.history.history import History
@@ -27,9 +27,7 @@ from fedbadges.history.message_reader import MessageReader
 from fedbadges.messages import Message, Position, parse_message
 from fedbadges.replay import past_counts
 from fedbadges.replay.past_counts import PastCounts, counted_questions
-from fedbadges.rules.criteria import Backends, backend_criteria
-from fedbadges.rules.loader import load_text
-from fedbadges.rules.rule import Rule
+from fedbadges.rules.criteria import backend_criteria
 
 DISTANCE = 60.0
 
@@ -52,7 +50,7 @@ class Asking:
         backends = load_backends(settings)
         self.settings = settings
         self.history = shared_history(backends, settings)
-        self.rules = load(texts, backends)
+        self.rules = load_rules(texts, backends)
         self.plain = History(replace(settings, keep_counts=False))
         clock = now.replace(tzinfo=timezone.utc).timestamp
         self.history.counts = CountCache(self.history.counts._region, DISTANCE, clock)
@@ -89,17 +87,6 @@ def value_of(
     if expression is not None and expression.fold is not None and filled.pages.in_order:
         return history.fold(expression, filled, message, until, {})
     return None
-
-
-def load(texts: Iterable[str], backends: Backends) -> list[Rule]:
-    """Loads rules; one that has a mistake is left out."""
-    rules = []
-    for number, text in enumerate(texts):
-        try:
-            rules.append(load_text(text.format(number=number).encode(), f"{number}.yml", backends))
-        except RuleError:
-            continue
-    return rules
 
 
 def stored(settings: Settings, past: PastMessage) -> Message:
@@ -181,9 +168,9 @@ def test_first_question_about_somebody_reads_nothing_of_the_past(
     _, expected = KINDS[kind]
     asking = Asking(settings, [counting(kind)], datetime.now(timezone.utc))
     history = edits(3)
-    Storage(settings).store(history)
+    Storage(settings).store([*history, replace(history[0], number=4, topic="wiki.upload")])
     past = asking.warm()
-    assert (past.done, past.total, past.found) == (3, 3, 1)
+    assert (past.done, past.total, past.found) == (4, 4, 1)
     (criterion,) = backend_criteria(asking.rules[0].criteria)
     assert isinstance(criterion, PastMessages)
 
@@ -192,6 +179,20 @@ def test_first_question_about_somebody_reads_nothing_of_the_past(
         assert value_of(asking.history, criterion, message, "alice", None) == expected
     assert len(sent) <= 1
     assert not any("count(" in each for each in sent)
+
+
+def test_pass_counts_the_message_at_the_very_end_of_its_base(
+    databases: Databases, settings: Settings
+) -> None:
+    history = edits(3)
+    end = history[1].sent
+    asking = Asking(settings, [counting("count")], end + timedelta(seconds=DISTANCE))
+    Storage(settings).store(history)
+
+    assert asking.warm().done == 2
+
+    for past in history:
+        assert asking.compare(stored(settings, past), None)
 
 
 def test_count_that_is_newer_than_the_pass_stays(databases: Databases, settings: Settings) -> None:

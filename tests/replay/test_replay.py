@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from support.builders import make_settings, statements, wipe
 from support.databases import Databases
 from support.histories import PastMessage, Storage, earned, live
+from support.rules import load_rules
 from support.rules import rule as rule_text
 from support.sizes import size
 from support.strategies import START, histories, rule_texts
@@ -28,13 +29,12 @@ from fedbadges.criteria.datanommer import past_messages
 from fedbadges.databases.connections import engine, parse_url
 from fedbadges.engine.engine import Earned
 from fedbadges.engine.recipients import Usernames
-from fedbadges.errors import RuleError, Unavailable
+from fedbadges.errors import Unavailable
 from fedbadges.messages import Message
 from fedbadges.replay.backfill import due_award
 from fedbadges.replay.replay import Replay
 from fedbadges.rules.conditions import Comparison
-from fedbadges.rules.criteria import Backends, Question
-from fedbadges.rules.loader import load_text
+from fedbadges.rules.criteria import Question
 from fedbadges.rules.recipients import TrustedDomains
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.database import Tahrir
@@ -54,17 +54,6 @@ def databases(shared_database: Databases) -> Databases:
     return shared_database
 
 
-def load(texts: list[str], backends: Backends) -> list[Rule]:
-    """Loads rules; one that has a mistake is left out."""
-    rules = []
-    for number, text in enumerate(texts):
-        try:
-            rules.append(load_text(text.format(number=number).encode(), f"{number}.yml", backends))
-        except RuleError:
-            continue
-    return rules
-
-
 @pytest.mark.thorough
 @given(messages=histories(), texts=st.lists(rule_texts(), min_size=1, max_size=6))
 @examples(
@@ -77,10 +66,10 @@ def test_a_replay_finds_what_a_daemon_awards(
     shared_database: Databases, settings: Settings, messages: list[PastMessage], texts: list[str]
 ) -> None:
     wipe(shared_database)
-    expected = live(settings, load(texts, load_backends(settings)), messages)
+    expected = live(settings, load_rules(texts, load_backends(settings)), messages)
 
     replay = Replay(settings, Tahrir(settings))
-    found = earned(settings, replay.run(load(texts, replay.backends)))
+    found = earned(settings, replay.run(load_rules(texts, replay.backends)))
 
     assert found == expected
     assert replay.done == replay.total == len(messages)
@@ -132,12 +121,12 @@ def test_peaks_are_the_highest_counts_of_candidates(
     shared_database: Databases, settings: Settings, messages: list[PastMessage], texts: list[str]
 ) -> None:
     wipe(shared_database)
-    rules = load(texts, load_backends(settings))
+    rules = load_rules(texts, load_backends(settings))
     see, expected = counted(rules, FedmsgUsernames(settings.fedmsg))
     live(settings, rules, messages, see)
 
     replay = Replay(settings, Tahrir(settings))
-    for _ in replay.run(load(texts, replay.backends)):
+    for _ in replay.run(load_rules(texts, replay.backends)):
         pass
 
     enough = {
@@ -172,7 +161,7 @@ recipient: "%(msg.user)s"
 
 
 def badge(body: str) -> str:
-    """Returns the text of a rule, as ``load`` takes it."""
+    """Returns the text of a rule, as ``load_rules`` takes it."""
     return rule_text("Badge {number}", body.replace("{", "{{").replace("}", "}}"))
 
 
@@ -189,7 +178,7 @@ def edits(databases: Databases, settings: Settings) -> list[PastMessage]:
 
 def run(settings: Settings, body: str = FIVE, **options: bool) -> tuple[Replay, list[Earned]]:
     replay = Replay(settings, Tahrir(settings))
-    rules = load([badge(body)], replay.backends)
+    rules = load_rules([badge(body)], replay.backends)
     return replay, list(replay.run(rules, **options))
 
 
@@ -370,7 +359,7 @@ def test_a_message_that_cannot_be_parsed_does_not_stop_a_replay(
 
 def test_a_replay_can_be_run_again(edits: list[PastMessage], settings: Settings) -> None:
     replay = Replay(settings, Tahrir(settings))
-    rules = load([badge(FIVE)], replay.backends)
+    rules = load_rules([badge(FIVE)], replay.backends)
 
     first, second = ([each.username for each in replay.run(rules)] for _ in range(2))
 
@@ -381,7 +370,7 @@ def test_a_replay_can_be_stopped_in_the_middle(
     edits: list[PastMessage], settings: Settings
 ) -> None:
     replay = Replay(settings, Tahrir(settings))
-    rules = load([badge(FIVE)], replay.backends)
+    rules = load_rules([badge(FIVE)], replay.backends)
 
     found = replay.run(rules)
     assert next(found).username == "alice"

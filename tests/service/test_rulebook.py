@@ -11,6 +11,7 @@ from support.databases import Databases
 from support.rules import counting_rule, write_rules
 
 from fedbadges.criteria.backends import load_backends
+from fedbadges.rules import loader
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.rule import Badge
 from fedbadges.service.rulebook import RuleBook
@@ -62,6 +63,21 @@ def test_rule_file_with_a_new_mistake_keeps_its_last_good_version(
 
     assert shelf.load() == ["First"]
     assert "missing key 'trigger' in a rule" in caplog.text
+
+
+def test_rule_file_that_has_not_changed_is_not_read_again(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "_TICK", -1)
+    shelf.write("a", counting_rule("First", "git.receive", 1))
+    shelf.write("b", counting_rule("Second", "git.receive", 2))
+    first, _ = shelf.book.load()
+    shelf.write("b", counting_rule("Third", "git.receive", 3))
+
+    again, changed = shelf.book.load()
+    assert again is first
+    assert changed.badge.name == "Third"
+    assert list(map(id, shelf.book.load())) == [id(again), id(changed)]
 
 
 def test_unchanged_mistake_in_a_rule_file_is_logged_once(

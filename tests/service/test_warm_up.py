@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from support.builders import statements
@@ -16,6 +17,7 @@ from support.waiting import eventually
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.databases.advisory_lock import advisory_lock
 from fedbadges.databases.connections import parse_url
+from fedbadges.errors import Unavailable
 from fedbadges.messages import parse_message
 from fedbadges.replay import past_counts
 from fedbadges.replay.past_counts import PastCounts
@@ -204,6 +206,23 @@ def test_nothing_is_counted_where_no_counts_are_kept(
 
 
 @pytest.mark.sqlite
+def test_outage_is_no_failure(
+    database: Databases, start: Start, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the lock is asked for; what is asked afterwards waits for the end of the outage."""
+    monkeypatch.setattr(warm_up, "_INTERVAL", 0.05)
+    outage = Mock(side_effect=Unavailable("datanommer: it is away"))
+    with monkeypatch.context() as patch:
+        patch.setattr(warm_up, "advisory_lock", outage)
+        daemon = after_first_pass(start())
+        eventually(lambda: outage.call_count > 2, "another try")
+        assert "it is away" in report(daemon)["trouble"]
+
+    warm(daemon)
+    assert report(daemon)["trouble"] is None
+    assert not logged(log, "Could not count the past, trying again later")
+
+
 def test_failure_is_reported_and_leaves_the_daemon_alone(
     database: Databases, start: Start, log: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,13 @@
-"""Rule files for the tests."""
+"""Rules and rule files for the tests."""
 
+import contextlib
+from collections.abc import Iterable
 from pathlib import Path
+
+from fedbadges.errors import RuleError
+from fedbadges.rules.criteria import Backends
+from fedbadges.rules.loader import load_text
+from fedbadges.rules.rule import Rule
 
 METADATA = """\
 name: {name}
@@ -46,3 +53,13 @@ def write_rules(directory: Path, rules: dict[str, str]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in rules.items():
         (directory / f"{name}.yml").write_text(text)
+
+
+def load_rules(texts: Iterable[str], backends: Backends) -> list[Rule]:
+    """Load rules, each with its ``{number}`` in its text; one that has a mistake is left out."""
+    rules = []
+    for number, text in enumerate(texts):
+        with contextlib.suppress(RuleError):
+            content = text.format(number=number).encode()
+            rules.append(load_text(content, f"{number}.yml", backends))
+    return rules

@@ -1,14 +1,17 @@
 """Who holds which badge is remembered for a while, and nobody gets too much because of that."""
 
+from typing import Any
+
 import pytest
 from support.builders import statements
 from support.tahrir import BOTH, at, award, badges_of, opt_out, revoke
 from tahrir_api.dbapi import TahrirDatabase
 
 from fedbadges.config.settings import Settings
+from fedbadges.errors import Unavailable
 from fedbadges.tahrir.awarding import Award
 from fedbadges.tahrir.database import Tahrir
-from fedbadges.tahrir.holdings import BELIEVED
+from fedbadges.tahrir.holdings import BELIEVED, Holdings
 from fedbadges.tahrir.remembered import RememberedHoldings
 
 MINUTE = 60.0
@@ -93,6 +96,40 @@ def test_what_was_awarded_is_seen_at_once(remembered: RememberedHoldings) -> Non
     assert not holds(remembered)
 
     assert remembered.award([Award("editor", "alice")]).given
+
+    assert holds(remembered)
+
+
+def test_what_is_asked_during_an_award_is_not_remembered_whether_it_ends_well_or_not(
+    tahrir: Tahrir, remembered: RememberedHoldings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give = tahrir.award
+
+    def lose_the_answer(awards: list[Award]) -> None:
+        assert not holds(remembered)
+        give(awards)
+        raise Unavailable("tahrir is away")
+
+    monkeypatch.setattr(tahrir, "award", lose_the_answer)
+    with pytest.raises(Unavailable):
+        remembered.award([Award("editor", "alice")])
+
+    assert holds(remembered)
+
+
+def test_answer_is_as_old_as_its_question(
+    tahrir: Tahrir, remembered: RememberedHoldings, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = tahrir.holdings
+
+    def answer_slowly(*about: Any) -> Holdings:
+        found = ask(*about)
+        clock.now += MINUTE
+        return found
+
+    monkeypatch.setattr(tahrir, "holdings", answer_slowly)
+    assert not holds(remembered)
+    award(tahrir, "editor", "alice")
 
     assert holds(remembered)
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -64,3 +65,22 @@ def test_brackets_side_by_side_or_in_strings_are_not_nesting(text: str) -> None:
 def test_text_with_an_unfinished_string_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="Unterminated"):
         parse_json("[" + "[]," * MAX_DEPTH + '"' + '\\"' * 1_000_000)
+
+
+def test_text_with_many_escapes_takes_memory_in_proportion_to_its_size() -> None:
+    text = "[" + "[]," * MAX_DEPTH + '"' + r"\n" * 500_000 + '"]'
+
+    tracemalloc.start()
+    parse_json(text)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 10 * len(text)
+
+
+@pytest.mark.parametrize("string", [r"a\\", r"\\\"[", r"]\"]", r"\\\\\"]", ""])
+def test_quotes_within_strings_end_none(string: str) -> None:
+    parse_json(f'["{string}"' + ",[]" * MAX_DEPTH + "]")
+
+    with pytest.raises(ValueError, match="nested"):
+        parse_json(f'["{string}",' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + "]")

@@ -34,6 +34,7 @@ from fedbadges.errors import CannotStart, NotHandled, Rejected, SettingsError, S
 from fedbadges.service.daemon import Daemon
 from fedbadges.service.startup import read_start_settings
 from fedbadges.signatures.verifier import Verifier, make_verifier
+from fedbadges.util.json_text import MAX_DEPTH, is_too_deep
 from fedbadges.util.logs import get_logger
 
 if TYPE_CHECKING:
@@ -160,6 +161,9 @@ class BadgesConsumer(FedmsgConsumer):
 
     def _consume_json(self, message: Any) -> Any:
         if has_too_many_values(message.body, message.topic):
+            return None
+        if is_too_deep(message.body):
+            ignore(f"it is nested more than {MAX_DEPTH} deep", topic=message.topic)
             return None
         self._size = json_size(message.body)
         return super()._consume_json(message)

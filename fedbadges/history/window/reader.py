@@ -5,6 +5,7 @@ number below the highest one that was read may still appear: such *gaps* are ask
 """
 
 import datetime
+import functools
 import json
 import sys
 import time
@@ -66,6 +67,11 @@ _LATER = PreparedStatement(
 _GAPS = PreparedStatement(_RECENT.where(is_any_of(_ROWS.c.id, array_parameter("numbers"))))
 _UP_TO_MARK = _RECENT.where(_ROWS.c.timestamp > _FLOOR, _ROWS.c.id <= _MARK).limit(
     bindparam("limit", type_=Integer())
+)
+_BETWEEN = _ROWS.c.timestamp > _FLOOR, _ROWS.c.timestamp <= bindparam("end", type_=DateTime())
+_ALL_BETWEEN = _RECENT.where(*_BETWEEN)
+_COUNT_BETWEEN = select(func.count()).select_from(
+    select(_ROWS.c.id).where(*_BETWEEN).limit(bindparam("limit", type_=Integer())).subquery()
 )
 _HIGHEST = select(func.max(_ROWS.c.id))
 _IDENTITY = select(_ROWS.c.msg_id, TIMESTAMP).where(_ROWS.c.id == bindparam("number"))
@@ -150,6 +156,16 @@ def read_all(connection: Connection, floor: datetime.datetime, limit: int) -> Up
     return Update(started, messages, floor, mark, gaps, complete, identify(connection, mark))
 
 
+def read_between(
+    connection: Connection, floor: datetime.datetime, end: datetime.datetime, limit: int
+) -> list[RecentMessage] | None:
+    """Read every message sent after ``floor`` and until ``end``, naive UTC; None if too many."""
+    parameters = {"floor": floor, "end": end, "limit": limit + 1}
+    if (connection.scalar(_COUNT_BETWEEN, parameters) or 0) > limit:
+        return None
+    return list(_parse(connection.execute(_ALL_BETWEEN, parameters)))
+
+
 def read_new(
     connection: Connection, floor: datetime.datetime, mark: int, known_gaps: list[int], limit: int
 ) -> Update:
@@ -206,7 +222,9 @@ def _parse(rows: Iterable[Any]) -> Iterator[RecentMessage]:
             continue
         # The database returns names as a list, or as its JSON.
         users, packages = (
-            tuple(map(sys.intern, json.loads(names) if isinstance(names, str) else names or ()))
+            _once(tuple(map(sys.intern, json.loads(names) if isinstance(names, str) else names)))
+            if names
+            else ()
             for names in (row.users, row.packages)
         )
         yield RecentMessage(
@@ -219,6 +237,12 @@ def _parse(rows: Iterable[Any]) -> Iterator[RecentMessage]:
             users,
             packages,
         )
+
+
+@functools.lru_cache(maxsize=10_000)
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the same object for the same names, of which most messages have one."""
+    return names
 
 
 def _text(value: object) -> str | None:

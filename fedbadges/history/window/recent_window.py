@@ -7,7 +7,6 @@ for what was stored since the last one, serves all these counts.
 import datetime
 import threading
 import time
-import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
@@ -16,31 +15,25 @@ from sqlalchemy import Connection
 from fedbadges.history.horizon import Base, Horizon, OutdatedBase
 from fedbadges.history.matching import Matcher
 from fedbadges.history.window import reader
+from fedbadges.history.window.late_messages import LateMessages
 from fedbadges.history.window.reader import LOOK_BACK, RecentMessage, SavedWindow, Update
 from fedbadges.history.window.recent_rows import RecentRows
 from fedbadges.messages import Message, Position
 from fedbadges.rules.filters import FilledFilter
 
-#: The window begins this long before the cutoff.
+#: The window begins this long before the cutoff, or before the oldest messages of a backlog.
 _REACH = datetime.timedelta(seconds=300)
 
-#: How many messages the window holds at most; from how many on, with those before the cutoff
-#: dropped, it is not worth its memory; and after how many seconds it is tried again.
-_MOST = 50_000
-_MANY = 40_000
+#: How many messages the window holds at most, and how many are left when the oldest are dropped. If
+#: more than those were sent after the cutoff, it is not worth its memory.
+_MOST = 100_000
+_MANY = 80_000
+
+#: After how many seconds what was too much is tried again.
 _PAUSE = 60.0
-
-#: How many late messages are held at most.
-_MOST_LATE = 2000
-
-#: How many of them at most are saved for another process or connection.
-_MOST_SAVED = 500
 
 #: Seconds after which the window is read again in any case.
 _FRESH = 5.0
-
-
-_Positions = dict[str | None, list[Position]]
 
 
 class RecentWindow:
@@ -66,7 +59,13 @@ class RecentWindow:
         self._known = f"fedbadges_window_{id(self)}"
         self._generation = 0
         self._loading = False
+        # What was sent after the floor is here; without one, the window is empty. While more is
+        # read, what is new is held if it was sent after ``reach``.
+        self._floor: datetime.datetime | None = None
+        self._reach = datetime.datetime.max
+        self._rows = RecentRows()
         self._resume = 0.0
+        self._resume_reaching = 0.0
         # The latest moment at which a base of the lineage may end.
         self._cutoff = datetime.datetime.min
         #: Until when, in seconds of time.monotonic, each gap is asked for.
@@ -125,7 +124,7 @@ class RecentWindow:
         if matcher.reads_content:
             return None
         with self._lock:
-            return self._select_late(matcher, base)
+            return self._late.select(matcher, base)
 
     def seen(self) -> Horizon:
         """Return what was seen by now; nothing, if the window is not loaded."""
@@ -168,27 +167,53 @@ class RecentWindow:
         with self._updated(connection):
             pass
 
-    def positions(self, connection: Connection, messages: Collection[Message]) -> _Positions:
+    def positions(
+        self, connection: Connection, messages: Collection[Message]
+    ) -> dict[str | None, list[Position]]:
         """Return the positions of those messages that are in the window, by their ids.
 
-        What is new is read if some of them may be among it.
+        What is new is read if some of them may be among it, and what was sent before the window
+        begins if that is not too much: whoever asks has a backlog, and will ask about it again.
         """
         with self._lock:
-            found = self._positions(messages)
+            found = self._rows.positions(messages)
             floor = self._floor
-        if floor is not None and any(
-            each.sent > floor and each.msg_id not in found for each in messages
-        ):
-            with self._updated(connection):
-                return self._positions(messages)
-        return found
+        missing = [each.sent for each in messages if each.msg_id not in found]
+        if floor is None or not missing:
+            return found
+        if min(missing) <= floor:
+            self._reach_back(connection, min(missing))
+        if max(missing) > floor:
+            self.refresh(connection)
+        with self._lock:
+            return self._rows.positions(messages)
 
-    def _positions(self, messages: Collection[Message]) -> _Positions:
-        return {
-            each.msg_id: [(row.timestamp, row.id) for row in self._rows.with_msg_id(each.msg_id)]
-            for each in messages
-            if self._rows.has_msg_id(each.msg_id)
-        }
+    def _reach_back(self, connection: Connection, sent: datetime.datetime) -> None:
+        """Let the window begin before a time, if it can hold all messages since then."""
+        reach = max(sent, datetime.datetime.min + _REACH) - _REACH
+        with self._lock:
+            self._reset_if_new(connection)
+            generation, floor = self._generation, self._floor
+            is_paused = time.monotonic() < self._resume_reaching
+            if floor is None or self._reach < floor or reach >= floor or is_paused:
+                return
+            # What others read from now on is held.
+            self._reach = reach
+            room = _MOST - len(self._rows)
+        older: list[RecentMessage] | None = None
+        try:
+            older = reader.read_between(connection, reach, floor, room)
+        finally:
+            with self._lock:
+                if generation == self._generation and (self._reach, self._floor) == (reach, floor):
+                    if older is None:
+                        self._reach = floor
+                        self._resume_reaching = time.monotonic() + _PAUSE
+                    else:
+                        self._floor = reach
+                        # The others come as what is new, and may be late.
+                        seen = self._horizon()
+                        self._rows = self._rows.with_older(row for row in older if seen.has(row.id))
 
     @contextmanager
     def _updated(
@@ -252,21 +277,16 @@ class RecentWindow:
         self._reset()
 
     def _save(self) -> SavedWindow | None:
-        if self._last is None or len(self._late) > _MOST_SAVED:
+        late = self._late.saved()
+        if self._last is None or late is None:
             return None
-        return SavedWindow(
-            self._lineage,
-            self._mark,
-            self._last,
-            tuple(self._gaps),
-            self._cutoff,
-            tuple(self._late),
-        )
+        gaps = tuple(self._gaps)
+        return SavedWindow(self._late.lineage, self._mark, self._last, gaps, self._cutoff, late)
 
     def _reset(self) -> None:
         self._generation += 1
-        # With no floor, the window is empty.
-        self._floor: datetime.datetime | None = None
+        self._floor = None
+        self._reach = datetime.datetime.max
         self._refreshed = 0.0
         self._cutoff = datetime.datetime.min
         self._mark = 0
@@ -277,17 +297,15 @@ class RecentWindow:
 
     def _begin_lineage(self) -> None:
         """Forget late messages; no base of the lineage before is usable by this window."""
-        self._lineage = uuid.uuid4().hex
-        self._late: list[RecentMessage] = []
+        self._late = LateMessages()
         self._seen = Horizon(0)
 
     def _horizon(self) -> Horizon:
         """Return what is seen by now; often the same object, as many bases have it."""
         gaps = self._gaps.keys()
-        if (self._seen.mark, self._seen.lineage) != (self._mark, self._lineage) or (
-            self._seen.gaps != gaps
-        ):
-            self._seen = Horizon(self._mark, frozenset(gaps), self._lineage)
+        known = self._seen.mark, self._seen.lineage
+        if known != (self._mark, self._late.lineage) or self._seen.gaps != gaps:
+            self._seen = Horizon(self._mark, frozenset(gaps), self._late.lineage)
         return self._seen
 
     def _has_seen(self, message: Message | None, until: Position | None) -> bool:
@@ -309,7 +327,7 @@ class RecentWindow:
 
         This one was just loaded, so no base is of its own lineage.
         """
-        self._lineage, self._late = saved.lineage, list(saved.late)
+        self._late = LateMessages(saved.lineage, saved.late)
         self._mark, self._last = saved.mark, saved.last
         self._gaps = dict.fromkeys(saved.gaps, time.monotonic() + self._distance)
         return self._merge(since, saved.cutoff)
@@ -324,7 +342,7 @@ class RecentWindow:
             if not update.complete:
                 self._disable()
                 return False
-            self._floor = update.floor
+            self._floor = self._reach = update.floor
             self._cutoff = max(self._cutoff, update.floor)
         seen = self._horizon()
         cutoff = cutoff or self._cutoff
@@ -332,8 +350,8 @@ class RecentWindow:
             self._gaps.pop(row.id, None)
             # When the window is loaded there is no base yet.
             if not is_loading and row.timestamp <= cutoff and not seen.has(row.id):
-                self._late.append(row)
-            if row.timestamp > self._floor:
+                self._late.add(row)
+            if row.timestamp > self._reach:
                 self._rows.add(row)
         if update.mark > self._mark:
             self._mark, self._last = update.mark, update.last
@@ -345,23 +363,21 @@ class RecentWindow:
             del self._gaps[number]
         if update.complete:
             self._refreshed = max(self._refreshed, update.started)
-        if len(self._late) > _MOST_LATE or not update.complete:  # there may be more late ones
+        if self._late.are_too_many or not update.complete:  # there may be more late ones
             self._begin_lineage()
         self._limit_size()
         return update.complete and self._floor is not None
 
     def _limit_size(self) -> None:
-        assert self._floor is not None
-        if len(self._rows) > _MOST:
-            self._drop_before(self._cutoff)
-        elif self._floor < self._cutoff - 2 * _REACH:
-            self._drop_before(self._cutoff - _REACH)
-        if len(self._rows) > _MANY and self._floor == self._cutoff:
+        """Drop the oldest messages, if there are too many."""
+        if len(self._rows) <= _MOST:
+            return
+        floor = self._rows.time_before_newest(_MANY)
+        if floor >= self._cutoff:
             self._disable()
-
-    def _drop_before(self, floor: datetime.datetime) -> None:
-        self._floor = floor
-        self._rows = self._rows.sent_after(floor)
+        else:
+            self._floor = self._reach = floor
+            self._rows.drop_until(floor)
 
     def _disable(self) -> None:
         """Disable the window for a while: too many recent messages to hold."""
@@ -374,19 +390,8 @@ class RecentWindow:
         """Return what matches outside a base; None where the window does not reach back so far."""
         if self._floor is None or base.until < self._floor:
             return None
-        late = self._select_late(matcher, base)
+        late = self._late.select(matcher, base)
         if late is None:
             return None
-        rows = self._rows.candidates(filled)
-        recent = [row for row in rows if row.timestamp > base.until and matcher.matches(row)]
-        return recent + late, self._horizon()
-
-    def _select_late(self, matcher: Matcher, base: Base) -> list[RecentMessage] | None:
-        if base.horizon.lineage != self._lineage:
-            return None
-        return [
-            row
-            for row in self._late
-            if row.timestamp <= base.until
-            if not base.horizon.has(row.id) and matcher.matches(row)
-        ]
+        recent = filter(matcher.matches, self._rows.candidates(filled, base.until))
+        return [*recent, *late], self._horizon()
