@@ -7,6 +7,7 @@ slowest rule of the documentation's cookbook.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -110,11 +111,12 @@ def _server_cpu(url: sa.URL) -> Callable[[], float]:
     tick = os.sysconf("SC_CLK_TCK")
 
     def seconds() -> float:
-        # Of those that have ended, the parent has the time.
-        total = sum(_times(pid))
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            total += sum(_times(int(child))[:2])
-        return total / tick
+        # A process may end after it was listed: its parent has its time then, and all is read anew.
+        while True:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                of_children = sum(sum(_times(int(child))[:2]) for child in children)
+                return (sum(_times(pid)) + of_children) / tick
 
     return seconds
 

@@ -105,13 +105,16 @@ class Parts:
         limit = settings.backlog_limit if recorder is None else None
         self.back_pressure = BackPressure(limit, self.in_flight, self.delay_queue, backlog)
         self.catch_up = self._make_catch_up(settings, tahrir, judgements, redelivered)
-        self.warm_up = WarmUp(
+        self.warm_up = self._make_warm_up(settings)
+
+    def _make_warm_up(self, settings: Settings) -> WarmUp:
+        return WarmUp(
             settings,
             self.history,
             self.outages,
             rules=lambda: self.engine.rules,
             may_begin=lambda: self.catch_up.is_done,
-            backlog=backlog,
+            backlog=self.backlog,
         )
 
     def _make_catch_up(

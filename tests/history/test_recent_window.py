@@ -476,7 +476,7 @@ def test_the_window_is_read_anew_on_a_new_connection(recent: Recent) -> None:
     assert recent.since(EVERYTHING, 10) == []
 
 
-def test_the_window_reaches_back_on_no_new_connection(recent: Recent) -> None:
+def test_the_window_does_not_reach_back_on_a_new_connection(recent: Recent) -> None:
     """That may lead to another server."""
     old = recent.store(age=1000)
     recent.since(EVERYTHING, 10)
