@@ -31,18 +31,45 @@ _FEW_RULES, _MANY_RULES = 150, 1500
 _NOTHING = sa.text("SELECT 1")
 _ROUND_TRIPS = 1000
 
+#: How often the same messages are decoded; all of it takes about a second.
+_DECODING_ROUNDS = 500
 
-def untriggered(deployment: Deployment, traffic: Traffic, rounds: int) -> Results:
+
+class Decoding:
+    """Times ``json.loads`` of the same messages, which tells how fast the machine is by now."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    def __call__(self) -> None:
+        for text in self._texts:
+            json.loads(text)
+
+    def microseconds(self) -> float:
+        """Return how long a message takes, the median of some rounds."""
+        with _undisturbed():
+            rounds = [_seconds(self) for _ in range(_DECODING_ROUNDS)]
+        return statistics.median(rounds) / len(self._texts) * 1e6
+
+
+def untriggering(deployment: Deployment, traffic: Traffic, count: int = 200) -> list[str]:
+    """Return messages that trigger no rule, as JSON."""
+    texts: list[str] = []
+    while len(texts) < count:
+        for each in traffic.drafts(count):
+            body = send(each, traffic.new_id())
+            if not deployment.rules.concerned(parsed(body)):
+                texts.append(json.dumps(body))
+    return texts[:count]
+
+
+def untriggered(deployment: Deployment, texts: Sequence[str], rounds: int) -> Results:
     """Time messages that trigger no rule, with some rules and with ten times as many."""
     rules = list(deployment.rules)
     few = deployment.make_engine(multiply(rules, _FEW_RULES), NOBODY)
     many = deployment.make_engine(multiply(rules, _MANY_RULES), NOBODY)
-    texts = _untriggering(few, traffic, 200)
     bodies = [json.loads(text) for text in texts]
-
-    def decode() -> None:
-        for text in texts:
-            json.loads(text)
+    decode = Decoding(texts)
 
     def read() -> None:
         for body in bodies:
@@ -67,16 +94,6 @@ def untriggered(deployment: Deployment, traffic: Traffic, rounds: int) -> Result
         "untriggered_over_decode": _ratio(considering, decoding),
         "untriggered_10x_rules_ratio": _ratio(considering_many, considering),
     }
-
-
-def _untriggering(engine: BadgeEngine, traffic: Traffic, count: int) -> list[str]:
-    texts: list[str] = []
-    while len(texts) < count:
-        for each in traffic.drafts(count):
-            body = send(each, traffic.new_id())
-            if not engine.rules.concerned(parsed(body)):
-                texts.append(json.dumps(body))
-    return texts[:count]
 
 
 def rules_triggered(deployment: Deployment, traffic: Traffic, count: int) -> int:
