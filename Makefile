@@ -50,13 +50,22 @@ test-all: .tox/launcher/installed  ## run the quick tests on all Pythons there a
 	    FEDBADGES_WITHOUT=$$name $(IN_PY) pytest $(QUICK) $(ANSWERS) || exit 1; \
 	done
 
+FAULTS = tests/faults tests/broker/test_*_faults.py
+LONG = $(PARALLEL) -m "(slow or thorough) and not alone"
+
 # What measures, or sends as much as the machine can take, runs alone.
 .PHONY: test-faults
 test-faults: export FEDBADGES_FAULTS = full
-test-faults: .tox/launcher/installed  ## kill and flood the daemon, then run the slow tests
+test-faults: .tox/launcher/installed  ## kill and flood the daemon
 	@$(TOX) run -e $(PY) -- -n 0 $(or $(ARGS),-m alone tests/faults)
-	@$(if $(ARGS),,$(IN_PY) python packaging/fasjson.py)
-	@$(if $(ARGS),,$(IN_PY) pytest $(PARALLEL) -m "(slow or thorough) and not alone")
+	@$(if $(ARGS),,$(IN_PY) pytest $(LONG) $(FAULTS))
+
+.PHONY: test-slow
+test-slow: export FEDBADGES_FAULTS = full
+test-slow: .tox/launcher/installed  ## run the other slow tests
+	@$(TOX) run --notest -e $(PY)
+	@$(IN_PY) python packaging/fasjson.py
+	@$(IN_PY) pytest $(LONG) $(FAULTS:%=--ignore-glob=%) $(ARGS)
 
 .PHONY: lint
 lint: .venv/tools  ## check style and which package imports which

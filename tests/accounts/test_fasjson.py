@@ -24,7 +24,7 @@ from fedbadges.criteria.groups import Groups
 from fedbadges.errors import Unavailable
 from fedbadges.rules.criteria import Question
 
-pytest.importorskip("fasjson_client", reason="make test-faults installs the extra fasjson")
+pytest.importorskip("fasjson_client", reason="make test-slow installs the extra fasjson")
 
 pytestmark = pytest.mark.slow
 

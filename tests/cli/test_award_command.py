@@ -370,7 +370,7 @@ def test_ctrl_c_after_an_award_reports_what_was_done(deployment: Place) -> None:
 
 @pytest.mark.slow
 def test_award_refuses_a_user_without_an_account(deployment: Place) -> None:
-    pytest.importorskip("fasjson_client", reason="make test-faults installs the extra fasjson")
+    pytest.importorskip("fasjson_client", reason="make test-slow installs the extra fasjson")
     service = Fasjson(users={"alice": User()})
     deployment.configure(
         **{

@@ -257,7 +257,7 @@ def test_badge_that_is_deleted_during_a_backfill_is_created_again(
 def test_backfill_skips_users_without_a_fasjson_account(
     settings: Settings, shared_database: Databases
 ) -> None:
-    pytest.importorskip("fasjson_client", reason="make test-faults installs the extra fasjson")
+    pytest.importorskip("fasjson_client", reason="make test-slow installs the extra fasjson")
     service = Fasjson({"bob": User()}, set())
     try:
         accounts = {"badges.accounts": "fasjson", "badges.fasjson.url": service.url}

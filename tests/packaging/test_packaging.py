@@ -87,6 +87,7 @@ def test_pkg_resources_loads_the_consumer_of_a_new_environment(
 
 
 @pytest.mark.slow
+@pytest.mark.started
 def test_hub_of_a_new_environment_awards_a_badge(
     environment: Path,
     postgresql_database: Databases,

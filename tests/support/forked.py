@@ -14,13 +14,16 @@ from pathlib import Path
 
 from support.waiting import TIMEOUT
 
+#: A test may say for itself that it runs in another one.
+_PYTHON = sys.executable
+
 
 class Zygote:
     """Forks daemons of one program."""
 
     def __init__(self, program: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "support.zygote", program],
+            [_PYTHON, "-W", "ignore", "-m", "support.zygote", program],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
             # Python would look for fedbadges here first.
             cwd="/",
