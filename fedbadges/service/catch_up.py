@@ -47,7 +47,7 @@ class CatchUp:
     ) -> None:
         self._reader = reader
         #: Whether everything is handled that was not delivered.
-        self.is_whole = not reader.own_only
+        self.is_whole = reader.is_whole
         self._checkpoint = checkpoint
         self._handle = handle
         self._retry = retry

@@ -66,11 +66,7 @@ class CatchUpReader:
         clock: Callable[[], float] = time.monotonic,
         judgements: Judgements | None = None,
         on_begin: Callable[[int], object] = lambda number: None,
-        own_only: bool = False,
     ) -> None:
-        #: Whether a broker delivers every message: then only those are found that this process
-        #: handled before they were stored.
-        self.own_only = own_only
         self._history = history
         self._in_flight = in_flight
         self._verifier = verifier
@@ -91,6 +87,11 @@ class CatchUpReader:
         self._done: int | None = None
         #: When the pass from the checkpoint ended, in seconds of ``time.monotonic``.
         self._passed = 0.0
+
+    @property
+    def is_whole(self) -> bool:
+        """Return True if all is found that was not handled, not only what was handled too early."""
+        return not self._in_flight.redelivered
 
     def begin(self, start: float, number: int | None = None, oldest: float = -math.inf) -> int:
         """Begin anew with what was sent from ``start`` on; return how many messages that are.
@@ -185,7 +186,7 @@ class CatchUpReader:
 
     def _is_new(self, row: MessageHeader) -> bool:
         """Return True if neither the pass from the checkpoint nor another process has read it."""
-        if self.own_only:
+        if not self.is_whole:
             return self._in_flight.was_unstored(row.msg_id, row.topic)
         if row.number > self.last_old_row:
             return True

@@ -28,9 +28,13 @@ class InFlight:
     released, as whoever delivered it delivers it again; requeued, as this process or the next one
     reads it back from datanommer; or stuck until the next start, as it can neither be handled nor
     set aside. The checkpoint must not pass any but the first two.
+
+    With ``redelivered``, a broker delivers again what was not handled: nothing else was missed than
+    what ``was_unstored``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, redelivered: bool = False) -> None:
+        self.redelivered = redelivered
         #: How many messages were done, by now.
         self.handled = 0
         #: How large the messages in flight are together, in characters of JSON.

@@ -58,7 +58,7 @@ class Parts:
         self.verifier = verifier
         self.lifecycle = Lifecycle()
         self.outages = OutageRetry()
-        self.in_flight = InFlight()
+        self.in_flight = InFlight(redelivered=redelivered)
         self.dead_letters = DeadLetters(settings.state_directory)
         self.lock = StateLock(settings.state_directory)
         self.checkpoint = Checkpoint(
@@ -75,12 +75,7 @@ class Parts:
         self.health = database_health(settings, tahrir)
         self.own_tables = tahrir.own_tables
         self.outbox = Outbox(publisher, tahrir.outbox)
-        self.ranks = Ranks(
-            lambda people: tahrir.adjust_ranks(people, people),
-            self.outbox.publish,
-            settings.rank_interval,
-            partial(ranks_turn, settings),
-        )
+        self.ranks = self._make_ranks(settings, tahrir)
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
         store = RememberedHoldings(tahrir, settings.remember_holdings)
         self.engine = BadgeEngine(settings, store, recipients, RuleSet(), self.ranks.announce)
@@ -104,7 +99,7 @@ class Parts:
         )
         limit = settings.backlog_limit if recorder is None else None
         self.back_pressure = BackPressure(limit, self.in_flight, self.delay_queue, backlog)
-        self.catch_up = self._make_catch_up(settings, tahrir, judgements, redelivered)
+        self.catch_up = self._make_catch_up(settings, tahrir, judgements)
         self.warm_up = self._make_warm_up(settings)
 
     def _make_warm_up(self, settings: Settings) -> WarmUp:
@@ -117,16 +112,21 @@ class Parts:
             backlog=self.backlog,
         )
 
-    def _make_catch_up(
-        self, settings: Settings, tahrir: Tahrir, judgements: Judgements, redelivered: bool
-    ) -> CatchUp:
+    def _make_ranks(self, settings: Settings, tahrir: Tahrir) -> Ranks:
+        return Ranks(
+            lambda people: tahrir.adjust_ranks(people, people),
+            self.outbox.publish,
+            settings.rank_interval,
+            partial(ranks_turn, settings),
+        )
+
+    def _make_catch_up(self, settings: Settings, tahrir: Tahrir, judgements: Judgements) -> CatchUp:
         reader = CatchUpReader(
             MessageReader(settings),
             self.in_flight,
             None if settings.trust_history else self.verifier,
             judgements=judgements,
             on_begin=tahrir.limit_revocations,
-            own_only=redelivered,
         )
         return CatchUp(
             reader,

@@ -15,9 +15,9 @@ from support.broker import Broker, BrokerBus, needs_broker
 from support.builders import make_settings
 from support.daemon import make_daemon
 from support.databases import Databases, awards, sqlite_databases
-from support.fm_consumer import fm_deployment
+from support.fm_consumer import FmDeployment
 from support.hub import Hub
-from support.stomp_hub import StompBus, stomp_deployment
+from support.stomp_hub import StompBus, StompDeployment
 from support.waiting import eventually
 
 import fedbadges.accounts.usernames
@@ -105,7 +105,7 @@ def test_old_rules_on_fedora_messaging_give_the_awards_of_a_daemon_on_zeromq(
     tmp_path: Path,
     count: int,
 ) -> None:
-    with fm_deployment(tmp_path / "fm", postgresql_database, bus, {}, SETTINGS) as deployment:
+    with FmDeployment(tmp_path / "fm", postgresql_database, bus, {}, SETTINGS) as deployment:
         bus.publish(*(on_fedora_messaging(*entry) for entry in entries()))
         daemons = [deployment.make() for _ in range(count)]
         for daemon in daemons:
@@ -127,7 +127,7 @@ def test_old_rules_by_stomp_give_the_awards_of_a_daemon_on_zeromq(
     count: int,
 ) -> None:
     bus = StompBus(broker)
-    with stomp_deployment(tmp_path / "hubs", postgresql_database, bus, {}, SETTINGS) as deployment:
+    with StompDeployment(tmp_path / "hubs", postgresql_database, bus, {}, SETTINGS) as deployment:
         with bus.channel() as channel:
             channel.queue_bind(bus.queue, "amq.topic", "#")
             for body, users in entries():

@@ -13,14 +13,14 @@ from named_messages import named
 from support.broker import Broker, BrokerBus, needs_broker
 from support.daemon import THIS_MESSAGE
 from support.databases import Databases, Postgresql
-from support.fm_consumer import fm_deployment
+from support.fm_consumer import FmDeployment
 from support.rules import rule
 from support.stomp_hub import (
     VIRTUAL_HOST,
     StompBus,
+    StompDeployment,
     names,
     rules_of,
-    stomp_deployment,
 )
 from support.waiting import eventually
 
@@ -88,7 +88,7 @@ def test_two_daemons_of_the_example_award_badges_with_the_rights_that_the_page_g
     bus = BrokerBus(broker, "amq.topic", "badges", prefix="org.fedoraproject.prod")
     # Their tables are created.
     databases = postgresql.set_up(documented_statements(), "badges", ("tahrir", "datanommer"))
-    with fm_deployment(tmp_path, databases, bus, RULES) as deployment:
+    with FmDeployment(tmp_path, databases, bus, RULES) as deployment:
         for _ in range(2):
             daemon = deployment.make()
             daemon.settings_file.write_text(example(broker, databases, tmp_path / "rules"))
@@ -102,7 +102,7 @@ def test_two_daemons_of_the_example_award_badges_with_the_rights_that_the_page_g
         for name in names:
             deployment.wait_for_badge(name, "mentioned")
             eventually(lambda name=name: bus.awards(name), "the notice")  # type: ignore[misc]
-        for daemon in deployment.consumers:
+        for daemon in deployment.daemons:
             assert daemon.stop() == 0
             daemon.check_log()
     postgresql.drop_databases(databases)
@@ -131,7 +131,7 @@ def test_two_hubs_by_stomp_award_badges_as_the_page_says(
     # Their tables are created.
     databases = postgresql.create_empty_databases()
     settings |= {"badges.create_tables": True}
-    with stomp_deployment(tmp_path / "hubs", databases, bus, rules_of(bus), settings) as deployment:
+    with StompDeployment(tmp_path / "hubs", databases, bus, rules_of(bus), settings) as deployment:
         hubs = [deployment.start("fedmsg-badges") for _ in range(2)]
         people = [f"person{number}" for number in range(20)]
 

@@ -13,7 +13,7 @@ from named_messages import named
 from support.broker import Broker, BrokerBus, needs_broker
 from support.daemon import THIS_MESSAGE
 from support.databases import Databases, Postgresql
-from support.fm_consumer import FmDeployment, fm_deployment
+from support.fm_consumer import FmDeployment
 from support.hub import ENDS_WITHIN
 from support.rules import counting_rule, rule
 from support.waiting import eventually
@@ -50,7 +50,7 @@ def deployment(
     """With one daemon, which all tests share."""
     bus = BrokerBus(broker)
     databases = postgresql.create_databases()
-    with fm_deployment(tmp_path_factory.mktemp("fm"), databases, bus, RULES) as running:
+    with FmDeployment(tmp_path_factory.mktemp("fm"), databases, bus, RULES) as running:
         directory = running.directory
         running.settings["moksha.monitoring.socket"] = f"ipc://{directory}/monitoring.sock"
         daemon = running.start()
@@ -115,7 +115,7 @@ def test_message_is_stored_as_datanommer_stores_it(deployment: FmDeployment) -> 
 
 
 def test_award_by_hand_is_published_by_the_command(deployment: FmDeployment) -> None:
-    (daemon,) = deployment.consumers
+    (daemon,) = deployment.daemons
     command = ("award", "heidi", "mentioned", "--create", "--reason", "r")
 
     code, output = daemon.run("fedbadges", *command, "--config", str(daemon.settings_file))
@@ -126,7 +126,7 @@ def test_award_by_hand_is_published_by_the_command(deployment: FmDeployment) -> 
 
 
 def test_status_shows_what_the_daemon_does(deployment: FmDeployment) -> None:
-    (daemon,) = deployment.consumers
+    (daemon,) = deployment.daemons
 
     code, output = daemon.run("fedbadges", "status", "--config", str(daemon.settings_file))
 
@@ -138,7 +138,7 @@ def test_status_shows_what_the_daemon_does(deployment: FmDeployment) -> None:
 def test_settings_with_mistakes_end_the_daemon_with_their_lines(
     sqlite_database: Databases, broker: Broker, tmp_path: Path
 ) -> None:
-    with fm_deployment(tmp_path, sqlite_database, BrokerBus(broker), RULES) as broken:
+    with FmDeployment(tmp_path, sqlite_database, BrokerBus(broker), RULES) as broken:
         daemon = broken.make(reload=1)
         daemon.start()
 

@@ -14,7 +14,7 @@ from support.broker import Broker, BrokerBus, needs_broker
 from support.bus import PREFIX
 from support.daemon import THIS_MESSAGE
 from support.databases import Databases, Postgresql, awards, tahrir
-from support.fm_consumer import FmConsumer, FmDeployment, fm_deployment
+from support.fm_consumer import FmConsumer, FmDeployment
 from support.hub import ENDS_WITHIN
 from support.outage import Outage
 from support.random_stops import stop_at_random_moments
@@ -33,7 +33,7 @@ def deployment(
     bus: BrokerBus, postgresql_database: Databases, tmp_path: Path
 ) -> Iterator[FmDeployment]:
     """Without a daemon yet."""
-    with fm_deployment(tmp_path, postgresql_database, bus, RULES) as made:
+    with FmDeployment(tmp_path, postgresql_database, bus, RULES) as made:
         yield made
 
 
@@ -185,7 +185,7 @@ def test_database_that_waiting_does_not_mend_ends_the_daemon_with_1(
 ) -> None:
     gone = replace(postgresql_database, tahrir_url=postgresql.create_database())
     Outage(gone.tahrir_url).begin()
-    with fm_deployment(tmp_path, gone, bus, RULES) as deployment:
+    with FmDeployment(tmp_path, gone, bus, RULES) as deployment:
         daemon = deployment.make()
         daemon.start()
         daemon.wait_for_log("WARNING", "Waiting for an outage to end")
@@ -223,7 +223,7 @@ def test_daemon_stops_with_0_while_the_broker_does_not_answer(deployment: FmDepl
 
 
 def test_daemons_stop_with_0_at_any_moment_and_lose_nothing(deployment: FmDeployment) -> None:
-    """From the moment on at which they handle the signal."""
+    """From the moment at which they handle the signal."""
     names = people(size(6, 50) * 20)
 
     def start() -> FmConsumer:

@@ -8,7 +8,7 @@ from support.broker import Broker, needs_broker
 from support.bus import PREFIX
 from support.databases import Postgresql
 from support.hub import ENDS_WITHIN
-from support.stomp_hub import StompBus, StompDeployment, names, rules_of, stomp_deployment
+from support.stomp_hub import StompBus, StompDeployment, names, rules_of
 from support.waiting import eventually
 
 pytestmark = needs_broker
@@ -24,7 +24,7 @@ def deployment(
     bus = StompBus(broker)
     databases = postgresql.create_databases()
     directory = tmp_path_factory.mktemp("stomp")
-    with stomp_deployment(directory, databases, bus, rules_of(bus)) as running:
+    with StompDeployment(directory, databases, bus, rules_of(bus)) as running:
         running.settings["moksha.monitoring.socket"] = f"ipc://{directory}/monitoring.sock"
         hub = running.start("fedmsg-badges")
         yield running
@@ -63,7 +63,7 @@ def test_what_is_no_message_does_not_come_again(deployment: StompDeployment) -> 
 
 
 def test_message_of_too_many_values_does_not_come_again(deployment: StompDeployment) -> None:
-    bus, (hub,) = deployment.bus, deployment.hubs
+    bus, (hub,) = deployment.bus, deployment.daemons
     with bus.channel() as channel:
         bus.send(channel, f"{PREFIX}.{bus.topics}.named", b"[" + b"0," * 300_000 + b"0]")
 
@@ -73,7 +73,7 @@ def test_message_of_too_many_values_does_not_come_again(deployment: StompDeploym
 
 
 def test_status_says_that_all_is_well(deployment: StompDeployment) -> None:
-    (hub,) = deployment.hubs
+    (hub,) = deployment.daemons
 
     code, output = hub.run("fedbadges", "status")
 
@@ -82,7 +82,7 @@ def test_status_says_that_all_is_well(deployment: StompDeployment) -> None:
 
 
 def test_award_by_hand_is_published_by_the_hub(deployment: StompDeployment) -> None:
-    (hub,) = deployment.hubs
+    (hub,) = deployment.daemons
     command = ("award", "erin", "named", "--create", "--reason", "r")
 
     code, output = hub.run("fedbadges", *command)

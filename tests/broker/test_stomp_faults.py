@@ -21,7 +21,6 @@ from support.stomp_hub import (
     StompDeployment,
     names,
     rules_of,
-    stomp_deployment,
 )
 from support.waiting import eventually
 
@@ -34,7 +33,7 @@ def deployment(
 ) -> Iterator[StompDeployment]:
     """Without a hub yet."""
     bus = StompBus(broker)
-    with stomp_deployment(tmp_path, postgresql_database, bus, rules_of(bus)) as made:
+    with StompDeployment(tmp_path, postgresql_database, bus, rules_of(bus)) as made:
         made.settings["moksha.monitoring.socket"] = f"ipc://{tmp_path}/monitoring.sock"
         yield made
 
@@ -264,7 +263,7 @@ def test_shared_hub_that_cannot_award_badges_leaves_the_queue_alone(
 ) -> None:
     bus = StompBus(broker)
     changes = {"fedmsg.consumers.dummy.enabled": True} | changes
-    with stomp_deployment(tmp_path, empty_database, bus, rules_of(bus), changes) as made:
+    with StompDeployment(tmp_path, empty_database, bus, rules_of(bus), changes) as made:
         bus.publish(*names(bus, "alice"))
         hub = made.make()
         hub.start()

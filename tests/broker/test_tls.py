@@ -10,7 +10,7 @@ from named_messages import named
 from support.broker import Broker, BrokerBus, needs_broker
 from support.daemon import THIS_MESSAGE
 from support.databases import Databases
-from support.fm_consumer import fm_deployment
+from support.fm_consumer import FmDeployment
 from support.rules import rule
 from support.waiting import eventually
 
@@ -28,7 +28,7 @@ def test_daemon_with_a_certificate_awards_and_publishes_by_tls(
     files = {"ca_cert": "ca.crt", "certfile": "badges.crt", "keyfile": "badges.key"}
     url = f"amqps://127.0.0.1:{broker.tls_port}/%2F"
     changes = {"amqp_url": url, "tls": {key: str(tmp_path / file) for key, file in files.items()}}
-    with fm_deployment(tmp_path, postgresql_database, bus, RULES) as deployment:
+    with FmDeployment(tmp_path, postgresql_database, bus, RULES) as deployment:
         bus.changes = changes
         daemon = deployment.start()
         daemon.wait_for_log("INFO", "Authenticating with server using x509")

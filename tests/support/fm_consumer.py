@@ -1,16 +1,14 @@
 """The daemon as ``fedora-messaging consume`` runs it, in a process of its own."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from support.broker import BrokerBus
-from support.builders import make_config
-from support.databases import Databases, badges
-from support.deployment import started
+from support.broker_deployment import BrokerDeployment
+from support.databases import Databases
 from support.hub import LOGGING, Hub
-from support.rules import write_rules
 from support.toml import consumer_config, to_toml
 from support.waiting import eventually
 
@@ -45,7 +43,7 @@ class FmConsumer(Hub):
         assert self.running(), self.log()
 
 
-class FmDeployment:
+class FmDeployment(BrokerDeployment[FmConsumer]):
     """Databases, a bus and rules, and as many daemons as wanted."""
 
     def __init__(
@@ -54,26 +52,10 @@ class FmDeployment:
         databases: Databases,
         bus: BrokerBus,
         rules: Mapping[str, str],
-        settings: Mapping[str, object] | None = None,
+        settings: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
-        self.directory = directory
-        self.databases = databases
+        super().__init__(directory, databases, rules, settings)
         self.bus = bus
-        write_rules(directory / "rules", rules)
-        self.settings: dict[str, object] = make_config(databases, directory / "rules")
-        self.settings |= {"badges.record_messages": True, "badges.rank_interval": 0.2}
-        self.settings |= dict(settings or {})
-        self.consumers: list[FmConsumer] = []
-
-    def make(self, **keys: Any) -> FmConsumer:
-        """Return a further daemon; ``keys`` are settings below ``badges.``."""
-        directory = self.directory / f"daemon{len(self.consumers)}"
-        more: dict[str, object] = {"badges.state_directory": str(directory / "state")}
-        more |= {f"badges.{name}": value for name, value in keys.items()}
-        made = FmConsumer(directory, self.settings | more, self.bus)
-        self.consumers.append(made)
-        started.append(made)
-        return made
 
     def start(self, **keys: Any) -> FmConsumer:
         """Start a further daemon, and return it when it awards badges."""
@@ -82,24 +64,5 @@ class FmDeployment:
         made.wait_until_started()
         return made
 
-    def badges(self, username: str) -> dict[str, str]:
-        return badges(self.databases, username)
-
-    def wait_for_badge(self, username: str, badge: str) -> None:
-        eventually(lambda: badge in self.badges(username), f"{badge} for {username}")
-
-    def close(self) -> None:
-        """End all daemons at once."""
-        for consumer in self.consumers:
-            consumer.close()
-            started.remove(consumer)
-
-
-@contextlib.contextmanager
-def fm_deployment(*arguments: Any, **keys: Any) -> Iterator[FmDeployment]:
-    """Yield a deployment without daemons yet; the parameters are those of FmDeployment."""
-    made = FmDeployment(*arguments, **keys)
-    try:
-        yield made
-    finally:
-        made.close()
+    def _make(self, directory: Path, settings: Mapping[str, object]) -> FmConsumer:
+        return FmConsumer(directory, settings, self.bus)

@@ -3,20 +3,19 @@
 import contextlib
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pika
 
 from support.broker import Broker
-from support.builders import make_config
+from support.broker_deployment import BrokerDeployment
 from support.bus import PREFIX, fedmsg_body
-from support.databases import Databases, badges
-from support.deployment import started
+from support.databases import Databases
 from support.hub import LOGGING, Hub
-from support.rules import rule, write_rules
-from support.waiting import eventually
+from support.rules import rule
 
 #: moksha takes the name of the broker's host for that of its virtual host.
 VIRTUAL_HOST = "127.0.0.1"
@@ -124,7 +123,7 @@ def names(bus: StompBus, *users: str) -> list[tuple[str, dict[str, str], str]]:
     return [("named", {"name": user}, user) for user in users]
 
 
-class StompDeployment:
+class StompDeployment(BrokerDeployment[Hub]):
     """Databases, a bus and rules, and as many hubs as wanted."""
 
     def __init__(
@@ -133,31 +132,11 @@ class StompDeployment:
         databases: Databases,
         bus: StompBus,
         rules: Mapping[str, str],
-        settings: Mapping[str, object] | None = None,
+        settings: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
-        self.directory = directory
-        self.databases = databases
+        hub = {"logging": LOGGING, "fedmsg.consumers.badges.enabled": True}
+        super().__init__(directory, databases, rules, hub | bus.settings() | dict(settings))
         self.bus = bus
-        write_rules(directory / "rules", rules)
-        self.settings: dict[str, object] = make_config(databases, directory / "rules")
-        self.settings |= {
-            "logging": LOGGING,
-            "fedmsg.consumers.badges.enabled": True,
-            "badges.record_messages": True,
-            "badges.rank_interval": 0.2,
-        }
-        self.settings |= bus.settings() | dict(settings or {})
-        self.hubs: list[Hub] = []
-
-    def make(self, **keys: Any) -> Hub:
-        """Return a further hub; ``keys`` are settings below ``badges.``."""
-        directory = self.directory / f"hub{len(self.hubs)}"
-        more: dict[str, object] = {"badges.state_directory": str(directory / "state")}
-        more |= {f"badges.{name}": value for name, value in keys.items()}
-        made = Hub(directory, self.settings | more)
-        self.hubs.append(made)
-        started.append(made)
-        return made
 
     def start(self, command: str = "fedmsg-hub", **keys: Any) -> Hub:
         """Start a further hub, and return it when it awards badges."""
@@ -166,24 +145,5 @@ class StompDeployment:
         made.wait_for_log("INFO", "Connected to the broker")
         return made
 
-    def badges(self, username: str) -> dict[str, str]:
-        return badges(self.databases, username)
-
-    def wait_for_badge(self, username: str, badge: str) -> None:
-        eventually(lambda: badge in self.badges(username), f"{badge} for {username}")
-
-    def close(self) -> None:
-        """End all hubs at once."""
-        for hub in self.hubs:
-            hub.close()
-            started.remove(hub)
-
-
-@contextlib.contextmanager
-def stomp_deployment(*arguments: Any, **keys: Any) -> Iterator[StompDeployment]:
-    """Yield a deployment without hubs yet; the parameters are those of StompDeployment."""
-    made = StompDeployment(*arguments, **keys)
-    try:
-        yield made
-    finally:
-        made.close()
+    def _make(self, directory: Path, settings: Mapping[str, object]) -> Hub:
+        return Hub(directory, settings)
