@@ -202,9 +202,9 @@ _ZEROMQ_KEYS = (
 )
 #: Prefixes of the keys of fedbadges.
 _OUR_PREFIXES = ("badges.", "badges_", "fedbadges.")
-#: Keys that configure another bus.
-#: Those of them that name a broker to which moksha speaks STOMP.
+#: Keys that name a broker to which moksha speaks STOMP.
 STOMP = ("stomp_uri", "stomp_broker")
+#: Keys that configure another bus than ZeroMQ.
 _OTHER_BUSES = (*STOMP, "amqp_broker")
 _STOMPER_MISSING = (
     "stomper is not installed, which STOMP needs; pip install '.[stomp]' in a clone of fedbadges"
