@@ -68,10 +68,8 @@ class RecentWindow:
         self._resume_reaching = 0.0
         # The latest moment at which a base of the lineage may end.
         self._cutoff = datetime.datetime.min
-        #: Until when, in seconds of time.monotonic, each gap is asked for.
-        self._gaps: dict[int, float] = {}
-        # What the next one to load continues.
-        self._saved: SavedWindow | None = None
+        self._gaps: dict[int, float] = {}  # until when, by time.monotonic, each is asked for
+        self._saved: SavedWindow | None = None  # what the next one to load continues
         self._reset()
 
     def outside(
