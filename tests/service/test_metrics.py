@@ -5,15 +5,16 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.builders import make_settings
-from support.bus import fedmsg_body
-from support.daemon import make_daemon
-from support.databases import sqlite_databases
+from support.bus import fedmsg_body, free_ports
+from support.databases import Databases, sqlite_databases
 from support.metrics import ask, free_address, metrics, needs_promtool, status_of
+from support.publisher import FakePublisher
 from support.rules import counting_rule, write_rules
 from support.waiting import eventually
 
@@ -24,8 +25,14 @@ RULES = {"first": counting_rule("First Step", "logger.first", 1)}
 
 
 @contextlib.contextmanager
-def serving(tmp_path: Path, address: object, **keys: Any) -> Iterator[Daemon]:
-    databases = sqlite_databases(tmp_path)
+def serving(
+    tmp_path: Path,
+    address: object,
+    publisher: FakePublisher | None = None,
+    databases: Databases | None = None,
+    **keys: Any,
+) -> Iterator[Daemon]:
+    databases = databases or sqlite_databases(tmp_path)
     write_rules(tmp_path / "rules", RULES)
     settings = make_settings(
         databases,
@@ -35,7 +42,7 @@ def serving(tmp_path: Path, address: object, **keys: Any) -> Iterator[Daemon]:
         state_directory=str(tmp_path / "state"),
         **{"metrics.address": str(address), **keys},
     )
-    daemon = make_daemon(settings)
+    daemon = Daemon(settings, publisher or FakePublisher())
     daemon.start()
     try:
         yield daemon
@@ -116,18 +123,30 @@ def test_daemon_that_is_too_far_behind_is_not_ready(tmp_path: Path, address: str
     assert answer.status == 503
 
 
-def test_daemon_without_its_database_is_live_but_not_ready(tmp_path: Path, address: str) -> None:
-    with serving(tmp_path, address):
+def test_daemon_that_waits_for_its_database_is_live_but_not_ready(
+    tmp_path: Path, address: str
+) -> None:
+    closed = f"postgresql://badges:sesame@127.0.0.1:{free_ports(1)[0]}/tahrir"
+    databases = replace(sqlite_databases(tmp_path), tahrir_url=closed)
+    with serving(tmp_path, address, databases=databases):
+        answer = ask(address, "/ready")
+        first, second, *_ = answer.text.splitlines()
+        assert (answer.status, first) == (503, "the daemon is starting")
+        assert second.startswith("tahrir: ")
+        assert ask(address, "/live").status == 200
+        assert metrics(address)['fedbadges_database_up{database="tahrir"}'] == 0
+        eventually(lambda: metrics(address)["fedbadges_outage_seconds"] > 0, "an outage")
+        pages = [ask(address, page).text for page in ("/ready", "/metrics", "/status")]
+    assert "sesame" not in "".join(pages)
+
+
+def test_daemon_that_cannot_publish_is_not_ready(tmp_path: Path, address: str) -> None:
+    publisher = FakePublisher()
+    with serving(tmp_path, address, publisher):
         eventually(lambda: status_of(address, "/ready") == 200, "ready")
-        (tmp_path / "tahrir.db").rename(tmp_path / "away.db")
-        (tmp_path / "tahrir.db").mkdir()
-        answer = eventually(
-            lambda: (got := ask(address, "/ready")).status == 503 and got, "not ready"
-        )
-        assert answer.text.startswith("tahrir: ")
-        assert status_of(address, "/live") == 200
-        (tmp_path / "tahrir.db").rmdir()
-        (tmp_path / "away.db").rename(tmp_path / "tahrir.db")
+        publisher.cannot = "nobody listens"
+        assert ask(address, "/ready") == (503, "bus: nobody listens\n")
+        assert metrics(address)["fedbadges_bus_up"] == 0
 
 
 def test_unix_socket_is_served_and_removed(tmp_path: Path) -> None:
