@@ -65,6 +65,10 @@ config = {
     # directory, and "0660", if the daemon's group may know.
     # "moksha.monitoring.socket": "ipc://var/monitoring.sock",
     # "moksha.monitoring.socket.mode": "0600",
+    # Where the daemon serves metrics for Prometheus and health checks, to whoever can connect.
+    # Default: none, and nothing is served.
+    # In production: "127.0.0.1:9414"
+    # "badges.metrics.address": "127.0.0.1:9414",
     # What goes to the log, in the form of Python's logging.config.dictConfig. fedmsg's default
     # does not show fedbadges.
     "logging": {

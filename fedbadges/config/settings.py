@@ -162,6 +162,16 @@ class Settings:
         repr=False,
     )
 
+    # Metrics and health checks.
+    #: Serve them here.
+    metrics_address: tuple[str, int] | Path | None = config_key(
+        "badges.metrics.address",
+        "a host and a port, such as '127.0.0.1:9414', or the absolute path of a socket",
+        values.listen_address,
+    )
+    #: Not ready if further behind.
+    metrics_max_lag: float = config_key("badges.metrics.max_lag", *_TIMEOUT, 900.0)
+
     # Accounts and other services.
     accounts: str | None = config_key("badges.accounts", "None or 'fasjson'", values.accounts)
     fasjson_url: str | None = config_key(

@@ -180,7 +180,7 @@ class Replay:
             engine.award(earned)
             for each in earned:
                 message = each.message
-                self._statistics.awarded(each.rule.badge.id, each.username, message.msg_id)
+                self._statistics.awarded(each.rule.badge.id, each.username, message)
             yield from earned
 
     def _note_values(self, candidates: Triggered) -> None:

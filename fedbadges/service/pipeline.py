@@ -20,6 +20,7 @@ from fedbadges.rules.criteria import only_grows
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
 from fedbadges.service.lifecycle import Lifecycle
+from fedbadges.util import instruments
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -130,6 +131,7 @@ class Pipeline:
         """Run the steps that messages go through in batches."""
         if not batch:
             return
+        instruments.BATCH_SIZE.observe(len(batch))
         batch = self._run(self._find_candidates, batch)
         batch = self._run(self._look_up_stored, batch)
         batch = self._delay_unstored(batch)
@@ -154,6 +156,7 @@ class Pipeline:
         if triggered is None:
             delivery.done()
             return None
+        instruments.MATCHED.inc()
         return Job(delivery, triggered, position)
 
     def _find_candidates(self, batch: Sequence[Job]) -> None:

@@ -30,6 +30,7 @@ from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
 from fedbadges.service.in_flight import InFlight
 from fedbadges.service.lifecycle import Lifecycle
+from fedbadges.service.metrics.latency import observe_award
 from fedbadges.service.pipeline import Batcher, Pipeline
 from fedbadges.service.ranks import Ranks, ranks_turn
 from fedbadges.service.rulebook import RuleBook
@@ -80,7 +81,7 @@ class Parts:
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
         self.store = RememberedHoldings(tahrir, settings.remember_holdings)
         self.engine = BadgeEngine(settings, self.store, recipients, RuleSet(), self.ranks.announce)
-        self.engine.statistics = RuleStatistics(log_trouble)
+        self.engine.statistics = RuleStatistics(log_trouble, on_award=observe_award)
         self.engine.judgements = judgements = Judgements(settings, self.history)
         self.rulebook = RuleBook(
             settings.rules_directory, backends, tahrir.publish_badges, settings.insecure_rules

@@ -69,6 +69,8 @@ def only_mistake(config: dict[str, Any]) -> str:
         ("krb_realm", "FEDORAPROJECT.ORG"),
         ("rank_interval", 5.0),
         ("progress", False),
+        ("metrics_address", None),
+        ("metrics_max_lag", 900.0),
         ("accounts", None),
         ("fasjson_url", None),
         ("fasjson_principal", None),
@@ -115,6 +117,10 @@ def test_a_key_that_is_not_set_has_its_default_value(
         ("badges.krb_realm", "Example.ORG", "krb_realm", "EXAMPLE.ORG"),
         ("badges.rank_interval", 1.5, "rank_interval", 1.5),
         ("badges.progress", True, "progress", True),
+        ("badges.metrics.address", "localhost:9414", "metrics_address", ("localhost", 9414)),
+        ("badges.metrics.address", "[::1]:9414", "metrics_address", ("::1", 9414)),
+        ("badges.metrics.address", "/run/m.sock", "metrics_address", Path("/run/m.sock")),
+        ("badges.metrics.max_lag", 60, "metrics_max_lag", 60.0),
         ("fedbadges.datagrepper_url", "http://d.example/", "datagrepper_url", "http://d.example"),
         ("badges.fasjson.url", "https://f.example/", "fasjson_url", "https://f.example"),
         ("badges.fasjson.principal", "badges@EXAMPLE", "fasjson_principal", "badges@EXAMPLE"),
@@ -141,6 +147,22 @@ def test_a_valid_value_of_a_key_is_parsed(
         ("badges.consume_delay", 10**400, "a number of seconds, from 0 to 86400"),
         ("badges.rank_interval", 86_401, "a number of seconds, from 0 to 86400"),
         ("badges.progress", 1, "True or False"),
+        *(
+            (
+                "badges.metrics.address",
+                value,
+                "a host and a port, such as '127.0.0.1:9414', or the absolute path of a socket",
+            )
+            for value in (
+                9414,
+                "localhost",
+                "host:0",
+                "host:65536",
+                "run/m",
+                "/" + 107 * "n",
+                "::1:1",
+            )
+        ),
         ("badges.rank_interval", [], "a number of seconds, from 0 to 86400"),
         ("badges.remember_holdings", 61, "a number of seconds, from 0 to 60"),
         ("badges.delay_limit", -1, "a number of messages, 0 or more"),
