@@ -100,7 +100,7 @@ class BadgesConsumer(FedmsgConsumer):
         # Again when the reactor has put its own handlers in place.
         reactor.callWhenRunning(install_signal_handlers, partial(self._end, daemon))
         daemon.beat()  # from now on it must come to running the reactor
-        reactor.callWhenRunning(LoopingCall(daemon.beat).start, BEAT)
+        reactor.callWhenRunning(partial(LoopingCall(daemon.beat).start, BEAT))
 
     @property
     def incoming(self) -> SizedQueue:

@@ -72,10 +72,10 @@ class BadgesConsumer:
         # Before that of fedora-messaging, which waits for the calls.
         reactor.addSystemEventTrigger("before", "shutdown", self._before_shutdown)
         reactor.addSystemEventTrigger("after", "shutdown", self._after_shutdown)
+        self._daemon.beat()  # from now on it must come to running the reactor
+        reactor.callWhenRunning(partial(LoopingCall(self._daemon.beat).start, BEAT))
         # After Twisted has put its own handlers in place.
         reactor.callWhenRunning(self._note_signals)
-        self._daemon.beat()  # from now on it must come to running the reactor
-        reactor.callWhenRunning(LoopingCall(self._daemon.beat).start, BEAT)
         self._daemon.started.add_done_callback(self._check_start)
 
     def __call__(self, message: Message) -> None:
