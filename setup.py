@@ -13,6 +13,7 @@ REQUIRES = [
     "SQLAlchemy >= 2.0.58",  # both databases
     "datanommer.models >= 1.4.4",  # the history
     "tahrir-api >= 1.5.6",  # badges, persons, assertions
+    "alembic >= 1.16",  # which migrations of tahrir there are; tahrir-api brings it
     # PostgreSQL; datanommer.models imports it, and on Python 3.10 asks for one before 2.9.
     "psycopg2 >= 2.9.13; python_version >= '3.11'",
     "psycopg2 >= 2.8.6; python_version < '3.11'",

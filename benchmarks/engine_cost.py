@@ -22,6 +22,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.history.count_saver import CountSaver
+from fedbadges.service.startup import remember_recent_people
 
 Results = dict[str, float]
 
@@ -223,6 +224,7 @@ class Triggered:
         bodies = self._store()
         again = Deployment(settings)
         CountSaver(settings, again.history).step()
+        remember_recent_people(again.history, again.store, again.rules)
         self._connect(again)
         spent: dict[Deployment, list[float]] = {again: [], warm: []}
         with _undisturbed():

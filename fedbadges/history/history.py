@@ -103,6 +103,16 @@ class History:
         wanted = [message for message in messages if message.msg_id is not None]
         if not wanted:
             return {}
+        found = self.window.known_positions(wanted)
+        if any(message.msg_id not in found for message in wanted):
+            found = self._find_positions(wanted)
+        return {
+            message: min(positions, key=lambda each: (abs(each[0] - message.sent), each))
+            for message in wanted
+            if (positions := found.get(message.msg_id))
+        }
+
+    def _find_positions(self, wanted: list[Message]) -> dict[str | None, list[Position]]:
         with translate_errors(_NAME), self._reader.connect() as connection:
             found = self.window.positions(connection, wanted)
             unknown = [message.msg_id for message in wanted if message.msg_id not in found]
@@ -110,11 +120,7 @@ class History:
                 for row in _POSITIONS.execute(connection, {"wanted": unknown}):
                     if row.timestamp is not None:
                         found.setdefault(row.msg_id, []).append((row.timestamp, row.id))
-        return {
-            message: min(positions, key=lambda each: (abs(each[0] - message.sent), each))
-            for message in wanted
-            if (positions := found.get(message.msg_id))
-        }
+        return found
 
     def seen(self, number: int = 0) -> Horizon:
         """Return what is seen of the history at least by whoever asks from now on.
@@ -164,6 +170,9 @@ class History:
             self.folds.note_all()
         if window is not None:
             self.window.restore(window)
+            # Rather now than for the first message.
+            with contextlib.suppress(Unavailable):
+                self.base()
 
     def is_backlog(self, position: Position) -> bool:
         """Return True if it takes longer to count up to a position than to count all there is."""

@@ -50,6 +50,7 @@ class Matcher:
             (kind := key.removeprefix("not_"), _READERS[kind], kind != key, frozenset(values))
             for key, values in lists.items()
         ]
+        self._of_headers = [each for each in self._conditions if each[0] in _OF_HEADERS]
         self._rest = [each for each in self._conditions if each[0] not in _OF_HEADERS]
         self.reads_content = self._contains is not None
         #: Whether it reads what is neither a header nor a name.
@@ -85,9 +86,8 @@ class Matcher:
 
     def may_match(self, topic: str, category: str) -> bool:
         """Return True if the filter can select any message of this topic and category."""
-        known = {"topics": topic, "categories": category}
-        return all(
-            known[key] is not None and (known[key] in wanted) is not negated
-            for key, _, negated, wanted in self._conditions
-            if key in known
-        )
+        for key, _, negated, wanted in self._of_headers:
+            value = topic if key == "topics" else category
+            if value is None or (value in wanted) is negated:
+                return False
+        return True

@@ -16,7 +16,11 @@ from fedbadges.outbox.publisher import Publisher
 from fedbadges.service.deliveries import AcknowledgedDelivery, Delivery, RetriedDelivery
 from fedbadges.service.lifecycle import State
 from fedbadges.service.rule_watcher import RuleWatcher
-from fedbadges.service.startup import lock_state_directory, prepare_start
+from fedbadges.service.startup import (
+    lock_state_directory,
+    prepare_start,
+    remember_recent_people,
+)
 from fedbadges.service.status import report
 from fedbadges.service.wiring import Parts
 from fedbadges.signatures.verifier import Verifier
@@ -89,7 +93,8 @@ class Daemon:
         parts = self._parts
         # Nothing is caught up before its notices are heard.
         catch_up = partial(parts.outbox.when_ready, parts.catch_up.start)
-        self._lifecycle.on(State.RUNNING, parts.counts.start, self._create_checkpoint, catch_up)
+        self._lifecycle.on(State.RUNNING, parts.counts.start, self._remember_recent_people)
+        self._lifecycle.on(State.RUNNING, self._create_checkpoint, catch_up)
         self._lifecycle.on(State.RUNNING, parts.warm_up.start)
         if self._settings.reload:
             self._lifecycle.on(State.RUNNING, self._watcher.start)
@@ -219,6 +224,10 @@ class Daemon:
         finally:
             if not tried.done():
                 tried.set_result(None)
+
+    def _remember_recent_people(self) -> None:
+        parts = self._parts
+        remember_recent_people(parts.history, parts.store, parts.engine.rules)
 
     def _create_checkpoint(self) -> None:
         """Write the first checkpoint, where the next start is going to catch up from it."""

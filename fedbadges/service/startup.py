@@ -1,5 +1,6 @@
 """What every start checks: the configuration, the rule directory, signatures, the databases."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -8,13 +9,15 @@ from fedbadges.config.reader import ConfigReader
 from fedbadges.config.settings import KEYS, Settings, read_settings
 from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import retry_races, translate_errors
+from fedbadges.engine.engine import BadgeStore
 from fedbadges.errors import CannotStart, DatabaseUnusable, SettingsError, Unavailable
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
 from fedbadges.rules import file_permissions
+from fedbadges.rules.index import RuleSet
 from fedbadges.service.wiring import Parts
 from fedbadges.signatures import options as signatures
-from fedbadges.tahrir.schema import create_tahrir
+from fedbadges.tahrir.schema import check_tahrir, create_tahrir
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import describe_error
 
@@ -27,6 +30,9 @@ _PERMANENT = re.compile(
     r"|no password supplied|unable to open database file|readonly database"
 )
 _UNDEFINED_TABLE = "42P01"
+
+#: About how many people tahrir is asked about at the start.
+_MOST_PEOPLE = 1000
 
 
 def read_start_settings(
@@ -107,7 +113,20 @@ def prepare_databases(settings: Settings, history: History) -> None:
             retry_races(lambda: create_tahrir(settings.tahrir_url))
         with translate_errors("datanommer"):
             retry_races(lambda: create_history(engine(settings.history_url)))
+    with translate_errors("tahrir"):
+        check_tahrir(settings.tahrir_url)
     history.check()
+
+
+def remember_recent_people(history: History, store: BadgeStore, rules: RuleSet) -> None:
+    """Ask tahrir once about everybody who was active lately, rather than again for each of them.
+
+    That is of use if ``store`` remembers it. During an outage nothing is asked.
+    """
+    people = history.window.latest_people(_MOST_PEOPLE)
+    if people:
+        with contextlib.suppress(Unavailable):
+            store.holdings(people, {rule.badge.id for rule in rules})
 
 
 def _permanent_reason(error: Exception, settings: Settings) -> str | None:

@@ -77,8 +77,8 @@ class Parts:
         self.outbox = Outbox(publisher, tahrir.outbox)
         self.ranks = self._make_ranks(settings, tahrir)
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
-        store = RememberedHoldings(tahrir, settings.remember_holdings)
-        self.engine = BadgeEngine(settings, store, recipients, RuleSet(), self.ranks.announce)
+        self.store = RememberedHoldings(tahrir, settings.remember_holdings)
+        self.engine = BadgeEngine(settings, self.store, recipients, RuleSet(), self.ranks.announce)
         self.engine.statistics = RuleStatistics(log_trouble)
         self.engine.judgements = judgements = Judgements(settings, self.history)
         self.rulebook = RuleBook(

@@ -14,7 +14,7 @@ from support.broker import Broker, BrokerBus, needs_broker
 from support.daemon import THIS_MESSAGE
 from support.databases import Databases, Postgresql
 from support.fm_consumer import FmDeployment
-from support.hub import ENDS_WITHIN
+from support.hub import STOP_TIMEOUT
 from support.rules import counting_rule, rule
 from support.waiting import eventually
 
@@ -55,7 +55,7 @@ def deployment(
         running.settings["moksha.monitoring.socket"] = f"ipc://{directory}/monitoring.sock"
         daemon = running.start()
         yield running
-        assert daemon.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+        assert daemon.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
         daemon.check_log()
         assert bus.waiting() == 0
     postgresql.drop_databases(databases)

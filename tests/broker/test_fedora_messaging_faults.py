@@ -15,7 +15,7 @@ from support.bus import PREFIX
 from support.daemon import THIS_MESSAGE
 from support.databases import Databases, Postgresql, awards, tahrir
 from support.fm_consumer import FmConsumer, FmDeployment
-from support.hub import ENDS_WITHIN
+from support.hub import STOP_TIMEOUT
 from support.outage import Outage
 from support.random_stops import stop_at_random_moments
 from support.rules import rule
@@ -67,7 +67,7 @@ def handled(daemon: FmConsumer) -> int:
 
 
 def stop(daemon: FmConsumer) -> None:
-    assert daemon.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+    assert daemon.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
     daemon.check_log()
 
 
@@ -131,7 +131,7 @@ def test_broker_that_is_killed_and_comes_back_has_lost_nothing(
     wait_for_badges(deployment, names)
     mention(deployment.bus, "late")
     wait_for_badges(deployment, [*names, "late"])
-    assert daemon.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+    assert daemon.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
 
 
 @pytest.mark.parametrize("database", ["tahrir_url", "datanommer_url"])
@@ -217,7 +217,7 @@ def test_daemon_stops_with_0_while_the_broker_does_not_answer(deployment: FmDepl
         silent.settimeout(TIMEOUT)
         connections = [silent.accept() for _ in range(2)]
 
-        assert daemon.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+        assert daemon.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
     for connection, _ in connections:
         connection.close()
 

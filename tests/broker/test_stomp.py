@@ -7,7 +7,7 @@ import pytest
 from support.broker import Broker, needs_broker
 from support.bus import PREFIX
 from support.databases import Postgresql
-from support.hub import ENDS_WITHIN
+from support.hub import STOP_TIMEOUT
 from support.stomp_hub import StompBus, StompDeployment, names, rules_of
 from support.waiting import eventually
 
@@ -28,7 +28,7 @@ def deployment(
         running.settings["moksha.monitoring.socket"] = f"ipc://{directory}/monitoring.sock"
         hub = running.start("fedmsg-badges")
         yield running
-        assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+        assert hub.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
         hub.check_log()
         assert bus.waiting() == 0
     postgresql.drop_databases(databases)

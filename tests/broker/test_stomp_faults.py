@@ -11,7 +11,7 @@ from support.broker import Broker, needs_broker
 from support.bus import fedmsg_body
 from support.certificates import authority
 from support.databases import Databases, awards, spoil, store_message, unspoil
-from support.hub import ENDS_WITHIN, Hub
+from support.hub import STOP_TIMEOUT, Hub
 from support.outage import Outage
 from support.random_stops import stop_at_random_moments
 from support.sizes import size
@@ -88,7 +88,7 @@ def test_what_a_killed_hub_and_a_stopped_one_were_given_two_others_handle(
 
     wait_for_badges(deployment, users)
     for hub in hubs[2:]:
-        assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+        assert hub.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
 
 
 def test_hubs_stop_with_0_at_any_moment_and_lose_nothing(deployment: StompDeployment) -> None:
@@ -125,7 +125,7 @@ def test_database_that_is_away_at_the_start_is_waited_for(deployment: StompDeplo
         outage.end()
 
     wait_for_badges(deployment, users)
-    assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+    assert hub.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
 
 
 def test_hub_that_waits_for_a_database_stops_and_returns_its_message(
@@ -137,7 +137,7 @@ def test_hub_that_waits_for_a_database_stops_and_returns_its_message(
     try:
         bus.publish(*names(bus, "alice"))
         hub.wait_for_log("WARNING", "Waiting for an outage to end")
-        assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+        assert hub.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
         eventually(lambda: bus.waiting() == 1, "the message in the queue")
     finally:
         outage.end()
@@ -176,7 +176,7 @@ def test_late_message_holds_up_no_other_while_there_are_workers(
 
     store_message(deployment.databases, late)
     wait_for_badges(deployment, ["late", *people(2)])
-    assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+    assert hub.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
 
 
 def test_broker_that_is_away_is_reported_and_nothing_is_lost(
@@ -206,7 +206,7 @@ def test_broker_that_is_away_is_reported_and_nothing_is_lost(
         finally:
             broker.start()
         wait_for_badges(deployment, users)
-    assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+    assert hub.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
 
 
 def test_message_that_cannot_be_set_aside_is_a_dead_letter_of_the_broker(
@@ -231,7 +231,7 @@ def test_message_that_cannot_be_set_aside_is_a_dead_letter_of_the_broker(
 
     bus.publish(*names(bus, "bob"))
     wait_for_badges(deployment, ["bob"])
-    assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+    assert hub.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
 
 
 def test_signatures_are_verified(deployment: StompDeployment, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_signatures_are_verified(deployment: StompDeployment, tmp_path: Path) ->
         bus.send(channel, signed["topic"], json.dumps(signed).encode())
 
     wait_for_badges(deployment, ["alice"])
-    assert hub.stop(signal.SIGTERM, ENDS_WITHIN) == 0
+    assert hub.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,15 @@ def test_first_question_after_a_restart_reads_only_what_is_new(sql_past: Past) -
     assert asked(sql_past, topic, "ann") == (5, 1)
 
 
+def test_the_window_is_read_at_the_restart_rather_than_for_the_first_question(past: Past) -> None:
+    topic = warm(past)
+    past.store(topic, "ann", 0)
+    restart(past)
+
+    assert past.cached.window.seen().mark > 0
+    assert past.cached.window.latest_people(9) == {"ann"}
+
+
 @pytest.mark.parametrize("age", [0.0, DISTANCE + 50, 50 * DISTANCE])
 @pytest.mark.parametrize("seen", [True, False], ids=["after it was continued", "while down"])
 def test_row_that_is_committed_after_the_restart_with_a_lower_number_counts_once(

@@ -68,3 +68,16 @@ def test_any_index_gives_what_all_messages_give(
         assert sorted(each.id for each in rows.with_msg_id(row.msg_id)) == sorted(same)
         assert rows.has_msg_id(row.msg_id) == bool(same)
         assert (row.id in rows) == (row.id in expected)
+
+
+def test_latest_people_are_those_of_the_newest_messages() -> None:
+    first = datetime.datetime(2026, 1, 1)
+    rows = RecentRows(
+        RecentMessage(
+            number, None, "one", first.replace(second=number), "x", None, (f"user{number}",), ()
+        )
+        for number in (3, 1, 2)
+    )
+
+    assert rows.latest_people(2) == {"user3", "user2"}
+    assert rows.latest_people(9) == {"user3", "user2", "user1"}

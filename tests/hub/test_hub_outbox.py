@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from support.bus import Bus, fedmsg_body
 from support.databases import Databases, awards, store_message
 from support.deployment import make_hub, start, started
-from support.hub import ENDS_WITHIN, Hub
+from support.hub import STOP_TIMEOUT, Hub
 from support.rules import rule
 from support.waiting import eventually
 
@@ -205,7 +205,7 @@ def test_stop_in_time_while_published_notices_cannot_be_deleted_publishes_them_o
             eventually(lambda: outcome.announced("first"), "100 notices")
             eventually(lambda: hanging(databases), "a delete that hangs")
             hub.send_signal(signal.SIGTERM)
-            assert hub.exit_code(within=ENDS_WITHIN) == 0
+            assert hub.exit_code(within=STOP_TIMEOUT) == 0
         assert len(hub.logged("WARNING", "Stopping without an answer")) == 1
         assert kept(databases) >= 100
         eventually(lambda: not bus.hubs(), "the hub has left the bus")

@@ -13,16 +13,13 @@ from support.bus import PREFIX, Bus
 from support.databases import Databases, Postgresql, awards
 from support.datanommer import DatanommerWriter
 from support.deployment import make_hub, start, started, stop
-from support.hub import ENDS_WITHIN
-from support.sizes import ALONE, SEED
+from support.hub import STOP_TIMEOUT
+from support.sizes import SEED
 from support.waiting import TIMEOUT, eventually
 from support.workload import PEOPLE, SentMessage, Workload, expected_awards, workload_rules
 
 DISTANCE = 10.0
 """Seconds that datanommer may be late with a message."""
-
-STOP_TIMEOUT = ENDS_WITHIN if ALONE else TIMEOUT
-"""Seconds that a stop may take. Only what runs alone measures it."""
 
 
 class FaultRun:

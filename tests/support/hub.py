@@ -10,12 +10,16 @@ from pathlib import Path
 from support.bus import Bus
 from support.databases import PASSWORD, Databases
 from support.forked import Forked, zygote
+from support.sizes import ALONE
 from support.waiting import TIMEOUT, eventually
 
 SETTINGS_FILE = "badges.py"
 
 ENDS_WITHIN = 10.0
 """Seconds that a daemon may take to stop, with the messages in flight."""
+
+STOP_TIMEOUT = ENDS_WITHIN if ALONE else TIMEOUT
+"""Seconds that a stop may take. Only what runs alone measures it."""
 
 LOGGING = {
     "version": 1,

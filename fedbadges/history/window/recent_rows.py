@@ -85,6 +85,15 @@ class RecentRows:
             for value in [value for value, rows in index.items() if not rows]:
                 del index[value]
 
+    def latest_people(self, most: int) -> set[str]:
+        """Return whom the newest messages concern, about so many people at most."""
+        found: set[str] = set()
+        for row in reversed(self._all):
+            if len(found) >= most:
+                break
+            found.update(row.users)
+        return found
+
     def time_before_newest(self, number: int) -> datetime.datetime:
         """Return a time, naive UTC, after which at most so many were sent, of more than those."""
         return self._all[-number - 1].timestamp

@@ -7,7 +7,7 @@ for what was stored since the last one, serves all these counts.
 import datetime
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
@@ -68,10 +68,8 @@ class RecentWindow:
         self._resume_reaching = 0.0
         # The latest moment at which a base of the lineage may end.
         self._cutoff = datetime.datetime.min
-        #: Until when, in seconds of time.monotonic, each gap is asked for.
-        self._gaps: dict[int, float] = {}
-        # What the next one to load continues.
-        self._saved: SavedWindow | None = None
+        self._gaps: dict[int, float] = {}  # until when, by time.monotonic, each is asked for
+        self._saved: SavedWindow | None = None  # what the next one to load continues
         self._reset()
 
     def outside(
@@ -135,8 +133,7 @@ class RecentWindow:
         """Return what is seen by now, for a base that ends at ``cutoff`` at the latest."""
         with self._lock:
             self._reset_if_new(connection)
-            is_loaded = self._floor is not None
-            if is_loaded:
+            if self._floor is not None:
                 self._cutoff = max(self._cutoff, cutoff)
                 return self._horizon()
         with self._updated(connection, cutoff):
@@ -167,6 +164,16 @@ class RecentWindow:
         with self._updated(connection):
             pass
 
+    def latest_people(self, most: int) -> set[str]:
+        """Return whom the newest messages in the window concern, about so many people at most."""
+        with self._lock:
+            return self._rows.latest_people(most)
+
+    def known_positions(self, messages: Iterable[Message]) -> dict[str | None, list[Position]]:
+        """Return the positions of those messages that are in the window by now, by their ids."""
+        with self._lock:
+            return self._rows.positions(messages)
+
     def positions(
         self, connection: Connection, messages: Collection[Message]
     ) -> dict[str | None, list[Position]]:
@@ -175,9 +182,7 @@ class RecentWindow:
         What is new is read if some of them may be among it, and what was sent before the window
         begins if that is not too much: whoever asks has a backlog, and will ask about it again.
         """
-        with self._lock:
-            found = self._rows.positions(messages)
-            floor = self._floor
+        found, floor = self.known_positions(messages), self._floor
         missing = [each.sent for each in messages if each.msg_id not in found]
         if floor is None or not missing:
             return found
@@ -185,8 +190,7 @@ class RecentWindow:
             self._reach_back(connection, min(missing))
         if max(missing) > floor:
             self.refresh(connection)
-        with self._lock:
-            return self._rows.positions(messages)
+        return self.known_positions(messages)
 
     def _reach_back(self, connection: Connection, sent: datetime.datetime) -> None:
         """Let the window begin before a time, if it can hold all messages since then."""
@@ -234,8 +238,7 @@ class RecentWindow:
             loads = floor is None and cutoff is not None and may_load
             self._loading |= loads
             saved = self._saved
-        update: Update | None = None
-        since: Update | None = None
+        update = since = None
         try:
             if floor is not None:
                 update = reader.read_new(connection, floor, mark, gaps, _MOST)

@@ -1,0 +1,60 @@
+"""What a daemon knows at its start, so that the first messages cost no more than others."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from support.daemon_restarts import Start, after_first_pass, held, sent, store_message, unavailable
+from support.databases import Databases
+from support.waiting import eventually
+
+from fedbadges.tahrir.database import Tahrir
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """Whom tahrir was asked about, in each question."""
+    questions: list[set[str]] = []
+    holdings = Tahrir.holdings
+
+    def note(tahrir: Tahrir, usernames: Iterable[str], badge_ids: Iterable[str]) -> Any:
+        questions.append(set(usernames))
+        return holdings(tahrir, questions[-1], badge_ids)
+
+    monkeypatch.setattr(Tahrir, "holdings", note)
+    return questions
+
+
+def test_after_a_restart_tahrir_is_asked_once_about_those_who_were_active_lately(
+    start: Start, database: Databases, asked: list[set[str]]
+) -> None:
+    daemon = after_first_pass(start())
+    messages = [sent(name, 3.0) for name in ("alice", "bob", "alice", "bob")]
+    for each in messages[:2]:
+        store_message(database, each)
+        daemon.handle(each)
+    eventually(lambda: held(database, "alice", "bob") == [True, True], "both badges")
+    asked.clear()
+
+    daemon = start()
+    for each in messages[2:]:
+        store_message(database, each)
+        daemon.handle(each)
+    eventually(lambda: daemon.report()["in_hand"] == 0, "both messages")
+
+    assert asked == [{"alice", "bob"}]
+
+
+@pytest.mark.sqlite
+def test_outage_while_tahrir_is_asked_about_them_delays_no_start(
+    start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = after_first_pass(start())
+    first = sent("alice", 3.0)
+    store_message(database, first)
+    daemon.handle(first)
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tahrir, "holdings", unavailable)
+        assert start().report()["state"] == "running"
