@@ -25,6 +25,7 @@ REQUIRES = [
     "tomli >= 2.0; python_version < '3.11'",  # the configuration of fedora-messaging
     "click >= 8.1",  # the command fedbadges: its options, its help, completion in shells
     "rich >= 14.0",  # colours and progress for whoever calls it in a terminal
+    "prometheus_client >= 0.22",  # the metrics of the daemon
     "Jinja2 >= 3.1",  # the page of fedbadges preview --html
     # fedmsg and moksha load plugins through pkg_resources: 82 has none,
     # and before 80.9 it cannot match moksha.hub to its installed metadata.

@@ -15,6 +15,8 @@ from fedbadges.messages import Message, parse_message
 from fedbadges.outbox.publisher import Publisher
 from fedbadges.service.deliveries import AcknowledgedDelivery, Delivery, RetriedDelivery
 from fedbadges.service.lifecycle import State
+from fedbadges.service.metrics.latency import measure_databases
+from fedbadges.service.metrics.server import MetricsServer
 from fedbadges.service.rule_watcher import RuleWatcher
 from fedbadges.service.startup import (
     lock_state_directory,
@@ -58,6 +60,9 @@ class Daemon:
         self._prepare = partial(prepare_start, settings, parts)
         self._lifecycle = lifecycle = parts.lifecycle
         self._watcher = RuleWatcher(settings.rules_directory, self.reload_rules)
+        self._metrics = MetricsServer(
+            settings.metrics_address, self.report, self.hanging, settings.metrics_max_lag
+        )
         drain = (
             parts.warm_up.request_stop,
             parts.catch_up.request_stop,
@@ -70,11 +75,15 @@ class Daemon:
             parts.pipeline.flush,
             parts.delay_queue.stop,
             parts.catch_up.stop,
+            parts.current_values.stop,
             parts.ranks.stop,
             parts.outbox.stop,
             parts.counts.stop,
             parts.lock.release,
+            self._metrics.stop,
         )
+        measure = partial(measure_databases, settings)
+        lifecycle.on(State.STARTING, measure, self._metrics.start)
         lifecycle.on(State.RUNNING, parts.outbox.start, parts.ranks.start, parts.delay_queue.start)
         lifecycle.on(State.FAILED, *drain, *stop)
         lifecycle.on(State.DRAINING, *drain)
@@ -96,6 +105,8 @@ class Daemon:
         self._lifecycle.on(State.RUNNING, parts.counts.start, self._remember_recent_people)
         self._lifecycle.on(State.RUNNING, self._create_checkpoint, catch_up)
         self._lifecycle.on(State.RUNNING, parts.warm_up.start)
+        if self._settings.progress:
+            self._lifecycle.on(State.RUNNING, parts.current_values.start)
         if self._settings.reload:
             self._lifecycle.on(State.RUNNING, self._watcher.start)
         self._lifecycle.enter(State.STARTING)
@@ -164,6 +175,10 @@ class Daemon:
     def report(self) -> dict[str, Any]:
         """Return what the daemon is doing, as plain values; this takes a second at most."""
         return report(self._parts)
+
+    def hanging(self) -> str | None:
+        """Return why the process should be restarted, if so; this asks nobody."""
+        return "it cannot start" if self._lifecycle.state is State.FAILED else None
 
     def reload_rules(self) -> None:
         """Load the rules again, as files have changed."""
