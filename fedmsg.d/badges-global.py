@@ -46,6 +46,8 @@ config = {
     # After an award, people's ranks are worked out anew, but at most every so many seconds.
     # Default: 5
     "badges.rank_interval": 5,
+    # Tell tahrir how far people are with badges that they do not hold yet. Default: False
+    "badges.progress": False,
     # Notice rule files that change while the daemon runs. Default: True
     "badges.reload": True,
     # Store each message in datanommer's database. Default: False

@@ -107,6 +107,8 @@ class Settings:
     )
     #: The least time between two updates of the leaderboard.
     rank_interval: float = config_key("badges.rank_interval", *_SECONDS, 5.0)
+    #: Tell tahrir how far people are with badges.
+    progress: bool = config_key("badges.progress", *_FLAG, False)
 
     # Messages.
     #: How long to wait until datanommer has stored a message.

@@ -82,6 +82,7 @@ class Daemon:
             parts.pipeline.flush,
             parts.delay_queue.stop,
             parts.catch_up.stop,
+            parts.current_values.stop,
             parts.ranks.stop,
             parts.outbox.stop,
             parts.counts.stop,
@@ -110,6 +111,8 @@ class Daemon:
         self._lifecycle.on(State.RUNNING, parts.counts.start, self._remember_recent_people)
         self._lifecycle.on(State.RUNNING, self._create_checkpoint, catch_up)
         self._lifecycle.on(State.RUNNING, parts.warm_up.start)
+        if self._settings.progress:
+            self._lifecycle.on(State.RUNNING, parts.current_values.start)
         if self._settings.reload:
             self._lifecycle.on(State.RUNNING, self._watcher.start)
         measure = partial(measure_databases, self._settings)

@@ -7,7 +7,7 @@ message that fails takes no other with it.
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -89,7 +89,8 @@ class Job:
 class Pipeline:
     """Handles messages; its methods are called from several threads, and raise nothing.
 
-    ``recorder`` stores messages where nobody else does.
+    ``recorder`` stores messages where nobody else does. ``on_judged`` is called with the candidates
+    of each message that was judged.
     """
 
     engine: BadgeEngine
@@ -98,6 +99,7 @@ class Pipeline:
     delay_queue: DelayQueue
     outages: OutageRetry
     lifecycle: Lifecycle
+    on_judged: Callable[[Triggered], object] = field(default_factory=lambda: _ignore, init=False)
 
     def receive(self, delivery: Delivery) -> None:
         """Handle a message as far as possible now; it may wait for its batch or for datanommer."""
@@ -205,6 +207,8 @@ class Pipeline:
         shared = self.engine.plan(judged)
         earned = [each for one in judged for each in self.engine.judge(one, shared)]
         _, refused = self.engine.award(earned)
+        for one in judged:
+            self.on_judged(one)
         for job in batch:
             if job.delivery.message not in refused:
                 job.delivery.done(stored=job.stored)
@@ -233,6 +237,10 @@ class Pipeline:
                 else:
                     self._run(step, [job])
         return _unsettled(batch)
+
+
+def _ignore(judged: Triggered) -> None:
+    """Do nothing with who was judged."""
 
 
 def _unsettled(batch: Sequence[Job]) -> list[Job]:

@@ -50,6 +50,7 @@ def report(parts: Parts) -> dict[str, Any]:
         "bus": {"trouble": parts.publisher.trouble(), "unsent": parts.publisher.unsent},
         "outbox": parts.outbox.report(),
         "ranks": parts.ranks.report(),
+        "progress": parts.current_values.report(),
         "signatures": {
             "checked": parts.verifier is not None,
             "trouble": None if verification is None else verification.reason,

@@ -24,6 +24,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.service.back_pressure import BackPressure
 from fedbadges.service.catch_up import CatchUp
 from fedbadges.service.catch_up_reader import CatchUpReader
+from fedbadges.service.current_values import CurrentValues, values_turn
 from fedbadges.service.database_health import database_health
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
@@ -102,6 +103,9 @@ class Parts:
         self.back_pressure = BackPressure(limit, self.in_flight, self.delay_queue, backlog)
         self.catch_up = self._make_catch_up(settings, tahrir, judgements)
         self.warm_up = self._make_warm_up(settings)
+        self.current_values = CurrentValues(settings, turn=partial(values_turn, settings))
+        if settings.progress:
+            self.pipeline.on_judged = self.current_values.note
 
     def _make_warm_up(self, settings: Settings) -> WarmUp:
         return WarmUp(

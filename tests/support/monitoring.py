@@ -80,6 +80,7 @@ REPORT: dict[str, Any] = {
     "bus": {"trouble": None, "unsent": 0},
     "outbox": {"kept": True, "waiting": 0, "since": None, "trouble": None},
     "ranks": {"people": 0, "waiting": False, "trouble": None},
+    "progress": {"pending": 0, "written": 0, "dropped": 0, "trouble": None},
     "signatures": {"checked": True, "trouble": None},
     "awarded": 2,
     "revocations": {"count": 3, "for_good": 1},
