@@ -13,6 +13,7 @@ REQUIRES = [
     "SQLAlchemy >= 2.0.58",  # both databases
     "datanommer.models >= 1.4.4",  # the history
     "tahrir-api >= 1.5.6",  # badges, persons, assertions
+    "alembic >= 1.16",  # which migrations of tahrir there are; tahrir-api brings it
     # PostgreSQL; datanommer.models imports it, and on Python 3.10 asks for one before 2.9.
     "psycopg2 >= 2.9.13; python_version >= '3.11'",
     "psycopg2 >= 2.8.6; python_version < '3.11'",
@@ -24,6 +25,7 @@ REQUIRES = [
     "tomli >= 2.0; python_version < '3.11'",  # the configuration of fedora-messaging
     "click >= 8.1",  # the command fedbadges: its options, its help, completion in shells
     "rich >= 14.0",  # colours and progress for whoever calls it in a terminal
+    "prometheus_client >= 0.22",  # the metrics of the daemon
     "Jinja2 >= 3.1",  # the page of fedbadges preview --html
     # fedmsg and moksha load plugins through pkg_resources: 82 has none,
     # and before 80.9 it cannot match moksha.hub to its installed metadata.

@@ -17,6 +17,7 @@ from tenacity import (
 )
 
 from fedbadges.errors import Stopped, Unavailable
+from fedbadges.util import instruments
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -88,11 +89,13 @@ class OutageRetry:
             raise Stopped
 
     def _begin(self, state: RetryCallState) -> None:
+        instruments.OUTAGE_RETRIES.inc()
         reason = str(state.outcome and state.outcome.exception())
         with self._lock:
             first = not self._outages
             self._outages.setdefault(threading.get_ident(), Outage(reason, time.time()))
         if first:
+            instruments.OUTAGES.inc()
             log.warning("Waiting for an outage to end", error=reason)
 
     def _end(self, answered: bool) -> None:
@@ -113,9 +116,12 @@ def retry_failures(do: Callable[[], T]) -> T:
         retry=retry_if_not_exception_type((Unavailable, Stopped)),
         stop=stop_after_attempt(_TRIES),
         wait=lambda state: _PAUSE,
-        before_sleep=lambda state: log.debug(
-            "Trying again after a failure", error=state.outcome and state.outcome.exception()
-        ),
+        before_sleep=_note_failure,
         reraise=True,
     )
     return retrying(do)
+
+
+def _note_failure(state: RetryCallState) -> None:
+    instruments.FAILURE_RETRIES.inc()
+    log.debug("Trying again after a failure", error=state.outcome and state.outcome.exception())

@@ -46,6 +46,8 @@ config = {
     # After an award, people's ranks are worked out anew, but at most every so many seconds.
     # Default: 5
     "badges.rank_interval": 5,
+    # Tell tahrir how far people are with badges that they do not hold yet. Default: False
+    "badges.progress": False,
     # Notice rule files that change while the daemon runs. Default: True
     "badges.reload": True,
     # Store each message in datanommer's database. Default: False
@@ -63,6 +65,10 @@ config = {
     # directory, and "0660", if the daemon's group may know.
     # "moksha.monitoring.socket": "ipc://var/monitoring.sock",
     # "moksha.monitoring.socket.mode": "0600",
+    # Where the daemon serves metrics for Prometheus and health checks, to whoever can connect.
+    # Default: none, and nothing is served.
+    # In production: "127.0.0.1:9414"
+    # "badges.metrics.address": "127.0.0.1:9414",
     # What goes to the log, in the form of Python's logging.config.dictConfig. fedmsg's default
     # does not show fedbadges.
     "logging": {

@@ -33,6 +33,7 @@ Examples:
   fedbadges backfill rules/wiki/scribe-i.yml rules/wiki/scribe-ii.yml
   fedbadges backfill --award scribe-i scribe-ii
   fedbadges backfill --award --no-publish --format json scribe-i
+  fedbadges backfill --progress
 
 \b
 Exit codes: 0 if all went well, even without awards; 1 if tahrir refused some
@@ -45,13 +46,23 @@ _PUBLISH_TIMEOUT = 600.0
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("names", nargs=-1, required=True, metavar="RULE…")
+@click.argument("names", nargs=-1, metavar="RULE…")
 @click.option("--award", is_flag=True, help="Award the badges, rather than list the awards.")
 @click.option("--no-publish", is_flag=True, help="Publish nothing on the bus.")
+@click.option(
+    "--progress",
+    is_flag=True,
+    help="Award nothing, but tell tahrir how far everybody is; without RULE, with all badges.",
+)
 @format_option()
 @with_deployment()
 def backfill(
-    deployment: Deployment, names: tuple[str, ...], award: bool, no_publish: bool, form: str
+    deployment: Deployment,
+    names: tuple[str, ...],
+    award: bool,
+    no_publish: bool,
+    progress: bool,
+    form: str,
 ) -> None:
     """Award badges to all who have earned them by now; without --award, only list them.
 
@@ -60,6 +71,13 @@ def backfill(
     message that earned them. Users who hold the badge are skipped, so the command can be stopped at
     any time and run again; the daemon may run meanwhile.
     """
+    if progress and award:
+        raise click.UsageError("--progress awards nothing: call the command twice.")
+    if progress:
+        _write_progress(deployment, names, form)
+        return
+    if not names:
+        raise click.UsageError("Missing argument 'RULE…'.")
     result = _backfill(deployment, names, award, no_publish)
     if form == "json":
         print_json(_data(result))
@@ -99,6 +117,31 @@ def _backfill(
         found.extend(dues)
     result.dues += not_held(found, tahrir)
     return result
+
+
+def _write_progress(deployment: Deployment, names: tuple[str, ...], form: str) -> None:
+    """Write how far everybody is; raise CannotRun if the history was not read to its end."""
+    from fedbadges.replay.backfill import write_progress
+    from fedbadges.replay.replay import Replay
+    from fedbadges.tahrir.database import Tahrir
+
+    settings = deployment.settings
+    replay = Replay(settings, Tahrir(settings))
+    chosen = deployment.chosen(names, replay.backends) if names else None
+    rules = deployment.rules(replay.backends) if chosen is None else chosen
+    with reporting_errors():
+        try:
+            with following("Reading the history", lambda: (replay.done, replay.total)):
+                for _ in replay.run(rules, measure=False, skip_held=True, values=True):
+                    pass
+        except KeyboardInterrupt:
+            raise CannotRun("Stopped before the end of the history: nothing was written") from None
+        written = write_progress(settings, replay.values)
+    people = len({name for _, name in replay.values})
+    if form == "json":
+        print_json({"values": len(replay.values), "people": people, "written": written})
+    text = f"{pluralize(len(replay.values), 'value')} of {pluralize(people, 'person', 'people')}"
+    click.echo(f"{text}, {written} written", err=True)
 
 
 def _publish_badges(tahrir: Tahrir, rules: Iterable[Rule]) -> None:

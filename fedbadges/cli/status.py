@@ -215,6 +215,7 @@ def problems(report: Mapping[str, Any]) -> list[str]:
         "awards are not published": report["bus"]["trouble"],
         **_outbox_problems(report),
         "ranks cannot be adjusted": report.get("ranks", {}).get("trouble"),
+        "progress is not written": report.get("progress", {}).get("trouble"),
         "dead letters": report["set_aside"],
         "rule files with mistakes": rules["broken"],
     }

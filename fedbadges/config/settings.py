@@ -107,6 +107,8 @@ class Settings:
     )
     #: The least time between two updates of the leaderboard.
     rank_interval: float = config_key("badges.rank_interval", *_SECONDS, 5.0)
+    #: Tell tahrir how far people are with badges.
+    progress: bool = config_key("badges.progress", *_FLAG, False)
 
     # Messages.
     #: How long to wait until datanommer has stored a message.
@@ -159,6 +161,16 @@ class Settings:
         values.cache,
         repr=False,
     )
+
+    # Metrics and health checks.
+    #: Serve them here.
+    metrics_address: tuple[str, int] | Path | None = config_key(
+        "badges.metrics.address",
+        "a host and a port, such as '127.0.0.1:9414', or the absolute path of a socket",
+        values.listen_address,
+    )
+    #: Not ready if further behind.
+    metrics_max_lag: float = config_key("badges.metrics.max_lag", *_TIMEOUT, 900.0)
 
     # Accounts and other services.
     accounts: str | None = config_key("badges.accounts", "None or 'fasjson'", values.accounts)

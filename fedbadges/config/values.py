@@ -6,6 +6,7 @@ value of another kind, and MalformedValue where there is more to say than what w
 
 import importlib
 import math
+import os
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -146,6 +147,21 @@ def hostname(value: Any) -> str:
     lowered = text(value).lower()
     _require(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", lowered) and len(lowered) < 254)
     return lowered
+
+
+def listen_address(value: Any) -> tuple[str, int] | Path:
+    """Return a host, perhaps an address of IPv6 in brackets, and a port; or a socket's path."""
+    found = text(value)
+    if found.startswith("/"):
+        # What a socket's address can hold.
+        _require(found.isprintable() and len(os.fsencode(found)) < 108)
+        return Path(found)
+    match = re.fullmatch(r"(?:([A-Za-z0-9.-]{1,253})|\[([0-9A-Fa-f:.]+)\]):([0-9]{1,5})", found)
+    _require(match)
+    assert match is not None
+    port = int(match[3])
+    _require(0 < port < 65_536)
+    return match[1] or match[2], port
 
 
 def realm(value: Any) -> str:

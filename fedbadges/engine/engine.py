@@ -278,7 +278,7 @@ class BadgeEngine:
                 ms_since_sent=round((time.time() - message.sent_seconds) * 1000),
                 ms_since_received=round((time.monotonic() - message.received) * 1000),
             )
-            self.statistics.awarded(badge, user, message.msg_id)
+            self.statistics.awarded(badge, user, message)
             self._on_award(given)
         return len(result.given), {awards[award].message: error for award, error in result.refused}
 

@@ -1,6 +1,5 @@
 """How far somebody is with every badge, judged as if their latest messages came again now."""
 
-import contextlib
 import datetime
 import time
 from collections import defaultdict
@@ -10,14 +9,13 @@ from enum import Enum
 
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import past_messages
+from fedbadges.engine.current_values import begins_at_zero
 from fedbadges.engine.engine import Triggered
 from fedbadges.engine.explanation import Counted, Explainer, Verdict, count_of, verdict
 from fedbadges.engine.tracing import Traced, Tracer
 from fedbadges.errors import Unavailable
-from fedbadges.history.folds import RunningFold
 from fedbadges.history.message_reader import MessageHeader, MessageReader
 from fedbadges.messages import Message, parse_message
-from fedbadges.rules.expressions import Expression
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import AllOf, AnyOf
 from fedbadges.rules.rule import Rule
@@ -204,17 +202,5 @@ def _needed(rule: Rule) -> int | None:
     if question is None:
         return None
     theirs = any(key in _BY_PERSON for key, _ in question.filter.entries)
-    counts = _begins_at_zero(question.operation.expression)
+    counts = begins_at_zero(question.operation.expression)
     return question.condition.needed if counts and theirs else None
-
-
-def _begins_at_zero(expression: Expression | None) -> bool:
-    """Return True if an operation counts messages or, say, different things in them."""
-    if expression is None or expression.test is not None:
-        return True
-    if expression.fold is None:
-        return False
-    with contextlib.suppress(Exception):  # such as the greatest of none
-        nothing = RunningFold(expression.fold).result()
-        return type(nothing) is int and nothing == 0
-    return False

@@ -166,13 +166,14 @@ class RuleStatistics:
     """Counts since it was created; safe to use from several threads.
 
     A message that concerns no rule is not counted, and costs nothing. ``warn`` is called for a rule
-    that is in trouble, once a day by ``clock``.
+    that is in trouble, once a day by ``clock``, and ``on_award`` with the message of each award.
     """
 
     def __init__(
         self,
         warn: Callable[[Trouble], object] = lambda trouble: None,
         clock: Callable[[], float] = time.monotonic,
+        on_award: Callable[[Message], object] = lambda message: None,
     ) -> None:
         #: Since when it counts, in seconds since 1970.
         self.since = time.time()
@@ -180,6 +181,7 @@ class RuleStatistics:
         self.last_award: LastAward | None = None
         self._warn = warn
         self._clock = clock
+        self._on_award = on_award
         self._lock = threading.Lock()
         self._counters: defaultdict[str, _Counters] = defaultdict(_Counters)
         # By topic: the rules that it concerns, and a number that is not yet added to theirs.
@@ -239,12 +241,13 @@ class RuleStatistics:
                 self._count(counters, rule, JUDGING, message, reason, troubles)
         self._warn_of(troubles)
 
-    def awarded(self, badge: str, user: str, msg_id: str | None) -> None:
-        """Count an award."""
+    def awarded(self, badge: str, user: str, message: Message) -> None:
+        """Count an award, which was committed just now."""
+        self._on_award(message)
         with self._lock:
             self._counters[badge].awarded += 1
             self.awards += 1
-            self.last_award = LastAward(badge, user, msg_id, time.time())
+            self.last_award = LastAward(badge, user, message.msg_id, time.time())
 
     def funnel(self, badge: str) -> Funnel:
         """Return how far messages got with the rule for a badge."""

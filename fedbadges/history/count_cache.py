@@ -27,10 +27,13 @@ from fedbadges.history.kept.text import (
     read_entry,
 )
 from fedbadges.messages import Position, naive_utc
+from fedbadges.util.instruments import CacheLookups
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
 log = get_logger(__name__)
+
+_lookups = CacheLookups("counts")
 
 #: A cache that fails after so many seconds is not asked again for so many.
 _SLOW = 0.5
@@ -154,6 +157,7 @@ class CountCache:
 
         The base, if there is one, ends before ``until``.
         """
+        _lookups.count(cached.base is not None)
         if enough is not None and cached.known_at(until) >= enough:
             return cached.known_at(until)
         if enough is not None and cached.count >= enough:

@@ -30,8 +30,11 @@ from fedbadges.history.kept.region import Kept
 from fedbadges.history.kept.text import make_entry, parse_position, plain_position, read_entry
 from fedbadges.messages import Position, naive_utc
 from fedbadges.rules.expressions import Fold
+from fedbadges.util.instruments import CacheLookups
 
 _NAME = "datanommer"
+
+_lookups = CacheLookups("folds")
 
 #: How many folds, and how many values in all of them, are cached.
 _MOST_FOLDS = 50_000
@@ -174,6 +177,7 @@ class FoldCache:
 
     def _advance(self, place: _Place, cached: CachedFold | None, reader: FoldReader) -> RunningFold:
         """Return the fold of all messages up to the position, and cache that of its new base."""
+        _lookups.count(cached is not None)
         cutoff = naive_utc(self._now() - self._distance)
         before = cached or CachedFold(None, RunningFold(reader.fold))
         rows, base = reader.taken.outside(before.base, cutoff)

@@ -1,7 +1,8 @@
 """Backfill: badges for those who earned them before there was a rule, or while no daemon ran."""
 
+import datetime
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.engine.engine import Earned
 from fedbadges.messages import Notice
 from fedbadges.tahrir.awarding import Award, link_to
+from fedbadges.tahrir.current_values import CurrentValue, find_outdated, write_values
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.util.text import describe_error
 
@@ -95,6 +97,28 @@ def not_held(dues: Iterable[DueAward], tahrir: Tahrir) -> list[DueAward]:
             if holdings.allows(due.award.username, due.award.badge_id, due.award.position)
         ]
     return left
+
+
+def write_progress(
+    settings: Settings, values: Mapping[tuple[str, str], tuple[int, datetime.datetime]]
+) -> int:
+    """Tell tahrir how far people are, by badge id and name, and as of when; raise Unavailable.
+
+    Returns how many rows were changed.
+    """
+    written = 0
+    for batch in batches(values.items()):
+        wanted = {pair: as_of for pair, (_, as_of) in batch}
+        numbers = find_outdated(settings, wanted)
+        written += write_values(
+            settings,
+            [
+                CurrentValue(pair[0], numbers[pair], value, as_of)
+                for pair, (value, as_of) in batch
+                if pair in numbers
+            ],
+        )
+    return written
 
 
 def batches(items: Iterable[T]) -> Iterator[list[T]]:

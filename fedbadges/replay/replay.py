@@ -17,6 +17,7 @@ from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import Datanommer, past_messages
+from fedbadges.engine.current_values import Judged, current_values
 from fedbadges.engine.engine import BadgeEngine, Earned, Shared, Triggered
 from fedbadges.engine.funnel import Funnel
 from fedbadges.engine.recipients import RecipientFinder
@@ -53,6 +54,8 @@ class Replay:
     triggered the rule, also after the badge was earned, of rules with one criterion over past
     messages that compares with a number. ``asked_for_peaks`` is what that took of the database
     beside what the awards took. ``funnel`` has how far messages got with a rule.
+    ``values`` are how far candidates were when they last were one, by badge id and name, and when
+    that was.
     """
 
     def __init__(self, settings: Settings, source: Tahrir | None = None) -> None:
@@ -65,6 +68,8 @@ class Replay:
         )
         self.peaks: dict[str, dict[str, int]] = {}
         self.asked_for_peaks = Asked()
+        self.values: dict[tuple[str, str], tuple[int, datetime.datetime]] = {}
+        self._with_values = False
         self._statistics = RuleStatistics()
         self._rules = RuleSet(())
         self._needs = functools.lru_cache(_MOST_TOPICS)(self._find_needs)
@@ -77,14 +82,20 @@ class Replay:
         self.total = 0
 
     def run(
-        self, rules: Iterable[Rule], *, measure: bool = True, skip_held: bool = False
+        self,
+        rules: Iterable[Rule],
+        *,
+        measure: bool = True,
+        skip_held: bool = False,
+        values: bool = False,
     ) -> Iterator[Earned]:
         """Yield who earned what, the oldest first; raise Unavailable.
 
         Messages that are stored meanwhile are not read. Without ``measure`` there are no peaks, and
         it is faster. With ``skip_held``, badges are left out that their earners hold according to
-        the source.
+        the source. Only with ``values`` it is noted how far people are.
         """
+        self.values, self._with_values = {}, values
         self._rules = RuleSet(rules)
         self._needs.cache_clear()
         self._triggers.cache_clear()
@@ -107,11 +118,12 @@ class Replay:
         return self._statistics.funnel(rule.badge.id)
 
     def _batches(self) -> Iterator[tuple[int, list[HistoryEntry]]]:
-        for headers in self._stream.headers():
-            needed = [
-                each for each in headers if self._needs(each.topic, each.category) is not None
-            ]
-            yield len(headers), self._stream.entries(needed, self._needs_of)
+        for headers, size in self._stream.headers(self._matters):
+            needed = [each for each in headers if self._matters(each.topic, each.category)]
+            yield size, self._stream.entries(needed, self._needs_of)
+
+    def _matters(self, topic: str, category: str) -> bool:
+        return self._needs(topic, category) is not None
 
     def _needs_of(self, topic: str, category: str) -> Collection[str]:
         return self._needs(topic, category) or ()
@@ -163,12 +175,24 @@ class Replay:
                 self.asked_for_peaks += self._history.asked - before
         (candidates,) = engine.find_candidates([triggered])
         if candidates is not None:
+            if self._with_values:
+                self._note_values(candidates)
             earned = engine.judge(candidates, shared)
             engine.award(earned)
             for each in earned:
                 message = each.message
-                self._statistics.awarded(each.rule.badge.id, each.username, message.msg_id)
+                self._statistics.awarded(each.rule.badge.id, each.username, message)
             yield from earned
+
+    def _note_values(self, candidates: Triggered) -> None:
+        message, position = candidates.message, candidates.known_position
+        judged = [
+            Judged(rule, name, message, position)
+            for rule, names in candidates.people
+            for name in names
+        ]
+        for each, value in current_values(judged).items():
+            self.values[each.pair] = value, message.sent
 
 
 class _ReplayedHoldings:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.in_flight import InFlight
+from fedbadges.util.instruments import SHED
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -45,6 +46,7 @@ class BackPressure:
         size += self.in_flight.size
         if count < self.limit and size < _MAX_CHARACTERS:
             return False
+        SHED.inc()
         if not self._shedding:
             self._shedding = True
             log.warning("Shedding messages, to read them back later", count=count, characters=size)

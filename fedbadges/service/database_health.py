@@ -20,7 +20,7 @@ _TIMEOUT = 1.0
 
 
 class DatabaseHealth:
-    """Runs health checks, at most one of each at a time.
+    """Runs health checks, at most one of each at a time; thread-safe.
 
     ``checks`` are called in threads of their own, and raise an error if a database is not healthy.
     """
@@ -28,9 +28,23 @@ class DatabaseHealth:
     def __init__(self, checks: Mapping[str, Callable[[], object]]) -> None:
         self._checks = checks
         self._running: dict[str, tuple[Future[object], float]] = {}
+        self._lock = threading.Lock()
+        # When the last round of checks began, by ``time.monotonic``, and what it found.
+        self._began = float("-inf")
+        self._found: dict[str, str | None] = {}
 
     def check(self) -> dict[str, str | None]:
-        """Run all checks at once, for a second; return by name what is wrong, or None."""
+        """Run all checks at once, for a second; return by name what is wrong, or None.
+
+        Callers that wait for the same round share what it finds, so nobody waits for more than two.
+        """
+        asked = time.monotonic()
+        with self._lock:
+            if self._began < asked:
+                self._began, self._found = time.monotonic(), self._run_checks()
+            return dict(self._found)
+
+    def _run_checks(self) -> dict[str, str | None]:
         for name, check in self._checks.items():
             if name not in self._running or self._running[name][0].done():
                 self._running[name] = (_run(check), time.monotonic())

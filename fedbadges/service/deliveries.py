@@ -54,7 +54,7 @@ class Delivery:
         """End it as a dead letter, or leave it to the next process if that is impossible."""
         set_aside = self._dead_letters.add(self.message, error) is not None
         if set_aside:
-            self._in_flight.done(self.message)
+            self._in_flight.set_aside(self.message)
         else:
             self._in_flight.leave_for_restart(self.message)
         self._settle(None if set_aside else NotHandled(describe_error(error)))

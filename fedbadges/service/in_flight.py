@@ -36,6 +36,8 @@ class InFlight:
         self.redelivered = redelivered
         #: How many messages were done, by now.
         self.handled = 0
+        # How many messages ended in another way, or are among those as dead letters.
+        self._others: Counter[str] = Counter()
         #: How large the messages in flight are together, in characters of JSON.
         self.size = 0
         self._lock = threading.Lock()
@@ -68,7 +70,7 @@ class InFlight:
             self._unstored.pop(key, None)
 
     def done(self, message: Message, *, stored: bool = True) -> None:
-        """End a message that was handled or set aside.
+        """End a message that was handled.
 
         Forget it if it was not ``stored`` yet: then it must be handled again once it is.
         """
@@ -80,15 +82,32 @@ class InFlight:
                     self._seen.pop(key, None)
                     self._unstored[key] = None
 
+    def set_aside(self, message: Message) -> None:
+        """End a message that became a dead letter."""
+        with self._lock:
+            if message in self._in_flight:
+                self._end(message)
+                self.handled += 1
+                self._others["dead letter"] += 1
+
+    def outcomes(self) -> dict[str, int]:
+        """Return how many messages ended in which way; each is counted once, at its end."""
+        with self._lock:
+            names = ("dead letter", "released", "requeued", "left for restart")
+            others = {name: self._others[name] for name in names}
+            return {"handled": self.handled - others["dead letter"], **others}
+
     def release(self, message: Message) -> None:
         """End a message that whoever delivered it is going to deliver again."""
         with self._lock:
+            self._others["released"] += 1
             self._seen.pop(self._end(message), None)
 
     def requeue(self, message: Message) -> None:
         """End a message that must be read back from datanommer; the checkpoint waits for it."""
         with self._lock:
             key = self._end(message)
+            self._others["requeued"] += 1
             self._seen.pop(key, None)
             self._requeued[key] = message.sent_seconds
 
@@ -97,6 +116,7 @@ class InFlight:
         sent = message.sent_seconds
         with self._lock:
             self._end(message)
+            self._others["left for restart"] += 1
             self._oldest_for_restart = min(self._oldest_for_restart, sent)
 
     @property

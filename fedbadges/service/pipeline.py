@@ -7,7 +7,7 @@ message that fails takes no other with it.
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -20,6 +20,7 @@ from fedbadges.rules.criteria import only_grows
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
 from fedbadges.service.lifecycle import Lifecycle
+from fedbadges.util import instruments
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -88,7 +89,8 @@ class Job:
 class Pipeline:
     """Handles messages; its methods are called from several threads, and raise nothing.
 
-    ``recorder`` stores messages where nobody else does.
+    ``recorder`` stores messages where nobody else does. ``on_judged`` is called with the candidates
+    of each message that was judged.
     """
 
     engine: BadgeEngine
@@ -97,6 +99,7 @@ class Pipeline:
     delay_queue: DelayQueue
     outages: OutageRetry
     lifecycle: Lifecycle
+    on_judged: Callable[[Triggered], object] = field(default_factory=lambda: _ignore, init=False)
 
     def receive(self, delivery: Delivery) -> None:
         """Handle a message as far as possible now; it may wait for its batch or for datanommer."""
@@ -128,6 +131,7 @@ class Pipeline:
         """Run the steps that messages go through in batches."""
         if not batch:
             return
+        instruments.BATCH_SIZE.observe(len(batch))
         batch = self._run(self._find_candidates, batch)
         batch = self._run(self._look_up_stored, batch)
         batch = self._delay_unstored(batch)
@@ -152,6 +156,7 @@ class Pipeline:
         if triggered is None:
             delivery.done()
             return None
+        instruments.MATCHED.inc()
         return Job(delivery, triggered, position)
 
     def _find_candidates(self, batch: Sequence[Job]) -> None:
@@ -202,6 +207,8 @@ class Pipeline:
         shared = self.engine.plan(judged)
         earned = [each for one in judged for each in self.engine.judge(one, shared)]
         _, refused = self.engine.award(earned)
+        for one in judged:
+            self.on_judged(one)
         for job in batch:
             if job.delivery.message not in refused:
                 job.delivery.done(stored=job.stored)
@@ -230,6 +237,10 @@ class Pipeline:
                 else:
                     self._run(step, [job])
         return _unsettled(batch)
+
+
+def _ignore(judged: Triggered) -> None:
+    """Do nothing with who was judged."""
 
 
 def _unsettled(batch: Sequence[Job]) -> list[Job]:

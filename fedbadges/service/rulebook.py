@@ -1,5 +1,6 @@
 """The rules in force: loaded from their directory, and loaded again when files change."""
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -41,6 +42,8 @@ class RuleBook:
         #: What was wrong with rules when they were loaded last.
         self.problems: frozenset[Problem] = frozenset()
         self.rules = RuleSet()
+        #: When they were loaded last, in seconds since 1970; None before.
+        self.loaded_at: float | None = None
 
     def load(self) -> RuleSet:
         """Load the directory; the last good version of a file that became bad stays in force."""
@@ -67,7 +70,7 @@ class RuleBook:
                 )
         self._warn(permissions.recorded)
         self._report(good, problems)
-        self._good, self.problems = good, problems
+        self._good, self.problems, self.loaded_at = good, problems, time.time()
         awarded = [rule for rule in rules if rule.badge.id not in published.legacy]
         self.rules = loaded.rules if len(awarded) == len(loaded.rules) else RuleSet(awarded)
         return self.rules

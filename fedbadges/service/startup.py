@@ -17,7 +17,7 @@ from fedbadges.rules import file_permissions
 from fedbadges.rules.index import RuleSet
 from fedbadges.service.wiring import Parts
 from fedbadges.signatures import options as signatures
-from fedbadges.tahrir.schema import create_tahrir
+from fedbadges.tahrir.schema import check_tahrir, create_tahrir
 from fedbadges.util.logs import get_logger
 from fedbadges.util.text import describe_error
 
@@ -113,6 +113,8 @@ def prepare_databases(settings: Settings, history: History) -> None:
             retry_races(lambda: create_tahrir(settings.tahrir_url))
         with translate_errors("datanommer"):
             retry_races(lambda: create_history(engine(settings.history_url)))
+    with translate_errors("tahrir"):
+        check_tahrir(settings.tahrir_url)
     history.check()
 
 

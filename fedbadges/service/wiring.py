@@ -24,11 +24,13 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.service.back_pressure import BackPressure
 from fedbadges.service.catch_up import CatchUp
 from fedbadges.service.catch_up_reader import CatchUpReader
+from fedbadges.service.current_values import CurrentValues, values_turn
 from fedbadges.service.database_health import database_health
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
 from fedbadges.service.in_flight import InFlight
 from fedbadges.service.lifecycle import Lifecycle
+from fedbadges.service.metrics.latency import observe_award
 from fedbadges.service.pipeline import Batcher, Pipeline
 from fedbadges.service.ranks import Ranks, ranks_turn
 from fedbadges.service.rulebook import RuleBook
@@ -79,7 +81,7 @@ class Parts:
         recipients = RecipientFinder(settings, self._usernames, make_accounts(settings))
         self.store = RememberedHoldings(tahrir, settings.remember_holdings)
         self.engine = BadgeEngine(settings, self.store, recipients, RuleSet(), self.ranks.announce)
-        self.engine.statistics = RuleStatistics(log_trouble)
+        self.engine.statistics = RuleStatistics(log_trouble, on_award=observe_award)
         self.engine.judgements = judgements = Judgements(settings, self.history)
         self.rulebook = RuleBook(
             settings.rules_directory, backends, tahrir.publish_badges, settings.insecure_rules
@@ -101,6 +103,9 @@ class Parts:
         self.back_pressure = BackPressure(limit, self.in_flight, self.delay_queue, backlog)
         self.catch_up = self._make_catch_up(settings, tahrir, judgements)
         self.warm_up = self._make_warm_up(settings)
+        self.current_values = CurrentValues(settings, turn=partial(values_turn, settings))
+        if settings.progress:
+            self.pipeline.on_judged = self.current_values.note
 
     def _make_warm_up(self, settings: Settings) -> WarmUp:
         return WarmUp(

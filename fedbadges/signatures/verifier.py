@@ -24,6 +24,7 @@ from fedbadges.signatures.authority_cache import AuthorityCache, make_source
 from fedbadges.signatures.options import Options, read_options
 from fedbadges.signatures.signers import CertificateHolders
 from fedbadges.signatures.signing import canonical_text
+from fedbadges.util.instruments import REFUSED
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
@@ -58,6 +59,8 @@ class Verifier:
         #: When each thread began to verify a message, by ``time.monotonic``.
         self._begun: dict[int, float] = {}
         self._rejections = Throttle()
+        #: How many messages from the bus were verified or refused, about.
+        self.verified = 0
 
     @property
     def outage(self) -> Outage | None:
@@ -91,6 +94,7 @@ class Verifier:
                 self._before_waiting()
                 self._retry.call(lambda: self.verify_now(body, topic))
         except Rejected as rejected:
+            _count(rejected)
             if self._rejections.allows((rejected.reason, rejected.signer)):
                 log.warning("Rejected message", msg_id=_id_of(body), reason=str(rejected))
             raise
@@ -99,6 +103,7 @@ class Verifier:
             raise
         finally:
             del self._begun[thread]
+            self.verified += 1
 
     def verify_stored(
         self, body: Mapping[str, Any], credentials: Mapping[str, str]
@@ -109,6 +114,7 @@ class Verifier:
                 raise Rejected("no signature was stored with it")
             return self._retry.call(lambda: self._verify_forms(stored_forms(body, credentials)))
         except Rejected as rejected:
+            _count(rejected)
             if self._rejections.allows(("stored", rejected.reason, rejected.signer)):
                 log.warning("Rejected stored message", msg_id=_id_of(body), reason=str(rejected))
             return None
@@ -214,6 +220,11 @@ def _text(body: Mapping[str, Any], field: str, limit: int) -> str:
     if len(value) > limit:
         raise Rejected(f"its {field} is too long")
     return value if isinstance(value, str) else value.decode("utf-8")
+
+
+def _count(rejected: Rejected) -> None:
+    """Count a message by why it was rejected, without what differs from error to error."""
+    REFUSED.labels(rejected.reason.partition(":")[0]).inc()
 
 
 def _id_of(body: Any) -> Any:

@@ -10,8 +10,11 @@ from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings, Revocation
 from fedbadges.util.caching import BoundedDict
+from fedbadges.util.instruments import CacheLookups
 
 T = TypeVar("T")
+
+_lookups = CacheLookups("holdings")
 
 #: How many people are remembered at most.
 _MOST = 10_000
@@ -53,6 +56,8 @@ class RememberedHoldings:
         }
         known = {name: answer for name, answer in fresh.items() if wanted <= answer.badge_ids}
         missing = names.difference(known)
+        _lookups.count(True, len(known))
+        _lookups.count(False, len(missing))
         if missing:
             # What one message asks of somebody the next may ask as well.
             widened = wanted.union(*(answer.badge_ids for answer in fresh.values()))

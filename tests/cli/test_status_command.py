@@ -110,6 +110,10 @@ def test_status_as_json_is_the_report_with_its_problems(tmp_path: Path) -> None:
             "ranks cannot be adjusted: tahrir: away",
         ),
         (
+            {"progress": {"pending": 3, "written": 0, "dropped": 0, "trouble": "tahrir: away"}},
+            "progress is not written: tahrir: away",
+        ),
+        (
             {"catch_up": REPORT["catch_up"] | {"trouble": "no table"}},
             "it cannot catch up: no table",
         ),

@@ -73,7 +73,7 @@ def test_counts_of_several_threads_add_up() -> None:
             statistics.matched(message, rules, [(RULE, NO_USER if number % 2 else None)])
             statistics.looked_up([(RULE, number % 2 == 0)])
             statistics.judged(message, [(RULE, True, None)])
-            statistics.awarded(RULE.badge.id, "alice", None)
+            statistics.awarded(RULE.badge.id, "alice", message)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

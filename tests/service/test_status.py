@@ -154,7 +154,7 @@ def test_rule_that_is_changed_is_not_reported_any_more(daemon: Daemon, tmp_path:
 def test_report_is_valid_json_whatever_a_message_contains(user: str, msg_id: object) -> None:
     message = make_message("wiki.edit", {"user": user}, msg_id=msg_id)
     tallies = RuleStatistics()
-    tallies.awarded("named", user, message.msg_id)
+    tallies.awarded("named", user, message)
     award = tallies.last_award
 
     assert award is not None

@@ -44,6 +44,14 @@ REPORT: dict[str, Any] = {
     "waiting_for": None,
     "databases": {"tahrir": None, "datanommer": None},
     "handled": 18231,
+    "outcomes": {
+        "handled": 18231,
+        "dead letter": 0,
+        "released": 0,
+        "requeued": 0,
+        "left for restart": 0,
+    },
+    "lag": 4.0,
     "in_hand": 1,
     "waiting_room": 1,
     "backlog": 0,
@@ -72,6 +80,7 @@ REPORT: dict[str, Any] = {
     "bus": {"trouble": None, "unsent": 0},
     "outbox": {"kept": True, "waiting": 0, "since": None, "trouble": None},
     "ranks": {"people": 0, "waiting": False, "trouble": None},
+    "progress": {"pending": 0, "written": 0, "dropped": 0, "trouble": None},
     "signatures": {"checked": True, "trouble": None},
     "awarded": 2,
     "revocations": {"count": 3, "for_good": 1},
@@ -83,6 +92,7 @@ REPORT: dict[str, Any] = {
     },
     "rules": {
         "in_force": 146,
+        "loaded_at": 1764000001.0,
         "broken": 0,
         "mistakes": [],
         "tallies": {

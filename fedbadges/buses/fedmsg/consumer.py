@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fedmsg.consumers import FedmsgConsumer
 from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
+from twisted.internet.task import LoopingCall
 
 from fedbadges.buses.fedmsg.frames import guard, has_too_many_values, ignore
 from fedbadges.buses.fedmsg.publisher import Publisher
@@ -28,7 +29,7 @@ from fedbadges.buses.fedmsg.sized_queue import (
     size_of,
     size_of_parsed,
 )
-from fedbadges.buses.loading import do_not_exit_on_sigterm, exit_at_once
+from fedbadges.buses.loading import BEAT, do_not_exit_on_sigterm, exit_at_once
 from fedbadges.config.settings import ENABLED, STOMP, Settings
 from fedbadges.errors import CannotStart, NotHandled, Rejected, SettingsError, Stopped, Unavailable
 from fedbadges.service.daemon import Daemon
@@ -101,6 +102,8 @@ class BadgesConsumer(FedmsgConsumer):
             daemon.started.add_done_callback(self._check_start)
         # Again when the reactor has put its own handlers in place.
         reactor.callWhenRunning(install_signal_handlers, partial(self._end, daemon))
+        daemon.beat()  # from now on it must come to running the reactor
+        reactor.callWhenRunning(partial(LoopingCall(daemon.beat).start, BEAT))
 
     @property
     def incoming(self) -> SizedQueue:
