@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from collections import Counter
 from enum import Enum
 
 from fedbadges.messages import Message, fits_databases
