@@ -17,6 +17,7 @@ from fedbadges.history.horizon import Base
 from fedbadges.history.rows import FIRST_TIME, RAW_TIMESTAMP, TEXT, after, parse_content, parse_time
 from fedbadges.history.sql import NAMES
 from fedbadges.replay.history_stream import Retry, ask_once
+from fedbadges.replay.past_names import PastNames, read_tuples
 from fedbadges.rules.names import Name
 
 _NAME = "datanommer"
@@ -48,23 +49,10 @@ _HEADERS = (
 )
 _EARLY = _HEADERS.where(_ROWS.c.timestamp < FIRST_TIME).limit(_MOST_EARLY)
 _OTHERS = _HEADERS.where(_ROWS.c.timestamp >= FIRST_TIME).limit(sa.bindparam("most"))
-_NUMBERS = array_parameter("numbers")
 # With the times of the first and the last one, which tell TimescaleDB which chunks to read.
 _CONTENTS = sa.select(_ROWS.c.id, _ROWS.c.msg_id, TEXT).where(
-    is_any_of(_ROWS.c.id, _NUMBERS), _between(_ROWS.c.timestamp)
+    is_any_of(_ROWS.c.id, array_parameter("numbers")), _between(_ROWS.c.timestamp)
 )
-_NAME_IDS = {
-    kind: sa.select(
-        association.c.msg_id,
-        association.c[0],
-        sa.type_coerce(association.c.msg_timestamp, sa.String()),
-    ).where(is_any_of(association.c.msg_id, _NUMBERS), _between(association.c.msg_timestamp))
-    for kind, (_, association) in NAMES.items()
-}
-_NAMES = {
-    kind: sa.select(table.c.id, table.c.name).where(is_any_of(table.c.id, _NUMBERS))
-    for kind, (table, _) in NAMES.items()
-}
 
 
 #: Returns what is needed beside their headers of the messages of a topic and a category, of
@@ -148,8 +136,7 @@ class PastRows:
         self._reader = reader(settings.history_url, settings.prepare_statements)
         self._needs_of = needs_of
         self._retry = retry
-        #: Names by their ids, of each kind; each alone in a tuple.
-        self._names: dict[str, dict[int, tuple[Name, ...]]] = {kind: {} for kind in NAMES}
+        self._names = PastNames()
 
     def count(self, base: Base) -> int:
         """Return how many messages there are, but for gaps."""
@@ -179,17 +166,16 @@ class PastRows:
     ) -> Batch:
         parameters = {"until": base.until, "mark": base.horizon.mark, "most": _BATCH}
         with translate_errors(_NAME), self._reader.connect() as connection:
-            headers = _tuples(connection, statement, parameters)
+            headers = read_tuples(connection, statement, parameters)
             if not headers:
                 return Batch()
             last = Place(headers[-1][-1], headers[-1][0])
             first, end = times or (headers[0][-1], last.raw_timestamp)
             rows, needing = self._wanted(headers, base.horizon.gaps)
-            about = {"first": first, "last": end}
             for kind in NAMES:
-                self._add_names(connection, kind, needing[kind], about)
+                self._add_names(connection, kind, needing[kind], (first, end))
             if needing["content"]:
-                _add_contents(connection, needing["content"], about)
+                _add_contents(connection, needing["content"], {"first": first, "last": end})
         return Batch(rows, len(headers), last)
 
     def _wanted(
@@ -214,33 +200,16 @@ class PastRows:
         connection: sa.Connection,
         kind: str,
         rows: Mapping[int, PastRow],
-        about: Mapping[str, Any],
+        times: tuple[Any, Any],
     ) -> None:
         if not rows:
             return
-        parameters = {**about, "numbers": list(rows)}
-        pairs = _tuples(connection, _NAME_IDS[kind], parameters)
-        names = self._names[kind]
-        unknown = {each for _, each, _ in pairs if each not in names}
-        if unknown:
-            for found, name in connection.execute(_NAMES[kind], {"numbers": list(unknown)}):
-                names[found] = (Name(name),)
-        for number, each, raw_timestamp in pairs:
+        for (number, raw_timestamp), names in self._names.of(
+            connection, kind, list(rows), times
+        ).items():
             row = rows[number]
-            if row.raw_timestamp != raw_timestamp:
-                continue
-            others: tuple[Name, ...] = getattr(row, kind)
-            # Most have one name, and share it with other messages.
-            one = names.get(each, ())
-            setattr(row, kind, tuple(sorted(others + one)) if others else one)
-
-
-def _tuples(
-    connection: sa.Connection, statement: sa.Select[Any], parameters: Mapping[str, Any]
-) -> list[tuple[Any, ...]]:
-    """Return rows as the driver has them, which takes half as long as converting them."""
-    cursor = connection.execute(statement, parameters).cursor
-    return [] if cursor is None else list(cursor.fetchall())
+            if row.raw_timestamp == raw_timestamp:
+                setattr(row, kind, names)
 
 
 def _add_contents(

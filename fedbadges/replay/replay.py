@@ -118,11 +118,12 @@ class Replay:
         return self._statistics.funnel(rule.badge.id)
 
     def _batches(self) -> Iterator[tuple[int, list[HistoryEntry]]]:
-        for headers in self._stream.headers():
-            needed = [
-                each for each in headers if self._needs(each.topic, each.category) is not None
-            ]
-            yield len(headers), self._stream.entries(needed, self._needs_of)
+        for headers, size in self._stream.headers(self._matters):
+            needed = [each for each in headers if self._matters(each.topic, each.category)]
+            yield size, self._stream.entries(needed, self._needs_of)
+
+    def _matters(self, topic: str, category: str) -> bool:
+        return self._needs(topic, category) is not None
 
     def _needs_of(self, topic: str, category: str) -> Collection[str]:
         return self._needs(topic, category) or ()

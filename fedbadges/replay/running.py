@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -11,7 +12,8 @@ from fedbadges.messages import Message
 from fedbadges.replay.grouping import Group, Grouping
 from fedbadges.replay.history_stream import HistoryEntry
 from fedbadges.replay.past_rows import PastRow
-from fedbadges.rules.filters import FilledFilter, Filter, templates_in
+from fedbadges.rules.expressions import Expression
+from fedbadges.rules.filters import FilledFilter, Filter, FilterEntry, templates_in
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import TemplatePath
@@ -22,7 +24,9 @@ Entry = HistoryEntry | PastRow
 #: What an expression may read of a message beside its header.
 _EVERYTHING = (*MULTI_VALUED, "content")
 
+#: How a filter says that it is about the topic of the message that fills it in.
 _TOPIC = (TemplatePath("topic"),)
+_TOPIC_LAMBDAS = ("msg['topic']", "[msg['topic']]")
 
 
 class Running:
@@ -50,9 +54,7 @@ class Running:
         """Count what a rule with this filter can ask for as well."""
         self._rules.append(rule)
         entry = dict(chosen.entries).get("topics")
-        templates = () if entry is None else templates_in(entry)
-        own_topic = len(templates) == 1 and templates[0].parts == _TOPIC
-        self._covers_all = self._covers_all or not own_topic
+        self._covers_all = self._covers_all or entry is None or not _is_own_topic(entry)
 
     @property
     def needs(self) -> Collection[str]:
@@ -133,3 +135,11 @@ class Running:
             concerned = RuleSet(self._rules).concerned(Message(topic, {}, 0.0))
             self._covered[topic] = bool(concerned)
         return self._covered[topic]
+
+
+def _is_own_topic(entry: FilterEntry) -> bool:
+    """Return True if these topics are that of the message that fills them in, and no other."""
+    if isinstance(entry, Expression):
+        return ast.unparse(entry.source.parse()) in _TOPIC_LAMBDAS
+    templates = templates_in(entry)
+    return len(templates) == 1 and templates[0].parts == _TOPIC

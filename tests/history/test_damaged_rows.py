@@ -78,7 +78,7 @@ def test_damaged_rows_stop_no_replay(
     stream = HistoryStream(settings)
     stream.start()
 
-    entries = [each for headers in stream.headers() for each in stream.entries(headers)]
+    entries = [each for page in stream.headers() for each in stream.entries(page.headers)]
 
     assert (entries[0].number, entries[-1].number) == (1, last)
     assert (entries[0].msg["user"], entries[-1].msg["user"]) == ("alice", "bob")
@@ -90,7 +90,7 @@ def test_replay_logs_each_row_that_has_no_place_in_it_with_its_id(
     stream = HistoryStream(settings)
     stream.start()
 
-    assert [len(headers) for headers in stream.headers()]
+    assert [len(page.headers) for page in stream.headers()]
 
     columns = (column for column, _ in DAMAGES[database.kind].values())
     logged = {int(line.split(" row=")[1].split()[0]) for line in caplog.messages}
