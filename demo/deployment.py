@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import processes
@@ -48,6 +49,7 @@ fedbadges.datagrepper_url = "https://datagrepper.example.org"
 yaml.directory = {rules}
 email_domain = "example.org"
 state_directory = {state}
+metrics.address = {metrics}
 record_messages = true
 create_tables = true
 # A clone may lie where everybody can write, such as on a drive of Windows.
@@ -92,10 +94,12 @@ def copy_rules(home: Path) -> Path:
     return rules
 
 
-def write_settings(home: Path, url: str, rules: Path, tahrir: str, datanommer: str) -> list[Path]:
-    """Write a configuration for each consumer; return the files."""
+def write_settings(
+    home: Path, url: str, rules: Path, metrics: Sequence[str], *, tahrir: str, datanommer: str
+) -> list[Path]:
+    """Write a configuration for each consumer, with where it serves metrics; return the files."""
     files = [home / f"consumer-{number}.toml" for number in range(1, CONSUMERS + 1)]
-    for path in files:
+    for path, address in zip(files, metrics, strict=True):
         values = {
             "url": url,
             "prefix": PREFIX,
@@ -103,6 +107,7 @@ def write_settings(home: Path, url: str, rules: Path, tahrir: str, datanommer: s
             "queue": QUEUE,
             "rules": str(rules),
             "state": str(home / path.stem),
+            "metrics": address,
             "tahrir": tahrir,
             "datanommer": datanommer,
         }

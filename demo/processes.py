@@ -51,8 +51,19 @@ def free_addresses(count: int) -> list[str]:
     return [f"tcp://127.0.0.1:{port}" for port in free_ports(count)]
 
 
+def free_http_addresses(count: int) -> list[str]:
+    """Find hosts with ports on this machine that nothing listens on."""
+    return [f"127.0.0.1:{port}" for port in free_ports(count)]
+
+
 def write_settings(
-    home: Path, publisher: str, daemon: Sequence[str], tahrir: str, datanommer: str
+    home: Path,
+    publisher: str,
+    daemon: Sequence[str],
+    metrics: str,
+    *,
+    tahrir: str,
+    datanommer: str,
 ) -> None:
     """Write settings that override the repository's fedmsg.d/."""
     folder = home / "etc" / "fedmsg.d"
@@ -62,6 +73,7 @@ def write_settings(
         "endpoints": {f"fedbadges.{host}": list(daemon), f"demo.{host}": [publisher]},
         "badges_global": {"database_uri": tahrir},
         "datanommer.sqlalchemy.url": datanommer,
+        "badges.metrics.address": metrics,
         # A clone may lie where everybody can write, such as on a drive of Windows. Whoever can
         # write the rules there can write this file as well.
         "badges.insecure_rules": True,

@@ -28,6 +28,11 @@ def begun(daemons: str, publisher: str, condition: str) -> None:
     say()
 
 
+def metrics(addresses: Sequence[str]) -> None:
+    """Say where a daemon serves metrics, or several do, until the demo ends."""
+    say(f"Metrics: {' and '.join(f'http://{address}/metrics' for address in addresses)}")
+
+
 def progress(done: int, total: int) -> None:
     if not TERMINAL:
         return

@@ -46,13 +46,21 @@ def demo(home: Path) -> int:
 
     tahrir, datanommer = f"sqlite:///{home}/tahrir.db", f"sqlite:///{home}/datanommer.db"
     publisher_address, *daemon_addresses = processes.free_addresses(5)
-    processes.write_settings(home, publisher_address, daemon_addresses, tahrir, datanommer)
+    (metrics,) = processes.free_http_addresses(1)
+    processes.write_settings(
+        home,
+        publisher_address,
+        daemon_addresses,
+        metrics,
+        tahrir=tahrir,
+        datanommer=datanommer,
+    )
     badges.add_opted_out(tahrir, OPTED_OUT, show.EMAIL_DOMAIN)
 
     log_path = home / "hub.log"
     try:
         with log_path.open("wb") as log:
-            sent = run(home, publisher_address, daemon_addresses, log)
+            sent = run(home, publisher_address, daemon_addresses, metrics, log)
     except show.Failed as error:
         report.failure(str(error), [log_path])
         return 1
@@ -60,7 +68,7 @@ def demo(home: Path) -> int:
 
 
 def run(
-    home: Path, publisher_address: str, daemon_addresses: list[str], log: IO[bytes]
+    home: Path, publisher_address: str, daemon_addresses: list[str], metrics: str, log: IO[bytes]
 ) -> show.Sent:
     """Run the hub on the whole scenario; return all messages that were sent."""
     with contextlib.ExitStack() as stack:
@@ -68,6 +76,7 @@ def run(
         stack.callback(processes.stop, hub, processes.STOPPING_HUB)
         publisher = processes.start_publisher(publisher_address, show.PAUSE, log)
         stack.callback(processes.stop, publisher)
+        report.metrics([metrics])
         report.begun(
             f"fedmsg-hub runs as process {hub.pid}, on fresh SQLite databases.",
             f"Process {publisher.pid} publishes {len(STORY)} messages on {publisher_address}",

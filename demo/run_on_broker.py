@@ -58,10 +58,13 @@ def demo(home: Path) -> int:
             return 1
         deployment.declare_queues(server.url)
         rules = deployment.copy_rules(home)
-        files = deployment.write_settings(home, server.url, rules, tahrir, datanommer)
+        metrics = processes.free_http_addresses(deployment.CONSUMERS)
+        files = deployment.write_settings(
+            home, server.url, rules, metrics, tahrir=tahrir, datanommer=datanommer
+        )
         logs = [path.with_suffix(".log") for path in files]
         try:
-            sent = run(server, files, logs)
+            sent = run(server, files, logs, metrics)
         except show.Failed as error:
             report.failure(str(error), logs)
             return 1
@@ -69,7 +72,12 @@ def demo(home: Path) -> int:
     return show.conclude(tahrir, sent, logs)
 
 
-def run(server: rabbitmq.RabbitMQ, files: Sequence[Path], logs: Sequence[Path]) -> show.Sent:
+def run(
+    server: rabbitmq.RabbitMQ,
+    files: Sequence[Path],
+    logs: Sequence[Path],
+    metrics: Sequence[str],
+) -> show.Sent:
     """Run the consumers on the whole scenario; return all messages that were sent."""
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(path.open("wb")) for path in logs]
@@ -82,6 +90,7 @@ def run(server: rabbitmq.RabbitMQ, files: Sequence[Path], logs: Sequence[Path]) 
         )
         stack.callback(processes.stop, publisher)
         numbers = " and ".join(str(daemon.pid) for daemon in daemons.values())
+        report.metrics(metrics)
         report.begun(
             f"fedora-messaging runs as processes {numbers}, on fresh SQLite databases.",
             f"Process {publisher.pid} publishes {len(STORY)} messages to RabbitMQ on port "

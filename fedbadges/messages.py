@@ -113,6 +113,8 @@ def fits_databases(text: str) -> bool:
     """Return True if databases can hold this as a name: PostgreSQL does not take any text."""
     if not text or len(text) > 256 or "\x00" in text:
         return False
+    if text.isascii():
+        return True
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -13,6 +13,9 @@ import threading
 from types import FrameType
 from typing import NoReturn
 
+#: Seconds between two signs of life of a bus's main loop.
+BEAT = 5.0
+
 
 def exit_on_sigterm() -> None:
     """Exit with 0 on SIGTERM from now on, unless somebody handles the signal already."""

@@ -22,7 +22,7 @@ from fedbadges.cli.progress import progress
 from fedbadges.cli.retry import retry
 from fedbadges.cli.revoke import revoke
 from fedbadges.cli.schema import schema
-from fedbadges.cli.status import status
+from fedbadges.cli.status.command import status
 from fedbadges.cli.terminal import no_color
 from fedbadges.cli.test import test
 

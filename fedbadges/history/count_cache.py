@@ -168,7 +168,7 @@ class CountCache:
         # No message is ever deleted, so there will not be fewer.
         if until == LAST:
             cached = replace(cached, in_all=max(total, cached.in_all))
-        elif total > cached.at_least:
+        elif (total, cached.reached) > (cached.at_least, until):
             cached = replace(cached, at_least=total, reached=until)
         if result.base is not None and result.base.extends(cached.base):
             cached = replace(cached, count=cached.count + result.in_base, base=result.base)

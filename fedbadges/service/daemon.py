@@ -15,6 +15,7 @@ from fedbadges.messages import Message, parse_message
 from fedbadges.outbox.publisher import Publisher
 from fedbadges.service.deliveries import AcknowledgedDelivery, Delivery, RetriedDelivery
 from fedbadges.service.lifecycle import State
+from fedbadges.service.liveness import Liveness
 from fedbadges.service.metrics.latency import measure_databases
 from fedbadges.service.metrics.server import MetricsServer
 from fedbadges.service.rule_watcher import RuleWatcher
@@ -24,6 +25,7 @@ from fedbadges.service.startup import (
     remember_recent_people,
 )
 from fedbadges.service.status import report
+from fedbadges.service.systemd import Systemd
 from fedbadges.service.wiring import Parts
 from fedbadges.signatures.verifier import Verifier
 from fedbadges.util.garbage import spare_what_is_loaded
@@ -60,8 +62,13 @@ class Daemon:
         self._prepare = partial(prepare_start, settings, parts)
         self._lifecycle = lifecycle = parts.lifecycle
         self._watcher = RuleWatcher(settings.rules_directory, self.reload_rules)
+        self._systemd = Systemd()
+        self._liveness = Liveness(parts, settings.consume_delay, self._systemd)
         self._metrics = MetricsServer(
-            settings.metrics_address, self.report, self.hanging, settings.metrics_max_lag
+            settings.metrics_address,
+            self.report,
+            lambda: self._liveness.reason,
+            settings.metrics_max_lag,
         )
         drain = (
             parts.warm_up.request_stop,
@@ -80,13 +87,12 @@ class Daemon:
             parts.outbox.stop,
             parts.counts.stop,
             parts.lock.release,
+            self._liveness.stop,
             self._metrics.stop,
         )
-        measure = partial(measure_databases, settings)
-        lifecycle.on(State.STARTING, measure, self._metrics.start)
         lifecycle.on(State.RUNNING, parts.outbox.start, parts.ranks.start, parts.delay_queue.start)
         lifecycle.on(State.FAILED, *drain, *stop)
-        lifecycle.on(State.DRAINING, *drain)
+        lifecycle.on(State.DRAINING, self._systemd.stopping, *drain)
         lifecycle.on(State.STOPPED, *stop)
 
     @property
@@ -109,6 +115,8 @@ class Daemon:
             self._lifecycle.on(State.RUNNING, parts.current_values.start)
         if self._settings.reload:
             self._lifecycle.on(State.RUNNING, self._watcher.start)
+        measure = partial(measure_databases, self._settings)
+        self._lifecycle.on(State.STARTING, measure, self._metrics.start, self._liveness.start)
         self._lifecycle.enter(State.STARTING)
         # In a thread, as a signal is not handled while the main one waits for a server.
         tried: Future[None] = Future()
@@ -116,6 +124,8 @@ class Daemon:
             target=self._start, args=(tried,), name="fedbadges-start", daemon=True
         ).start()
         tried.result()
+        # Also while a database is away: what waits for it must not be killed.
+        self._systemd.ready()
 
     def retry_dead_letters(self) -> list[tuple[Path, str]]:
         """Start, handle the dead letters, and return those that fail again, each with the reason.
@@ -176,9 +186,9 @@ class Daemon:
         """Return what the daemon is doing, as plain values; this takes a second at most."""
         return report(self._parts)
 
-    def hanging(self) -> str | None:
-        """Return why the process should be restarted, if so; this asks nobody."""
-        return "it cannot start" if self._lifecycle.state is State.FAILED else None
+    def beat(self) -> None:
+        """Note that the bus's main loop runs; it calls this every few seconds, or never."""
+        self._liveness.beat()
 
     def reload_rules(self) -> None:
         """Load the rules again, as files have changed."""

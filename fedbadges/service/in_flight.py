@@ -44,7 +44,7 @@ class InFlight:
         self._lock = threading.Lock()
         # Each with its key.
         self._in_flight: dict[Message, int] = {}
-        self._keys_in_flight: Counter[int] = Counter()
+        self._keys_in_flight: dict[int, int] = {}
         self._seen: BoundedDict[int, None] = BoundedDict(_MAX_REMEMBERED)
         # When each was sent; until it comes again.
         self._requeued: BoundedDict[int, float] = BoundedDict(_MAX_REMEMBERED)
@@ -61,11 +61,11 @@ class InFlight:
             # datanommer makes up an id, by which nobody knows the message again.
             key = hash((id(message), message.topic))
         else:
-            key = _key(message.msg_id, message.topic, message.number)
+            key = hash((message.msg_id or message.number, message.topic))
         with self._lock:
             self._in_flight[message] = key
             self.size += message.size
-            self._keys_in_flight[key] += 1
+            self._keys_in_flight[key] = self._keys_in_flight.get(key, 0) + 1
             self._seen[key] = None
             self._requeued.pop(key, None)
             self._unstored.pop(key, None)

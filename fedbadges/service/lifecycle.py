@@ -53,6 +53,7 @@ class Lifecycle:
         #: When it changed last, in seconds of ``time.monotonic``.
         self.entered = time.monotonic()
         self.started: Future[None] = Future()
+        self._has_started = False
         self._lock = threading.Lock()
         self._actions: dict[State, list[Callable[[], object]]] = {state: [] for state in State}
         #: Set when every part has ended.
@@ -111,6 +112,9 @@ class Lifecycle:
 
     def wait_until_started(self) -> bool:
         """Return True when the daemon is running, False if it stops before; raise CannotStart."""
+        # Nearly always; the future would take a lock for each message.
+        if self._has_started:
+            return True
         try:
             self.started.result()
         except Stopped:
@@ -121,5 +125,6 @@ class Lifecycle:
         with contextlib.suppress(InvalidStateError):  # settled before, such as by a stop meanwhile
             if failure is None:
                 self.started.set_result(None)
+                self._has_started = True
             else:
                 self.started.set_exception(failure)

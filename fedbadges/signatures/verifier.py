@@ -59,6 +59,8 @@ class Verifier:
         #: When each thread began to verify a message, by ``time.monotonic``.
         self._begun: dict[int, float] = {}
         self._rejections = Throttle()
+        #: How many messages from the bus were verified or refused, about.
+        self.verified = 0
 
     @property
     def outage(self) -> Outage | None:
@@ -101,6 +103,7 @@ class Verifier:
             raise
         finally:
             del self._begun[thread]
+            self.verified += 1
 
     def verify_stored(
         self, body: Mapping[str, Any], credentials: Mapping[str, str]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, TypeVar
 
 from dogpile.cache import CacheRegion, make_region
@@ -12,12 +13,19 @@ V = TypeVar("V")
 #: How many entries a cache in memory can hold.
 _MAX_ENTRIES = 200_000
 
+#: In how many parts a bounded dictionary is emptied.
+_PORTION = 16
+
 #: Seconds to wait for Redis, unless the configuration says something else.
 _REDIS_TIMEOUT = 1.0
 
 
 class BoundedDict(dict[K, V]):
-    """A dictionary that drops its oldest entry beyond ``size`` entries; thread-safe."""
+    """A dictionary that drops its oldest entries beyond ``size`` of them; thread-safe.
+
+    It drops one of ``_PORTION`` parts at once: to find the oldest, a dictionary passes all that
+    were dropped before, so one by one each would take longer than the last.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -28,7 +36,8 @@ class BoundedDict(dict[K, V]):
         with self._lock:
             super().__setitem__(key, value)
             if len(self) > self._size:
-                del self[next(iter(self))]
+                for oldest in list(islice(self, max(1, self._size // _PORTION))):
+                    self.pop(oldest, None)
 
 
 def is_shared(backend: str) -> bool:

@@ -17,14 +17,22 @@ def parse_json(text: str | bytes) -> Any:
     """Return what JSON says; raise ValueError for what is none or is nested too deep."""
     if isinstance(text, bytes):
         text = text.decode(json.detect_encoding(text), "surrogatepass")
-    if is_too_deep(text):
+    if is_too_deep(text, count_brackets(text)):
         raise ValueError(f"lists and objects are nested more than {MAX_DEPTH} deep")
     return json.loads(text)
 
 
-def is_too_deep(text: str) -> bool:
-    """Return True if lists and objects are nested deeper than ``MAX_DEPTH``."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+def count_brackets(text: str) -> int:
+    """Return how many opening brackets JSON has, those in its strings as well."""
+    return text.count("[") + text.count("{")
+
+
+def is_too_deep(text: str, brackets: int) -> bool:
+    """Return True if lists and objects are nested deeper than ``MAX_DEPTH``.
+
+    ``brackets`` is what ``count_brackets`` returns for the text.
+    """
+    if brackets <= MAX_DEPTH:
         return False
     depth = 0
     for found in _TOKENS.finditer(text.replace(r"\\", "").replace(r"\"", "")):

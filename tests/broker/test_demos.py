@@ -44,6 +44,7 @@ def test_demo_shows_the_badges_that_had_to_be_awarded(script: str, plugin: Path)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
+    assert done.stdout.count("http://127.0.0.1:") == (2 if script == "run_on_broker.py" else 1)
     assert "Exactly the 29 badges that had to be awarded." in done.stdout
     if script == "run_on_broker.py":
         assert "consumer-1 made 0" not in done.stdout

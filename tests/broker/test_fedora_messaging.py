@@ -15,6 +15,7 @@ from support.daemon import THIS_MESSAGE
 from support.databases import Databases, Postgresql
 from support.fm_consumer import FmDeployment
 from support.hub import STOP_TIMEOUT
+from support.metrics import metrics, status_of
 from support.rules import counting_rule, rule
 from support.waiting import eventually
 
@@ -53,6 +54,7 @@ def deployment(
     with FmDeployment(tmp_path_factory.mktemp("fm"), databases, bus, RULES) as running:
         directory = running.directory
         running.settings["moksha.monitoring.socket"] = f"ipc://{directory}/monitoring.sock"
+        running.settings["badges.metrics.address"] = f"{directory}/metrics.sock"
         daemon = running.start()
         yield running
         assert daemon.stop(signal.SIGTERM, STOP_TIMEOUT) == 0
@@ -65,6 +67,16 @@ def test_criteria_count_what_the_agent_of_the_schema_sent(deployment: FmDeployme
     deployment.bus.publish(named("logger.first", {}, "alice"))
 
     deployment.wait_for_badge("alice", "first-step")
+
+
+def test_metrics_are_served_beside_fedora_messaging_s_own_checks(deployment: FmDeployment) -> None:
+    socket = deployment.directory / "metrics.sock"
+    eventually(lambda: status_of(socket, "/ready") == 200, "ready")
+    deployment.bus.publish(named("logger.first", {}, "zoe"))
+    deployment.wait_for_badge("zoe", "first-step")
+
+    assert status_of(socket, "/live") == 200
+    assert metrics(socket)['fedbadges_messages_total{outcome="handled"}'] >= 1
 
 
 def test_users_whom_the_schema_names_get_a_badge_without_recipient(

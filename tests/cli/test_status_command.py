@@ -23,7 +23,8 @@ from support.databases import Databases
 from support.monitoring import REPORT, hub_report, monitored
 from support.waiting import TIMEOUT
 
-from fedbadges.cli.status import problems, tables_of
+from fedbadges.cli.status.problems import problems
+from fedbadges.cli.status.tables import tables_of
 from fedbadges.cli.terminal import print_lines
 
 WARNING = (
@@ -275,10 +276,11 @@ def test_status_without_monitoring_names_the_keys_to_set(tmp_path: Path) -> None
 
     done = fedbadges("status", "--config", str(tmp_path / "config.py"))
 
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert "set 'moksha.monitoring.socket'" in done.stderr
-    assert "'moksha.monitoring.socket.mode'" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert (done.exit_code, done.stderr) == (2, "")
+    assert "set 'badges.metrics.address'" in done.stdout
+    assert "'moksha.monitoring.socket'" in done.stdout
+    assert "'moksha.monitoring.socket.mode'" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_status_takes_the_address_from_the_configuration(tmp_path: Path) -> None:
@@ -293,8 +295,8 @@ def test_status_takes_the_address_from_the_configuration(tmp_path: Path) -> None
 def test_missing_socket_is_reported_at_once(tmp_path: Path) -> None:
     done = fedbadges("status", "--socket", f"ipc://{tmp_path}/none.sock", "--timeout", "3600")
 
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == (
+    assert (done.exit_code, done.stderr) == (2, "")
+    assert done.stdout == (
         f"{tmp_path}/none.sock: No such file or directory; is a hub running that has it as its "
         "'moksha.monitoring.socket'?\n"
     )
@@ -304,8 +306,8 @@ def test_silent_hub_is_reported_after_the_timeout(tmp_path: Path) -> None:
     with silent(tmp_path) as (endpoint, _):
         done = fedbadges("status", "--socket", endpoint, "--timeout", "0.3")
 
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == (
+    assert (done.exit_code, done.stderr) == (2, "")
+    assert done.stdout == (
         f"No hub has reported at {endpoint} for 0.3 s, although it should every 5 s\n"
     )
 
@@ -322,15 +324,15 @@ def test_ctrl_c_before_a_report_is_reported(tmp_path: Path) -> None:
         waiting.send_signal(signal.SIGINT)
         printed, said = waiting.communicate(timeout=TIMEOUT)
 
-    assert (waiting.returncode, printed) == (2, "")
-    assert said == "Stopped before the hub reported\n"
+    assert (waiting.returncode, said) == (2, "")
+    assert printed == "Stopped before the daemon reported\n"
 
 
 def test_invalid_address_is_reported() -> None:
     done = fedbadges("status", "--socket", "nonsense")
 
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("'nonsense' is not an address of ZeroMQ: ")
+    assert (done.exit_code, done.stderr) == (2, "")
+    assert done.stdout.startswith("'nonsense' is not an address of ZeroMQ: ")
 
 
 @pytest.mark.parametrize(
@@ -350,9 +352,9 @@ def test_unknown_report_is_one_line(tmp_path: Path, text: bytes, said: str) -> N
     with monitored(tmp_path, text) as endpoint:
         done = fedbadges("status", "--socket", endpoint)
 
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert (done.exit_code, done.stderr) == (2, "")
+    assert said in done.stdout
+    assert len(done.stdout.splitlines()) == 1
 
 
 @contextlib.contextmanager

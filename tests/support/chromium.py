@@ -64,15 +64,18 @@ class Chromium:
             assert "error" not in said, (method, said["error"])
             return said["result"]
 
-    def show(self, page: Path, width: int, scheme: str = "light") -> None:
-        """Open a page in a window of that width, for somebody who likes it light or dark."""
+    def show(self, page: Path | str, width: int, scheme: str = "light") -> None:
+        """Open a page, by its file or address, in a window of that width.
+
+        ``scheme`` is whether its reader likes it light or dark.
+        """
         height = 800
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         preferred = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=preferred)
         self.events.clear()
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not self.happened("Page.loadEventFired"):
             self.events.append(self._next())
 

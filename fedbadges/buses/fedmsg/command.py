@@ -1,5 +1,6 @@
 """``fedmsg-badges``: a hub that runs the badges consumer and nothing else."""
 
+import importlib.metadata
 import os
 import sys
 from collections.abc import Callable
@@ -32,6 +33,14 @@ class BadgesCommand(HubCommand):
                 "action": "store_true",
                 "default": False,
                 "help": "Handle the messages in badges.state_directory/failed again, and exit.",
+            },
+        ),
+        (
+            ["--version"],
+            {
+                "action": "version",
+                "version": f"fedmsg-badges {importlib.metadata.version('fedbadges')}",
+                "help": "Show the version and exit.",
             },
         ),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fedmsg.consumers import FedmsgConsumer
 from moksha.common.lib.converters import asbool
 from moksha.hub.reactor import reactor
+from twisted.internet.task import LoopingCall
 
 from fedbadges.buses.fedmsg.frames import guard, has_too_many_values, ignore
 from fedbadges.buses.fedmsg.publisher import Publisher
@@ -28,19 +29,22 @@ from fedbadges.buses.fedmsg.sized_queue import (
     size_of,
     size_of_parsed,
 )
-from fedbadges.buses.loading import do_not_exit_on_sigterm, exit_at_once
+from fedbadges.buses.loading import BEAT, do_not_exit_on_sigterm, exit_at_once
 from fedbadges.config.settings import ENABLED, STOMP, Settings
 from fedbadges.errors import CannotStart, NotHandled, Rejected, SettingsError, Stopped, Unavailable
 from fedbadges.service.daemon import Daemon
 from fedbadges.service.startup import read_start_settings
 from fedbadges.signatures.verifier import Verifier, make_verifier
-from fedbadges.util.json_text import MAX_DEPTH, is_too_deep
+from fedbadges.util.json_text import MAX_DEPTH, count_brackets, is_too_deep
 from fedbadges.util.logs import get_logger
 
 if TYPE_CHECKING:
     from fedbadges.buses.fedmsg.stomp import Broker
 
 log = get_logger(__name__)
+
+#: Where moksha logs several lines for each message.
+_hub_log = logging.getLogger("moksha.hub")
 
 #: Seconds after which a stop does not wait any longer for a server that does not answer.
 _STOP_TIMEOUT = 8.0
@@ -98,6 +102,8 @@ class BadgesConsumer(FedmsgConsumer):
             daemon.started.add_done_callback(self._check_start)
         # Again when the reactor has put its own handlers in place.
         reactor.callWhenRunning(install_signal_handlers, partial(self._end, daemon))
+        daemon.beat()  # from now on it must come to running the reactor
+        reactor.callWhenRunning(partial(LoopingCall(daemon.beat).start, BEAT))
 
     @property
     def incoming(self) -> SizedQueue:
@@ -127,6 +133,11 @@ class BadgesConsumer(FedmsgConsumer):
             message[_REFUSED] = not self._handle_acknowledged(self._daemon, message.get("body"))
         else:
             self._daemon.handle(message.get("body"), size=size_of(message))
+
+    def debug(self, message: str) -> None:
+        """Log something about one message, without making up the line where nobody wants it."""
+        if _hub_log.isEnabledFor(logging.DEBUG):
+            super().debug(message)
 
     def _do_work(self, message: Any) -> Any:
         """Handle one message, and the current batch if it was the last; called by the hub.
@@ -162,10 +173,11 @@ class BadgesConsumer(FedmsgConsumer):
     def _consume_json(self, message: Any) -> Any:
         if has_too_many_values(message.body, message.topic):
             return None
-        if is_too_deep(message.body):
+        brackets = count_brackets(message.body)
+        if is_too_deep(message.body, brackets):
             ignore(f"it is nested more than {MAX_DEPTH} deep", topic=message.topic)
             return None
-        self._size = json_size(message.body)
+        self._size = json_size(message.body, brackets)
         return super()._consume_json(message)
 
     def _consume(self, message: Any) -> Any:
@@ -182,9 +194,7 @@ class BadgesConsumer(FedmsgConsumer):
                 return None
             if isinstance(message, dict):
                 message[SIZE] = size or size_of_parsed(message)
-        if self._verifier is None:
-            return super()._consume(message)
-        # Past fedmsg, which would verify in the reactor's thread.
+        # Past fedmsg, which would validate here as well, in the reactor's thread.
         return super(FedmsgConsumer, self)._consume(message)
 
     def _flush(self) -> None:

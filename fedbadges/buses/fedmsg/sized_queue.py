@@ -4,6 +4,8 @@ import json
 import queue
 from typing import Any
 
+from fedbadges.util.json_text import count_brackets
+
 #: The key of a message, as the hub has it, with its size: the length of its JSON in characters, and
 #: for each object and list what Python needs for an empty one.
 SIZE = "size"
@@ -12,6 +14,14 @@ _EMPTY = 64
 
 class SizedQueue(queue.Queue[Any]):
     """A queue of messages that knows their size together."""
+
+    def qsize(self) -> int:
+        """Return how many messages wait, without the lock that others hold for each message."""
+        return len(self.queue)
+
+    def empty(self) -> bool:
+        """Return True if none waits."""
+        return not self.queue
 
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)
@@ -32,9 +42,9 @@ def size_of(message: Any) -> int:
     return int(message.get(SIZE, 0)) if isinstance(message, dict) else 0
 
 
-def json_size(text: str) -> int:
-    """Return the size of a message from its JSON."""
-    return len(text) + _EMPTY * (text.count("{") + text.count("["))
+def json_size(text: str, brackets: int | None = None) -> int:
+    """Return the size of a message from its JSON, which opens so many brackets."""
+    return len(text) + _EMPTY * (count_brackets(text) if brackets is None else brackets)
 
 
 def size_of_parsed(message: Any) -> int:

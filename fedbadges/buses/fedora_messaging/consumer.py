@@ -20,11 +20,12 @@ from fedora_messaging.twisted.factory import FedoraMessagingFactoryV2
 from twisted.internet import defer
 from twisted.internet import reactor as _reactor
 from twisted.internet.error import ReactorNotRunning
+from twisted.internet.task import LoopingCall
 
 from fedbadges.buses.fedora_messaging.messages import body_of, packages_of, users_of
 from fedbadges.buses.fedora_messaging.monitoring import Monitor
 from fedbadges.buses.fedora_messaging.publisher import MAX_RECONNECT_DELAY, Publisher
-from fedbadges.buses.loading import exit_at_once
+from fedbadges.buses.loading import BEAT, exit_at_once
 from fedbadges.config.settings import Settings, toml_configuration
 from fedbadges.config.toml_files import TABLE, default_toml_file
 from fedbadges.errors import CannotStart, NotHandled, SettingsError, Stopped
@@ -71,6 +72,8 @@ class BadgesConsumer:
         # Before that of fedora-messaging, which waits for the calls.
         reactor.addSystemEventTrigger("before", "shutdown", self._before_shutdown)
         reactor.addSystemEventTrigger("after", "shutdown", self._after_shutdown)
+        self._daemon.beat()  # from now on it must come to running the reactor
+        reactor.callWhenRunning(partial(LoopingCall(self._daemon.beat).start, BEAT))
         # After Twisted has put its own handlers in place.
         reactor.callWhenRunning(self._note_signals)
         self._daemon.started.add_done_callback(self._check_start)

@@ -1,0 +1,1 @@
+"""``fedbadges status``: what the running daemon is doing."""
