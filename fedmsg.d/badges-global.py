@@ -48,6 +48,8 @@ config = {
     "badges.rank_interval": 5,
     # Tell tahrir how far people are with badges that they do not hold yet. Default: False
     "badges.progress": False,
+    # Tell tahrir which badges are a series. Default: False
+    "badges.series": False,
     # Notice rule files that change while the daemon runs. Default: True
     "badges.reload": True,
     # Store each message in datanommer's database. Default: False

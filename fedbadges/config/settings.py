@@ -110,6 +110,9 @@ class Settings:
     #: Tell tahrir how far people are with badges.
     progress: bool = config_key("badges.progress", *_FLAG, False)
 
+    #: Tell tahrir which badges are a series.
+    series: bool = config_key("badges.series", *_FLAG, False)
+
     # Messages.
     #: How long to wait until datanommer has stored a message.
     consume_delay: float = config_key("badges.consume_delay", *_SECONDS, 3.0)

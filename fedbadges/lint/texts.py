@@ -32,7 +32,7 @@ _NO_ID = re.compile(r"[/%?#\\]")
 
 #: The keys of texts for people, and of others that may have a '#'.
 _FOR_PEOPLE = ("name", "description")
-_FREE = (*_FOR_PEOPLE, "creator", "tags", "contains")
+_FREE = (*_FOR_PEOPLE, "creator", "tags", "series", "contains")
 
 
 def no_topic(rule: Rule) -> Iterator[Finding]:

@@ -42,13 +42,17 @@ class Badge:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule; without a ``recipient`` the usernames of the message are the candidates."""
+    """One rule; without a ``recipient`` the usernames of the message are the candidates.
+
+    ``series`` is the name of the series that its badge is one of, where the rule says so.
+    """
 
     place: Place
     badge: Badge
     trigger: Trigger
     criteria: Criteria
     recipient: Recipient | None
+    series: str | None = None
 
     @cached_property
     def needs_history(self) -> bool:
@@ -75,7 +79,7 @@ def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rul
     if recipient is not None:
         paths = frozenset(path.dotted for path in recipient.template.paths)
         criteria = with_user_paths(criteria, paths)
-    return Rule(rule.place, badge, found["trigger"], criteria, recipient)
+    return Rule(rule.place, badge, found["trigger"], criteria, recipient, found.get("series"))
 
 
 def rule_schema(backends: Backends) -> Schema:
@@ -102,6 +106,7 @@ def _kind_of_rule(backends: Backends) -> Kind[Fields]:
         ),
         "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
         "tags": FieldSpec(_TAGS, "A list, or words split by commas."),
+        "series": FieldSpec(_SERIES, "The name of the series that the badge is one of."),
         **RECIPIENT_KEYS,
     }
     return record_of("a rule", keys)
@@ -139,6 +144,13 @@ def _read_name(node: Node, what: str, problems: Problems) -> str | None:
     return name
 
 
+def _read_series(node: Node, what: str, problems: Problems) -> str | None:
+    name = _read_short_text(node, what, problems)
+    if name is not None and not (name.isprintable() and convert_name_to_id(name).strip("-")):
+        problems.add(node.place, f"{what} is a name, in one line of printable characters")
+    return name
+
+
 def _read_tags(node: Node, what: str, problems: Problems) -> tuple[str, ...] | None:
     if isinstance(node, ScalarNode) and isinstance(node.value, str):
         words = filter(str.strip, node.value.split(","))
@@ -156,6 +168,7 @@ def _read_tags(node: Node, what: str, problems: Problems) -> tuple[str, ...] | N
 # Text of at most so many characters, but for blanks around it.
 _SHORT: Schema = {"type": "string", "pattern": rf"^\s*\S([\s\S]{{0,{MAX_TEXT - 2}}}\S)?\s*$"}
 _SHORT_TEXT = Kind(_read_short_text, _SHORT)
+_SERIES = Kind(_read_series, _SHORT)
 _TAGS = Kind(_read_tags, {"anyOf": [{"type": "string"}, {"type": "array", "items": TEXT}]})
 
 #: The keys that describe the badge, all of them required.

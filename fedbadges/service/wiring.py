@@ -11,7 +11,9 @@ from fedbadges.criteria.datanommer import shared_history
 from fedbadges.criteria.reading import unstored_names
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
+from fedbadges.engine.series import find_series
 from fedbadges.engine.statistics import RuleStatistics, log_trouble
+from fedbadges.errors import DatabaseUnusable
 from fedbadges.history.count_saver import CountSaver
 from fedbadges.history.history import Recorder
 from fedbadges.history.judgements import Judgements
@@ -41,6 +43,9 @@ from fedbadges.service.warm_up import WarmUp
 from fedbadges.signatures.verifier import Verifier
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.remembered import RememberedHoldings
+from fedbadges.util.logs import get_logger
+
+log = get_logger(__name__)
 
 
 class Parts:
@@ -73,7 +78,8 @@ class Parts:
         backends = load_backends(settings)
         self.history = shared_history(backends, settings)
         self.counts = CountSaver(settings, self.history)
-        tahrir = Tahrir(settings, announce=True)
+        self._settings = settings
+        self._tahrir = tahrir = Tahrir(settings, announce=True)
         self.health = database_health(settings, tahrir)
         self.own_tables = tahrir.own_tables
         self.outbox = Outbox(publisher, tahrir.outbox)
@@ -148,6 +154,11 @@ class Parts:
         recording = self.pipeline.recorder is not None
         counting = [rule for rule in rules if recording and any(unstored_names(rule))]
         self._usernames.warn_of(rules, counting)
+        if self._settings.series:
+            try:
+                self._tahrir.publish_series(find_series(rules))
+            except DatabaseUnusable as error:  # the rights do not suffice; no award depends on it
+                log.warning("Cannot tell tahrir of series", error=str(error))
 
     def _handle_stored(self, stored: Sequence[StoredMessage]) -> None:
         """Handle messages that were read back from datanommer."""

@@ -27,6 +27,7 @@ from fedbadges.tahrir.revoking import (
     limit_numbers,
     revoke_badge,
 )
+from fedbadges.tahrir.series import BadgeSeries, publish_series
 from fedbadges.tahrir.similar_names import find_unknown
 from fedbadges.util.logs import get_logger
 
@@ -86,6 +87,19 @@ class Tahrir:
         shown = {badge.id for badge in wanted}
         self._published |= shown.difference(unawardable.refused)
         return unawardable
+
+    def publish_series(self, series: Iterable[BadgeSeries]) -> None:
+        """Make tahrir show these series of badges, and no others of fedbadges.
+
+        Raises Unavailable.
+        """
+        wanted = list(series)
+
+        def publish() -> None:
+            with self._api() as api:
+                publish_series(api.session, wanted)
+
+        retry_races(publish)
 
     def unawardable(self, badges: Iterable[Badge]) -> Unawardable:
         """Return which of these badges nobody can be awarded, as ``publish_badges`` does."""

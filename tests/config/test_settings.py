@@ -69,6 +69,7 @@ def only_mistake(config: dict[str, Any]) -> str:
         ("krb_realm", "FEDORAPROJECT.ORG"),
         ("rank_interval", 5.0),
         ("progress", False),
+        ("series", False),
         ("metrics_address", None),
         ("metrics_max_lag", 900.0),
         ("accounts", None),
@@ -117,6 +118,7 @@ def test_a_key_that_is_not_set_has_its_default_value(
         ("badges.krb_realm", "Example.ORG", "krb_realm", "EXAMPLE.ORG"),
         ("badges.rank_interval", 1.5, "rank_interval", 1.5),
         ("badges.progress", True, "progress", True),
+        ("badges.series", True, "series", True),
         ("badges.metrics.address", "localhost:9414", "metrics_address", ("localhost", 9414)),
         ("badges.metrics.address", "[::1]:9414", "metrics_address", ("::1", 9414)),
         ("badges.metrics.address", "/run/m.sock", "metrics_address", Path("/run/m.sock")),
@@ -147,6 +149,7 @@ def test_a_valid_value_of_a_key_is_parsed(
         ("badges.consume_delay", 10**400, "a number of seconds, from 0 to 86400"),
         ("badges.rank_interval", 86_401, "a number of seconds, from 0 to 86400"),
         ("badges.progress", 1, "True or False"),
+        ("badges.series", "yes", "True or False"),
         *(
             (
                 "badges.metrics.address",
