@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import signal
+import runpy
 import statistics
 import subprocess
 import sys
@@ -14,16 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from backlog import Backlog, Bodies
-from databases import History
+from backlog import Bodies
 from deployment import ROOT, make_settings
 from fedora_messaging.message import Message
-from hub import Awards, Late, Results, free_ports
+from hub import Awards, DaemonBenchmark, Late, Results, free_ports, stop
 
 _STARTING = 60.0
-_ENDING = 15.0
 _ROUND = 120.0
 
 #: As config/fedbadges.toml.example has it.
@@ -39,17 +37,8 @@ _AGAIN = 4
 SHARING = (1, 2, 4)
 
 
-def _load_rabbitmq() -> Any:
-    """Return the module of the demo that starts a server."""
-    spec = importlib.util.spec_from_file_location("rabbitmq", ROOT / "demo" / "rabbitmq.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-rabbitmq = _load_rabbitmq()
+#: The module of the demo that starts a server.
+rabbitmq = SimpleNamespace(**runpy.run_path(str(ROOT / "demo" / "rabbitmq.py")))
 
 
 class Consumer:
@@ -85,13 +74,7 @@ class Consumer:
             self._wait_for(begun)
             yield
         finally:
-            for number, seconds in ((signal.SIGTERM, _ENDING), (signal.SIGKILL, 5.0)):
-                self._process.send_signal(number)
-                try:
-                    self._process.wait(seconds)
-                    break
-                except subprocess.TimeoutExpired:
-                    continue
+            stop(self._process)
 
     def cpu(self) -> float:
         """Return the seconds of CPU that it has taken."""
@@ -115,22 +98,8 @@ class Consumer:
             time.sleep(0.05)
 
 
-class BrokerBenchmark:
+class BrokerBenchmark(DaemonBenchmark):
     """Measures the CPU for a message, and how several daemons share a queue."""
-
-    def __init__(
-        self,
-        directory: Path,
-        rules: Path,
-        tahrir_url: str,
-        history: History,
-        backlog: Backlog,
-    ) -> None:
-        self._directory = directory
-        self._rules = rules
-        self._tahrir_url = tahrir_url
-        self._history = history
-        self._backlog = backlog
 
     def run(self, rounds: int, count: int) -> Results:
         """Measure rounds of so many messages, for the CPU and for each number of daemons."""

@@ -178,7 +178,7 @@ class Hub:
             print(self._log())
             raise
         finally:
-            _stop(process)
+            stop(process)
 
     def wait_until_caught_up(self) -> None:
         """Wait until the daemon has read what was sent before it started."""
@@ -194,7 +194,8 @@ class Hub:
         return "\n".join(text.splitlines()[-20:])
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process, and kill it if it takes too long."""
     for number, seconds in ((signal.SIGTERM, _ENDING), (signal.SIGKILL, 5.0)):
         if process.poll() is None:
             process.send_signal(number)
@@ -204,8 +205,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
                 continue
 
 
-class HubBenchmark:
-    """Times a hub that awards badges and one with an empty consumer, in turn."""
+class DaemonBenchmark:
+    """What daemons on a bus are measured with."""
 
     def __init__(
         self,
@@ -220,10 +221,14 @@ class HubBenchmark:
         self._tahrir_url = tahrir_url
         self._history = history
         self._backlog = backlog
-        self._chance = random.Random(1)
+
+
+class HubBenchmark(DaemonBenchmark):
+    """Times a hub that awards badges and one with an empty consumer, in turn."""
 
     def run(self, rounds: int, count: int, awards: int) -> Results:
         """Measure a number of rounds, each with a number of messages and awards."""
+        self._chance = random.Random(1)
         with ExitStack() as stack:
             context = zmq.Context()
             stack.callback(context.destroy, linger=0)

@@ -1,13 +1,14 @@
 """A RabbitMQ of the tests' own, and what others send and hear there by fedora-messaging."""
 
 import contextlib
-import importlib.util
 import ipaddress
 import json
+import runpy
 import textwrap
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pika
@@ -20,19 +21,10 @@ from support.bus import PREFIX, free_ports
 from support.certificates import authority
 from support.waiting import TIMEOUT
 
-
-def _load_rabbitmq() -> Any:
-    """Return the module of the demo that starts a server."""
-    path = Path(__file__).parents[2] / "demo" / "rabbitmq.py"
-    spec = importlib.util.spec_from_file_location("rabbitmq", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-_rabbitmq = _load_rabbitmq()
+# The module of the demo that starts a server.
+_rabbitmq = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parents[2] / "demo" / "rabbitmq.py"))
+)
 
 needs_broker = pytest.mark.skipif(
     _rabbitmq.missing_package() is not None, reason=f"{_rabbitmq.missing_package()}"
