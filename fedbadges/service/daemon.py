@@ -29,6 +29,7 @@ from fedbadges.service.systemd import Systemd
 from fedbadges.service.wiring import Parts
 from fedbadges.signatures.verifier import Verifier
 from fedbadges.util.garbage import spare_what_is_loaded
+from fedbadges.util.json_text import nests_too_deep
 from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
@@ -162,6 +163,10 @@ class Daemon:
         """
         message = parse_message(body, users, known_packages=packages)
         if message is None:
+            return
+        if nests_too_deep(body):
+            # Nor would it be read back from datanommer.
+            log.warning("Ignored a message that is nested too deep", msg_id=message.msg_id)
             return
         if self._lifecycle.state is not State.RUNNING:
             raise NotHandled("stopping" if self._lifecycle.is_draining else "not started yet")

@@ -44,3 +44,14 @@ def is_too_deep(text: str, brackets: int) -> bool:
         elif token[0] != '"':
             depth -= len(token)
     return False
+
+
+def nests_too_deep(parsed: Any) -> bool:
+    """Return the same of JSON that somebody else has parsed."""
+    level = [parsed]
+    for _ in range(MAX_DEPTH):
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [each for values in inner for each in values if isinstance(each, (dict, list))]
+        if not level:
+            return False
+    return True

@@ -11,9 +11,10 @@ another or pass for a field.
 
 import itertools
 import logging
+import math
 import os
 import reprlib
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from fedbadges.util.text import describe_error, printable
@@ -49,10 +50,11 @@ class EventLogger(_Adapter):
     ) -> tuple[str, MutableMapping[str, Any]]:
         """Return the whole line, and the arguments of ``logging`` itself."""
         rest = {name: kwargs[name] for name in _OF_LOGGING if name in kwargs}
-        fields = [
-            f"{name}={format_value(value)}" for name, value in kwargs.items() if name not in rest
-        ]
-        return " ".join([str(msg), *fields]), rest
+        fields = {name: value for name, value in kwargs.items() if name not in rest}
+        text = [f"{name}={format_value(value)}" for name, value in fields.items()]
+        # For formatters that have fields of their own, such as that of ``json_logs``.
+        rest["extra"] = {**rest.get("extra", {}), "event": str(msg), "fields": fields}
+        return " ".join([str(msg), *text]), rest
 
 
 def get_logger(name: str) -> EventLogger:
@@ -76,12 +78,29 @@ def format_value(value: object) -> str:
     Errors are formatted by ``describe_error``, floats with three decimals at most, and the items of
     a list, tuple or set are joined by commas.
     """
-    text = _text_of(value)
-    if len(text) > _MAX_CHARACTERS:
-        text = text[: _MAX_CHARACTERS - 1] + "…"
+    text = _shortened(_text_of(value))
     if text and text.isprintable() and not any(letter in _QUOTED for letter in text):
         return text
     return f'"{printable(text.translate(_ESCAPES))}"'
+
+
+def field_values(fields: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of fields as JSON can hold them: numbers, flags, None, or short text."""
+    return {
+        name: value if _is_plain(value) else _shortened(_text_of(value))
+        for name, value in fields.items()
+    }
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    # JSON's readers have no large numbers.
+    return value is None or (isinstance(value, int) and abs(value) < 2**53)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 1] + "…"
 
 
 def _text_of(value: object) -> str:

@@ -137,6 +137,20 @@ def test_acknowledged_message_is_decided_before_the_call_returns(
     assert list(badges(database, "alice")) == ["named"]
 
 
+def test_message_that_is_nested_too_deep_is_acknowledged_and_ignored(
+    start: Start, database: Databases, log: pytest.LogCaptureFixture
+) -> None:
+    """Or a broker would deliver it again; read back from datanommer, it would be no message."""
+    daemon = start(database, record_messages=True)
+
+    daemon.handle_acknowledged(fedmsg_body("logger.first", {"deep": nested(500)}, "alice"))
+    daemon.handle_acknowledged(fedmsg_body("logger.first", {"deep": nested(498)}, "bob"))
+
+    assert badges(database, "alice") == {}
+    assert list(badges(database, "bob")) == ["first"]
+    assert len([line for line in said(log, "WARNING") if "nested too deep" in line]) == 1
+
+
 def nested(depth: int) -> Any:
     value: Any = "x"
     for _ in range(depth):

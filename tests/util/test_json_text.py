@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedbadges.util.json_text import MAX_DEPTH, parse_json
+from fedbadges.util.json_text import MAX_DEPTH, nests_too_deep, parse_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -36,6 +36,15 @@ def test_no_text_gives_another_error_than_value_error(text: str | bytes) -> None
 def test_json_that_is_nested_too_deep_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"nested more than {MAX_DEPTH} deep"):
         parse_json(text)
+
+
+@pytest.mark.parametrize("depth", [1, MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 900])
+@pytest.mark.parametrize("brackets", ["[ ]", '{"a": }', '["[", ,{}]'])
+def test_parsed_json_is_too_deep_where_its_text_is(brackets: str, depth: int) -> None:
+    opening, closing = brackets.split(" ")
+    parsed = json.loads(opening * (depth - 1) + "[]" + closing * (depth - 1))
+
+    assert nests_too_deep(parsed) == (depth > MAX_DEPTH)
 
 
 def test_json_that_is_nested_too_deep_leaves_room_for_what_is_cleaned_up() -> None:
