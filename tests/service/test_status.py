@@ -259,3 +259,25 @@ def test_health_check_returns_why_a_database_does_not_answer(
         raise Unavailable("tahrir: connection refused")
 
     assert DatabaseHealth({"tahrir": refuse}).check() == {"tahrir": "connection refused"}
+
+
+def test_callers_who_wait_for_the_same_round_of_checks_share_it() -> None:
+    began, go_on = threading.Event(), threading.Event()
+    rounds: list[int] = []
+
+    def check() -> None:
+        rounds.append(1)
+        began.set()
+        go_on.wait(TIMEOUT)
+
+    health = DatabaseHealth({"tahrir": check})
+    with futures.ThreadPoolExecutor(9) as pool:
+        first = pool.submit(health.check)
+        assert began.wait(TIMEOUT)
+        others = [pool.submit(health.check) for _ in range(8)]
+        eventually(lambda: all(each.running() for each in others), "all ask")
+        go_on.set()
+        assert [each.result() for each in (first, *others)] == 9 * [{"tahrir": None}]
+
+    # One may come so late that it needs a third.
+    assert len(rounds) <= 3
