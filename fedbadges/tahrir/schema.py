@@ -13,6 +13,7 @@ import tahrir_api.model
 import tahrir_api.utils
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, exc, inspect, text
+from sqlalchemy.engine.reflection import ObjectKind
 
 from fedbadges.databases.connections import create_indexes, engine, make_directory
 from fedbadges.databases.outages import is_broken, translate_errors
@@ -70,7 +71,9 @@ def read_schema(made: Engine) -> TahrirSchema:
         # In the database's default schema; None is that in the keys.
         found = {
             name: {column["name"] for column in columns}
-            for (_, name), columns in inspect(connection).get_multi_columns().items()
+            for (_, name), columns in inspect(connection)
+            .get_multi_columns(kind=ObjectKind.ANY)
+            .items()
         }
         revision = _read_revision(connection) if "alembic_version" in found else None
     missing = [name for name in _TABLES if name not in found]
