@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
 import sqlalchemy as sa
@@ -114,6 +114,53 @@ def connect(url: str) -> Iterator[Any]:
         connection.close()
 
 
+class Row(NamedTuple):
+    """A message and whom it concerns, as COPY takes them, but for its number and its time."""
+
+    before: str
+    after: str
+    users: list[str]
+
+    @classmethod
+    def of(cls, draft: Draft, msg_id: str) -> Row:
+        agent = draft.users[0] if draft.users else "\\N"
+        text = json.dumps(draft.msg).replace("\\", "\\\\")
+        return cls(
+            f"{msg_id}\t1\t{draft.topic}\t",
+            f"\t{category_of(draft.topic)}\t{agent}\tdatanommer\t1.5.0\t{text}\n",
+            draft.users,
+        )
+
+
+class Past:
+    """What all histories have in common: each begins with the same messages, which are made once.
+
+    Making them takes longer than storing them.
+    """
+
+    def __init__(self, seed: int, directory: Path) -> None:
+        self._traffic = Traffic(seed)
+        self._file = directory / "past"
+        #: Where each batch begins in the file.
+        self._begins: list[int] = []
+
+    def batches(self, count: int) -> Iterator[list[Row]]:
+        """Yield the first so many messages."""
+        for start in range(0, count, _BATCH):
+            yield self._batch(start // _BATCH)[: count - start]
+
+    def _batch(self, number: int) -> list[Row]:
+        if number < len(self._begins):
+            with self._file.open("rb") as file:
+                file.seek(self._begins[number])
+                return [Row(*each) for each in json.loads(file.readline())]
+        made = [Row.of(each, self._traffic.new_id()) for each in self._traffic.drafts(_BATCH)]
+        with self._file.open("ab") as file:
+            self._begins.append(file.tell())
+            file.write(json.dumps(made).encode() + b"\n")
+        return made
+
+
 class History:
     """A datanommer database full of messages."""
 
@@ -121,8 +168,10 @@ class History:
         self.url = url
         self._next = itertools.count(1)
 
-    def fill(self, count: int, seed: int) -> None:
+    def fill(self, count: int, past: Past) -> None:
         """Create the tables and store a number of messages, the last one sent now."""
+        first = time.time() - count / PACE
+        sent = (first + number / PACE for number in itertools.count())
         create_history(engine(parse_url(self.url)))
         with connect(self.url) as cursor:
             later = _take_indexes(cursor)
@@ -130,8 +179,8 @@ class History:
             rows = io.StringIO("".join(f"{number}\t{name}\n" for name, number in numbers.items()))
             cursor.copy_expert("COPY users (id, name) FROM STDIN", rows)
             cursor.execute("SELECT setval('users_id_seq', %s)", (len(numbers),))
-            for batch in _batches(count, seed):
-                self._copy(cursor, batch)
+            for rows in past.batches(count):
+                self._copy(cursor, zip(rows, sent, strict=False))
             for statement in later:
                 cursor.execute(statement)
             for statement in documented_indexes("datanommer"):
@@ -149,7 +198,9 @@ class History:
         with connect(self.url) as cursor:
 
             def store(messages: Iterable[tuple[Draft, dict[str, Any]]]) -> None:
-                batch = [(each, body["msg_id"], body["timestamp"]) for each, body in messages]
+                batch = [
+                    (Row.of(each, body["msg_id"]), body["timestamp"]) for each, body in messages
+                ]
                 # All at once, as datanommer commits a message together with whom it concerns.
                 cursor.execute("BEGIN")
                 self._copy(cursor, batch)
@@ -157,19 +208,14 @@ class History:
 
             yield store
 
-    def _copy(self, cursor: Any, batch: Iterable[tuple[Draft, str, float]]) -> None:
+    def _copy(self, cursor: Any, batch: Iterable[tuple[Row, float]]) -> None:
         messages, associations = io.StringIO(), io.StringIO()
         numbers = _numbers()
-        for each, msg_id, when in batch:
+        for row, when in batch:
             number = next(self._next)
             sent = datetime.fromtimestamp(when, timezone.utc).replace(tzinfo=None).isoformat(" ")
-            agent = each.users[0] if each.users else "\\N"
-            text = json.dumps(each.msg).replace("\\", "\\\\")
-            messages.write(
-                f"{number}\t{msg_id}\t1\t{each.topic}\t{sent}\t{category_of(each.topic)}\t{agent}"
-                f"\tdatanommer\t1.5.0\t{text}\n"
-            )
-            for name in each.users:
+            messages.write(f"{number}\t{row.before}{sent}{row.after}")
+            for name in row.users:
                 associations.write(f"{numbers[name]}\t{number}\t{sent}\n")
         for statement, rows in ((_MESSAGES, messages), (_ASSOCIATIONS, associations)):
             rows.seek(0)
@@ -191,17 +237,6 @@ def _numbers() -> dict[str, int]:
     """Return datanommer's ids of all users."""
     names = [*people(), *idle_people(), *new_people()]
     return {name: number for number, name in enumerate(names, 1)}
-
-
-def _batches(count: int, seed: int) -> Iterator[list[tuple[Draft, str, float]]]:
-    traffic = Traffic(seed)
-    first = time.time() - count / PACE
-    for start in range(0, count, _BATCH):
-        size = min(_BATCH, count - start)
-        yield [
-            (each, traffic.new_id(), first + (start + number) / PACE)
-            for number, each in enumerate(traffic.drafts(size))
-        ]
 
 
 def _take_indexes(cursor: Any) -> list[str]:

@@ -131,10 +131,11 @@ def _files(directory: Path | None) -> tuple[Path, Path]:
 def measure(server: databases.Server, plan: Plan, begin: float, *, hub: bool) -> dict[str, float]:
     """Measure everything with each set of rules, each over histories of its own."""
     results: dict[str, float] = {}
+    past = databases.Past(_SEED_OF_THE_PAST, server.directory)
     for suffix, rules in RULES.items():
         if rules.is_dir():
             print(f"{rules.relative_to(ROOT.parent)}:")
-            found = Benchmark(server, plan, begin, rules, suffix).run(hub=hub)
+            found = Benchmark(server, past, plan, begin, rules, suffix).run(hub=hub)
             results |= {f"{key}{suffix}": value for key, value in found.items()}
     return results
 
@@ -143,9 +144,16 @@ class Benchmark:
     """All measurements with one set of rules, one after the other."""
 
     def __init__(
-        self, server: databases.Server, plan: Plan, begin: float, rules: Path, suffix: str
+        self,
+        server: databases.Server,
+        past: databases.Past,
+        plan: Plan,
+        begin: float,
+        rules: Path,
+        suffix: str,
     ) -> None:
         self._server = server
+        self._past = past
         self._plan = plan
         self._begin = begin
         self._source = rules
@@ -189,7 +197,7 @@ class Benchmark:
         for name, count in plan.sizes.items():
             self._say(f"a history of {count:,} messages")
             history = databases.History(self._create(f"history_{name}"))
-            history.fill(count, _SEED_OF_THE_PAST)
+            history.fill(count, self._past)
             self._histories[name] = history
         self._deployments = {
             name: Deployment(make_settings(self._rules, self._tahrir_url, history.url)[0])
@@ -264,7 +272,7 @@ class Benchmark:
         if len(self._histories) > 1:
             self._say("a history for previews")
             short = databases.History(self._create("history_short"))
-            short.fill(_SHORT, _SEED_OF_THE_PAST)
+            short.fill(_SHORT, self._past)
             urls += [short.url, list(self._histories.values())[-1].url]
         self._say("previews")
         self._run_apart("previewing.py", self._tahrir_url, *urls)
@@ -272,7 +280,7 @@ class Benchmark:
     def _measure_reloading(self) -> None:
         self._say("one changed rule of thousands")
         empty = databases.History(self._create("history_empty"))
-        empty.fill(0, _SEED_OF_THE_PAST)
+        empty.fill(0, self._past)
         # Each of the badges is committed alone.
         self._server.configure(fsync="off")
         tahrir_url = self._fill_tahrir("few")
