@@ -69,12 +69,8 @@ def read_schema(made: Engine) -> TahrirSchema:
     """Read which schema of tahrir a database has; raise what SQLAlchemy raises."""
     with made.connect() as connection:
         # In the database's default schema; None is that in the keys.
-        found = {
-            name: {column["name"] for column in columns}
-            for (_, name), columns in inspect(connection)
-            .get_multi_columns(kind=ObjectKind.ANY)
-            .items()
-        }
+        columns = inspect(connection).get_multi_columns(kind=ObjectKind.ANY)
+        found = {name: {each["name"] for each in of_it} for (_, name), of_it in columns.items()}
         revision = _read_revision(connection) if "alembic_version" in found else None
     missing = [name for name in _TABLES if name not in found]
     is_empty = len(missing) == len(_TABLES)
