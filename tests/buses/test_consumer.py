@@ -99,6 +99,22 @@ def test_wrong_tables_are_one_critical_line_without_the_hint(
     assert "create_tables" not in line
 
 
+def test_older_schema_of_tahrir_is_one_critical_line_that_says_which(
+    postgresql_database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    with engine(postgresql_database.tahrir_url).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE badges DROP COLUMN legacy"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '51261da641fb'"))
+
+    FedoraBadgesConsumer(Hub(hub_config(postgresql_database, tmp_path)))
+
+    (line,) = said(log, "CRITICAL")
+    assert line.startswith(
+        'Cannot start error="tahrir: the schema is that of tahrir-api 1.3 or 1.4'
+    )
+    assert "badges.legacy: run the migrations of tahrir-api, after a backup" in line
+
+
 @pytest.mark.parametrize("part", ["database", "username"])
 def test_missing_database_or_role_is_one_critical_line(
     postgresql_database: Databases, part: str, tmp_path: Path, log: pytest.LogCaptureFixture

@@ -145,6 +145,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 4 * _MOST_CONNECTIONS
 
     def __init__(self, address: Any, answers: Mapping[str, Callable[[], _Answer]]) -> None:
         self.answers = answers
