@@ -320,7 +320,14 @@ def test_file_of_tests_is_an_error() -> None:
         (["explain", "--rules", ".", "--id", "1"], [HISTORY, TAHRIR]),
         (["preview", "a"], [HISTORY]),
         (["preview", "--history-url", "sqlite://", "a"], []),
-        (["status"], ["badges.metrics.address"]),
+        (
+            ["status"],
+            [
+                "badges.metrics.address",
+                "moksha.monitoring.socket",
+                "moksha.monitoring.socket.mode",
+            ],
+        ),
     ],
 )
 def test_command_without_configuration_shows_the_smallest_one(

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from support.hub import ENDS_WITHIN
 
+from fedbadges.service.systemd import Systemd
+
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 ALONE = SYSTEMD / "fedmsg-badges.service"
 INSTANCE = SYSTEMD / "fedmsg-badges@.service"
@@ -147,3 +149,14 @@ def test_directory_of_the_documented_monitoring_socket_is_not_public(
 
     assert f'"moksha.monitoring.socket": "ipc://{directory}' in page
     assert service(path)["RuntimeDirectoryMode"] == "0750"
+
+
+@pytest.mark.parametrize("path", [ALONE, INSTANCE, ON_BROKER], ids=["alone", "instance", "broker"])
+def test_watchdog_waits_for_several_signs_of_life(path: Path) -> None:
+    unit = service(path)
+    seconds = int(unit["watchdogsec"].removesuffix("s"))
+    interval = Systemd({"WATCHDOG_USEC": str(seconds * 1_000_000)}).interval
+
+    assert unit["type"] == "notify"
+    assert unit["notifyaccess"] == "main"
+    assert interval * 3 <= seconds
