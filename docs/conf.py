@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).with_name("_extensions")))
 
 project = "fedbadges"
 version = release = version_of("fedbadges")
-extensions = ["repository_links"]
+extensions = ["command_help", "repository_links"]
 exclude_patterns = ["examples", "pictures"]
 # The text writes ``code`` in double backquotes; a single one is always a link.
 default_role = None

@@ -9,6 +9,8 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from support.documented import ROOT
 
+from fedbadges.cli.main import main
+
 pytest.importorskip("sphinx")
 pytest.importorskip("furo")
 
@@ -43,6 +45,13 @@ def test_links_between_files_lead_to_pages_of_the_site(site: Path) -> None:
     assert 'href="rules.html"><span class="doc">' in (site / "readme.html").read_text()
     for page in site.glob("*.html"):
         assert not re.search(r'href="(?![a-z]+:)[^"]*\.rst"', page.read_text()), page.name
+
+
+def test_every_command_has_a_page_with_its_help(site: Path) -> None:
+    pages = {page.stem: page.read_text() for page in (site / "commands").glob("*.html")}
+    assert set(pages) == {f"fedbadges-{name}" for name in main.commands}
+    for name in main.commands:
+        assert f"Usage: fedbadges {name} " in pages[f"fedbadges-{name}"]
 
 
 def leads_somewhere(page: Path, link: str, pages: dict[Path, str]) -> bool:
