@@ -77,6 +77,10 @@ lint: .venv/tools  ## check style and which package imports which
 types: .venv/tools  ## check types
 	@.venv/bin/mypy
 
+.PHONY: docs
+docs: .venv/tools  ## build the documentation as a site, in build/site; needs Python 3.11
+	@.venv/bin/python -m sphinx -q -W --keep-going -b html docs build/site
+
 .PHONY: bench
 bench: .venv/benchmark  ## measure what messages cost, in minutes and 4 GiB; BENCH_ARGS=--quick
 	@.venv/bin/python -W ignore benchmarks/run.py $(BENCH_ARGS)

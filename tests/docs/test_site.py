@@ -1,0 +1,54 @@
+"""The documentation as a site."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+from support.documented import ROOT
+
+pytest.importorskip("sphinx")
+pytest.importorskip("furo")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the site; a page that is in no table of contents is a warning, too."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
+    done = subprocess.run(
+        [*command, "-d", folder / "doctrees", ROOT / "docs", folder / "html"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder / "html"
+
+
+def test_every_link_within_the_site_leads_somewhere(site: Path) -> None:
+    pages = {page: page.read_text() for page in site.glob("**/*.html")}
+    broken = [
+        (page.name, link)
+        for page, text in pages.items()
+        for link in re.findall(r'(?:href|src)="([^"]+)"', text)
+        if not re.match(r"[a-z]+:", link) and not leads_somewhere(page, link, pages)
+    ]
+    assert broken == []
+
+
+def test_links_between_files_lead_to_pages_of_the_site(site: Path) -> None:
+    assert 'href="rules.html"><span class="doc">' in (site / "readme.html").read_text()
+    for page in site.glob("*.html"):
+        assert not re.search(r'href="(?![a-z]+:)[^"]*\.rst"', page.read_text()), page.name
+
+
+def leads_somewhere(page: Path, link: str, pages: dict[Path, str]) -> bool:
+    path, fragment = urldefrag(link)
+    path = unquote(path.partition("?")[0])
+    target = (page.parent / path).resolve() if path else page
+    if target in pages and fragment:
+        return f'id="{fragment}"' in pages[target]
+    return target.exists()
