@@ -176,7 +176,7 @@ class History:
                 self.base()
 
     def cached(self) -> dict[str, int]:
-        """Return how many ``counts`` and ``folds`` are in memory, of those that are cached there."""
+        """Return how many ``counts`` and ``folds`` are in memory, where they are cached there."""
         found = {} if self.folds is None else {"folds": len(self.folds)}
         return found if self._kept_counts is None else {"counts": len(self._kept_counts), **found}
 
