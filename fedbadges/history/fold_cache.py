@@ -116,6 +116,9 @@ class FoldCache:
         self._cached: OrderedDict[tuple[int, bytes], CachedFold] = OrderedDict()
         self._size = 0
 
+    def __len__(self) -> int:
+        return len(self._cached)
+
     def forget(self) -> None:
         """Forget all folds, also those that are being computed now."""
         with self._lock:

@@ -84,8 +84,9 @@ class History:
         #: The cache that outlives the process, if counts are in one.
         self.shared: SharedRegion | None = None
         region: Region | None = None
+        self._kept_counts: KeptCounts[CachedCount] | None = None
         if self.kept is not None:
-            region = KeptCounts(self.kept, CachedCount.of)
+            region = self._kept_counts = KeptCounts(self.kept, CachedCount.of)
         elif settings.keep_counts and settings.cache is not None:
             region = make_cache_region(*settings.cache)
             if is_shared(settings.cache[0]):
@@ -173,6 +174,11 @@ class History:
             # Rather now than for the first message.
             with contextlib.suppress(Unavailable):
                 self.base()
+
+    def cached(self) -> dict[str, int]:
+        """Return how many ``counts`` and ``folds`` are in memory, where they are cached there."""
+        found = {} if self.folds is None else {"folds": len(self.folds)}
+        return found if self._kept_counts is None else {"counts": len(self._kept_counts), **found}
 
     def is_backlog(self, position: Position) -> bool:
         """Return True if it takes longer to count up to a position than to count all there is."""

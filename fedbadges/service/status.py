@@ -47,6 +47,7 @@ def report(parts: Parts) -> dict[str, Any]:
         "set_aside": parts.dead_letters.count(),
         "catch_up": catch_up,
         "warm_up": parts.warm_up.report(),
+        "cached": parts.history.cached(),
         "bus": {"trouble": parts.publisher.trouble(), "unsent": parts.publisher.unsent},
         "outbox": parts.outbox.report(),
         "ranks": parts.ranks.report(),

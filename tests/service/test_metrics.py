@@ -81,6 +81,7 @@ def test_metrics_count_messages_awards_and_queries(tmp_path: Path, address: str)
     )
     assert after['fedbadges_state{state="running"}'] == 1
     assert after['fedbadges_database_up{database="tahrir"}'] == 1
+    assert grown('fedbadges_cached_answers{cache="counts"}') >= 1
     assert after["fedbadges_rules_in_force"] == 1
     assert after["fedbadges_dead_letters"] == 0
 

@@ -77,6 +77,7 @@ REPORT: dict[str, Any] = {
         "given_up": [],
         "trouble": None,
     },
+    "cached": {"counts": 3, "folds": 1},
     "bus": {"trouble": None, "unsent": 0},
     "outbox": {"kept": True, "waiting": 0, "since": None, "trouble": None},
     "ranks": {"people": 0, "waiting": False, "trouble": None},

@@ -117,6 +117,9 @@ class KeptCounts(Generic[T]):
         # None for what the file does not have.
         self._memory: BoundedDict[str, T | None] = BoundedDict(_MOST)
 
+    def __len__(self) -> int:
+        return len(self._memory)
+
     def get(self, key: str) -> T | None:
         """Return a count; None if there is none."""
         memory = self._memory

@@ -29,7 +29,7 @@ class ReportCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
         report = self._report()
-        for families in (_process, _messages, _health, _outbox, _awards, _rules):
+        for families in (_process, _messages, _health, _caches, _outbox, _awards, _rules):
             yield from families(report)
 
     def describe(self) -> Iterable[Metric]:
@@ -115,6 +115,15 @@ def _health(report: Report) -> Iterator[Metric]:
         "For how long the daemon waits for a database or service; 0 if it does not.",
         0.0 if outage is None else max(report["at"] - outage["since"], 0.0),
     )
+
+
+def _caches(report: Report) -> Iterator[Metric]:
+    cached = GaugeMetricFamily(
+        "fedbadges_cached_answers", "Answers of the history in memory.", labels=["cache"]
+    )
+    for name, count in report["cached"].items():
+        cached.add_metric([name], count)
+    yield cached
 
 
 def _outbox(report: Report) -> Iterator[Metric]:
