@@ -81,6 +81,11 @@ types: .venv/tools  ## check types
 docs: .venv/tools  ## build the documentation as a site, in build/site; needs Python 3.11
 	@.venv/bin/python -m sphinx -q -W --keep-going -b html docs build/site
 
+# Part of the repository, because an installation has no Sphinx.
+.PHONY: man
+man: .venv/tools  ## write the manual pages anew, into man; needs Python 3.11
+	@.venv/bin/python -m sphinx -q -W --keep-going -b man -d build/doctrees docs man
+
 .PHONY: bench
 bench: .venv/benchmark  ## measure what messages cost, in minutes and 4 GiB; BENCH_ARGS=--quick
 	@.venv/bin/python -W ignore benchmarks/run.py $(BENCH_ARGS)

@@ -97,6 +97,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["fedbadges", "fedbadges.*"]),
     package_data={"fedbadges": ["py.typed", "cli/preview/page.css", "cli/preview/page.html"]},
+    data_files=[("share/man/man1", [str(page) for page in sorted(Path("man").glob("*.1"))])],
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     entry_points={

@@ -1,10 +1,12 @@
-"""How Sphinx builds the site: ``make docs``."""
+"""How Sphinx builds the site, ``make docs``, and the manual pages, ``make man``."""
 
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).with_name("_extensions")))
+
+import command_help
 
 project = "fedbadges"
 version = release = version_of("fedbadges")
@@ -14,8 +16,17 @@ exclude_patterns = ["examples", "pictures"]
 default_role = None
 highlight_language = "none"
 nitpicky = True
+# Quotes stand around what is typed, and two hyphens in front of an option.
+smartquotes = False
 
 html_theme = "furo"
 html_title = f"fedbadges {version}"
 html_copy_source = False
 html_show_copyright = False
+
+man_pages = [
+    *command_help.man_pages(),
+    ("commands/fedmsg-badges", "fedmsg-badges", "award badges for the messages on fedmsg", [], 1),
+]
+# No date, so that the same text gives the same pages.
+today = " "

@@ -47,11 +47,14 @@ def test_links_between_files_lead_to_pages_of_the_site(site: Path) -> None:
         assert not re.search(r'href="(?![a-z]+:)[^"]*\.rst"', page.read_text()), page.name
 
 
-def test_every_command_has_a_page_with_its_help(site: Path) -> None:
+def test_every_command_has_a_page_with_all_its_options(site: Path) -> None:
     pages = {page.stem: page.read_text() for page in (site / "commands").glob("*.html")}
-    assert set(pages) == {f"fedbadges-{name}" for name in main.commands}
-    for name in main.commands:
-        assert f"Usage: fedbadges {name} " in pages[f"fedbadges-{name}"]
+    commands = {f"fedbadges-{name}": command for name, command in main.commands.items()}
+    assert set(pages) == {"fedmsg-badges", "fedbadges", *commands}
+    for name, command in commands.items():
+        assert f"{name.replace('-', ' ')} [OPTIONS]" in pages[name]
+        options = [option for each in command.params for option in each.opts if option[0] == "-"]
+        assert [option for option in options if option not in pages[name]] == []
 
 
 def leads_somewhere(page: Path, link: str, pages: dict[Path, str]) -> bool:

@@ -72,7 +72,7 @@ def test_source_archive_contains_the_rules_and_their_tests(sources: Path, tmp_pa
     rules = {str(path.relative_to(ROOT)) for path in (ROOT / "rules").rglob("*.yml*")}
     assert {name for name in rules if name.endswith(".test")}
     assert rules <= names
-    assert "fedbadges/ruletests/runner.py" in names
+    assert {"fedbadges/ruletests/runner.py", "man/fedbadges.1"} <= names
 
 
 def test_pkg_resources_loads_the_consumer_of_this_environment(tmp_path: Path) -> None:
@@ -84,6 +84,12 @@ def test_pkg_resources_loads_the_consumer_of_a_new_environment(
     environment: Path, tmp_path: Path
 ) -> None:
     assert run(environment / "bin" / "python", "-c", LOAD_CONSUMERS, cwd=tmp_path) == LOADED
+
+
+@pytest.mark.slow
+def test_a_new_environment_has_the_manual_pages(environment: Path) -> None:
+    pages = {page.name for page in (environment / "share" / "man" / "man1").iterdir()}
+    assert {page.name for page in (ROOT / "man").iterdir()} <= pages
 
 
 @pytest.mark.slow
