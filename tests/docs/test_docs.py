@@ -4,12 +4,14 @@ import json
 import logging
 import re
 import runpy
+import textwrap
 from pathlib import Path
 
 import pytest
 from docutils.core import publish_doctree
 from docutils.utils import Reporter
 from support.builders import candidates_of, make_settings
+from support.command import fedbadges
 from support.databases import sqlite_databases
 from support.documented import EXAMPLES, PAGES, ROOT, Example, blocks, completed
 
@@ -81,6 +83,17 @@ def test_readme_shows_the_example_rule_as_it_is() -> None:
     (shown,) = [text for _, language, text in blocks(ROOT / "README.rst") if language == "yaml"]
     text = (ROOT / "rules/git/gardener-i.yml").read_text()
     assert shown == re.sub(r"\A(#.*\n|\n)+", "", text)
+
+
+def test_commands_of_the_readme_print_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "README.rst").read_text()
+    shown = re.findall(
+        r"^    \$ \.venv/bin/fedbadges (.*)\n((?:    [^$\s].*\n)*)", text, re.MULTILINE
+    )
+    assert [command.split()[0] for command, _ in shown] == ["check", "test"]
+    for command, output in shown:
+        assert fedbadges(*command.split()).output == textwrap.dedent(output)
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
