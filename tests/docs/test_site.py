@@ -10,6 +10,7 @@ import pytest
 from support.documented import ROOT
 
 from fedbadges.cli.main import main
+from fedbadges.config.settings import ISSUER_KEYS, KEYS
 
 pytest.importorskip("sphinx")
 pytest.importorskip("furo")
@@ -55,6 +56,14 @@ def test_every_command_has_a_page_with_all_its_options(site: Path) -> None:
         assert f"{name.replace('-', ' ')} [OPTIONS]" in pages[name]
         options = [option for each in command.params for option in each.opts if option[0] == "-"]
         assert [option for option in options if option not in pages[name]] == []
+
+
+def test_every_setting_is_listed_with_what_it_is_for(site: Path) -> None:
+    page = (site / "settings.html").read_text()
+    entries = dict(re.findall(r'<span class="pre">([\w.]+)</span>.*?</dt><dd><p>(.*?)</p>', page))
+    keys = {key.name for key in (*KEYS.values(), *ISSUER_KEYS.values())}
+    assert set(entries) == keys
+    assert [key for key, text in entries.items() if text.startswith("Expected")] == []
 
 
 def leads_somewhere(page: Path, link: str, pages: dict[Path, str]) -> bool:
