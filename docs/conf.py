@@ -10,7 +10,7 @@ import command_help
 
 project = "fedbadges"
 version = release = version_of("fedbadges")
-extensions = ["command_help", "repository_links", "settings_reference"]
+extensions = ["command_help", "repository_links", "rule_keys", "settings_reference"]
 exclude_patterns = ["examples", "pictures"]
 # The text writes ``code`` in double backquotes; a single one is always a link.
 default_role = None

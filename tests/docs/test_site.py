@@ -66,6 +66,15 @@ def test_every_setting_is_listed_with_what_it_is_for(site: Path) -> None:
     assert [key for key, text in entries.items() if text.startswith("Expected")] == []
 
 
+def test_every_key_of_a_rule_is_listed_with_its_meaning(site: Path) -> None:
+    page = (site / "rule-keys.html").read_text()
+    listed = re.findall(r"<dt><code.*?>(.*?)</code></dt><dd><p>(.*?)</p>", page)
+    names = [re.sub("<.*?>", "", name) for name, meaning in listed if meaning]
+    for name in ("name", "series", "topic", "filter", "greater than", "group", "exists", "not"):
+        assert name in names
+    assert len(names) == len(re.findall("<dt>", page))
+
+
 def leads_somewhere(page: Path, link: str, pages: dict[Path, str]) -> bool:
     path, fragment = urldefrag(link)
     path = unquote(path.partition("?")[0])
