@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urldefrag
 
 import pytest
@@ -11,6 +12,7 @@ from support.documented import ROOT
 
 from fedbadges.cli.main import main
 from fedbadges.config.settings import ISSUER_KEYS, KEYS
+from fedbadges.rules import criteria
 
 pytest.importorskip("sphinx")
 pytest.importorskip("furo")
@@ -73,6 +75,21 @@ def test_every_key_of_a_rule_is_listed_with_its_meaning(site: Path) -> None:
     for name in ("name", "series", "topic", "filter", "greater than", "group", "exists", "not"):
         assert name in names
     assert len(names) == len(re.findall("<dt>", page))
+
+
+def test_every_protocol_of_criteria_is_described(site: Path) -> None:
+    page = (site / "backend-interface.html").read_text()
+    protocols = [name for name, each in vars(criteria).items() if is_protocol_of_criteria(each)]
+    assert len(protocols) > 5
+    assert [name for name in protocols if f'id="fedbadges.rules.criteria.{name}"' not in page] == []
+
+
+def is_protocol_of_criteria(candidate: object) -> bool:
+    return (
+        isinstance(candidate, type)
+        and Protocol in candidate.__bases__
+        and candidate.__module__ == criteria.__name__
+    )
 
 
 def leads_somewhere(page: Path, link: str, pages: dict[Path, str]) -> bool:
