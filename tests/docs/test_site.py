@@ -8,6 +8,7 @@ from typing import Protocol
 from urllib.parse import unquote, urldefrag
 
 import pytest
+from support.chromium import CHROMIUM, chromium
 from support.documented import ROOT
 
 from fedbadges.cli.main import main
@@ -75,6 +76,19 @@ def test_every_key_of_a_rule_is_listed_with_its_meaning(site: Path) -> None:
     for name in ("name", "series", "topic", "filter", "greater than", "group", "exists", "not"):
         assert name in names
     assert len(names) == len(re.findall("<dt>", page))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_no_page_is_wider_than_a_phone(site: Path, tmp_path: Path) -> None:
+    wide = []
+    with chromium(tmp_path / "profile") as browser:
+        for page in site.glob("**/*.html"):
+            browser.show(page, 390)
+            if browser.value("document.scrollingElement.scrollWidth") > 390:
+                wide.append(page.name)
+            assert browser.complaints() == [], page.name
+    assert wide == []
 
 
 def test_every_protocol_of_criteria_is_described(site: Path) -> None:
