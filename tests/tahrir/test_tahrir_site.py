@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from support.builders import make_settings
 from support.bus import fedmsg_body
 from support.chromium import CHROMIUM, chromium
-from support.databases import Databases, sqlite_databases
+from support.databases import Databases, sqlite_databases, store_message
 from support.publisher import FakePublisher
 from support.rules import METADATA, write_rules
 from support.waiting import TIMEOUT, eventually
@@ -128,13 +128,15 @@ def site(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 
 def award(databases: Databases, rules: Path) -> None:
     """Run a daemon that hears who edits the wiki."""
-    settings = make_settings(databases, rules, record_messages=True, reload=False, progress=True)
+    settings = make_settings(databases, rules, reload=False, progress=True)
     daemon = Daemon(settings, FakePublisher(), redelivered=True)
     daemon.start()
     assert daemon.started.result(TIMEOUT) is None
     for name, count in EDITS.items():
         for _ in range(count):
-            daemon.handle_acknowledged(fedmsg_body("wiki.article.edit", {"user": name}, name))
+            message = fedmsg_body("wiki.article.edit", {"user": name}, name)
+            store_message(databases, message, [name])
+            daemon.handle_acknowledged(message)
     daemon.stop()
 
 
