@@ -10,12 +10,24 @@ import command_help
 
 project = "fedbadges"
 version = release = version_of("fedbadges")
-extensions = ["command_help", "repository_links"]
+extensions = [
+    "command_help",
+    "repository_links",
+    "rule_keys",
+    "settings_reference",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+]
 exclude_patterns = ["examples", "pictures"]
 # The text writes ``code`` in double backquotes; a single one is always a link.
 default_role = None
 highlight_language = "none"
 nitpicky = True
+# Types in signatures, of which most have no page.
+nitpick_ignore_regex = [("py:.*", ".*")]
+autodoc_member_order = "bysource"
+add_module_names = False
+maximum_signature_line_length = 80
 # Quotes stand around what is typed, and two hyphens in front of an option.
 smartquotes = False
 
@@ -23,6 +35,9 @@ html_theme = "furo"
 html_title = f"fedbadges {version}"
 html_copy_source = False
 html_show_copyright = False
+# They would have the names of the interface of backends only; the search finds those.
+html_use_index = False
+html_domain_indices = False
 
 man_pages = [
     *command_help.man_pages(),

@@ -44,9 +44,13 @@ _ISSUER_TEXT = ("text of at most 128 characters", values.short_text, REQUIRED, _
 class Issuer:
     """The issuer of the badges, as tahrir stores it."""
 
+    #: The address of the badges' web site.
     origin: str = config_key("issuer_origin", *_ISSUER_TEXT)
+    #: The name of the issuer.
     name: str = config_key("issuer_name", *_ISSUER_TEXT)
+    #: The address of the organisation.
     org: str = config_key("issuer_org", *_ISSUER_TEXT, "issuer_url")
+    #: An e-mail address.
     contact: str = config_key("issuer_contact", *_ISSUER_TEXT, "issuer_email")
 
 
@@ -55,6 +59,7 @@ class Settings:
     """The configuration of the daemon. Its ``repr`` shows no password."""
 
     # The rules.
+    #: Where the rules are, at any depth.
     rules_directory: Path = config_key(
         "badges.yaml.directory", "the directory that has the rule files", values.directory, REQUIRED
     )
@@ -64,7 +69,9 @@ class Settings:
     insecure_rules: bool = config_key("badges.insecure_rules", *_FLAG, False)
 
     # The databases.
+    #: Where badges and awards are.
     tahrir_url: URL = config_key("database_uri", *_URL, REQUIRED, _GLOBAL)
+    #: Where the past messages are.
     history_url: URL = config_key("datanommer.sqlalchemy.url", *_URL, REQUIRED)
     #: Create missing tables at the start.
     create_tables: bool = config_key("badges.create_tables", *_FLAG, False)
@@ -87,11 +94,13 @@ class Settings:
         values.domain,
         "fedoraproject.org",
     )
-    #: Links to people are believed from these hosts, and principals of this realm.
+    #: Links to people are believed from this host.
     id_provider_hostname: str = config_key(
         "badges.id_provider_hostname", *_HOST, "id.fedoraproject.org"
     )
+    #: Links to people are believed from this host, too.
     distgit_hostname: str = config_key("badges.distgit_hostname", *_HOST, "src.fedoraproject.org")
+    #: Principals of this realm are believed.
     krb_realm: str = config_key(
         "badges.krb_realm",
         "a Kerberos realm, such as 'FEDORAPROJECT.ORG'",
@@ -131,6 +140,7 @@ class Settings:
         values.destination,
         "/topic/{topic}",
     )
+    #: How many messages are handled at a time; a key of moksha.
     workers: int = config_key(
         "moksha.workers_per_consumer", "a number of threads, 1 or more", values.positive_count, 1
     )
@@ -154,6 +164,7 @@ class Settings:
     remember_holdings: float = config_key("badges.remember_holdings", *_MINUTE, 60.0)
 
     # Cached counts of past messages.
+    #: Count each message once, rather than all of them again.
     keep_counts: bool = config_key("badges.keep_counts", *_FLAG, True)
     #: How late datanommer may store a message that cached counts still include.
     keep_counts_distance: float = config_key("badges.keep_counts_distance", *_SECONDS, 600.0)
@@ -166,35 +177,42 @@ class Settings:
     )
 
     # Metrics and health checks.
-    #: Serve them here.
+    #: Serve metrics and health checks here.
     metrics_address: tuple[str, int] | Path | None = config_key(
         "badges.metrics.address",
         "a host and a port, such as '127.0.0.1:9414', or the absolute path of a socket",
         values.listen_address,
     )
-    #: Not ready if further behind.
+    #: Health checks say that the daemon is not ready if it is further behind.
     metrics_max_lag: float = config_key("badges.metrics.max_lag", *_TIMEOUT, 900.0)
 
     # Accounts and other services.
+    #: Where to ask who has an account; None gives badges to any name.
     accounts: str | None = config_key("badges.accounts", "None or 'fasjson'", values.accounts)
+    #: Where FASJSON is.
     fasjson_url: str | None = config_key(
         "badges.fasjson.url",
         "the address of FASJSON, such as 'https://fasjson.example.org'",
         values.web_address,
     )
+    #: Authenticate as this principal, rather than as the one of the current ticket.
     fasjson_principal: str | None = config_key(
         "badges.fasjson.principal", "a Kerberos principal", values.text
     )
+    #: Authenticate by Kerberos.
     fasjson_auth: bool = config_key("badges.fasjson.auth", *_FLAG, True)
+    #: How long an answer of FASJSON may take.
     fasjson_timeout: float = config_key("badges.fasjson.timeout", *_TIMEOUT, 10.0)
     #: How long answers about accounts are cached.
     fasjson_cache: float = config_key("badges.fasjson.cache", *_SECONDS, 600.0)
+    #: Where avatars are.
     libravatar_url: str = config_key(
         "badges.libravatar.url",
         "the address of Libravatar's avatars, such as 'https://seccdn.libravatar.org/avatar'",
         values.web_address,
         "https://seccdn.libravatar.org/avatar",
     )
+    #: How long an answer of Libravatar may take.
     libravatar_timeout: float = config_key("badges.libravatar.timeout", *_TIMEOUT, 10.0)
 
     #: The whole configuration, for fedmsg itself; that of fedora-messaging has ours alone.

@@ -196,7 +196,10 @@ class Datanommer:
     """The criteria backend ``datanommer``; ``history`` replaces that of the settings."""
 
     #: What a rule may say, for editors.
-    schema: ClassVar[Schema] = _QUESTION.schema
+    schema: ClassVar[Schema] = {
+        "description": "What the past messages say.",
+        **_QUESTION.schema,
+    }
 
     def __init__(self, settings: Settings, history: History | None = None) -> None:
         self.history = history or History(settings)

@@ -56,7 +56,8 @@ class Groups:
 
     #: What a rule may say, for editors.
     schema: ClassVar[Schema] = {
-        **mapping_of({"group": {"$ref": "#/$defs/group"}}),
+        "description": "What FASJSON, the accounts system, says of the candidate.",
+        **mapping_of({"group": {"description": "Is in this group.", "$ref": "#/$defs/group"}}),
         "$defs": {
             "group": combined({"type": "string", "pattern": rf"^\s*{NAME.pattern}\s*$"}, "group")
         },

@@ -42,7 +42,10 @@ class Avatars:
     """The criteria backend ``libravatar``; ``has_avatar`` answers in place of Libravatar."""
 
     #: What a rule may say, for editors.
-    schema: ClassVar[Schema] = mapping_of({"exists": YES_NO.schema})
+    schema: ClassVar[Schema] = {
+        "description": "What Libravatar says of the candidate.",
+        **mapping_of({"exists": {"description": "Has an avatar, or none.", **YES_NO.schema}}),
+    }
 
     def __init__(self, settings: Settings, has_avatar: Callable[[str], bool] | None = None) -> None:
         self._settings = settings

@@ -9,7 +9,7 @@ from typing import Any
 
 from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
-from fedbadges.rules.grammar import LAMBDA, Kind, mapping_of
+from fedbadges.rules.grammar import LAMBDA, Kind, Schema, mapping_of
 from fedbadges.rules.hints import SIGNS, comparison
 from fedbadges.rules.parsing import Problems, only_entry
 from fedbadges.rules.templates import find_template
@@ -136,8 +136,13 @@ def _read_condition(node: Node, _: str, problems: Problems) -> Condition | None:
     return None
 
 
+def _number(key: str) -> Schema:
+    meaning = f"The result is {key.removeprefix('is ')} this number."
+    return {"description": meaning, "type": "number"}
+
+
 #: What stands below ``condition:``.
 CONDITION_KIND = Kind(
     _read_condition,
-    mapping_of({key: LAMBDA if key == "lambda" else {"type": "number"} for key in CONDITIONS}),
+    mapping_of({key: LAMBDA if key == "lambda" else _number(key) for key in CONDITIONS}),
 )

@@ -24,8 +24,12 @@ TEXT: Schema = {"type": "string", "pattern": r"\S"}
 
 LAMBDA: Schema = {"description": "A Python expression, without 'lambda' in front.", **TEXT}
 
-#: The keys that combine triggers as well as criteria.
-OPERATORS = ("all", "any", "not")
+#: The keys that combine triggers as well as criteria, with what they mean.
+OPERATORS = {
+    "all": "Each of these must hold.",
+    "any": "At least one of these must hold.",
+    "not": "This must not hold.",
+}
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,10 @@ def combined(leaf: Schema, name: str) -> Schema:
 def operators_over(name: str) -> dict[str, Schema]:
     """Describe the operators over what the definition of this name describes."""
     items = {"type": "array", "items": ref(name), "minItems": 1}
-    return {key: ref(name) if key == "not" else items for key in OPERATORS}
+    return {
+        key: {"description": meaning, **(ref(name) if key == "not" else items)}
+        for key, meaning in OPERATORS.items()
+    }
 
 
 def ref(name: str) -> Schema:

@@ -17,6 +17,10 @@ Trigger = Check[Message]
 
 #: What no message's topic or category has: regular expressions.
 IMPOSSIBLE = {"topic": r"\*|%\(|\s", "category": r"\*|%\(|\s|\."}
+_MEANINGS = {
+    "topic": "The message's topic ends with this, in whole parts.",
+    "category": "The fourth part of the message's topic is this.",
+}
 _WHY = {
     "": "has no blanks",
     "*": "is compared in whole parts, and knows no '*'",
@@ -142,7 +146,11 @@ def _name(kind: str) -> Schema:
 #: The definitions of a JSON Schema for triggers.
 DEFINITIONS: dict[str, Schema] = {
     "trigger": mapping_of(
-        {**{kind: ref(kind) for kind in IMPOSSIBLE}, "lambda": LAMBDA, **operators_over("trigger")}
+        {
+            **{kind: {"description": text, **ref(kind)} for kind, text in _MEANINGS.items()},
+            "lambda": LAMBDA,
+            **operators_over("trigger"),
+        }
     ),
     **{kind: combined(_name(kind), kind) for kind in IMPOSSIBLE},
 }

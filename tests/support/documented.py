@@ -8,10 +8,19 @@ from pathlib import Path
 from support.rules import METADATA
 
 ROOT = Path(__file__).parents[2]
-# What only Sphinx reads: its table of contents, and pages that include one from the top.
+# What only Sphinx reads: its directives make these pages from other files.
 SITE_ONLY = {
     ROOT / "docs" / f"{name}.rst"
-    for name in ("index", "readme", "changelog", "contributing", "security")
+    for name in (
+        "index",
+        "readme",
+        "changelog",
+        "contributing",
+        "security",
+        "settings",
+        "rule-keys",
+        "backend-interface",
+    )
 }
 PAGES = sorted(
     page
