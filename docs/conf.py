@@ -35,6 +35,9 @@ html_theme = "furo"
 html_title = f"fedbadges {version}"
 html_copy_source = False
 html_show_copyright = False
+# They would have the names of the interface of backends only; the search finds those.
+html_use_index = False
+html_domain_indices = False
 
 man_pages = [
     *command_help.man_pages(),

@@ -59,7 +59,7 @@ class Settings:
     """The configuration of the daemon. Its ``repr`` shows no password."""
 
     # The rules.
-    #: Read the rule files in it and in its subdirectories.
+    #: Where the rules are, at any depth.
     rules_directory: Path = config_key(
         "badges.yaml.directory", "the directory that has the rule files", values.directory, REQUIRED
     )

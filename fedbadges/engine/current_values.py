@@ -1,6 +1,8 @@
 """How far people are with badges as of a message, in one number each."""
 
 import contextlib
+import datetime
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from fedbadges.criteria.datanommer import PastMessages, past_messages
 from fedbadges.errors import Unavailable
 from fedbadges.history.folds import RunningFold
-from fedbadges.messages import Message, Position
+from fedbadges.messages import Message, Position, naive_utc
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.operators import RULE_ERRORS
@@ -28,6 +30,14 @@ class Judged:
     def pair(self) -> tuple[str, str]:
         """Return the badge's id and the candidate's name."""
         return self.rule.badge.id, self.username
+
+    @property
+    def as_of(self) -> datetime.datetime:
+        """Return as of when its value is, naive UTC: when the message was sent.
+
+        A sender's clock may be fast, and a value must not keep those of the meantime out.
+        """
+        return min(self.message.sent, naive_utc(time.time()))
 
 
 def needed_count(rule: Rule) -> int | None:

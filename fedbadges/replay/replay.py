@@ -192,7 +192,7 @@ class Replay:
             for name in names
         ]
         for each, value in current_values(judged).items():
-            self.values[each.pair] = value, message.sent
+            self.values[each.pair] = value, each.as_of
 
 
 class _ReplayedHoldings:

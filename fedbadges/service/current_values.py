@@ -73,8 +73,8 @@ class CurrentValues:
     def report(self) -> dict[str, Any]:
         """Return how many values are ``pending`` and were ``written``, as plain values.
 
-        Those that were ``dropped`` were too many to remember; the next message about the person
-        makes up for each. ``trouble`` is why the last try failed, if it did.
+        Those that were ``dropped`` were too many to remember, or failed; the next message about the
+        person makes up for each. ``trouble`` is why the last try failed, if it did.
         """
         return {
             "pending": len(self._pending),
@@ -106,7 +106,7 @@ class CurrentValues:
         """Remember a candidate, unless a later message is pending."""
         with self._lock:
             known = self._pending.get(judged.pair)
-            if known is not None and known.message.sent > judged.message.sent:
+            if known is not None and known.as_of > judged.as_of:
                 return
             if known is not None:
                 self._remove(judged.pair)
@@ -152,7 +152,7 @@ class CurrentValues:
         while taken:
             began = time.monotonic()
             try:
-                self._written += self._write(taken[:_BATCH])
+                self._written += self._write_possible(taken[:_BATCH])
             except Exception:
                 for each in taken:
                     self._add(each)
@@ -161,15 +161,28 @@ class CurrentValues:
             # Messages are more urgent.
             self._stopping.wait(time.monotonic() - began if taken else 0)
 
+    def _write_possible(self, judged: Sequence[Judged]) -> int:
+        """Count and write what can be; one that cannot must not keep the others back for ever."""
+        try:
+            return self._write(judged)
+        except Unavailable:
+            raise
+        except Exception as error:  # such as a value that tahrir's column cannot hold
+            if len(judged) > 1:
+                return sum(self._write_possible([each]) for each in judged)
+            log.error("Cannot write a value", badge=judged[0].rule.badge.id, error=error)
+            self._dropped += 1
+            return 0
+
     def _write(self, judged: Sequence[Judged]) -> int:
         """Count and write, as far as tahrir has nothing later; return how many rows changed."""
-        wanted = {each.pair: each.message.sent for each in judged}
+        wanted = {each.pair: each.as_of for each in judged}
         numbers = find_outdated(self._settings, wanted)
         values = current_values([each for each in judged if each.pair in numbers])
         return write_values(
             self._settings,
             [
-                CurrentValue(each.rule.badge.id, numbers[each.pair], value, each.message.sent)
+                CurrentValue(each.rule.badge.id, numbers[each.pair], value, wanted[each.pair])
                 for each, value in values.items()
             ],
         )

@@ -1,6 +1,5 @@
 """What every start checks: the configuration, the rule directory, signatures, the databases."""
 
-import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -121,12 +120,15 @@ def prepare_databases(settings: Settings, history: History) -> None:
 def remember_recent_people(history: History, store: BadgeStore, rules: RuleSet) -> None:
     """Ask tahrir once about everybody who was active lately, rather than again for each of them.
 
-    That is of use if ``store`` remembers it. During an outage nothing is asked.
+    That is of use if ``store`` remembers it. Where it fails, messages ask for themselves.
     """
     people = history.window.latest_people(_MOST_PEOPLE)
-    if people:
-        with contextlib.suppress(Unavailable):
-            store.holdings(people, {rule.badge.id for rule in rules})
+    if not people:
+        return
+    try:
+        store.holdings(people, {rule.badge.id for rule in rules})
+    except Exception as error:  # such as that so large a question takes too long
+        log.info("Could not ask tahrir about recent people", error=describe_error(error))
 
 
 def _permanent_reason(error: Exception, settings: Settings) -> str | None:

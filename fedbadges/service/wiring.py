@@ -13,7 +13,7 @@ from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.series import find_series
 from fedbadges.engine.statistics import RuleStatistics, log_trouble
-from fedbadges.errors import DatabaseUnusable
+from fedbadges.errors import DatabaseUnusable, Unavailable
 from fedbadges.history.count_saver import CountSaver
 from fedbadges.history.history import Recorder
 from fedbadges.history.judgements import Judgements
@@ -44,6 +44,7 @@ from fedbadges.signatures.verifier import Verifier
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.remembered import RememberedHoldings
 from fedbadges.util.logs import get_logger
+from fedbadges.util.text import describe_error
 
 log = get_logger(__name__)
 
@@ -155,10 +156,16 @@ class Parts:
         counting = [rule for rule in rules if recording and any(unstored_names(rule))]
         self._usernames.warn_of(rules, counting)
         if self._settings.series:
-            try:
-                self._tahrir.publish_series(find_series(rules))
-            except DatabaseUnusable as error:  # the rights do not suffice; no award depends on it
-                log.warning("Cannot tell tahrir of series", error=str(error))
+            self._publish_series(rules)
+
+    def _publish_series(self, rules: RuleSet) -> None:
+        """Tell tahrir of series; no award depends on it, so only an outage is waited for."""
+        try:
+            self._tahrir.publish_series(find_series(rules))
+        except Exception as error:  # missing rights, or rows that somebody else has made
+            if isinstance(error, Unavailable) and not isinstance(error, DatabaseUnusable):
+                raise
+            log.warning("Cannot tell tahrir of series", error=describe_error(error))
 
     def _handle_stored(self, stored: Sequence[StoredMessage]) -> None:
         """Handle messages that were read back from datanommer."""

@@ -20,6 +20,9 @@ from fedbadges.tahrir.holdings import find_people
 
 _VALUES = ValueRow.__table__
 
+#: The greatest number that the column holds; a rule may need more, such as of bytes.
+_GREATEST = 2**31 - 1
+
 #: How many rows one statement asks about, or writes.
 _BATCH = 500
 
@@ -87,7 +90,7 @@ def write_values(settings: Settings, values: Iterable[CurrentValue]) -> int:
         {
             "badge_id": each.badge_id,
             "person_id": each.person_id,
-            "value": each.value,
+            "value": min(each.value, _GREATEST),
             "last_update": each.as_of,
         }
         for _, each in sorted(newest.items())

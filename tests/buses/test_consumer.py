@@ -220,6 +220,24 @@ def test_only_what_no_queue_keeps_is_caught_up(
     consumer._daemon.stop()
 
 
+def test_main_loop_that_handles_many_messages_at_once_does_not_hang(
+    sqlite_database: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: list[Daemon] = []
+    monkeypatch.setattr(Daemon, "beat", lambda daemon: beats.append(daemon))
+    write_rules(tmp_path / "rules", RULES)
+    config = hub_config(sqlite_database, tmp_path / "rules") | {"moksha.blocking_mode": True}
+    consumer = FedoraBadgesConsumer(BlockingHub(config))
+    try:
+        before = len(beats)
+        for _ in range(3):
+            consumer.consume({"body": fedmsg_body("logger.first", {}, "alice")})
+        assert len(beats) == before + 3
+    finally:
+        consumer.stop()
+        consumer._daemon.stop()
+
+
 def test_message_of_too_many_values_is_not_parsed(
     sqlite_database: Databases, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:

@@ -135,7 +135,15 @@ def test_daemon_that_does_not_answer_is_critical(daemon: Daemons) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(404), Answer(200, b"[]"), Answer(200, b"\xff"), Answer(200, b"{")]
+    "answer",
+    [
+        Answer(404),
+        Answer(200, b"[]"),
+        Answer(200, b"\xff"),
+        Answer(200, b"{"),
+        Answer(200, b"[" * 100_000),
+    ],
+    ids=["no page", "list", "no text", "no JSON", "nested too deep"],
 )
 def test_what_is_no_daemon_is_critical(daemon: Daemons, answer: Answer) -> None:
     daemon.instead = answer

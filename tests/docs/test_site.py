@@ -8,6 +8,7 @@ from typing import Protocol
 from urllib.parse import unquote, urldefrag
 
 import pytest
+from support.chromium import CHROMIUM, chromium
 from support.documented import ROOT
 
 from fedbadges.cli.main import main
@@ -16,6 +17,16 @@ from fedbadges.rules import criteria
 
 pytest.importorskip("sphinx")
 pytest.importorskip("furo")
+
+
+# What reaches beyond the screen, but for what can be scrolled.
+TOO_WIDE = """
+[...document.querySelectorAll("article *")].filter(each => {
+  for (let outer = each; outer.tagName !== "ARTICLE"; outer = outer.parentElement)
+    if (getComputedStyle(outer).overflowX === "auto") return false;
+  return each.getBoundingClientRect().right > innerWidth;
+}).map(each => `${each.tagName} ${each.textContent.slice(0, 60)}`)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +86,18 @@ def test_every_key_of_a_rule_is_listed_with_its_meaning(site: Path) -> None:
     for name in ("name", "series", "topic", "filter", "greater than", "group", "exists", "not"):
         assert name in names
     assert len(names) == len(re.findall("<dt>", page))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_no_page_is_wider_than_a_phone(site: Path, tmp_path: Path) -> None:
+    wide = {}
+    with chromium(tmp_path / "profile") as browser:
+        for page in site.glob("**/*.html"):
+            browser.show(page, 390)
+            wide[page.name] = browser.value(TOO_WIDE)
+            assert browser.complaints() == [], page.name
+    assert {name: parts for name, parts in wide.items() if parts} == {}
 
 
 def test_every_protocol_of_criteria_is_described(site: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from support.daemon_restarts import Start, after_first_pass, held, sent, store_message, unavailable
 from support.databases import Databases
 from support.waiting import eventually
@@ -43,6 +44,24 @@ def test_after_a_restart_tahrir_is_asked_once_about_those_who_were_active_lately
     eventually(lambda: daemon.report()["in_hand"] == 0, "both messages")
 
     assert asked == [{"alice", "bob"}]
+
+
+@pytest.mark.sqlite
+def test_tahrir_that_does_not_answer_so_large_a_question_keeps_no_daemon_from_starting(
+    start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = after_first_pass(start())
+    first = sent("alice", 3.0)
+    store_message(database, first)
+    daemon.handle(first)
+    eventually(lambda: held(database, "alice") == [True], "the badge")
+
+    def too_slow(*_: object) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("canceled by the statement timeout"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tahrir, "holdings", too_slow)
+        assert start().report()["state"] == "running"
 
 
 @pytest.mark.sqlite

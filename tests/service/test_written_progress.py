@@ -159,6 +159,15 @@ def test_message_that_comes_late_does_not_set_a_value_back(make: Make, database:
     assert values(database)["alice", "many"] == 2
 
 
+def test_message_from_the_future_does_not_end_progress(make: Make, database: Databases) -> None:
+    for age in (0.0, -3650 * DAY, 0.0, 0.0):
+        daemon = make(progress=True)
+        daemon.handle_acknowledged(made("alice", age=age))
+        daemon.stop()
+
+    assert values(database)["alice", "many"] == 3
+
+
 def test_nobody_becomes_a_person_of_tahrir_by_a_value(make: Make, database: Databases) -> None:
     daemon = make(progress=True)
     daemon.handle_acknowledged(made("bob"))
@@ -268,6 +277,25 @@ def test_failure_is_logged_once_and_nobody_is_forgotten(
         'Cannot write progress, trying again later error="tahrir: away"',
         "Progress is written again",
     ]
+
+
+def test_value_that_cannot_be_written_keeps_no_other_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    def write(self: CurrentValues, batch: Any) -> int:
+        if "mallory" in {each.username for each in batch}:
+            raise ValueError("out of range")
+        return len(batch)
+
+    monkeypatch.setattr(CurrentValues, "_write", write)
+    kept = CurrentValues(settings, 0.01)
+    kept.note(judged(settings, "alice", "mallory", "bob"))
+    kept.start()
+    eventually(lambda: kept.report()["written"] == 2, "the other values")
+    kept.stop()
+
+    assert kept.report() == {"pending": 0, "written": 2, "dropped": 1, "trouble": None}
+    assert log.messages == ["Cannot write a value badge=many error=\"ValueError('out of range')\""]
 
 
 def test_nothing_is_written_while_it_is_the_turn_of_another_daemon(

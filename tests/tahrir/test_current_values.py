@@ -55,6 +55,14 @@ def test_value_as_of_the_latest_message_stays(
     assert changed == (left == second)
 
 
+def test_value_beyond_what_the_column_holds_is_written_as_its_greatest(
+    settings: Settings, alice: int
+) -> None:
+    write_values(settings, [CurrentValue("editor", alice, 5_000_000_000, DAY)])
+
+    assert stored(settings) == {"editor": (2**31 - 1, DAY)}
+
+
 def test_value_that_is_there_is_not_written_again(settings: Settings, alice: int) -> None:
     value = CurrentValue("editor", alice, 3, DAY)
     assert write_values(settings, [value]) == 1

@@ -88,3 +88,23 @@ def test_daemon_tells_tahrir_of_the_series_of_its_rules(
         assert shown(settings) == {}
     finally:
         daemon.stop()
+
+
+def test_series_that_tahrir_refuses_keep_no_daemon_from_starting(
+    shared_database: Databases, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wipe(shared_database)
+    write_rules(
+        tmp_path / "rules",
+        {f"scribe-{n}": counting_rule(f"Scribe {n}", "wiki.edit", n) for n in (2, 10)},
+    )
+    settings = make_settings(shared_database, tmp_path / "rules", reload=False, series=True)
+    with engine(settings.tahrir_url).begin() as connection:
+        connection.execute(sa.insert(Team.__table__).values(id="by-hand", name=TEAM))
+    daemon = Daemon(settings, FakePublisher())
+    try:
+        daemon.start()
+        assert daemon.started.result(60) is None
+    finally:
+        daemon.stop()
+    assert "Cannot tell tahrir of series" in caplog.text

@@ -131,6 +131,9 @@ class BadgesConsumer(FedmsgConsumer):
             return
         if self.blocking_mode:
             message[_REFUSED] = not self._handle_acknowledged(self._daemon, message.get("body"))
+            if self._broker is None:
+                # The main loop hands over all that has come before it does anything else.
+                self._daemon.beat()
         else:
             self._daemon.handle(message.get("body"), size=size_of(message))
 

@@ -68,7 +68,7 @@ def _ask(address: str, timeout: float) -> Mapping[str, Any]:
         raise CannotRun(
             f"{address}: {reason}; is a daemon running that has it as its '{ADDRESS}'?"
         ) from None
-    except (ValueError, http.client.HTTPException):
+    except (ValueError, RecursionError, http.client.HTTPException):
         report = None
     if not isinstance(report, dict):
         raise CannotRun(f"What answers at {address} is not a daemon")
@@ -144,7 +144,7 @@ def _next_report(socket: zmq.Socket[bytes], endpoint: str, timeout: float) -> Ma
         found = [
             each for each in consumers if any(one.items() <= each.items() for one in _CONSUMERS)
         ]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise CannotRun(f"What answers at {endpoint} is not a hub") from None
     if not found:
         raise CannotRun(
