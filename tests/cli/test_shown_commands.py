@@ -1,11 +1,8 @@
 """The commands that pages of docs show, run to compare what they print."""
 
-import datetime
-import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from support.builders import make_config, make_settings
-from support.bus import Bus, fedmsg_body
+from support.bus import Bus
 from support.command import fedbadges
-from support.databases import Databases, sqlite_databases, store_message, tahrir
+from support.databases import sqlite_databases, tahrir
+from support.for_authors import deployment_of_authors
 from support.monitoring import REPORT, hub_report, monitored
 
 from fedbadges.lint.findings import CODES
@@ -25,10 +23,6 @@ from fedbadges.tahrir.database import Tahrir
 ROOT = Path(__file__).parents[2]
 FOR_AUTHORS = ROOT / "docs/rule-authors.rst"
 FOR_OPERATORS = ROOT / "docs/operations.rst"
-EDITED = datetime.datetime(2014, 10, 3, tzinfo=datetime.timezone.utc)
-EDITORS = {"alice": 124, "bob": 103, "carol": 61, "dave": 27, "erin": 8, "frank": 6, "grace": 3}
-EDITORS |= {"heidi": 2, "ivan": 1, "judy": 1, "mallory": 1, "trent": 1}
-"""How many edits of the wiki each made, every third day until the same day."""
 SPEAKERS = """\
 user,when,link
 alice,2025-11-20,https://conference.example.org/talks/7
@@ -41,34 +35,7 @@ SPEAKER = Badge("speaker", "Speaker", "Gave a talk", "speaker.png", "ideas/3", "
 @pytest.fixture
 def authors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in a directory with rules, and a deployment with old messages."""
-    directory = shutil.copytree(ROOT / "docs/examples/authors", tmp_path / "authors")
-    databases = sqlite_databases(directory)
-    store_edits(databases, json.loads((directory / "messages/edit.json").read_text()))
-    for name, edits in EDITORS.items():
-        for number in range(edits):
-            sent = EDITED - datetime.timedelta(days=3 * number)
-            message = fedmsg_body("", {"user": name, "minor": 0})
-            message |= {
-                "topic": "org.fedoraproject.prod.wiki.article.edit",
-                "timestamp": sent.timestamp(),
-                "msg_id": f"{sent:%Y}-{name}-{number}",
-            }
-            store_message(databases, message, [name])
-    monkeypatch.chdir(directory)
-
-
-def store_edits(databases: Databases, edit: dict) -> None:
-    """Store an edit of the wiki that nora made, and those before; the first gave her a badge."""
-    for hours in range(36):
-        earlier = {"msg_id": f"2014-{hours}", "timestamp": edit["timestamp"] - 3600 * (hours + 1)}
-        store_message(databases, edit | earlier, ["nora"])
-    store_message(databases, edit, ["nora"])
-    with tahrir(databases) as database:
-        issuer = database.add_issuer("https://badges.example.org", "Example", "Example", "a@b.c")
-        database.add_badge("First Edit", "i.png", "You edited the wiki.", "c", issuer)
-        email = "nora@fedoraproject.org"
-        database.add_person(email=email, nickname="nora")
-        database.add_assertion("first-edit", email, datetime.datetime(2014, 9, 20), None)
+    monkeypatch.chdir(deployment_of_authors(tmp_path / "authors"))
 
 
 @pytest.fixture
