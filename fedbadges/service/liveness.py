@@ -15,9 +15,9 @@ from fedbadges.util.text import printable
 log = get_logger(__name__)
 
 #: Seconds after which the bus's main loop hangs, and those after which the handling of messages
-#: does. A question about a long history can take minutes.
+#: does. A question about a long history can take minutes, and a restart would only ask it again.
 _LOOP_HANGS = 60.0
-_HANDLING_HANGS = 300.0
+_HANDLING_HANGS = 1800.0
 
 _HOUR = 3600.0
 _MINUTE = 60.0

@@ -113,7 +113,7 @@ def test_daemon_whose_main_loop_stands_still_hangs(checked: Checked) -> None:
 def test_daemon_that_handles_nothing_hangs(checked: Checked) -> None:
     message = make_message("logger.first")
     checked.daemon._parts.in_flight.begin(message)
-    assert checked.after(300) is None
+    assert checked.after(1800) is None
     assert checked.after(10) == "no message is handled, though some wait"
     checked.daemon._parts.in_flight.done(message)
     assert checked.after(5) is None
