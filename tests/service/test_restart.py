@@ -9,6 +9,7 @@ from support.daemon_restarts import Start, after_first_pass, held, sent, store_m
 from support.databases import Databases
 from support.waiting import eventually
 
+from fedbadges.service.daemon import Daemon
 from fedbadges.tahrir.database import Tahrir
 
 
@@ -26,21 +27,24 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     return questions
 
 
+def handle(daemon: Daemon, database: Databases, *messages: dict[str, Any]) -> None:
+    """Store messages and hand them to a daemon."""
+    for each in messages:
+        store_message(database, each)
+        daemon.handle(each)
+
+
 def test_after_a_restart_tahrir_is_asked_once_about_those_who_were_active_lately(
     start: Start, database: Databases, asked: list[set[str]]
 ) -> None:
     daemon = after_first_pass(start())
     messages = [sent(name, 3.0) for name in ("alice", "bob", "alice", "bob")]
-    for each in messages[:2]:
-        store_message(database, each)
-        daemon.handle(each)
+    handle(daemon, database, *messages[:2])
     eventually(lambda: held(database, "alice", "bob") == [True, True], "both badges")
     asked.clear()
 
     daemon = start()
-    for each in messages[2:]:
-        store_message(database, each)
-        daemon.handle(each)
+    handle(daemon, database, *messages[2:])
     eventually(lambda: daemon.report()["in_hand"] == 0, "both messages")
 
     assert asked == [{"alice", "bob"}]
@@ -50,10 +54,7 @@ def test_after_a_restart_tahrir_is_asked_once_about_those_who_were_active_lately
 def test_tahrir_that_does_not_answer_so_large_a_question_keeps_no_daemon_from_starting(
     start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    daemon = after_first_pass(start())
-    first = sent("alice", 3.0)
-    store_message(database, first)
-    daemon.handle(first)
+    handle(after_first_pass(start()), database, sent("alice", 3.0))
     eventually(lambda: held(database, "alice") == [True], "the badge")
 
     def too_slow(*_: object) -> None:
@@ -68,10 +69,7 @@ def test_tahrir_that_does_not_answer_so_large_a_question_keeps_no_daemon_from_st
 def test_outage_while_tahrir_is_asked_about_them_delays_no_start(
     start: Start, database: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    daemon = after_first_pass(start())
-    first = sent("alice", 3.0)
-    store_message(database, first)
-    daemon.handle(first)
+    handle(after_first_pass(start()), database, sent("alice", 3.0))
     eventually(lambda: held(database, "alice") == [True], "the badge")
 
     with monkeypatch.context() as patch:
