@@ -69,15 +69,18 @@ def test_no_team_is_made_without_a_series(tahrir: Tahrir, api: TahrirDatabase) -
     assert api.session.get(Team, TEAM) is None
 
 
+def with_a_series(databases: Databases, rules: Path) -> Settings:
+    """Return the settings of a daemon with two rules of one series, over an empty tahrir."""
+    wipe(databases)
+    badges = {f"scribe-{n}": counting_rule(f"Scribe {n}", "wiki.edit", n) for n in (2, 10)}
+    write_rules(rules, badges)
+    return make_settings(databases, rules, reload=False, series=True)
+
+
 def test_daemon_tells_tahrir_of_the_series_of_its_rules(
     shared_database: Databases, tmp_path: Path
 ) -> None:
-    wipe(shared_database)
-    write_rules(
-        tmp_path / "rules",
-        {f"scribe-{n}": counting_rule(f"Scribe {n}", "wiki.edit", n) for n in (2, 10)},
-    )
-    settings = make_settings(shared_database, tmp_path / "rules", reload=False, series=True)
+    settings = with_a_series(shared_database, tmp_path / "rules")
     daemon = Daemon(settings, FakePublisher())
     daemon.start()
     try:
@@ -93,12 +96,7 @@ def test_daemon_tells_tahrir_of_the_series_of_its_rules(
 def test_series_that_tahrir_refuses_keep_no_daemon_from_starting(
     shared_database: Databases, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    wipe(shared_database)
-    write_rules(
-        tmp_path / "rules",
-        {f"scribe-{n}": counting_rule(f"Scribe {n}", "wiki.edit", n) for n in (2, 10)},
-    )
-    settings = make_settings(shared_database, tmp_path / "rules", reload=False, series=True)
+    settings = with_a_series(shared_database, tmp_path / "rules")
     with engine(settings.tahrir_url).begin() as connection:
         connection.execute(sa.insert(Team.__table__).values(id="by-hand", name=TEAM))
     daemon = Daemon(settings, FakePublisher())
