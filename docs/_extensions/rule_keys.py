@@ -11,7 +11,7 @@ from sphinx.util.typing import ExtensionMetadata
 from fedbadges.cli.deployment import placeholder_settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.rules.grammar import Schema
-from fedbadges.rules.rule import rule_schema
+from fedbadges.rules.series import file_schema
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
@@ -25,7 +25,7 @@ class RuleKeys(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return nested lists of all keys, with the criteria of the backends that come along."""
-        schema = rule_schema(load_backends(placeholder_settings({})))
+        schema = file_schema(load_backends(placeholder_settings({})))
         return [_Lister(schema).keys(schema)]
 
 

@@ -46,22 +46,33 @@ class Linter:
     messages: MessageFiles | None = None
 
     def run(self, files: Iterable[Path]) -> Iterator[Finding]:
-        """Yield what is wrong with each file, and then with all together; raise Unavailable."""
+        """Yield what is wrong with each file, and then with all together; raise Unavailable.
+
+        Each finding comes once, although the rules of a series have most of them in common.
+        """
+        seen: set[Finding] = set()
+        for finding in self._run(files):
+            if finding not in seen:
+                seen.add(finding)
+                yield finding
+
+    def _run(self, files: Iterable[Path]) -> Iterator[Finding]:
         if self.messages is not None:
             yield from self.messages.mistakes
         checks = self._checks()
         rules: list[Rule] = []
         for path in files:
             try:
-                rule = load_file(path, self.backends, configured=self.configured)
+                found = load_file(path, self.backends, configured=self.configured)
                 document = parse_document(read_file(path), str(path))
             except RuleError as error:
                 yield from map(Finding.from_problem, error.problems)
                 continue
-            rules.append(rule)
-            for check in checks:
-                yield from check(rule)
-            yield from odd_id(rule, document)
+            rules.extend(found)
+            for rule in found:
+                for check in checks:
+                    yield from check(rule)
+                yield from odd_id(rule, document)
             yield from cut_text(document)
         chosen, duplicates = each_once(rules)
         yield from (Finding.from_problem(problem, "duplicate") for problem in duplicates)

@@ -15,7 +15,7 @@ from fedbadges.criteria.backends import load_backends
 from fedbadges.errors import RuleError
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import load_text
-from fedbadges.rules.rule import rule_schema
+from fedbadges.rules.series import file_schema
 from fedbadges.rules.yaml_document import Node, parse_document
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def backends() -> Backends:
 
 @pytest.fixture(scope="module")
 def validator(backends: Backends) -> Draft202012Validator:
-    schema = rule_schema(backends)
+    schema = file_schema(backends)
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)
 
@@ -228,7 +228,7 @@ def test_the_schema_accepts_any_mapping_for_a_backend_without_a_schema(backends:
         def parse(self, node: Node, problems: object) -> None:
             return None
 
-    validator = Draft202012Validator(rule_schema({**backends, "odd": Odd()}))
+    validator = Draft202012Validator(file_schema({**backends, "odd": Odd()}))
 
     assert errors(validator, complete("criteria: {odd: {a: b}}\n").encode()) == []
     assert errors(validator, complete("criteria: {odd: [a]}\n").encode()) != []
