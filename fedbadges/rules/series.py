@@ -27,7 +27,7 @@ from fedbadges.rules.grammar import (
     ref,
     several,
 )
-from fedbadges.rules.parsing import Problems
+from fedbadges.rules.parsing import Problems, each_item
 from fedbadges.rules.recipients import make_recipient
 from fedbadges.rules.rule import (
     METADATA,
@@ -62,7 +62,7 @@ def parse_rules(document: MappingNode, backends: Backends, problems: Problems) -
     """
     if document.get(_BADGES) is None:
         return (parse_rule(document, backends, problems),)
-    whole = _kind_of_series().read(document, "a series", problems)
+    whole = _kind_of_series().read(_without_name(document, problems), "a series", problems)
     assert whole is not None
     recipient = make_recipient(whole, problems)
     badges: Sequence[Fields] = whole.values.get(_BADGES, ())
@@ -84,6 +84,15 @@ def parse_rules(document: MappingNode, backends: Backends, problems: Problems) -
         )
         for badge, judged in zip(badges, criteria, strict=True)
     )
+
+
+def _without_name(document: MappingNode, problems: Problems) -> MappingNode:
+    """Return a series without a name beside its badges, which is a mistake."""
+    entries = tuple(entry for entry in document.entries if entry[0].value != "name")
+    if len(entries) < len(document.entries):
+        key = next(key for key, _ in document.entries if key.value == "name")
+        problems.add(key.place, "each badge of a series has its 'name' in the list of 'badges'")
+    return replace(document, entries=entries)
 
 
 def file_schema(backends: Backends) -> Schema:
@@ -138,7 +147,15 @@ def _read_badges(node: Node, what: str, problems: Problems) -> tuple[Fields, ...
         text = f"{what} takes at most {MOST_BADGES}, and these are {len(node.items)}"
         problems.add(node.items[MOST_BADGES].place, text)
         return None
-    return _LIST_OF_BADGES.read(node, what, problems)
+    found: list[Fields] = []  # also beside what is no badge
+
+    def read(item: Node) -> bool | None:
+        badge = _BADGE.read(item, "a badge", problems)
+        found.extend(filter(None, [badge]))
+        return None if badge is None else True
+
+    each_item(node, _BADGES, read, problems)
+    return tuple(found)
 
 
 def _kind_of_series() -> Kind[Fields]:
