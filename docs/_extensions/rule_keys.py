@@ -26,7 +26,13 @@ class RuleKeys(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return nested lists of all keys, with the criteria of the backends that come along."""
         schema = file_schema(load_backends(placeholder_settings({})))
-        return [_Lister(schema).keys(schema)]
+        lister = _Lister(schema)
+        rule, series = (schema["$defs"][kind] for kind in ("rule", "series"))
+        return [
+            lister.keys(rule),
+            nodes.paragraph("", "A file that gives several badges of a series has these keys:"),
+            lister.keys(series),
+        ]
 
 
 class _Lister:
@@ -52,10 +58,11 @@ class _Lister:
         if required:
             text += [nodes.Text(" "), nodes.strong("", "Required.")]
         definition = nodes.definition("", text)
-        below = described[-1].get("properties")
+        inner = described[-1].get("items", described[-1])
+        below = inner.get("properties")
         if below and id(below) not in self._listed:
             self._listed.add(id(below))
-            definition += self.keys(described[-1])
+            definition += self.keys(inner)
         return nodes.definition_list_item(
             "", nodes.term("", "", nodes.literal(name, name)), definition
         )

@@ -93,12 +93,11 @@ def rule_kind(backends: Backends) -> Kind[Fields]:
     criteria = Kind(
         lambda node, what, problems: parse_criteria(backends, node, problems), ref("criteria")
     )
-    keys = {**METADATA, **keys_beside_badge(criteria), "tags": TAGS, "series": SERIES}
-    return with_conversions(record_of("a rule", keys))
+    return with_conversions(record_of("a rule", {**METADATA, **further_keys(criteria)}))
 
 
-def keys_beside_badge(criteria: Kind[Any]) -> dict[str, FieldSpec]:
-    """Return the keys that do not describe the badge, with this kind of criteria."""
+def further_keys(criteria: Kind[Any]) -> dict[str, FieldSpec]:
+    """Return the keys of a file beside METADATA, with this kind of criteria."""
     trigger = Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger"))
     return {
         "trigger": FieldSpec(trigger, "The cheap check: which messages the rule is about.", True),
@@ -106,6 +105,8 @@ def keys_beside_badge(criteria: Kind[Any]) -> dict[str, FieldSpec]:
             criteria, "The expensive check: what must hold to award the badge.", True
         ),
         "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
+        "tags": TAGS,
+        "series": SERIES,
         **RECIPIENT_KEYS,
     }
 

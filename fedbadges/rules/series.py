@@ -34,7 +34,7 @@ from fedbadges.rules.rule import (
     SERIES,
     TAGS,
     Rule,
-    keys_beside_badge,
+    further_keys,
     make_rule,
     parse_rule,
     rule_kind,
@@ -161,14 +161,14 @@ def _read_badges(node: Node, what: str, problems: Problems) -> tuple[Fields, ...
 def _kind_of_series() -> Kind[Fields]:
     criteria: Kind[Any] = Kind(lambda node, what, problems: node, ref("series-criteria"))
     keys = {
-        "series": replace(SERIES, required=True),
         _BADGES: FieldSpec(
             Kind(_read_badges, {**_LIST_OF_BADGES.schema, "maxItems": MOST_BADGES}),
             "The badges of the series, the easiest first: what differs from one to the next.",
             True,
         ),
         **_EITHER,
-        **keys_beside_badge(criteria),
+        **further_keys(criteria),
+        "series": replace(SERIES, required=True),
     }
     return with_conversions(record_of("a series", keys))
 
