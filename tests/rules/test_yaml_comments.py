@@ -1,11 +1,24 @@
 """The comments of a YAML document: where they are, and which line each is about."""
 
+from collections.abc import Iterator
+
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedbadges.rules import yaml_comments
 from fedbadges.rules.yaml_comments import Comment, find_comments
 from fedbadges.rules.yaml_document import parse_document
+
+
+@pytest.fixture(scope="module", params=["default", "pure"], autouse=True)
+def _loader(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Scan with libyaml and without."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "pure":
+            patch.setattr(yaml_comments, "LOADER", yaml.SafeLoader)
+        yield
 
 
 def comments(text: str) -> list[Comment]:
