@@ -99,7 +99,7 @@ def _is_end(topic: str) -> bool:
 
 
 def no_field(rule: Rule) -> Iterator[Finding]:
-    """Find templates of fields that fedmsg's messages do not have."""
+    """Find paths of fields that fedmsg's messages do not have."""
     for read in paths_read(rule):
         extra = RECIPIENT if read.key not in ("", "recipient") else ""
         meant = _meant(read.path.dotted, extra)
@@ -109,7 +109,7 @@ def no_field(rule: Rule) -> Iterator[Finding]:
                 read.place,
                 "no-field",
                 f"fedmsg's messages have no {quoted(first)} beside 'msg'; "
-                f"did you mean '%({meant})s'?",
+                f"did you mean '{read.shown(meant)}'?",
             )
 
 
