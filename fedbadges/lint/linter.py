@@ -1,5 +1,6 @@
 """Running all checks over some files."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from fedbadges.lint.criteria import (
     same_for_all,
 )
 from fedbadges.lint.findings import Finding
+from fedbadges.lint.ignores import Ignores
 from fedbadges.lint.lambdas import is_literal, whole_topic
 from fedbadges.lint.missing_path import missing_path
 from fedbadges.lint.never_matches import never_matches
@@ -51,21 +53,23 @@ class Linter:
             yield from self.messages.mistakes
         checks = self._checks()
         rules: list[Rule] = []
+        ignores = Ignores()
         for path in files:
             try:
                 rule = load_file(path, self.backends, configured=self.configured)
-                document = parse_document(read_file(path), str(path))
+                data = read_file(path)
+                document = parse_document(data, str(path))
             except RuleError as error:
                 yield from map(Finding.from_problem, error.problems)
                 continue
             rules.append(rule)
-            for check in checks:
-                yield from check(rule)
-            yield from odd_id(rule, document)
-            yield from cut_text(document)
+            ignores.read(data, str(path))
+            found = (*(check(rule) for check in checks), odd_id(rule, document), cut_text(document))
+            yield from ignores.apply(itertools.chain.from_iterable(found))
         chosen, duplicates = each_once(rules)
         yield from (Finding.from_problem(problem, "duplicate") for problem in duplicates)
-        yield from same_again(chosen)
+        yield from ignores.apply(same_again(chosen))
+        yield from ignores.unused_ignore()
 
     def _checks(self) -> list[Callable[[Rule], Iterable[Finding]]]:
         """Return the checks of a single rule."""

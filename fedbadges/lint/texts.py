@@ -145,7 +145,8 @@ def cut_text(document: MappingNode) -> Iterator[Finding]:
     """Find texts without quotes behind which a comment may be meant as text."""
     for key, node in _texts(document, ""):
         sign = r" #|\s+#[^\s#!]" if key in _FOR_PEOPLE else r"\s+#[^\s#!]"
-        if isinstance(node.value, str) and re.match(sign, node.comment):
+        text = isinstance(node.value, str) and re.match(sign, node.comment)
+        if text and not re.match(r"\s+#\s*fedbadges:", node.comment):
             yield Finding(
                 node.place,
                 "cut-text",

@@ -236,9 +236,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key():
         (criteria(condition="\n    > 5"), "write 'greater than' for '>'"),
     ],
 )
-@pytest.mark.parametrize("loader", [document._LOADER, yaml.SafeLoader], ids=["default", "pure"])
+@pytest.mark.parametrize("loader", [document.LOADER, yaml.SafeLoader], ids=["default", "pure"])
 def test_a_file_that_is_not_yaml_has_a_hint_what_to_write(monkeypatch, text, hint, loader):
-    monkeypatch.setattr(document, "_LOADER", loader)
+    monkeypatch.setattr(document, "LOADER", loader)
     (found,) = mistakes(complete(text))
     assert re.match(rf"{PATH}:\d+:\d+: not valid YAML: .*; {re.escape(hint)}", found)
 
@@ -743,7 +743,7 @@ def test_a_file_of_exactly_the_most_bytes_is_loaded():
 
 
 def test_mistakes_are_the_same_where_pyyaml_has_no_libyaml(monkeypatch):
-    monkeypatch.setattr(document, "_LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(document, "LOADER", yaml.SafeLoader)
     assert_mistakes(
         "tags: →7\ntrigger: {topic: '→'}\nrecipient: \"→%(a\"\n→nme: 1\n",
         "'tags' is a list, or words split by commas",

@@ -25,8 +25,10 @@ from fedbadges.util.logs import get_logger
 
 log = get_logger(__name__)
 
-#: How many connections there may be at once; others are closed.
+#: How many connections there may be at once; for one more, the oldest is closed. Each has a thread
+#: that takes a moment to end, so there may be twice as many of those, and no more.
 _MOST_CONNECTIONS = 16
+_MOST_THREADS = 2 * _MOST_CONNECTIONS
 
 #: Seconds after which a connection is closed that waits for its client, and any at all.
 _IDLE_TIMEOUT = 3.0
@@ -150,28 +152,38 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def __init__(self, address: Any, answers: Mapping[str, Callable[[], _Answer]]) -> None:
         self.answers = answers
         self._lock = threading.Lock()
+        #: When each connection began, the oldest first, and all that have a thread.
         self._since: dict[Any, float] = {}
+        self._served: set[Any] = set()
         super().__init__(address, _Handler)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         with self._lock:
-            accepted = len(self._since) < _MOST_CONNECTIONS
-            if accepted:
-                self._since[request] = time.monotonic()
-        return accepted
+            if len(self._served) >= _MOST_THREADS:
+                return False
+            if len(self._since) >= _MOST_CONNECTIONS:
+                self._end(next(iter(self._since)))
+            self._since[request] = time.monotonic()
+            self._served.add(request)
+        return True
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
             self._since.pop(request, None)
+            self._served.discard(request)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
         before = time.monotonic() - _TIMEOUT
         with self._lock:
-            old = [request for request, since in self._since.items() if since < before]
-        for request in old:
-            with contextlib.suppress(OSError):
-                request.shutdown(socket.SHUT_RDWR)
+            for request in [each for each, since in self._since.items() if since < before]:
+                self._end(request)
+
+    def _end(self, request: Any) -> None:
+        """Let the thread of a connection end, which waits for its client."""
+        del self._since[request]
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Do nothing: the client is gone, or was too slow."""
