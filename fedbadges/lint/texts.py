@@ -130,8 +130,8 @@ def _meant(dotted: str, extra: str) -> str | None:
 def odd_id(rule: Rule, document: MappingNode) -> Iterator[Finding]:
     """Find the id of a badge that would have to be escaped in links."""
     found = sorted(set(_NO_ID.findall(rule.badge.id)))
-    name = document.get("name")
-    if found and name is not None:
+    name = _name(rule, document) if found else None
+    if name is not None:
         signs = " and ".join(map(repr, found))
         yield Finding(
             name.place,
@@ -139,6 +139,14 @@ def odd_id(rule: Rule, document: MappingNode) -> Iterator[Finding]:
             f"the badge's id will be {quoted(rule.badge.id)}, and links to it break at {signs}; "
             f"write 'name' without {signs}",
         )
+
+
+def _name(rule: Rule, document: MappingNode) -> Node | None:
+    """Return the node of the badge's name, which stands in a list where there are several."""
+    badges = document.get("badges")
+    items = badges.items if isinstance(badges, SequenceNode) else (document,)
+    here = (each for each in items if isinstance(each, MappingNode) and each.place == rule.place)
+    return next((each.get("name") for each in here), None)
 
 
 def cut_text(document: MappingNode) -> Iterator[Finding]:

@@ -768,6 +768,20 @@ def test_odd_id_says_what_the_name_should_not_have(tmp_path: Path) -> None:
     )
 
 
+def test_findings_of_a_series_come_once_and_those_of_a_badge_at_its_entry(tmp_path: Path) -> None:
+    rest = whole('criteria: {filter: {topics: ["%(topic)s"]}, operation: count}\n')
+    body = (
+        "series: All\nbadges:\n"
+        "- {name: One, threshold: 0}\n- {name: 50%, threshold: 2}\n"
+        "- name: Three\n  threshold: 3\n  description: See #3\n"
+    )
+    (tmp_path / "a.yml").write_text(body + rest.replace("name: Test Badge\n", ""))
+
+    lines = [(each.place.line, each.code) for each in sorted(LINTER.run([tmp_path / "a.yml"]))]
+
+    assert lines == [(3, "always-holds"), (4, "odd-id"), (7, "cut-text"), (8, "same-for-all")]
+
+
 @pytest.mark.parametrize("name", ["Who? Me!", "Rock & Roll", "Été", "It's (Gone)"])
 def test_odd_id_accepts_what_ids_may_have(tmp_path: Path, name: str) -> None:
     assert found(tmp_path, f"name: {name}\n") == []
