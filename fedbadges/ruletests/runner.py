@@ -157,7 +157,7 @@ class RuleTestRunner:
     def load_rules(self, path: Path) -> list[Rule]:
         """Load the rules of a file that has no tests; none where it has mistakes."""
         try:
-            return [load_file(path, self._installed, configured=False)]
+            return list(load_file(path, self._installed, configured=False))
         except RuleError:
             return []
 
@@ -177,7 +177,7 @@ class RuleTestRunner:
                 problems.append(Problem(place, f"there is no rule file '{printable(str(path))}'"))
                 continue
             try:
-                found.append(load_file(path, backends, configured=False))
+                found.extend(load_file(path, backends, configured=False))
             except RuleError as error:
                 problems += error.problems
         rules, duplicates = each_once(found)

@@ -227,3 +227,32 @@ def test_coverage_changes_no_result(tmp_path: Path) -> None:
     found = results(None)
     assert any(found)
     assert results(Coverage()) == found
+
+
+def test_each_field_of_a_trigger_has_two_answers() -> None:
+    fields = "trigger:\n  topic: git.push\n  fields: {msg.minor: 0, msg.size: {greater than: 9}}\n"
+    rule = RULE[: RULE.index("trigger")] + fields + RULE[RULE.index("criteria") :]
+    big = "{like: push, from: a, msg: {size: 10}, awards: {}}"
+    write(big, big.replace("0}", "0, minor: 1}"), rule=rule)
+
+    assert missing() == [
+        "holds in every test: fields {msg.size: {greater than: 9}}",
+        f"holds in no test: {CRITERIA}",
+    ]
+
+
+def test_each_threshold_of_a_series_counts_and_the_rest_once() -> None:
+    rule = complete(RULE).replace("name: Test Badge\n", "series: Test\n")
+    rule = rule.replace("  condition: {greater than or equal to: 2}\n", "")
+    badges = [f"- {{name: Test {n}, threshold: {n}}}\n" for n in (2, 3, 4)]
+    write("{like: push, from: a, count: 3, no_awards: {a: test-4}}")
+    Path("rules/rule.yml").write_text(f"{rule}badges:\n{''.join(badges)}")
+
+    done = fedbadges("test", "--coverage", "rules")
+
+    assert missing() == [
+        "holds in no test: topic git.receive",
+        f"holds in every test: {MINOR}",
+        "holds in no test: datanommer count, greater than or equal to 4",
+    ]
+    assert done.stderr.endswith("; 7 of 10 branches covered (70 %)\n")
