@@ -1,6 +1,6 @@
 """A rule: what one YAML file says, parsed and immutable."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,8 +17,16 @@ from fedbadges.rules.criteria import (
     with_user_paths,
 )
 from fedbadges.rules.grammar import DIALECT, TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
+from fedbadges.rules.operators import AllOf
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
-from fedbadges.rules.recipients import CONVERSIONS, RECIPIENT_KEYS, Recipient, make_recipient
+from fedbadges.rules.recipients import (
+    CONVERSIONS,
+    RECIPIENT_KEYS,
+    Excepted,
+    Recipient,
+    make_excepted,
+    make_recipient,
+)
 from fedbadges.rules.triggers import Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -44,6 +52,7 @@ class Badge:
 class Rule:
     """One rule; without a ``recipient`` the usernames of the message are the candidates.
 
+    ``excepted`` names who is none. Criteria without parts hold for everybody.
     ``series`` is the name of the series that its badge is one of, where the rule says so.
     """
 
@@ -53,6 +62,16 @@ class Rule:
     criteria: Criteria
     recipient: Recipient | None
     series: str | None = None
+    excepted: Excepted | None = None
+
+    @cached_property
+    def naming(self) -> Hashable:
+        """Return what is the same for rules that name the same people."""
+        recipient, excepted = (
+            each and (tuple(template.text for template in each.templates), each.conversions)
+            for each in (self.recipient, self.excepted)
+        )
+        return recipient, excepted
 
     @cached_property
     def needs_history(self) -> bool:
@@ -69,17 +88,18 @@ def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rul
     """Parse a rule file's mapping; raise RuleError with everything that is wrong."""
     fields = _kind_of_rule(backends).read(rule, "a rule", problems)
     assert fields is not None
-    recipient = make_recipient(fields, problems)
+    recipient, excepted = make_recipient(fields, problems), make_excepted(fields)
     if problems:
         raise RuleError(problems)
     found = fields.values
     metadata = {key: found[key] for key in _METADATA}
     badge = Badge(convert_name_to_id(found["name"]), tags=found.get("tags"), **metadata)
-    criteria = found["criteria"]
-    if recipient is not None:
-        paths = frozenset(path.dotted for path in recipient.template.paths)
-        criteria = with_user_paths(criteria, paths)
-    return Rule(rule.place, badge, found["trigger"], criteria, recipient, found.get("series"))
+    criteria = found.get("criteria") or AllOf((), rule.place)
+    naming = [path for each in (recipient, excepted) if each is not None for path in each.paths]
+    if naming:
+        criteria = with_user_paths(criteria, frozenset(path.dotted for path in naming))
+    series = found.get("series")
+    return Rule(rule.place, badge, found["trigger"], criteria, recipient, series, excepted)
 
 
 def rule_schema(backends: Backends) -> Schema:
@@ -101,9 +121,7 @@ def _kind_of_rule(backends: Backends) -> Kind[Fields]:
     keys = {
         **_METADATA,
         "trigger": FieldSpec(trigger, "The cheap check: which messages the rule is about.", True),
-        "criteria": FieldSpec(
-            criteria, "The expensive check: what must hold to award the badge.", True
-        ),
+        "criteria": FieldSpec(criteria, "The expensive check; without, the trigger is enough."),
         "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
         "tags": FieldSpec(_TAGS, "A list, or words split by commas."),
         "series": FieldSpec(_SERIES, "The name of the series that the badge is one of."),
