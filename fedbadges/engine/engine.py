@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,7 +39,7 @@ log = get_logger(__name__)
 Shared = dict[object, object]
 
 #: Whom a message names, by what is the same for rules that name the same people.
-_KnownNames = dict[Hashable, tuple[str, ...]]
+_KnownNames = dict[str, tuple[str, ...]]
 
 #: Rules that raised an error for a message, each with the error.
 Failures = list[tuple[Rule, BaseException]]

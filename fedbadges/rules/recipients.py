@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fedbadges.errors import MissingValue, Place
 from fedbadges.rules.grammar import YES_NO, Fields, FieldSpec, Kind, Schema, mapping_of, several
@@ -279,24 +279,38 @@ def _paths(templates: tuple[Template, ...]) -> tuple[TemplatePath, ...]:
     return tuple(path for template in templates for path in template.paths)
 
 
-def make_recipient(rule: Fields, problems: Problems) -> Recipient | None:
-    """Return the recipient from the RECIPIENT_KEYS of a rule, or None if the rule has none."""
+class Naming(NamedTuple):
+    """Whom a rule names: the text is the same for rules that name the same people."""
+
+    recipient: Recipient | None = None
+    excepted: Excepted | None = None
+
+    def __str__(self) -> str:
+        return repr(
+            [
+                each and ([template.text for template in each.templates], sorted(each.conversions))
+                for each in self
+            ]
+        )
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Return the paths of all templates."""
+        return frozenset(path.dotted for each in self if each is not None for path in each.paths)
+
+
+def make_naming(rule: Fields, problems: Problems) -> Naming:
+    """Return whom a rule names, from its RECIPIENT_KEYS."""
     if "recipient" not in rule.places:
         for key in CONVERSIONS:
             if key in rule.places:
                 problems.add(rule.places[key], f"'{key}' needs a 'recipient' to convert")
-    templates = rule.values.get("recipient")
-    return None if templates is None else Recipient(templates, _conversions(rule))
-
-
-def make_excepted(rule: Fields) -> Excepted | None:
-    """Return whom the key ``except`` of a rule names, or None if the rule has none."""
-    templates = rule.values.get("except")
-    return None if templates is None else Excepted(templates, _conversions(rule))
-
-
-def _conversions(rule: Fields) -> frozenset[str]:
-    return frozenset(key for key in CONVERSIONS if rule.values.get(key))
+    recipient, excepted = rule.values.get("recipient"), rule.values.get("except")
+    conversions = frozenset(key for key in CONVERSIONS if rule.values.get(key))
+    return Naming(
+        None if recipient is None else Recipient(recipient, conversions),
+        None if excepted is None else Excepted(excepted, conversions),
+    )
 
 
 def account(value: Any, raw: Any = None) -> NamedPerson:

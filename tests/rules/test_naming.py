@@ -87,7 +87,7 @@ def test_rules_name_the_same_people_only_with_the_same_recipient_and_exceptions(
 
 
 def test_without_criteria_the_trigger_is_enough():
-    rule = load_text((METADATA + TRIGGER).encode(), PATH, PARSING)
+    (rule,) = load_text((METADATA + TRIGGER).encode(), PATH, PARSING)
     assert rule.criteria.holds(Question(message()))
     assert not rule.needs_history
     assert not list(backend_criteria(rule.criteria))
