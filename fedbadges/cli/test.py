@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   fedbadges test rules
-  fedbadges test rules/git/gardener-i.yml.test
+  fedbadges test rules/git/gardener.yml.test
   fedbadges test --filter 'second push' rules
   fedbadges test --coverage-min 90 rules
   fedbadges test --watch rules
@@ -38,7 +38,7 @@ Examples:
   fedbadges test --format junit rules > test.xml
 
 \b
-rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
+rules/git/gardener.yml.test has the tests of rules/git/gardener.yml:
   tests:
   - name: the second push brings it
     incoming:
