@@ -30,7 +30,7 @@ BAD = GOOD + "trigger: {topc: git.receive}\n"
 
 MISTAKE = (
     "unknown key 'topc' in a trigger; did you mean 'topic'? "
-    "There are 'topic', 'category', 'lambda', 'all', 'any' and 'not'"
+    "There are 'topic', 'category', 'fields', 'lambda', 'all', 'any' and 'not'"
 )
 HINT = "'is 1' asks for the same object, not for an equal value; write '== 1'"
 

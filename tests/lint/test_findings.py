@@ -84,7 +84,7 @@ def test_mistakes_have_the_text_that_the_daemon_logs(tmp_path: Path) -> None:
     assert found(tmp_path, "critera: 1\ntrigger: {topc: git.receive}\n") == [
         "0.yml:1:1: error: unknown key 'critera' in a rule; did you mean 'criteria'? [mistake]",
         "0.yml:2:11: error: unknown key 'topc' in a trigger; did you mean 'topic'? "
-        "There are 'topic', 'category', 'lambda', 'all', 'any' and 'not' [mistake]",
+        "There are 'topic', 'category', 'fields', 'lambda', 'all', 'any' and 'not' [mistake]",
     ]
 
 
@@ -719,6 +719,23 @@ def test_no_field_finds_templates_of_fields_that_messages_do_not_have(
     assert_found(tmp_path, criteria(f"{{users: ['→%({path})s', '%(recipient)s']}}"), expected)
     operation = f"{{lambda: \"sum(m.msg == '→%({path})s' for m in query)\"}}"
     assert_found(tmp_path, criteria('{users: ["%(recipient)s"]}', operation), expected)
+
+
+def test_no_field_finds_fields_that_messages_do_not_have(tmp_path: Path) -> None:
+    body = "trigger: {topic: git.receive, fields: {→minor: 0, msg.minor: '→%(minor)s'}}\n"
+
+    missing = "fedmsg's messages have no 'minor' beside 'msg'; did you mean"
+    assert_found(
+        tmp_path,
+        body,
+        f"{missing} 'msg.minor'? [no-field]",
+        f"{missing} '%(msg.minor)s'? [no-field]",
+    )
+
+
+def test_never_matches_knows_all_keys_of_a_trigger(tmp_path: Path) -> None:
+    body = "trigger:\n  topic: org.example.prod.git.receive\n  →category: wiki\n"
+    assert_found(tmp_path, body, f"{NEVER.replace('line 3', 'line 2')} [never-matches]")
 
 
 def test_no_field_knows_the_recipient_in_filters(tmp_path: Path) -> None:

@@ -79,9 +79,18 @@ OPEN = "{filter: {users: [a]}, operation: count}"
         "tags: ''\n",
         "recipient: '%% %( msg.a b )s 100% %%(x'\n",
         "recipient: '%(msg.0)s'\nrecipient_nick2fas: No\n",
+        "recipient: {any: ['%(msg.a)s', 'x%( b )s']}\nrecipient_nick2fas: Yes\n",
+        "except: '%(msg.a)s'\n",
+        "except: ['%(msg.a)s', '%(msg.b)s']\n",
         "trigger: {topic: ' git.receive '}\n",
         "trigger: {not: {topic: {not: {any: [a, {all: [b]}]}}}}\n",
         "trigger: {category: {any: [git, wiki]}}\n",
+        "trigger: {topic: a, category: b, not: {lambda: msg}, any: [{topic: c}]}\n",
+        "trigger: {fields: {msg.x: 1, 'msg.a b.0': a, topic: '%(msg.a)s b', msg.y: null}}\n",
+        "trigger: {fields: {msg.x: {is equal to: yes}, msg.y: {greater than: a}}}\n",
+        "trigger: {fields: {msg.x: {contains: 1, not: {any: ['', {all: [-1.5]}]}}}}\n",
+        "trigger: {fields: {msg.x: {length: '%(msg.n)s', exists: yes, starts with: '%(a)s'}}}\n",
+        "trigger: {fields: {msg.x: {length: {not: {any: [1, {less than: 3, is not: 0}]}}}}}\n",
         "criteria: {not: {any: [{datanommer: {filter: {users: [a]}, " + QUESTION + "}]}}\n",
         "criteria: {filter: {users: [7, yes, a], start: 2014-01-01}, " + QUESTION + "\n",
         "criteria: {filter: {end: 1500000000, page: 1, rows_per_page: 0}, " + QUESTION + "\n",
@@ -89,6 +98,10 @@ OPEN = "{filter: {users: [a]}, operation: count}"
         + QUESTION
         + "\n",
         "criteria: {filter: {users: 'x%(a)s', not_users: {lambda: a}}, " + QUESTION + "\n",
+        "criteria: {filter: {users: [a]}, operation: longest streak of days, "
+        "condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {count distinct: ' msg.a b.0 '}, "
+        "condition: {equal to: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: {lambda: query}, condition: {is not: -1.5}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {lambda: value}}\n",
         "criteria: {libravatar: {exists: No}}\n",
@@ -138,11 +151,19 @@ def test_the_schema_accepts_groups(
         "recipient: '%%(msg.user)s'\n",
         "recipient: '%(msg.user)s'\nrecipient_nick2fas: 1\n",
         "recipient_nick2fas: Yes\n",
+        "recipient: {any: []}\n",
+        "recipient: {any: '%(msg.a)s'}\n",
+        "recipient: {any: ['%(msg.a)s', alice]}\n",
+        "recipient: {all: ['%(msg.a)s']}\n",
+        "except: alice\n",
+        "except: []\n",
+        "except: ['%(recipient)s']\n",
+        "except: {any: ['%(msg.a)s']}\n",
         # Triggers
         "trigger: git.receive\n",
         "trigger: {}\n",
         "trigger: {topc: a}\n",
-        "trigger: {topic: a, category: b}\n",
+        "trigger: {topic: a, catgory: b}\n",
         "trigger: {topic: [a]}\n",
         "trigger: {topic: ''}\n",
         "trigger: {topic: git.*}\n",
@@ -152,6 +173,26 @@ def test_the_schema_accepts_groups(
         "trigger: {topic: {some: [a]}}\n",
         "trigger: {category: git.receive}\n",
         "trigger: {category: {any: [git, 7]}}\n",
+        "trigger: {fields: {}}\n",
+        "trigger: {fields: [a]}\n",
+        "trigger: {fields: {'%(msg.x)s': 1}}\n",
+        "trigger: {fields: {msg..x: 1}}\n",
+        "trigger: {fields: {msg.x: [1]}}\n",
+        "trigger: {fields: {msg.x: {}}}\n",
+        "trigger: {fields: {msg.x: {y: 1}}}\n",
+        "trigger: {fields: {msg.x: '%(a'}}\n",
+        "trigger: {fields: {msg.x: {greater than: yes}}}\n",
+        "trigger: {fields: {msg.x: {greater than: null}}}\n",
+        "trigger: {fields: {msg.x: {starts with: 7}}}\n",
+        "trigger: {fields: {msg.x: {contains: [a]}}}\n",
+        "trigger: {fields: {msg.x: {exists: 1}}}\n",
+        "trigger: {fields: {msg.x: {any: []}}}\n",
+        "trigger: {fields: {msg.x: {any: a}}}\n",
+        "trigger: {fields: {msg.x: {not: [a]}}}\n",
+        "trigger: {fields: {msg.x: {length: a}}}\n",
+        "trigger: {fields: {msg.x: {length: 1.5}}}\n",
+        "trigger: {fields: {msg.x: {length: 'x%(msg.a)s'}}}\n",
+        "trigger: {fields: {msg.x: {length: {exists: yes}}}}\n",
         "trigger: {lambda: ' '}\n",
         "trigger: {lambda: 1}\n",
         "trigger: {all: []}\n",
@@ -194,6 +235,11 @@ def test_the_schema_accepts_groups(
         # Operations and conditions
         "criteria: {filter: {users: [a]}, operation: cont, condition: {equal to: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: {lambda: 1}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: sum, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {sum: 1}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {sum: msg..a}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {largest: users}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {count: msg.a}, condition: {equal to: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {equals: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {equal to: '1'}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {equal to: yes}}\n",
@@ -262,7 +308,7 @@ def test_the_schema_refuses_mistakes_in_series(
     assert errors(validator, text) != []
 
 
-@pytest.mark.parametrize("key", ["name", "description", "trigger", "criteria"])
+@pytest.mark.parametrize("key", ["name", "description", "trigger"])
 def test_the_schema_requires_what_a_rule_must_have(
     validator: Draft202012Validator, key: str
 ) -> None:

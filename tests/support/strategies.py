@@ -111,6 +111,16 @@ operations = st.one_of(
     st.just("count"),
     st.sampled_from(
         (
+            "count distinct days",
+            "longest streak of days",
+            {"count distinct": "msg.user"},
+            {"sum": "msg.n"},
+            {"largest": "msg.n"},
+            {"smallest": "msg.since"},
+        )
+    ),
+    st.sampled_from(
+        (
             "len([m for m in query.all() if m.msg['n'] % 2])",
             "sum(1 for m in query if 'alice' in m.users and m.packages)",
             "len([m for m in query.all() if m.msg['n'] == %(msg.n)s])",
@@ -167,16 +177,28 @@ triggers = st.sampled_from(
     )
 )
 
-recipients = st.sampled_from((None, "%(msg.user)s", "%(msg.all)s", "%(msg.other)s"))
+recipients = st.sampled_from(
+    (
+        None,
+        "%(msg.user)s",
+        "%(msg.all)s",
+        "%(msg.other)s",
+        {"any": ["%(msg.nobody)s", "%(msg.all)s", "%(msg.other)s"]},
+    )
+)
+excepted = st.sampled_from((None, None, "%(msg.other)s", ["%(msg.user)s", "%(msg.other)s"]))
 
 
 @st.composite
 def rule_texts(draw: Any) -> str:
     """Yield a rule without its name's number."""
-    body = {"trigger": draw(triggers), "criteria": draw(criteria)}
-    recipient = draw(recipients)
-    if recipient is not None:
-        body["recipient"] = recipient
+    keys = {
+        "trigger": draw(triggers),
+        "criteria": draw(criteria | st.none()),
+        "recipient": draw(recipients),
+        "except": draw(excepted),
+    }
+    body = {key: value for key, value in keys.items() if value is not None}
     return rule(
         "Badge {number}",
         yaml.safe_dump(body, sort_keys=False).replace("{", "{{").replace("}", "}}"),
