@@ -173,12 +173,12 @@ def _print_fields(fields: Sequence[Field], users: Set[str]) -> None:
         if each.path == "msg":
             continue
         share = "all" if each.count == seen else f"{each.count} of {seen}"
-        naming = [("names users  ", "green")] if each.naming else []
+        naming = [(", names users", "green")] if each.naming else []
         table.add_row(
             make_text((each.path, "bold")),
             share,
-            " or ".join(each.types),
-            make_text(*naming, ", ".join(each.examples)),
+            make_text(" or ".join(each.types), *naming),
+            make_text(", ".join(each.examples)),
         )
     print_lines("", f"The latest {pluralize(seen, 'message')} have", "", table)
     if users:
