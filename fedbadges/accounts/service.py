@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dogpile.cache import make_region
 
 from fedbadges.config.settings import Settings
+from fedbadges.config.values import FASJSON_NAME
 from fedbadges.rules.recipients import EVERYBODY, Accounts
 from fedbadges.util.caching import BoundedDict
 from fedbadges.util.logs import get_logger
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: Names of accounts and groups that FASJSON accepts. It answers others with an error, which would
-#: look like an outage.
-NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
+#: FASJSON answers other names with an error, which would look like an outage.
+NAME = FASJSON_NAME
 # Nicks, addresses and names on GitHub: printable ASCII.
 _TERM = re.compile(r"[!-~]{1,254}")
 #: The wildcard of FASJSON.
