@@ -59,6 +59,11 @@ class Fasjson:
             log.warning("FASJSON has no such group, so nobody is in it", group=group)
         return found is True
 
+    def people_in(self, group: str, memberships: str) -> frozenset[str] | None:
+        """Return all ``members`` or ``sponsors`` of a group, or None if it does not exist."""
+        found = self._service.ask_pages(f"list_group_{memberships}", groupname=group)
+        return None if found is None else frozenset(found)
+
     def by_nick(self, nick: str) -> str | None:
         """Return the one account that has this IRC nick, or None."""
         return self._only("ircnick__exact", nick, f"irc:/{nick}")

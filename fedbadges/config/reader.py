@@ -141,14 +141,15 @@ class ConfigReader:
             return f"'{key.name}' in '{self._names[key.within].name}'"
         return str(key)
 
-    def locate(self, name: str, within: tuple[str, ...] = ()) -> str:
-        """Return ``file:line:column`` of a key."""
+    def locate(self, name: str, within: tuple[str, ...] = (), number: int | None = None) -> str:
+        """Return ``file:line:column`` of a key; ``number`` is that of its mapping in a list."""
         renamed = self._names.get((*within, name))
         if renamed is not None:
             return locate_at_top(renamed.name, self.files)
         if not within:
             return locate_key(name, None, self.files)
         around = self._names[within].name if within in self._names else within[-1]
-        if self._number is not None:
-            return locate_entry(name, around, self._number, self.files)
+        number = self._number if number is None else number
+        if number is not None:
+            return locate_entry(name, around, number, self.files)
         return locate_key(name, around, self.files)
