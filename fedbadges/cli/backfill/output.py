@@ -71,13 +71,11 @@ def result_data(result: BackfillResult) -> dict[str, Any]:
 
 def _award_data(due: DueAward) -> dict[str, Any]:
     award = due.award
-    return {
+    data: dict[str, Any] = {
         "badge": award.badge_id,
         "user": award.username,
         "earned": f"{award.issued_on.isoformat()}Z",
-        "topic": due.topic or None,
-        "msg_id": due.msg_id,
-        "link": award.link,
-        "group": None if due.group is None else due.group.group,
-        "memberships": None if due.group is None else due.group.memberships,
     }
+    if due.group is not None:
+        return data | {"group": due.group.group, "memberships": due.group.memberships}
+    return data | {"topic": due.topic, "msg_id": due.msg_id, "link": award.link}
