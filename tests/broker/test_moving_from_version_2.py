@@ -96,7 +96,7 @@ def test_daemon_with_a_configuration_of_2_x_awards_badges(deployment: FmDeployme
 def test_log_names_what_each_key_was_read_as(deployment: FmDeployment) -> None:
     daemon = started(deployment)
 
-    (line,) = daemon.lines_with("Read the configuration of fedbadges 2.x")
+    (line,) = daemon.lines_with("Read the configuration of fedbadges 2")
     assert " INFO " in f" {line}"
     assert "badges_repo=badges.yaml.directory" in line
     assert "skip_users=badges.banned_usernames" in line

@@ -179,7 +179,7 @@ def _read_settings() -> Settings:
         exit_at_once(os.EX_CONFIG)
     translation = settings.fedmsg.get(TRANSLATION)
     if translation is not None:
-        log.info("Read the configuration of fedbadges 2.x", **translation.read)
+        log.info("Read the configuration of fedbadges 2", **translation.read)
     for line in [*warnings, *_dangers()]:
         log.warning("Questionable configuration", warning=line)
     return settings
