@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from operator import length_hint
 from typing import TYPE_CHECKING
 
-from fedbadges.cli.award.requests import badges_of_rules
 from fedbadges.cli.backfill.awarding import award_all, publish_badges
 from fedbadges.cli.change import unknown_badge
 from fedbadges.cli.deployment import Deployment
@@ -57,6 +56,8 @@ def backfill_groups(deployment: Deployment, *, award: bool, silent: bool) -> Bac
 
 def _badges_to_create(deployment: Deployment, tahrir: Tahrir) -> Mapping[str, Badge]:
     """Return the badges that tahrir lacks and rules have; raise CannotRun for other ones."""
+    from fedbadges.cli.award.requests import badges_of_rules
+
     settings = deployment.settings
     known = tahrir.badges()
     lacking = {each.badge for each in settings.group_badges if each.badge not in known}
