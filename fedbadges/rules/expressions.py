@@ -25,7 +25,13 @@ from fedbadges.errors import Place
 from fedbadges.rules.counting import ITEMS, MESSAGE, parse_count, parse_fold, parse_join
 from fedbadges.rules.names import any_spelling
 from fedbadges.rules.parsing import Problems, as_text
-from fedbadges.rules.templates import TemplatePath, find_template, name_paths, parse_template
+from fedbadges.rules.templates import (
+    TemplatePath,
+    find_template,
+    name_paths,
+    parse_template,
+    with_recipient,
+)
 from fedbadges.rules.yaml_document import Node, ScalarNode
 
 _VALUES = "_template_values"
@@ -105,7 +111,8 @@ class Expression:
     expression counts messages one by one, ``test`` is what it asks of each, called with the message
     and the values of the templates; where that compares the message with templates, ``join`` may
     replace it. Where it computes something else of each message, that is its ``fold``. It has no
-    ``source`` where the rule says it without a lambda.
+    ``source`` where the rule says it without a lambda; then its templates may name the candidate,
+    which is the ``recipient``.
     """
 
     text: str
@@ -117,6 +124,7 @@ class Expression:
     join: Join | None = field(default=None, compare=False, repr=False)
     fold: Fold | None = field(default=None, compare=False, repr=False)
     user_paths: frozenset[str] = frozenset()
+    recipient: str | None = None
 
     def __call__(self, value: Any, filled: tuple[Any, ...] = ()) -> Any:
         """Evaluate with ``value`` as the argument; raise whatever the expression raises."""
@@ -127,6 +135,8 @@ class Expression:
 
         Those of users are equal to both spellings that filters look for.
         """
+        if self.source is None and self.paths:
+            message = with_recipient(message, self.recipient)
         if not self.user_paths:
             return tuple(path.resolve(message) for path in self.paths)
         values = ((path.dotted in self.user_paths, path.resolve(message)) for path in self.paths)

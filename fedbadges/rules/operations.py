@@ -6,6 +6,7 @@ from fedbadges.errors import Place
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.grammar import LAMBDA, Kind, mapping_of
 from fedbadges.rules.parsing import Problems, only_entry
+from fedbadges.rules.past_fields import PastFields, narrowed
 from fedbadges.rules.templates import RECIPIENT
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode
 from fedbadges.util.text import quoted
@@ -30,8 +31,19 @@ class Operation:
         }
         return replace(self, expression=replace(self.expression, user_paths=users))
 
+    @property
+    def is_lambda(self) -> bool:
+        """Return True if the rule has it in Python."""
+        return self.expression is not None and self.expression.source is not None
+
+    def narrowed(self, fields: PastFields) -> "Operation":
+        """Return the operation over those past messages alone that have these fields."""
+        return replace(self, expression=narrowed(self.expression, fields))
+
     def __str__(self) -> str:
-        return "count" if self.expression is None else f"lambda: {self.expression.text}"
+        if self.expression is None:
+            return "count"
+        return f"lambda: {self.expression.text}" if self.is_lambda else self.expression.text
 
 
 def _read_operation(node: Node, _: str, problems: Problems) -> Operation | None:
