@@ -16,8 +16,16 @@ from fedbadges.rules.criteria import (
     with_user_paths,
 )
 from fedbadges.rules.grammar import TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
+from fedbadges.rules.operators import AllOf
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
-from fedbadges.rules.recipients import CONVERSIONS, RECIPIENT_KEYS, Recipient, make_recipient
+from fedbadges.rules.recipients import (
+    CONVERSIONS,
+    RECIPIENT_KEYS,
+    Excepted,
+    Naming,
+    Recipient,
+    make_naming,
+)
 from fedbadges.rules.triggers import Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -43,8 +51,9 @@ class Badge:
 class Rule:
     """One rule; without a ``recipient`` the usernames of the message are the candidates.
 
-    ``series`` is the name of the series that its badge is one of, where the rule says so, and
-    ``threshold`` what must be reached, if one file gives all badges of the series.
+    ``excepted`` names who is none. Criteria without parts hold for everybody. ``series`` is the
+    name of the series that its badge is one of, where the rule says so, and ``threshold`` what must
+    be reached, if one file gives all badges of the series.
     """
 
     place: Place
@@ -54,6 +63,12 @@ class Rule:
     recipient: Recipient | None
     series: str | None = None
     threshold: int | float | None = None
+    excepted: Excepted | None = None
+
+    @cached_property
+    def naming(self) -> str:
+        """Return a text that is the same for rules that name the same people."""
+        return str(Naming(self.recipient, self.excepted))
 
     @cached_property
     def needs_history(self) -> bool:
@@ -70,22 +85,29 @@ def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rul
     """Parse the mapping of a file with one rule; raise RuleError with everything that is wrong."""
     fields = rule_kind(backends).read(rule, "a rule", problems)
     assert fields is not None
-    recipient = make_recipient(fields, problems)
+    naming = make_naming(fields, problems)
     if problems:
         raise RuleError(problems)
-    return make_rule(rule.place, fields.values, recipient)
+    return make_rule(rule.place, fields.values, naming)
 
 
-def make_rule(place: Place, values: Mapping[str, Any], recipient: Recipient | None) -> Rule:
+def make_rule(place: Place, values: Mapping[str, Any], naming: Naming) -> Rule:
     """Return the rule at ``place`` from what was read of its keys, which has no mistakes."""
     metadata = {key: values[key] for key in METADATA}
     badge = Badge(convert_name_to_id(values["name"]), tags=values.get("tags"), **metadata)
-    criteria = values["criteria"]
-    if recipient is not None:
-        paths = frozenset(path.dotted for path in recipient.template.paths)
-        criteria = with_user_paths(criteria, paths)
-    series, threshold = values.get("series"), values.get("threshold")
-    return Rule(place, badge, values["trigger"], criteria, recipient, series, threshold)
+    criteria = values.get("criteria") or AllOf((), place)
+    if naming.paths:
+        criteria = with_user_paths(criteria, naming.paths)
+    return Rule(
+        place,
+        badge,
+        values["trigger"],
+        criteria,
+        naming.recipient,
+        values.get("series"),
+        values.get("threshold"),
+        naming.excepted,
+    )
 
 
 def rule_kind(backends: Backends) -> Kind[Fields]:
@@ -101,9 +123,7 @@ def further_keys(criteria: Kind[Any]) -> dict[str, FieldSpec]:
     trigger = Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger"))
     return {
         "trigger": FieldSpec(trigger, "The cheap check: which messages the rule is about.", True),
-        "criteria": FieldSpec(
-            criteria, "The expensive check: what must hold to award the badge.", True
-        ),
+        "criteria": FieldSpec(criteria, "The expensive check; without, the trigger is enough."),
         "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
         "tags": TAGS,
         "series": SERIES,
