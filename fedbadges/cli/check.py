@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ Examples:
   fedbadges check rules
   fedbadges check --format json rules/git/gardener.yml
   fedbadges check --format sarif rules > check.sarif
+  fedbadges check --no-lambdas rules
   fedbadges check --ignore same-for-all --ignore no-plugin rules
   fedbadges check --history-url postgresql://localhost/datanommer rules
   fedbadges check --messages samples rules
@@ -123,6 +124,7 @@ def _report(found: Found) -> Report:
     metavar="DIR",
     help="Look at the sample messages in the .json files below DIR.",
 )
+@click.option("--no-lambdas", is_flag=True, help="Take Python in a rule for a mistake.")
 @config_option(
     "Check for the deployment that this configuration of fedmsg or fedora-messaging describes."
 )
@@ -133,6 +135,7 @@ def check(
     history: bool,
     history_url: str | None,
     messages: Path | None,
+    no_lambdas: bool,
     config: str | None,
 ) -> None:
     """Report every mistake in the rules at PATH, and what in them is probably not meant so.
@@ -147,6 +150,8 @@ def check(
         raise CannotRun(f"{', '.join(map(str, paths))}: no file there ends in .yml or .yaml")
     found = Found()
     linter = _linter(history, history_url, messages, config)
+    if no_lambdas:
+        linter = replace(linter, settings=replace(linter.settings, lambdas=False))
     with reporting_errors(), suppress(KeyboardInterrupt), advancing(files, "Checking") as each:
         for finding in itertools.chain(unreadable, linter.run(found.note(each))):
             if finding.code not in ignore:

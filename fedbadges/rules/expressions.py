@@ -39,6 +39,13 @@ _VALUES = "_template_values"
 #: How many compiled texts are kept, for rules that are loaded later.
 _MOST_CODES = 2000
 
+#: What to write without lambdas, by their argument.
+_INSTEAD = {
+    "msg": "'fields' compares what a message has, and templates are values of it",
+    "query": "use 'count' with 'fields' in the filter, or another operation",
+    "value": "compare with a number, and combine several criteria by 'any' or 'all'",
+}
+
 #: What is compiled: called with the argument and with the values of the templates.
 Function = Callable[[Any, tuple[Any, ...]], Any]
 
@@ -187,6 +194,11 @@ def parse_expression(
     node: Node, argument: str, problems: Problems, *, templates: bool = False
 ) -> Expression | None:
     """Compile what ``node`` holds: an expression over ``argument``, maybe with ``templates``."""
+    if not problems.lambdas:
+        # Not even its syntax matters.
+        instead = _INSTEAD.get(argument, "docs/rules.rst says what there is without Python")
+        problems.add(node.place, f"lambdas are not allowed here; {instead}")
+        return None
     if not isinstance(node, ScalarNode):
         problems.add(node.place, f"a lambda is text, and this is {node.kind} (quotes make it text)")
         return None
