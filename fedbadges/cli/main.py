@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from fedbadges.cli.award.command import award
-from fedbadges.cli.backfill import backfill
+from fedbadges.cli.backfill.command import backfill
 from fedbadges.cli.check import check
 from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
