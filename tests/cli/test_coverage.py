@@ -256,3 +256,14 @@ def test_each_threshold_of_a_series_counts_and_the_rest_once() -> None:
         "holds in no test: datanommer count, greater than or equal to 4",
     ]
     assert done.stderr.endswith("; 7 of 10 branches covered (70 %)\n")
+
+
+def test_rule_without_criteria_has_the_branches_of_its_trigger() -> None:
+    path = write("{like: push, from: a, awards: {a: test-badge}}")
+    text = path.read_text()
+    path.write_text(text[: text.index("criteria")] + text[text.index("recipient:") :])
+
+    done = fedbadges("test", "--coverage", "rules")
+
+    assert missing() == ["holds in no test: topic git.receive", f"holds in every test: {MINOR}"]
+    assert done.stderr == "1 test passed; 2 of 4 branches covered (50 %)\n"
