@@ -85,10 +85,17 @@ class Distribution:
     """The highest count that each person reached.
 
     ``own`` is the least count for which the rule awards its badge; None if it has no threshold.
+    ``unit`` is what is counted, in the singular, where that are no messages.
     """
 
     peaks: Mapping[str, int]
     own: int | None
+    unit: str = ""
+
+    @property
+    def title(self) -> str:
+        """Return what the figure of the bins shows."""
+        return f"How far people got{self.unit and f', in {self.unit}s'}"
 
     @cached_property
     def _values(self) -> list[int]:
@@ -155,7 +162,7 @@ def distribution_of(
     }
     enough = condition.enough if condition.compare in (operator.ge, operator.gt) else None
     own = enough if enough is not None and -LIMIT < enough <= LIMIT else None
-    return Distribution(usable, own)
+    return Distribution(usable, own, question.operation.unit)
 
 
 def _edges(least: int, greatest: int) -> list[int]:
