@@ -21,7 +21,7 @@ _QUESTION = record_of(
     {
         "filter": FieldSpec(FILTER_KIND, "Which past messages the question is about.", True),
         "operation": FieldSpec(
-            OPERATION_KIND, "What to compute over them: count, or a lambda.", True
+            OPERATION_KIND, "What to compute over them, such as their count.", True
         ),
         "condition": FieldSpec(CONDITION_KIND, "What the result must satisfy.", True),
     },

@@ -194,10 +194,10 @@ class ProgressSearch:
             return Progress(rule, ProgressState.UNKNOWN)
         # Whoever has sent what the rule may be about may have more than none of what it counts.
         touched = any(rule.badge.id in badges for badges in self._concerned.values())
-        needed = None if touched else _needed(rule)
-        if needed is None:
+        counted = None if touched else _nothing_of(rule)
+        if counted is None:
             return Progress(rule, ProgressState.NOTHING)
-        return Progress(rule, ProgressState.COUNTED, counted=Counted(0, needed))
+        return Progress(rule, ProgressState.COUNTED, counted=counted)
 
 
 def _nearest(criteria: Traced) -> Counted | None:
@@ -213,11 +213,14 @@ def _nearest(criteria: Traced) -> Counted | None:
     return max(known, key=lambda each: each.value / each.needed, default=None)
 
 
-def _needed(rule: Rule) -> int | None:
-    """Return how much somebody needs whose messages count zero; None if it is not that simple."""
+def _nothing_of(rule: Rule) -> Counted | None:
+    """Return what somebody needs whose messages count zero; None if it is not that simple."""
     question = past_messages(rule.criteria)
     if question is None:
         return None
     theirs = any(key in _BY_PERSON for key, _ in question.filter.entries)
     counts = begins_at_zero(question.operation.expression)
-    return question.condition.needed if counts and theirs else None
+    needed = question.condition.needed
+    if needed is None or not counts or not theirs:
+        return None
+    return Counted(0, needed, unit=question.operation.unit)

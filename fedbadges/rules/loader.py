@@ -166,14 +166,14 @@ def unreadable(path: object, error: OSError) -> Problem:
     return Problem(Place(str(path), 1, 1), f"cannot be read: {error.strerror or error}")
 
 
-def rule_paths(directory: Path) -> Iterator[str]:
-    """Find ``directory``, the directories below it, and the rule files in each.
+def rule_paths(directory: Path, endings: tuple[str, ...] = RULE_FILES) -> Iterator[str]:
+    """Find ``directory``, the directories below it, and the files in each that end like this.
 
     They are texts, as a daemon with thousands of rules looks at all of them all the time.
     """
     for folder, names in _walk(directory, []):
         yield str(folder)
-        yield from (f"{folder}/{name}" for name in names if name.endswith(RULE_FILES))
+        yield from (f"{folder}/{name}" for name in names if name.endswith(endings))
 
 
 def _files_below(

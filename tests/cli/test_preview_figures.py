@@ -25,10 +25,10 @@ COUNTS = st.builds(
         lambda numbers: {f"user{place}": number for place, number in enumerate(numbers)}
     ),
     st.none() | OWN,
-    st.just(()),
+    st.just(""),
 )
 SERIES = st.builds(
-    lambda counts, owns: Distribution(counts.peaks, owns[0], tuple(owns[1:])),
+    lambda counts, owns: Distribution(counts.peaks, owns[0], "", tuple(owns[1:])),
     COUNTS,
     st.lists(OWN, min_size=1, max_size=6, unique=True).map(sorted),
 )

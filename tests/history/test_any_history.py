@@ -22,7 +22,9 @@ from fedbadges.history.kept import file as count_file
 from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Position
 from fedbadges.replay.past_counts import PastCounts, counted_questions
+from fedbadges.rules.aggregates import OF_DAYS, OF_FIELD
 from fedbadges.rules.expressions import Expression
+from fedbadges.rules.templates import TemplatePath
 from fedbadges.util.caching import make_cache_region
 
 #: What is taken of a message: a small number, or whatever somebody may send.
@@ -47,6 +49,14 @@ FOLDS = [
         "len([m.msg['x'] + 1 for m in query])",
     )
 ]
+FOLDS += [
+    *(aggregate.expression(name) for name, aggregate in OF_DAYS.items()),
+    *(
+        aggregate.expression(name, TemplatePath(f"msg.{key}"))
+        for name, aggregate in OF_FIELD.items()
+        for key in "nx"
+    ),
+]
 ODD = passing("odd", lambda message: message.msg["n"] % 2 == 1)
 
 #: What the pass over the past counts.
@@ -56,6 +66,8 @@ ASKED_ABOUT_ALL = [
     (["users"], {"lambda": FOLDS[3].text}),
     ([], {"lambda": FOLDS[0].text}),
     ([], {"lambda": FOLDS[11].text}),
+    (["users"], "longest streak of days"),
+    ([], {"sum": "msg.n"}),
     ([], "count"),
 ]
 

@@ -98,6 +98,10 @@ OPEN = "{filter: {users: [a]}, operation: count}"
         + QUESTION
         + "\n",
         "criteria: {filter: {users: 'x%(a)s', not_users: {lambda: a}}, " + QUESTION + "\n",
+        "criteria: {filter: {users: [a]}, operation: longest streak of days, "
+        "condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {count distinct: ' msg.a b.0 '}, "
+        "condition: {equal to: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: {lambda: query}, condition: {is not: -1.5}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {lambda: value}}\n",
         "criteria: {libravatar: {exists: No}}\n",
@@ -231,6 +235,11 @@ def test_the_schema_accepts_groups(
         # Operations and conditions
         "criteria: {filter: {users: [a]}, operation: cont, condition: {equal to: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: {lambda: 1}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: sum, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {sum: 1}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {sum: msg..a}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {largest: users}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {count: msg.a}, condition: {equal to: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {equals: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {equal to: '1'}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {equal to: yes}}\n",

@@ -111,6 +111,16 @@ operations = st.one_of(
     st.just("count"),
     st.sampled_from(
         (
+            "count distinct days",
+            "longest streak of days",
+            {"count distinct": "msg.user"},
+            {"sum": "msg.n"},
+            {"largest": "msg.n"},
+            {"smallest": "msg.since"},
+        )
+    ),
+    st.sampled_from(
+        (
             "len([m for m in query.all() if m.msg['n'] % 2])",
             "sum(1 for m in query if 'alice' in m.users and m.packages)",
             "len([m for m in query.all() if m.msg['n'] == %(msg.n)s])",

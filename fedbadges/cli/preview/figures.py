@@ -85,12 +85,19 @@ class Distribution:
     """The highest count that each person reached.
 
     ``own`` is the least count for which the rule awards its badge; None if it has no threshold.
-    ``further`` are those of the badges that follow it in a series.
+    ``further`` are those of the badges that follow it in a series, and ``unit`` is what is counted, in
+    the singular, where that are no messages.
     """
 
     peaks: Mapping[str, int]
     own: int | None
+    unit: str = ""
     further: tuple[int, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Return what the figure of the bins shows."""
+        return f"How far people got{self.unit and f', in {self.unit}s'}"
 
     @property
     def owns(self) -> tuple[int, ...]:
@@ -164,7 +171,7 @@ def distribution_of(
     }
     enough = condition.enough if condition.compare in (operator.ge, operator.gt) else None
     own = enough if enough is not None and -LIMIT < enough <= LIMIT else None
-    return Distribution(usable, own)
+    return Distribution(usable, own, question.operation.unit)
 
 
 def _edges(least: int, greatest: int) -> list[int]:

@@ -59,7 +59,7 @@ def print_preview(preview: Preview | SeriesPreview, limit: int) -> None:
         over_time = preview.over_time
         _print_section(f"Awards by {over_time.unit}", _chart(_periods(over_time)), width)
     if preview.counts is not None and preview.counts.bins:
-        _print_section("How far people got", _chart(_bins(preview, preview.counts)), width)
+        _print_section(preview.counts.title, _chart(_bins(preview, preview.counts)), width)
         if preview.counts.thresholds:
             _print_section("With another threshold", _thresholds(preview, preview.counts))
 
