@@ -85,7 +85,7 @@ class Distribution:
     """The highest count that each person reached.
 
     ``own`` is the least count for which the rule awards its badge; None if it has no threshold.
-    ``further`` are those of the badges that follow it in a series, and ``unit`` is what is counted, in
+    ``further`` are those of the badges that follow it in a series. ``unit`` is what is counted, in
     the singular, where that are no messages.
     """
 
