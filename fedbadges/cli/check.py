@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ Examples:
   fedbadges check rules
   fedbadges check --format json rules/git/gardener.yml
   fedbadges check --format sarif rules > check.sarif
+  fedbadges check --no-lambdas rules
   fedbadges check --ignore same-for-all --ignore no-plugin rules
   fedbadges check --history-url postgresql://localhost/datanommer rules
   fedbadges check --messages samples rules
@@ -126,6 +127,7 @@ def _report(found: Found) -> Report:
     metavar="DIR",
     help="Look at the sample messages in the .json files below DIR.",
 )
+@click.option("--no-lambdas", is_flag=True, help="Take Python in a rule for a mistake.")
 @config_option(
     "Check for the deployment that this configuration of fedmsg or fedora-messaging describes."
 )
@@ -137,6 +139,7 @@ def check(
     history: bool,
     history_url: str | None,
     messages: Path | None,
+    no_lambdas: bool,
     config: str | None,
     watch: bool,
 ) -> None:
@@ -147,7 +150,8 @@ def check(
     """
 
     def run() -> Outcome:
-        found = _check(paths, ignore, partial(_linter, history, history_url, messages, config))
+        make_linter = partial(_linter, history, history_url, messages, config, no_lambdas)
+        found = _check(paths, ignore, make_linter)
         _print(form, found)
         click.echo(_summary(found), err=True)
         incomplete = GOOD if found.complete else CANNOT_RUN
@@ -185,18 +189,24 @@ def _print(form: str, found: Found) -> None:
 
 
 def _linter(
-    history: bool, history_url: str | None, messages: Path | None, config: str | None
+    history: bool,
+    history_url: str | None,
+    messages: Path | None,
+    config: str | None,
+    no_lambdas: bool,
 ) -> Linter:
     """Return the linter; raise CannotRun if the options or the configuration are wrong."""
     from fedbadges.criteria.backends import load_backends
+    from fedbadges.history.topics import TopicHistory
     from fedbadges.lint.linter import Linter
     from fedbadges.lint.samples import MessageFiles
-    from fedbadges.lint.stale_topic import TopicHistory
 
     changes = {HISTORY: history_url}
     configured = config is not None or (history and not history_url)
     deployment = Deployment(config, changes)
     settings = deployment.settings if configured else placeholder_settings(changes)
+    if no_lambdas:
+        settings = replace(settings, lambdas=False)
     topics = TopicHistory(settings.history_url) if history or history_url else None
     samples = None if messages is None else MessageFiles(messages)
     if samples is not None and not samples.topics and not samples.mistakes:

@@ -8,7 +8,7 @@ from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.fields import read_path
 from fedbadges.rules.grammar import LAMBDA, Kind, Schema, mapping_of
 from fedbadges.rules.parsing import Problems, as_text, only_entry
-from fedbadges.rules.past_fields import ROOTS
+from fedbadges.rules.past_fields import ROOTS, PastFields, narrowed
 from fedbadges.rules.templates import PATH, RECIPIENT
 from fedbadges.rules.yaml_document import Node, ScalarNode, SequenceNode
 from fedbadges.util.text import join_quoted, quoted, suggestion
@@ -49,6 +49,10 @@ class Operation:
             if any(f"{path.dotted}.".startswith(f"{each}.") for each in paths)
         }
         return replace(self, expression=replace(self.expression, user_paths=users))
+
+    def narrowed(self, fields: PastFields) -> "Operation":
+        """Return the operation over those past messages alone that have these fields."""
+        return replace(self, expression=narrowed(self.expression, fields))
 
     def __str__(self) -> str:
         if self.expression is None:
