@@ -8,6 +8,10 @@ from datetime import datetime, timezone
 #: How many characters of an error are shown.
 _MAX_CHARACTERS = 200
 
+#: The longest words that are compared with others, and those in which one slip is enough.
+_LONGEST_WORD = 100
+_SHORT_WORD = 6
+
 _SHORT = reprlib.Repr()
 _SHORT.maxother = _MAX_CHARACTERS
 
@@ -60,6 +64,28 @@ def join_quoted(words: Iterable[str], last: str = "or") -> str:
     if len(quoted) < 2:
         return "".join(quoted)
     return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
+
+
+def misspelled(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that differs from a word by a slip or two; None if several do."""
+    if len(word) > _LONGEST_WORD:
+        return None
+    slips = 2 if len(word) > _SHORT_WORD else 1
+    near = [each for each in known if _distance(word, each) <= slips]
+    return near[0] if len(near) == 1 else None
+
+
+def _distance(one: str, other: str) -> int:
+    """Return how many letters have to be added, removed or changed."""
+    row = list(range(len(other) + 1))
+    for place, letter in enumerate(one, 1):
+        before, row[0] = row[0], place
+        for column, wanted in enumerate(other, 1):
+            before, row[column] = (
+                row[column],
+                min(row[column] + 1, row[column - 1] + 1, before + (letter != wanted)),
+            )
+    return row[-1]
 
 
 def suggestion(word: str, known: Iterable[str], *, full: bool = False) -> str:
