@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ Examples:
   fedbadges check rules
   fedbadges check --format json rules/git/gardener.yml
   fedbadges check --format sarif rules > check.sarif
+  fedbadges check --no-lambdas rules
   fedbadges check --ignore same-for-all --ignore no-plugin rules
   fedbadges check --history-url postgresql://localhost/datanommer rules
   fedbadges check --messages samples rules
@@ -126,6 +127,7 @@ def _report(found: Found) -> Report:
     metavar="DIR",
     help="Look at the sample messages in the .json files below DIR.",
 )
+@click.option("--no-lambdas", is_flag=True, help="Take Python in a rule for a mistake.")
 @config_option(
     "Check for the deployment that this configuration of fedmsg or fedora-messaging describes."
 )
@@ -137,6 +139,7 @@ def check(
     history: bool,
     history_url: str | None,
     messages: Path | None,
+    no_lambdas: bool,
     config: str | None,
     watch: bool,
 ) -> None:
@@ -147,7 +150,8 @@ def check(
     """
 
     def run() -> Outcome:
-        found = _check(paths, ignore, partial(_linter, history, history_url, messages, config))
+        make_linter = partial(_linter, history, history_url, messages, config)
+        found = _check(paths, ignore, make_linter, no_lambdas=no_lambdas)
         _print(form, found)
         click.echo(_summary(found), err=True)
         incomplete = GOOD if found.complete else CANNOT_RUN
@@ -157,7 +161,11 @@ def check(
 
 
 def _check(
-    paths: tuple[Path, ...], ignore: tuple[str, ...], make_linter: Callable[[], Linter]
+    paths: tuple[Path, ...],
+    ignore: tuple[str, ...],
+    make_linter: Callable[[], Linter],
+    *,
+    no_lambdas: bool,
 ) -> Found:
     """Check the rules at these paths, until the end or Ctrl-C."""
     from fedbadges.lint.linter import list_files
@@ -167,6 +175,8 @@ def _check(
         raise CannotRun(f"{', '.join(map(str, paths))}: no file there ends in .yml or .yaml")
     found = Found()
     linter = make_linter()
+    if no_lambdas:
+        linter = replace(linter, settings=replace(linter.settings, lambdas=False))
     with reporting_errors(), suppress(KeyboardInterrupt), advancing(files, "Checking") as each:
         for finding in itertools.chain(unreadable, linter.run(found.note(each))):
             if finding.code not in ignore:

@@ -67,6 +67,8 @@ class Settings:
     reload: bool = config_key("badges.reload", *_FLAG, True)
     #: Load rules that others can write.
     insecure_rules: bool = config_key("badges.insecure_rules", *_FLAG, False)
+    #: Load rules with Python in them.
+    lambdas: bool = config_key("badges.lambdas", *_FLAG, True)
 
     # The databases.
     #: Where badges and awards are.

@@ -66,7 +66,12 @@ class Linter:
         ignores = Ignores()
         for path in files:
             try:
-                found = load_file(path, self.backends, configured=self.configured)
+                found = load_file(
+                    path,
+                    self.backends,
+                    configured=self.configured,
+                    lambdas=self.settings.lambdas,
+                )
                 data = read_file(path)
                 document = parse_document(data, str(path))
             except RuleError as error:

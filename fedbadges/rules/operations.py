@@ -8,7 +8,7 @@ from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.fields import read_path
 from fedbadges.rules.grammar import LAMBDA, Kind, Schema, mapping_of
 from fedbadges.rules.parsing import Problems, as_text, only_entry
-from fedbadges.rules.past_fields import ROOTS
+from fedbadges.rules.past_fields import ROOTS, PastFields, narrowed
 from fedbadges.rules.templates import PATH, RECIPIENT
 from fedbadges.rules.yaml_document import Node, ScalarNode, SequenceNode
 from fedbadges.util.text import join_quoted, quoted, suggestion
@@ -33,11 +33,6 @@ class Operation:
         """Return what the value counts, in the singular; nothing if that are messages."""
         return "" if self.aggregate is None else self.aggregate.unit
 
-    @property
-    def has_lambda(self) -> bool:
-        """Return True if the rule says it in Python."""
-        return self.expression is not None and self.expression.source is not None
-
     def with_user_paths(self, paths: frozenset[str]) -> "Operation":
         """Return the operation for a rule in which the templates with these paths name users."""
         if self.expression is None:
@@ -50,10 +45,19 @@ class Operation:
         }
         return replace(self, expression=replace(self.expression, user_paths=users))
 
+    @property
+    def is_lambda(self) -> bool:
+        """Return True if the rule has it in Python."""
+        return self.expression is not None and self.expression.source is not None
+
+    def narrowed(self, fields: PastFields) -> "Operation":
+        """Return the operation over those past messages alone that have these fields."""
+        return replace(self, expression=narrowed(self.expression, fields))
+
     def __str__(self) -> str:
         if self.expression is None:
             return "count"
-        return f"lambda: {self.expression.text}" if self.has_lambda else self.expression.text
+        return f"lambda: {self.expression.text}" if self.is_lambda else self.expression.text
 
 
 def _read_operation(node: Node, _: str, problems: Problems) -> Operation | None:

@@ -163,6 +163,23 @@ def test_explain_shows_what_the_message_has_at_the_paths_of_fields(
     assert parts[4]["raised"] == "the message has no msg.users.1"
 
 
+def test_explain_shows_the_fields_of_a_filter(any_deployment: CommandDeployment) -> None:
+    fields = '{topics: ["%(topic)s"], fields: {msg.n: 1, msg.by: "%(recipient)s"}}'
+    body = f"""trigger: {{topic: git.receive}}
+criteria: {{filter: {fields}, operation: count, condition: {{greater than: 1}}}}
+recipient: "%(msg.users)s"
+"""
+    any_deployment.write("pushed", body)
+    for number in range(3):
+        msg = {"users": ["alice"], "by": "alice", "n": number % 2}
+        any_deployment.store("git.receive", ["alice"], msg, msg_id=f"2014-{number}")
+
+    done = any_deployment.call("explain", "--id", "2014-2")
+
+    fields = 'fields {msg.n: 1, msg.by: "%(recipient)s"}'
+    assert f"datanommer count, {fields}, greater than 1: no, 1 of 2" in done.stdout
+
+
 def test_explain_takes_a_message_from_datanommer_by_its_id(deployment: CommandDeployment) -> None:
     for number in range(3):
         deployment.store("git.receive", ["alice"], {"users": ["alice"]}, msg_id=f"2014-{number}")

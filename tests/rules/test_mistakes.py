@@ -36,7 +36,7 @@ TRIGGERS = "'topic', 'category', 'fields', 'lambda', 'all', 'any' or 'not'"
 WHAT_FILTERS_HAVE = (
     "'usernames', 'not_usernames', 'topics', 'users', 'packages', 'categories', 'agents', "
     "'not_topics', 'not_users', 'not_packages', 'not_categories', 'not_agents', 'contains', "
-    "'msg_id', 'start', 'end', 'page', 'rows_per_page'{} 'order'"
+    "'fields', 'msg_id', 'start', 'end', 'page', 'rows_per_page'{} 'order'"
 )
 CONDITIONS = (
     "'greater than or equal to', 'greater than', 'less than or equal to', 'less than', "

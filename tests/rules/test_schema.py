@@ -104,6 +104,8 @@ OPEN = "{filter: {users: [a]}, operation: count}"
         "condition: {equal to: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: {lambda: query}, condition: {is not: -1.5}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {lambda: value}}\n",
+        "criteria: {filter: {topics: [a], fields: {msg.x: '%(recipient)s'}}, " + QUESTION + "\n",
+        "criteria: {filter: {page: 1, fields: {topic: {ends with: a}}}, " + QUESTION + "\n",
         "criteria: {libravatar: {exists: No}}\n",
     ],
 )
@@ -218,6 +220,9 @@ def test_the_schema_accepts_groups(
         # Filters
         "criteria: {filter: {}, " + QUESTION + "\n",
         "criteria: {filter: {user: [a]}, " + QUESTION + "\n",
+        "criteria: {filter: {fields: {msg.x: 1}}, " + QUESTION + "\n",
+        "criteria: {filter: {topics: [a], fields: {}}, " + QUESTION + "\n",
+        "criteria: {filter: {topics: [a], fields: {msg.x: [1]}}, " + QUESTION + "\n",
         "criteria: {filter: {users: [a], usernames: [a]}, " + QUESTION + "\n",
         "criteria: {filter: {users: []}, " + QUESTION + "\n",
         "criteria: {filter: {users: a}, " + QUESTION + "\n",

@@ -28,16 +28,8 @@ _MOST_PASTS = 60
 
 _ABSENT = object()
 _ANY: tuple[Any, ...] = (
-    "",
-    "alice",
-    "bob",
-    0,
-    1,
-    7,
-    [],
-    ["alice"],
-    {},
-    {"alice": 1, "bob": 2, "carol": 3},
+    *("", "alice", "bob", 0, 1, 7),
+    *([], ["alice"], {}, {"alice": 1, "bob": 2, "carol": 3}),
 )
 _PREFIX = "org.fedoraproject.prod."
 _START = datetime.datetime(2024, 1, 1)
