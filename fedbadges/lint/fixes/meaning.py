@@ -9,7 +9,7 @@ import datetime
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fedbadges.criteria.datanommer import PastMessages
@@ -17,7 +17,7 @@ from fedbadges.errors import MissingValue
 from fedbadges.lint.fixes.lambdas import ExpressionReader
 from fedbadges.messages import Message
 from fedbadges.rules.criteria import PlacedCriterion
-from fedbadges.rules.filters import FilledFilter
+from fedbadges.rules.filters import FilledFilter, Pages
 from fedbadges.rules.operators import RULE_ERRORS, leaves
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.triggers import Category, Topic, required_names
@@ -171,12 +171,17 @@ def _select_same(
         filled: list[FilledFilter | None] = []
         for each in (before, after):
             try:
-                filled.append(each.filter.fill(message, "alice"))
+                filled.append(_all_pages(each.filter.fill(message, "alice")))
             except RULE_ERRORS:
                 filled.append(None)
         if filled[0] != filled[1]:
             return False
     return True
+
+
+def _all_pages(filled: FilledFilter) -> FilledFilter:
+    """Return a filter without pages if it leaves out no message."""
+    return replace(filled, pages=Pages()) if filled.pages.everything else filled
 
 
 def _compute_same(
