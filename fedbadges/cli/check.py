@@ -162,14 +162,14 @@ def check(
     if (fix or diff) and watch:
         raise click.UsageError("--watch checks files, and cannot be combined with --fix or --diff")
 
-    make_linter = partial(_linter, history, history_url, messages, config)
+    make_linter = partial(_linter, history, history_url, messages, config, no_lambdas)
     if fix or diff:
         changed = _fix(paths, make_linter().backends, show=diff, to_stderr=form != "text")
         if diff:
             raise SystemExit(FOUND if changed else GOOD)
 
     def run() -> Outcome:
-        found = _check(paths, ignore, make_linter, no_lambdas=no_lambdas)
+        found = _check(paths, ignore, make_linter)
         _print(form, found)
         click.echo(_summary(found), err=True)
         incomplete = GOOD if found.complete else CANNOT_RUN
@@ -189,11 +189,7 @@ def _fix(paths: tuple[Path, ...], backends: Backends, *, show: bool, to_stderr: 
 
 
 def _check(
-    paths: tuple[Path, ...],
-    ignore: tuple[str, ...],
-    make_linter: Callable[[], Linter],
-    *,
-    no_lambdas: bool,
+    paths: tuple[Path, ...], ignore: tuple[str, ...], make_linter: Callable[[], Linter]
 ) -> Found:
     """Check the rules at these paths, until the end or Ctrl-C."""
     from fedbadges.lint.linter import list_files
@@ -203,8 +199,6 @@ def _check(
         raise CannotRun(f"{', '.join(map(str, paths))}: no file there ends in .yml or .yaml")
     found = Found()
     linter = make_linter()
-    if no_lambdas:
-        linter = replace(linter, settings=replace(linter.settings, lambdas=False))
     with reporting_errors(), suppress(KeyboardInterrupt), advancing(files, "Checking") as each:
         for finding in itertools.chain(unreadable, linter.run(found.note(each))):
             if finding.code not in ignore:
@@ -223,7 +217,11 @@ def _print(form: str, found: Found) -> None:
 
 
 def _linter(
-    history: bool, history_url: str | None, messages: Path | None, config: str | None
+    history: bool,
+    history_url: str | None,
+    messages: Path | None,
+    config: str | None,
+    no_lambdas: bool,
 ) -> Linter:
     """Return the linter; raise CannotRun if the options or the configuration are wrong."""
     from fedbadges.criteria.backends import load_backends
@@ -235,6 +233,8 @@ def _linter(
     configured = config is not None or (history and not history_url)
     deployment = Deployment(config, changes)
     settings = deployment.settings if configured else placeholder_settings(changes)
+    if no_lambdas:
+        settings = replace(settings, lambdas=False)
     topics = TopicHistory(settings.history_url) if history or history_url else None
     samples = None if messages is None else MessageFiles(messages)
     if samples is not None and not samples.topics and not samples.mistakes:

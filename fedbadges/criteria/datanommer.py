@@ -36,7 +36,7 @@ FILTER, VALUE, AT_LEAST = "filter", "value", "at least"
 
 _NOT_BOTH = (
     "a lambda sees whatever the other keys of the filter select; say in the lambda what 'fields' "
-    "says, or use an operation without Python, such as 'count'"
+    "says, or use another operation, such as 'count'"
 )
 
 #: How many filters of rules are shared.
@@ -235,7 +235,7 @@ class Datanommer:
         chosen: Filter = found.values["filter"]
         operation: Operation = found.values["operation"]
         if chosen.fields is not None:
-            if operation.is_lambda:
+            if operation.has_lambda:
                 problems.add(chosen.places["fields"], _NOT_BOTH)
                 return None
             operation = operation.narrowed(chosen.fields)

@@ -33,6 +33,11 @@ class Operation:
         """Return what the value counts, in the singular; nothing if that are messages."""
         return "" if self.aggregate is None else self.aggregate.unit
 
+    @property
+    def has_lambda(self) -> bool:
+        """Return True if the rule says it in Python."""
+        return self.expression is not None and self.expression.source is not None
+
     def with_user_paths(self, paths: frozenset[str]) -> "Operation":
         """Return the operation for a rule in which the templates with these paths name users."""
         if self.expression is None:
@@ -45,11 +50,6 @@ class Operation:
         }
         return replace(self, expression=replace(self.expression, user_paths=users))
 
-    @property
-    def is_lambda(self) -> bool:
-        """Return True if the rule has it in Python."""
-        return self.expression is not None and self.expression.source is not None
-
     def narrowed(self, fields: PastFields) -> "Operation":
         """Return the operation over those past messages alone that have these fields."""
         return replace(self, expression=narrowed(self.expression, fields))
@@ -57,7 +57,7 @@ class Operation:
     def __str__(self) -> str:
         if self.expression is None:
             return "count"
-        return f"lambda: {self.expression.text}" if self.is_lambda else self.expression.text
+        return f"lambda: {self.expression.text}" if self.has_lambda else self.expression.text
 
 
 def _read_operation(node: Node, _: str, problems: Problems) -> Operation | None:

@@ -1,16 +1,13 @@
 """Text for people: whatever a message or an error contains, it stays on one line and short."""
 
 import difflib
+import itertools
 import reprlib
 from collections.abc import Iterable
 from datetime import datetime, timezone
 
 #: How many characters of an error are shown.
 _MAX_CHARACTERS = 200
-
-#: The longest words that are compared with others, and those in which one slip is enough.
-_LONGEST_WORD = 100
-_SHORT_WORD = 6
 
 _SHORT = reprlib.Repr()
 _SHORT.maxother = _MAX_CHARACTERS
@@ -67,25 +64,24 @@ def join_quoted(words: Iterable[str], last: str = "or") -> str:
 
 
 def misspelled(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that differs from a word by a slip or two; None if several do."""
-    if len(word) > _LONGEST_WORD:
-        return None
-    slips = 2 if len(word) > _SHORT_WORD else 1
-    near = [each for each in known if _distance(word, each) <= slips]
+    """Return the known word that differs from a word by one slip; None if none or several do."""
+    near = [each for each in known if _is_slip(word, each)]
     return near[0] if len(near) == 1 else None
 
 
-def _distance(one: str, other: str) -> int:
-    """Return how many letters have to be added, removed or changed."""
-    row = list(range(len(other) + 1))
-    for place, letter in enumerate(one, 1):
-        before, row[0] = row[0], place
-        for column, wanted in enumerate(other, 1):
-            before, row[column] = (
-                row[column],
-                min(row[column] + 1, row[column - 1] + 1, before + (letter != wanted)),
-            )
-    return row[-1]
+def _is_slip(one: str, other: str) -> bool:
+    """Return True if a letter was left out, added or changed, or two were swapped."""
+    start = _common(one, other)
+    one, other = one[start:], other[start:]
+    end = _common(one[::-1], other[::-1])
+    one, other = one[: len(one) - end], other[: len(other) - end]
+    return max(len(one), len(other)) == 1 or (len(one) == 2 and one == other[::-1])
+
+
+def _common(one: str, other: str) -> int:
+    """Return how many letters two words have in common at their beginning."""
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return sum(1 for _ in same)
 
 
 def suggestion(word: str, known: Iterable[str], *, full: bool = False) -> str:

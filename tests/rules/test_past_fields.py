@@ -174,7 +174,7 @@ def test_a_lambda_does_not_see_fields() -> None:
     assert_mistakes(
         filter_text("{msg.x: 1}", "{lambda: query.count()}").replace("fields", "→fields"),
         "a lambda sees whatever the other keys of the filter select; say in the lambda what "
-        "'fields' says, or use an operation without Python, such as 'count'",
+        "'fields' says, or use another operation, such as 'count'",
     )
 
 

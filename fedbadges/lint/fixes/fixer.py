@@ -52,14 +52,17 @@ class Fixer:
         except UnicodeDecodeError:
             return unchanged
         bom = _BOM if text.startswith(_BOM) else ""
+        newline = "\r\n" if "\r" in text else "\n"
+        if text.replace("\r\n", "\n").replace("\n", newline) != text:
+            return unchanged  # its lines end in several ways
         try:
-            text, renamed = self._mend_keys(text.removeprefix(_BOM), path)
+            text, renamed = self._mend_keys(text.removeprefix(_BOM).replace("\r\n", "\n"), path)
             rules = self._load(text, path)
             text, changes, left = self._rewrite(text, path, rules)
         except (RuleError, ValueError):
             return unchanged
         changed = (*renamed, *changes)
-        after = (bom + text).encode() if changed else data
+        after = (bom + text.replace("\n", newline)).encode() if changed else data
         return Fixed(path, data, after, tuple(sorted(changed)), tuple(sorted(left)))
 
     def _load(self, text: str, path: str) -> tuple[Rule, ...]:
@@ -102,8 +105,10 @@ class Fixer:
             for each in found:
                 if self._is_same(base, [*chosen, each], path, rules, rewriter.known):
                     chosen.append(each)
-                else:
-                    left.append(each.place)
+                    continue
+                left.append(each.place)
+                if each.otherwise is not None:
+                    chosen.append(each.otherwise)
         if not chosen:
             return text, [], left
         changes = [Problem(each.place, each.text) for each in chosen]

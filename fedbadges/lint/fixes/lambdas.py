@@ -110,7 +110,8 @@ class ExpressionReader:
 
     ``compares_fields`` tells if a field may be compared with another one. ``flags`` collects the
     paths that are truth values by their defaults, ``compared`` those compared with others,
-    ``constants`` what the others are compared with, and ``read_paths`` has all of them.
+    ``constants`` what the others are compared with, and ``read_paths`` all of them. Those in
+    ``numbers`` must be numbers.
     """
 
     root: Root
@@ -120,6 +121,7 @@ class ExpressionReader:
     compared: set[str] = field(default_factory=set)
     constants: dict[str, list[Any]] = field(default_factory=dict)
     read_paths: set[str] = field(default_factory=set)
+    numbers: set[str] = field(default_factory=set)
 
     def read(self, node: ast.expr) -> Predicate:
         """Return the predicate of an expression; raise NotRewritable."""

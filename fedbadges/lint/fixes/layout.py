@@ -7,7 +7,6 @@ lose blanks that align values, and would fold long lines.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -65,7 +64,6 @@ class Layout:
         if aliases or not isinstance(root, yaml.MappingNode):
             raise ValueError("it has aliases")
         self.root: yaml.MappingNode = root
-        self._newline = "\r\n" if "\r\n" in text else "\n"
 
     def entries(self) -> Iterator[Entry]:
         """Yield every entry of every mapping."""
@@ -98,7 +96,7 @@ class Layout:
         if entry.mapping.flow_style:
             return Edit(start, end, flow(data)[1:-1])
         indent = " " * entry.key.start_mark.column
-        return Edit(start, end, f"{self._newline}{indent}".join(_block(data)))
+        return Edit(start, end, f"\n{indent}".join(_block(data)))
 
     def replace_value(self, node: yaml.Node, value: Any) -> Edit:
         """Return the edit that puts a value in the place of another one, on its line."""
@@ -117,12 +115,12 @@ class Layout:
             return Edit(last, last, f", {flow(data)[1:-1]}")
         indent = " " * mapping.value[0][0].start_mark.column
         line_end = self._line_end(last)
-        lines = "".join(f"{self._newline}{indent}{line}" for line in _block(data))
+        lines = "".join(f"\n{indent}{line}" for line in _block(data))
         return Edit(line_end, line_end, lines)
 
     def _line_end(self, index: int) -> int:
-        found = re.compile(r"[\r\n]").search(self.text, index)
-        return len(self.text) if found is None else found.start()
+        found = self.text.find("\n", index)
+        return len(self.text) if found < 0 else found
 
 
 def flow(value: Any) -> str:

@@ -242,6 +242,8 @@ def _values(reader: ExpressionReader, path: str, known: bool) -> list[Any]:
     """Return what a field may have."""
     if path in reader.flags:
         found: list[Any] = [True, False]
+    elif path in reader.numbers:
+        found = [-2, 0, 1, 1.5, 7, *reader.constants.get(path, ())]
     elif path in reader.compared:
         # Whether null and nothing are equal makes no difference between people.
         found = ["alice", "bob", 7]

@@ -89,6 +89,8 @@ def _operation(
     access = reader.access(item)
     if not access.raises and (kind == "count distinct" or access.default != 0):
         raise NotRewritable
+    if kind != "count distinct":
+        reader.numbers.add(access.path)  # a condition compares the result with one
     return {kind: access.path}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -38,13 +38,15 @@ _PAGES = ("page", "rows_per_page")
 class Rewrite:
     """What is written anew at a place, and the edits that do it.
 
-    ``readers`` know the fields that the lambda compared, and with what.
+    ``readers`` know the fields that the lambda compared, and with what. ``otherwise`` is what may be
+    done if that changes what the rule means.
     """
 
     place: Place
     text: str
     edits: tuple[Edit, ...]
     readers: tuple[ExpressionReader, ...] = ()
+    otherwise: Rewrite | None = None
 
 
 @dataclass
@@ -63,10 +65,10 @@ class Rewriter:
         for entry in entries:
             if entry.name != "lambda" or not isinstance(entry.value, yaml.ScalarNode):
                 continue
+            mended = self._without_is(entry)
             try:
-                yield self._rewrite(entry, entries, triggers)
+                yield replace(self._rewrite(entry, entries, triggers), otherwise=mended)
             except NotRewritable:
-                mended = self._without_is(entry)
                 if mended is not None:
                     yield mended
                 self.left.append(self._place(entry))
