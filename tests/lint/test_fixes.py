@@ -225,12 +225,6 @@ def test_is_is_written_as_equals_in_what_stays() -> None:
     assert [str(change.place) for change in fixed.changes] == ["rule.yml:2:11"]
 
 
-def test_what_would_mean_something_else_is_left_but_for_is() -> None:
-    # An object that is compared with a number raises here, and is passed over there.
-    fixed = fix("trigger:\n  lambda: {1: msg['msg']['a'] is 1}[1] is 1\n")
-    assert b"{1: msg['msg']['a'] == 1}[1] == 1" in fixed.after
-
-
 def test_misspelled_keys_are_mended() -> None:
     text = METADATA + textwrap.dedent(
         """\

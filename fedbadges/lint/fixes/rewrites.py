@@ -38,8 +38,8 @@ _PAGES = ("page", "rows_per_page")
 class Rewrite:
     """What is written anew at a place, and the edits that do it.
 
-    ``readers`` know the fields that the lambda compared, and with what. ``otherwise`` is what may be
-    done if that changes what the rule means.
+    ``readers`` know the fields that the lambda compared, and with what. ``otherwise`` is what may
+    be done if that changes what the rule means.
     """
 
     place: Place
