@@ -85,6 +85,14 @@ def question_of(operation: str, **filter_: Any) -> Any:
             "any([msg['msg']['p'].startswith('a'), msg['msg']['p'].startswith('b')])",
             {"msg.p": {"any": [{"starts with": "a"}, {"starts with": "b"}]}},
         ),
+        (
+            "any(msg['msg']['p'].startswith(each) for each in ['a', 'b'])",
+            {"msg.p": {"any": [{"starts with": "a"}, {"starts with": "b"}]}},
+        ),
+        (r"re.match('Common F', msg['msg']['title'])", {"msg.title": {"starts with": "Common F"}}),
+        (r"re.search('a\.b', msg['msg']['title'])", {"msg.title": {"contains": "a.b"}}),
+        (r"re.search('^a.*', msg['msg']['title'])", {"msg.title": {"starts with": "a"}}),
+        ("msg['msg']['a'] in msg['msg']['b']", {"msg.b": {"contains": "%(msg.a)s"}}),
         ("msg['msg']['user'] == '%(msg.agent)s'", {"msg.user": "%(msg.agent)s"}),
     ],
 )

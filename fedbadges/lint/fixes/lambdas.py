@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import itertools
 import operator
 import re
@@ -40,6 +41,10 @@ _TEXTS = {"startswith": "starts with", "endswith": "ends with"}
 _ANY_DEFAULT = object()
 
 _PATH = re.compile(PATH)
+#: A regular expression that only says what a text begins with, or has within.
+_PLAIN_PATTERN = re.compile(
+    r"(?P<begin>\^?)(?P<text>(?:[\w /:#@=,;~%&!<>'\"-]|\\[^\w\s])+)(?:\.\*)?"
+)
 _PART = re.compile(r"[^().\s]+")
 
 
@@ -132,9 +137,15 @@ class ExpressionReader:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return self.read(operand).negated()
             case ast.Call(func=ast.Name(id=("any" | "all") as word), args=[items], keywords=[]):
-                return several(word, [self.read(item) for item in _literal_items(items)])
+                return several(word, [self.read(item) for item in _unrolled(items)])
             case ast.Call(func=ast.Name(id="bool"), args=[value], keywords=[]):
                 return self.read(value)
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="re"), attr=("match" | "search") as name),
+                args=[pattern, text],
+                keywords=[],
+            ):
+                return self._literal_pattern(name, _literal(pattern), self.access(text))
             case ast.Call(func=ast.Attribute(attr=name), args=[value], keywords=[]) if (
                 name in _TEXTS
             ):
@@ -195,6 +206,16 @@ class ExpressionReader:
         test = operator.methodcaller(function.attr, wanted)
         return access.leaf(checks[0] if len(checks) == 1 else {"any": checks}, test)
 
+    def _literal_pattern(self, function: str, pattern: Any, access: Access) -> Predicate:
+        """Return the predicate of a regular expression that has no signs of one within."""
+        found = _PLAIN_PATTERN.fullmatch(pattern) if isinstance(pattern, str) else None
+        if found is None:
+            raise NotRewritable
+        text = found["text"].replace("\\", "")
+        name = "starts with" if function == "match" or found["begin"] else "contains"
+        test = getattr(re, function)
+        return access.leaf({name: self._value(access, text)}, lambda value: test(pattern, value))
+
     def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Predicate:
         if isinstance(op, (ast.In, ast.NotIn)):
             found = self._contained(left, right)
@@ -251,6 +272,8 @@ class ExpressionReader:
         """Return the predicate of ``left in right``."""
         if not self._is_value(left):
             access = self.access(left)
+            if not isinstance(right, (ast.List, ast.Tuple, ast.Set)):
+                return self._holds_field(access, self.access(right))
             values = [self._constant(item) for item in _literal_items(right)]
             checks = [self._value(access, value) for value in values]
             check = checks[0] if len(checks) == 1 else {"any": checks}
@@ -259,6 +282,13 @@ class ExpressionReader:
         if access.parts == ("msg",) and isinstance(wanted, str) and _PART.fullmatch(wanted):
             return Leaf(f"msg.{wanted}", {"exists": True}, False)
         return access.leaf({"contains": self._value(access, wanted)}, lambda value: wanted in value)
+
+    def _holds_field(self, item: Access, access: Access) -> Predicate:
+        """Return the predicate of a field that has the value of another one within."""
+        if not self.compares_fields:
+            raise NotRewritable
+        self.compared |= {item.path}
+        return access.leaf({"contains": item.template}, lambda value: object() in value)
 
     def _is_value(self, node: ast.expr) -> bool:
         try:
@@ -310,6 +340,33 @@ def _literal(node: ast.expr) -> Any:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise NotRewritable from None
+
+
+def _unrolled(node: ast.expr) -> Iterator[ast.expr]:
+    """Yield the items of a list, or of a loop over values that stand there."""
+    match node:
+        case (
+            ast.ListComp(elt=item, generators=[ast.comprehension(ast.Name(id=name), values, [], 0)])
+            | ast.GeneratorExp(
+                elt=item, generators=[ast.comprehension(ast.Name(id=name), values, [], 0)]
+            )
+        ):
+            for value in _literal_items(values):
+                yield _Replaced(name, value).visit(copy.deepcopy(item))
+        case _:
+            yield from _literal_items(node)
+
+
+class _Replaced(ast.NodeTransformer):
+    """Puts a value in the place of a variable."""
+
+    def __init__(self, name: str, value: ast.expr) -> None:
+        self._name = name
+        self._value = value
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Return the value for the variable."""
+        return self._value if node.id == self._name else node
 
 
 def _literal_items(node: ast.expr) -> Iterator[ast.expr]:

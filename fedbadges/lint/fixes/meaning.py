@@ -201,8 +201,8 @@ def _compute_same(
         except RULE_ERRORS:
             continue
         try:
-            found = len(past) if new is None else new(_Query(past), new.fill(message))
-        except MissingValue:
+            found = len(past) if new is None else _of(past, new, new.fill(message))
+        except RULE_ERRORS:
             return False
         if found != wanted and not _nearly(found, wanted):
             return False
