@@ -1,6 +1,7 @@
 """Reading files of any kind and size, and writing them as a whole or not at all."""
 
 import contextlib
+import io
 import json
 import os
 import stat
@@ -49,7 +50,9 @@ def write_json(path: Path, content: Any) -> bool:
     """
     try:
         with _replacing(path) as file:
-            file.write(json.dumps(content, default=repr).encode())
+            text = io.TextIOWrapper(file, encoding="utf-8")
+            json.dump(content, text, default=repr)
+            text.detach()
     except (OSError, ValueError, RecursionError) as error:
         if _failures.allows((path.parent, type(error))):
             log.error("Cannot write a file", path=path, error=error)

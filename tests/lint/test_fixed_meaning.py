@@ -74,7 +74,7 @@ def verdict(trigger: Any, content: Any) -> bool | None:
 
 
 @given(expression=expressions("msg['msg']"), found=st.lists(contents, min_size=3, max_size=8))
-@examples(max_examples=size(400, 20_000), deadline=None)
+@examples(max_examples=size(80, 20_000), deadline=None)
 def test_a_rewritten_trigger_holds_of_the_same_messages(expression: str, found: list[Any]) -> None:
     body = yaml.safe_dump({"trigger": {"lambda": expression}}, width=10_000)
     fixed = Fixer(PARSING).fix(complete(body).encode(), "rule.yml")
@@ -89,7 +89,7 @@ def test_a_rewritten_trigger_holds_of_the_same_messages(expression: str, found: 
     "form", ["len([m for m in query if {}])", "len({{m.msg['a'] for m in query if {}}})"]
 )
 @given(test=expressions("m.msg"), past=st.lists(contents, max_size=6))
-@examples(max_examples=size(200, 10_000), deadline=None)
+@examples(max_examples=size(40, 10_000), deadline=None)
 def test_a_rewritten_operation_has_the_same_value(form: str, test: str, past: list[Any]) -> None:
     asked = {
         "filter": {"topics": ["%(topic)s"], "usernames": ["%(msg.user)s"]},

@@ -27,6 +27,7 @@ _MOST_MESSAGES = 600
 _MOST_PASTS = 60
 
 _ABSENT = object()
+_NO_PARENT = object()
 _ANY: tuple[Any, ...] = (
     *("", "alice", "bob", 0, 1, 7),
     *([], ["alice"], {}, {"alice": 1, "bob": 2, "carol": 3}),
@@ -260,7 +261,9 @@ def _values(reader: ExpressionReader, path: str, known: bool) -> list[Any]:
                 found += [each + 1, each - 1]
         if not known:
             found.append(None)
-    return found if known else [*found, _ABSENT]
+    if known:
+        return found
+    return [*found, _ABSENT, *([_NO_PARENT] if path.count(".") > 1 else [])]
 
 
 def _body(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -270,6 +273,8 @@ def _body(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         if value is _ABSENT:
             continue
         *parents, last = path.split(".")
+        if value is _NO_PARENT:
+            last, value = parents.pop(), None
         inside: Any = body
         for part in parents:
             inside = inside.setdefault(part, {}) if isinstance(inside, dict) else None
