@@ -197,9 +197,9 @@ def _linter(
 ) -> Linter:
     """Return the linter; raise CannotRun if the options or the configuration are wrong."""
     from fedbadges.criteria.backends import load_backends
+    from fedbadges.history.topics import TopicHistory
     from fedbadges.lint.linter import Linter
     from fedbadges.lint.samples import MessageFiles
-    from fedbadges.lint.stale_topic import TopicHistory
 
     changes = {HISTORY: history_url}
     configured = config is not None or (history and not history_url)
