@@ -70,6 +70,11 @@ class Progress:
     revoked: Revocation | None = None
 
     @property
+    def series(self) -> str | None:
+        """Return the name of the series, if one file gives the badges of it."""
+        return None if self.rule.threshold is None else self.rule.series
+
+    @property
     def order(self) -> tuple[object, ...]:
         """Return a sort key: closest to completion first, held badges last, the latest first."""
         share, missing = 0.0, 0
@@ -150,8 +155,20 @@ class ProgressSearch:
                 self.interrupted = str(unavailable)
 
     def progress(self) -> list[Progress]:
-        """Return how far the user is with every badge, closest to completion first."""
-        return sorted((self._progress(rule) for rule in self._rules), key=lambda each: each.order)
+        """Return how far the user is with every badge, closest to completion first.
+
+        The badges of a series that one file gives stay together, the easiest first.
+        """
+        found = sorted((self._progress(rule) for rule in self._rules), key=lambda each: each.order)
+        series: dict[str, list[Progress]] = defaultdict(list)
+        for each in found:
+            if each.series is not None:
+                series[each.series].append(each)
+        ordered: list[Progress] = []
+        for each in found:
+            members = [each] if each.series is None else series.pop(each.series, [])
+            ordered += sorted(members, key=lambda each: each.rule.threshold or 0)
+        return ordered
 
     def _progress(self, rule: Rule) -> Progress:
         if rule.badge.id not in self._open:
