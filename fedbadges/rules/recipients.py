@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from fedbadges.rules.grammar import YES_NO, Fields, FieldSpec, Kind
-from fedbadges.rules.names import in_lower_case, names_in
-from fedbadges.rules.parsing import Problems
-from fedbadges.rules.templates import RECIPIENT, TEMPLATE_WITH_PATH, Template, read_template
-from fedbadges.rules.yaml_document import Node
+from fedbadges.rules.names import in_lower_case
 
 #: How many people one message can name. No honest message names more, and each costs a query.
 MOST_CANDIDATES = 500
 
-#: Why names are dropped that come after so many others, or that ``badges.banned_usernames`` has.
+#: Why names are dropped that come after so many others.
 PASSED_OVER = f"comes after {MOST_CANDIDATES} others"
+
+#: Why names are dropped that ``badges.banned_usernames`` or the rule's own ``except`` has.
 BANNED = "is among the banned usernames"
+EXCEPTED = "is whom the rule excepts"
+
+#: Who is dropped for these reasons was named, and shall not get the badge.
+UNWANTED = frozenset([BANNED, EXCEPTED])
 
 #: Why somebody is dropped whom the accounts service does not know, as many people on IRC.
 NO_ACCOUNT = "belongs to no account"
@@ -130,32 +132,23 @@ class TrustedDomains:
 
 
 @dataclass(frozen=True)
-class Recipient:
-    """The template of a rule that names who gets the badge, and what kind of name that is."""
+class Conversions:
+    """What kinds of names, beside those of accounts, a rule expects: keys of CONVERSIONS."""
 
-    template: Template
-    conversions: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
 
-    @cached_property
-    def key(self) -> tuple[str, frozenset[str]]:
-        """Return what is the same for recipients that find the same people."""
-        return self.template.text, self.conversions
-
-    def find(
-        self, message: Mapping[str, Any], trusted: TrustedDomains, accounts: Accounts = EVERYBODY
+    def read(
+        self, raw: tuple[Any, ...], trusted: TrustedDomains, accounts: Accounts
     ) -> tuple[NamedPerson, ...]:
-        """Return the people that a message names.
+        """Return the people of these names; raise Unavailable.
 
         ``accounts`` is asked about MOST_CANDIDATES names at most; the others are dropped as
         PASSED_OVER.
-
-        Raise MissingValue if there is nothing at the template's path, and Unavailable.
         """
-        raw = names_in(self.template.fill(message))
-        if not self.conversions:
+        if not self.keys:
             return tuple(map(account, raw))
         texts = list(dict.fromkeys(name for name in raw if isinstance(name, str)))
-        most = MOST_CANDIDATES if self.conversions & _LOOK_UPS.keys() else None
+        most = MOST_CANDIDATES if self.keys & _LOOK_UPS.keys() else None
         found = {name: self._account(name, trusted, accounts) for name in texts[:most]}
         return tuple(
             found.get(name) or NamedPerson(name, None, PASSED_OVER)
@@ -168,7 +161,7 @@ class Recipient:
         converted = {
             key: found[1]
             for key, pattern in trusted.patterns.items()
-            if key in self.conversions and (found := pattern.fullmatch(raw))
+            if key in self.keys and (found := pattern.fullmatch(raw))
         }
         other_name = converted.pop(_GITHUB, raw)
         name = next(iter(converted.values()), raw)
@@ -177,7 +170,7 @@ class Recipient:
         look_ups = [
             look_up
             for key, look_up in _LOOK_UPS.items()
-            if key in self.conversions and (key != _EMAIL or "@" in raw)
+            if key in self.keys and (key != _EMAIL or "@" in raw)
         ]
         if not look_ups or len(raw) > _MAX_LOOK_UP:
             return self._unread(account(other_name, raw), trusted)
@@ -189,22 +182,10 @@ class Recipient:
 
     def _unread(self, person: NamedPerson, trusted: TrustedDomains) -> NamedPerson:
         """Return somebody; if dropped as no name, with what the conversions would have read."""
-        read = [each for key, each in trusted.examples.items() if key in self.conversions]
+        read = [each for key, each in trusted.examples.items() if key in self.keys]
         if person.dropped not in (_ODD, _TOO_LONG) or not read:
             return person
         return replace(person, dropped=f"is neither a name nor like {' or '.join(read)}")
-
-
-def make_recipient(rule: Fields, problems: Problems) -> Recipient | None:
-    """Return the recipient from the RECIPIENT_KEYS of a rule, or None if the rule has none."""
-    conversions = [key for key in CONVERSIONS if key in rule.places]
-    if "recipient" not in rule.places:
-        for key in conversions:
-            problems.add(rule.places[key], f"'{key}' needs a 'recipient' to convert")
-    template = rule.values.get("recipient")
-    if template is None:
-        return None
-    return Recipient(template, frozenset(key for key in conversions if rule.values.get(key)))
 
 
 def account(value: Any, raw: Any = None) -> NamedPerson:
@@ -250,18 +231,6 @@ _IPV4 = re.compile(rf"(?:\d+|{_NUMBER}(?:\.{_NUMBER})+)\.?(?::\d*)?")
 _IPV6 = re.compile(r"\[?[0-9a-f.]*:[0-9a-f.]*:[0-9a-f:.]*(?:%\w+)?\]?(?::\d*)?")
 
 
-def _read_recipient(node: Node, _: str, problems: Problems) -> Template | None:
-    template = read_template(node, "a recipient", problems)
-    if template is None:
-        return None
-    if not template.paths:
-        problems.add(template.place, "a recipient is a template such as '%(msg.user)s'")
-    if template.names(RECIPIENT):
-        text = "'%(recipient)s' stands for whom the recipient names, nobody yet"
-        problems.add(template.place, text)
-    return template
-
-
 #: The keys of a rule that say what kind of name the recipient is, with an example or its name.
 CONVERSIONS = {
     "recipient_nick2fas": "an IRC nick",
@@ -270,19 +239,6 @@ CONVERSIONS = {
     _GITHUB: "a name on GitHub",
     _DISTGIT: "like https://src.fedoraproject.org/user/bob",
     _KERBEROS: "like alice@FEDORAPROJECT.ORG",
-}
-
-_RECIPIENT = {**TEMPLATE_WITH_PATH, "not": {"pattern": r"%\(\s*recipient\s*\)s"}}
-#: The keys of a rule that name who gets the badge.
-RECIPIENT_KEYS = {
-    "recipient": FieldSpec(
-        Kind(_read_recipient, _RECIPIENT),
-        "A template that names who gets it; without, fedmsg.meta says whom a message is about.",
-    ),
-    **{
-        key: FieldSpec(YES_NO, f"Yes, if the recipient is {kind}.")
-        for key, kind in CONVERSIONS.items()
-    },
 }
 
 # What needs an accounts service.

@@ -1,24 +1,25 @@
 """A rule: what one YAML file says, parsed and immutable."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from tahrir_api.utils import convert_name_to_id
 
 from fedbadges.errors import Place, RuleError
-from fedbadges.rules import triggers
 from fedbadges.rules.criteria import (
     Backends,
     Criteria,
     backend_criteria,
-    criteria_definitions,
     parse_criteria,
     with_user_paths,
 )
-from fedbadges.rules.grammar import DIALECT, TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
+from fedbadges.rules.grammar import TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
+from fedbadges.rules.naming import RECIPIENT_KEYS, Excepted, Naming, Recipient, make_naming
+from fedbadges.rules.operators import AllOf
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
-from fedbadges.rules.recipients import CONVERSIONS, RECIPIENT_KEYS, Recipient, make_recipient
+from fedbadges.rules.recipients import CONVERSIONS
 from fedbadges.rules.triggers import Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -44,7 +45,9 @@ class Badge:
 class Rule:
     """One rule; without a ``recipient`` the usernames of the message are the candidates.
 
-    ``series`` is the name of the series that its badge is one of, where the rule says so.
+    ``excepted`` names who is none. Criteria without parts hold for everybody. ``series`` is the
+    name of the series that its badge is one of, where the rule says so, and ``threshold`` what must
+    be reached, if one file gives all badges of the series.
     """
 
     place: Place
@@ -53,6 +56,13 @@ class Rule:
     criteria: Criteria
     recipient: Recipient | None
     series: str | None = None
+    threshold: int | float | None = None
+    excepted: Excepted | None = None
+
+    @cached_property
+    def naming(self) -> str:
+        """Return a text that is the same for rules that name the same people."""
+        return str(Naming(self.recipient, self.excepted))
 
     @cached_property
     def needs_history(self) -> bool:
@@ -66,50 +76,59 @@ class Rule:
 
 
 def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rule:
-    """Parse a rule file's mapping; raise RuleError with everything that is wrong."""
-    fields = _kind_of_rule(backends).read(rule, "a rule", problems)
+    """Parse the mapping of a file with one rule; raise RuleError with everything that is wrong."""
+    fields = rule_kind(backends).read(rule, "a rule", problems)
     assert fields is not None
-    recipient = make_recipient(fields, problems)
+    naming = make_naming(fields, problems)
     if problems:
         raise RuleError(problems)
-    found = fields.values
-    metadata = {key: found[key] for key in _METADATA}
-    badge = Badge(convert_name_to_id(found["name"]), tags=found.get("tags"), **metadata)
-    criteria = found["criteria"]
-    if recipient is not None:
-        paths = frozenset(path.dotted for path in recipient.template.paths)
-        criteria = with_user_paths(criteria, paths)
-    return Rule(rule.place, badge, found["trigger"], criteria, recipient, found.get("series"))
+    return make_rule(rule.place, fields.values, naming)
 
 
-def rule_schema(backends: Backends) -> Schema:
-    """Return a JSON Schema of rule files with the criteria of these backends."""
-    return {
-        "$schema": DIALECT,
-        "title": "A rule of fedbadges",
-        **_kind_of_rule(backends).schema,
-        "dependentRequired": {key: ["recipient"] for key in CONVERSIONS},
-        "$defs": {**triggers.DEFINITIONS, **criteria_definitions(backends)},
-    }
+def make_rule(place: Place, values: Mapping[str, Any], naming: Naming) -> Rule:
+    """Return the rule at ``place`` from what was read of its keys, which has no mistakes."""
+    metadata = {key: values[key] for key in METADATA}
+    badge = Badge(convert_name_to_id(values["name"]), tags=values.get("tags"), **metadata)
+    criteria = values.get("criteria") or AllOf((), place)
+    if naming.paths:
+        criteria = with_user_paths(criteria, naming.paths)
+    return Rule(
+        place,
+        badge,
+        values["trigger"],
+        criteria,
+        naming.recipient,
+        values.get("series"),
+        values.get("threshold"),
+        naming.excepted,
+    )
 
 
-def _kind_of_rule(backends: Backends) -> Kind[Fields]:
-    trigger = Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger"))
+def rule_kind(backends: Backends) -> Kind[Fields]:
+    """Return the kind of a file with one rule."""
     criteria = Kind(
         lambda node, what, problems: parse_criteria(backends, node, problems), ref("criteria")
     )
-    keys = {
-        **_METADATA,
+    return with_conversions(record_of("a rule", {**METADATA, **further_keys(criteria)}))
+
+
+def further_keys(criteria: Kind[Any]) -> dict[str, FieldSpec]:
+    """Return the keys of a file beside METADATA, with this kind of criteria."""
+    trigger = Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger"))
+    return {
         "trigger": FieldSpec(trigger, "The cheap check: which messages the rule is about.", True),
-        "criteria": FieldSpec(
-            criteria, "The expensive check: what must hold to award the badge.", True
-        ),
+        "criteria": FieldSpec(criteria, "The expensive check; without, the trigger is enough."),
         "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
-        "tags": FieldSpec(_TAGS, "A list, or words split by commas."),
-        "series": FieldSpec(_SERIES, "The name of the series that the badge is one of."),
+        "tags": TAGS,
+        "series": SERIES,
         **RECIPIENT_KEYS,
     }
-    return record_of("a rule", keys)
+
+
+def with_conversions(kind: Kind[Fields]) -> Kind[Fields]:
+    """Return the kind with what its schema says of keys that need another one."""
+    needed = {"dependentRequired": {key: ["recipient"] for key in CONVERSIONS}}
+    return Kind(kind.read, {**kind.schema, **needed})
 
 
 def _read_text(node: Node, what: str, problems: Problems) -> str | None:
@@ -168,11 +187,13 @@ def _read_tags(node: Node, what: str, problems: Problems) -> tuple[str, ...] | N
 # Text of at most so many characters, but for blanks around it.
 _SHORT: Schema = {"type": "string", "pattern": rf"^\s*\S([\s\S]{{0,{MAX_TEXT - 2}}}\S)?\s*$"}
 _SHORT_TEXT = Kind(_read_short_text, _SHORT)
-_SERIES = Kind(_read_series, _SHORT)
 _TAGS = Kind(_read_tags, {"anyOf": [{"type": "string"}, {"type": "array", "items": TEXT}]})
 
+TAGS = FieldSpec(_TAGS, "A list, or words split by commas.")
+SERIES = FieldSpec(Kind(_read_series, _SHORT), "The name of the series that the badge is one of.")
+
 #: The keys that describe the badge, all of them required.
-_METADATA = {
+METADATA = {
     "name": FieldSpec(
         Kind(_read_name, _SHORT), "The badge's name; its id in tahrir is made from it.", True
     ),

@@ -21,15 +21,22 @@ from fedbadges.util.text import quoted
 RECIPIENT = "recipient"
 
 # Regular expressions for JSON Schema, as ECMAScript reads them.
-_PATH = r"%\(\s*[^().\s][^().]*(\.[^().]+)*\s*\)s"
+#: A dotted path.
+PATH = r"[^().\s][^().]*(\.[^().]+)*"
+_PATH = rf"%\(\s*{PATH}\s*\)s"
 _WHOLE = {"pattern": rf"^(%%|{_PATH}|%(?![(%])|[^%])*$"}
 
-#: JSON Schemas of a template that is not blank, and of one that has a path.
+#: JSON Schemas of any text with templates or without, of a template that is not blank, of one that
+#: has a path, and of a path alone.
+TEXT_TEMPLATE: dict[str, Any] = {"type": "string", **_WHOLE}
 TEMPLATE: dict[str, Any] = {"type": "string", "allOf": [_WHOLE, {"pattern": r"\S"}]}
 TEMPLATE_WITH_PATH: dict[str, Any] = {
     "type": "string",
     "allOf": [_WHOLE, {"pattern": rf"^(%%|%(?![(%])|[^%])*{_PATH}"}],
 }
+PATH_ALONE: dict[str, Any] = {"type": "string", "pattern": rf"^{_PATH}$"}
+
+_NOTHING: Any = object()
 
 _BEGINNING = re.compile(r"%\(\s*[A-Za-z_]")
 _TOKEN = re.compile(r"%\((?P<path>[^()]*)\)s|%%|(?P<broken>%\()")
@@ -44,18 +51,34 @@ class TemplatePath:
 
     def resolve(self, message: Mapping[str, Any]) -> Any:
         """Return what the message has at this path; raise MissingValue if there is nothing."""
+        value = self.find(message, _NOTHING)
+        if value is _NOTHING:
+            raise self.missing()
+        return value
+
+    def find(self, message: Mapping[str, Any], default: Any) -> Any:
+        """Return what the message has at this path, or else ``default``."""
         value: Any = message
         start = 0
         while start < len(self._parts):
             value, start = self._step(value, start)
+            if value is _NOTHING:
+                return default
         return value
+
+    def missing(self) -> MissingValue:
+        """Return the error that the message has nothing at this path."""
+        return MissingValue(f"the message has no {self.dotted}", self.dotted)
 
     @cached_property
     def _parts(self) -> list[str]:
         return self.dotted.split(".")
 
     def _step(self, value: Any, start: int) -> tuple[Any, int]:
-        """Return what ``value`` has under the next part or parts, and where the rest begins."""
+        """Return what ``value`` has under the next part or parts, and where the rest begins.
+
+        If there is nothing, return _NOTHING.
+        """
         parts = self._parts
         # Most are dictionaries, and ``dict`` is checked faster than ``Mapping``.
         if isinstance(value, (dict, Mapping)):
@@ -70,7 +93,7 @@ class TemplatePath:
             index = int(parts[start])
             if index < len(value):
                 return value[index], start + 1
-        raise MissingValue(f"the message has no {self.dotted}", self.dotted)
+        return _NOTHING, start
 
 
 @dataclass(frozen=True)
@@ -98,6 +121,13 @@ class Template:
             _as_text(part, message) if isinstance(part, TemplatePath) else part
             for part in self.parts
         )
+
+
+def with_recipient(message: Mapping[str, Any], recipient: str | None) -> Mapping[str, Any]:
+    """Return what templates read that may name the candidate; without one, they find none."""
+    if recipient is not None:
+        return {**message, RECIPIENT: recipient}
+    return {key: value for key, value in message.items() if key != RECIPIENT}
 
 
 def find_template(text: str) -> int | None:

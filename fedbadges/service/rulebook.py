@@ -1,7 +1,8 @@
 """The rules in force: loaded from their directory, and loaded again when files change."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fedbadges.errors import Problem
@@ -21,7 +22,7 @@ class RuleBook:
 
     ``publish`` shows badges in tahrir, and returns those that cannot be awarded; it may raise
     Unavailable, and then nothing has changed here. Rules that others can write are refused, or with
-    ``insecure`` logged.
+    ``insecure`` logged. Without ``lambdas``, rules with Python in them are refused as well.
     """
 
     def __init__(
@@ -30,15 +31,18 @@ class RuleBook:
         backends: Backends,
         publish: Callable[[Iterable[Badge]], Unawardable],
         insecure: bool = False,
+        *,
+        lambdas: bool = True,
     ) -> None:
         self._directory = directory
         self._backends = backends
         self._publish = publish
         self._insecure = insecure
-        self._good: dict[str, Rule] = {}
+        self._good: dict[str, list[Rule]] = {}
         self._insecure_rules: set[Problem] = set()
         self._loaded = False
-        self._files = RuleFiles()
+        self._lambdas = lambdas
+        self._files = RuleFiles(lambdas=lambdas)
         #: What was wrong with rules when they were loaded last.
         self.problems: frozenset[Problem] = frozenset()
         self.rules = RuleSet()
@@ -49,7 +53,7 @@ class RuleBook:
         """Load the directory; the last good version of a file that became bad stays in force."""
         permissions = PermissionChecker(self._directory)
         vet = permissions.record if self._insecure else permissions.check
-        files = RuleFiles(self._files)
+        files = RuleFiles(self._files, lambdas=self._lambdas)
         loaded = load_directory(self._directory, self._backends, self._good, vet, files.load)
         self._files = files
         published = self._publish(rule.badge for rule in loaded.rules)
@@ -59,18 +63,21 @@ class RuleBook:
             if rule.badge.id in published.refused
         ]
         rules = [rule for rule in loaded.rules if rule.badge.id not in published.refused]
-        good = {rule.place.path: rule for rule in rules}
+        good: dict[str, list[Rule]] = defaultdict(list)
+        for rule in rules:
+            good[rule.place.path].append(rule)
         problems = frozenset([*loaded.problems, *refused])
         for problem in sorted(problems - self.problems):
             log.error("Mistake in a rule", mistake=str(problem))
         for rule in rules:
-            if rule.badge.id in published.legacy and rule != self._good.get(rule.place.path):
+            new = rule not in self._good.get(rule.place.path, ())
+            if new and rule.badge.id in published.legacy:
                 log.warning(
                     "Legacy badge is not awarded", badge=rule.badge.id, rule=str(rule.place)
                 )
         self._warn(permissions.recorded)
         self._report(good, problems)
-        self._good, self.problems, self.loaded_at = good, problems, time.time()
+        self._good, self.problems, self.loaded_at = dict(good), problems, time.time()
         awarded = [rule for rule in rules if rule.badge.id not in published.legacy]
         self.rules = loaded.rules if len(awarded) == len(loaded.rules) else RuleSet(awarded)
         return self.rules
@@ -82,19 +89,26 @@ class RuleBook:
             log.warning("Insecure rules are loaded", count=len(paths), paths=paths)
         self._insecure_rules = insecure
 
-    def _report(self, good: dict[str, Rule], problems: frozenset[Problem]) -> None:
+    def _report(self, good: dict[str, list[Rule]], problems: frozenset[Problem]) -> None:
         """Log what has changed, if anything has."""
-        old = self._good
-        new, removed = len(good.keys() - old.keys()), len(old.keys() - good.keys())
-        changed = sum(good[path] != old[path] for path in good.keys() & old.keys())
+        now, old = _numbered(good), _numbered(self._good)
+        new, removed = len(now.keys() - old.keys()), len(old.keys() - now.keys())
+        changed = sum(now[key] != old[key] for key in now.keys() & old.keys())
         if not self._loaded or new or removed or changed or problems != self.problems:
             log.info(
                 "Loaded rules",
                 path=self._directory,
-                count=len(good),
+                count=len(now),
                 new=new,
                 changed=changed,
                 removed=removed,
                 mistakes=len(problems),
             )
         self._loaded = True
+
+
+def _numbered(rules: Mapping[str, Sequence[Rule]]) -> dict[tuple[str, int], Rule]:
+    """Return rules by path and by their number in the file."""
+    return {
+        (path, number): rule for path, found in rules.items() for number, rule in enumerate(found)
+    }
