@@ -56,7 +56,7 @@ BADGES = ["scribe-one", "scribe-two", "the-gardener", "the-wanderer"]
 
 
 @pytest.mark.parametrize(
-    "command", ["preview", "backfill scribe-one", "explain --badge", "preview --limit 3"]
+    "command", ["preview --limit 3", "backfill scribe-one", "explain --badge", "show"]
 )
 def test_rules_are_completed_by_badge_and_by_file(command: str) -> None:
     assert offered(f"fedbadges {command} ") == [*BADGES, *FILES]
