@@ -133,6 +133,7 @@ class BadgeEngine:
         concerned = self.rules.concerned(message)
         if not concerned:
             return None
+        message.ask(self._recipients.usernames)
         failures: Failures = []
         reasons: list[tuple[Rule, Reason | None]] = []
         found: list[tuple[Rule, tuple[str, ...]]] = []
@@ -334,7 +335,6 @@ class BadgeEngine:
         criteria = rule.criteria
         if self._tracer is not None:
             criteria = self._tracer.criteria(rule, question.recipient)
-
         try:
             fails = self._tracer is None and known_to_fail(criteria, question)
             holds = not fails and criteria.holds(question)

@@ -22,13 +22,21 @@ import fedmsg
 import fedmsg.meta
 
 from fedbadges.errors import Place
+from fedbadges.messages import Message
 from fedbadges.rules.counting import ITEMS, MESSAGE, parse_count, parse_fold, parse_join
+from fedbadges.rules.message_view import view_of
 from fedbadges.rules.names import any_spelling
 from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.templates import TemplatePath, find_template, name_paths, parse_template
 from fedbadges.rules.yaml_document import Node, ScalarNode
 
 _VALUES = "_template_values"
+
+#: The argument of an operation that is a list of past messages, and not a query for them.
+RESULTS = "results"
+
+#: The modules that expressions see.
+MODULES = {"json": json, "re": re, "datetime": datetime, "math": math, "fedmsg": fedmsg}
 
 #: How many compiled texts are kept, for rules that are loaded later.
 _MOST_CODES = 2000
@@ -131,9 +139,16 @@ class Expression:
         values = ((path.dotted in self.user_paths, path.resolve(message)) for path in self.paths)
         return tuple(any_spelling(value) if is_user else value for is_user, value in values)
 
-    def evaluate(self, value: Any, source: Mapping[str, Any]) -> Any:
-        """Evaluate with ``value`` as the argument and with the templates filled from ``source``."""
-        return self.function(value, self.fill(source) if self.paths else ())
+    def evaluate(self, message: Message, source: Mapping[str, Any] | None = None) -> Any:
+        """Evaluate over a message, with the templates filled from ``source`` or the message."""
+        subject: Any = message.body if self.argument == "msg" else view_of(message)
+        if not self.paths:
+            return self.function(subject, ())
+        return self.function(subject, self.fill(message.values if source is None else source))
+
+    def over(self, query: Any, filled: tuple[Any, ...]) -> Any:
+        """Evaluate over the past messages of a query."""
+        return self.function(query.all() if self.argument == RESULTS else query, filled)
 
 
 def _parse(text: str) -> ast.expr:
@@ -189,7 +204,13 @@ def parse_expression(
         if template is None:
             return None
         (text, names), paths = name_paths(text), template.paths
-    source = Source(found, text, names)
+    return compile_source(Source(found, text, names), argument, paths, problems)
+
+
+def compile_source(
+    source: Source, argument: str, paths: tuple[TemplatePath, ...], problems: Problems
+) -> Expression | None:
+    """Compile an expression over ``argument``; report why that fails."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -199,9 +220,9 @@ def parse_expression(
         problems.add(source.place_of_error(error), f"the lambda does not compile: {what}")
         return None
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        problems.add(found.place, f"the lambda does not compile: {error}")
+        problems.add(source.node.place, f"the lambda does not compile: {error}")
         return None
-    return Expression(found.text.strip(), argument, paths, source, *found_functions)
+    return Expression(source.node.text.strip(), argument, paths, source, *found_functions)
 
 
 class _Codes(NamedTuple):
@@ -239,7 +260,7 @@ def _codes(text: str, names: str, argument: str) -> _Codes:
     if names:
         body = _fill(body, re.compile(names))
     function = _code(argument, body)
-    if argument != "query":
+    if argument not in ("query", RESULTS):
         return _Codes(function)
     count = parse_count(body, argument, _VALUES)
     if count is not None:
@@ -261,8 +282,7 @@ def _code(argument: str, body: ast.expr) -> CodeType:
 
 
 def _function(code: CodeType) -> Function:
-    modules = {"json": json, "re": re, "datetime": datetime, "math": math, "fedmsg": fedmsg}
-    names = {"__builtins__": dict(vars(builtins)), **modules}
+    names = {"__builtins__": dict(vars(builtins)), **MODULES}
     return eval(code, names)  # type: ignore[no-any-return]  # noqa: S307
 
 

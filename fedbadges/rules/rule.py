@@ -7,7 +7,7 @@ from functools import cached_property
 from tahrir_api.utils import convert_name_to_id
 
 from fedbadges.errors import Place, RuleError
-from fedbadges.rules import triggers
+from fedbadges.rules import dialects, triggers
 from fedbadges.rules.criteria import (
     Backends,
     Criteria,
@@ -16,6 +16,7 @@ from fedbadges.rules.criteria import (
     parse_criteria,
     with_user_paths,
 )
+from fedbadges.rules.dialect2.reading import KEYS, make_parts
 from fedbadges.rules.grammar import DIALECT, TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
 from fedbadges.rules.recipients import CONVERSIONS, RECIPIENT_KEYS, Recipient, make_recipient
@@ -45,6 +46,7 @@ class Rule:
     """One rule; without a ``recipient`` the usernames of the message are the candidates.
 
     ``series`` is the name of the series that its badge is one of, where the rule says so.
+    ``dialect`` is the one that it is written in.
     """
 
     place: Place
@@ -53,6 +55,7 @@ class Rule:
     criteria: Criteria
     recipient: Recipient | None
     series: str | None = None
+    dialect: str = dialects.OWN
 
     @cached_property
     def needs_history(self) -> bool:
@@ -65,48 +68,79 @@ class Rule:
         return any(each.names_recipient for each in backend_criteria(self.criteria))
 
 
-def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rule:
-    """Parse a rule file's mapping; raise RuleError with everything that is wrong."""
+def parse_rule(
+    rule: MappingNode, backends: Backends, problems: Problems, dialect: str = dialects.OWN
+) -> Rule:
+    """Parse a rule file's mapping; raise RuleError with everything that is wrong.
+
+    ``dialect`` is that of a rule in which nothing tells its dialect.
+    """
+    found_dialect = dialects.dialect_of(rule, dialect, problems)
+    if found_dialect is None:
+        raise RuleError(problems)
+    if found_dialect == dialects.OF_2:
+        return _parse_of_2(rule, backends, problems)
     fields = _kind_of_rule(backends).read(rule, "a rule", problems)
     assert fields is not None
     recipient = make_recipient(fields, problems)
     if problems:
         raise RuleError(problems)
     found = fields.values
-    metadata = {key: found[key] for key in _METADATA}
-    badge = Badge(convert_name_to_id(found["name"]), tags=found.get("tags"), **metadata)
     criteria = found["criteria"]
     if recipient is not None:
         paths = frozenset(path.dotted for path in recipient.template.paths)
         criteria = with_user_paths(criteria, paths)
+    badge = _badge_of(fields)
     return Rule(rule.place, badge, found["trigger"], criteria, recipient, found.get("series"))
+
+
+def _parse_of_2(rule: MappingNode, backends: Backends, problems: Problems) -> Rule:
+    """Parse a rule in the dialect of fedbadges 2.x."""
+    fields = _KIND_OF_2.read(rule, "a rule", problems)
+    assert fields is not None
+    parts = make_parts(rule, fields, backends, problems)
+    if problems or parts is None:
+        raise RuleError(problems)
+    series, dialect = fields.values.get("series"), dialects.OF_2
+    return Rule(rule.place, _badge_of(fields), *parts, series=series, dialect=dialect)
+
+
+def _badge_of(fields: Fields) -> Badge:
+    found = fields.values
+    metadata = {key: found[key] for key in _METADATA}
+    return Badge(convert_name_to_id(found["name"]), tags=found.get("tags"), **metadata)
 
 
 def rule_schema(backends: Backends) -> Schema:
     """Return a JSON Schema of rule files with the criteria of these backends."""
+    own: Schema = {
+        **_kind_of_rule(backends).schema,
+        "dependentRequired": {key: ["recipient"] for key in CONVERSIONS},
+    }
     return {
         "$schema": DIALECT,
         "title": "A rule of fedbadges",
-        **_kind_of_rule(backends).schema,
-        "dependentRequired": {key: ["recipient"] for key in CONVERSIONS},
-        "$defs": {**triggers.DEFINITIONS, **criteria_definitions(backends)},
+        **dialects.by_dialect(ref("rule"), ref("rule-of-2")),
+        "$defs": {
+            "rule": own,
+            "rule-of-2": _KIND_OF_2.schema,
+            **triggers.DEFINITIONS,
+            **criteria_definitions(backends),
+        },
     }
 
 
 def _kind_of_rule(backends: Backends) -> Kind[Fields]:
-    trigger = Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger"))
     criteria = Kind(
         lambda node, what, problems: parse_criteria(backends, node, problems), ref("criteria")
     )
     keys = {
         **_METADATA,
-        "trigger": FieldSpec(trigger, "The cheap check: which messages the rule is about.", True),
+        "trigger": _TRIGGER,
         "criteria": FieldSpec(
             criteria, "The expensive check: what must hold to award the badge.", True
         ),
-        "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
-        "tags": FieldSpec(_TAGS, "A list, or words split by commas."),
-        "series": FieldSpec(_SERIES, "The name of the series that the badge is one of."),
+        **_OTHER_KEYS,
         **RECIPIENT_KEYS,
     }
     return record_of("a rule", keys)
@@ -181,3 +215,19 @@ _METADATA = {
     "discussion": FieldSpec(_SHORT_TEXT, "A link, shown as the badge's criteria.", True),
     "image_url": FieldSpec(_SHORT_TEXT, "Where its picture is.", True),
 }
+
+_TRIGGER = FieldSpec(
+    Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger")),
+    "The cheap check: which messages the rule is about.",
+    True,
+)
+
+#: Other keys that all rules may have.
+_OTHER_KEYS = {
+    "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
+    "tags": FieldSpec(_TAGS, "A list, or words split by commas."),
+    "series": FieldSpec(_SERIES, "The name of the series that the badge is one of."),
+    dialects.KEY: FieldSpec(dialects.KIND, "In which dialect the rule is written."),
+}
+
+_KIND_OF_2 = record_of("a rule", {**_METADATA, "trigger": _TRIGGER, **KEYS, **_OTHER_KEYS})

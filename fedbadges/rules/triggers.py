@@ -64,7 +64,7 @@ class LambdaTrigger:
 
     def holds(self, message: Message) -> bool:
         """Evaluate the expression; raise whatever it raises."""
-        return bool(self.expression.evaluate(message.body, message.body))
+        return bool(self.expression.evaluate(message))
 
 
 def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
