@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +19,11 @@ from fedbadges.cli.deployment import (
     placeholder_settings,
 )
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
+from fedbadges.cli.formats.printers import PRINTERS
+from fedbadges.cli.formats.report import Case, Issue, Report, Suite
 from fedbadges.cli.terminal import advancing, format_option, make_text, print_json, print_lines
 from fedbadges.lint.findings import CODES, ERROR, WARNING, Finding
-from fedbadges.util.text import pluralize, printable
+from fedbadges.util.text import pluralize
 
 if TYPE_CHECKING:
     from fedbadges.lint.linter import Linter
@@ -30,6 +32,7 @@ _EPILOG = """\b
 Examples:
   fedbadges check rules
   fedbadges check --format json rules/git/gardener-i.yml
+  fedbadges check --format sarif rules > check.sarif
   fedbadges check --ignore same-for-all --ignore no-plugin rules
   fedbadges check --history-url postgresql://localhost/datanommer rules
   fedbadges check --messages samples rules
@@ -38,16 +41,12 @@ Examples:
 What a line ends with is its code:
 """ + "".join(f"  {code:<18}{meaning}\n" for code, meaning in CODES.items())
 
-#: What is escaped for GitHub.
-_IN_TEXT = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
-_IN_PROPERTY = _IN_TEXT | str.maketrans({":": "%3A", ",": "%2C"})
-
 
 @dataclass
-class Report:
-    """The findings, and in how many files; ``complete`` unless Ctrl-C stopped the check."""
+class Found:
+    """The files that were checked, and the findings; ``complete`` unless Ctrl-C stopped it."""
 
-    files: int = 0
+    files: list[Path] = field(default_factory=list)
     findings: set[Finding] = field(default_factory=set)
     complete: bool = False
 
@@ -55,14 +54,14 @@ class Report:
         """Return the number of errors or warnings."""
         return sum(finding.severity == severity for finding in self.findings)
 
-    def count(self, files: Iterable[Path]) -> Iterator[Path]:
-        """Yield the files, and count them."""
+    def note(self, files: Iterable[Path]) -> Iterator[Path]:
+        """Yield the files, and note which came."""
         for file in files:
-            self.files += 1
+            self.files.append(file)
             yield file
 
 
-def _print_text(report: Report) -> None:
+def _print_text(found: Found) -> None:
     """Print a line for each finding, as compilers do; in colour on a terminal."""
     colours = {ERROR: "bold red", WARNING: "bold yellow"}
     lines = (
@@ -72,57 +71,41 @@ def _print_text(report: Report) -> None:
             f"{finding.text} ",
             (f"[{finding.code}]", "dim"),
         )
-        for finding in sorted(report.findings)
+        for finding in sorted(found.findings)
     )
     print_lines(*lines, wrap=False)
 
 
-def _print_json(report: Report) -> None:
+def _print_json(found: Found) -> None:
     findings = [
         vars(each.place) | {"severity": each.severity, "code": each.code, "message": each.text}
-        for each in sorted(report.findings)
+        for each in sorted(found.findings)
     ]
     whole = {
-        "files": report.files,
-        "errors": report.number(ERROR),
-        "warnings": report.number(WARNING),
-        "complete": report.complete,
+        "files": len(found.files),
+        "errors": found.number(ERROR),
+        "warnings": found.number(WARNING),
+        "complete": found.complete,
         "findings": findings,
     }
     print_json(whole)
 
 
-def _print_github(report: Report) -> None:
-    """Print commands by which a workflow on GitHub annotates the lines of a change.
-
-    https://docs.github.com/actions/reference/workflow-commands-for-github-actions says how.
-    """
-    for finding in sorted(report.findings):
-        place = finding.place
-        properties = {
-            "file": printable(place.path),
-            "line": str(place.line),
-            "col": str(place.column),
-            "title": f"fedbadges {finding.code}",
-        }
-        pairs = (f"{key}={value.translate(_IN_PROPERTY)}" for key, value in properties.items())
-        text = finding.text.translate(_IN_TEXT)
-        click.echo(f"::{finding.severity} {','.join(pairs)}::{text}")
-
-
-#: How a report is printed, by the value of ``--format``.
-_FORMATS: Mapping[str, Callable[[Report], None]] = {
-    "text": _print_text,
-    "json": _print_json,
-    "github": _print_github,
-}
+def _report(found: Found) -> Report:
+    """Return the report for machines: a case for each file, good or not."""
+    issues: dict[str, list[Issue]] = {str(file): [] for file in found.files}
+    for each in sorted(found.findings):
+        issue = Issue(each.place, each.severity, each.code, each.text)
+        issues.setdefault(each.place.path, []).append(issue)
+    suites = (Suite(path, (Case(path, tuple(some)),)) for path, some in issues.items())
+    return Report("check", CODES, tuple(suites), found.complete)
 
 
 @click.command(epilog=_EPILOG)
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH…"
 )
-@format_option(_FORMATS)
+@format_option(("text", "json", *PRINTERS))
 @click.option(
     "--ignore",
     multiple=True,
@@ -162,18 +145,27 @@ def check(
     files, unreadable = list_files(paths)
     if not files and not unreadable:
         raise CannotRun(f"{', '.join(map(str, paths))}: no file there ends in .yml or .yaml")
-    report = Report()
+    found = Found()
     linter = _linter(history, history_url, messages, config)
     with reporting_errors(), suppress(KeyboardInterrupt), advancing(files, "Checking") as each:
-        for finding in itertools.chain(unreadable, linter.run(report.count(each))):
+        for finding in itertools.chain(unreadable, linter.run(found.note(each))):
             if finding.code not in ignore:
-                report.findings.add(finding)
-        report.complete = True
-    _FORMATS[form](report)
-    click.echo(_summary(report), err=True)
-    if report.findings:
+                found.findings.add(finding)
+        found.complete = True
+    _print(form, found)
+    click.echo(_summary(found), err=True)
+    if found.findings:
         raise SystemExit(FOUND)
-    raise SystemExit(GOOD if report.complete else CANNOT_RUN)
+    raise SystemExit(GOOD if found.complete else CANNOT_RUN)
+
+
+def _print(form: str, found: Found) -> None:
+    if form in PRINTERS:
+        PRINTERS[form](_report(found))
+    elif form == "json":
+        _print_json(found)
+    else:
+        _print_text(found)
 
 
 def _linter(
@@ -196,9 +188,9 @@ def _linter(
     return Linter(load_backends(settings), settings, configured, topics, samples)
 
 
-def _summary(report: Report) -> str:
-    numbers = ((report.number(severity), severity) for severity in (ERROR, WARNING))
+def _summary(found: Found) -> str:
+    numbers = ((found.number(severity), severity) for severity in (ERROR, WARNING))
     findings = [pluralize(number, severity) for number, severity in numbers if number]
-    files = pluralize(report.files, "file")
-    found = f"{' and '.join(findings) or 'nothing'} found in {files}"
-    return found if report.complete else f"Stopped before all files were checked: {found}"
+    files = pluralize(len(found.files), "file")
+    text = f"{' and '.join(findings) or 'nothing'} found in {files}"
+    return text if found.complete else f"Stopped before all files were checked: {text}"

@@ -13,6 +13,8 @@ import click
 
 from fedbadges.cli.deployment import HISTORY, TAHRIR, placeholder_settings
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
+from fedbadges.cli.formats.printers import PRINTERS
+from fedbadges.cli.formats.report import ERROR, Case, Issue, Report, Suite
 from fedbadges.cli.terminal import advancing, format_option, make_text, print_json, print_lines
 from fedbadges.errors import Problem, RuleError
 from fedbadges.util.text import pluralize
@@ -29,6 +31,7 @@ Examples:
   fedbadges test rules/git/gardener-i.yml.test
   fedbadges test --filter 'second push' rules
   fedbadges test --format json rules
+  fedbadges test --format junit rules > test.xml
 
 \b
 rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
@@ -41,6 +44,12 @@ rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
       msg: {commit: {username: alice}}
       awards: {alice: gardener-commits-i}
 """
+
+#: What the formats for machines tell apart, with what it means.
+CODES = {
+    "mistake": "a test file, or a rule that it tests, cannot be used",
+    "failed-test": "a rule does something else than its test says",
+}
 
 
 @dataclass
@@ -64,7 +73,7 @@ class Results:
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE…"
 )
-@format_option()
+@format_option(("text", "json", *PRINTERS))
 @click.option(
     "--filter",
     "text",
@@ -79,7 +88,9 @@ def test(paths: tuple[Path, ...], form: str, text: str) -> None:
     .yaml.test. This runs the code of the rules.
     """
     results = _test(paths, text)
-    if form == "json":
+    if form in PRINTERS:
+        PRINTERS[form](_report(results))
+    elif form == "json":
         print_json(_data(results))
     else:
         print_lines(*_lines(results), wrap=False)
@@ -145,6 +156,25 @@ def _data(results: Results) -> dict[str, Any]:
             for test, differences in results.outcomes
         ],
     }
+
+
+def _report(results: Results) -> Report:
+    """Return the report for machines: a case for each test, and for each file with mistakes."""
+    cases: dict[str, list[Case]] = {}
+    for path, mistakes in groupby(sorted(results.mistakes), lambda mistake: mistake.place.path):
+        issues = tuple(Issue(each.place, ERROR, "mistake", each.text) for each in mistakes)
+        cases[path] = [Case(path, issues)]
+    for test, differences in results.outcomes:
+        issues = tuple(
+            Issue(each.place, ERROR, "failed-test", _sentence(test, each)) for each in differences
+        )
+        cases.setdefault(test.place.path, []).append(Case(test.name, issues))
+    suites = (Suite(path, tuple(some)) for path, some in cases.items())
+    return Report("test", CODES, tuple(suites), results.complete)
+
+
+def _sentence(test: RuleTest, difference: Difference) -> str:
+    return f"{test.name}: expected: {difference.expected}; got: {difference.got}"
 
 
 def _lines(results: Results) -> Iterator[Text]:

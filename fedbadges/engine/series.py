@@ -58,8 +58,8 @@ def _key(rule: Rule) -> Hashable | None:
 def _ordered(rules: Iterable[Rule]) -> list[Rule]:
     """Return rules by how many they need; those of which that is not known come last."""
 
-    def order(rule: Rule) -> tuple[bool, int, str]:
-        needed = needed_count(rule)
+    def order(rule: Rule) -> tuple[bool, int | float, str]:
+        needed = needed_count(rule) or rule.threshold
         return needed is None, needed or 0, rule.badge.id
 
     return sorted(rules, key=order)

@@ -37,6 +37,7 @@ WARNINGS = {
     "cut-text": "a comment may be meant as text",
     "stale-topic": "nothing was heard of a topic for a year",
     "missing-path": "no message has what a template names",
+    "unused-ignore": "a comment ignores what is not found",
 }
 
 CODES = {**ERRORS, **WARNINGS}

@@ -1,5 +1,6 @@
 """Running all checks over some files."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from fedbadges.lint.criteria import (
     same_for_all,
 )
 from fedbadges.lint.findings import Finding
+from fedbadges.lint.ignores import Ignores
 from fedbadges.lint.lambdas import is_literal, whole_topic
 from fedbadges.lint.missing_path import missing_path
 from fedbadges.lint.never_matches import never_matches
@@ -46,26 +48,39 @@ class Linter:
     messages: MessageFiles | None = None
 
     def run(self, files: Iterable[Path]) -> Iterator[Finding]:
-        """Yield what is wrong with each file, and then with all together; raise Unavailable."""
+        """Yield what is wrong with each file, and then with all together; raise Unavailable.
+
+        Each finding comes once, although the rules of a series have most of them in common.
+        """
+        seen: set[Finding] = set()
+        for finding in self._run(files):
+            if finding not in seen:
+                seen.add(finding)
+                yield finding
+
+    def _run(self, files: Iterable[Path]) -> Iterator[Finding]:
         if self.messages is not None:
             yield from self.messages.mistakes
         checks = self._checks()
         rules: list[Rule] = []
+        ignores = Ignores()
         for path in files:
             try:
-                rule = load_file(path, self.backends, configured=self.configured)
-                document = parse_document(read_file(path), str(path))
+                found = load_file(path, self.backends, configured=self.configured)
+                data = read_file(path)
+                document = parse_document(data, str(path))
             except RuleError as error:
                 yield from map(Finding.from_problem, error.problems)
                 continue
-            rules.append(rule)
-            for check in checks:
-                yield from check(rule)
-            yield from odd_id(rule, document)
-            yield from cut_text(document)
+            rules.extend(found)
+            ignores.read(data, str(path))
+            checked = (check(rule) for rule in found for check in checks)
+            odd = (odd_id(rule, document) for rule in found)
+            yield from ignores.apply(itertools.chain(*checked, *odd, cut_text(document)))
         chosen, duplicates = each_once(rules)
         yield from (Finding.from_problem(problem, "duplicate") for problem in duplicates)
-        yield from same_again(chosen)
+        yield from ignores.apply(same_again(chosen))
+        yield from ignores.unused_ignore()
 
     def _checks(self) -> list[Callable[[Rule], Iterable[Finding]]]:
         """Return the checks of a single rule."""

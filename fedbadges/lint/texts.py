@@ -99,7 +99,7 @@ def _is_end(topic: str) -> bool:
 
 
 def no_field(rule: Rule) -> Iterator[Finding]:
-    """Find templates of fields that fedmsg's messages do not have."""
+    """Find paths of fields that fedmsg's messages do not have."""
     for read in paths_read(rule):
         extra = RECIPIENT if read.key not in ("", "recipient") else ""
         meant = _meant(read.path.dotted, extra)
@@ -109,7 +109,7 @@ def no_field(rule: Rule) -> Iterator[Finding]:
                 read.place,
                 "no-field",
                 f"fedmsg's messages have no {quoted(first)} beside 'msg'; "
-                f"did you mean '%({meant})s'?",
+                f"did you mean '{read.shown(meant)}'?",
             )
 
 
@@ -130,8 +130,8 @@ def _meant(dotted: str, extra: str) -> str | None:
 def odd_id(rule: Rule, document: MappingNode) -> Iterator[Finding]:
     """Find the id of a badge that would have to be escaped in links."""
     found = sorted(set(_NO_ID.findall(rule.badge.id)))
-    name = document.get("name")
-    if found and name is not None:
+    name = _name(rule, document) if found else None
+    if name is not None:
         signs = " and ".join(map(repr, found))
         yield Finding(
             name.place,
@@ -141,11 +141,20 @@ def odd_id(rule: Rule, document: MappingNode) -> Iterator[Finding]:
         )
 
 
+def _name(rule: Rule, document: MappingNode) -> Node | None:
+    """Return the node of the badge's name, which stands in a list where there are several."""
+    badges = document.get("badges")
+    items = badges.items if isinstance(badges, SequenceNode) else (document,)
+    here = (each for each in items if isinstance(each, MappingNode) and each.place == rule.place)
+    return next((each.get("name") for each in here), None)
+
+
 def cut_text(document: MappingNode) -> Iterator[Finding]:
     """Find texts without quotes behind which a comment may be meant as text."""
     for key, node in _texts(document, ""):
         sign = r" #|\s+#[^\s#!]" if key in _FOR_PEOPLE else r"\s+#[^\s#!]"
-        if isinstance(node.value, str) and re.match(sign, node.comment):
+        text = isinstance(node.value, str) and re.match(sign, node.comment)
+        if text and not re.match(r"\s+#\s*fedbadges:", node.comment):
             yield Finding(
                 node.place,
                 "cut-text",

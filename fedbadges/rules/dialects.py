@@ -19,7 +19,7 @@ OWN, OF_2 = DIALECTS = ("fedbadges-1", "fedbadges-2")
 KEY = "dialect"
 
 #: Keys of a rule that only one dialect has.
-_KEYS = {"criteria": OWN, "previous": OF_2, "condition": OF_2}
+_KEYS = {"criteria": OWN, "badges": OWN, "previous": OF_2, "condition": OF_2}
 
 #: What the expressions of only one dialect speak of.
 _ARGUMENTS = {"msg": OWN, "query": OWN, "message": OF_2, "results": OF_2}

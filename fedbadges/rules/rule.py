@@ -1,23 +1,22 @@
 """A rule: what one YAML file says, parsed and immutable."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from tahrir_api.utils import convert_name_to_id
 
 from fedbadges.errors import Place, RuleError
-from fedbadges.rules import dialects, triggers
+from fedbadges.rules import dialects
 from fedbadges.rules.criteria import (
     Backends,
     Criteria,
     backend_criteria,
-    criteria_definitions,
     parse_criteria,
     with_user_paths,
 )
-from fedbadges.rules.dialect2.reading import KEYS, make_parts
-from fedbadges.rules.grammar import DIALECT, TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
+from fedbadges.rules.grammar import TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
 from fedbadges.rules.recipients import CONVERSIONS, RECIPIENT_KEYS, Recipient, make_recipient
 from fedbadges.rules.triggers import Trigger, parse_trigger
@@ -45,8 +44,9 @@ class Badge:
 class Rule:
     """One rule; without a ``recipient`` the usernames of the message are the candidates.
 
-    ``series`` is the name of the series that its badge is one of, where the rule says so.
-    ``dialect`` is the one that it is written in.
+    ``series`` is the name of the series that its badge is one of, where the rule says so, and
+    ``threshold`` what must be reached, if one file gives all badges of the series. ``dialect`` is
+    the one that it is written in.
     """
 
     place: Place
@@ -55,6 +55,7 @@ class Rule:
     criteria: Criteria
     recipient: Recipient | None
     series: str | None = None
+    threshold: int | float | None = None
     dialect: str = dialects.OWN
 
     @cached_property
@@ -68,82 +69,52 @@ class Rule:
         return any(each.names_recipient for each in backend_criteria(self.criteria))
 
 
-def parse_rule(
-    rule: MappingNode, backends: Backends, problems: Problems, dialect: str = dialects.OWN
-) -> Rule:
-    """Parse a rule file's mapping; raise RuleError with everything that is wrong.
-
-    ``dialect`` is that of a rule in which nothing tells its dialect.
-    """
-    found_dialect = dialects.dialect_of(rule, dialect, problems)
-    if found_dialect is None:
-        raise RuleError(problems)
-    if found_dialect == dialects.OF_2:
-        return _parse_of_2(rule, backends, problems)
-    fields = _kind_of_rule(backends).read(rule, "a rule", problems)
+def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rule:
+    """Parse the mapping of a file with one rule; raise RuleError with everything that is wrong."""
+    fields = rule_kind(backends).read(rule, "a rule", problems)
     assert fields is not None
     recipient = make_recipient(fields, problems)
     if problems:
         raise RuleError(problems)
-    found = fields.values
-    criteria = found["criteria"]
+    return make_rule(rule.place, fields.values, recipient)
+
+
+def make_rule(place: Place, values: Mapping[str, Any], recipient: Recipient | None) -> Rule:
+    """Return the rule at ``place`` from what was read of its keys, which has no mistakes."""
+    metadata = {key: values[key] for key in METADATA}
+    badge = Badge(convert_name_to_id(values["name"]), tags=values.get("tags"), **metadata)
+    criteria = values["criteria"]
     if recipient is not None:
         paths = frozenset(path.dotted for path in recipient.template.paths)
         criteria = with_user_paths(criteria, paths)
-    badge = _badge_of(fields)
-    return Rule(rule.place, badge, found["trigger"], criteria, recipient, found.get("series"))
+    series, threshold = values.get("series"), values.get("threshold")
+    return Rule(place, badge, values["trigger"], criteria, recipient, series, threshold)
 
 
-def _parse_of_2(rule: MappingNode, backends: Backends, problems: Problems) -> Rule:
-    """Parse a rule in the dialect of fedbadges 2.x."""
-    fields = _KIND_OF_2.read(rule, "a rule", problems)
-    assert fields is not None
-    parts = make_parts(rule, fields, backends, problems)
-    if problems or parts is None:
-        raise RuleError(problems)
-    series, dialect = fields.values.get("series"), dialects.OF_2
-    return Rule(rule.place, _badge_of(fields), *parts, series=series, dialect=dialect)
-
-
-def _badge_of(fields: Fields) -> Badge:
-    found = fields.values
-    metadata = {key: found[key] for key in _METADATA}
-    return Badge(convert_name_to_id(found["name"]), tags=found.get("tags"), **metadata)
-
-
-def rule_schema(backends: Backends) -> Schema:
-    """Return a JSON Schema of rule files with the criteria of these backends."""
-    own: Schema = {
-        **_kind_of_rule(backends).schema,
-        "dependentRequired": {key: ["recipient"] for key in CONVERSIONS},
-    }
-    return {
-        "$schema": DIALECT,
-        "title": "A rule of fedbadges",
-        **dialects.by_dialect(ref("rule"), ref("rule-of-2")),
-        "$defs": {
-            "rule": own,
-            "rule-of-2": _KIND_OF_2.schema,
-            **triggers.DEFINITIONS,
-            **criteria_definitions(backends),
-        },
-    }
-
-
-def _kind_of_rule(backends: Backends) -> Kind[Fields]:
+def rule_kind(backends: Backends) -> Kind[Fields]:
+    """Return the kind of a file with one rule."""
     criteria = Kind(
         lambda node, what, problems: parse_criteria(backends, node, problems), ref("criteria")
     )
-    keys = {
-        **_METADATA,
-        "trigger": _TRIGGER,
+    return with_conversions(record_of("a rule", {**METADATA, **further_keys(criteria)}))
+
+
+def further_keys(criteria: Kind[Any]) -> dict[str, FieldSpec]:
+    """Return the keys of a file beside METADATA, with this kind of criteria."""
+    return {
+        "trigger": TRIGGER,
         "criteria": FieldSpec(
             criteria, "The expensive check: what must hold to award the badge.", True
         ),
-        **_OTHER_KEYS,
+        **OTHER_KEYS,
         **RECIPIENT_KEYS,
     }
-    return record_of("a rule", keys)
+
+
+def with_conversions(kind: Kind[Fields]) -> Kind[Fields]:
+    """Return the kind with what its schema says of keys that need another one."""
+    needed = {"dependentRequired": {key: ["recipient"] for key in CONVERSIONS}}
+    return Kind(kind.read, {**kind.schema, **needed})
 
 
 def _read_text(node: Node, what: str, problems: Problems) -> str | None:
@@ -202,11 +173,13 @@ def _read_tags(node: Node, what: str, problems: Problems) -> tuple[str, ...] | N
 # Text of at most so many characters, but for blanks around it.
 _SHORT: Schema = {"type": "string", "pattern": rf"^\s*\S([\s\S]{{0,{MAX_TEXT - 2}}}\S)?\s*$"}
 _SHORT_TEXT = Kind(_read_short_text, _SHORT)
-_SERIES = Kind(_read_series, _SHORT)
 _TAGS = Kind(_read_tags, {"anyOf": [{"type": "string"}, {"type": "array", "items": TEXT}]})
 
+TAGS = FieldSpec(_TAGS, "A list, or words split by commas.")
+SERIES = FieldSpec(Kind(_read_series, _SHORT), "The name of the series that the badge is one of.")
+
 #: The keys that describe the badge, all of them required.
-_METADATA = {
+METADATA = {
     "name": FieldSpec(
         Kind(_read_name, _SHORT), "The badge's name; its id in tahrir is made from it.", True
     ),
@@ -216,18 +189,16 @@ _METADATA = {
     "image_url": FieldSpec(_SHORT_TEXT, "Where its picture is.", True),
 }
 
-_TRIGGER = FieldSpec(
+TRIGGER = FieldSpec(
     Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger")),
     "The cheap check: which messages the rule is about.",
     True,
 )
 
-#: Other keys that all rules may have.
-_OTHER_KEYS = {
+#: The keys that a rule of any dialect may have beside these.
+OTHER_KEYS = {
     "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
-    "tags": FieldSpec(_TAGS, "A list, or words split by commas."),
-    "series": FieldSpec(_SERIES, "The name of the series that the badge is one of."),
+    "tags": TAGS,
+    "series": SERIES,
     dialects.KEY: FieldSpec(dialects.KIND, "In which dialect the rule is written."),
 }
-
-_KIND_OF_2 = record_of("a rule", {**_METADATA, "trigger": _TRIGGER, **KEYS, **_OTHER_KEYS})

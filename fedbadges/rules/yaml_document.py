@@ -22,16 +22,16 @@ MAX_DEPTH = 50
 # Python is slow at reading long numbers.
 _MAX_NUMBER = 100
 
-# Line ends for YAML, once those of Windows and old Macs are replaced.
-_LINE_ENDS = re.compile("[\n\x85\u2028\u2029]")
+#: Line ends for YAML, once those of Windows and old Macs are replaced.
+LINE_ENDS = re.compile("[\n\x85\u2028\u2029]")
 
 _COMMENT = re.compile(r"[ \t]+#.*")
 
 Value = str | int | float | bool | datetime.date | datetime.datetime | bytes | None
 Node = Union["ScalarNode", "SequenceNode", "MappingNode"]
 
-# libyaml's, where PyYAML was built with it.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: libyaml's, where PyYAML was built with it.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
 
@@ -93,7 +93,7 @@ class MappingNode:
 
 def parse_document(data: bytes, path: str, what: str = "rule") -> MappingNode:
     """Parse the one YAML mapping that a file of the kind ``what`` holds; raise RuleError."""
-    text = _decode(data, path)
+    text = decode_document(data, path)
     documents, quoted_lines = _compose(text, path)
     if not documents:
         raise _error(Place(path, 1, 1), f"the file is empty; a {what} is a mapping")
@@ -113,7 +113,8 @@ def _error(place: Place, text: str) -> RuleError:
     return RuleError([Problem(place, text)])
 
 
-def _decode(data: bytes, path: str) -> str:
+def decode_document(data: bytes, path: str) -> str:
+    """Return the text of a file, with line ends of one kind; raise RuleError if it is none."""
     if len(data) > MAX_BYTES:
         raise _error(Place(path, 1, 1), f"the file has more than {MAX_BYTES} bytes")
     try:
@@ -141,19 +142,17 @@ def _place_of(node: yaml.Node, path: str) -> Place:
 def _compose(text: str, path: str) -> tuple[list[yaml.Node], frozenset[int]]:
     """Return PyYAML's nodes, and the numbers of the lines whose lambda had to be quoted."""
     try:
-        return list(yaml.compose_all(text, Loader=_LOADER)), frozenset()
+        return list(yaml.compose_all(text, Loader=LOADER)), frozenset()
     except (yaml.YAMLError, RecursionError):
-        lines = text.split("\n")
-    quoted_lines = [_quote_lambda(line) for line in lines]
-    changed = frozenset(n for n, line in enumerate(lines) if quoted_lines[n] != line)
+        quoted_text, changed = quote_lambdas(text)
     try:
-        return list(yaml.compose_all("\n".join(quoted_lines), Loader=_LOADER)), changed
+        return list(yaml.compose_all(quoted_text, Loader=LOADER)), changed
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(path, mark.line + 1, mark.column + 1) if mark else Place(path, 1, 1)
         what = " ".join(part for part in (error.problem, error.context) if part)
         # The mark may be behind the end.
-        line = "".join(_LINE_ENDS.split(text)[mark.line : mark.line + 1]) if mark else ""
+        line = "".join(LINE_ENDS.split(text)[mark.line : mark.line + 1]) if mark else ""
         hint = yaml_hint(error, line, mark.column if mark else 0)
         raise _error(place, f"not valid YAML: {what}{hint}") from None
     except RecursionError:
@@ -164,6 +163,14 @@ def _compose(text: str, path: str) -> tuple[list[yaml.Node], frozenset[int]]:
 # quoted text with something behind it. Such a value is quoted as a whole.
 _LAMBDA_LINE = re.compile(r"(?P<key>[ \t]*(?:-[ \t]+)*lambda[ \t]*:[ \t]+)(?P<value>[\"'].*)")
 _QUOTED = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')(?P<rest>.*)""")
+
+
+def quote_lambdas(text: str) -> tuple[str, frozenset[int]]:
+    """Return a text with every such lambda quoted, and the numbers of these lines, from 0."""
+    lines = text.split("\n")
+    quoted_lines = [_quote_lambda(line) for line in lines]
+    changed = frozenset(n for n, line in enumerate(lines) if quoted_lines[n] != line)
+    return "\n".join(quoted_lines), changed
 
 
 def _quote_lambda(line: str) -> str:
@@ -185,7 +192,7 @@ class _NodeReader:
         self.problems: list[Problem] = []
         self._path = path
         self._what = what
-        self._lines = _LINE_ENDS.split(text)
+        self._lines = LINE_ENDS.split(text)
         self._quoted_lines = quoted_lines
         self._constructor = SafeConstructor()
         self._count = 0

@@ -167,7 +167,7 @@ class RuleTestRunner:
                 problems.append(Problem(place, f"there is no rule file '{printable(str(path))}'"))
                 continue
             try:
-                found.append(load_file(path, backends, configured=False))
+                found.extend(load_file(path, backends, configured=False))
             except RuleError as error:
                 problems += error.problems
         rules, duplicates = each_once(found)

@@ -14,7 +14,7 @@ from support.builders import make_settings
 from support.daemon import make_daemon
 from support.databases import Databases, Postgresql, awards
 from support.rule_text import PARSING, PATH
-from support.rules import rule, write_rules
+from support.rules import only_rule, rule, write_rules
 from support.sizes import SEED, size
 
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -23,7 +23,6 @@ from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import RuleError
 from fedbadges.messages import parse_message
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
 from fedbadges.service.daemon import Daemon
 from fedbadges.tahrir.database import Tahrir
@@ -166,7 +165,7 @@ def test_hostile_messages_neither_stop_the_daemon_nor_forge_log_lines_or_awards(
 def try_load(text: str) -> Rule | None:
     """Load a rule; every mistake must be one line with a place in the file."""
     try:
-        return load_text(text.encode("utf-8", "surrogatepass"), PATH, PARSING)
+        return only_rule(text.encode("utf-8", "surrogatepass"), PATH, PARSING)
     except RuleError as error:
         problems = error.problems
     assert problems

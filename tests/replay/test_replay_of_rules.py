@@ -63,7 +63,7 @@ def messages() -> Iterator[PastMessage]:
 
 
 def load(backends: Backends) -> list[Rule]:
-    rules, _ = each_once([load_file(path, backends) for path in FILES])
+    rules, _ = each_once([rule for path in FILES for rule in load_file(path, backends)])
     return rules
 
 

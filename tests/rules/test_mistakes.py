@@ -31,7 +31,7 @@ RULE_KEYS = (
     "'recipient_openid2fas', 'recipient_github2fas', 'recipient_distgit2fas' or "
     "'recipient_krb2fas'"
 )
-TRIGGERS = "'topic', 'category', 'lambda', 'all', 'any' or 'not'"
+TRIGGERS = "'topic', 'category', 'fields', 'lambda', 'all', 'any' or 'not'"
 WHAT_FILTERS_HAVE = (
     "'usernames', 'not_usernames', 'topics', 'users', 'packages', 'categories', 'agents', "
     "'not_topics', 'not_users', 'not_packages', 'not_categories', 'not_agents', 'contains', "
@@ -43,7 +43,7 @@ CONDITIONS = (
     "'is greater than', 'is less than or equal to', 'is less than', 'is equal to'{} 'lambda'"
 )
 WHOLE_PARTS = "is compared in whole parts, and knows no '*'"
-NO_TEMPLATE = "is no template; a lambda can compare parts of the message"
+NO_TEMPLATE = "is no template; 'fields' compares parts of the message"
 MAPPING = "is a mapping, and this is"
 COMBINE = "; combine several with 'all' or 'any'"
 SIGN = "unknown key '{}' in a condition; did you mean"
@@ -236,9 +236,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key():
         (criteria(condition="\n    > 5"), "write 'greater than' for '>'"),
     ],
 )
-@pytest.mark.parametrize("loader", [document._LOADER, yaml.SafeLoader], ids=["default", "pure"])
+@pytest.mark.parametrize("loader", [document.LOADER, yaml.SafeLoader], ids=["default", "pure"])
 def test_a_file_that_is_not_yaml_has_a_hint_what_to_write(monkeypatch, text, hint, loader):
-    monkeypatch.setattr(document, "_LOADER", loader)
+    monkeypatch.setattr(document, "LOADER", loader)
     (found,) = mistakes(complete(text))
     assert re.match(rf"{PATH}:\d+:\d+: not valid YAML: .*; {re.escape(hint)}", found)
 
@@ -332,19 +332,14 @@ def test_tags_are_a_list_or_words_split_by_commas():
     [
         ("→git.receive", f"a trigger {MAPPING} text"),
         ("→[]", f"a trigger {MAPPING} a list{COMBINE}"),
-        ("→{}", f"a trigger is empty; expected exactly one of {TRIGGERS}"),
-        (
-            "{topic: a, →category: b}",
-            "a trigger has exactly one key, and 'category' stands beside 'topic'; "
-            "combine several with 'all' or 'any'",
-        ),
+        ("→{}", f"a trigger is empty; expected at least one of {TRIGGERS}"),
         ("{→zzz: a}", f"unknown key 'zzz' in a trigger; expected {TRIGGERS}"),
         ("{any: →[]}", "'any' is empty; it takes at least one"),
         ("{all: →[]}", "'all' is empty; it takes at least one"),
         ("{all: →{topic: a}}", "'all' takes a list, and this is a mapping"),
         ("{any: →git}", "'any' takes a list, and this is text"),
         ("{any: [→git]}", f"a trigger {MAPPING} text"),
-        ("{not: →{}}", f"a trigger is empty; expected exactly one of {TRIGGERS}"),
+        ("{not: →{}}", f"a trigger is empty; expected at least one of {TRIGGERS}"),
         ("{not: →[{topic: a}]}", f"a trigger {MAPPING} a list{COMBINE}"),
         ("{not: {any: [{not: {all: →[]}}]}}", "'all' is empty; it takes at least one"),
         ("{topic: →[a]}", f"a topic is text, and this is a list{SEVERAL}'topic: {{any: […]}}'"),
@@ -748,7 +743,7 @@ def test_a_file_of_exactly_the_most_bytes_is_loaded():
 
 
 def test_mistakes_are_the_same_where_pyyaml_has_no_libyaml(monkeypatch):
-    monkeypatch.setattr(document, "_LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(document, "LOADER", yaml.SafeLoader)
     assert_mistakes(
         "tags: →7\ntrigger: {topic: '→'}\nrecipient: \"→%(a\"\n→nme: 1\n",
         "'tags' is a list, or words split by commas",

@@ -10,11 +10,11 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support.rule_text import PARSING, PATH, complete, load, message
+from support.rules import only_rule
 
 from fedbadges.errors import MissingValue, RuleError
 from fedbadges.messages import parse_message
 from fedbadges.rules.filters import FILTER_KEYS, PAGE_KEYS
-from fedbadges.rules.loader import load_text
 from fedbadges.rules.recipients import CONVERSIONS, TrustedDomains, account
 from fedbadges.rules.rule import Rule
 
@@ -41,7 +41,7 @@ criteria:
 def try_load(data: bytes) -> Rule | None:
     """Loads a rule; every mistake must be one line with a place in the file."""
     try:
-        return load_text(data, PATH, PARSING)
+        return only_rule(data, PATH, PARSING)
     except RuleError as error:
         problems = error.problems
     assert problems

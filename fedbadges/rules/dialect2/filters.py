@@ -109,7 +109,11 @@ def _kind_of(key: str) -> Kind[Any]:
 
 _FILTER = record_of(
     "a filter",
-    {key: FieldSpec(_kind_of(key), spec.meaning) for key, spec in FILTER_SPECS.items()},
+    {
+        key: FieldSpec(_kind_of(key), spec.meaning)
+        for key, spec in FILTER_SPECS.items()
+        if key != "fields"  # which the other dialect has
+    },
     full=True,
 )
 

@@ -15,7 +15,6 @@ from fedbadges.rules.criteria import (
     Criterion,
     PlacedCriterion,
     Question,
-    with_user_paths,
 )
 from fedbadges.rules.dialect2.expressions import compile_message_expression, read_recipient
 from fedbadges.rules.dialect2.filters import FILTER_KIND
@@ -103,8 +102,7 @@ def make_parts(
     criteria = _criteria(rule, found, backends, problems)
     if trigger is None or criteria is None or len(problems) > before:
         return None
-    paths = frozenset(path.dotted for path in recipient.template.paths)
-    return Parts(trigger, with_user_paths(criteria, paths), recipient)
+    return Parts(trigger, criteria, recipient)
 
 
 def _criteria(
@@ -143,7 +141,9 @@ def _over_message(trigger: Trigger, problems: Problems) -> Trigger:
         return replace(trigger, part=_over_message(trigger.part, problems))
     if not isinstance(trigger, LambdaTrigger):
         return trigger
-    node = trigger.expression.source.node
+    source = trigger.expression.source
+    assert source is not None, "a lambda has a text"
+    node = source.node
     syntax = parse_syntax(node, "the lambda", problems)
     if syntax is None or not check_names(syntax, (MESSAGE,), "a trigger", problems):
         return trigger
