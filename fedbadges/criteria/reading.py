@@ -16,14 +16,16 @@ from fedbadges.rules.triggers import Category, FieldTrigger, LambdaTrigger, requ
 _PEOPLE = ("users", "agents")
 #: The keys of filters that name people.
 PEOPLE_KEYS = frozenset(f"{prefix}{key}" for prefix in ("", "not_") for key in _PEOPLE)
+#: The keys of a rule that do.
+NAMING_KEYS = ("recipient", "except")
 
 
 class Read(NamedTuple):
     """A path that a rule reads from a message, and the part that reads it.
 
-    ``step`` is the key of the rule that the part is, or stands below. ``key`` is ``recipient``, or
-    that of a filter. What is not ``always`` needed is below an ``any``. The path of a field stands
-    alone; others stand in templates.
+    ``step`` is what the rule reads it for: ``trigger``, ``recipient`` or ``criteria``. ``key`` is
+    one of NAMING_KEYS, or that of a filter. What is not ``always`` needed is below an ``any``. The
+    path of a field stands alone; others stand in templates.
     """
 
     path: TemplatePath
@@ -54,8 +56,13 @@ def paths_read(rule: Rule) -> Iterator[Read]:
             for path in leaf.paths:
                 yield Read(path, "trigger", "trigger", path.place or leaf.place, always=always)
     if rule.recipient is not None:
-        for path in rule.recipient.template.paths:
-            yield Read(path, "recipient", "recipient", path.place or rule.place, "recipient")
+        only = len(rule.recipient.templates) == 1
+        for path in rule.recipient.paths:
+            place = path.place or rule.place
+            yield Read(path, "recipient", "recipient", place, "recipient", only)
+    if rule.excepted is not None:
+        for path in rule.excepted.paths:
+            yield Read(path, "recipient", "except", path.place or rule.place, "except")
     yield from _read_by_criteria(rule)
 
 

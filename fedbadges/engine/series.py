@@ -51,8 +51,7 @@ def _key(rule: Rule) -> Hashable | None:
     criterion = past_messages(rule.criteria)
     if criterion is None or needed_count(rule) is None:
         return None
-    recipient = None if rule.recipient is None else rule.recipient.key
-    return rule.trigger, criterion.filter, criterion.operation, recipient
+    return rule.trigger, criterion.filter, criterion.operation, rule.naming
 
 
 def _ordered(rules: Iterable[Rule]) -> list[Rule]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from fedbadges.criteria.datanommer import PastMessages
-from fedbadges.criteria.reading import paths_read
+from fedbadges.criteria.reading import NAMING_KEYS, paths_read
 from fedbadges.lint.findings import Finding
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.filters import templates_in
@@ -101,7 +101,7 @@ def _is_end(topic: str) -> bool:
 def no_field(rule: Rule) -> Iterator[Finding]:
     """Find paths of fields that fedmsg's messages do not have."""
     for read in paths_read(rule):
-        extra = RECIPIENT if read.key not in ("", "recipient") else ""
+        extra = RECIPIENT if read.key not in ("", *NAMING_KEYS) else ""
         meant = _meant(read.path.dotted, extra)
         if meant is not None:
             first = read.path.dotted.partition(".")[0]

@@ -17,8 +17,16 @@ from fedbadges.rules.criteria import (
     with_user_paths,
 )
 from fedbadges.rules.grammar import TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
+from fedbadges.rules.operators import AllOf
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
-from fedbadges.rules.recipients import CONVERSIONS, RECIPIENT_KEYS, Recipient, make_recipient
+from fedbadges.rules.recipients import (
+    CONVERSIONS,
+    RECIPIENT_KEYS,
+    Excepted,
+    Naming,
+    Recipient,
+    make_naming,
+)
 from fedbadges.rules.triggers import Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -44,9 +52,10 @@ class Badge:
 class Rule:
     """One rule; without a ``recipient`` the usernames of the message are the candidates.
 
-    ``series`` is the name of the series that its badge is one of, where the rule says so, and
-    ``threshold`` what must be reached, if one file gives all badges of the series. ``dialect`` is
-    the one that it is written in.
+    ``excepted`` names who is none. Criteria without parts hold for everybody. ``series`` is the
+    name of the series that its badge is one of, where the rule says so, and ``threshold`` what must
+    be reached, if one file gives all badges of the series. ``dialect`` is the one that it is
+    written in.
     """
 
     place: Place
@@ -56,7 +65,13 @@ class Rule:
     recipient: Recipient | None
     series: str | None = None
     threshold: int | float | None = None
+    excepted: Excepted | None = None
     dialect: str = dialects.OWN
+
+    @cached_property
+    def naming(self) -> str:
+        """Return a text that is the same for rules that name the same people."""
+        return str(Naming(self.recipient, self.excepted))
 
     @cached_property
     def needs_history(self) -> bool:
@@ -73,22 +88,29 @@ def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rul
     """Parse the mapping of a file with one rule; raise RuleError with everything that is wrong."""
     fields = rule_kind(backends).read(rule, "a rule", problems)
     assert fields is not None
-    recipient = make_recipient(fields, problems)
+    naming = make_naming(fields, problems)
     if problems:
         raise RuleError(problems)
-    return make_rule(rule.place, fields.values, recipient)
+    return make_rule(rule.place, fields.values, naming)
 
 
-def make_rule(place: Place, values: Mapping[str, Any], recipient: Recipient | None) -> Rule:
+def make_rule(place: Place, values: Mapping[str, Any], naming: Naming) -> Rule:
     """Return the rule at ``place`` from what was read of its keys, which has no mistakes."""
     metadata = {key: values[key] for key in METADATA}
     badge = Badge(convert_name_to_id(values["name"]), tags=values.get("tags"), **metadata)
-    criteria = values["criteria"]
-    if recipient is not None:
-        paths = frozenset(path.dotted for path in recipient.template.paths)
-        criteria = with_user_paths(criteria, paths)
-    series, threshold = values.get("series"), values.get("threshold")
-    return Rule(place, badge, values["trigger"], criteria, recipient, series, threshold)
+    criteria = values.get("criteria") or AllOf((), place)
+    if naming.paths:
+        criteria = with_user_paths(criteria, naming.paths)
+    return Rule(
+        place,
+        badge,
+        values["trigger"],
+        criteria,
+        naming.recipient,
+        values.get("series"),
+        values.get("threshold"),
+        naming.excepted,
+    )
 
 
 def rule_kind(backends: Backends) -> Kind[Fields]:
@@ -103,9 +125,7 @@ def further_keys(criteria: Kind[Any]) -> dict[str, FieldSpec]:
     """Return the keys of a file beside METADATA, with this kind of criteria."""
     return {
         "trigger": TRIGGER,
-        "criteria": FieldSpec(
-            criteria, "The expensive check: what must hold to award the badge.", True
-        ),
+        "criteria": FieldSpec(criteria, "The expensive check; without, the trigger is enough."),
         **OTHER_KEYS,
         **RECIPIENT_KEYS,
     }

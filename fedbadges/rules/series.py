@@ -29,7 +29,7 @@ from fedbadges.rules.grammar import (
     several,
 )
 from fedbadges.rules.parsing import Problems, each_item
-from fedbadges.rules.recipients import make_recipient
+from fedbadges.rules.recipients import make_naming
 from fedbadges.rules.rule import (
     METADATA,
     SERIES,
@@ -76,7 +76,7 @@ def parse_rules(
         return (parse_rule(document, backends, problems),)
     whole = _kind_of_series().read(_without_name(document, problems), "a series", problems)
     assert whole is not None
-    recipient = make_recipient(whole, problems)
+    naming = make_naming(whole, problems)
     badges: Sequence[Fields] = whole.values.get(_BADGES, ())
     _check_badges(whole, badges, problems)
     criteria = _criteria(whole, badges, backends, problems)
@@ -92,7 +92,7 @@ def parse_rules(
                 "criteria": judged,
                 _THRESHOLD: badge.values[_THRESHOLD].value,
             },
-            recipient,
+            naming,
         )
         for badge, judged in zip(badges, criteria, strict=True)
     )
@@ -181,6 +181,7 @@ def _kind_of_series() -> Kind[Fields]:
         ),
         **_EITHER,
         **further_keys(criteria),
+        "criteria": FieldSpec(criteria, "What must hold, without the thresholds.", True),
         "series": replace(SERIES, required=True),
     }
     return with_conversions(record_of("a series", keys))

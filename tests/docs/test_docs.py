@@ -81,7 +81,7 @@ def test_example_rule_loads_and_has_the_candidates_shown(
 
 def test_readme_shows_the_example_rule_as_it_is() -> None:
     (shown,) = [text for _, language, text in blocks(ROOT / "README.rst") if language == "yaml"]
-    text = (ROOT / "rules/git/gardener-i.yml").read_text()
+    text = (ROOT / "rules/git/gardener.yml").read_text()
     assert shown == re.sub(r"\A(#.*\n|\n)+", "", text)
 
 

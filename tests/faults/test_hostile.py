@@ -14,7 +14,7 @@ from support.builders import make_settings
 from support.daemon import make_daemon
 from support.databases import Databases, Postgresql, awards
 from support.rule_text import PARSING, PATH
-from support.rules import only_rule, rule, write_rules
+from support.rules import rule, write_rules
 from support.sizes import SEED, size
 
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -23,6 +23,7 @@ from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.errors import RuleError
 from fedbadges.messages import parse_message
 from fedbadges.rules.index import RuleSet
+from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
 from fedbadges.service.daemon import Daemon
 from fedbadges.tahrir.database import Tahrir
@@ -162,10 +163,10 @@ def test_hostile_messages_neither_stop_the_daemon_nor_forge_log_lines_or_awards(
     assert all(any(name in named(body) for body in messages) for name in strange)
 
 
-def try_load(text: str) -> Rule | None:
-    """Load a rule; every mistake must be one line with a place in the file."""
+def try_load(text: str) -> tuple[Rule, ...]:
+    """Load a rule file; every mistake must be one line with a place in the file."""
     try:
-        return only_rule(text.encode("utf-8", "surrogatepass"), PATH, PARSING)
+        return load_text(text.encode("utf-8", "surrogatepass"), PATH, PARSING)
     except RuleError as error:
         problems = error.problems
     assert problems
@@ -173,7 +174,7 @@ def try_load(text: str) -> Rule | None:
         assert problem.place.line >= 1
         assert problem.place.column >= 1
         assert problem.text.isprintable()
-    return None
+    return ()
 
 
 def test_hostile_rule_files_do_not_stop_the_loader_nor_the_engine(
@@ -185,7 +186,7 @@ def test_hostile_rule_files_do_not_stop_the_loader_nor_the_engine(
         *(hostile.changed_rule(chance.choice(texts), chance) for _ in range(RULES * 3 // 4)),
         *drawn(hostile.made_up_rules(), RULES // 4),
     ]
-    rules = [found for text in files if (found := try_load(text)) is not None]
+    rules = [rule for text in files for rule in try_load(text)]
     assert rules
 
     deployment = make_settings(databases, tmp_path)

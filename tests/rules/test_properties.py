@@ -10,11 +10,11 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support.rule_text import PARSING, PATH, complete, load, message
-from support.rules import only_rule
 
 from fedbadges.errors import MissingValue, RuleError
 from fedbadges.messages import parse_message
 from fedbadges.rules.filters import FILTER_KEYS, PAGE_KEYS
+from fedbadges.rules.loader import load_text
 from fedbadges.rules.recipients import CONVERSIONS, TrustedDomains, account
 from fedbadges.rules.rule import Rule
 
@@ -38,10 +38,10 @@ criteria:
 """
 
 
-def try_load(data: bytes) -> Rule | None:
-    """Loads a rule; every mistake must be one line with a place in the file."""
+def try_load(data: bytes) -> tuple[Rule, ...]:
+    """Loads a rule file; every mistake must be one line with a place in the file."""
     try:
-        return only_rule(data, PATH, PARSING)
+        return load_text(data, PATH, PARSING)
     except RuleError as error:
         problems = error.problems
     assert problems
@@ -50,7 +50,7 @@ def try_load(data: bytes) -> Rule | None:
         assert problem.place.line >= 1
         assert problem.place.column >= 1
         assert problem.text.isprintable()
-    return None
+    return ()
 
 
 # Rule texts

@@ -79,6 +79,9 @@ OPEN = "{filter: {users: [a]}, operation: count}"
         "tags: ''\n",
         "recipient: '%% %( msg.a b )s 100% %%(x'\n",
         "recipient: '%(msg.0)s'\nrecipient_nick2fas: No\n",
+        "recipient: {any: ['%(msg.a)s', 'x%( b )s']}\nrecipient_nick2fas: Yes\n",
+        "except: '%(msg.a)s'\n",
+        "except: ['%(msg.a)s', '%(msg.b)s']\n",
         "trigger: {topic: ' git.receive '}\n",
         "trigger: {not: {topic: {not: {any: [a, {all: [b]}]}}}}\n",
         "trigger: {category: {any: [git, wiki]}}\n",
@@ -144,6 +147,14 @@ def test_the_schema_accepts_groups(
         "recipient: '%%(msg.user)s'\n",
         "recipient: '%(msg.user)s'\nrecipient_nick2fas: 1\n",
         "recipient_nick2fas: Yes\n",
+        "recipient: {any: []}\n",
+        "recipient: {any: '%(msg.a)s'}\n",
+        "recipient: {any: ['%(msg.a)s', alice]}\n",
+        "recipient: {all: ['%(msg.a)s']}\n",
+        "except: alice\n",
+        "except: []\n",
+        "except: ['%(recipient)s']\n",
+        "except: {any: ['%(msg.a)s']}\n",
         # Triggers
         "trigger: git.receive\n",
         "trigger: {}\n",
@@ -288,7 +299,7 @@ def test_the_schema_refuses_mistakes_in_series(
     assert errors(validator, text) != []
 
 
-@pytest.mark.parametrize("key", ["name", "description", "trigger", "criteria"])
+@pytest.mark.parametrize("key", ["name", "description", "trigger"])
 def test_the_schema_requires_what_a_rule_must_have(
     validator: Draft202012Validator, key: str
 ) -> None:

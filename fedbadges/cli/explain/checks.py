@@ -18,7 +18,7 @@ from fedbadges.rules.comparisons import MISSING
 from fedbadges.rules.criteria import DEFAULT_BACKEND, PlacedCriterion
 from fedbadges.rules.fields import fields_text, resolved
 from fedbadges.rules.filters import ALWAYS, FilledFilter
-from fedbadges.rules.operators import AllOf, AnyOf, Not
+from fedbadges.rules.operators import AllOf, AnyOf, Check, Not
 from fedbadges.rules.triggers import Category, FieldTrigger, LambdaTrigger, Topic
 from fedbadges.util.text import short_repr
 
@@ -60,6 +60,11 @@ def _kind_and_text(traced: Traced) -> tuple[str, str]:
 def _name(traced: Traced) -> str:
     """Return what a rule says in a check, on one line."""
     return " ".join(filter(None, _kind_and_text(traced)))
+
+
+def name_of(check: Check[Any]) -> str:
+    """Return what a rule says in a check, on one line."""
+    return _name(Traced(check))
 
 
 def short(value: Any) -> str:

@@ -25,7 +25,7 @@ from fedbadges.rules.grammar import TEXT, YES_NO, Fields, FieldSpec, Kind, recor
 from fedbadges.rules.operations import Operation
 from fedbadges.rules.operators import AllOf, AnyOf, Not
 from fedbadges.rules.parsing import Problems
-from fedbadges.rules.recipients import CONVERSIONS, Recipient
+from fedbadges.rules.recipients import CONVERSIONS, Naming, Recipient
 from fedbadges.rules.templates import Template, TemplatePath
 from fedbadges.rules.triggers import LambdaTrigger, Trigger
 from fedbadges.rules.yaml_document import MappingNode
@@ -70,7 +70,7 @@ class Parts(NamedTuple):
 
     trigger: Trigger
     criteria: Criteria
-    recipient: Recipient
+    naming: Naming
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def make_parts(
     """Make a rule's parts of what was read of its keys; report what is wrong with them."""
     conversions = frozenset(key for key in CONVERSIONS if found.values.get(key))
     agent = Template("message.agent_name", (TemplatePath("agent", rule.place),), rule.place)
-    recipient = Recipient(found.values.get("recipient", agent), conversions)
+    recipient = Recipient((found.values.get("recipient", agent),), conversions)
     before = len(problems)
     trigger = found.values.get("trigger")
     if trigger is not None:
@@ -102,7 +102,7 @@ def make_parts(
     criteria = _criteria(rule, found, backends, problems)
     if trigger is None or criteria is None or len(problems) > before:
         return None
-    return Parts(trigger, criteria, recipient)
+    return Parts(trigger, criteria, Naming(recipient))
 
 
 def _criteria(
@@ -112,6 +112,8 @@ def _criteria(
     if condition is None:
         condition = Comparison("greater than or equal to", 1, operator.ge, rule.place)
     node, previous = rule.get("previous"), found.values.get("previous")
+    if node is None and "condition" not in found.places:
+        return AllOf((), rule.place)
     if node is None:
         place = found.places.get("condition", rule.place)
         single = SingleMessage(condition, place)

@@ -25,4 +25,4 @@ def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rul
     if problems or parts is None:
         raise RuleError(problems)
     values = {**fields.values, "trigger": parts.trigger, "criteria": parts.criteria}
-    return replace(make_rule(rule.place, values, parts.recipient), dialect=OF_2)
+    return replace(make_rule(rule.place, values, parts.naming), dialect=OF_2)
