@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedbadges.errors import Place, Problem, RuleError
+from fedbadges.rules import dialects
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.parsing import Problems
@@ -37,14 +38,19 @@ class Loaded:
 
 
 def load_text(
-    data: bytes, path: str, backends: Backends, *, configured: bool = True
+    data: bytes,
+    path: str,
+    backends: Backends,
+    *,
+    configured: bool = True,
+    dialect: str = dialects.OWN,
 ) -> tuple[Rule, ...]:
     """Parse the content of the rule file at ``path``; raise RuleError if it has mistakes.
 
-    Returns its rule, or those of a series.
+    Returns its rule, or those of a series. ``dialect`` is that of a file in which nothing tells.
     """
     document = parse_document(data, path)
-    return parse_rules(document, backends, Problems(configured=configured))
+    return parse_rules(document, backends, Problems(configured=configured), dialect)
 
 
 def load_file(path: Path, backends: Backends, *, configured: bool = True) -> tuple[Rule, ...]:

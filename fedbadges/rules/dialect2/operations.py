@@ -81,7 +81,8 @@ def _compile(syntax: Syntax, problems: Problems) -> Expression | None:
 
 def _values(body: ast.AST) -> Iterator[ast.expr]:
     """Yield the plain values of the message that are needed whatever the past messages are."""
-    if isinstance(body, ast.expr) and plain_path(body) is not None:
+    # The whole content is another one each time.
+    if isinstance(body, ast.expr) and plain_path(body) not in (None, "msg"):
         yield body
     elif not isinstance(body, (*_LAZY, ast.JoinedStr)) and not _is_or(body):
         for part in ast.iter_child_nodes(body):
