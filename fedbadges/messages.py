@@ -55,6 +55,8 @@ class MessageValues(dict[str, Any]):
     def __init__(self, message: "Message", recipient: str | None = None) -> None:
         super().__init__(message.body)
         self.message = message
+        # Nobody becomes a candidate by what a message says.
+        self.pop("recipient", None)
         if recipient is not None:
             self["recipient"] = recipient
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,12 +163,13 @@ class Deployment:
     def rules(self, backends: Backends) -> RuleSet:
         """Load the rules as the daemon does, and print the mistakes of others to standard error."""
         from fedbadges.rules.file_permissions import PermissionChecker
-        from fedbadges.rules.loader import load_directory
+        from fedbadges.rules.loader import load_directory, load_file
 
         directory = self.settings.rules_directory
         check = PermissionChecker(directory).check
         vet = (lambda path: None) if self.settings.insecure_rules else check
-        loaded = load_directory(directory, backends, vet=vet)
+        load = partial(load_file, lambdas=self.settings.lambdas)
+        loaded = load_directory(directory, backends, vet=vet, load=load)
         for problem in loaded.problems:
             click.echo(problem, err=True)
         return loaded.rules
@@ -186,7 +187,8 @@ class Deployment:
         for name in names:
             try:
                 if Path(name).is_file():
-                    found.extend(load_file(Path(name), backends))
+                    lambdas = self.settings.lambdas
+                    found.extend(load_file(Path(name), backends, lambdas=lambdas))
                 elif name in known:
                     found.append(known[name])
                 else:

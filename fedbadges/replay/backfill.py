@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from fedbadges.config.settings import Settings
+from fedbadges.config.settings import GroupBadge, Settings
 from fedbadges.engine.engine import Earned
 from fedbadges.messages import Notice
 from fedbadges.tahrir.awarding import Award, link_to
@@ -25,11 +25,12 @@ _BATCH_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class DueAward:
-    """An award that somebody has earned, and the message that did it."""
+    """An award that is due: for a message, or because somebody is in a group."""
 
     award: Award
-    topic: str
-    msg_id: str | None
+    topic: str = ""
+    msg_id: str | None = None
+    group: GroupBadge | None = None
 
 
 @dataclass
@@ -39,6 +40,7 @@ class BackfillResult:
     ``refused`` are awards that tahrir refused, with the reasons. It is not ``complete`` if somebody
     stopped it; ``error`` is what else stopped it. ``unpublished`` notices did not reach the bus;
     those ``left`` in the outbox will. ``person_ids`` are tahrir's numbers of those who got a badge.
+    ``missing`` has a line for each group that does not exist.
     """
 
     awarding: bool
@@ -49,6 +51,7 @@ class BackfillResult:
     unpublished: int = 0
     left: int = 0
     person_ids: set[int] = field(default_factory=set)
+    missing: list[str] = field(default_factory=list)
 
 
 def award_batch(

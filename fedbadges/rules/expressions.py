@@ -27,7 +27,13 @@ from fedbadges.rules.counting import ITEMS, MESSAGE, parse_count, parse_fold, pa
 from fedbadges.rules.message_view import view_of
 from fedbadges.rules.names import any_spelling
 from fedbadges.rules.parsing import Problems, as_text
-from fedbadges.rules.templates import TemplatePath, find_template, name_paths, parse_template
+from fedbadges.rules.templates import (
+    TemplatePath,
+    find_template,
+    name_paths,
+    parse_template,
+    with_recipient,
+)
 from fedbadges.rules.yaml_document import Node, ScalarNode
 
 _VALUES = "_template_values"
@@ -40,6 +46,15 @@ MODULES = {"json": json, "re": re, "datetime": datetime, "math": math, "fedmsg":
 
 #: How many compiled texts are kept, for rules that are loaded later.
 _MOST_CODES = 2000
+
+#: What to write without lambdas, by their argument.
+_INSTEAD = {
+    "msg": "'fields' compares what a message has, and templates are values of it",
+    "query": "use 'count' with 'fields' in the filter, or another operation",
+    "results": "use 'count', or write the rule in the language of docs/rules.rst",
+    "message": "write a plain value of the message, such as message.body['user']",
+    "value": "compare with a number, and combine several criteria by 'any' or 'all'",
+}
 
 #: What is compiled: called with the argument and with the values of the templates.
 Function = Callable[[Any, tuple[Any, ...]], Any]
@@ -113,7 +128,8 @@ class Expression:
     expression counts messages one by one, ``test`` is what it asks of each, called with the message
     and the values of the templates; where that compares the message with templates, ``join`` may
     replace it. Where it computes something else of each message, that is its ``fold``. It has no
-    ``source`` where the rule says it without a lambda.
+    ``source`` where the rule says it without a lambda; then its templates may name the candidate,
+    which is the ``recipient``.
     """
 
     text: str
@@ -125,6 +141,7 @@ class Expression:
     join: Join | None = field(default=None, compare=False, repr=False)
     fold: Fold | None = field(default=None, compare=False, repr=False)
     user_paths: frozenset[str] = frozenset()
+    recipient: str | None = None
 
     def __call__(self, value: Any, filled: tuple[Any, ...] = ()) -> Any:
         """Evaluate with ``value`` as the argument; raise whatever the expression raises."""
@@ -135,6 +152,8 @@ class Expression:
 
         Those of users are equal to both spellings that filters look for.
         """
+        if self.source is None and self.paths:
+            message = with_recipient(message, self.recipient)
         if not self.user_paths:
             return tuple(path.resolve(message) for path in self.paths)
         values = ((path.dotted in self.user_paths, path.resolve(message)) for path in self.paths)
@@ -192,6 +211,9 @@ def parse_expression(
     node: Node, argument: str, problems: Problems, *, templates: bool = False
 ) -> Expression | None:
     """Compile what ``node`` holds: an expression over ``argument``, maybe with ``templates``."""
+    if not are_allowed(node, argument, problems):
+        # Not even its syntax matters.
+        return None
     if not isinstance(node, ScalarNode):
         problems.add(node.place, f"a lambda is text, and this is {node.kind} (quotes make it text)")
         return None
@@ -206,6 +228,14 @@ def parse_expression(
             return None
         (text, names), paths = name_paths(text), template.paths
     return compile_source(Source(found, text, names), argument, paths, problems)
+
+
+def are_allowed(node: Node, argument: str, problems: Problems) -> bool:
+    """Return True if a rule may have Python; else report that it has it, with what to write."""
+    if not problems.lambdas:
+        instead = _INSTEAD.get(argument, "docs/rules.rst says what there is without Python")
+        problems.add(node.place, f"lambdas are not allowed here; {instead}")
+    return problems.lambdas
 
 
 def compile_source(

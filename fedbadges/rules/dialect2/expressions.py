@@ -21,7 +21,7 @@ from fedbadges.rules.dialect2.syntax import (
     spans_of_name,
     with_placeholders,
 )
-from fedbadges.rules.expressions import Expression, compile_source
+from fedbadges.rules.expressions import Expression, are_allowed, compile_source
 from fedbadges.rules.message_view import view_of
 from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.templates import RECIPIENT, Template, TemplatePath
@@ -111,6 +111,8 @@ def _literal(text: str, place: Place) -> Template:
 
 
 def _computed(node: ScalarNode, problems: Problems) -> Template | None:
+    if not are_allowed(node, MESSAGE, problems):
+        return None
     expression = compile_message_expression(node, problems)
     if expression is None:
         return None

@@ -16,7 +16,7 @@ from fedbadges.rules.dialect2.syntax import (
     spans_of_name,
     with_placeholders,
 )
-from fedbadges.rules.expressions import RESULTS, Expression, compile_source
+from fedbadges.rules.expressions import RESULTS, Expression, are_allowed, compile_source
 from fedbadges.rules.grammar import LAMBDA, Kind, mapping_of
 from fedbadges.rules.operations import Operation
 from fedbadges.rules.parsing import Problems, as_text, only_entry
@@ -57,6 +57,8 @@ def _is_length(body: ast.expr) -> bool:
 
 def _compile(syntax: Syntax, problems: Problems) -> Expression | None:
     """Compile an expression over ``results``; values of the message enter as templates' values."""
+    if not are_allowed(syntax.node, RESULTS, problems):
+        return None
     parts = list(_values(syntax.body))
     covered = {name for part in parts for name in ast.walk(part)}
     own = MESSAGE in bound_names(syntax.body)

@@ -22,10 +22,11 @@ from fedbadges.rules.dialect2.operations import OPERATION_KIND
 from fedbadges.rules.dialect2.syntax import MESSAGE, check_names, parse_syntax
 from fedbadges.rules.filters import Filter
 from fedbadges.rules.grammar import TEXT, YES_NO, Fields, FieldSpec, Kind, record_of
+from fedbadges.rules.naming import Naming, Recipient
 from fedbadges.rules.operations import Operation
 from fedbadges.rules.operators import AllOf, AnyOf, Not
 from fedbadges.rules.parsing import Problems
-from fedbadges.rules.recipients import CONVERSIONS, Naming, Recipient
+from fedbadges.rules.recipients import CONVERSIONS
 from fedbadges.rules.templates import Template, TemplatePath
 from fedbadges.rules.triggers import LambdaTrigger, Trigger
 from fedbadges.rules.yaml_document import MappingNode
