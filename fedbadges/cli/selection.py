@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fedbadges.util.moments import to_moment
-from fedbadges.util.text import pluralize, printable
+from fedbadges.util.text import printable
 
 if TYPE_CHECKING:
     from fedbadges.replay.selection import Selection
@@ -100,20 +100,18 @@ def describe_selection(selection: Selection, people: int) -> Iterator[str]:
     """
     from fedbadges.replay.selection import estimate
 
-    if selection.since is not None or selection.until is not None:
-        since = "" if selection.since is None else f" from {_time(selection.since)} on"
-        until = "" if selection.until is None else f" before {_time(selection.until)}"
-        joined = " and".join(filter(None, (since, until)))
-        yield f"Only messages sent{joined} could earn it; all others count as ever."
+    since, until = selection.since, selection.until
+    if since is not None or until is not None:
+        from_then = [] if since is None else [f"from {_time(since)} on"]
+        before = [] if until is None else [f"before {_time(until)}"]
+        older = "; older ones count as well" if from_then else ""
+        yield f"Only messages sent {' and '.join(from_then + before)} could earn a badge{older}."
     if selection.users:
-        yield f"Nobody but {', '.join(map(printable, sorted(selection.users)))} was looked at."
+        yield f"Users looked at: {', '.join(map(printable, sorted(selection.users)))}."
     if selection.sample is not None:
         likely, least, most = estimate(people, selection.sample)
-        yield (
-            f"This is a sample: {selection.sample * 100:g} % of all people, always the same. "
-            f"Extrapolated, about {pluralize(likely, 'person', 'people')} would have it, probably "
-            f"{least} to {most}."
-        )
+        yield f"This is a sample of {selection.sample * 100:g} % of all people, the same each time."
+        yield f"Of all people, about {likely} would have a badge, probably {least} to {most}."
 
 
 def selection_data(selection: Selection, people: int) -> dict[str, Any]:

@@ -73,8 +73,8 @@ def test_backfill_until_a_time_says_so(deployment: CommandDeployment) -> None:
 
     assert done.exit_code == 0
     assert done.stderr == (
-        "Only messages sent before 2014-01-03 could earn it; all others count as ever.\n"
-        "Nobody but bob was looked at.\n"
+        "Only messages sent before 2014-01-03 could earn a badge.\n"
+        "Users looked at: bob.\n"
         "1 badge to award to 1 person; --award awards them\n"
     )
 
