@@ -17,6 +17,7 @@ from fedbadges.messages import Notice
 from fedbadges.rules.rule import Badge
 from fedbadges.tahrir.awarding import NAME, Award, BulkAwardResult, award_all
 from fedbadges.tahrir.badges import Unawardable, find_unawardable, publish_badges
+from fedbadges.tahrir.holders import Holder, Holders, count_holders, find_badge, find_holders
 from fedbadges.tahrir.holdings import Holdings, find_people, holdings_of
 from fedbadges.tahrir.outbox_table import OutboxTable
 from fedbadges.tahrir.own_tables import REVOCATIONS, OwnTables
@@ -120,6 +121,21 @@ class Tahrir:
                 connection, self._settings, usernames, badge_ids, revocations=revocations
             )
         return holdings_of(found, revocations)
+
+    def holders(self, badge_ids: Iterable[str]) -> dict[str, Holders]:
+        """Return how many hold each of these badges; those that nobody holds are left out."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return count_holders(connection, badge_ids)
+
+    def latest_holders(self, badge_id: str, limit: int, skip: int = 0) -> list[Holder]:
+        """Return so many holders of a badge, the latest first, without the first to ``skip``."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return find_holders(connection, badge_id, limit, skip)
+
+    def described(self, badge_id: str) -> tuple[str, str] | None:
+        """Return the name and the description of a badge; None if there is none with this id."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return find_badge(connection, badge_id)
 
     def unknown(self, usernames: Iterable[str]) -> dict[str, list[str]]:
         """Return the names that tahrir does not know, each with the most similar that it does."""
