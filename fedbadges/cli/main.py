@@ -18,6 +18,7 @@ from fedbadges.cli.check import check
 from fedbadges.cli.convert import convert
 from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
+from fedbadges.cli.new.command import new
 from fedbadges.cli.preview.command import preview
 from fedbadges.cli.progress import progress
 from fedbadges.cli.retry import retry
@@ -33,6 +34,7 @@ from fedbadges.cli.topics.command import topics
 _EPILOG = """\b
 Examples:
   fedbadges topics git.receive      what its messages have that a rule can use
+  fedbadges new                     a rule and its test, from a few questions
   fedbadges list                    the rules in force
   fedbadges show scribe             a rule in words, and who holds its badge
   fedbadges check rules             every mistake in every rule below rules/
@@ -99,6 +101,7 @@ for command in (
     convert,
     explain,
     list_rules,
+    new,
     preview,
     progress,
     retry,
