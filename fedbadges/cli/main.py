@@ -15,7 +15,11 @@ import click
 from fedbadges.cli.award.command import award
 from fedbadges.cli.backfill.command import backfill
 from fedbadges.cli.check import check
+<<<<<<< HEAD
 from fedbadges.cli.diff import diff
+=======
+from fedbadges.cli.convert import convert
+>>>>>>> next
 from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
 from fedbadges.cli.new.command import new
@@ -39,6 +43,7 @@ Examples:
   fedbadges show scribe             a rule in words, and who holds its badge
   fedbadges check rules             every mistake in every rule below rules/
   fedbadges check --help            what else there is to it
+  fedbadges convert rules           rules of fedbadges 2.x in this version's language
   fedbadges test rules              whether the rules do what their tests say
   fedbadges preview scribe          who would have the badge by now
   fedbadges diff old.yml new.yml    who would gain or lose the badge
@@ -98,7 +103,11 @@ for command in (
     award,
     backfill,
     check,
+<<<<<<< HEAD
     diff,
+=======
+    convert,
+>>>>>>> next
     explain,
     list_rules,
     new,
