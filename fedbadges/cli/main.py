@@ -15,11 +15,8 @@ import click
 from fedbadges.cli.award.command import award
 from fedbadges.cli.backfill.command import backfill
 from fedbadges.cli.check import check
-<<<<<<< HEAD
-from fedbadges.cli.diff import diff
-=======
 from fedbadges.cli.convert import convert
->>>>>>> next
+from fedbadges.cli.diff import diff
 from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
 from fedbadges.cli.new.command import new
@@ -103,11 +100,8 @@ for command in (
     award,
     backfill,
     check,
-<<<<<<< HEAD
-    diff,
-=======
     convert,
->>>>>>> next
+    diff,
     explain,
     list_rules,
     new,
