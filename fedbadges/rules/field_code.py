@@ -7,7 +7,7 @@ no names of its own, and none of the rule's text becomes program text.
 import ast
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from fedbadges.rules.comparisons import EQUAL, Check, Comparison, Exists, Index, Length, Not, Value
 from fedbadges.rules.comparisons import Several as SeveralChecks
@@ -19,6 +19,8 @@ UNDECIDED = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
 
 #: Returns True or False for a source and the values of templates, or raises one of UNDECIDED.
 QuickTest = Callable[[Any, tuple[Any, ...]], bool]
+
+_MOST_DOTS = 50
 
 #: The variables of a test: the source, the values of templates, and what is at a path.
 _SOURCE, _VALUES, _FOUND = "source", "values", "found"
@@ -44,6 +46,9 @@ def quick_test(
     It is about past messages, with the values of templates at these places of all values, if there
     is an ``index``; otherwise about whole messages, which have the values of templates, too.
     """
+    fields = list(fields)
+    if any(map(_is_deep, (each for path, check in fields for each in (path, *check.paths)))):
+        return lambda source, values: _undecided()
     function = ast.parse(f"def test({_SOURCE}, {_VALUES}): return True")
     (definition,) = function.body
     assert isinstance(definition, ast.FunctionDef)
@@ -78,8 +83,13 @@ def _has_key(read: ast.Subscript, wanted: bool) -> ast.expr:
     return ast.IfExp(is_dict, has, ast.Call(_name(_UNDECIDED), [], []))
 
 
-def _undecided() -> None:
+def _undecided() -> NoReturn:
     raise TypeError
+
+
+def _is_deep(path: TemplatePath) -> bool:
+    """Return True if Python may not be able to compile so many subscripts."""
+    return path.dotted.count(".") > _MOST_DOTS
 
 
 def _path(path: TemplatePath, *, past: bool) -> ast.expr:

@@ -112,10 +112,10 @@ class FieldTrigger:
 
     def error(self, message: Message) -> MissingValue:
         """Return why a message has nothing to compare."""
-        for path in self.paths:
+        for path in (self.wanted.path, *self.paths):
             if resolved(path, message.body) is MISSING:
                 return path.missing()
-        return self.wanted.path.missing()
+        return MissingValue("the message has no text for a template")
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,24 @@ def test_triggers_are_equal_if_they_want_the_same() -> None:
     assert not same("{any: [1, 2]}", "{all: [1, 2]}")
 
 
+@pytest.mark.parametrize(
+    "trigger", ["fields:\n  ? msg.PATH\n  : 1\n", "fields: {msg.x: '%(msg.PATH)s'}"]
+)
+def test_a_path_may_be_long(trigger: str) -> None:
+    found = trigger_of(trigger.replace("PATH", ".".join("a" * 20_000)))
+    assert answer(found, {"a": {"a": 1}, "x": 1}) is None
+
+
+def test_values_may_be_nested_deeply() -> None:
+    one, other = [1], [1]
+    for _ in range(20_000):
+        one, other = [one], [other]  # type: ignore[list-item]
+    equal = trigger_of("fields: {msg.x: '%(msg.y)s'}")
+    within = trigger_of("fields: {msg.x: 'a%(msg.y)s'}")
+    assert answer(equal, {"x": one, "y": other}) is False
+    assert answer(within, {"x": "a", "y": one}) is None
+
+
 # In general
 
 
