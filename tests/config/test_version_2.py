@@ -222,6 +222,15 @@ def test_mistake_has_its_place_and_the_name_of_2_x(
     assert line == f"config.toml:{line_of(file, begin)}:1: {mistake}"
 
 
+def test_mistake_is_not_located_at_a_key_of_ours_that_ends_alike(file: Path) -> None:
+    ours = "\n[consumer_config.badges.fasjson]\ncache = 60\n"
+    text = WHOLE.replace('backend = "dogpile.cache.dbm"', "backend = 5") + ours
+
+    (line,) = mistakes(file, text)
+
+    assert line.startswith(f"config.toml:{line_of(file, '[consumer_config.cache]')}:1: malformed")
+
+
 def test_missing_key_is_named_as_in_2_x(file: Path) -> None:
     lines = mistakes(file, '[consumer_config]\nemail_domain = "example.org"\n')
 
