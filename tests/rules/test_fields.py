@@ -1,5 +1,6 @@
 """Fields: what a message must have at some paths, said without Python."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -185,6 +186,14 @@ def test_triggers_are_equal_if_they_want_the_same() -> None:
     assert not same("1", "1.0")
     assert not same("'%(msg.y)s'", "'%%(msg.y)s'")
     assert not same("{any: [1, 2]}", "{all: [1, 2]}")
+
+
+def test_what_a_template_knows_of_a_message_fields_know_as_well() -> None:
+    sent = replace(message(TOPIC, msg={"all": ["alice"]}), known_users=frozenset(["alice"]))
+    for fields in ("{msg.all: '%(usernames)s'}", "{usernames: {contains: alice}}"):
+        assert trigger_of(f"fields: {fields}").holds(sent)
+    for fields in ("{usernames: {length: 2}}", "{msg.all: {is not: '%(usernames)s'}}"):
+        assert not trigger_of(f"fields: {fields}").holds(sent)
 
 
 @pytest.mark.parametrize(
