@@ -125,7 +125,7 @@ class Tracer:
         self.revoked |= holdings.revoked
         return holdings
 
-    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
+    def award(self, awards: Iterable[Award], rules: Sequence[Rule] = ()) -> BulkAwardResult:
         """Record what the daemon would award, and award nothing."""
         self.awarded |= {
             pair

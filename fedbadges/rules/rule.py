@@ -17,9 +17,10 @@ from fedbadges.rules.criteria import (
     with_user_paths,
 )
 from fedbadges.rules.grammar import DIALECT, TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
+from fedbadges.rules.held_badges import BACKEND, asks_for_badges, check_untriggered
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
 from fedbadges.rules.recipients import CONVERSIONS, RECIPIENT_KEYS, Recipient, make_recipient
-from fedbadges.rules.triggers import Trigger, parse_trigger
+from fedbadges.rules.triggers import AnyAward, Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
 #: What tahrir's columns hold, in characters. An assertion's id is ``<badge> -> <person>``.
@@ -60,6 +61,16 @@ class Rule:
         return any(each.needs_history for each in backend_criteria(self.criteria))
 
     @cached_property
+    def has_trigger(self) -> bool:
+        """Return True if messages trigger it, and not awards."""
+        return not isinstance(self.trigger, AnyAward)
+
+    @cached_property
+    def asks_for_badges(self) -> bool:
+        """Return True if its criteria may depend on the badges that somebody holds."""
+        return any(map(asks_for_badges, backend_criteria(self.criteria)))
+
+    @cached_property
     def names_recipient(self) -> bool:
         """Return True if its criteria are judged for each candidate separately."""
         return any(each.names_recipient for each in backend_criteria(self.criteria))
@@ -70,6 +81,8 @@ def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rul
     fields = _kind_of_rule(backends).read(rule, "a rule", problems)
     assert fields is not None
     recipient = make_recipient(fields, problems)
+    if "trigger" not in fields.places:
+        _check_untriggered(rule, fields, problems)
     if problems:
         raise RuleError(problems)
     found = fields.values
@@ -79,7 +92,16 @@ def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rul
     if recipient is not None:
         paths = frozenset(path.dotted for path in recipient.template.paths)
         criteria = with_user_paths(criteria, paths)
-    return Rule(rule.place, badge, found["trigger"], criteria, recipient, found.get("series"))
+    trigger = found.get("trigger") or AnyAward(rule.place)
+    return Rule(rule.place, badge, trigger, criteria, recipient, found.get("series"))
+
+
+def _check_untriggered(rule: MappingNode, fields: Fields, problems: Problems) -> None:
+    """Report what is wrong with a rule that has no trigger."""
+    check_untriggered(fields.values.get("criteria"), rule.get("criteria"), rule.place, problems)
+    if "recipient" in fields.places and not problems:
+        text = "'recipient' needs a 'trigger': without one, whoever is awarded a badge is judged"
+        problems.add(fields.places["recipient"], text)
 
 
 def rule_schema(backends: Backends) -> Schema:
@@ -88,8 +110,19 @@ def rule_schema(backends: Backends) -> Schema:
         "$schema": DIALECT,
         "title": "A rule of fedbadges",
         **_kind_of_rule(backends).schema,
-        "dependentRequired": {key: ["recipient"] for key in CONVERSIONS},
-        "$defs": {**triggers.DEFINITIONS, **criteria_definitions(backends)},
+        "dependentRequired": {
+            "recipient": ["trigger"],
+            **{key: ["recipient"] for key in CONVERSIONS},
+        },
+        "anyOf": [
+            {"required": ["trigger"]},
+            {"required": ["criteria"], "properties": {"criteria": ref("no-trigger")}},
+        ],
+        "$defs": {
+            **triggers.DEFINITIONS,
+            **criteria_definitions(backends),
+            "no-trigger": _WITHOUT_TRIGGER,
+        },
     }
 
 
@@ -100,7 +133,7 @@ def _kind_of_rule(backends: Backends) -> Kind[Fields]:
     )
     keys = {
         **_METADATA,
-        "trigger": FieldSpec(trigger, "The cheap check: which messages the rule is about.", True),
+        "trigger": FieldSpec(trigger, "The cheap check: which messages the rule is about."),
         "criteria": FieldSpec(
             criteria, "The expensive check: what must hold to award the badge.", True
         ),
@@ -164,6 +197,12 @@ def _read_tags(node: Node, what: str, problems: Problems) -> tuple[str, ...] | N
     # tahrir stores tags in lower case, each once.
     return tuple(sorted({tag.lower() for tag in tags if tag}))
 
+
+# Criteria of a rule without a trigger ask for badges alone.
+_WITHOUT_TRIGGER: Schema = {
+    "propertyNames": {"enum": [BACKEND, "all", "any"]},
+    "properties": {key: {"items": ref("no-trigger")} for key in ("all", "any")},
+}
 
 # Text of at most so many characters, but for blanks around it.
 _SHORT: Schema = {"type": "string", "pattern": rf"^\s*\S([\s\S]{{0,{MAX_TEXT - 2}}}\S)?\s*$"}
