@@ -68,8 +68,9 @@ def backfill(
 
     RULE is a rule file, or the id of a badge. The whole history is read once. The result is as if
     the rules had always existed: awards have the date when they were earned, and link to the
-    message that earned them. Users who hold the badge are skipped, so the command can be stopped at
-    any time and run again; the daemon may run meanwhile.
+    message that earned them. Badges that follow from these are awarded with them. Users who hold
+    the badge are skipped, so the command can be stopped at any time and run again; the daemon may
+    run meanwhile.
     """
     if progress and award:
         raise click.UsageError("--progress awards nothing: call the command twice.")
@@ -103,10 +104,10 @@ def _backfill(
     tahrir = Tahrir(settings, announce=not silent)
     replay = Replay(settings, tahrir)
     rules = deployment.chosen(names, replay.backends)
+    following = deployment.untriggered(replay.backends)
     result = BackfillResult(award)
-    dues = (
-        due_award(earned, settings) for earned in replay.run(rules, measure=False, skip_held=True)
-    )
+    found_by = replay.run(rules, measure=False, skip_held=True, following=following)
+    dues = (due_award(earned, settings) for earned in found_by)
     if award:
         with deployment.publishing(tahrir, silent=silent) as outbox:
             _publish_badges(tahrir, rules)

@@ -14,6 +14,7 @@ from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import AT_LEAST, VALUE, past_messages
 from fedbadges.engine.engine import BadgeEngine, Triggered
+from fedbadges.engine.following import following_awards
 from fedbadges.engine.recipients import RecipientFinder, Usernames
 from fedbadges.engine.tracing import Traced, Tracer
 from fedbadges.errors import Unavailable
@@ -98,6 +99,7 @@ class Explanation:
     ``rules`` are those that the message can concern, or that were asked for; ``others`` is the
     number of rules that wait for other topics. ``stored`` is whether datanommer has the message, or
     None where that does not matter. ``interrupted`` says which backend was away, if one was.
+    ``following`` are awards that follow from the others, as (name, badge id).
     """
 
     message: Message
@@ -105,16 +107,18 @@ class Explanation:
     others: int = 0
     stored: bool | None = None
     interrupted: str = ""
+    following: tuple[tuple[str, str], ...] = ()
 
     @property
     def awards(self) -> tuple[tuple[str, str], ...]:
         """Return who would get which badge, as (name, badge id)."""
-        return tuple(
+        own = tuple(
             (candidate.name, each.rule.badge.id)
             for each in self.rules
             for candidate in each.candidates
             if candidate.verdict is Verdict.AWARD
         )
+        return own + self.following
 
 
 class Explainer:
@@ -160,6 +164,7 @@ class Explainer:
         triggered: Triggered | None = None
         stored: bool | None = None
         interrupted = ""
+        following: tuple[tuple[str, str], ...] = ()
         try:
             triggered = engine.match(message)
             candidates = engine.find_candidates([triggered])[0] if triggered else None
@@ -173,6 +178,7 @@ class Explainer:
                     candidates = dataclasses.replace(candidates, position=position)
                     triggered = dataclasses.replace(triggered, position=position)
                 engine.decide(candidates)
+                following = following_awards(tracer, self.rules, candidates.known_position)
         except Unavailable as unavailable:
             interrupted = str(unavailable)
         explained = self._all.rules if full else self._all.concerned(message)
@@ -190,7 +196,8 @@ class Explainer:
             )
             for rule in explained
         )
-        return Explanation(message, rules, len(self._all) - len(explained), stored, interrupted)
+        others = len(self._all) - len(explained)
+        return Explanation(message, rules, others, stored, interrupted, following)
 
 
 def count_of(traced: Traced) -> Counted | None:

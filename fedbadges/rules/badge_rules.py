@@ -17,6 +17,12 @@ from fedbadges.rules.rule import Rule
 _NO_MESSAGE = Message("", {}, 0.0)
 
 
+def asks_for_numbers(rule: Rule) -> bool:
+    """Return True if the criteria of a rule ask for badges that they do not name."""
+    criteria = filter(asks_for_badges, backend_criteria(rule.criteria))
+    return any(not any(criterion.badge_names()) for criterion in criteria)
+
+
 def named_badges(rule: Rule) -> Iterator[BadgeName]:
     """Yield the badges that the criteria of a rule name."""
     for criterion in backend_criteria(rule.criteria):

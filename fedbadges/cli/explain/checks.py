@@ -17,7 +17,7 @@ from fedbadges.messages import Message
 from fedbadges.rules.criteria import DEFAULT_BACKEND, PlacedCriterion
 from fedbadges.rules.filters import ALWAYS, FilledFilter
 from fedbadges.rules.operators import AllOf, AnyOf, Not
-from fedbadges.rules.triggers import Category, LambdaTrigger, Topic
+from fedbadges.rules.triggers import AnyAward, Category, LambdaTrigger, Topic
 from fedbadges.util.text import short_repr
 
 _OPERATORS = {AllOf: "all", AnyOf: "any", Not: "not"}
@@ -46,6 +46,8 @@ def _kind_and_text(traced: Traced) -> tuple[str, str]:
         return "category", check.name
     if isinstance(check, LambdaTrigger):
         return "lambda", check.expression.text
+    if isinstance(check, AnyAward):
+        return "none", "that a message meets; the rule is judged when somebody is awarded a badge"
     if question is not None:
         return DEFAULT_BACKEND, f"{question.operation}, {question.condition}"
     if isinstance(check, PlacedCriterion):
