@@ -195,7 +195,7 @@ class HeldBadges:
         """Parse ``holds``, or ``badges with tags`` and ``condition``; None if anything is wrong."""
         before = len(problems)
         found = _QUESTION.read(node, BACKEND, problems)
-        if found is not None:
+        if found is not None and len(problems) == before:
             _check_together(found, problems)
         if found is None or len(problems) > before:
             return None

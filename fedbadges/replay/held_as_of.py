@@ -3,7 +3,7 @@
 import datetime
 import math
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from fedbadges.engine.engine import Earned
@@ -28,6 +28,8 @@ class _Person:
 
     coming: deque[HeldSince]
     held: dict[str, Set[str]] = field(default_factory=dict)
+    #: Whether the replay awards them anything.
+    awarded: bool = False
 
 
 class HeldAsOf:
@@ -76,14 +78,12 @@ class HeldAsOf:
         while person.coming and person.coming[0].since < until:
             since, badge_id = person.coming.popleft()
             person.held[badge_id] = self._tags.get(badge_id, frozenset())
-            yield from self._earned(
-                name, _award_message(badge_id, since), (since, math.inf), self._rules
-            )
+            yield from self._earned(name, _award_message(badge_id, since), (since, math.inf))
 
     def add(self, earned: Earned) -> Iterator[Earned]:
         """Add an award of the replay; yield what follows from it."""
         self._hold(earned)
-        yield from self._earned(earned.username, earned.message, earned.position, self._following)
+        yield from self._earned(earned.username, earned.message, earned.position)
 
     def finish(self) -> Iterator[Earned]:
         """Yield what all others have earned by what they hold; raise Unavailable."""
@@ -101,22 +101,17 @@ class HeldAsOf:
             ids.update(self._tags)
         return self._source.holders_of(ids)
 
-    def _earned(
-        self, name: str, message: Message, position: Position, rules: Sequence[Rule]
-    ) -> Iterator[Earned]:
+    def _earned(self, name: str, message: Message, position: Position) -> Iterator[Earned]:
         """Yield what somebody earns by what they hold by now, and what follows from that."""
-        if not rules or self._holdings.is_excluded(name):
+        if self._holdings.is_excluded(name):
             return
-        held = self._people[name].held
-        while True:
-            found = earned_by_holding(
-                rules,
-                name,
-                held,
-                lambda rule: self._holdings.allows(name, rule.badge.id, position),
-            )
-            if not found:
-                return
+        person = self._people[name]
+        while found := earned_by_holding(
+            self._following if person.awarded else self._rules,
+            name,
+            person.held,
+            lambda rule: self._holdings.allows(name, rule.badge.id, position),
+        ):
             for rule in found:
                 earned = Earned(rule, name, message, position)
                 self._hold(earned)
@@ -126,7 +121,9 @@ class HeldAsOf:
     def _hold(self, earned: Earned) -> None:
         badge = earned.rule.badge
         tags = self._tags.get(badge.id, frozenset()) if badge.tags is None else badge.tags
-        self._people[earned.username].held[badge.id] = frozenset(tags)
+        person = self._people[earned.username]
+        person.held[badge.id] = frozenset(tags)
+        person.awarded = True
 
 
 def _award_message(badge_id: str, since: datetime.datetime) -> Message:
