@@ -20,7 +20,6 @@ from deployment import make_settings, parsed
 from fedbadges.criteria.backends import load_backends
 from fedbadges.rules.criteria import Question
 from fedbadges.rules.loader import load_text
-from fedbadges.rules.rule import Rule
 
 #: It is not to bring down the machine, nor to go on for ever.
 _MOST_MEGABYTES = 4000
@@ -54,7 +53,7 @@ def main(tahrir_url: str, history_url: str, seconds: float) -> None:
 
     def judge(chosen: str) -> None:
         text = _RULE.format(filter=chosen, operation=_OPERATION)
-        rule: Rule = load_text(text.encode(), "reader.yml", backends)
+        (rule,) = load_text(text.encode(), "reader.yml", backends)
         message = parsed(
             {"topic": "org.fedoraproject.prod.benchmark.read", "timestamp": time.time()}
         )

@@ -99,7 +99,7 @@ def _seconds(settings: Settings, text: str) -> float:
 
 def _preview(settings: Settings, text: str) -> None:
     replay = Replay(settings, Tahrir(settings))
-    rule = load_text((_METADATA + text).encode(), "preview.yml", replay.backends)
+    (rule,) = load_text((_METADATA + text).encode(), "preview.yml", replay.backends)
     for _ in replay.run([rule]):
         pass
 

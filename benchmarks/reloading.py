@@ -80,6 +80,7 @@ def _multiply(source: Path, directory: Path) -> None:
     """Write as many rules as wanted, which are copies of others under other names."""
     directory.mkdir()
     texts = [path.read_text() for path in sorted(source.rglob("*.y*ml"))]
+    texts = [text for text in texts if _NAME.search(text)]  # the badges of a series have several
     for number in range(_COUNT):
         text = _NAME.sub(f"name: Copy {number}", texts[number % len(texts)], count=1)
         (directory / f"{number}.yml").write_text(text)

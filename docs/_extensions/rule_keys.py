@@ -11,7 +11,7 @@ from sphinx.util.typing import ExtensionMetadata
 from fedbadges.cli.deployment import placeholder_settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.rules.grammar import Schema
-from fedbadges.rules.rule import rule_schema
+from fedbadges.rules.series import file_schema
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
@@ -25,8 +25,14 @@ class RuleKeys(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return nested lists of all keys, with the criteria of the backends that come along."""
-        schema = rule_schema(load_backends(placeholder_settings({})))
-        return [_Lister(schema).keys(schema)]
+        schema = file_schema(load_backends(placeholder_settings({})))
+        lister = _Lister(schema)
+        rule, series = (schema["$defs"][kind] for kind in ("rule", "series"))
+        return [
+            lister.keys(rule),
+            nodes.paragraph("", "A file that gives several badges of a series has these keys:"),
+            lister.keys(series),
+        ]
 
 
 class _Lister:
@@ -52,10 +58,11 @@ class _Lister:
         if required:
             text += [nodes.Text(" "), nodes.strong("", "Required.")]
         definition = nodes.definition("", text)
-        below = described[-1].get("properties")
+        inner = described[-1].get("items", described[-1])
+        below = inner.get("properties")
         if below and id(below) not in self._listed:
             self._listed.add(id(below))
-            definition += self.keys(described[-1])
+            definition += self.keys(inner)
         return nodes.definition_list_item(
             "", nodes.term("", "", nodes.literal(name, name)), definition
         )

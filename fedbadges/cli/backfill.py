@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  fedbadges backfill rules/wiki/scribe-i.yml rules/wiki/scribe-ii.yml
-  fedbadges backfill --award scribe-i scribe-ii
-  fedbadges backfill --award --no-publish --format json scribe-i
+  fedbadges backfill rules/wiki/scribe.yml
+  fedbadges backfill --award scribe-wiki-i scribe-wiki-ii
+  fedbadges backfill --award --no-publish --format json scribe-wiki-i
   fedbadges backfill --progress
 
 \b

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   fedbadges check rules
-  fedbadges check --format json rules/git/gardener-i.yml
+  fedbadges check --format json rules/git/gardener.yml
   fedbadges check --format sarif rules > check.sarif
   fedbadges check --ignore same-for-all --ignore no-plugin rules
   fedbadges check --history-url postgresql://localhost/datanommer rules

@@ -194,7 +194,7 @@ class Deployment:
         for name in names:
             try:
                 if Path(name).is_file():
-                    found.append(load_file(Path(name), backends))
+                    found.extend(load_file(Path(name), backends))
                 elif name in known:
                     found.append(known[name])
                 else:

@@ -21,10 +21,10 @@ whose first line is:
 def schema(tests: bool) -> None:
     """Print a JSON Schema of rules, with the criteria of all backends that are installed."""
     from fedbadges.criteria.backends import load_backends
-    from fedbadges.rules.rule import rule_schema
+    from fedbadges.rules.series import file_schema
     from fedbadges.ruletests.format import suite_schema
 
     if tests:
         print_json(suite_schema())
     else:
-        print_json(rule_schema(load_backends(placeholder_settings({}))))
+        print_json(file_schema(load_backends(placeholder_settings({}))))

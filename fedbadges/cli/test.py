@@ -14,7 +14,7 @@ import click
 from fedbadges.cli.deployment import HISTORY, TAHRIR, placeholder_settings
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
 from fedbadges.cli.formats.printers import PRINTERS
-from fedbadges.cli.formats.report import ERROR, Case, Issue, Report, Suite
+from fedbadges.cli.formats.report import ERROR, NOTE, Case, Issue, Report, Suite
 from fedbadges.cli.terminal import advancing, format_option, make_text, print_json, print_lines
 from fedbadges.errors import Problem, RuleError
 from fedbadges.util.text import pluralize
@@ -22,19 +22,21 @@ from fedbadges.util.text import pluralize
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from fedbadges.cli.coverage import Covered
     from fedbadges.ruletests.runner import Difference
     from fedbadges.ruletests.suite import RuleTest
 
 _EPILOG = """\b
 Examples:
   fedbadges test rules
-  fedbadges test rules/git/gardener-i.yml.test
+  fedbadges test rules/git/gardener.yml.test
   fedbadges test --filter 'second push' rules
+  fedbadges test --coverage-min 90 rules
   fedbadges test --format json rules
   fedbadges test --format junit rules > test.xml
 
 \b
-rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
+rules/git/gardener.yml.test has the tests of rules/git/gardener.yml:
   tests:
   - name: the second push brings it
     incoming:
@@ -49,6 +51,7 @@ rules/git/gardener-i.yml.test has the tests of rules/git/gardener-i.yml:
 CODES = {
     "mistake": "a test file, or a rule that it tests, cannot be used",
     "failed-test": "a rule does something else than its test says",
+    "uncovered": "no test reaches this",
 }
 
 
@@ -62,6 +65,7 @@ class Results:
     outcomes: list[tuple[RuleTest, tuple[Difference, ...]]] = field(default_factory=list)
     mistakes: list[Problem] = field(default_factory=list)
     complete: bool = False
+    covered: Covered | None = None
 
     @property
     def failed(self) -> int:
@@ -81,13 +85,23 @@ class Results:
     default="",
     help="Run only the tests with this in their name.",
 )
-def test(paths: tuple[Path, ...], form: str, text: str) -> None:
+@click.option(
+    "--coverage", is_flag=True, help="Show what no test reaches of rules, below directories of all."
+)
+@click.option(
+    "--coverage-min",
+    "least",
+    type=click.IntRange(0, 100),
+    metavar="PERCENT",
+    help="Do the same, and fail if less is covered.",
+)
+def test(paths: tuple[Path, ...], form: str, text: str, coverage: bool, least: int | None) -> None:
     """Run the tests of rules in each FILE, on the daemon's own engine and without its databases.
 
     A FILE is a test file, or a directory with files anywhere below that end in .yml.test or
     .yaml.test. This runs the code of the rules.
     """
-    results = _test(paths, text)
+    results = _test(paths, text, coverage or least is not None)
     if form in PRINTERS:
         PRINTERS[form](_report(results))
     elif form == "json":
@@ -97,14 +111,19 @@ def test(paths: tuple[Path, ...], form: str, text: str) -> None:
     click.echo(_summary(results), err=True)
     if results.mistakes:
         raise SystemExit(CANNOT_RUN)
-    if results.failed:
+    too_little = (
+        least is not None and results.covered is not None and results.covered.percent < least
+    )
+    if results.failed or too_little:
         raise SystemExit(FOUND)
     raise SystemExit(GOOD if results.complete else CANNOT_RUN)
 
 
-def _test(paths: tuple[Path, ...], text: str) -> Results:
+def _test(paths: tuple[Path, ...], text: str, with_coverage: bool) -> Results:
     """Run the tests with this text in their names, until their end or Ctrl-C."""
+    from fedbadges.cli.coverage import add_untested, covered
     from fedbadges.rules.loader import TEST_FILES, files_at
+    from fedbadges.ruletests.coverage import Coverage
     from fedbadges.ruletests.runner import HISTORY_URL, TAHRIR_URL, RuleTestRunner
 
     files, unreadable = files_at(paths, TEST_FILES)
@@ -112,6 +131,7 @@ def _test(paths: tuple[Path, ...], text: str) -> Results:
         where = ", ".join(map(str, paths))
         raise CannotRun(f"{where}: no file there ends in .yml.test or .yaml.test")
     results = Results(mistakes=unreadable)
+    coverage = Coverage() if with_coverage else None
     changes = {HISTORY: HISTORY_URL, TAHRIR: TAHRIR_URL, "badges.keep_counts": False}
     with reporting_errors():
         runner = RuleTestRunner(placeholder_settings(changes))
@@ -124,8 +144,11 @@ def _test(paths: tuple[Path, ...], text: str) -> Results:
                     continue
                 for one in suite.tests:
                     if text in one.name:
-                        results.outcomes.append((one, runner.run(suite, one)))
+                        results.outcomes.append((one, runner.run(suite, one, coverage)))
             results.complete = True
+        if coverage is not None:
+            add_untested(coverage, runner, paths)
+            results.covered = covered(coverage)
     if text and results.complete and not results.outcomes and not results.mistakes:
         raise CannotRun(f"no test there has {text!r} in its name")
     return results
@@ -137,11 +160,13 @@ def _summary(results: Results) -> str:
         counts += f", {results.failed} failed"
     if results.mistakes:
         counts += f", {pluralize(len(results.mistakes), 'mistake')} found"
+    if results.covered is not None:
+        counts += f"; {results.covered}"
     return counts if results.complete else f"Stopped before all tests were run: {counts}"
 
 
 def _data(results: Results) -> dict[str, Any]:
-    return {
+    data = {
         "passed": len(results.outcomes) - results.failed,
         "failed": results.failed,
         "complete": results.complete,
@@ -156,6 +181,15 @@ def _data(results: Results) -> dict[str, Any]:
             for test, differences in results.outcomes
         ],
     }
+    if results.covered is not None:
+        data["coverage"] = {
+            "branches": results.covered.branches,
+            "covered": results.covered.reached,
+            "missing": [
+                {**asdict(place), "message": text} for place, text in results.covered.missing
+            ],
+        }
+    return data
 
 
 def _report(results: Results) -> Report:
@@ -169,6 +203,9 @@ def _report(results: Results) -> Report:
             Issue(each.place, ERROR, "failed-test", _sentence(test, each)) for each in differences
         )
         cases.setdefault(test.place.path, []).append(Case(test.name, issues))
+    for place, text in results.covered.missing if results.covered else ():
+        issue = Issue(place, NOTE, "uncovered", text)
+        cases.setdefault(place.path, []).append(Case(text, (issue,)))
     suites = (Suite(path, tuple(some)) for path, some in cases.items())
     return Report("test", CODES, tuple(suites), results.complete)
 
@@ -193,3 +230,5 @@ def _lines(results: Results) -> Iterator[Text]:
                 yield make_text((f"  {difference.place}:", "bold"))
                 yield make_text("    expected: ", (difference.expected, "green"))
                 yield make_text("    got:      ", (difference.got, "red"))
+    for place, text in results.covered.missing if results.covered else ():
+        yield make_text((f"{place}: ", "bold"), ("uncovered: ", "bold yellow"), text)

@@ -11,18 +11,21 @@ from fedbadges.rules.filters import Filter, paths_in, templates_in
 from fedbadges.rules.operators import AnyOf, Check, leaves, operands
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import RECIPIENT, TemplatePath
-from fedbadges.rules.triggers import Category, LambdaTrigger, required_names
+from fedbadges.rules.triggers import Category, FieldTrigger, LambdaTrigger, required_names
 
 _PEOPLE = ("users", "agents")
 #: The keys of filters that name people.
 PEOPLE_KEYS = frozenset(f"{prefix}{key}" for prefix in ("", "not_") for key in _PEOPLE)
+#: The keys of a rule that do.
+NAMING_KEYS = ("recipient", "except")
 
 
 class Read(NamedTuple):
     """A path that a rule reads from a message, and the part that reads it.
 
-    ``step`` is the key of the rule that the part is, or stands below. ``key`` is ``recipient``, or
-    that of a filter. What is not ``always`` needed is below an ``any``.
+    ``step`` is what the rule reads it for: ``trigger``, ``recipient`` or ``criteria``. ``key`` is
+    one of NAMING_KEYS, or that of a filter. What is not ``always`` needed is below an ``any``. The
+    path of a field stands alone; others stand in templates.
     """
 
     path: TemplatePath
@@ -31,18 +34,35 @@ class Read(NamedTuple):
     place: Place
     key: str = ""
     always: bool = True
+    is_field: bool = False
+
+    def shown(self, dotted: str) -> str:
+        """Return another path as the rule would have it in this place."""
+        return dotted if self.is_field else f"%({dotted})s"
 
 
 def paths_read(rule: Rule) -> Iterator[Read]:
-    """Yield every path that a template of a rule reads from the message."""
+    """Yield every path that a template of a rule, or a field of its trigger, reads of a message.
+
+    A field that may be missing is none.
+    """
     always = not _has_any(rule.trigger)
     for leaf in leaves(rule.trigger):
-        if isinstance(leaf, LambdaTrigger):
-            for path in leaf.expression.paths:
+        if isinstance(leaf, FieldTrigger) and not leaf.wanted.check.when_missing:
+            yield Read(
+                leaf.wanted.path, "trigger", "fields", leaf.place, always=always, is_field=True
+            )
+        if isinstance(leaf, (FieldTrigger, LambdaTrigger)):
+            for path in leaf.paths:
                 yield Read(path, "trigger", "trigger", path.place or leaf.place, always=always)
     if rule.recipient is not None:
-        for path in rule.recipient.template.paths:
-            yield Read(path, "recipient", "recipient", path.place or rule.place, "recipient")
+        only = len(rule.recipient.templates) == 1
+        for path in rule.recipient.paths:
+            place = path.place or rule.place
+            yield Read(path, "recipient", "recipient", place, "recipient", only)
+    if rule.excepted is not None:
+        for path in rule.excepted.paths:
+            yield Read(path, "recipient", "except", path.place or rule.place, "except")
     yield from _read_by_criteria(rule)
 
 

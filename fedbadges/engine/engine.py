@@ -26,7 +26,7 @@ from fedbadges.rules.criteria import (
 )
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import RULE_ERRORS
-from fedbadges.rules.recipients import BANNED, MOST_CANDIDATES, PASSED_OVER, NamedPerson
+from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, UNWANTED, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, AwardResult, link_to
 from fedbadges.util.logs import get_logger
@@ -37,8 +37,8 @@ log = get_logger(__name__)
 #: Answers that several questions share, by what distinguishes them.
 Shared = dict[object, object]
 
-#: Whom a message names, by what recipients of rules have in common; None stands for no recipient.
-_KnownNames = dict[tuple[str, frozenset[str]] | None, tuple[str, ...]]
+#: Whom a message names, by what is the same for rules that name the same people.
+_KnownNames = dict[str, tuple[str, ...]]
 
 #: Rules that raised an error for a message, each with the error.
 Failures = list[tuple[Rule, BaseException]]
@@ -278,7 +278,7 @@ class BadgeEngine:
 
         ``known`` is whom it names by the recipients of other rules; a series has the same.
         """
-        key = None if rule.recipient is None else rule.recipient.key
+        key = rule.naming
         if self._tracer is None and key in known:
             return known[key], None
         found: tuple[NamedPerson, ...] = ()
@@ -304,7 +304,7 @@ class BadgeEngine:
             self._warn_of_many(len(texts), message)
         if names and not dropped:
             known[key] = tuple(names)
-        if names or BANNED in dropped:
+        if names or dropped & UNWANTED:
             return tuple(names), None
         return (), reason_of(failures[0][1]) if failures else reason_for_nobody(rule, found)
 

@@ -127,7 +127,7 @@ def reason_for_nobody(rule: Rule, found: Sequence[NamedPerson]) -> Reason:
     """Return why none of those whom a message names can be a candidate."""
     if found:
         return _dropped(found[0].dropped)
-    return _names_nobody(None if rule.recipient is None else rule.recipient.template.text)
+    return _names_nobody(None if rule.recipient is None else str(rule.recipient))
 
 
 # Rules have few of these, and a dead rule would make them for every message.
@@ -142,7 +142,7 @@ def _dropped(why: str) -> Reason:
 
 
 @functools.lru_cache(1000)
-def _names_nobody(template: str | None) -> Reason:
-    if template is None:
+def _names_nobody(recipient: str | None) -> Reason:
+    if recipient is None:
         return Reason("fedmsg.meta names nobody")
-    return Reason(f"'{printable(template)}' names nobody")
+    return Reason(f"'{printable(recipient)}' names nobody")

@@ -8,6 +8,7 @@ from fedbadges.messages import Message
 from fedbadges.rules.recipients import (
     BANNED,
     EVERYBODY,
+    EXCEPTED,
     Accounts,
     NamedPerson,
     TrustedDomains,
@@ -51,13 +52,23 @@ class RecipientFinder:
             found = tuple(account(name) for name in sorted(self._usernames.users(message)))
         else:
             found = rule.recipient.find(message.body, self._trusted, self._accounts)
-        if self._banned.isdisjoint([each.name for each in found]):
+        found = _without(found, self._banned, BANNED)
+        if rule.excepted is None or not any(each.name for each in found):
             return found
-        return tuple(
-            replace(each, name=None, dropped=BANNED) if each.name in self._banned else each
-            for each in found
-        )
+        excepted = rule.excepted.names(message.body, self._trusted, self._accounts)
+        return _without(found, excepted, EXCEPTED)
 
     def exists(self, username: str) -> bool:
         """Return True if there is an account of this name."""
         return self._accounts.exists(username)
+
+
+def _without(
+    found: tuple[NamedPerson, ...], names: frozenset[str], why: str
+) -> tuple[NamedPerson, ...]:
+    """Return people, those of these names dropped."""
+    if names.isdisjoint([each.name for each in found]):
+        return found
+    return tuple(
+        replace(each, name=None, dropped=why) if each.name in names else each for each in found
+    )

@@ -51,15 +51,14 @@ def _key(rule: Rule) -> Hashable | None:
     criterion = past_messages(rule.criteria)
     if criterion is None or needed_count(rule) is None:
         return None
-    recipient = None if rule.recipient is None else rule.recipient.key
-    return rule.trigger, criterion.filter, criterion.operation, recipient
+    return rule.trigger, criterion.filter, criterion.operation, rule.naming
 
 
 def _ordered(rules: Iterable[Rule]) -> list[Rule]:
     """Return rules by how many they need; those of which that is not known come last."""
 
-    def order(rule: Rule) -> tuple[bool, int, str]:
-        needed = needed_count(rule)
+    def order(rule: Rule) -> tuple[bool, int | float, str]:
+        needed = needed_count(rule) or rule.threshold
         return needed is None, needed or 0, rule.badge.id
 
     return sorted(rules, key=order)

@@ -320,7 +320,7 @@ def _trouble(stopped: _Stopped) -> Trouble:
 def _describe(stopped: _Stopped) -> tuple[Stop, Place]:
     """Return a stop with the part of the rule that it is about, and the place of that."""
     rule, step, reason = stopped.rule, stopped.step, stopped.reason
-    recipient = rule.place if rule.recipient is None else rule.recipient.template.place
+    recipient = rule.place if rule.recipient is None else rule.recipient.place
     places = {TRIGGER: rule.trigger.place, NAMING: recipient, JUDGING: rule.criteria.place}
     part, place = step, places[step]
     missing = nearest = None

@@ -17,7 +17,7 @@ from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import paths_in, templates_in
 from fedbadges.rules.operators import operands
 from fedbadges.rules.rule import Rule
-from fedbadges.rules.templates import RECIPIENT
+from fedbadges.rules.templates import RECIPIENT, Template
 from fedbadges.util.text import join_quoted
 
 #: Keys of filters whose values say nothing of a person, wherever they come from.
@@ -99,9 +99,9 @@ def counted_together(samples: Iterable[Samples], rule: Rule) -> Iterator[Finding
     """Find filters by all the people whom the recipient names, instead of each alone."""
     if rule.recipient is None:
         return
-    parts = rule.recipient.template.parts
+    wanted = [template.parts for template in rule.recipient.templates]
     entries = [
-        (key, entry, [each for each in templates_in(entry) if each.parts == parts])
+        (key, entry, [each for each in templates_in(entry) if each.parts in wanted])
         for criterion in backend_criteria(rule.criteria)
         if isinstance(criterion, PastMessages)
         for key, entry in criterion.filter.entries
@@ -111,7 +111,7 @@ def counted_together(samples: Iterable[Samples], rule: Rule) -> Iterator[Finding
     if any(path.dotted == RECIPIENT for paths in alone for path in paths):
         return
     for key, _, same in entries:
-        if key in ("users", "agents") and same and _is_several(samples, rule):
+        if key in ("users", "agents") and same and _is_several(samples, rule, same[0]):
             path = ", ".join(each.dotted for each in same[0].paths)
             shown = "usernames" if key == "users" else key
             yield Finding(
@@ -123,11 +123,10 @@ def counted_together(samples: Iterable[Samples], rule: Rule) -> Iterator[Finding
             )
 
 
-def _is_several(samples: Iterable[Samples], rule: Rule) -> bool:
-    """Return True if the recipient seems to name several people, or did so in a message."""
-    assert rule.recipient is not None
-    paths = rule.recipient.template.paths
-    if len(rule.recipient.template.parts) > 1:
+def _is_several(samples: Iterable[Samples], rule: Rule, template: Template) -> bool:
+    """Return True if a template seems to name several people, or did so in a message."""
+    paths = template.paths
+    if len(template.parts) > 1:
         return False
     last = paths[0].dotted.rpartition(".")[2].lower()
     if last in _GROUPS or (last.endswith("s") and not last.endswith(_SINGULAR)):
@@ -139,7 +138,8 @@ def not_converted(rule: Rule) -> Iterator[Finding]:
     """Find filters by a name as the message has it, where the recipient is another kind of name."""
     if rule.recipient is None or not rule.recipient.conversions:
         return
-    wanted, keys = rule.recipient.template, sorted(rule.recipient.conversions)
+    wanted = [template.parts for template in rule.recipient.templates]
+    keys = sorted(rule.recipient.conversions)
     for criterion in backend_criteria(rule.criteria):
         entries = criterion.filter.entries if isinstance(criterion, PastMessages) else ()
         for key, entry in entries:
@@ -149,7 +149,7 @@ def not_converted(rule: Rule) -> Iterator[Finding]:
             if any(path.dotted == RECIPIENT for path in paths_in(entry)):
                 continue
             for template in templates_in(entry):
-                if template.parts == wanted.parts:
+                if template.parts in wanted:
                     yield Finding(
                         template.place,
                         "not-converted",
@@ -162,7 +162,7 @@ def same_again(rules: Iterable[Rule]) -> Iterator[Finding]:
     """Find rules with the trigger, the criteria and the recipient of one that comes before."""
     known: dict[Any, list[tuple[Any, Rule]]] = defaultdict(list)
     for rule in rules:
-        seen, meaning = known[rule.trigger], (_meaning(rule.criteria), rule.recipient)
+        seen, meaning = known[rule.trigger], (_meaning(rule.criteria), rule.naming)
         first = next((other for theirs, other in seen if theirs == meaning), None)
         seen.append((meaning, rule))
         if first is not None:

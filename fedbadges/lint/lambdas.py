@@ -43,7 +43,10 @@ def is_literal(rule: Rule) -> Iterator[Finding]:
 
 
 def _literals(expression: Expression) -> Iterator[Finding]:
-    for part in ast.walk(expression.source.parse()):
+    source = expression.source
+    if source is None:
+        return
+    for part in ast.walk(source.parse()):
         if not isinstance(part, ast.Compare):
             continue
         operands = [part.left, *part.comparators]
@@ -52,7 +55,7 @@ def _literals(expression: Expression) -> Iterator[Finding]:
             if type(sign) in _SIGNS and literal is not None:
                 used, meant = _SIGNS[type(sign)]
                 yield Finding(
-                    expression.source.place_of(part.left),
+                    source.place_of(part.left),
                     "is-literal",
                     f"'{used} {ast.unparse(literal)}' asks for the same object, not for an equal "
                     f"value; write '{meant} {ast.unparse(literal)}'",
@@ -118,6 +121,8 @@ def _is_old(key: str, entry: FilterEntry) -> bool:
 
 def _reads_all(expression: Expression) -> bool:
     """Return True if an expression does more with ``query`` than to count, or to read one."""
+    if expression.source is None:
+        return True
     body = expression.source.parse()
     parents = {child: parent for parent in ast.walk(body) for child in ast.iter_child_nodes(parent)}
     uses = [part for part in ast.walk(body) if isinstance(part, ast.Name) and part.id == "query"]

@@ -50,7 +50,17 @@ class Linter:
     messages: MessageFiles | None = None
 
     def run(self, files: Iterable[Path]) -> Iterator[Finding]:
-        """Yield what is wrong with each file, and then with all together; raise Unavailable."""
+        """Yield what is wrong with each file, and then with all together; raise Unavailable.
+
+        Each finding comes once, although the rules of a series have most of them in common.
+        """
+        seen: set[Finding] = set()
+        for finding in self._run(files):
+            if finding not in seen:
+                seen.add(finding)
+                yield finding
+
+    def _run(self, files: Iterable[Path]) -> Iterator[Finding]:
         if self.messages is not None:
             yield from self.messages.mistakes
         checks = self._checks()
@@ -58,16 +68,17 @@ class Linter:
         ignores = Ignores()
         for path in files:
             try:
-                rule = load_file(path, self.backends, configured=self.configured)
+                found = load_file(path, self.backends, configured=self.configured)
                 data = read_file(path)
                 document = parse_document(data, str(path))
             except RuleError as error:
                 yield from map(Finding.from_problem, error.problems)
                 continue
-            rules.append(rule)
+            rules.extend(found)
             ignores.read(data, str(path))
-            found = (*(check(rule) for check in checks), odd_id(rule, document), cut_text(document))
-            yield from ignores.apply(itertools.chain.from_iterable(found))
+            checked = (check(rule) for rule in found for check in checks)
+            odd = (odd_id(rule, document) for rule in found)
+            yield from ignores.apply(itertools.chain(*checked, *odd, cut_text(document)))
         chosen, duplicates = each_once(rules)
         yield from (Finding.from_problem(problem, "duplicate") for problem in duplicates)
         chosen, cycles = without_cycles(chosen)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from fedbadges.criteria.reading import PEOPLE_KEYS, Read, paths_read
+from fedbadges.criteria.reading import NAMING_KEYS, PEOPLE_KEYS, Read, paths_read
 from fedbadges.lint.findings import Finding
 from fedbadges.lint.samples import Sample, Samples, nearest, samples_of
 from fedbadges.messages import category_of
@@ -65,7 +65,7 @@ def _finding(
     described: str, read: Read, rule: Rule, samples: list[Sample], topic: str = ""
 ) -> Finding:
     converted = rule.recipient is not None and rule.recipient.conversions
-    people = read.key in PEOPLE_KEYS or (read.key == "recipient" and not converted)
+    people = read.key in PEOPLE_KEYS or (read.key in NAMING_KEYS and not converted)
     near = nearest(read.path.dotted, samples, people=people)
     count = sum(sample.count for sample in samples)
     of_topic = f" of '{printable(topic)}'" if topic else ""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from fedbadges.criteria.datanommer import PastMessages
-from fedbadges.criteria.reading import paths_read
+from fedbadges.criteria.reading import NAMING_KEYS, paths_read
 from fedbadges.lint.findings import Finding
 from fedbadges.rules.criteria import backend_criteria
 from fedbadges.rules.filters import templates_in
@@ -99,9 +99,9 @@ def _is_end(topic: str) -> bool:
 
 
 def no_field(rule: Rule) -> Iterator[Finding]:
-    """Find templates of fields that fedmsg's messages do not have."""
+    """Find paths of fields that fedmsg's messages do not have."""
     for read in paths_read(rule):
-        extra = RECIPIENT if read.key not in ("", "recipient") else ""
+        extra = RECIPIENT if read.key not in ("", *NAMING_KEYS) else ""
         meant = _meant(read.path.dotted, extra)
         if meant is not None:
             first = read.path.dotted.partition(".")[0]
@@ -109,7 +109,7 @@ def no_field(rule: Rule) -> Iterator[Finding]:
                 read.place,
                 "no-field",
                 f"fedmsg's messages have no {quoted(first)} beside 'msg'; "
-                f"did you mean '%({meant})s'?",
+                f"did you mean '{read.shown(meant)}'?",
             )
 
 
@@ -130,8 +130,8 @@ def _meant(dotted: str, extra: str) -> str | None:
 def odd_id(rule: Rule, document: MappingNode) -> Iterator[Finding]:
     """Find the id of a badge that would have to be escaped in links."""
     found = sorted(set(_NO_ID.findall(rule.badge.id)))
-    name = document.get("name")
-    if found and name is not None:
+    name = _name(rule, document) if found else None
+    if name is not None:
         signs = " and ".join(map(repr, found))
         yield Finding(
             name.place,
@@ -139,6 +139,14 @@ def odd_id(rule: Rule, document: MappingNode) -> Iterator[Finding]:
             f"the badge's id will be {quoted(rule.badge.id)}, and links to it break at {signs}; "
             f"write 'name' without {signs}",
         )
+
+
+def _name(rule: Rule, document: MappingNode) -> Node | None:
+    """Return the node of the badge's name, which stands in a list where there are several."""
+    badges = document.get("badges")
+    items = badges.items if isinstance(badges, SequenceNode) else (document,)
+    here = (each for each in items if isinstance(each, MappingNode) and each.place == rule.place)
+    return next((each.get("name") for each in here), None)
 
 
 def cut_text(document: MappingNode) -> Iterator[Finding]:

@@ -140,6 +140,8 @@ class Running:
 def _is_own_topic(entry: FilterEntry) -> bool:
     """Return True if these topics are that of the message that fills them in, and no other."""
     if isinstance(entry, Expression):
+        if entry.source is None:
+            return False
         return ast.unparse(entry.source.parse()) in _TOPIC_LAMBDAS
     templates = templates_in(entry)
     return len(templates) == 1 and templates[0].parts == _TOPIC

@@ -16,7 +16,8 @@ from fedbadges.rules.templates import find_template
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode
 from fedbadges.util.text import quoted
 
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+#: The comparisons of a result with a number, by their names.
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "greater than or equal to": operator.ge,
     "greater than": operator.gt,
     "less than or equal to": operator.le,
@@ -25,12 +26,12 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "is not": operator.ne,
     "is not equal to": operator.ne,
 }
-_COMPARISONS |= {
-    f"is {name}": compare for name, compare in _COMPARISONS.items() if not name.startswith("is ")
+COMPARISONS |= {
+    f"is {name}": compare for name, compare in COMPARISONS.items() if not name.startswith("is ")
 }
 
 #: What a condition may be, in the order in which messages list them.
-CONDITIONS = (*_COMPARISONS, "lambda")
+CONDITIONS = (*COMPARISONS, "lambda")
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
@@ -125,7 +126,7 @@ def _read_condition(node: Node, _: str, problems: Problems) -> Condition | None:
         return None if expression is None else LambdaCondition(expression, node.place)
     number = value.value if isinstance(value, ScalarNode) else None
     if isinstance(number, (int, float)) and not isinstance(number, bool) and number == number:
-        return Comparison(name, number, _COMPARISONS[name], node.place)
+        return Comparison(name, number, COMPARISONS[name], node.place)
     if number != number:
         found = "none"
     else:

@@ -196,25 +196,48 @@ def parse_criteria(backends: Backends, node: Node, problems: Problems) -> Criter
 
 
 def criteria_definitions(backends: Backends) -> dict[str, Schema]:
-    """Return the definitions of a JSON Schema for criteria of these backends."""
+    """Return the definitions of a JSON Schema for criteria of these backends.
+
+    ``series-criteria`` are those of a series, whose questions may leave the condition out.
+    """
     definitions: dict[str, Schema] = {}
     for name, backend in backends.items():
         described = dict(getattr(backend, "schema", {"type": "object"}))
         definitions |= {**described.pop("$defs", {}), f"criteria-{name}": described}
-    single = {**{name: ref(f"criteria-{name}") for name in backends}, **operators_over("criteria")}
-    whole = mapping_of(single)
-    if DEFAULT_BACKEND in backends:
-        direct = {key: ref(f"criteria-{DEFAULT_BACKEND}/properties/{key}") for key in QUESTION_KEYS}
-        whole = {
-            "type": "object",
-            "properties": {**direct, **single},
-            "additionalProperties": False,
-            "oneOf": [
-                {"required": list(direct), "maxProperties": len(direct)},
-                *({"required": [key], "maxProperties": 1} for key in single),
-            ],
-        }
-    return {"criteria": whole, **definitions}
+    single = {name: ref(f"criteria-{name}") for name in backends}
+    operators = operators_over("criteria")
+    in_series = {**operators_over("series-criteria"), "not": operators["not"]}
+    if DEFAULT_BACKEND not in backends:
+        whole, series = mapping_of({**single, **operators}), mapping_of({**single, **in_series})
+        return {"criteria": whole, "series-criteria": series, **definitions}
+    question = definitions[f"criteria-{DEFAULT_BACKEND}"]
+    open_question = {
+        **question,
+        "required": [key for key in question["required"] if key != "condition"],
+    }
+    single_in_series = {**single, DEFAULT_BACKEND: ref(f"series-criteria-{DEFAULT_BACKEND}")}
+    return {
+        "criteria": _or_question({**single, **operators}, question["required"]),
+        "series-criteria": _or_question(
+            {**single_in_series, **in_series}, open_question["required"]
+        ),
+        f"series-criteria-{DEFAULT_BACKEND}": open_question,
+        **definitions,
+    }
+
+
+def _or_question(single: dict[str, Schema], required: list[str]) -> Schema:
+    """Describe a mapping with one of these keys, or a question without its backend's name."""
+    direct = {key: ref(f"criteria-{DEFAULT_BACKEND}/properties/{key}") for key in QUESTION_KEYS}
+    return {
+        "type": "object",
+        "properties": {**direct, **single},
+        "additionalProperties": False,
+        "oneOf": [
+            {"required": required, "maxProperties": len(direct)},
+            *({"required": [key], "maxProperties": 1} for key in single),
+        ],
+    }
 
 
 def backend_criteria(criteria: Criteria) -> Iterator[Criterion]:

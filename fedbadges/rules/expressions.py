@@ -104,13 +104,14 @@ class Expression:
     that name users. Two expressions are equal if all these and their arguments are. Where the
     expression counts messages one by one, ``test`` is what it asks of each, called with the message
     and the values of the templates; where that compares the message with templates, ``join`` may
-    replace it. Where it computes something else of each message, that is its ``fold``.
+    replace it. Where it computes something else of each message, that is its ``fold``. It has no
+    ``source`` where the rule says it without a lambda.
     """
 
     text: str
     argument: str
     paths: tuple[TemplatePath, ...]
-    source: Source = field(compare=False, repr=False)
+    source: Source | None = field(compare=False, repr=False)
     function: Function = field(compare=False, repr=False)
     test: Function | None = field(default=None, compare=False, repr=False)
     join: Join | None = field(default=None, compare=False, repr=False)

@@ -39,25 +39,22 @@ def asks_for_badges(criterion: Criterion) -> TypeGuard[HoldingCriterion]:
     return hasattr(criterion, "badge_names")
 
 
-def check_untriggered(
-    criteria: Criteria | None, node: Node | None, place: Place, problems: Problems
-) -> None:
-    """Report what is wrong with the criteria of a rule without a trigger, which is at a place.
+def check_untriggered(criteria: Criteria | None, node: Node, problems: Problems) -> bool:
+    """Return True if criteria ask for badges alone, and report it if more can make them false.
 
-    They are None if the ``node``, if there is one, has mistakes.
+    They are None if the ``node`` that they were read from has mistakes.
     """
     if criteria is None:
-        about_badges = node is not None and _has_key(node, BACKEND)
-    else:
-        about_badges = all(map(asks_for_badges, backend_criteria(criteria)))
-    if not about_badges:
-        problems.add(place, "missing key 'trigger' in a rule")
-    elif criteria is not None and not only_grows(criteria):
+        return _has_key(node, BACKEND)
+    if not all(map(asks_for_badges, backend_criteria(criteria))):
+        return False
+    if not only_grows(criteria):
         text = (
             "more badges can make this false, so it takes a 'trigger': without one, it would "
             "depend on the order in which badges are awarded"
         )
         problems.add(criteria.place, text)
+    return True
 
 
 def _has_key(node: Node, name: str) -> bool:

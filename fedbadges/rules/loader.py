@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from fedbadges.rules.badge_rules import find_cycles
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.parsing import Problems
-from fedbadges.rules.rule import Rule, parse_rule
+from fedbadges.rules.rule import Rule
+from fedbadges.rules.series import parse_rules
 from fedbadges.rules.yaml_document import MAX_BYTES, parse_document
 from fedbadges.util.files import file_identity, read_limited
 
@@ -36,14 +37,22 @@ class Loaded:
     problems: tuple[Problem, ...]
 
 
-def load_text(data: bytes, path: str, backends: Backends, *, configured: bool = True) -> Rule:
-    """Parse the content of the rule file at ``path``; raise RuleError if it has mistakes."""
+def load_text(
+    data: bytes, path: str, backends: Backends, *, configured: bool = True
+) -> tuple[Rule, ...]:
+    """Parse the content of the rule file at ``path``; raise RuleError if it has mistakes.
+
+    Returns its rule, or those of a series.
+    """
     document = parse_document(data, path)
-    return parse_rule(document, backends, Problems(configured=configured))
+    return parse_rules(document, backends, Problems(configured=configured))
 
 
-def load_file(path: Path, backends: Backends, *, configured: bool = True) -> Rule:
-    """Read and parse one rule file; raise RuleError if it has mistakes or cannot be read."""
+def load_file(path: Path, backends: Backends, *, configured: bool = True) -> tuple[Rule, ...]:
+    """Read and parse one rule file; raise RuleError if it has mistakes or cannot be read.
+
+    Returns its rule, or those of a series.
+    """
     if path.name.endswith(TEST_FILES):
         text = f"this is a file of tests; run 'fedbadges test {path}'"
         raise RuleError([Problem(Place(str(path), 1, 1), text)])
@@ -55,9 +64,9 @@ class RuleFiles:
 
     def __init__(self, before: "RuleFiles | None" = None) -> None:
         self._before = {} if before is None else before._read
-        self._read: dict[Path, tuple[object, Rule | RuleError]] = {}
+        self._read: dict[Path, tuple[object, tuple[Rule, ...] | RuleError]] = {}
 
-    def load(self, path: Path, backends: Backends) -> Rule:
+    def load(self, path: Path, backends: Backends) -> tuple[Rule, ...]:
         """Do what ``load_file`` does."""
         identity, now = file_identity(path), time.time_ns()
         known, found = self._before.get(path, (None, None))
@@ -71,7 +80,7 @@ class RuleFiles:
         return found
 
 
-def _parse(data: bytes, path: Path, backends: Backends) -> Rule | RuleError:
+def _parse(data: bytes, path: Path, backends: Backends) -> tuple[Rule, ...] | RuleError:
     try:
         return load_text(data, str(path), backends)
     except RuleError as error:
@@ -102,15 +111,15 @@ def files_at(
 def load_directory(
     directory: Path,
     backends: Backends,
-    last_good: Mapping[str, Rule] | None = None,
+    last_good: Mapping[str, Sequence[Rule]] | None = None,
     vet: Callable[[Path], None] = lambda path: None,
-    load: Callable[[Path, Backends], Rule] = load_file,
+    load: Callable[[Path, Backends], Sequence[Rule]] = load_file,
 ) -> Loaded:
     """Load every rule file anywhere below ``directory``, in the order of their paths.
 
-    A rule of ``last_good``, which are rules by path, stays in force if its file has mistakes now,
-    or if a directory above it cannot be read or is no longer behind its link. ``vet`` raises
-    RuleError for a file that must not be read; ``load`` reads the others.
+    The rules that a file had in ``last_good`` stay in force if it has mistakes now, or if a
+    directory above it cannot be read or is no longer behind its link. ``vet`` raises RuleError for
+    a file that must not be read; ``load`` reads the others.
     """
     known = last_good or {}
     found: list[Rule] = []
@@ -119,25 +128,27 @@ def load_directory(
     for path in _files_below(directory, failures):
         try:
             vet(path)
-            found.append(load(path, backends))
+            found.extend(load(path, backends))
         except RuleError as error:
             problems.extend(error.problems)
-            if str(path) in known:
-                found.append(known[str(path)])
+            found.extend(known.get(str(path), ()))
     for failure in failures:
         problems.append(unreadable(failure.filename, failure))
         folder = Path(failure.filename)
-        found.extend(rule for path, rule in known.items() if folder in Path(path).parents)
+        below = (their for path, their in known.items() if folder in Path(path).parents)
+        found.extend(rule for their in below for rule in their)
     rules, duplicates = each_once(found, known)
     rules, cycles = without_cycles(rules, known)
     return Loaded(RuleSet(rules), (*dict.fromkeys(problems), *duplicates, *cycles))
 
 
 def each_once(
-    found: list[Rule], known: Mapping[str, Rule] | None = None
+    found: list[Rule], known: Mapping[str, Sequence[Rule]] | None = None
 ) -> tuple[list[Rule], list[Problem]]:
     """Return one rule for each badge, best one of ``known``, and a mistake for each other rule."""
-    in_force = {(rule.badge.id, path) for path, rule in (known or {}).items()}
+    in_force = {
+        (rule.badge.id, path) for path, rules_there in (known or {}).items() for rule in rules_there
+    }
     chosen: dict[str, Rule] = {}
     for rule in sorted(found, key=lambda rule: (rule.badge.id, rule.place.path) not in in_force):
         chosen.setdefault(rule.badge.id, rule)
@@ -153,7 +164,7 @@ def each_once(
 
 
 def without_cycles(
-    rules: list[Rule], known: Mapping[str, Rule] | None = None
+    rules: list[Rule], known: Mapping[str, Sequence[Rule]] | None = None
 ) -> tuple[list[Rule], list[Problem]]:
     """Return the rules but for those whose badges need each other, and a mistake for each of these.
 
@@ -162,8 +173,11 @@ def without_cycles(
     cyclic, problems = find_cycles(rules)
     if not cyclic:
         return rules, []
-    good = known or {}
-    before = [good.get(rule.place.path) if rule.badge.id in cyclic else rule for rule in rules]
+    good = {(path, rule.badge.id): rule for path, each in (known or {}).items() for rule in each}
+    before = [
+        good.get((rule.place.path, rule.badge.id)) if rule.badge.id in cyclic else rule
+        for rule in rules
+    ]
     left = [rule for rule in before if rule is not None]
     cyclic, _ = find_cycles(left)
     return [rule for rule in left if rule.badge.id not in cyclic], problems

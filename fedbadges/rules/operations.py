@@ -42,12 +42,14 @@ def _read_operation(node: Node, _: str, problems: Problems) -> Operation | None:
         problems.add(node.place, f"an operation is 'count' or 'lambda: …' over query, not {found}")
         return None
     entry = only_entry(node, ["lambda"], "an operation", problems)
-    expression = entry and parse_expression(entry[1], "query", problems, templates=True)
+    if entry is None:
+        return None
+    expression = parse_expression(entry[1], "query", problems, templates=True)
     if expression is None:
         return None
     if any(path.dotted == RECIPIENT for path in expression.paths):
         text = f"'%({RECIPIENT})s' stands in filters, not in operations"
-        problems.add(expression.source.node.place, text)
+        problems.add(entry[1].place, text)
         return None
     return Operation(expression, node.place)
 

@@ -144,9 +144,8 @@ def operands(check: Check[Any]) -> tuple[Check[Any], ...]:
 
 
 def leaves(check: Check[Any]) -> Iterator[Any]:
-    """Yield the checks below all operators, none of which is without parts."""
-    parts = operands(check)
-    if not parts:
+    """Yield the checks below all operators."""
+    if not isinstance(check, (Not, _Several)):
         yield check
-    for part in parts:
+    for part in operands(check):
         yield from leaves(part)

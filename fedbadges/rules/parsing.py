@@ -81,7 +81,7 @@ def only_entry(
         text = f"{what} is empty; expected exactly one of {join_quoted(known)}"
         problems.add(mapping.place, text)
         return None
-    if _is_split_lambda(mapping):
+    if is_split_lambda(mapping):
         text = "a lambda with a comma within braces needs quotes around it"
         problems.add(mapping.entries[0][1].place, text)
         return None
@@ -94,7 +94,7 @@ def only_entry(
     return mapping.entries[0] if good else None
 
 
-def _is_split_lambda(mapping: MappingNode) -> bool:
+def is_split_lambda(mapping: MappingNode) -> bool:
     """Return True for ``{lambda: f(a, b)}``, which YAML splits at the comma."""
     (first, _), *others = mapping.entries
     return (

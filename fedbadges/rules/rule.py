@@ -1,25 +1,32 @@
 """A rule: what one YAML file says, parsed and immutable."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from tahrir_api.utils import convert_name_to_id
 
 from fedbadges.errors import Place, RuleError
-from fedbadges.rules import triggers
 from fedbadges.rules.criteria import (
     Backends,
     Criteria,
     backend_criteria,
-    criteria_definitions,
     parse_criteria,
     with_user_paths,
 )
-from fedbadges.rules.grammar import DIALECT, TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
+from fedbadges.rules.grammar import TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
 from fedbadges.rules.held_badges import BACKEND, asks_for_badges, check_untriggered
+from fedbadges.rules.operators import AllOf
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
-from fedbadges.rules.recipients import CONVERSIONS, RECIPIENT_KEYS, Recipient, make_recipient
+from fedbadges.rules.recipients import (
+    CONVERSIONS,
+    RECIPIENT_KEYS,
+    Excepted,
+    Naming,
+    Recipient,
+    make_naming,
+)
 from fedbadges.rules.triggers import AnyAward, Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -45,7 +52,9 @@ class Badge:
 class Rule:
     """One rule; without a ``recipient`` the usernames of the message are the candidates.
 
-    ``series`` is the name of the series that its badge is one of, where the rule says so.
+    ``excepted`` names who is none. Criteria without parts hold for everybody. ``series`` is the
+    name of the series that its badge is one of, where the rule says so, and ``threshold`` what must
+    be reached, if one file gives all badges of the series.
     """
 
     place: Place
@@ -54,6 +63,13 @@ class Rule:
     criteria: Criteria
     recipient: Recipient | None
     series: str | None = None
+    threshold: int | float | None = None
+    excepted: Excepted | None = None
+
+    @cached_property
+    def naming(self) -> str:
+        """Return a text that is the same for rules that name the same people."""
+        return str(Naming(self.recipient, self.excepted))
 
     @cached_property
     def needs_history(self) -> bool:
@@ -77,72 +93,85 @@ class Rule:
 
 
 def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rule:
-    """Parse a rule file's mapping; raise RuleError with everything that is wrong."""
-    fields = _kind_of_rule(backends).read(rule, "a rule", problems)
+    """Parse the mapping of a file with one rule; raise RuleError with everything that is wrong."""
+    fields = rule_kind(backends).read(rule, "a rule", problems)
     assert fields is not None
-    recipient = make_recipient(fields, problems)
-    if "trigger" not in fields.places:
-        _check_untriggered(rule, fields, problems)
+    naming = make_naming(fields, problems)
+    check_trigger(rule, fields, fields.values.get("criteria"), "a rule", problems)
     if problems:
         raise RuleError(problems)
-    found = fields.values
-    metadata = {key: found[key] for key in _METADATA}
-    badge = Badge(convert_name_to_id(found["name"]), tags=found.get("tags"), **metadata)
-    criteria = found["criteria"]
-    if recipient is not None:
-        paths = frozenset(path.dotted for path in recipient.template.paths)
-        criteria = with_user_paths(criteria, paths)
-    trigger = found.get("trigger") or AnyAward(rule.place)
-    return Rule(rule.place, badge, trigger, criteria, recipient, found.get("series"))
+    return make_rule(rule.place, fields.values, naming)
 
 
-def _check_untriggered(rule: MappingNode, fields: Fields, problems: Problems) -> None:
-    """Report what is wrong with a rule that has no trigger."""
-    check_untriggered(fields.values.get("criteria"), rule.get("criteria"), rule.place, problems)
-    if "recipient" in fields.places and not problems:
-        text = "'recipient' needs a 'trigger': without one, whoever is awarded a badge is judged"
-        problems.add(fields.places["recipient"], text)
+def make_rule(place: Place, values: Mapping[str, Any], naming: Naming) -> Rule:
+    """Return the rule at ``place`` from what was read of its keys, which has no mistakes."""
+    metadata = {key: values[key] for key in METADATA}
+    badge = Badge(convert_name_to_id(values["name"]), tags=values.get("tags"), **metadata)
+    criteria = values.get("criteria") or AllOf((), place)
+    if naming.paths:
+        criteria = with_user_paths(criteria, naming.paths)
+    return Rule(
+        place,
+        badge,
+        values.get("trigger") or AnyAward(place),
+        criteria,
+        naming.recipient,
+        values.get("series"),
+        values.get("threshold"),
+        naming.excepted,
+    )
 
 
-def rule_schema(backends: Backends) -> Schema:
-    """Return a JSON Schema of rule files with the criteria of these backends."""
-    return {
-        "$schema": DIALECT,
-        "title": "A rule of fedbadges",
-        **_kind_of_rule(backends).schema,
-        "dependentRequired": {
-            "recipient": ["trigger"],
-            **{key: ["recipient"] for key in CONVERSIONS},
-        },
-        "anyOf": [
-            {"required": ["trigger"]},
-            {"required": ["criteria"], "properties": {"criteria": ref("no-trigger")}},
-        ],
-        "$defs": {
-            **triggers.DEFINITIONS,
-            **criteria_definitions(backends),
-            "no-trigger": _WITHOUT_TRIGGER,
-        },
-    }
+def check_trigger(
+    document: MappingNode, fields: Fields, criteria: Criteria | None, what: str, problems: Problems
+) -> None:
+    """Report it if a rule or a series has no trigger, and its criteria need one."""
+    if "trigger" in fields.places:
+        return
+    node = document.get("criteria")
+    if node is not None and check_untriggered(criteria, node, problems):
+        for key in ("recipient", "except"):
+            if key in fields.places:
+                text = (
+                    f"'{key}' needs a 'trigger': without one, whoever is awarded a badge is judged"
+                )
+                problems.add(fields.places[key], text)
+    else:
+        problems.add(document.place, f"missing key 'trigger' in {what}")
 
 
-def _kind_of_rule(backends: Backends) -> Kind[Fields]:
-    trigger = Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger"))
+def rule_kind(backends: Backends) -> Kind[Fields]:
+    """Return the kind of a file with one rule."""
     criteria = Kind(
         lambda node, what, problems: parse_criteria(backends, node, problems), ref("criteria")
     )
-    keys = {
-        **_METADATA,
+    return with_conversions(record_of("a rule", {**METADATA, **further_keys(criteria)}))
+
+
+def further_keys(criteria: Kind[Any]) -> dict[str, FieldSpec]:
+    """Return the keys of a file beside METADATA, with this kind of criteria."""
+    trigger = Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger"))
+    return {
         "trigger": FieldSpec(trigger, "The cheap check: which messages the rule is about."),
-        "criteria": FieldSpec(
-            criteria, "The expensive check: what must hold to award the badge.", True
-        ),
+        "criteria": FieldSpec(criteria, "The expensive check; without, the trigger is enough."),
         "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
-        "tags": FieldSpec(_TAGS, "A list, or words split by commas."),
-        "series": FieldSpec(_SERIES, "The name of the series that the badge is one of."),
+        "tags": TAGS,
+        "series": SERIES,
         **RECIPIENT_KEYS,
     }
-    return record_of("a rule", keys)
+
+
+def with_conversions(kind: Kind[Fields]) -> Kind[Fields]:
+    """Return the kind with what its schema says of keys that need another one."""
+    needed: Schema = {
+        "dependentRequired": {
+            **{key: ["recipient"] for key in CONVERSIONS},
+            **{key: ["trigger"] for key in ("recipient", "except")},
+        },
+        "if": {"required": ["criteria"], "properties": {"criteria": ref("no-trigger")}},
+        "else": {"required": ["trigger"]},
+    }
+    return Kind(kind.read, {**kind.schema, **needed})
 
 
 def _read_text(node: Node, what: str, problems: Problems) -> str | None:
@@ -198,8 +227,8 @@ def _read_tags(node: Node, what: str, problems: Problems) -> tuple[str, ...] | N
     return tuple(sorted({tag.lower() for tag in tags if tag}))
 
 
-# Criteria of a rule without a trigger ask for badges alone.
-_WITHOUT_TRIGGER: Schema = {
+#: Criteria of a rule without a trigger, which ask for badges alone.
+WITHOUT_TRIGGER: Schema = {
     "propertyNames": {"enum": [BACKEND, "all", "any"]},
     "properties": {key: {"items": ref("no-trigger")} for key in ("all", "any")},
 }
@@ -207,11 +236,13 @@ _WITHOUT_TRIGGER: Schema = {
 # Text of at most so many characters, but for blanks around it.
 _SHORT: Schema = {"type": "string", "pattern": rf"^\s*\S([\s\S]{{0,{MAX_TEXT - 2}}}\S)?\s*$"}
 _SHORT_TEXT = Kind(_read_short_text, _SHORT)
-_SERIES = Kind(_read_series, _SHORT)
 _TAGS = Kind(_read_tags, {"anyOf": [{"type": "string"}, {"type": "array", "items": TEXT}]})
 
+TAGS = FieldSpec(_TAGS, "A list, or words split by commas.")
+SERIES = FieldSpec(Kind(_read_series, _SHORT), "The name of the series that the badge is one of.")
+
 #: The keys that describe the badge, all of them required.
-_METADATA = {
+METADATA = {
     "name": FieldSpec(
         Kind(_read_name, _SHORT), "The badge's name; its id in tahrir is made from it.", True
     ),

@@ -21,15 +21,20 @@ from fedbadges.util.text import quoted
 RECIPIENT = "recipient"
 
 # Regular expressions for JSON Schema, as ECMAScript reads them.
-_PATH = r"%\(\s*[^().\s][^().]*(\.[^().]+)*\s*\)s"
+#: A dotted path.
+PATH = r"[^().\s][^().]*(\.[^().]+)*"
+_PATH = rf"%\(\s*{PATH}\s*\)s"
 _WHOLE = {"pattern": rf"^(%%|{_PATH}|%(?![(%])|[^%])*$"}
 
-#: JSON Schemas of a template that is not blank, and of one that has a path.
+#: JSON Schemas of any text with templates or without, of a template that is not blank, of one that
+#: has a path, and of a path alone.
+TEXT_TEMPLATE: dict[str, Any] = {"type": "string", **_WHOLE}
 TEMPLATE: dict[str, Any] = {"type": "string", "allOf": [_WHOLE, {"pattern": r"\S"}]}
 TEMPLATE_WITH_PATH: dict[str, Any] = {
     "type": "string",
     "allOf": [_WHOLE, {"pattern": rf"^(%%|%(?![(%])|[^%])*{_PATH}"}],
 }
+PATH_ALONE: dict[str, Any] = {"type": "string", "pattern": rf"^{_PATH}$"}
 
 _BEGINNING = re.compile(r"%\(\s*[A-Za-z_]")
 _TOKEN = re.compile(r"%\((?P<path>[^()]*)\)s|%%|(?P<broken>%\()")

@@ -2,16 +2,21 @@
 
 import functools
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
-from fedbadges.errors import Place
+from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import Message
+from fedbadges.rules.comparisons import Values
 from fedbadges.rules.expressions import Expression, parse_message_expression
-from fedbadges.rules.grammar import LAMBDA, Schema, combined, mapping_of, operators_over, ref
+from fedbadges.rules.fields import DEFINITIONS as FIELD_DEFINITIONS
+from fedbadges.rules.fields import FIELDS_KIND, Decision, Field, body_reader, index_of, resolved
+from fedbadges.rules.grammar import LAMBDA, OPERATORS, Schema, combined, operators_over, ref
 from fedbadges.rules.operators import AllOf, AnyOf, Check, LeafParser, parse_combined
-from fedbadges.rules.parsing import Problems, as_text
-from fedbadges.rules.templates import RECIPIENT
+from fedbadges.rules.parsing import Problems, as_text, check_keys, is_split_lambda
+from fedbadges.rules.templates import RECIPIENT, TemplatePath
 from fedbadges.rules.yaml_document import MappingNode, Node, SequenceNode
+from fedbadges.util.text import join_quoted
 
 Trigger = Check[Message]
 
@@ -24,7 +29,7 @@ _MEANINGS = {
 _WHY = {
     "": "has no blanks",
     "*": "is compared in whole parts, and knows no '*'",
-    "%(": "is no template; a lambda can compare parts of the message",
+    "%(": "is no template; 'fields' compares parts of the message",
     ".": "is one part of a topic, such as 'git'; a 'topic' may have several",
 }
 
@@ -62,6 +67,11 @@ class LambdaTrigger:
     expression: Expression
     place: Place = field(compare=False)
 
+    @property
+    def paths(self) -> tuple[TemplatePath, ...]:
+        """Return the paths of the templates in it."""
+        return self.expression.paths
+
     def holds(self, message: Message) -> bool:
         """Evaluate the expression; raise whatever it raises."""
         return bool(self.expression.evaluate(message.body, message.body))
@@ -76,6 +86,37 @@ class AnyAward:
     def holds(self, message: Message) -> bool:
         """Return False."""
         return False
+
+
+@dataclass(frozen=True)
+class FieldTrigger:
+    """Holds of a message that has what is wanted at a path."""
+
+    wanted: Field
+    place: Place = field(compare=False)
+    decide: Decision = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, wanted: Field, place: Place) -> "FieldTrigger":
+        """Return the trigger for a field."""
+        decide = wanted.decision(body_reader(wanted.path), index_of(wanted.check.paths))
+        return cls(wanted, place, decide)
+
+    @property
+    def paths(self) -> tuple[TemplatePath, ...]:
+        """Return the paths of the templates in it."""
+        return self.wanted.check.paths
+
+    def holds(self, message: Message) -> bool:
+        """Compare what the message has; raise MissingValue if it has nothing to compare."""
+        body, paths = message.body, self.wanted.check.paths
+        values: Values = tuple([resolved(path, body) for path in paths]) if paths else ()
+        found = self.decide(body, values)
+        if found is None:
+            for path in (self.wanted.path, *paths):
+                path.resolve(body)
+            raise MissingValue("the message has no text for a template")
+        return found
 
 
 def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
@@ -104,19 +145,52 @@ def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
 
 
 def parse_trigger(node: Node, problems: Problems) -> Trigger | None:
-    """Parse the mapping below ``trigger:``, or below one of its operators."""
-    return parse_combined(node, "a trigger", _PARSERS, parse_trigger, problems)
+    """Parse the mapping below ``trigger:``, or below an operator; all of its keys must hold."""
+    if isinstance(node, MappingNode) and not node.entries:
+        expected = f"expected at least one of {join_quoted(_KEYS)}"
+        problems.add(node.place, f"a trigger is empty; {expected}")
+        return None
+    if not isinstance(node, MappingNode) or len(node.entries) == 1 or is_split_lambda(node):
+        return parse_combined(node, "a trigger", _PARSERS, parse_trigger, problems)
+    complete = check_keys(node, _KEYS, "a trigger", problems)
+    parts: list[Trigger] = []
+    for entry in node.entries:
+        if entry[0].value in _KEYS:
+            single = replace(node, entries=(entry,))
+            place = entry[0].place
+            part = parse_combined(single, "a trigger", _PARSERS, parse_trigger, problems, place)
+            if part is None:
+                complete = False
+            elif entry[0].text == "fields" and isinstance(part, AllOf):
+                parts += part.parts
+            else:
+                parts.append(part)
+    return AllOf(tuple(parts), node.place) if complete else None
 
 
 def _parse_lambda(node: Node, problems: Problems, place: Place) -> Trigger | None:
     expression = parse_message_expression(node, problems)
     if expression is None:
         return None
-    for path in expression.paths:
+    _report_recipient(expression.paths, problems, place)
+    return LambdaTrigger(expression, place)
+
+
+def _report_recipient(paths: Iterable[TemplatePath], problems: Problems, place: Place) -> None:
+    for path in paths:
         if path.dotted == RECIPIENT:
             text = f"'%({RECIPIENT})s' stands in filters; a trigger comes before all candidates"
             problems.add(path.place or place, text)
-    return LambdaTrigger(expression, place)
+
+
+def _parse_fields(node: Node, problems: Problems, place: Place) -> Trigger | None:
+    found = FIELDS_KIND.read(node, "'fields'", problems)
+    if found is None:
+        return None
+    parts = tuple(FieldTrigger.of(each, each.place) for each in found)
+    for part in parts:
+        _report_recipient(part.paths, problems, part.place)
+    return parts[0] if len(parts) == 1 else AllOf(parts, place)
 
 
 def _parse_name(
@@ -147,8 +221,10 @@ def _parse_name(
 _PARSERS: dict[str, LeafParser[Message]] = {
     "topic": functools.partial(_parse_name, "topic"),
     "category": functools.partial(_parse_name, "category"),
+    "fields": _parse_fields,
     "lambda": _parse_lambda,
 }
+_KEYS = (*_PARSERS, *OPERATORS)
 
 
 def _name(kind: str) -> Schema:
@@ -158,12 +234,17 @@ def _name(kind: str) -> Schema:
 
 #: The definitions of a JSON Schema for triggers.
 DEFINITIONS: dict[str, Schema] = {
-    "trigger": mapping_of(
-        {
+    "trigger": {
+        "type": "object",
+        "properties": {
             **{kind: {"description": text, **ref(kind)} for kind, text in _MEANINGS.items()},
+            "fields": {"description": "What the message has at some paths.", **FIELDS_KIND.schema},
             "lambda": LAMBDA,
             **operators_over("trigger"),
-        }
-    ),
+        },
+        "additionalProperties": False,
+        "minProperties": 1,
+    },
     **{kind: combined(_name(kind), kind) for kind in IMPOSSIBLE},
+    **FIELD_DEFINITIONS,
 }

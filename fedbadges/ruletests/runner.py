@@ -20,6 +20,7 @@ from fedbadges.criteria.libravatar import Avatars
 from fedbadges.databases.connections import engine
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
+from fedbadges.engine.tracing import Tracer
 from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
@@ -31,6 +32,7 @@ from fedbadges.rules.loader import each_once, load_file, read_file, without_cycl
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.recipients import EVERYBODY
 from fedbadges.rules.rule import Badge, Rule
+from fedbadges.ruletests.coverage import Coverage
 from fedbadges.ruletests.messages import SentMessage
 from fedbadges.ruletests.suite import (
     Expectation,
@@ -133,19 +135,33 @@ class RuleTestRunner:
             raise RuleError([*problems, *mistakes])
         return suite
 
-    def run(self, suite: Suite, test: RuleTest) -> tuple[Difference, ...]:
-        """Run one test of a loaded file, and return what differs; raise Unavailable."""
+    def run(
+        self, suite: Suite, test: RuleTest, coverage: Coverage | None = None
+    ) -> tuple[Difference, ...]:
+        """Run one test of a loaded file, and return what differs; raise Unavailable.
+
+        What the test reaches is noted in ``coverage``, if there is one.
+        """
         for kept, metadata in self._databases:
             with kept.engine.begin() as connection:
                 for table in reversed(metadata.sorted_tables):
                     connection.execute(table.delete())
         accounts = TestAccounts(test.accounts or {})
         rules, _ = self._rules(suite, accounts)
+        if coverage is not None:
+            coverage.add(rules, tested=True)
         recipients = RecipientFinder(
             self._settings, self._usernames, EVERYBODY if test.accounts is None else accounts
         )
-        run = _TestRun(self._settings, test, rules, recipients, self._usernames)
+        run = _TestRun(self._settings, test, rules, recipients, self._usernames, coverage)
         return tuple(run.differences())
+
+    def load_rules(self, path: Path) -> list[Rule]:
+        """Load the rules of a file that has no tests; none where it has mistakes."""
+        try:
+            return list(load_file(path, self._installed, configured=False))
+        except RuleError:
+            return []
 
     def _rules(self, suite: Suite, accounts: TestAccounts) -> tuple[list[Rule], list[Problem]]:
         """Return the rules of a test file, and what is wrong with others."""
@@ -163,7 +179,7 @@ class RuleTestRunner:
                 problems.append(Problem(place, f"there is no rule file '{printable(str(path))}'"))
                 continue
             try:
-                found.append(load_file(path, backends, configured=False))
+                found.extend(load_file(path, backends, configured=False))
             except RuleError as error:
                 problems += error.problems
         rules, duplicates = each_once(found)
@@ -181,15 +197,22 @@ class _TestRun:
         rules: list[Rule],
         recipients: RecipientFinder,
         usernames: TestUsernames,
+        coverage: Coverage | None,
     ) -> None:
         self._test = test
+        self._rules = rules
         self._recipients = recipients
         self._usernames = usernames
         self._history = History(settings)
         tahrir = Tahrir(settings)
         self._untriggered = {rule.badge.id for rule in rules if not rule.has_trigger}
         self._held = {each.pair for each in test.holds}
-        self._engine = BadgeEngine(settings, tahrir, recipients, RuleSet(rules), self._awarded)
+        self._coverage = coverage
+        # It observes how the engine decides, and changes nothing.
+        self._tracer = None if coverage is None else Tracer(tahrir)
+        self._engine = BadgeEngine(
+            settings, tahrir, recipients, RuleSet(rules), self._awarded, self._tracer
+        )
         badges = {rule.badge.id: rule.badge for rule in rules}
         others = {each.badge for each in test.holds}.difference(badges)
         tahrir.publish_badges([*badges.values(), *map(_plain_badge, sorted(others))])
@@ -226,11 +249,15 @@ class _TestRun:
         """Handle a message as the daemon does; return whom it names for which badges."""
         message, position = self._store(sent)
         triggered = self._engine.match(message)
-        if triggered is None:
-            return set()
-        (candidates,) = self._engine.find_candidates([triggered])
+        candidates = None
+        if triggered is not None:
+            (candidates,) = self._engine.find_candidates([triggered])
         if candidates is not None:
             self._engine.decide(replace(candidates, position=position))
+        if self._coverage is not None and self._tracer is not None:
+            self._coverage.note(self._rules, self._tracer)
+        if triggered is None:
+            return set()
         return {(name, rule.badge.id) for rule, names in triggered.people for name in names}
 
     def _compare(

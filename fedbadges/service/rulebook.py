@@ -1,7 +1,8 @@
 """The rules in force: loaded from their directory, and loaded again when files change."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fedbadges.errors import Problem
@@ -35,7 +36,7 @@ class RuleBook:
         self._backends = backends
         self._publish = publish
         self._insecure = insecure
-        self._good: dict[str, Rule] = {}
+        self._good: dict[str, list[Rule]] = {}
         self._insecure_rules: set[Problem] = set()
         self._loaded = False
         self._files = RuleFiles()
@@ -59,18 +60,21 @@ class RuleBook:
             if rule.badge.id in published.refused
         ]
         rules = [rule for rule in loaded.rules if rule.badge.id not in published.refused]
-        good = {rule.place.path: rule for rule in rules}
+        good: dict[str, list[Rule]] = defaultdict(list)
+        for rule in rules:
+            good[rule.place.path].append(rule)
         problems = frozenset([*loaded.problems, *refused])
         for problem in sorted(problems - self.problems):
             log.error("Mistake in a rule", mistake=str(problem))
         for rule in rules:
-            if rule.badge.id in published.legacy and rule != self._good.get(rule.place.path):
+            new = rule not in self._good.get(rule.place.path, ())
+            if new and rule.badge.id in published.legacy:
                 log.warning(
                     "Legacy badge is not awarded", badge=rule.badge.id, rule=str(rule.place)
                 )
         self._warn(permissions.recorded)
         self._report(good, problems)
-        self._good, self.problems, self.loaded_at = good, problems, time.time()
+        self._good, self.problems, self.loaded_at = dict(good), problems, time.time()
         awarded = [rule for rule in rules if rule.badge.id not in published.legacy]
         self.rules = loaded.rules if len(awarded) == len(loaded.rules) else RuleSet(awarded)
         return self.rules
@@ -82,19 +86,26 @@ class RuleBook:
             log.warning("Insecure rules are loaded", count=len(paths), paths=paths)
         self._insecure_rules = insecure
 
-    def _report(self, good: dict[str, Rule], problems: frozenset[Problem]) -> None:
+    def _report(self, good: dict[str, list[Rule]], problems: frozenset[Problem]) -> None:
         """Log what has changed, if anything has."""
-        old = self._good
-        new, removed = len(good.keys() - old.keys()), len(old.keys() - good.keys())
-        changed = sum(good[path] != old[path] for path in good.keys() & old.keys())
+        now, old = _numbered(good), _numbered(self._good)
+        new, removed = len(now.keys() - old.keys()), len(old.keys() - now.keys())
+        changed = sum(now[key] != old[key] for key in now.keys() & old.keys())
         if not self._loaded or new or removed or changed or problems != self.problems:
             log.info(
                 "Loaded rules",
                 path=self._directory,
-                count=len(good),
+                count=len(now),
                 new=new,
                 changed=changed,
                 removed=removed,
                 mistakes=len(problems),
             )
         self._loaded = True
+
+
+def _numbered(rules: Mapping[str, Sequence[Rule]]) -> dict[tuple[str, int], Rule]:
+    """Return rules by path and by their number in the file."""
+    return {
+        (path, number): rule for path, found in rules.items() for number, rule in enumerate(found)
+    }

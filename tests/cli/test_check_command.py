@@ -30,7 +30,7 @@ BAD = GOOD + "trigger: {topc: git.receive}\n"
 
 MISTAKE = (
     "unknown key 'topc' in a trigger; did you mean 'topic'? "
-    "There are 'topic', 'category', 'lambda', 'all', 'any' and 'not'"
+    "There are 'topic', 'category', 'fields', 'lambda', 'all', 'any' and 'not'"
 )
 HINT = "'is 1' asks for the same object, not for an equal value; write '== 1'"
 
@@ -180,10 +180,10 @@ def test_file_that_is_gone_when_it_is_read_again_is_an_error(
 ) -> None:
     path = write("rules/a.yml", GOOD)
 
-    def load_and_remove(*arguments: Any, **others: Any) -> Rule:
-        rule = load_file(*arguments, **others)
+    def load_and_remove(*arguments: Any, **others: Any) -> tuple[Rule, ...]:
+        rules = load_file(*arguments, **others)
         path.unlink()
-        return rule
+        return rules
 
     monkeypatch.setattr("fedbadges.lint.linter.load_file", load_and_remove)
 

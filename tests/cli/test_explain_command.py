@@ -124,6 +124,45 @@ def test_explain_as_json_has_every_step(deployment: CommandDeployment) -> None:
     assert done.exit_code == 1
 
 
+def test_explain_shows_what_the_message_has_at_the_paths_of_fields(
+    deployment: CommandDeployment,
+) -> None:
+    fields = """trigger:
+  topic: git.receive
+  fields:
+    msg.users: {length: {less than: 3}}
+    msg.draft: {exists: false}
+    msg.users.0: {is not: "%(msg.users.1)s"}
+    msg.users.1: {any: [carol, dave]}
+"""
+    rest = PUSHED.splitlines(keepends=True)[2:]
+    deployment.write("pushed", fields + "".join(rest))
+
+    done = deployment.call("explain", message(deployment, "al", "bob"))
+    said = json.loads(
+        deployment.call(
+            "explain",
+            "-",
+            "--format",
+            "json",
+            input=json.dumps(make_message("git.receive", {"users": ["al"]}).body),
+        ).stdout
+    )
+
+    assert [line.strip("│ ├└─") for line in done.stdout.splitlines()[3:9]] == [
+        "all: no",
+        f"topic git.receive: yes, the message has {TOPIC}",
+        "fields {msg.users: {length: {less than: 3}}}: yes, the message has ['al', 'bob']",
+        "fields {msg.draft: {exists: false}}: yes, the message has no msg.draft",
+        "fields {msg.users.0: {is not: \"%(msg.users.1)s\"}}: yes, the message has 'al', and "
+        "'bob' as msg.users.1",
+        'fields {msg.users.1: {any: ["carol", "dave"]}}: no, the message has \'bob\'',
+    ]
+    parts = said["rules"][0]["trigger"]["parts"]
+    assert [part.get("compared_to") for part in parts[1:]] == ["['al']", None, "al", None]
+    assert parts[4]["raised"] == "the message has no msg.users.1"
+
+
 def test_explain_takes_a_message_from_datanommer_by_its_id(deployment: CommandDeployment) -> None:
     for number in range(3):
         deployment.store("git.receive", ["alice"], {"users": ["alice"]}, msg_id=f"2014-{number}")

@@ -110,7 +110,7 @@ def test_pre_commit_hook_runs_rule_tests(
 ) -> None:
     released, revision = fedbadges_repository
     rules = tmp_path / "badges"
-    for name in ("gardener-i.yml", "gardener-i.yml.test"):
+    for name in ("gardener.yml", "gardener.yml.test"):
         (rules / "git").mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "rules/git" / name, rules / "git")
     hook = f"{{repo: {released}, rev: {revision}, hooks: [{{id: fedbadges-test}}]}}"
@@ -120,8 +120,8 @@ def test_pre_commit_hook_runs_rule_tests(
     code, shown = pre_commit(rules, cache)
     assert (code, shown.splitlines()[-1].rpartition(".")[2]) == (0, "Passed"), shown
 
-    rule = rules / "git/gardener-i.yml"
-    rule.write_text(rule.read_text().replace("equal to: 2", "equal to: 3"))
+    rule = rules / "git/gardener.yml"
+    rule.write_text(rule.read_text().replace("threshold:    2", "threshold:    3"))
     code, shown = pre_commit(rules, cache)
 
     assert code == 1

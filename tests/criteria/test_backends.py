@@ -13,13 +13,12 @@ from support.bus import fedmsg_body
 from support.daemon import THIS_MESSAGE, running
 from support.databases import Databases
 from support.rule_text import assert_mistakes, complete, load
-from support.rules import rule
+from support.rules import only_rule, rule
 
 from fedbadges.criteria.backends import load_backends
 from fedbadges.engine.tracing import trace
 from fedbadges.errors import RuleError, Unavailable
 from fedbadges.rules.criteria import Backends, Question
-from fedbadges.rules.loader import load_text
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.yaml_document import Node
 
@@ -71,7 +70,7 @@ def example_in_docs() -> str:
 def test_the_example_explains_its_answer(tmp_path: Path, lists: Path) -> None:
     made = backends(tmp_path, **{"attendance.directory": str(lists)})
     text = rule("Flock", GIVEN + example_in_docs())
-    watched = trace(load_text(text.encode(), "flock.yml", made).criteria)
+    watched = trace(only_rule(text.encode(), "flock.yml", made).criteria)
 
     assert watched.holds(Question(make_message(), "alice"))
 
@@ -141,9 +140,9 @@ def test_checking_without_a_configuration_reports_only_mistakes_of_the_rule(tmp_
     )
     bad = complete("criteria: {all: [{attended: {evnet: a}}, {fasjson: {group: 'a b'}}]}\n")
 
-    assert load_text(good.encode(), "rule.yml", using, configured=False).badge.id == "test-badge"
+    assert only_rule(good.encode(), "rule.yml", using, configured=False).badge.id == "test-badge"
     with pytest.raises(RuleError) as raised:
-        load_text(bad.encode(), "rule.yml", using, configured=False)
+        only_rule(bad.encode(), "rule.yml", using, configured=False)
 
     assert [problem.text for problem in raised.value.problems] == [
         "unknown key 'evnet' in attended criteria; did you mean 'event'? There are 'event'",

@@ -27,7 +27,7 @@ def runner() -> RuleTestRunner:
 
 @pytest.mark.parametrize("text", [each for each in EXAMPLES if "tests:" in each])
 def test_example_of_rule_tests_passes(runner: RuleTestRunner, tmp_path: Path, text: str) -> None:
-    path = write_suite(tmp_path, text, (ROOT / "rules/git/gardener-i.yml").read_text())
+    path = write_suite(tmp_path, text, (ROOT / "rules/git/gardener.yml").read_text())
 
     assert run(runner, path) == []
 
@@ -35,9 +35,9 @@ def test_example_of_rule_tests_passes(runner: RuleTestRunner, tmp_path: Path, te
 def test_example_in_the_help_of_fedbadges_test_passes(
     runner: RuleTestRunner, tmp_path: Path
 ) -> None:
-    example = fedbadges("test", "--help").stdout.partition("gardener-i.yml:\n")[2]
+    example = fedbadges("test", "--help").stdout.partition("gardener.yml:\n")[2]
     path = write_suite(
-        tmp_path, textwrap.dedent(example), (ROOT / "rules/git/gardener-i.yml").read_text()
+        tmp_path, textwrap.dedent(example), (ROOT / "rules/git/gardener.yml").read_text()
     )
 
     assert run(runner, path) == []

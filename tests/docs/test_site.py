@@ -83,7 +83,18 @@ def test_every_key_of_a_rule_is_listed_with_its_meaning(site: Path) -> None:
     page = (site / "rule-keys.html").read_text()
     listed = re.findall(r"<dt><code.*?>(.*?)</code></dt><dd><p>(.*?)</p>", page)
     names = [re.sub("<.*?>", "", name) for name, meaning in listed if meaning]
-    for name in ("name", "series", "topic", "filter", "greater than", "group", "exists", "not"):
+    for name in (
+        "name",
+        "series",
+        "badges",
+        "threshold",
+        "topic",
+        "filter",
+        "greater than",
+        "group",
+        "exists",
+        "not",
+    ):
         assert name in names
     assert len(names) == len(re.findall("<dt>", page))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.builders import make_rule, make_settings
 from support.databases import Databases
-from support.rules import counting_rule, rule
+from support.rules import counting_rule, only_rule, rule
 
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
@@ -31,7 +31,7 @@ def counting(
     settings: Settings, name: str, needed: int, topic: str = "wiki.edit", more: str = ""
 ) -> Rule:
     text = counting_rule(name, topic, needed) + more
-    return load_text(text.encode(), f"{name}.yml", load_backends(settings))
+    return only_rule(text.encode(), f"{name}.yml", load_backends(settings))
 
 
 def found(*rules: Rule) -> dict[str, tuple[str, ...]]:
@@ -81,13 +81,25 @@ def test_two_series_do_not_have_one_name(settings: Settings) -> None:
     }
 
 
+def test_badges_of_one_file_are_in_the_order_of_their_thresholds(settings: Settings) -> None:
+    text = counting_rule("Name", "wiki.edit", 1)
+    question = """{filter: {topics: ["%(topic)s"]}, operation: count}"""
+    badges = "".join(f"- {{name: {name}, threshold: {n}}}\n" for n, name in ((2, "Z"), (10, "A")))
+    series = text[: text.index("criteria")].replace("name: Name\n", "")
+    series += f"criteria: {{any: [{question}]}}\nseries: Path\nbadges:\n{badges}"
+
+    rules = load_text(series.encode(), "path.yml", load_backends(settings))
+
+    assert found(*rules) == {"Path": ("z", "a")}
+
+
 def test_key_names_a_series_of_any_rules(settings: Settings) -> None:
     key = "series: Path\n"
     rules = [
         counting(settings, "Second", 5, "wiki.move", key),
         counting(settings, "First", 2, "wiki.edit", key),
         counting(settings, "Alone", 9, "wiki.edit"),
-        load_text(rule("Last", MOST + key).encode(), "last.yml", load_backends(settings)),
+        only_rule(rule("Last", MOST + key).encode(), "last.yml", load_backends(settings)),
     ]
 
     assert found(*rules) == {"Path": ("first", "second", "last")}

@@ -84,7 +84,7 @@ def test_mistakes_have_the_text_that_the_daemon_logs(tmp_path: Path) -> None:
     assert found(tmp_path, "critera: 1\ntrigger: {topc: git.receive}\n") == [
         "0.yml:1:1: error: unknown key 'critera' in a rule; did you mean 'criteria'? [mistake]",
         "0.yml:2:11: error: unknown key 'topc' in a trigger; did you mean 'topic'? "
-        "There are 'topic', 'category', 'lambda', 'all', 'any' and 'not' [mistake]",
+        "There are 'topic', 'category', 'fields', 'lambda', 'all', 'any' and 'not' [mistake]",
     ]
 
 
@@ -721,6 +721,23 @@ def test_no_field_finds_templates_of_fields_that_messages_do_not_have(
     assert_found(tmp_path, criteria('{users: ["%(recipient)s"]}', operation), expected)
 
 
+def test_no_field_finds_fields_that_messages_do_not_have(tmp_path: Path) -> None:
+    body = "trigger: {topic: git.receive, fields: {→minor: 0, msg.minor: '→%(minor)s'}}\n"
+
+    missing = "fedmsg's messages have no 'minor' beside 'msg'; did you mean"
+    assert_found(
+        tmp_path,
+        body,
+        f"{missing} 'msg.minor'? [no-field]",
+        f"{missing} '%(msg.minor)s'? [no-field]",
+    )
+
+
+def test_never_matches_knows_all_keys_of_a_trigger(tmp_path: Path) -> None:
+    body = "trigger:\n  topic: org.example.prod.git.receive\n  →category: wiki\n"
+    assert_found(tmp_path, body, f"{NEVER.replace('line 3', 'line 2')} [never-matches]")
+
+
 def test_no_field_knows_the_recipient_in_filters(tmp_path: Path) -> None:
     body = criteria("{users: ['→%(recipent)s']}")
 
@@ -749,6 +766,20 @@ def test_odd_id_says_what_the_name_should_not_have(tmp_path: Path) -> None:
         "the badge's id will be '50%/50%', and links to it break at '%' and '/'; write 'name' "
         "without '%' and '/' [odd-id]",
     )
+
+
+def test_findings_of_a_series_come_once_and_those_of_a_badge_at_its_entry(tmp_path: Path) -> None:
+    rest = whole('criteria: {filter: {topics: ["%(topic)s"]}, operation: count}\n')
+    body = (
+        "series: All\nbadges:\n"
+        "- {name: One, threshold: 0}\n- {name: 50%, threshold: 2}\n"
+        "- name: Three\n  threshold: 3\n  description: See #3\n"
+    )
+    (tmp_path / "a.yml").write_text(body + rest.replace("name: Test Badge\n", ""))
+
+    lines = [(each.place.line, each.code) for each in sorted(LINTER.run([tmp_path / "a.yml"]))]
+
+    assert lines == [(3, "always-holds"), (4, "odd-id"), (7, "cut-text"), (8, "same-for-all")]
 
 
 @pytest.mark.parametrize("name", ["Who? Me!", "Rock & Roll", "Été", "It's (Gone)"])

@@ -108,6 +108,23 @@ def test_one_sample_without_a_path_is_a_finding(tmp_path: Path) -> None:
     ]
 
 
+def test_fields_without_a_path_in_the_samples_are_findings(tmp_path: Path) -> None:
+    fields = """trigger:
+  topic: forge.review.done
+  fields:
+    msg.review.status: {any: ["%(msg.review.old)s", 1]}
+    msg.review.draft: {exists: false}
+    msg.review.state: 1
+"""
+    body = fields + "".join(RULE.replace(".author", ".by.name").splitlines(keepends=True)[1:])
+
+    assert found(tmp_path, body, (TOPIC, REVIEW)) == [
+        "4:5: warning: the sample message has no msg.review.status; it has msg.review.state "
+        "[missing-path]",
+        "4:32: warning: the sample message has no msg.review.old; it has msg.review [missing-path]",
+    ]
+
+
 def test_path_that_one_of_the_samples_has_is_fine(tmp_path: Path) -> None:
     assert found(tmp_path, RULE, (TOPIC, REVIEW), (TOPIC, {"review": {"author": "bob"}})) == []
 

@@ -6,9 +6,9 @@ from support.builders import make_settings
 from support.daemon_restarts import FIRST, sent, store_message
 from support.damage import store_damaged_rows
 from support.databases import Databases
+from support.rules import only_rule
 
 from fedbadges.replay.replay import Replay
-from fedbadges.rules.loader import load_text
 from fedbadges.tahrir.database import Tahrir
 
 
@@ -24,7 +24,7 @@ def test_damaged_rows_stop_no_replay_and_earn_nothing(database: Databases, tmp_p
         f'filter: {{topics: ["%(topic)s"]}}\n    operation: {{lambda: "{distinct}"}}',
     )
     rules = [
-        load_text(text.encode(), f"{name}.yml", replay.backends)
+        only_rule(text.encode(), f"{name}.yml", replay.backends)
         for name, text in (("first", FIRST), ("second", counting))
     ]
 

@@ -15,7 +15,8 @@ from fedbadges.criteria.backends import load_backends
 from fedbadges.rules.badge_rules import earned_by_holding
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import load_directory, load_text
-from fedbadges.rules.rule import Rule, rule_schema
+from fedbadges.rules.rule import Rule
+from fedbadges.rules.series import file_schema
 from fedbadges.rules.yaml_document import parse_document
 
 TRIGGER = "trigger: {topic: git.receive}\n"
@@ -36,7 +37,7 @@ def backends() -> Backends:
 
 @pytest.fixture(scope="module")
 def validator(backends: Backends) -> Draft202012Validator:
-    return Draft202012Validator(rule_schema(backends))
+    return Draft202012Validator(file_schema(backends))
 
 
 def holds(badges: str, more: str = "") -> str:
@@ -49,7 +50,8 @@ def tagged(tags: str, condition: str = "greater than: 1", more: str = "") -> str
 
 
 def load(body: str, backends: Backends, name: str = "Test Badge") -> Rule:
-    return load_text(rule(name, body).encode(), "rule.yml", backends)
+    (loaded,) = load_text(rule(name, body).encode(), "rule.yml", backends)
+    return loaded
 
 
 GOOD = [
@@ -208,10 +210,10 @@ def test_a_badge_does_not_need_itself(tmp_path: Path, backends: Backends) -> Non
 
 def test_what_was_good_before_a_cycle_stays_in_force(tmp_path: Path, backends: Backends) -> None:
     write_rules(tmp_path, needing(a="x", b="a"))
-    before = {rule.place.path: rule for rule in load_directory(tmp_path, backends).rules}
+    before = {rule.place.path: [rule] for rule in load_directory(tmp_path, backends).rules}
     write_rules(tmp_path, needing(a="b"))
 
     loaded = load_directory(tmp_path, backends, before)
 
-    assert {rule.place.path: rule for rule in loaded.rules} == before
+    assert {rule.place.path: [rule] for rule in loaded.rules} == before
     assert len(loaded.problems) == 2

@@ -29,8 +29,18 @@ def loaded_ids(directory: Path) -> list[str]:
     return [rule.badge.id for rule in loaded.rules]
 
 
-def in_force(directory: Path) -> dict[str, Rule]:
-    return {rule.place.path: rule for rule in load_directory(directory, PARSING).rules}
+def in_force(directory: Path) -> dict[str, list[Rule]]:
+    return {rule.place.path: [rule] for rule in load_directory(directory, PARSING).rules}
+
+
+def write_series(path: Path, *names: str) -> Path:
+    badges = "".join(
+        f"- {{name: {name}, threshold: {number}}}\n" for number, name in enumerate(names)
+    )
+    others = complete("criteria: {filter: {users: [a]}, operation: count}\n").splitlines()
+    rest = [line for line in others if not line.startswith("name:")]
+    path.write_text(f"series: All\nbadges:\n{badges}" + "\n".join(rest))
+    return path
 
 
 def lines(loaded: Loaded) -> list[str]:
@@ -132,6 +142,33 @@ def test_a_badge_in_force_stays_with_its_file_if_another_file_has_it(tmp_path):
     assert [rule.place.path for rule in loaded.rules] == [f"{tmp_path}/b.yml"]
     assert lines(loaded) == [
         f"{tmp_path}/a.yml:1:1: the badge 'same-badge' has a rule already, at {tmp_path}/b.yml:1:1"
+    ]
+
+
+def test_a_series_with_a_mistake_keeps_all_its_badges_in_force(tmp_path: Path) -> None:
+    path = write_series(tmp_path / "a.yml", "One", "Two", "Three")
+    known = {str(path): list(load_directory(tmp_path, PARSING).rules)}
+    write(tmp_path / "b.yml", "Two")
+    path.write_text("series: [")
+
+    loaded = load_directory(tmp_path, PARSING, known)
+
+    places = {rule.badge.id: rule.place.path for rule in loaded.rules}
+    assert places == dict.fromkeys(["one", "two", "three"], str(path))
+    assert f"{tmp_path}/b.yml:1:1: the badge 'two' has a rule already, at {path}:4:3" in lines(
+        loaded
+    )
+
+
+def test_badge_that_another_file_has_is_left_out_of_a_series(tmp_path: Path) -> None:
+    write(tmp_path / "a.yml", "Two")
+    path = write_series(tmp_path / "b.yml", "One", "Two", "Three")
+
+    loaded = load_directory(tmp_path, PARSING)
+
+    assert [rule.badge.id for rule in loaded.rules] == ["two", "one", "three"]
+    assert lines(loaded) == [
+        f"{path}:4:3: the badge 'two' has a rule already, at {tmp_path}/a.yml:1:1"
     ]
 
 

@@ -38,8 +38,8 @@ criteria:
 """
 
 
-def try_load(data: bytes) -> Rule | None:
-    """Loads a rule; every mistake must be one line with a place in the file."""
+def try_load(data: bytes) -> tuple[Rule, ...]:
+    """Loads a rule file; every mistake must be one line with a place in the file."""
     try:
         return load_text(data, PATH, PARSING)
     except RuleError as error:
@@ -50,7 +50,7 @@ def try_load(data: bytes) -> Rule | None:
         assert problem.place.line >= 1
         assert problem.place.column >= 1
         assert problem.text.isprintable()
-    return None
+    return ()
 
 
 # Rule texts

@@ -15,7 +15,7 @@ from fedbadges.criteria.backends import load_backends
 from fedbadges.errors import RuleError
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import load_text
-from fedbadges.rules.rule import rule_schema
+from fedbadges.rules.series import file_schema
 from fedbadges.rules.yaml_document import Node, parse_document
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def backends() -> Backends:
 
 @pytest.fixture(scope="module")
 def validator(backends: Backends) -> Draft202012Validator:
-    schema = rule_schema(backends)
+    schema = file_schema(backends)
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)
 
@@ -53,6 +53,18 @@ def test_the_schema_accepts_every_rule_of_the_documentation(
 
 
 QUESTION = "operation: count, condition: {equal to: 1}}"
+SERIES = """\
+series: Scribe
+badges:
+- {name: Scribe I, threshold: 1}
+- {name: Scribe II, threshold: 2.5, image_url: a, tags: [b], creator: c}
+description: a
+creator: a
+discussion: a
+image_url: a
+trigger: {topic: git.receive}
+"""
+OPEN = "{filter: {users: [a]}, operation: count}"
 
 
 @pytest.mark.parametrize(
@@ -67,9 +79,18 @@ QUESTION = "operation: count, condition: {equal to: 1}}"
         "tags: ''\n",
         "recipient: '%% %( msg.a b )s 100% %%(x'\n",
         "recipient: '%(msg.0)s'\nrecipient_nick2fas: No\n",
+        "recipient: {any: ['%(msg.a)s', 'x%( b )s']}\nrecipient_nick2fas: Yes\n",
+        "except: '%(msg.a)s'\n",
+        "except: ['%(msg.a)s', '%(msg.b)s']\n",
         "trigger: {topic: ' git.receive '}\n",
         "trigger: {not: {topic: {not: {any: [a, {all: [b]}]}}}}\n",
         "trigger: {category: {any: [git, wiki]}}\n",
+        "trigger: {topic: a, category: b, not: {lambda: msg}, any: [{topic: c}]}\n",
+        "trigger: {fields: {msg.x: 1, 'msg.a b.0': a, topic: '%(msg.a)s b', msg.y: null}}\n",
+        "trigger: {fields: {msg.x: {is equal to: yes}, msg.y: {greater than: a}}}\n",
+        "trigger: {fields: {msg.x: {contains: 1, not: {any: ['', {all: [-1.5]}]}}}}\n",
+        "trigger: {fields: {msg.x: {length: '%(msg.n)s', exists: yes, starts with: '%(a)s'}}}\n",
+        "trigger: {fields: {msg.x: {length: {not: {any: [1, {less than: 3, is not: 0}]}}}}}\n",
         "criteria: {not: {any: [{datanommer: {filter: {users: [a]}, " + QUESTION + "}]}}\n",
         "criteria: {filter: {users: [7, yes, a], start: 2014-01-01}, " + QUESTION + "\n",
         "criteria: {filter: {end: 1500000000, page: 1, rows_per_page: 0}, " + QUESTION + "\n",
@@ -126,11 +147,19 @@ def test_the_schema_accepts_groups(
         "recipient: '%%(msg.user)s'\n",
         "recipient: '%(msg.user)s'\nrecipient_nick2fas: 1\n",
         "recipient_nick2fas: Yes\n",
+        "recipient: {any: []}\n",
+        "recipient: {any: '%(msg.a)s'}\n",
+        "recipient: {any: ['%(msg.a)s', alice]}\n",
+        "recipient: {all: ['%(msg.a)s']}\n",
+        "except: alice\n",
+        "except: []\n",
+        "except: ['%(recipient)s']\n",
+        "except: {any: ['%(msg.a)s']}\n",
         # Triggers
         "trigger: git.receive\n",
         "trigger: {}\n",
         "trigger: {topc: a}\n",
-        "trigger: {topic: a, category: b}\n",
+        "trigger: {topic: a, catgory: b}\n",
         "trigger: {topic: [a]}\n",
         "trigger: {topic: ''}\n",
         "trigger: {topic: git.*}\n",
@@ -140,6 +169,26 @@ def test_the_schema_accepts_groups(
         "trigger: {topic: {some: [a]}}\n",
         "trigger: {category: git.receive}\n",
         "trigger: {category: {any: [git, 7]}}\n",
+        "trigger: {fields: {}}\n",
+        "trigger: {fields: [a]}\n",
+        "trigger: {fields: {'%(msg.x)s': 1}}\n",
+        "trigger: {fields: {msg..x: 1}}\n",
+        "trigger: {fields: {msg.x: [1]}}\n",
+        "trigger: {fields: {msg.x: {}}}\n",
+        "trigger: {fields: {msg.x: {y: 1}}}\n",
+        "trigger: {fields: {msg.x: '%(a'}}\n",
+        "trigger: {fields: {msg.x: {greater than: yes}}}\n",
+        "trigger: {fields: {msg.x: {greater than: null}}}\n",
+        "trigger: {fields: {msg.x: {starts with: 7}}}\n",
+        "trigger: {fields: {msg.x: {contains: [a]}}}\n",
+        "trigger: {fields: {msg.x: {exists: 1}}}\n",
+        "trigger: {fields: {msg.x: {any: []}}}\n",
+        "trigger: {fields: {msg.x: {any: a}}}\n",
+        "trigger: {fields: {msg.x: {not: [a]}}}\n",
+        "trigger: {fields: {msg.x: {length: a}}}\n",
+        "trigger: {fields: {msg.x: {length: 1.5}}}\n",
+        "trigger: {fields: {msg.x: {length: 'x%(msg.a)s'}}}\n",
+        "trigger: {fields: {msg.x: {length: {exists: yes}}}}\n",
         "trigger: {lambda: ' '}\n",
         "trigger: {lambda: 1}\n",
         "trigger: {all: []}\n",
@@ -199,7 +248,58 @@ def test_the_schema_refuses_mistakes(
     assert errors(validator, text) != []
 
 
-@pytest.mark.parametrize("key", ["name", "description", "trigger", "criteria"])
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        OPEN,
+        f"{{datanommer: {OPEN}}}",
+        f"{{any: [{{libravatar: {{exists: Yes}}}}, {{all: [{OPEN}]}}]}}",
+        f"{{all: [{OPEN}, {{not: {{filter: {{users: [a]}}, {QUESTION}}}]}}",
+    ],
+)
+def test_the_schema_accepts_series(
+    validator: Draft202012Validator, backends: Backends, criteria: str
+) -> None:
+    text = f"{SERIES}criteria: {criteria}\n".encode()
+
+    assert len(load_text(text, "rule.yml", backends)) == 2
+    assert errors(validator, text) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("series: Scribe", ""),
+        ("creator: a", "name: a\ncreator: a"),
+        ("creator: a", "threshold: 1\ncreator: a"),
+        ("threshold: 1}", "treshold: 1}"),
+        ("threshold: 1}", "threshold: '1'}"),
+        ("threshold: 1}", "threshold: yes}"),
+        ("threshold: 1}", "threshold: [1]}"),
+        ("name: Scribe I,", "description: a,"),
+        ("- {name", "- [name]\n- {name"),
+        (SERIES[: SERIES.index("description")], "series: a\nbadges: {}\n"),
+        (SERIES[: SERIES.index("description")], "series: a\nbadges: []\n"),
+        (OPEN, "{filter: {users: [a]}}"),
+        (OPEN, "{operation: count}"),
+        (OPEN, f"{{not: {OPEN}}}"),
+        (OPEN, "{datanommer: {filter: {users: [a]}}}"),
+        (OPEN, "{filter: {users: [a]}, operation: count, condition: {}}"),
+        (OPEN, f"{{any: [{OPEN}], all: [{OPEN}]}}"),
+    ],
+)
+def test_the_schema_refuses_mistakes_in_series(
+    validator: Draft202012Validator, backends: Backends, right: str, wrong: str
+) -> None:
+    whole = f"{SERIES}criteria: {OPEN}\n"
+    text = whole.replace(right, wrong, 1).encode()
+
+    with pytest.raises(RuleError):
+        load_text(text, "rule.yml", backends)
+    assert errors(validator, text) != []
+
+
+@pytest.mark.parametrize("key", ["name", "description", "trigger"])
 def test_the_schema_requires_what_a_rule_must_have(
     validator: Draft202012Validator, key: str
 ) -> None:
@@ -212,8 +312,9 @@ def test_the_schema_requires_what_a_rule_must_have(
 
 
 def test_the_schema_describes_every_key_of_a_rule(validator: Draft202012Validator) -> None:
-    properties = validator.schema["properties"]
-    assert all(each["description"] for each in properties.values())
+    for kind in ("rule", "series"):
+        properties = validator.schema["$defs"][kind]["properties"]
+        assert all(each["description"] for each in properties.values())
 
 
 def test_the_schema_accepts_yes_and_no_as_text_for_newer_yaml(
@@ -228,7 +329,7 @@ def test_the_schema_accepts_any_mapping_for_a_backend_without_a_schema(backends:
         def parse(self, node: Node, problems: object) -> None:
             return None
 
-    validator = Draft202012Validator(rule_schema({**backends, "odd": Odd()}))
+    validator = Draft202012Validator(file_schema({**backends, "odd": Odd()}))
 
     assert errors(validator, complete("criteria: {odd: {a: b}}\n").encode()) == []
     assert errors(validator, complete("criteria: {odd: [a]}\n").encode()) != []

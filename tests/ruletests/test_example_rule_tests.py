@@ -48,11 +48,12 @@ def test_example_rule_tests_pass_in_reasonable_time() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.stem)
 def test_each_example_has_awards_and_no_awards(rule: Path) -> None:
-    badge = convert_name_to_id(yaml.safe_load(rule.read_text())["name"])
+    whole = yaml.safe_load(rule.read_text())
+    badges = {convert_name_to_id(each["name"]) for each in whole.get("badges", [whole])}
     expected = [each for test in suite_of(rule).tests for each in test.expectations]
 
-    assert [each for each in expected for award in each.awards or () if award.badge == badge]
-    assert [each for each in expected for award in each.no_awards if award.badge == badge] or [
+    assert {award.badge for each in expected for award in each.awards or ()} == badges
+    assert badges <= {award.badge for each in expected for award in each.no_awards} or [
         each for each in expected if each.awards == ()
     ]
 
@@ -87,7 +88,10 @@ def mutants(rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path, value in leaves(rule):
         if path[0] == "trigger":
             yield changed(rule, path, f"not ({value})" if path[-1] == "lambda" else f"{value}x")
-        if "condition" in path and isinstance(value, str):
+        if path[-1] == "threshold":
+            yield changed(rule, path, value + 1)
+            yield changed(rule, path, value - 1)
+        elif "condition" in path and isinstance(value, str):
             for number in re.finditer(r"\d+", value):
                 more = f"{value[: number.start()]}{int(number[0]) + 1}{value[number.end() :]}"
                 yield changed(rule, path, more)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.builders import make_message, make_settings, statements, wipe
 from support.databases import Databases, badges, tahrir
-from support.rules import rule
+from support.rules import only_rule, rule
 from support.tahrir import delete_badge
 from support.waiting import TIMEOUT, eventually
 
@@ -24,7 +24,6 @@ from fedbadges.history.history import History, Recorder
 from fedbadges.messages import Message, Position
 from fedbadges.retry import OutageRetry
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.loader import load_text
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.lifecycle import Lifecycle, State
 from fedbadges.service.pipeline import MAX_BATCH, Batcher, Pipeline
@@ -109,7 +108,7 @@ class Service:
         self.pipeline = self.make_pipeline(None)
         backends = load_backends(settings)
         rules = [
-            load_text(rule(name, body).encode(), f"{name}.yml", backends)
+            only_rule(rule(name, body).encode(), f"{name}.yml", backends)
             for name, body in RULES.items()
         ]
         self.tahrir.publish_badges(rule.badge for rule in rules)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,6 +79,23 @@ def test_rule_file_that_has_not_changed_is_not_read_again(
     assert again is first
     assert changed.badge.name == "Third"
     assert list(map(id, shelf.book.load())) == [id(again), id(changed)]
+
+
+def test_changes_of_a_series_are_counted_by_its_badges(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    badges = ["- {name: First, threshold: 1}\n", "- {name: Second, threshold: 2}\n"]
+    rest = counting_rule("Name", "git.receive", 1).replace("name: Name", "tags: a", 1)
+    rest = re.sub(r" +condition:\n.*\n", "", rest)
+    shelf.write("a", "series: All\nbadges:\n" + badges[0] + rest)
+    assert shelf.load() == ["First"]
+
+    shelf.write("a", "series: All\nbadges:\n" + "".join(badges) + rest)
+    assert shelf.load() == ["First", "Second"]
+    assert "count=2 new=1 changed=0 removed=0 mistakes=0" in caplog.text
+    shelf.write("a", "series: [")
+    assert shelf.load() == ["First", "Second"]
 
 
 def test_unchanged_mistake_in_a_rule_file_is_logged_once(

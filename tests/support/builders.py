@@ -14,13 +14,12 @@ from fedbadges.criteria.backends import load_backends
 from fedbadges.databases.connections import engine, parse_url, reader
 from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.messages import Message, parse_message
-from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.own_tables import OWN
 from support.bus import fedmsg_body
 from support.databases import Databases
 from support.optimisations import switched_off
-from support.rules import rule
+from support.rules import only_rule, rule
 
 ISSUER = {
     "issuer_origin": "https://badges.example.org",
@@ -69,7 +68,7 @@ def make_message(topic: str = "logger.log", /, msg: Any = None, **envelope: Any)
 def make_rule(settings: Settings, name: str, body: str, **metadata: str) -> Rule:
     """Return a rule, from its name and the YAML of its trigger, criteria and recipient."""
     text = rule(name, body, **metadata)
-    return load_text(text.encode(), f"{name}.yml", load_backends(settings))
+    return only_rule(text.encode(), f"{name}.yml", load_backends(settings))
 
 
 def candidates_of(engine: BadgeEngine, message: Message) -> Triggered | None:

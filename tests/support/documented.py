@@ -89,7 +89,15 @@ EXAMPLES = examples()
 
 
 def completed(text: str) -> bytes:
+    """Return a rule, or a series, with what the page has left out of it."""
+
+    def lacks(key: str) -> bool:
+        return not re.search(rf"^{key}:", text, re.MULTILINE)
+
     for key, default in DEFAULTS.items():
-        if not re.search(rf"^{key}:", text, re.MULTILINE):
+        if key == "name" and not lacks("badges"):
+            lines = [line for line in default.splitlines() if not line.startswith("name:")]
+            text = "".join(f"{line}\n" for line in lines if lacks(line.partition(":")[0])) + text
+        elif lacks(key):
             text = default + text
     return text.encode()

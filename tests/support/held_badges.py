@@ -26,8 +26,9 @@ def load(settings: Settings | Backends, bodies: dict[str, str]) -> list[Rule]:
     """Return rules by the names of their badges."""
     backends = load_backends(settings) if isinstance(settings, Settings) else settings
     return [
-        load_text(rule(name, body).encode(), f"{name}.yml", backends)
+        loaded
         for name, body in bodies.items()
+        for loaded in load_text(rule(name, body).encode(), f"{name}.yml", backends)
     ]
 
 

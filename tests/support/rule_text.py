@@ -9,6 +9,7 @@ from fedbadges.messages import Message, parse_message
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
+from support.rules import only_rule
 
 PATH = "rule.yml"
 
@@ -50,7 +51,7 @@ PARSING = backends()
 
 def load(body: str, using: Backends = PARSING) -> Rule:
     """Return the rule; metadata, a trigger and criteria are added where ``body`` has none."""
-    return load_text(complete(body).encode(), PATH, using)
+    return only_rule(complete(body).encode(), PATH, using)
 
 
 def complete(body: str) -> str:

@@ -55,11 +55,17 @@ def write_rules(directory: Path, rules: dict[str, str]) -> None:
         (directory / f"{name}.yml").write_text(text)
 
 
+def only_rule(data: bytes, path: str, backends: Backends, *, configured: bool = True) -> Rule:
+    """Return the rule of a file that has one."""
+    (rule,) = load_text(data, path, backends, configured=configured)
+    return rule
+
+
 def load_rules(texts: Iterable[str], backends: Backends) -> list[Rule]:
     """Load rules, each with its ``{number}`` in its text; one that has a mistake is left out."""
     rules = []
     for number, text in enumerate(texts):
         with contextlib.suppress(RuleError):
             content = text.format(number=number).encode()
-            rules.append(load_text(content, f"{number}.yml", backends))
+            rules.append(only_rule(content, f"{number}.yml", backends))
     return rules

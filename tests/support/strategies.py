@@ -167,16 +167,28 @@ triggers = st.sampled_from(
     )
 )
 
-recipients = st.sampled_from((None, "%(msg.user)s", "%(msg.all)s", "%(msg.other)s"))
+recipients = st.sampled_from(
+    (
+        None,
+        "%(msg.user)s",
+        "%(msg.all)s",
+        "%(msg.other)s",
+        {"any": ["%(msg.nobody)s", "%(msg.all)s", "%(msg.other)s"]},
+    )
+)
+excepted = st.sampled_from((None, None, "%(msg.other)s", ["%(msg.user)s", "%(msg.other)s"]))
 
 
 @st.composite
 def rule_texts(draw: Any) -> str:
     """Yield a rule without its name's number."""
-    body = {"trigger": draw(triggers), "criteria": draw(criteria)}
-    recipient = draw(recipients)
-    if recipient is not None:
-        body["recipient"] = recipient
+    keys = {
+        "trigger": draw(triggers),
+        "criteria": draw(criteria | st.none()),
+        "recipient": draw(recipients),
+        "except": draw(excepted),
+    }
+    body = {key: value for key, value in keys.items() if value is not None}
     return rule(
         "Badge {number}",
         yaml.safe_dump(body, sort_keys=False).replace("{", "{{").replace("}", "}}"),

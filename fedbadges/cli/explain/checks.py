@@ -14,10 +14,12 @@ from fedbadges.engine.explanation import count_of
 from fedbadges.engine.tracing import LAMBDA_VALUE, Traced
 from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
+from fedbadges.rules.comparisons import MISSING
 from fedbadges.rules.criteria import DEFAULT_BACKEND, PlacedCriterion
+from fedbadges.rules.fields import fields_text, resolved
 from fedbadges.rules.filters import ALWAYS, FilledFilter
-from fedbadges.rules.operators import AllOf, AnyOf, Not
-from fedbadges.rules.triggers import AnyAward, Category, LambdaTrigger, Topic
+from fedbadges.rules.operators import AllOf, AnyOf, Check, Not
+from fedbadges.rules.triggers import AnyAward, Category, FieldTrigger, LambdaTrigger, Topic
 from fedbadges.util.text import short_repr
 
 _OPERATORS = {AllOf: "all", AnyOf: "any", Not: "not"}
@@ -48,6 +50,8 @@ def _kind_and_text(traced: Traced) -> tuple[str, str]:
         return "lambda", check.expression.text
     if isinstance(check, AnyAward):
         return "none", "that a message meets; the rule is judged when somebody is awarded a badge"
+    if isinstance(check, FieldTrigger):
+        return "fields", fields_text([check.wanted])
     if question is not None:
         return DEFAULT_BACKEND, f"{question.operation}, {question.condition}"
     if isinstance(check, PlacedCriterion):
@@ -58,6 +62,11 @@ def _kind_and_text(traced: Traced) -> tuple[str, str]:
 def _name(traced: Traced) -> str:
     """Return what a rule says in a check, on one line."""
     return " ".join(filter(None, _kind_and_text(traced)))
+
+
+def name_of(check: Check[Any]) -> str:
+    """Return what a rule says in a check, on one line."""
+    return _name(Traced(check))
 
 
 def short(value: Any) -> str:
@@ -110,8 +119,8 @@ def data_of(traced: Traced, message: Message) -> dict[str, Any]:
         "holds": traced.answer,
         "raised": None if traced.raised is None else describe_failure(traced.raised),
     }
-    if compared is not None:
-        data["compared_to"] = compared
+    if compared is not MISSING:
+        data["compared_to"] = _plain(short(compared) if isinstance(compared, dict) else compared)
     data |= {_KEYS.get(what, what): _plain(found) for what, found in traced.details.items()}
     if counted is not None:
         data["needed"] = counted.needed
@@ -130,8 +139,10 @@ def answer_of(traced: Traced) -> str:
 def _why(traced: Traced, message: Message) -> str:
     if traced.raised is not None:
         return "" if traced.parts else describe_failure(traced.raised)
+    if isinstance(traced.check, FieldTrigger):
+        return _what_it_has(traced.check, message)
     compared, counted = _compared(traced, message), count_of(traced)
-    if compared is not None:
+    if compared is not MISSING:
         return f"the message has {compared}"
     if LAMBDA_VALUE in traced.details:
         return f"it returns {short(traced.details[LAMBDA_VALUE])}"
@@ -145,10 +156,25 @@ def _value(traced: Traced) -> str:
     return f"the value is {least}{short(traced.details[VALUE])}"
 
 
-def _compared(traced: Traced, message: Message) -> str | None:
+def _compared(traced: Traced, message: Message) -> Any:
+    """Return what the message has where a part of a trigger looks, or MISSING."""
     if isinstance(traced.check, Topic):
         return message.topic
-    return message.category if isinstance(traced.check, Category) else None
+    if isinstance(traced.check, FieldTrigger):
+        return resolved(traced.check.wanted.path, message.body)
+    return message.category if isinstance(traced.check, Category) else MISSING
+
+
+def _what_it_has(check: FieldTrigger, message: Message) -> str:
+    """Return what the message has at the path of a field, and at those of its templates."""
+    path = check.wanted.path
+    value = resolved(path, message.body)
+    found = [f"no {path.dotted}" if value is MISSING else short(value)]
+    for each in check.paths:
+        other = resolved(each, message.body)
+        if other is not MISSING:
+            found.append(f"{short(other)} as {each.dotted}")
+    return f"the message has {', and '.join(found)}"
 
 
 def _details(traced: Traced) -> Iterator[str]:

@@ -11,6 +11,7 @@ from fedbadges.cli.terminal import NO, UNASKED, YES, make_tree
 from fedbadges.engine.explanation import Candidate, Explanation, RuleExplanation, Verdict
 from fedbadges.engine.tracing import Traced
 from fedbadges.messages import Message
+from fedbadges.rules.operators import AllOf
 from fedbadges.rules.recipients import MOST_CANDIDATES, NamedPerson
 from fedbadges.util.text import pluralize
 
@@ -95,6 +96,8 @@ def _rule(explained: RuleExplanation, message: Message, user: str | None) -> Tre
 
 
 def _check(what: str, traced: Traced, message: Message) -> Tree:
+    if isinstance(traced.check, AllOf) and not traced.parts:
+        return make_tree(f"{what}: none, the trigger is enough", style=YES)
     below = [tree_of(traced, message)]
     return make_tree(f"{what}: {answer_of(traced)}", below, YES if traced.answer else NO)
 
@@ -106,7 +109,7 @@ def _people(
     recipient = explained.rule.recipient
     source, nobody = "usernames of the message", "nobody, fedmsg.meta names none"
     if recipient is not None:
-        source, nobody = f"recipient {recipient.template.text}", "nobody"
+        source, nobody = f"recipient {recipient}", "nobody"
     if explained.error is not None:
         yield make_tree(f"{source}: nobody, {describe_failure(explained.error)}", style=NO)
     else:
@@ -187,7 +190,7 @@ def _rule_data(explained: RuleExplanation, message: Message) -> dict[str, Any]:
         "not_in_force": explained.unawardable or None,
         "trigger": trigger and data_of(trigger, message),
         "recipient": {
-            "template": rule.recipient and rule.recipient.template.text,
+            "template": rule.recipient and str(rule.recipient),
             "error": explained.error and describe_failure(explained.error),
             "found": [
                 {

@@ -1,0 +1,128 @@
+"""Fields of past messages: which of those that a filter selects an operation sees."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fedbadges.rules.comparisons import EQUAL, MISSING, Comparison, Index, Values, conjuncts
+from fedbadges.rules.expressions import Expression, Fold, Function, Join
+from fedbadges.rules.fields import (
+    Decision,
+    Field,
+    Reader,
+    body_reader,
+    fields_text,
+    index_of,
+    resolved,
+)
+from fedbadges.rules.templates import TemplatePath
+
+#: What a past message has.
+ROOTS = ("msg", "topic")
+
+
+@dataclass(frozen=True)
+class MessageTest:
+    """Decides which past messages count, as an Expression has it: see ``test`` and ``join`` there.
+
+    Two of them are equal if their texts are.
+    """
+
+    text: str
+    paths: tuple[TemplatePath, ...]
+    test: Function
+    join: Join | None
+
+
+def make_test(fields: tuple[Field, ...]) -> MessageTest:
+    """Return the test of messages that have these fields."""
+    paths = {path.dotted: path for field in fields for path in field.check.paths}
+    index = index_of(paths.values())
+    decisions = [field.decision(past_reader(field.path), index) for field in fields]
+    test, join = _all_of(decisions), _join(fields, index)
+    return MessageTest(fields_text(fields), tuple(paths.values()), test, join)
+
+
+def narrowed(expression: Expression | None, test: MessageTest) -> Expression:
+    """Return what an operation computes over those messages alone that pass a test.
+
+    Args:
+        expression: A fold that is no lambda; None for a count.
+    """
+    if expression is None:
+        text = f"count, fields {test.text}"
+        return Expression(
+            text, "query", test.paths, None, _counting(test), test=test.test, join=test.join
+        )
+    assert expression.fold is not None, "a lambda sees the messages that its filter selects"
+    first, passes, function = len(expression.paths), test.test, expression.function
+
+    def compute(query: Iterable[Any], values: Values) -> Any:
+        seen = (message for message in query if passes(message, values[first:]))
+        return function(seen, values[:first])
+
+    return replace(
+        expression,
+        text=f"{expression.text}, fields {test.text}",
+        paths=(*expression.paths, *test.paths),
+        function=compute,
+        fold=_narrowed_fold(expression.fold, test, first),
+    )
+
+
+def past_reader(path: TemplatePath) -> Reader:
+    """Return what reads a path of a past message; ROOTS has what may be at its beginning."""
+    root, _, rest = path.dotted.partition(".")
+    if root != "msg":
+        return lambda message: resolved(path, {root: getattr(message, root)})
+    if not rest:
+        return lambda message: message.msg
+    read = body_reader(TemplatePath(rest))
+    return lambda message: read(message.msg)
+
+
+def _all_of(decisions: list[Decision]) -> Function:
+    if len(decisions) == 1:
+        (decide,) = decisions
+        return lambda message, values: bool(decide(message, values))
+    return lambda message, values: all(decide(message, values) for decide in decisions)
+
+
+def _counting(test: MessageTest) -> Function:
+    passes = test.test
+    return lambda query, values: sum(1 for message in query if passes(message, values))
+
+
+def _narrowed_fold(fold: Fold, test: MessageTest, first: int) -> Fold:
+    passes, each, finish = test.test, fold.each, fold.finish
+    return replace(
+        fold,
+        each=lambda message, values: (
+            each(message, values[:first]) if passes(message, values[first:]) else ()
+        ),
+        finish=lambda items, values: finish(items, values[:first]),
+    )
+
+
+def _join(fields: tuple[Field, ...], index: Index) -> Join | None:
+    """Return how a count by values of templates is one count for all values, if it can be."""
+    parts = [Field(field.path, part) for field in fields for part in conjuncts(field.check)]
+    compared: list[tuple[Reader, Callable[[Values], Any]]] = []
+    others: list[Decision] = []
+    for part in parts:
+        read, check = past_reader(part.path), part.check
+        if not check.paths:
+            others.append(part.decision(read, index))
+        elif isinstance(check, Comparison) and check.name == EQUAL:
+            compared.append((read, check.value.filled(index)))
+        else:
+            return None
+    if not compared:
+        return None
+    passes = _all_of(others)
+
+    def key(message: Any, _: Values) -> tuple[Any, ...]:
+        found = tuple([read(message) for read, _ in compared]) if passes(message, ()) else ()
+        return () if MISSING in found else found
+
+    return Join(key, lambda _, values: tuple([fill(values) for _, fill in compared]))
