@@ -251,6 +251,7 @@ class BadgeEngine:
                 link_to(each.message, self._settings),
                 badge=each.rule.badge,
                 position=each.position,
+                limit=each.rule.first,
             ): each
             for each in earned
         }

@@ -37,6 +37,7 @@ class Verdict(Enum):
     REVOKED = "revoked"
     CRITERIA = "criteria"
     NO_ACCOUNT = "no-account"
+    LATE = "late"
     UNKNOWN = "unknown"
 
 
@@ -223,6 +224,8 @@ def verdict(tracer: Tracer, rule: Rule, name: str, triggered: Triggered | None =
     criteria = tracer.criteria_for(rule, name)
     if pair in tracer.awarded:
         return Verdict.AWARD
+    if pair in tracer.late:
+        return Verdict.LATE
     if triggered is not None and not any(
         each is rule and name in names for each, names in triggered.people
     ):

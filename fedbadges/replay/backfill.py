@@ -78,7 +78,13 @@ def due_award(earned: Earned, settings: Settings) -> DueAward:
     message, badge = earned.message, earned.rule.badge
     link = link_to(message, settings)
     award = Award(
-        badge.id, earned.username, link, message.sent, badge=badge, position=earned.position
+        badge.id,
+        earned.username,
+        link,
+        message.sent,
+        badge=badge,
+        position=earned.position,
+        limit=earned.rule.first,
     )
     return DueAward(award, message.topic, message.msg_id)
 

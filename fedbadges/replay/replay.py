@@ -216,7 +216,7 @@ class Replay:
         if candidates is not None:
             if self._with_values:
                 self._note_values(candidates)
-            earned = engine.judge(candidates, shared)
+            earned = holdings.within_limits(engine.judge(candidates, shared))
             engine.award(earned)
             yield from self._counted(earned)
             if self._held is not None:

@@ -30,6 +30,10 @@ class ReplayedHoldings:
         self._source = source
         self._skip_held = skip_held
         self._badge_ids = badge_ids
+        #: How many people hold each badge by now, as far as that counts.
+        self._counts: dict[str, int] = {}
+        if source is not None and skip_held:
+            self._counts = source.count_holders(badge_ids)
         self._loaded: set[str] = set()
         self._held: dict[tuple[str, str], datetime.datetime] = {}
         self._revoked: dict[tuple[str, str], Revocation] = {}
@@ -53,6 +57,19 @@ class ReplayedHoldings:
     def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
         """Return who holds what by now, who lost what, and who opted out, of everybody."""
         return Holdings(self._held, self.opted_out, self._revoked)
+
+    def within_limits(self, earned: Sequence[Earned]) -> list[Earned]:
+        """Return what a message earned, but for badges that nobody more may hold; count these."""
+        found = []
+        for each in sorted(earned, key=lambda each: each.username):
+            rule = each.rule
+            if rule.first is not None:
+                count = self._counts.get(rule.badge.id, 0)
+                if count >= rule.first:
+                    continue
+                self._counts[rule.badge.id] = count + 1
+            found.append(each)
+        return found
 
     def is_excluded(self, username: str) -> bool:
         """Return True if somebody gets no badge at all."""

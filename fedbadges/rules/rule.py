@@ -15,7 +15,7 @@ from fedbadges.rules.criteria import (
     parse_criteria,
     with_user_paths,
 )
-from fedbadges.rules.grammar import TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
+from fedbadges.rules.grammar import TEXT, Fields, FieldSpec, Kind, Schema, number, record_of, ref
 from fedbadges.rules.held_badges import BACKEND, asks_for_badges, check_untriggered
 from fedbadges.rules.operators import AllOf
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
@@ -33,6 +33,8 @@ from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, Sequenc
 #: What tahrir's columns hold, in characters. An assertion's id is ``<badge> -> <person>``.
 MAX_TEXT = 128
 MAX_ID = MAX_TEXT - len(" -> 2147483647")
+
+_MOST_FIRST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Rule:
 
     ``excepted`` names who is none. Criteria without parts hold for everybody. ``series`` is the
     name of the series that its badge is one of, where the rule says so, and ``threshold`` what must
-    be reached, if one file gives all badges of the series.
+    be reached, if one file gives all badges of the series. Only the ``first`` so many people get
+    the badge.
     """
 
     place: Place
@@ -65,6 +68,7 @@ class Rule:
     series: str | None = None
     threshold: int | float | None = None
     excepted: Excepted | None = None
+    first: int | None = None
 
     @cached_property
     def naming(self) -> str:
@@ -119,6 +123,7 @@ def make_rule(place: Place, values: Mapping[str, Any], naming: Naming) -> Rule:
         values.get("series"),
         values.get("threshold"),
         naming.excepted,
+        values.get("first"),
     )
 
 
@@ -130,7 +135,7 @@ def check_trigger(
         return
     node = document.get("criteria")
     if node is not None and check_untriggered(criteria, node, problems):
-        for key in ("recipient", "except"):
+        for key in ("recipient", "except", "first"):
             if key in fields.places:
                 text = (
                     f"'{key}' needs a 'trigger': without one, whoever is awarded a badge is judged"
@@ -154,6 +159,10 @@ def further_keys(criteria: Kind[Any]) -> dict[str, FieldSpec]:
     return {
         "trigger": FieldSpec(trigger, "The cheap check: which messages the rule is about."),
         "criteria": FieldSpec(criteria, "The expensive check; without, the trigger is enough."),
+        "first": FieldSpec(
+            number(1, _MOST_FIRST),
+            "At most so many people get it, in the order of their messages.",
+        ),
         "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
         "tags": TAGS,
         "series": SERIES,
@@ -166,7 +175,7 @@ def with_conversions(kind: Kind[Fields]) -> Kind[Fields]:
     needed: Schema = {
         "dependentRequired": {
             **{key: ["recipient"] for key in CONVERSIONS},
-            **{key: ["trigger"] for key in ("recipient", "except")},
+            **{key: ["trigger"] for key in ("recipient", "except", "first")},
         },
         "if": {"required": ["criteria"], "properties": {"criteria": ref("no-trigger")}},
         "else": {"required": ["trigger"]},

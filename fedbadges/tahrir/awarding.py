@@ -1,6 +1,7 @@
 """Awards, and how they are inserted: many with a few statements."""
 
 import datetime
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -82,7 +83,7 @@ class Award:
 
     ``position`` is that of the message that earned it; None if no message did. With ``badge``, as
     its rule describes it, a badge that was deleted from tahrir is created again. ``cause`` is the
-    award that it follows from, if it does from one.
+    award that it follows from, if it does from one. At most ``limit`` people hold the badge.
     """
 
     badge_id: str
@@ -93,6 +94,7 @@ class Award:
     by_hand: ByHand | None = None
     position: Position | None = None
     cause: "Award | None" = field(default=None, compare=False, repr=False)
+    limit: int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,14 @@ class BulkAwardResult:
 
     given: tuple[AwardResult, ...] = ()
     refused: tuple[tuple[Award, Exception], ...] = ()
+
+
+def as_of(award: Award) -> Position:
+    """Return the position of an award; one by hand, which has no message, is as of now.
+
+    So what follows from it gives no badge back that was revoked for good.
+    """
+    return award.position or (naive_utc(time.time()), math.inf)
 
 
 def link_to(message: Message, settings: Settings) -> str | None:

@@ -23,6 +23,7 @@ from fedbadges.tahrir.awarding import (
 )
 from fedbadges.tahrir.following import award_following, lock_people
 from fedbadges.tahrir.holdings import find_people
+from fedbadges.tahrir.limits import within_limits
 from fedbadges.tahrir.own_tables import OwnTables
 from fedbadges.util.logs import get_logger
 
@@ -109,6 +110,7 @@ class _Transaction:
     ) -> list[AwardResult]:
         """Award badges, and what follows; the notices are committed together with the awards."""
         settings, own_tables, rules = self.settings, self.own_tables, self.rules
+        wanted = within_limits(connection, settings, wanted)
         if rules:
             given = insert_awards(connection, settings, wanted, known, own_tables, lock_people)
             given += award_following(connection, settings, given, rules, own_tables)

@@ -27,6 +27,7 @@ from fedbadges.tahrir.held_badges import (
     tags_of_badges,
 )
 from fedbadges.tahrir.holdings import Holdings, find_people, holdings_of
+from fedbadges.tahrir.limits import count_holders
 from fedbadges.tahrir.outbox_table import OutboxTable
 from fedbadges.tahrir.own_tables import REVOCATIONS, OwnTables
 from fedbadges.tahrir.revoking import (
@@ -149,6 +150,11 @@ class Tahrir:
         """Return who holds one of these badges, and has not opted out."""
         with translate_errors(NAME), self._reader.connect() as connection:
             return holders_of(connection, self._settings, badge_ids)
+
+    def count_holders(self, badge_ids: Iterable[str]) -> dict[str, int]:
+        """Return how many people hold each of these badges."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return count_holders(connection, badge_ids)
 
     def tags(self) -> dict[str, set[str]]:
         """Return the tags of all badges, by their ids."""

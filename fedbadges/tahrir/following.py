@@ -1,7 +1,5 @@
 """Awards that follow from awards: badges for badges, in the same transaction."""
 
-import math
-import time
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, select, text
@@ -9,10 +7,9 @@ from tahrir_api.model import Badge as BadgeRow
 
 from fedbadges.config.settings import Settings
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
-from fedbadges.messages import Position, naive_utc
 from fedbadges.rules.badge_rules import earned_by_holding
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awarding import Award, AwardResult, Known, insert_awards
+from fedbadges.tahrir.awarding import Award, AwardResult, Known, as_of, insert_awards
 from fedbadges.tahrir.held_badges import held_badges
 from fedbadges.tahrir.holdings import find_people
 from fedbadges.tahrir.own_tables import OwnTables
@@ -69,7 +66,7 @@ def _earned(
     rules: Sequence[Rule],
 ) -> list[Award]:
     causes: dict[int, Award] = {}
-    for result in sorted(latest, key=lambda result: _position(result.award)):
+    for result in sorted(latest, key=lambda result: as_of(result.award)):
         if result.award.username not in settings.banned_usernames:
             causes[result.person_id] = result.award
     held = held_badges(connection, causes)
@@ -80,7 +77,7 @@ def _earned(
             award.username,
             award.link,
             badge=rule.badge,
-            position=_position(award),
+            position=as_of(award),
             cause=award.cause or award,
         )
         for person_id, award in sorted(causes.items())
@@ -93,11 +90,3 @@ def _earned(
 def _legacy(connection: Connection, rules: Iterable[Rule]) -> set[str]:
     ids = [rule.badge.id for rule in rules]
     return set(connection.scalars(_LEGACY, {"ids": ids}))
-
-
-def _position(award: Award) -> Position:
-    """Return as of when an award is; one by hand, which has no message, is as of now.
-
-    So what follows from it gives no badge back that was revoked for good.
-    """
-    return award.position or (naive_utc(time.time()), math.inf)
