@@ -3,8 +3,9 @@
 It is the optional extra ``fasjson``, since installing GSSAPI needs a C compiler.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from bravado.client import SwaggerClient
@@ -21,9 +22,13 @@ from fedbadges.util.http import Session, error_reason
 
 #: How large an answer may be; the largest that is asked for, the specification, has 100 KB.
 _MAX_BYTES = 8 * 1024 * 1024
+#: How many accounts are asked for at once, and how often: no group has so many members.
+_PAGE_SIZE, _MAX_PAGES = 1000, 100
 _NOT_FOUND = 404
 #: The request itself is wrong, so that a retry would not help.
 _REFUSED = (400, 414, 422)
+
+T = TypeVar("T")
 
 
 class Service(Client):
@@ -43,16 +48,52 @@ class Service(Client):
 
     def ask(self, operation: str, **arguments: Any) -> Any:
         """Call an operation and return its result; None if FASJSON has no such object."""
+        return self._call(operation, lambda answer: answer.result, arguments)
+
+    def ask_pages(self, operation: str, **arguments: Any) -> list[str] | None:
+        """Call an operation that lists accounts, page by page, and return their names.
+
+        Returns None if FASJSON has no such object. Not every list of FASJSON has pages.
+        """
+        names: list[str] = []
+        for number in range(1, _MAX_PAGES + 1):
+            page = {"page_size": _PAGE_SIZE, "page_number": number}
+            found = self._call(operation, _names_and_more, arguments, page)
+            if found is None:
+                return None
+            names += found[0]
+            if not found[1]:
+                return names
+        raise self._unavailable(f"more than {_MAX_PAGES} pages of {operation}")
+
+    def _call(
+        self,
+        operation: str,
+        read: Callable[[Any], T],
+        arguments: Mapping[str, Any],
+        optional: Mapping[str, Any] = MappingProxyType({}),
+    ) -> T | None:
+        """Call an operation, with the ``optional`` arguments that it knows, and read its answer."""
         try:
-            return getattr(self, operation)(**arguments).result
+            call = getattr(self, operation)
+            known = {name: optional[name] for name in optional if name in call.operation.params}
+            return read(call(**arguments, **known))
         except APIError as error:
             # FASJSON answers 404 in JSON; a proxy that cannot reach it does not.
             missing = error.code == _NOT_FOUND and isinstance(error.data["body"], Mapping)
             if missing or error.code in _REFUSED:
                 return None
             raise self._unavailable(f"{error.code} {error_reason(error)}") from error
-        # An answer that does not come from FASJSON raises the last three.
-        except (OSError, ClientError, SwaggerError, ValueError, KeyError, TypeError) as error:
+        # An answer that does not come from FASJSON raises the last four.
+        except (
+            OSError,
+            ClientError,
+            SwaggerError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ) as error:
             raise self._unavailable(error_reason(error)) from error
 
     def _make_bravado_client(self) -> SwaggerClient:
@@ -69,6 +110,14 @@ class Service(Client):
 
     def _unavailable(self, why: str) -> Unavailable:
         return Unavailable(f"FASJSON at {self._settings.fasjson_url}: {why}")
+
+
+def _names_and_more(answer: Any) -> tuple[list[str], bool]:
+    """Return the names on a page, and whether there is another page."""
+    names = [account["username"] for account in answer.result]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("names that are no text")
+    return names, bool(answer.page and answer.page.get("next_page"))
 
 
 def _check_references(part: Any) -> None:

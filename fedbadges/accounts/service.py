@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dogpile.cache import make_region
 
 from fedbadges.config.settings import Settings
+from fedbadges.config.values import FASJSON_NAME
 from fedbadges.rules.recipients import EVERYBODY, Accounts
 from fedbadges.util.caching import BoundedDict
 from fedbadges.util.logs import get_logger
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: Names of accounts and groups that FASJSON accepts. It answers others with an error, which would
-#: look like an outage.
-NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
+#: FASJSON answers other names with an error, which would look like an outage.
+NAME = FASJSON_NAME
 # Nicks, addresses and names on GitHub: printable ASCII.
 _TERM = re.compile(r"[!-~]{1,254}")
 #: The wildcard of FASJSON.
@@ -58,6 +58,11 @@ class Fasjson:
         if found is None and self._missing_groups.allows(group):
             log.warning("FASJSON has no such group, so nobody is in it", group=group)
         return found is True
+
+    def people_in(self, group: str, memberships: str) -> frozenset[str] | None:
+        """Return all ``members`` or ``sponsors`` of a group, or None if it does not exist."""
+        found = self._service.ask_pages(f"list_group_{memberships}", groupname=group)
+        return None if found is None else frozenset(found)
 
     def by_nick(self, nick: str) -> str | None:
         """Return the one account that has this IRC nick, or None."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_e
 from fedbadges.cli.formats.printers import PRINTERS
 from fedbadges.cli.formats.report import Case, Issue, Report, Suite
 from fedbadges.cli.terminal import advancing, format_option, make_text, print_json, print_lines
+from fedbadges.cli.watching import Outcome, run_repeatedly, watch_option
 from fedbadges.lint.findings import CODES, ERROR, WARNING, Finding
 from fedbadges.util.text import pluralize
 
@@ -33,9 +35,11 @@ Examples:
   fedbadges check rules
   fedbadges check --format json rules/git/gardener.yml
   fedbadges check --format sarif rules > check.sarif
+  fedbadges check --no-lambdas rules
   fedbadges check --ignore same-for-all --ignore no-plugin rules
   fedbadges check --history-url postgresql://localhost/datanommer rules
   fedbadges check --messages samples rules
+  fedbadges check --watch rules
 
 \b
 What a line ends with is its code:
@@ -123,9 +127,11 @@ def _report(found: Found) -> Report:
     metavar="DIR",
     help="Look at the sample messages in the .json files below DIR.",
 )
+@click.option("--no-lambdas", is_flag=True, help="Take Python in a rule for a mistake.")
 @config_option(
     "Check for the deployment that this configuration of fedmsg or fedora-messaging describes."
 )
+@watch_option
 def check(
     paths: tuple[Path, ...],
     form: str,
@@ -133,30 +139,44 @@ def check(
     history: bool,
     history_url: str | None,
     messages: Path | None,
+    no_lambdas: bool,
     config: str | None,
+    watch: bool,
 ) -> None:
     """Report every mistake in the rules at PATH, and what in them is probably not meant so.
 
     A PATH is a rule file, or a directory with rule files anywhere below. An error is a
     mistake that keeps the daemon from loading a rule. A warning is about a rule that it does load.
     """
+
+    def run() -> Outcome:
+        make_linter = partial(_linter, history, history_url, messages, config, no_lambdas)
+        found = _check(paths, ignore, make_linter)
+        _print(form, found)
+        click.echo(_summary(found), err=True)
+        incomplete = GOOD if found.complete else CANNOT_RUN
+        return Outcome(FOUND if found.findings else incomplete, found.complete)
+
+    raise SystemExit(run_repeatedly(run, paths) if watch else run().exit_code)
+
+
+def _check(
+    paths: tuple[Path, ...], ignore: tuple[str, ...], make_linter: Callable[[], Linter]
+) -> Found:
+    """Check the rules at these paths, until the end or Ctrl-C."""
     from fedbadges.lint.linter import list_files
 
     files, unreadable = list_files(paths)
     if not files and not unreadable:
         raise CannotRun(f"{', '.join(map(str, paths))}: no file there ends in .yml or .yaml")
     found = Found()
-    linter = _linter(history, history_url, messages, config)
+    linter = make_linter()
     with reporting_errors(), suppress(KeyboardInterrupt), advancing(files, "Checking") as each:
         for finding in itertools.chain(unreadable, linter.run(found.note(each))):
             if finding.code not in ignore:
                 found.findings.add(finding)
         found.complete = True
-    _print(form, found)
-    click.echo(_summary(found), err=True)
-    if found.findings:
-        raise SystemExit(FOUND)
-    raise SystemExit(GOOD if found.complete else CANNOT_RUN)
+    return found
 
 
 def _print(form: str, found: Found) -> None:
@@ -169,18 +189,24 @@ def _print(form: str, found: Found) -> None:
 
 
 def _linter(
-    history: bool, history_url: str | None, messages: Path | None, config: str | None
+    history: bool,
+    history_url: str | None,
+    messages: Path | None,
+    config: str | None,
+    no_lambdas: bool,
 ) -> Linter:
     """Return the linter; raise CannotRun if the options or the configuration are wrong."""
     from fedbadges.criteria.backends import load_backends
+    from fedbadges.history.topics import TopicHistory
     from fedbadges.lint.linter import Linter
     from fedbadges.lint.samples import MessageFiles
-    from fedbadges.lint.stale_topic import TopicHistory
 
     changes = {HISTORY: history_url}
     configured = config is not None or (history and not history_url)
     deployment = Deployment(config, changes)
     settings = deployment.settings if configured else placeholder_settings(changes)
+    if no_lambdas:
+        settings = replace(settings, lambdas=False)
     topics = TopicHistory(settings.history_url) if history or history_url else None
     samples = None if messages is None else MessageFiles(messages)
     if samples is not None and not samples.topics and not samples.mistakes:

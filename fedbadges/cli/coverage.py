@@ -32,7 +32,9 @@ class Covered:
 
 def covered(coverage: Coverage) -> Covered:
     """Return what was collected; what the badges of a series share counts once."""
-    parts = {part.place: part for rule in coverage.rules for part in rule.parts}
+    parts = {
+        (part.place, name_of(part.check)): part for rule in coverage.rules for part in rule.parts
+    }
     missing = dict.fromkeys(gap for rule in coverage.rules for gap in _gaps(rule))
     return Covered(
         sum(len(part.wanted) for part in parts.values()),

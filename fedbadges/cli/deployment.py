@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,12 +174,13 @@ class Deployment:
 
     def _load(self, backends: Backends) -> Loaded:
         from fedbadges.rules.file_permissions import PermissionChecker
-        from fedbadges.rules.loader import load_directory
+        from fedbadges.rules.loader import load_directory, load_file
 
         directory = self.settings.rules_directory
         check = PermissionChecker(directory).check
         vet = (lambda path: None) if self.settings.insecure_rules else check
-        return load_directory(directory, backends, vet=vet)
+        load = partial(load_file, lambdas=self.settings.lambdas)
+        return load_directory(directory, backends, vet=vet, load=load)
 
     def chosen(self, names: Sequence[str], backends: Backends) -> tuple[Rule, ...]:
         """Return rules by file or badge id; raise CannotRun with all mistakes and unknown ids."""
@@ -194,7 +195,8 @@ class Deployment:
         for name in names:
             try:
                 if Path(name).is_file():
-                    found.extend(load_file(Path(name), backends))
+                    lambdas = self.settings.lambdas
+                    found.extend(load_file(Path(name), backends, lambdas=lambdas))
                 elif name in known:
                     found.append(known[name])
                 else:

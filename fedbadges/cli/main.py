@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from fedbadges.cli.award.command import award
-from fedbadges.cli.backfill import backfill
+from fedbadges.cli.backfill.command import backfill
 from fedbadges.cli.check import check
 from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
@@ -25,9 +25,11 @@ from fedbadges.cli.schema import schema
 from fedbadges.cli.status.command import status
 from fedbadges.cli.terminal import no_color
 from fedbadges.cli.test import test
+from fedbadges.cli.topics.command import topics
 
 _EPILOG = """\b
 Examples:
+  fedbadges topics git.receive      what its messages have that a rule can use
   fedbadges check rules             every mistake in every rule below rules/
   fedbadges check --help            what else there is to it
   fedbadges test rules              whether the rules do what their tests say
@@ -96,5 +98,6 @@ for command in (
     schema,
     status,
     test,
+    topics,
 ):
     main.add_command(command)

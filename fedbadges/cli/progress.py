@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,9 +42,9 @@ The exit code is 0, 1 if nobody knows USER, and 2 if the result is incomplete.
 def progress(deployment: Deployment, user: str, form: str) -> None:
     """Show how far USER is with every badge.
 
-    Those that are closest to completion come first, those that USER holds last. The daemon's own
-    rules decide, as if USER's latest messages in datanommer came again now. Nothing is awarded,
-    published or written.
+    Those that are closest to completion come first, those that USER holds last; the badges of a
+    series that one file gives stay together. The daemon's own rules decide, as if USER's latest
+    messages in datanommer came again now. Nothing is awarded, published or written.
     """
     from fedbadges.criteria.backends import load_backends
     from fedbadges.engine.explanation import Explainer, without_count_cache
@@ -71,8 +72,12 @@ def progress(deployment: Deployment, user: str, form: str) -> None:
         print_json(data | {"badges": [_data(each) for each in found]})
     else:
         table = make_table()
-        for each in found:
-            table.add_row(each.rule.badge.id, make_text(_describe(each)))
+        for series, members in groupby(found, lambda each: each.series):
+            if series is not None:
+                table.add_row(make_text((series, "bold")))
+            for each in members:
+                badge_id = each.rule.badge.id if series is None else f"  {each.rule.badge.id}"
+                table.add_row(badge_id, make_text(_describe(each)))
         print_lines(table)
     if search.interrupted:
         raise CannotRun(search.interrupted)
@@ -126,6 +131,7 @@ def _data(each: Progress) -> dict[str, Any]:
     return {
         "badge": each.rule.badge.id,
         "name": each.rule.badge.name,
+        "series": each.series,
         "state": each.state.value,
         "count": counted and counted.value,
         "needed": counted and counted.needed,

@@ -16,6 +16,7 @@ from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_e
 from fedbadges.cli.formats.printers import PRINTERS
 from fedbadges.cli.formats.report import ERROR, NOTE, Case, Issue, Report, Suite
 from fedbadges.cli.terminal import advancing, format_option, make_text, print_json, print_lines
+from fedbadges.cli.watching import Outcome, run_repeatedly, watch_option
 from fedbadges.errors import Problem, RuleError
 from fedbadges.util.text import pluralize
 
@@ -32,6 +33,7 @@ Examples:
   fedbadges test rules/git/gardener.yml.test
   fedbadges test --filter 'second push' rules
   fedbadges test --coverage-min 90 rules
+  fedbadges test --watch rules
   fedbadges test --format json rules
   fedbadges test --format junit rules > test.xml
 
@@ -95,28 +97,49 @@ class Results:
     metavar="PERCENT",
     help="Do the same, and fail if less is covered.",
 )
-def test(paths: tuple[Path, ...], form: str, text: str, coverage: bool, least: int | None) -> None:
+@watch_option
+def test(
+    paths: tuple[Path, ...],
+    form: str,
+    text: str,
+    coverage: bool,
+    least: int | None,
+    watch: bool,
+) -> None:
     """Run the tests of rules in each FILE, on the daemon's own engine and without its databases.
 
     A FILE is a test file, or a directory with files anywhere below that end in .yml.test or
     .yaml.test. This runs the code of the rules.
     """
-    results = _test(paths, text, coverage or least is not None)
+
+    def run() -> Outcome:
+        results = _test(paths, text, coverage or least is not None)
+        _print(form, results)
+        click.echo(_summary(results), err=True)
+        return Outcome(_exit_code(results, least), results.complete)
+
+    # The rules of a test file are beside it.
+    watched = [path if path.is_dir() else path.parent for path in paths]
+    raise SystemExit(run_repeatedly(run, watched) if watch else run().exit_code)
+
+
+def _print(form: str, results: Results) -> None:
     if form in PRINTERS:
         PRINTERS[form](_report(results))
     elif form == "json":
         print_json(_data(results))
     else:
         print_lines(*_lines(results), wrap=False)
-    click.echo(_summary(results), err=True)
+
+
+def _exit_code(results: Results, least: int | None) -> int:
     if results.mistakes:
-        raise SystemExit(CANNOT_RUN)
-    too_little = (
-        least is not None and results.covered is not None and results.covered.percent < least
-    )
+        return CANNOT_RUN
+    covered = results.covered
+    too_little = least is not None and covered is not None and covered.percent < least
     if results.failed or too_little:
-        raise SystemExit(FOUND)
-    raise SystemExit(GOOD if results.complete else CANNOT_RUN)
+        return FOUND
+    return GOOD if results.complete else CANNOT_RUN
 
 
 def _test(paths: tuple[Path, ...], text: str, with_coverage: bool) -> Results:
@@ -133,7 +156,7 @@ def _test(paths: tuple[Path, ...], text: str, with_coverage: bool) -> Results:
     results = Results(mistakes=unreadable)
     coverage = Coverage() if with_coverage else None
     changes = {HISTORY: HISTORY_URL, TAHRIR: TAHRIR_URL, "badges.keep_counts": False}
-    with reporting_errors():
+    with reporting_errors(), suppress(KeyboardInterrupt):
         runner = RuleTestRunner(placeholder_settings(changes))
         with suppress(KeyboardInterrupt), advancing(files, "Testing") as each:
             for path in each:

@@ -1,13 +1,15 @@
 """Line numbers of configuration mistakes: where the configuration files set a key."""
 
 import ast
+import contextlib
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fedbadges.config.toml_files import is_toml, keys_of_toml
+from fedbadges.config.toml_files import find_at_top, find_in_list, is_toml, keys_of_toml
 from fedbadges.util.text import printable
 
 
@@ -52,6 +54,51 @@ def locate_key(key: str, within: str | None, files: list[Path]) -> str:
     if not files:
         return "/etc/fedmsg.d"
     return printable(str(files[-1] if is_toml(files[-1]) else files[-1].parent))
+
+
+def locate_entry(key: str, within: str, number: int, files: list[Path]) -> str:
+    """Return ``file:line:column`` of a key in one of the mappings that the list ``within`` has.
+
+    ``number`` counts them from 0. Without the key return the place of the mapping, or else of the
+    list.
+    """
+    find = partial(_find_entry, key=key, within=within, number=number)
+    return _locate(find, files) or locate_key(within, None, files)
+
+
+def locate_at_top(key: str, files: list[Path]) -> str:
+    """Return ``file:line:column`` of a key that is in no table of a TOML file but ours."""
+    return _locate(lambda text, path: find_at_top(text, key), files) or locate_key(key, None, files)
+
+
+def _locate(find: Callable[[str, Path], tuple[int, int] | None], files: list[Path]) -> str | None:
+    """Return the place that is found in the last file that has one."""
+    for path in reversed(files):
+        with contextlib.suppress(OSError, SyntaxError, ValueError):
+            found = find(path.read_text(encoding="utf-8"), path)
+            if found is not None:
+                return f"{printable(str(path))}:{found[0]}:{found[1]}"
+    return None
+
+
+def _find_entry(
+    text: str, path: Path, key: str, within: str, number: int
+) -> tuple[int, int] | None:
+    if is_toml(path):
+        return find_in_list(text, within, number, key)
+    return _find_in_python(text, within, number, key)
+
+
+def _find_in_python(text: str, within: str, number: int, key: str) -> tuple[int, int] | None:
+    for node in ast.walk(ast.parse(text)):
+        for name, value in _items_of_node(node):
+            if name != within or not isinstance(value, (ast.List, ast.Tuple)):
+                continue
+            for entry in value.elts[number : number + 1]:
+                keys = dict(_keys_of_node(entry))
+                found = keys.get(key, entry)
+                return found.lineno, found.col_offset + 1
+    return None
 
 
 def _scripts_in(folder: Path) -> list[Path]:
@@ -103,3 +150,12 @@ def _keys_of_node(node: ast.AST) -> Iterator[tuple[str, ast.expr | ast.keyword]]
             yield from ((str(keyword.arg), keyword) for keyword in keywords)
         case ast.Subscript(slice=ast.Constant(value=name) as key):
             yield str(name), key
+
+
+def _items_of_node(node: ast.AST) -> Iterator[tuple[object, ast.expr]]:
+    match node:
+        case ast.Dict(keys=keys, values=values):
+            pairs = zip(keys, values, strict=True)
+            yield from ((key.value, each) for key, each in pairs if isinstance(key, ast.Constant))
+        case ast.Assign(targets=[ast.Subscript(slice=ast.Constant(value=name))], value=value):
+            yield name, value

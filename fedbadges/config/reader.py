@@ -1,14 +1,18 @@
 """Configuration keys: dataclass fields that know their key, and a reader that reports mistakes."""
 
+import copy
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from fedbadges.config.line_numbers import config_files, locate_key
+from fedbadges.config.line_numbers import config_files, locate_at_top, locate_entry, locate_key
 from fedbadges.config.values import MalformedValue
+from fedbadges.config.version_2 import TRANSLATION, Name
 from fedbadges.util.text import printable
+
+T = TypeVar("T")
 
 #: The default of a key that must be set.
 REQUIRED = object()
@@ -48,11 +52,17 @@ def keys_of(cls: type) -> dict[str, ConfigKey]:
 
 
 class ConfigReader:
-    """Reads keys from fedmsg's configuration, and collects a line for each mistake."""
+    """Reads keys from the configuration, and collects a line for each mistake.
+
+    A key that is set under its name in fedbadges 2.x is reported under that name.
+    """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._files = config_files(config)
+        translation = config.get(TRANSLATION)
+        self._names: Mapping[tuple[str, ...], Name] = translation.names if translation else {}
+        self.files = config_files(config)
         self._mappings: dict[tuple[str, ...], Mapping[str, Any] | None] = {(): config}
+        self._number: int | None = None
         self.mistakes: list[str] = []
 
     def read(self, key: ConfigKey) -> Any:
@@ -75,6 +85,24 @@ class ConfigReader:
         """Return the values of all keys of a dataclass, by the names of its fields."""
         return {name: self.read(key) for name, key in keys_of(cls).items()}
 
+    def read_list(self, key: ConfigKey, cls: type[T]) -> tuple[list[T], list[str]]:
+        """Return an object for each mapping in a list, and a warning for each unknown key.
+
+        Mappings with mistakes are left out. The keys of ``cls`` are ``within`` the list.
+        """
+        keys = keys_of(cls)
+        path, names = (key.name,), [each.name for each in keys.values()]
+        made: list[T] = []
+        unknown: list[str] = []
+        for number, entry in enumerate(self.read(key) or ()):
+            reader, before = copy.copy(self), len(self.mistakes)
+            reader._mappings, reader._number = {path: entry}, number
+            values = {name: reader.read(each) for name, each in keys.items()}
+            if len(self.mistakes) == before:
+                made.append(cls(**values))
+            unknown += (reader.unknown(name, path, names) for name in entry if name not in names)
+        return made, unknown
+
     def mapping(self, path: tuple[str, ...]) -> Mapping[str, Any] | None:
         """Return the mapping at a path of names; None if it is missing or something else."""
         if path not in self._mappings:
@@ -92,7 +120,10 @@ class ConfigReader:
         """Report that the value of a key is missing or malformed."""
         source = self.mapping(key.within) or {}
         state = "missing" if source.get(key.name) is None else "malformed"
-        line = f"{self.locate(key.name, key.within)}: {state} key {key}; expected {key.expected}"
+        renamed = self._names.get((*key.within, key.name))
+        expected = renamed.expected if renamed and renamed.expected else key.expected
+        place = self.locate(key.name, key.within)
+        line = f"{place}: {state} key {self.describe(key)}; expected {expected}"
         self.mistakes.append(f"{line} ({printable(reason)})" if reason else line)
 
     def unknown(self, name: Any, within: tuple[str, ...], known: Iterable[str]) -> str:
@@ -101,6 +132,24 @@ class ConfigReader:
         hint = f"; did you mean '{near[0]}'?" if near else ""
         return f"{self.locate(str(name), within)}: unknown key '{printable(str(name))}'{hint}"
 
-    def locate(self, name: str, within: tuple[str, ...] = ()) -> str:
-        """Return ``file:line:column`` of a key."""
-        return locate_key(name, within[-1] if within else None, self._files)
+    def describe(self, key: ConfigKey) -> str:
+        """Return the name of a key in the configuration file, in quotes, with what it is in."""
+        renamed = self._names.get((*key.within, key.name))
+        if renamed is not None:
+            return f"'{renamed.name}'"
+        if key.within in self._names:
+            return f"'{key.name}' in '{self._names[key.within].name}'"
+        return str(key)
+
+    def locate(self, name: str, within: tuple[str, ...] = (), number: int | None = None) -> str:
+        """Return ``file:line:column`` of a key; ``number`` is that of its mapping in a list."""
+        renamed = self._names.get((*within, name))
+        if renamed is not None:
+            return locate_at_top(renamed.name, self.files)
+        if not within:
+            return locate_key(name, None, self.files)
+        around = self._names[within].name if within in self._names else within[-1]
+        number = self._number if number is None else number
+        if number is not None:
+            return locate_entry(name, around, number, self.files)
+        return locate_key(name, around, self.files)

@@ -17,6 +17,7 @@ from sqlalchemy import URL
 from fedbadges.config import values
 from fedbadges.config.reader import REQUIRED, ConfigKey, ConfigReader, config_key, keys_of
 from fedbadges.config.toml_files import join_keys
+from fedbadges.config.version_2 import TRANSLATION, known_names, translate
 from fedbadges.errors import SettingsError
 
 #: Enables the consumer in a hub.
@@ -37,6 +38,7 @@ _AGE = ("a number of seconds", values.age)
 _COUNT = ("a number of messages", values.count)
 _GLOBAL = ("badges_global",)
 _ISSUER = ("badges_global", "badge_issuer")
+_GROUP_BADGES = ("badges.group_badges",)
 _ISSUER_TEXT = ("text of at most 128 characters", values.short_text, REQUIRED, _ISSUER)
 
 
@@ -54,6 +56,22 @@ class Issuer:
     contact: str = config_key("issuer_contact", *_ISSUER_TEXT, "issuer_email")
 
 
+@dataclass(frozen=True)
+class GroupBadge:
+    """A badge for everybody in a group of FASJSON."""
+
+    #: The name of the group.
+    group: str = config_key("group", "the name of a group", values.group, REQUIRED, _GROUP_BADGES)
+    #: The id of the badge.
+    badge: str = config_key(
+        "badge", "the id of a badge", values.short_text, REQUIRED, _GROUP_BADGES
+    )
+    #: Who gets it: all members, or the sponsors alone.
+    memberships: str = config_key(
+        "memberships", "'members' or 'sponsors'", values.memberships, "members", _GROUP_BADGES
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The configuration of the daemon. Its ``repr`` shows no password."""
@@ -67,6 +85,8 @@ class Settings:
     reload: bool = config_key("badges.reload", *_FLAG, True)
     #: Load rules that others can write.
     insecure_rules: bool = config_key("badges.insecure_rules", *_FLAG, False)
+    #: Load rules with Python in them.
+    lambdas: bool = config_key("badges.lambdas", *_FLAG, True)
 
     # The databases.
     #: Where badges and awards are.
@@ -205,6 +225,13 @@ class Settings:
     fasjson_timeout: float = config_key("badges.fasjson.timeout", *_TIMEOUT, 10.0)
     #: How long answers about accounts are cached.
     fasjson_cache: float = config_key("badges.fasjson.cache", *_SECONDS, 600.0)
+    #: Badges for those in a group, which ``fedbadges backfill --groups`` gives.
+    group_badges: tuple[GroupBadge, ...] = config_key(
+        "badges.group_badges",
+        "a list of mappings with 'group', 'badge' and perhaps 'memberships'",
+        values.mappings,
+        (),
+    )
     #: Where avatars are.
     libravatar_url: str = config_key(
         "badges.libravatar.url",
@@ -257,13 +284,15 @@ def toml_configuration(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
         MONITORING_SOCKET,
         *(key.within[0] if key.within else key.name for key in KEYS.values()),
     }
+    config, translation = translate(join_keys(table, known), known)
     return {
         **_TOPIC_PREFIX,
-        **join_keys(table, known),
+        **config,
         # Nothing has a signature there, and what is stored must not pass for verified.
         "validate_signatures": False,
         "sign_messages": False,
         "config_filename": str(path),
+        **({} if translation is None else {TRANSLATION: translation}),
     }
 
 
@@ -278,19 +307,35 @@ def read_settings(
     reader = ConfigReader(config)
     reader.mapping(_ISSUER)
     read = reader.read_all(Settings)
-    if read["accounts"] is not None and config.get(KEYS["fasjson_url"].name) is None:
+    key = KEYS["group_badges"]
+    group_badges, unknown = reader.read_list(key, GroupBadge) if read["group_badges"] else ([], [])
+    read["group_badges"] = tuple(group_badges)
+    if (read["accounts"] is not None or group_badges) and config.get(
+        KEYS["fasjson_url"].name
+    ) is None:
         reader.report(KEYS["fasjson_url"])
     if in_hub:
-        zeromq = not any(config.get(name) for name in _OTHER_BUSES)
-        for key in (_HUB_KEY, *(_ZEROMQ_KEYS if zeromq else ())):
-            reader.read(key)
-        for name in filter(config.get, STOMP):
-            if importlib.util.find_spec("stomper") is None:
-                reader.mistakes.append(f"{reader.locate(name)}: '{name}': {_STOMPER_MISSING}")
+        _check_hub_keys(config, reader)
     issuer = reader.read_all(Issuer)
+    translation = config.get(TRANSLATION)
+    if translation is not None:
+        reader.mistakes += translation.mistakes(reader.files)
+        unknown += translation.warnings(reader.files)
+        known = [*known_names(), *(key.name for key in KEYS.values() if not key.within)]
+        unknown += (reader.unknown(name, (), known) for name in translation.unknown)
     if reader.mistakes:
         raise SettingsError(reader.mistakes)
-    return Settings(**read, issuer=Issuer(**issuer), fedmsg=config), _unknown_keys(reader)
+    settings = Settings(**read, issuer=Issuer(**issuer), fedmsg=config)
+    return settings, (*_unknown_keys(reader), *unknown)
+
+
+def _check_hub_keys(config: Mapping[str, Any], reader: ConfigReader) -> None:
+    zeromq = not any(config.get(name) for name in _OTHER_BUSES)
+    for key in (_HUB_KEY, *(_ZEROMQ_KEYS if zeromq else ())):
+        reader.read(key)
+    for name in filter(config.get, STOMP):
+        if importlib.util.find_spec("stomper") is None:
+            reader.mistakes.append(f"{reader.locate(name)}: '{name}': {_STOMPER_MISSING}")
 
 
 def _unknown_keys(reader: ConfigReader) -> tuple[str, ...]:

@@ -92,6 +92,30 @@ def keys_of_toml(text: str) -> list[TomlKey]:
     return keys
 
 
+def find_at_top(text: str, name: str) -> tuple[int, int] | None:
+    """Return line and column of a key, or of a table, that is directly in ``consumer_config``."""
+    found = (each for each in keys_of_toml(text) if each.path[:1] == (name,))
+    return next(((each.line, each.column) for each in found), None)
+
+
+def find_in_list(text: str, name: str, number: int, key: str) -> tuple[int, int] | None:
+    """Return line and column of a key in one of the tables ``[[name]]``, or else of that table.
+
+    ``number`` counts them from 0. Returns None if the list is written as a value.
+    """
+    header: TomlKey | None = None
+    headers = 0
+    for each in keys_of_toml(text):
+        dotted = ".".join(each.path)
+        if dotted == name:
+            headers += 1
+            header = each if headers == number + 1 else header
+        elif headers == number + 1 and dotted == f"{name}.{key}":
+            header = each
+            break
+    return None if header is None else (header.line, header.column)
+
+
 def _statements(lines: list[str]) -> Iterator[tuple[int, int, str]]:
     """Yield each table header and each key with its value, and the place where it begins.
 

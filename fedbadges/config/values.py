@@ -21,6 +21,8 @@ from fedbadges.util.caching import make_cache_region
 FASJSON_MISSING = (
     "fasjson-client is not installed; pip install '.[fasjson]' in a clone of fedbadges"
 )
+#: Names of accounts and groups that FASJSON accepts.
+FASJSON_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
 _DAY = 86_400.0
 
 
@@ -103,6 +105,24 @@ def items(value: Any) -> frozenset[Any]:
 def names(value: Any) -> frozenset[str]:
     """Return a list, tuple or set of names, in lower case."""
     return frozenset(text(name).lower() for name in items(value))
+
+
+def mappings(value: Any) -> tuple[Mapping[Any, Any], ...]:
+    """Return the mappings in a list or tuple."""
+    return tuple(mapping(each) for each in of_type((list, tuple), value))
+
+
+def group(value: Any) -> str:
+    """Return the name of a group that FASJSON can have."""
+    name = text(value)
+    _require(FASJSON_NAME.fullmatch(name))
+    return name
+
+
+def memberships(value: Any) -> str:
+    """Return which of those in a group are meant."""
+    _require(value in ("members", "sponsors"))
+    return str(value)
 
 
 def directory(value: Any, *, exists: bool = True) -> Path:

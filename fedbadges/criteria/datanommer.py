@@ -9,10 +9,12 @@ from fedbadges.config.settings import Settings
 from fedbadges.history.history import History
 from fedbadges.rules.conditions import CONDITION_KIND, Condition
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, PlacedCriterion, Question
-from fedbadges.rules.filters import FILTER_KIND, FilledFilter, Filter
+from fedbadges.rules.expressions import Expression
+from fedbadges.rules.filters import FILTER_KIND, FilledFilter, Filter, Pages
 from fedbadges.rules.grammar import FieldSpec, Schema, record_of
 from fedbadges.rules.operations import OPERATION_KIND, Operation
 from fedbadges.rules.parsing import Problems
+from fedbadges.rules.templates import RECIPIENT
 from fedbadges.rules.yaml_document import Node
 from fedbadges.util.caching import BoundedDict
 
@@ -21,7 +23,7 @@ _QUESTION = record_of(
     {
         "filter": FieldSpec(FILTER_KIND, "Which past messages the question is about.", True),
         "operation": FieldSpec(
-            OPERATION_KIND, "What to compute over them: count, or a lambda.", True
+            OPERATION_KIND, "What to compute over them, such as their count.", True
         ),
         "condition": FieldSpec(CONDITION_KIND, "What the result must satisfy.", True),
     },
@@ -31,6 +33,11 @@ _QUESTION = record_of(
 #: The details of an answer: the filled filter, the result of the operation, and whether that is a
 #: count that stopped when the condition was decided.
 FILTER, VALUE, AT_LEAST = "filter", "value", "at least"
+
+_NOT_BOTH = (
+    "a lambda sees whatever the other keys of the filter select; say in the lambda what 'fields' "
+    "says, or use another operation, such as 'count'"
+)
 
 #: How many filters of rules are shared.
 _MOST_FILTERS = 10_000
@@ -106,14 +113,14 @@ class PastMessages:
         filled = self.filled(subject)
         if not self._counts(filled):
             return False
-        message, expression = subject.message, self.operation.expression
+        message, expression = subject.message, self._expression(subject)
         return self.history.count(filled, needed, message, expression, subject.batch_cache) < needed
 
     def value(self, subject: Question) -> Any:
         """Return the result of the operation, computed once for all rules that ask the same."""
         filled = self.filled(subject)
         subject.tell(FILTER, filled)
-        expression = self.operation.expression
+        expression = self._expression(subject)
         if expression is None or self._counts(filled):
             return self._count(subject, filled)
         history, message, until = self.history, subject.message, subject.position
@@ -139,8 +146,9 @@ class PastMessages:
     def read(self, subject: Question) -> None:
         """Raise MissingValue if the message lacks what a template names."""
         self.filled(subject)
-        if self.operation.expression is not None:
-            self.operation.expression.fill(subject.message.body)
+        expression = self._expression(subject)
+        if expression is not None:
+            expression.fill(subject.message.body)
 
     def filled(self, subject: Question) -> FilledFilter:
         """Return the filter with its values, filled in once for all rules with the same."""
@@ -148,6 +156,18 @@ class PastMessages:
             (id(self.shared_filter), id(subject.message), subject.recipient),
             lambda: self.shared_filter.fill(subject.message, subject.recipient),
         )
+
+    def _expression(self, subject: Question) -> Expression | None:
+        """Return what the operation computes for a candidate."""
+        expression = self.operation.expression
+        if expression is None or subject.recipient is None or not self._fields_name_recipient:
+            return expression
+        return replace(expression, recipient=subject.recipient)
+
+    @cached_property
+    def _fields_name_recipient(self) -> bool:
+        fields = self.filter.fields
+        return fields is not None and any(path.dotted == RECIPIENT for path in fields.paths)
 
     @cached_property
     def _limits(self) -> _Limits:
@@ -166,7 +186,7 @@ class PastMessages:
             filled,
             self.operation,
             subject.position,
-            id(subject.message) if templates else None,
+            (id(subject.message), subject.recipient) if templates else None,
         )
 
     def _count(self, subject: Question, filled: FilledFilter) -> int:
@@ -182,7 +202,7 @@ class PastMessages:
                 filled,
                 limits.enough,
                 subject.message,
-                self.operation.expression,
+                self._expression(subject),
                 subject.batch_cache,
                 until=subject.position,
                 needed=needed,
@@ -212,9 +232,17 @@ class Datanommer:
         found = _QUESTION.read(node, "criteria", problems)
         if found is None or len(problems) > before:
             return None
-        chosen = found.values["filter"]
+        chosen: Filter = found.values["filter"]
+        operation: Operation = found.values["operation"]
+        if chosen.fields is not None:
+            if operation.has_lambda:
+                problems.add(chosen.places["fields"], _NOT_BOTH)
+                return None
+            operation = operation.narrowed(chosen.fields)
+            # Only a lambda sees pages.
+            chosen = replace(chosen, pages=Pages())
         self._filters[chosen] = shared = self._filters.get(chosen, chosen)
-        operation, condition = found.values["operation"], found.values["condition"]
+        condition = found.values["condition"]
         question = PastMessages(chosen, operation, condition, self.history, shared)
         return question.with_user_paths(chosen.user_paths)
 

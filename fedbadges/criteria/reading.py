@@ -76,10 +76,30 @@ def _read_by_criteria(rule: Rule) -> Iterator[Read]:
                 if path.dotted != RECIPIENT:
                     place = path.place or criterion.filter.place
                     yield Read(path, "criteria", "filter", place, key, always)
-        operation = criterion.operation
-        for path in () if operation.expression is None else operation.expression.paths:
+        fields = criterion.filter.fields
+        for path in () if fields is None else fields.paths:
+            if path.dotted != RECIPIENT:
+                place = path.place or criterion.filter.place
+                yield Read(path, "criteria", "filter", place, "fields", always)
+        if _is_of_own_topic(criterion.filter):
+            yield from fields_read(criterion.filter, always=always)
+        operation, expression = criterion.operation, criterion.operation.expression
+        for path in () if expression is None or fields is not None else expression.paths:
             place = path.place or operation.place
             yield Read(path, "criteria", "operation", place, always=always)
+
+
+def fields_read(chosen: Filter, *, always: bool) -> Iterator[Read]:
+    """Yield the paths of past messages that a filter compares; not one that may be missing."""
+    for each in () if chosen.fields is None else chosen.fields.fields:
+        if not each.check.when_missing:
+            yield Read(each.path, "criteria", "filter", each.place, "fields", always, is_field=True)
+
+
+def _is_of_own_topic(chosen: Filter) -> bool:
+    """Return True if the past messages have the topic of the message that triggers the rule."""
+    templates = templates_in(dict(chosen.entries).get("topics", ()))
+    return bool(templates) and all(template.names("topic") for template in templates)
 
 
 def unstored_names(rule: Rule) -> Iterator[tuple[str, Place]]:

@@ -14,8 +14,8 @@ from fedbadges.errors import DatabaseUnusable, Unavailable
 READ_ONLY = "25006"
 _OUTAGES = ("08", "40", "53", "55", "57", "58", READ_ONLY)
 
-#: A statement that took too long would take too long again.
-_CANCELED = "57014"
+#: PostgreSQL's code of a statement that took too long; it would take too long again.
+CANCELED = "57014"
 
 #: A table, column, schema or right is missing: every statement fails until somebody repairs that.
 _BROKEN = ("42P01", "42703", "3F000", "42501")
@@ -73,7 +73,7 @@ def _is_outage(error: exc.DBAPIError | exc.TimeoutError) -> bool:
     code = getattr(error.orig, "pgcode", None)
     if code is None:
         return isinstance(error, (exc.OperationalError, exc.InterfaceError))
-    return str(code).startswith(_OUTAGES) and code != _CANCELED
+    return str(code).startswith(_OUTAGES) and code != CANCELED
 
 
 def is_broken(error: BaseException) -> bool:

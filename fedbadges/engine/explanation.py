@@ -25,6 +25,7 @@ from fedbadges.rules.recipients import Accounts, NamedPerson
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Revocation
+from fedbadges.util.text import pluralize
 
 
 class Verdict(Enum):
@@ -43,14 +44,19 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Counted:
-    """A count, and how many are needed; with ``at_least`` there may be more than were counted."""
+    """A count, and how many are needed; with ``at_least`` there may be more than were counted.
+
+    ``unit`` is what is counted, in the singular, where that are no messages.
+    """
 
     value: int
     needed: int
     at_least: bool = False
+    unit: str = ""
 
     def __str__(self) -> str:
-        return f"{'at least ' if self.at_least else ''}{self.value} of {self.needed}"
+        needed = pluralize(self.needed, self.unit) if self.unit else str(self.needed)
+        return f"{'at least ' if self.at_least else ''}{self.value} of {needed}"
 
 
 @dataclass(frozen=True)
@@ -210,7 +216,8 @@ def count_of(traced: Traced) -> Counted | None:
     # What is not 0 may be less, where an operation does not count.
     if needed is None or condition.holds(value) is not (value >= needed):
         return None
-    return Counted(value, needed, bool(traced.details.get(AT_LEAST)))
+    unit = question.operation.unit
+    return Counted(value, needed, bool(traced.details.get(AT_LEAST)), unit)
 
 
 def without_count_cache(settings: Settings) -> Settings:

@@ -70,6 +70,11 @@ class Progress:
     revoked: Revocation | None = None
 
     @property
+    def series(self) -> str | None:
+        """Return the name of the series, if one file gives the badges of it."""
+        return None if self.rule.threshold is None else self.rule.series
+
+    @property
     def order(self) -> tuple[object, ...]:
         """Return a sort key: closest to completion first, held badges last, the latest first."""
         share, missing = 0.0, 0
@@ -150,8 +155,20 @@ class ProgressSearch:
                 self.interrupted = str(unavailable)
 
     def progress(self) -> list[Progress]:
-        """Return how far the user is with every badge, closest to completion first."""
-        return sorted((self._progress(rule) for rule in self._rules), key=lambda each: each.order)
+        """Return how far the user is with every badge, closest to completion first.
+
+        The badges of a series that one file gives stay together, the easiest first.
+        """
+        found = sorted((self._progress(rule) for rule in self._rules), key=lambda each: each.order)
+        series: dict[str, list[Progress]] = defaultdict(list)
+        for each in found:
+            if each.series is not None:
+                series[each.series].append(each)
+        ordered: list[Progress] = []
+        for each in found:
+            members = [each] if each.series is None else series.pop(each.series, [])
+            ordered += sorted(members, key=lambda each: each.rule.threshold or 0)
+        return ordered
 
     def _progress(self, rule: Rule) -> Progress:
         if rule.badge.id not in self._open:
@@ -177,10 +194,10 @@ class ProgressSearch:
             return Progress(rule, ProgressState.UNKNOWN)
         # Whoever has sent what the rule may be about may have more than none of what it counts.
         touched = any(rule.badge.id in badges for badges in self._concerned.values())
-        needed = None if touched else _needed(rule)
-        if needed is None:
+        counted = None if touched else _nothing_of(rule)
+        if counted is None:
             return Progress(rule, ProgressState.NOTHING)
-        return Progress(rule, ProgressState.COUNTED, counted=Counted(0, needed))
+        return Progress(rule, ProgressState.COUNTED, counted=counted)
 
 
 def _nearest(criteria: Traced) -> Counted | None:
@@ -196,11 +213,14 @@ def _nearest(criteria: Traced) -> Counted | None:
     return max(known, key=lambda each: each.value / each.needed, default=None)
 
 
-def _needed(rule: Rule) -> int | None:
-    """Return how much somebody needs whose messages count zero; None if it is not that simple."""
+def _nothing_of(rule: Rule) -> Counted | None:
+    """Return what somebody needs whose messages count zero; None if it is not that simple."""
     question = past_messages(rule.criteria)
     if question is None:
         return None
     theirs = any(key in _BY_PERSON for key, _ in question.filter.entries)
     counts = begins_at_zero(question.operation.expression)
-    return question.condition.needed if counts and theirs else None
+    needed = question.condition.needed
+    if needed is None or not counts or not theirs:
+        return None
+    return Counted(0, needed, unit=question.operation.unit)

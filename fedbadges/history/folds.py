@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import exc
 
+from fedbadges.history.aggregate_values import AGGREGATES
 from fedbadges.history.fold_values import KINDS, NotKept, Unknown, Values, is_small
 from fedbadges.history.kept.text import NotPlain, parse_value, plain_value
 from fedbadges.history.past_messages import is_damaged
 from fedbadges.rules.expressions import Fold
+
+_KINDS = {**KINDS, **AGGREGATES}
 
 #: More values are not kept for each message.
 _MANY = 10
@@ -65,7 +68,7 @@ class RunningFold:
 
     def __init__(self, fold: Fold) -> None:
         self._fold = fold
-        self._values: Values = KINDS[fold.kind]()
+        self._values: Values = _KINDS[fold.kind]()
         #: What taking something from a message raised, and what adding that raised.
         self._error: Exception | None = None
         self._failure: Exception | None = None
@@ -111,7 +114,7 @@ class RunningFold:
         if kind != fold.kind:
             raise ValueError(kind)
         made = cls(fold)
-        made._values = Unknown() if state is None else KINDS[kind](*state)
+        made._values = Unknown() if state is None else _KINDS[kind](*state)
         return made
 
     def add(self, taken: Taken) -> None:

@@ -75,6 +75,8 @@ def _counts(operation: Operation) -> bool:
     """Return True if the result of an operation is a number of messages."""
     if operation.expression is None or operation.expression.test is not None:
         return True
+    if operation.aggregate is not None:
+        return operation.aggregate.counts
     source = operation.expression.source
     match None if source is None else source.parse():
         case ast.Call(func=ast.Name(id="len") | ast.Attribute(attr="count")):

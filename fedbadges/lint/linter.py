@@ -9,6 +9,7 @@ from pathlib import Path
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.errors import RuleError, Unavailable
+from fedbadges.history.topics import TopicHistory
 from fedbadges.lint.conditions import constant_condition, empty_window
 from fedbadges.lint.criteria import (
     counted_together,
@@ -25,7 +26,7 @@ from fedbadges.lint.lambdas import is_literal, whole_topic
 from fedbadges.lint.missing_path import missing_path
 from fedbadges.lint.never_matches import never_matches
 from fedbadges.lint.samples import LatestMessages, MessageFiles, Samples
-from fedbadges.lint.stale_topic import TopicHistory, stale_topic
+from fedbadges.lint.stale_topic import stale_topic
 from fedbadges.lint.texts import cut_text, no_field, no_topic, odd_id
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.loader import each_once, files_at, load_file, read_file, without_cycles
@@ -68,7 +69,12 @@ class Linter:
         ignores = Ignores()
         for path in files:
             try:
-                found = load_file(path, self.backends, configured=self.configured)
+                found = load_file(
+                    path,
+                    self.backends,
+                    configured=self.configured,
+                    lambdas=self.settings.lambdas,
+                )
                 data = read_file(path)
                 document = parse_document(data, str(path))
             except RuleError as error:

@@ -1,11 +1,14 @@
-"""Templates of which no recent message has the value."""
+"""Templates and fields of which no recent message has the value."""
 
 from collections.abc import Callable, Iterator
 
-from fedbadges.criteria.reading import NAMING_KEYS, PEOPLE_KEYS, Read, paths_read
+from fedbadges.criteria.datanommer import PastMessages
+from fedbadges.criteria.reading import NAMING_KEYS, PEOPLE_KEYS, Read, fields_read, paths_read
 from fedbadges.lint.findings import Finding
 from fedbadges.lint.samples import Sample, Samples, nearest, samples_of
 from fedbadges.messages import category_of
+from fedbadges.rules.criteria import backend_criteria
+from fedbadges.rules.filters import Filter, templates_in
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.templates import TemplatePath
 from fedbadges.rules.triggers import Category, Topic, required_names
@@ -16,7 +19,27 @@ _ENOUGH = 20
 
 
 def missing_path(samples: Samples, rule: Rule) -> Iterator[Finding]:
-    """Find templates whose value none of the messages has that the rule waits for."""
+    """Find paths at which none of the messages has anything that the rule waits for."""
+    yield from _in_trigger(samples, rule)
+    for criterion in backend_criteria(rule.criteria):
+        if isinstance(criterion, PastMessages):
+            yield from _in_filter(samples, rule, criterion.filter)
+
+
+def _in_filter(samples: Samples, rule: Rule, chosen: Filter) -> Iterator[Finding]:
+    """Find the fields of a filter that no message of its topics has, if it names these."""
+    templates = templates_in(dict(chosen.entries).get("topics", ()))
+    topics = {template.text for template in templates if not template.paths}
+    found = samples_of(samples, topics.__contains__) if chosen.fields is not None else []
+    if not found or len(topics) < len(templates):
+        return
+    for read in fields_read(chosen, always=True):
+        if read.path.dotted.partition(".")[0] == "msg" and _lack(read, found):
+            yield _finding(samples.described, read, rule, found)
+
+
+def _in_trigger(samples: Samples, rule: Rule) -> Iterator[Finding]:
+    """Find paths that no message has of the topics of the trigger."""
     names = dict.fromkeys(required_names(rule.trigger) or ())
     found = {name: samples_of(samples, _matcher(name)) for name in names}
     every = [sample for some in found.values() for sample in some]

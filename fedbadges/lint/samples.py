@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from fedbadges.errors import DamagedRow, MissingValue, Place
 from fedbadges.history.rows import parse_content
+from fedbadges.history.topics import TopicHistory
 from fedbadges.lint.findings import Finding
-from fedbadges.lint.stale_topic import LONG, TopicHistory
+from fedbadges.lint.stale_topic import LONG
 from fedbadges.messages import parse_message
 from fedbadges.rules.names import names_in
 from fedbadges.rules.recipients import account

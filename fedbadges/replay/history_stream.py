@@ -216,7 +216,7 @@ class HistoryEntry:
 
 def reads_more(expression: Expression) -> bool:
     """Return True if an expression may find in an entry what it does not find elsewhere."""
-    return _MORE.search(expression.text) is not None
+    return expression.source is not None and _MORE.search(expression.text) is not None
 
 
 class HistoryStream:

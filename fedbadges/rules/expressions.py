@@ -25,13 +25,26 @@ from fedbadges.errors import Place
 from fedbadges.rules.counting import ITEMS, MESSAGE, parse_count, parse_fold, parse_join
 from fedbadges.rules.names import any_spelling
 from fedbadges.rules.parsing import Problems, as_text
-from fedbadges.rules.templates import TemplatePath, find_template, name_paths, parse_template
+from fedbadges.rules.templates import (
+    TemplatePath,
+    find_template,
+    name_paths,
+    parse_template,
+    with_recipient,
+)
 from fedbadges.rules.yaml_document import Node, ScalarNode
 
 _VALUES = "_template_values"
 
 #: How many compiled texts are kept, for rules that are loaded later.
 _MOST_CODES = 2000
+
+#: What to write without lambdas, by their argument.
+_INSTEAD = {
+    "msg": "'fields' compares what a message has, and templates are values of it",
+    "query": "use 'count' with 'fields' in the filter, or another operation",
+    "value": "compare with a number, and combine several criteria by 'any' or 'all'",
+}
 
 #: What is compiled: called with the argument and with the values of the templates.
 Function = Callable[[Any, tuple[Any, ...]], Any]
@@ -105,7 +118,8 @@ class Expression:
     expression counts messages one by one, ``test`` is what it asks of each, called with the message
     and the values of the templates; where that compares the message with templates, ``join`` may
     replace it. Where it computes something else of each message, that is its ``fold``. It has no
-    ``source`` where the rule says it without a lambda.
+    ``source`` where the rule says it without a lambda; then its templates may name the candidate,
+    which is the ``recipient``.
     """
 
     text: str
@@ -117,6 +131,7 @@ class Expression:
     join: Join | None = field(default=None, compare=False, repr=False)
     fold: Fold | None = field(default=None, compare=False, repr=False)
     user_paths: frozenset[str] = frozenset()
+    recipient: str | None = None
 
     def __call__(self, value: Any, filled: tuple[Any, ...] = ()) -> Any:
         """Evaluate with ``value`` as the argument; raise whatever the expression raises."""
@@ -127,6 +142,8 @@ class Expression:
 
         Those of users are equal to both spellings that filters look for.
         """
+        if self.source is None and self.paths:
+            message = with_recipient(message, self.recipient)
         if not self.user_paths:
             return tuple(path.resolve(message) for path in self.paths)
         values = ((path.dotted in self.user_paths, path.resolve(message)) for path in self.paths)
@@ -177,6 +194,11 @@ def parse_expression(
     node: Node, argument: str, problems: Problems, *, templates: bool = False
 ) -> Expression | None:
     """Compile what ``node`` holds: an expression over ``argument``, maybe with ``templates``."""
+    if not problems.lambdas:
+        # Not even its syntax matters.
+        instead = _INSTEAD.get(argument, "docs/rules.rst says what there is without Python")
+        problems.add(node.place, f"lambdas are not allowed here; {instead}")
+        return None
     if not isinstance(node, ScalarNode):
         problems.add(node.place, f"a lambda is text, and this is {node.kind} (quotes make it text)")
         return None

@@ -107,12 +107,13 @@ def _read_fields(node: Node, _: str, problems: Problems) -> tuple[Field, ...] | 
 
 
 def _read_field(key: ScalarNode, node: Node, problems: Problems) -> Field | None:
-    path = _read_path(key, problems)
+    path = read_path(key, problems)
     check = read_check(node, key.text.strip(), problems)
     return None if path is None or check is None else Field(path, check)
 
 
-def _read_path(key: ScalarNode, problems: Problems) -> TemplatePath | None:
+def read_path(key: ScalarNode, problems: Problems) -> TemplatePath | None:
+    """Parse the path of a field; report what is none."""
     text = key.text.strip()
     bare = text.removeprefix("%(").removesuffix(")s").strip()
     if bare != text and _PATH.fullmatch(bare):

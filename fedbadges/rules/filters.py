@@ -24,6 +24,7 @@ from fedbadges.rules.grammar import (
 )
 from fedbadges.rules.names import in_lower_case, names_in
 from fedbadges.rules.parsing import UNSTORABLE, Problems, each_item, only_entry
+from fedbadges.rules.past_fields import PAST_FIELDS_KIND, PastFields
 from fedbadges.rules.templates import (
     RECIPIENT,
     TEMPLATE,
@@ -32,6 +33,7 @@ from fedbadges.rules.templates import (
     TemplatePath,
     parse_template,
     read_template,
+    with_recipient,
 )
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 from fedbadges.util.moments import to_age, to_moment
@@ -114,13 +116,16 @@ class Filter:
     entries: tuple[tuple[str, FilterEntry], ...]
     place: Place = field(compare=False)
     pages: Pages = Pages()
+    #: What the messages must have as well; the operation asks for that.
+    fields: PastFields | None = None
     #: Where each key is.
     places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def names_recipient(self) -> bool:
         """Return True if it has ``%(recipient)s``, so that each candidate is judged alone."""
-        paths = (path for _, entry in self.entries for path in paths_in(entry))
+        paths = [path for _, entry in self.entries for path in paths_in(entry)]
+        paths += () if self.fields is None else self.fields.paths
         return any(path.dotted == RECIPIENT for path in paths)
 
     @property
@@ -134,9 +139,7 @@ class Filter:
 
         Raise MissingValue if the message has no such value, or no past message can have it.
         """
-        source = {**message.body, RECIPIENT: recipient}
-        if recipient is None:
-            del source[RECIPIENT]
+        source = with_recipient(message.body, recipient)
         lists: dict[str, tuple[str, ...]] = {}
         others: dict[str, Any] = {}
         sliding = False
@@ -305,7 +308,11 @@ def _read_filter(node: Node, _: str, problems: Problems) -> Filter | None:
         if alias in fields.places and name in fields.places:
             place = max(fields.places[alias], fields.places[name])
             problems.add(place, f"'{alias}' says again what '{name}' says")
+    if "fields" in fields.places and len(fields.places) == 1:
+        text = "a filter by 'fields' alone would read every message there is; add 'topics'"
+        problems.add(fields.place, text)
     values = dict(fields.values)
+    wanted: PastFields | None = values.pop("fields", None)
     pages = Pages(**{key: values.pop(key) for key in PAGE_KEYS if key in values})
     entries: dict[str, FilterEntry] = {ALIASES.get(key, key): values[key] for key in values}
     assert isinstance(node, MappingNode)
@@ -314,7 +321,7 @@ def _read_filter(node: Node, _: str, problems: Problems) -> Filter | None:
         problems.add(its_end.place, "'end' is before 'start'; no message was sent between them")
     if len(problems) > before:
         return None
-    return Filter(tuple(entries.items()), fields.place, pages, fields.places)
+    return Filter(tuple(entries.items()), fields.place, pages, wanted, fields.places)
 
 
 def _ends_before_start(start: FilterEntry | None, end: FilterEntry | None) -> bool:
@@ -342,6 +349,7 @@ _KEYS = {
         for key in keys
     },
     "contains": FieldSpec(_LIST, "Messages whose content has one of these texts."),
+    "fields": FieldSpec(PAST_FIELDS_KIND, "Messages that have this at some paths."),
     "msg_id": FieldSpec(_or_lambda(Kind(read_template, TEMPLATE)), "The message of this id."),
     "start": FieldSpec(_MOMENT, "Since: 2014-12-31, 30 days ago or a template."),
     "end": FieldSpec(_MOMENT, "Until: 2014-12-31, 30 days ago or a template."),
@@ -361,5 +369,7 @@ FILTER_KIND = Kind(
         **_FILTER.schema,
         "minProperties": 1,
         "allOf": [{"not": {"required": pair}} for pair in map(list, ALIASES.items())],
+        "if": {"required": ["fields"]},
+        "then": {"minProperties": 2},
     },
 )

@@ -38,31 +38,39 @@ class Loaded:
 
 
 def load_text(
-    data: bytes, path: str, backends: Backends, *, configured: bool = True
+    data: bytes,
+    path: str,
+    backends: Backends,
+    *,
+    configured: bool = True,
+    lambdas: bool = True,
 ) -> tuple[Rule, ...]:
     """Parse the content of the rule file at ``path``; raise RuleError if it has mistakes.
 
-    Returns its rule, or those of a series.
+    Without ``lambdas``, whatever is in Python is a mistake. Returns its rule, or those of a series.
     """
     document = parse_document(data, path)
-    return parse_rules(document, backends, Problems(configured=configured))
+    return parse_rules(document, backends, Problems(configured=configured, lambdas=lambdas))
 
 
-def load_file(path: Path, backends: Backends, *, configured: bool = True) -> tuple[Rule, ...]:
+def load_file(
+    path: Path, backends: Backends, *, configured: bool = True, lambdas: bool = True
+) -> tuple[Rule, ...]:
     """Read and parse one rule file; raise RuleError if it has mistakes or cannot be read.
 
-    Returns its rule, or those of a series.
+    Without ``lambdas``, whatever is in Python is a mistake. Returns its rule, or those of a series.
     """
     if path.name.endswith(TEST_FILES):
         text = f"this is a file of tests; run 'fedbadges test {path}'"
         raise RuleError([Problem(Place(str(path), 1, 1), text)])
-    return load_text(read_file(path), str(path), backends, configured=configured)
+    return load_text(read_file(path), str(path), backends, configured=configured, lambdas=lambdas)
 
 
 class RuleFiles:
     """Reads the rule files of one pass, but for those that are as they were ``before``."""
 
-    def __init__(self, before: "RuleFiles | None" = None) -> None:
+    def __init__(self, before: "RuleFiles | None" = None, *, lambdas: bool = True) -> None:
+        self._lambdas = lambdas
         self._before = {} if before is None else before._read
         self._read: dict[Path, tuple[object, tuple[Rule, ...] | RuleError]] = {}
 
@@ -71,7 +79,7 @@ class RuleFiles:
         identity, now = file_identity(path), time.time_ns()
         known, found = self._before.get(path, (None, None))
         if found is None or identity is None or known != identity:
-            found = _parse(read_file(path), path, backends)
+            found = self._parse(path, backends)
         # Whatever changes within the same tick of the clock looks the same.
         if identity is not None and max(identity[-2:]) < now - _TICK:
             self._read[path] = identity, found
@@ -79,12 +87,12 @@ class RuleFiles:
             raise found
         return found
 
-
-def _parse(data: bytes, path: Path, backends: Backends) -> tuple[Rule, ...] | RuleError:
-    try:
-        return load_text(data, str(path), backends)
-    except RuleError as error:
-        return error
+    def _parse(self, path: Path, backends: Backends) -> tuple[Rule, ...] | RuleError:
+        data = read_file(path)
+        try:
+            return load_text(data, str(path), backends, lambdas=self._lambdas)
+        except RuleError as error:
+            return error
 
 
 def read_file(path: Path) -> bytes:
@@ -188,14 +196,14 @@ def unreadable(path: object, error: OSError) -> Problem:
     return Problem(Place(str(path), 1, 1), f"cannot be read: {error.strerror or error}")
 
 
-def rule_paths(directory: Path) -> Iterator[str]:
-    """Find ``directory``, the directories below it, and the rule files in each.
+def rule_paths(directory: Path, endings: tuple[str, ...] = RULE_FILES) -> Iterator[str]:
+    """Find ``directory``, the directories below it, and the files in each that end like this.
 
     They are texts, as a daemon with thousands of rules looks at all of them all the time.
     """
     for folder, names in _walk(directory, []):
         yield str(folder)
-        yield from (f"{folder}/{name}" for name in names if name.endswith(RULE_FILES))
+        yield from (f"{folder}/{name}" for name in names if name.endswith(endings))
 
 
 def _files_below(

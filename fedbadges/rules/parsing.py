@@ -15,11 +15,15 @@ UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Problems(list[Problem]):
-    """The mistakes of one file; unless ``configured``, what a deployment lacks is no mistake."""
+    """The mistakes of one file; unless ``configured``, what a deployment lacks is no mistake.
 
-    def __init__(self, *, configured: bool = True) -> None:
+    Without ``lambdas``, whatever a rule has in Python is one.
+    """
+
+    def __init__(self, *, configured: bool = True, lambdas: bool = True) -> None:
         super().__init__()
         self._configured = configured
+        self.lambdas = lambdas
 
     def add(self, place: Place, text: str) -> None:
         """Add the mistake ``text`` at ``place``."""

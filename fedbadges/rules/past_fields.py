@@ -1,12 +1,13 @@
 """Fields of past messages: which of those that a filter selects an operation sees."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fedbadges.rules.comparisons import EQUAL, MISSING, Comparison, Index, Values, conjuncts
 from fedbadges.rules.expressions import Expression, Fold, Function, Join
 from fedbadges.rules.fields import (
+    FIELDS_KIND,
     Decision,
     Field,
     Reader,
@@ -15,39 +16,47 @@ from fedbadges.rules.fields import (
     index_of,
     resolved,
 )
+from fedbadges.rules.grammar import Kind
+from fedbadges.rules.parsing import Problems
 from fedbadges.rules.templates import TemplatePath
+from fedbadges.rules.yaml_document import Node
+from fedbadges.util.text import join_quoted, quoted
 
 #: What a past message has.
 ROOTS = ("msg", "topic")
 
 
 @dataclass(frozen=True)
-class MessageTest:
-    """Decides which past messages count, as an Expression has it: see ``test`` and ``join`` there.
+class PastFields:
+    """What past messages must have to count, as an Expression has it.
 
-    Two of them are equal if their texts are.
+    ``paths`` are those of its templates. See Expression for ``test`` and ``join``.
     """
 
-    text: str
+    fields: tuple[Field, ...]
     paths: tuple[TemplatePath, ...]
-    test: Function
-    join: Join | None
+    test: Function = field(compare=False, repr=False)
+    join: Join | None = field(compare=False, repr=False)
+
+    @property
+    def text(self) -> str:
+        """Return the fields on one line."""
+        return fields_text(self.fields)
 
 
-def make_test(fields: tuple[Field, ...]) -> MessageTest:
-    """Return the test of messages that have these fields."""
-    paths = {path.dotted: path for field in fields for path in field.check.paths}
+def past_fields(fields: tuple[Field, ...]) -> PastFields:
+    """Return the test of past messages that must have these fields."""
+    paths = {path.dotted: path for each in fields for path in each.check.paths}
     index = index_of(paths.values())
-    decisions = [field.decision(past_reader(field.path), index) for field in fields]
+    decisions = [each.decision(past_reader(each.path), index) for each in fields]
     test, join = _all_of(decisions), _join(fields, index)
-    return MessageTest(fields_text(fields), tuple(paths.values()), test, join)
+    return PastFields(fields, tuple(paths.values()), test, join)
 
 
-def narrowed(expression: Expression | None, test: MessageTest) -> Expression:
-    """Return what an operation computes over those messages alone that pass a test.
+def narrowed(expression: Expression | None, test: PastFields) -> Expression:
+    """Return what an operation computes over those messages alone that have what is wanted.
 
-    Args:
-        expression: A fold that is no lambda; None for a count.
+    ``expression`` is None for a count, or a fold that is no lambda.
     """
     if expression is None:
         text = f"count, fields {test.text}"
@@ -88,12 +97,12 @@ def _all_of(decisions: list[Decision]) -> Function:
     return lambda message, values: all(decide(message, values) for decide in decisions)
 
 
-def _counting(test: MessageTest) -> Function:
+def _counting(test: PastFields) -> Function:
     passes = test.test
     return lambda query, values: sum(1 for message in query if passes(message, values))
 
 
-def _narrowed_fold(fold: Fold, test: MessageTest, first: int) -> Fold:
+def _narrowed_fold(fold: Fold, test: PastFields, first: int) -> Fold:
     passes, each, finish = test.test, fold.each, fold.finish
     return replace(
         fold,
@@ -106,7 +115,7 @@ def _narrowed_fold(fold: Fold, test: MessageTest, first: int) -> Fold:
 
 def _join(fields: tuple[Field, ...], index: Index) -> Join | None:
     """Return how a count by values of templates is one count for all values, if it can be."""
-    parts = [Field(field.path, part) for field in fields for part in conjuncts(field.check)]
+    parts = [Field(each.path, part) for each in fields for part in conjuncts(each.check)]
     compared: list[tuple[Reader, Callable[[Values], Any]]] = []
     others: list[Decision] = []
     for part in parts:
@@ -126,3 +135,16 @@ def _join(fields: tuple[Field, ...], index: Index) -> Join | None:
         return () if MISSING in found else found
 
     return Join(key, lambda _, values: tuple([fill(values) for _, fill in compared]))
+
+
+def _read_past_fields(node: Node, what: str, problems: Problems) -> PastFields | None:
+    fields: tuple[Field, ...] | None = FIELDS_KIND.read(node, what, problems)
+    odd = [each for each in fields or () if each.path.dotted.partition(".")[0] not in ROOTS]
+    for each in odd:
+        text = f"past messages have no {quoted(each.path.dotted)}; a path begins with"
+        problems.add(each.place, f"{text} {join_quoted(ROOTS)}")
+    return None if fields is None or odd else past_fields(fields)
+
+
+#: What stands below ``fields`` in a filter.
+PAST_FIELDS_KIND = Kind(_read_past_fields, FIELDS_KIND.schema)

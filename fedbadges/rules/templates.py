@@ -105,6 +105,13 @@ class Template:
         )
 
 
+def with_recipient(message: Mapping[str, Any], recipient: str | None) -> Mapping[str, Any]:
+    """Return what templates read that may name the candidate; without one, they find none."""
+    if recipient is not None:
+        return {**message, RECIPIENT: recipient}
+    return {key: value for key, value in message.items() if key != RECIPIENT}
+
+
 def find_template(text: str) -> int | None:
     """Return where in a lambda's text something begins that is meant as a template."""
     found = _BEGINNING.search(text)

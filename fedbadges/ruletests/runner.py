@@ -255,7 +255,7 @@ class _TestRun:
         if candidates is not None:
             self._engine.decide(replace(candidates, position=position))
         if self._coverage is not None and self._tracer is not None:
-            self._coverage.note(self._rules, self._tracer)
+            self._coverage.note(self._rules, self._tracer, message)
         if triggered is None:
             return set()
         return {(name, rule.badge.id) for rule, names in triggered.people for name in names}

@@ -22,7 +22,7 @@ class RuleBook:
 
     ``publish`` shows badges in tahrir, and returns those that cannot be awarded; it may raise
     Unavailable, and then nothing has changed here. Rules that others can write are refused, or with
-    ``insecure`` logged.
+    ``insecure`` logged. Without ``lambdas``, rules with Python in them are refused as well.
     """
 
     def __init__(
@@ -31,6 +31,8 @@ class RuleBook:
         backends: Backends,
         publish: Callable[[Iterable[Badge]], Unawardable],
         insecure: bool = False,
+        *,
+        lambdas: bool = True,
     ) -> None:
         self._directory = directory
         self._backends = backends
@@ -39,7 +41,8 @@ class RuleBook:
         self._good: dict[str, list[Rule]] = {}
         self._insecure_rules: set[Problem] = set()
         self._loaded = False
-        self._files = RuleFiles()
+        self._lambdas = lambdas
+        self._files = RuleFiles(lambdas=lambdas)
         #: What was wrong with rules when they were loaded last.
         self.problems: frozenset[Problem] = frozenset()
         self.rules = RuleSet()
@@ -50,7 +53,7 @@ class RuleBook:
         """Load the directory; the last good version of a file that became bad stays in force."""
         permissions = PermissionChecker(self._directory)
         vet = permissions.record if self._insecure else permissions.check
-        files = RuleFiles(self._files)
+        files = RuleFiles(self._files, lambdas=self._lambdas)
         loaded = load_directory(self._directory, self._backends, self._good, vet, files.load)
         self._files = files
         published = self._publish(rule.badge for rule in loaded.rules)

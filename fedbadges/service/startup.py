@@ -62,7 +62,7 @@ def start_mistakes(config: Mapping[str, Any]) -> list[str]:
     directory = reader.read(key)
     if directory is not None and not reader.read(KEYS["insecure_rules"]):
         lines += [
-            f"{reader.locate(key.name)}: {key} cannot be trusted: {mistake}"
+            f"{reader.locate(key.name)}: {reader.describe(key)} cannot be trusted: {mistake}"
             for mistake in file_permissions.mistakes(directory)
         ]
     return lines

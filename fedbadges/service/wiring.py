@@ -92,7 +92,11 @@ class Parts:
         self.engine.statistics = RuleStatistics(log_trouble, on_award=observe_award)
         self.engine.judgements = judgements = Judgements(settings, self.history)
         self.rulebook = RuleBook(
-            settings.rules_directory, backends, tahrir.publish_badges, settings.insecure_rules
+            settings.rules_directory,
+            backends,
+            tahrir.publish_badges,
+            settings.insecure_rules,
+            lambdas=settings.lambdas,
         )
         self.delay_queue = DelayQueue(
             self.history.positions,

@@ -241,6 +241,40 @@ def test_each_field_of_a_trigger_has_two_answers() -> None:
     ]
 
 
+def test_each_comparison_of_a_field_counts() -> None:
+    fields = """\
+trigger:
+  topic: git.push
+  fields:
+    msg.branch: {any: [main, rawhide, {starts with: f}]}
+    msg.old: {not: {exists: true}}
+"""
+    rule = RULE[: RULE.index("trigger")] + fields + RULE[RULE.index("criteria") :]
+    write(
+        "{like: push, from: a, count: 2, msg: {branch: main}, awards: {a: test-badge}}",
+        "{like: push, from: a, msg: {branch: f40}, awards: {}}",
+        "{like: push, from: a, msg: {branch: topic}, awards: {}}",
+        rule=rule,
+    )
+
+    assert missing() == [
+        'holds in no test: fields {msg.branch: "rawhide"}',
+        "holds in no test: fields {msg.old: {exists: true}}",
+    ]
+
+
+def test_message_without_a_field_fails_what_is_said_of_it() -> None:
+    fields = "trigger:\n  topic: git.push\n  fields: {msg.branch: main}\n"
+    rule = RULE[: RULE.index("trigger")] + fields + RULE[RULE.index("criteria") :]
+    write(
+        "{like: push, from: a, count: 2, msg: {branch: main}, awards: {a: test-badge}}",
+        "{like: push, from: a, awards: {}}",
+        rule=rule,
+    )
+
+    assert missing() == []
+
+
 def test_each_threshold_of_a_series_counts_and_the_rest_once() -> None:
     rule = complete(RULE).replace("name: Test Badge\n", "series: Test\n")
     rule = rule.replace("  condition: {greater than or equal to: 2}\n", "")
@@ -256,3 +290,14 @@ def test_each_threshold_of_a_series_counts_and_the_rest_once() -> None:
         "holds in no test: datanommer count, greater than or equal to 4",
     ]
     assert done.stderr.endswith("; 7 of 10 branches covered (70 %)\n")
+
+
+def test_rule_without_criteria_has_the_branches_of_its_trigger() -> None:
+    path = write("{like: push, from: a, awards: {a: test-badge}}")
+    text = path.read_text()
+    path.write_text(text[: text.index("criteria")] + text[text.index("recipient:") :])
+
+    done = fedbadges("test", "--coverage", "rules")
+
+    assert missing() == ["holds in no test: topic git.receive", f"holds in every test: {MINOR}"]
+    assert done.stderr == "1 test passed; 2 of 4 branches covered (50 %)\n"

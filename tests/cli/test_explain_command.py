@@ -84,6 +84,43 @@ def test_explain_shows_every_step_of_the_decision(any_deployment: CommandDeploym
     assert (done.exit_code, done.stderr) == (0, "")
 
 
+def test_explain_shows_a_series_as_one(sqlite_database: Databases, tmp_path: Path) -> None:
+    deployment = CommandDeployment(sqlite_database, tmp_path)
+    path = deployment.write_series("Gardener", "git.receive", [1, 3, 50])
+    deployment.tahrir.award([Award("gardener-1", "alice")])
+    for _ in range(3):
+        deployment.store("git.receive", ["alice"])
+    body = make_message("git.receive", {"user": "alice"}, timestamp=1412338000, msg_id="2014-1")
+    (tmp_path / "message.json").write_text(json.dumps(body.body))
+
+    done = deployment.call("explain", tmp_path / "message.json")
+
+    shown = re.sub(r", since [-0-9]+", "", done.stdout.partition(" seconds\n")[2])
+    assert shown == (
+        f"Gardener ({path}): alice gets gardener-3\n"
+        "├── trigger: yes\n"
+        f"│   └── topic git.receive: yes, the message has {TOPIC}\n"
+        "├── recipient %(msg.user)s: alice\n"
+        "├── gardener-1: nobody gets it\n"
+        "│   └── alice already has it\n"
+        "├── gardener-3: alice gets it\n"
+        "│   └── alice gets it\n"
+        "│       └── criteria: yes\n"
+        "│           └── datanommer count, greater than or equal to 3: yes, 3 of 3\n"
+        f"│               ├── topics: {TOPIC}\n"
+        "│               └── users: alice\n"
+        "└── gardener-50: nobody gets it\n"
+        "    └── alice does not get it: the criteria do not hold\n"
+        "        └── criteria: no\n"
+        "            └── datanommer count, greater than or equal to 50: no, 3 of 50\n"
+        f"                ├── topics: {TOPIC}\n"
+        "                └── users: alice\n"
+        "alice gets gardener-3\n"
+    )
+    other = deployment.call("explain", "--user", "bob", tmp_path / "message.json")
+    assert f"Gardener ({path}): bob gets no badge" in other.stdout
+
+
 def test_explain_as_json_has_every_step(deployment: CommandDeployment) -> None:
     deployment.store("git.receive", ["alice"], msg_id="2014-1")
     deployment.configure(banned_usernames=["robot"])
@@ -161,6 +198,23 @@ def test_explain_shows_what_the_message_has_at_the_paths_of_fields(
     parts = said["rules"][0]["trigger"]["parts"]
     assert [part.get("compared_to") for part in parts[1:]] == ["['al']", None, "al", None]
     assert parts[4]["raised"] == "the message has no msg.users.1"
+
+
+def test_explain_shows_the_fields_of_a_filter(any_deployment: CommandDeployment) -> None:
+    fields = '{topics: ["%(topic)s"], fields: {msg.n: 1, msg.by: "%(recipient)s"}}'
+    body = f"""trigger: {{topic: git.receive}}
+criteria: {{filter: {fields}, operation: count, condition: {{greater than: 1}}}}
+recipient: "%(msg.users)s"
+"""
+    any_deployment.write("pushed", body)
+    for number in range(3):
+        msg = {"users": ["alice"], "by": "alice", "n": number % 2}
+        any_deployment.store("git.receive", ["alice"], msg, msg_id=f"2014-{number}")
+
+    done = any_deployment.call("explain", "--id", "2014-2")
+
+    fields = 'fields {msg.n: 1, msg.by: "%(recipient)s"}'
+    assert f"datanommer count, {fields}, greater than 1: no, 1 of 2" in done.stdout
 
 
 def test_explain_takes_a_message_from_datanommer_by_its_id(deployment: CommandDeployment) -> None:

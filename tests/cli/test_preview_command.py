@@ -73,6 +73,11 @@ def write(text: str) -> Path:
     return path
 
 
+def write_series() -> None:
+    lines = complete(SERIES).splitlines(keepends=True)
+    Path("rules/scribe.yml").write_text("".join(x for x in lines if not x.startswith("name:")))
+
+
 def found(*arguments: str) -> dict:
     done = fedbadges("preview", "--format", "json", *arguments, "scribe")
     assert (done.exit_code, done.stderr) == (0, "")
@@ -120,6 +125,108 @@ With another threshold
          5       1
 """
     )
+
+
+SERIES = """\
+series: Scribe
+badges:
+- {name: Scribe I, threshold: 2}
+- {name: Scribe II, threshold: 4}
+- {name: Scribe III, threshold: 100}
+description: You edited pages.
+trigger: {topic: wiki.edit}
+criteria: {filter: {topics: ["%(topic)s"], users: ["%(recipient)s"]}, operation: count}
+recipient: "%(msg.user)s"
+"""
+
+
+@pytest.mark.sqlite
+def test_preview_shows_a_series_as_one(wiki: Databases) -> None:
+    write_series()
+
+    done = fedbadges("preview", "--limit", "3", "rules/scribe.yml")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert (
+        done.stdout
+        == """\
+Scribe  rules/scribe.yml
+A series of 3 badges
+
+Seen: 15, triggered: 15.
+
+3 people would have 5 badges; the first was alice on 2014-01-02, the last bob on 2014-01-04.
+
+The badges
+  badge       at least  awards  first       last
+  scribe-i           2       3  2014-01-02  2014-01-02
+  scribe-ii          4       2  2014-01-04  2014-01-04
+  scribe-iii       100       0
+
+Who would have which, and since when
+  2014-01-02 00:00  alice  scribe-i  org.example.prod.wiki.edit
+  2014-01-02 00:00  bob    scribe-i  org.example.prod.wiki.edit
+  2014-01-02 00:00  carol  scribe-i  org.example.prod.wiki.edit
+  and 2 more
+
+Awards by day
+  2014-01-02  3  ███████████████████████████████████████████████████  3 in total
+  2014-01-03  0                                                       3 in total
+  2014-01-04  2  ██████████████████████████████████                   5 in total
+
+How far people got
+            1  1  ██████████████████████████████████████████████████████████████
+                  scribe-i: threshold 2, reached by 3 of 4 ─────────────────────
+            2  0
+            3  1  ██████████████████████████████████████████████████████████████
+                  scribe-ii: threshold 4, reached by 2 of 4 ────────────────────
+            4  1  ██████████████████████████████████████████████████████████████
+            5  0
+            6  0
+            7  1  ██████████████████████████████████████████████████████████████
+      8 to 99  0
+                  scribe-iii: threshold 100, reached by 0 of 4 ─────────────────
+  100 or more  0
+
+With another threshold
+  at least  awards
+         1       4
+         2       3  ← scribe-i
+         4       2  ← scribe-ii
+         5       1
+       100       0  ← scribe-iii
+"""
+    )
+
+
+def test_preview_of_a_series_as_json_has_what_that_of_each_badge_has(wiki: Databases) -> None:
+    write_series()
+    done = fedbadges("preview", "--format", "json", "rules/scribe.yml")
+    series = json.loads(done.stdout)
+
+    assert (series["series"], series["read"], series["awards"]) == ("Scribe", 15, 5)
+    assert [each["threshold"] for each in series["badges"]] == [2, 4, 100]
+    assert series["counts"]["at_least"] == [2, 4, 100]
+    for badge in series["badges"]:
+        alone = json.loads(fedbadges("preview", "--format", "json", badge["badge"]).stdout)
+        assert {key: alone[key] for key in badge if key != "threshold"} | {
+            "threshold": badge["threshold"]
+        } == badge
+        assert series["counts"]["highest"] == alone["counts"]["highest"]
+
+
+@pytest.mark.sqlite
+def test_preview_of_a_series_without_a_count_has_no_chart(wiki: Databases) -> None:
+    write_series()
+    path = Path("rules/scribe.yml")
+    text = path.read_text().replace("criteria: {", "criteria: {all: [{")
+    path.write_text(text.replace("operation: count}", "operation: count}]}"))
+
+    done = fedbadges("preview", "rules/scribe.yml")
+
+    assert done.exit_code == 0
+    assert "3 people would have 5 badges" in done.stdout
+    assert "How far people got" not in done.stdout
 
 
 def test_preview_as_json_has_everything(wiki: Databases) -> None:

@@ -25,6 +25,12 @@ COUNTS = st.builds(
         lambda numbers: {f"user{place}": number for place, number in enumerate(numbers)}
     ),
     st.none() | OWN,
+    st.just(""),
+)
+SERIES = st.builds(
+    lambda counts, owns: Distribution(counts.peaks, owns[0], "", tuple(owns[1:])),
+    COUNTS,
+    st.lists(OWN, min_size=1, max_size=6, unique=True).map(sorted),
 )
 QUESTION = """\
 criteria:
@@ -38,7 +44,7 @@ def counted(condition: str, peaks: dict[str, int], earners: set[str]) -> Distrib
     return distribution_of(load(QUESTION % condition).criteria, peaks, earners)
 
 
-@given(COUNTS)
+@given(COUNTS | SERIES)
 def test_every_person_is_in_one_bin(counts: Distribution) -> None:
     assert sum(each.people for each in counts.bins) == len(counts.peaks)
     for each in counts.bins:
@@ -50,31 +56,29 @@ def test_every_person_is_in_one_bin(counts: Distribution) -> None:
         assert each.people == len(inside)
 
 
-@given(COUNTS)
+@given(COUNTS | SERIES)
 def test_bins_are_contiguous_and_few(counts: Distribution) -> None:
     assert all(before.high == after.low for before, after in pairwise(counts.bins))
     assert all(each.high is None or each.low < each.high for each in counts.bins)
     assert len(counts.bins) < 60
 
 
-@given(COUNTS)
-def test_no_bin_spans_the_threshold(counts: Distribution) -> None:
+@given(COUNTS | SERIES)
+def test_no_bin_spans_a_threshold(counts: Distribution) -> None:
     if counts.own is None:
         assert {each.awarded for each in counts.bins} <= {None}
         return
     assert sum(each.people for each in counts.bins if each.awarded) == counts.awards(counts.own)
     if counts.peaks:
-        assert counts.own in [each.low for each in counts.bins]
+        assert {*counts.owns} <= {each.low for each in counts.bins}
 
 
-@given(COUNTS)
+@given(COUNTS | SERIES)
 def test_awards_decrease_with_higher_thresholds(counts: Distribution) -> None:
     awards = [each.awards for each in counts.thresholds]
 
     assert awards == sorted(awards, reverse=True)
-    assert [each.at_least for each in counts.thresholds if each.own] == (
-        [] if counts.own is None else [counts.own]
-    )
+    assert tuple(each.at_least for each in counts.thresholds if each.own) == counts.owns
     assert all(each.awards or each.own for each in counts.thresholds)
 
 

@@ -11,6 +11,7 @@ from support.chromium import CHROMIUM, Chromium, chromium
 
 from fedbadges.cli.preview.figures import LIMIT, Distribution, Earner, Preview
 from fedbadges.cli.preview.output import as_html
+from fedbadges.cli.preview.series import SeriesPreview
 from fedbadges.rules.rule import Badge
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
@@ -102,8 +103,19 @@ UNCOUNTABLE = replace(ORDINARY, counts=None, read=1000, complete=True)
 LAST_DAY = replace(
     NOBODY, earners=(replace(ORDINARY.earners[0], when=datetime.datetime.max),), counts=None
 )
+SERIES = SeriesPreview(
+    "Scribe",
+    tuple(
+        replace(
+            made(PEOPLE, own), badge=Badge(f"scribe-{n}", f"Scribe {n}", "Edits.", "", "", "alice")
+        )
+        for n, own in enumerate((1, 50, 51, 500, 5000), 1)
+    ),
+    (1, 50, 51, 500, 5000),
+)
 PREVIEWS = {
     "ordinary": ORDINARY,
+    "series": SERIES,
     "spoilt": SPOILT,
     "nobody": NOBODY,
     "uncountable": UNCOUNTABLE,
@@ -124,7 +136,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return stored(tmp_path, PREVIEWS[request.param])
 
 
-def stored(directory: Path, preview: Preview) -> Path:
+def stored(directory: Path, preview: Preview | SeriesPreview) -> Path:
     path = directory / "page.html"
     path.write_text(as_html(preview, datetime.date(2026, 11, 24)), encoding="utf-8")
     return path
@@ -239,6 +251,23 @@ def test_page_is_accessible_to_screen_readers(browser: Chromium, tmp_path: Path)
     assert "The badge begins at 50." in told[1][1]
     roles = [node["role"]["value"] for node in nodes]
     assert (roles.count("table"), roles.count("columnheader")) == (2, 6)
+
+
+def test_page_of_a_series_shows_its_badges_and_their_thresholds(
+    browser: Chromium, tmp_path: Path
+) -> None:
+    browser.show(stored(tmp_path, SERIES), 1100)
+
+    rows = browser.value(
+        "[...document.querySelector('table').rows].map(r => [...r.cells].map(c => c.textContent))"
+    )
+    assert [row[:3] for row in rows] == [
+        ["Badge", "At least", "Awards"],
+        *([each.name, each.at_least, str(each.awards)] for each in SERIES.table),
+    ]
+    marks = browser.value("[...document.querySelectorAll('text.mark')].map(e => e.textContent)")
+    assert marks == [f"{name}, from {least} on" for least, name in SERIES.labels.items()]
+    assert len(marks) == 5
 
 
 def test_tables_stay_tables_on_a_phone(browser: Chromium, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_progress_as_json_has_every_badge(deployment: CommandDeployment) -> None
             {
                 "badge": "near",
                 "name": "near",
+                "series": None,
                 "state": "counted",
                 "count": 1,
                 "needed": 5,
@@ -111,6 +112,43 @@ def test_progress_as_json_has_every_badge(deployment: CommandDeployment) -> None
             }
         ],
     }
+
+
+def test_progress_shows_the_badges_of_a_series_together(deployment: CommandDeployment) -> None:
+    deployment.write("near", counting("wiki.edit", 2))
+    deployment.write("far", counting("git.receive", 1000))
+    deployment.write_series("Gardener", "git.receive", [2, 5, 50])
+    deployment.tahrir.award([Award("gardener-2", "alice")])
+    push(deployment, 4)
+    deployment.store("wiki.edit", ["alice"], {"user": "alice"})
+
+    done = deployment.call("progress", "alice")
+
+    assert re.sub(r" +", " ", re.sub(r"since.*", "", done.stdout)).splitlines() == [
+        "Gardener",
+        " gardener-2 held ",
+        " gardener-5 4 of 5",
+        " gardener-50 4 of 50",
+        "near 1 of 2",
+        "far 4 of 1000",
+    ]
+    found = json.loads(deployment.call("progress", "--format", "json", "alice").stdout)
+    assert [each["series"] for each in found["badges"]] == ["Gardener"] * 3 + [None] * 2
+
+
+def test_progress_asks_once_for_a_series(any_deployment: CommandDeployment) -> None:
+    def questions() -> int:
+        settings = without_count_cache(any_deployment.settings)
+        with statements(settings.history_url) as sent:
+            assert any_deployment.call("progress", "alice").exit_code == 0
+        return len(sent)
+
+    push(any_deployment, 4)
+    any_deployment.write_series("Gardener", "git.receive", [10])
+    one = questions()
+    any_deployment.write_series("Gardener", "git.receive", [2, 5, 10, 50])
+
+    assert questions() == one
 
 
 def test_progress_of_somebody_who_opted_out(deployment: CommandDeployment) -> None:

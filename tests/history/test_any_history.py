@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_message, make_rule, make_settings
-from support.cached_history import DISTANCE, Past, of, operation, passing
+from support.cached_history import DISTANCE, Past, of, operation, passing, with_fields
 from support.databases import Databases
 from support.optimisations import needs
 from support.sizes import size
@@ -22,7 +22,9 @@ from fedbadges.history.kept import file as count_file
 from fedbadges.history.window.recent_window import RecentWindow
 from fedbadges.messages import Position
 from fedbadges.replay.past_counts import PastCounts, counted_questions
+from fedbadges.rules.aggregates import OF_DAYS, OF_FIELD
 from fedbadges.rules.expressions import Expression
+from fedbadges.rules.templates import TemplatePath
 from fedbadges.util.caching import make_cache_region
 
 #: What is taken of a message: a small number, or whatever somebody may send.
@@ -47,7 +49,16 @@ FOLDS = [
         "len([m.msg['x'] + 1 for m in query])",
     )
 ]
+FOLDS += [
+    *(aggregate.expression(name) for name, aggregate in OF_DAYS.items()),
+    *(
+        aggregate.expression(name, TemplatePath(f"msg.{key}"))
+        for name, aggregate in OF_FIELD.items()
+        for key in "nx"
+    ),
+]
 ODD = passing("odd", lambda message: message.msg["n"] % 2 == 1)
+FIELDS = with_fields("{msg.n: {greater than: 2}, msg.x: {not: {any: [a, {length: 1}]}}}")
 
 #: What the pass over the past counts.
 ASKED_ABOUT_ALL = [
@@ -56,7 +67,11 @@ ASKED_ABOUT_ALL = [
     (["users"], {"lambda": FOLDS[3].text}),
     ([], {"lambda": FOLDS[0].text}),
     ([], {"lambda": FOLDS[11].text}),
+    (["users"], "longest streak of days"),
+    ([], {"sum": "msg.n"}),
     ([], "count"),
+    (["users"], "count", {"fields": {"msg.n": {"greater than": 2}, "msg.x": {"is not": None}}}),
+    ([], "count", {"fields": {"msg.x": {"any": [1, "a", {"length": 1}]}}}),
 ]
 
 values = st.integers(0, 3) | st.sampled_from(
@@ -94,7 +109,7 @@ steps = st.lists(
             # What the content has.
             st.sampled_from([None, None, None, '"n"', '"n": 3']),
             st.sampled_from([None, None, 1, 2, 3, 50]),
-            st.booleans(),
+            st.sampled_from([None, None, ODD, FIELDS]),
             until,
             st.sampled_from([None, 1, 2, 3, 50]),
         ),
@@ -164,8 +179,9 @@ class Daemon(Past):
                 ).run()
 
     def _rules(self, topic: str) -> Iterator[Any]:
-        for number, (keys, asked) in enumerate(ASKED_ABOUT_ALL):
-            chosen = {"topics": ["%(topic)s"]} | {key: ["%(msg.user)s"] for key in keys}
+        for number, (keys, asked, *more) in enumerate(ASKED_ABOUT_ALL):
+            chosen: dict[str, Any] = {"topics": ["%(topic)s"]}
+            chosen |= {key: ["%(msg.user)s"] for key in keys} | (more[0] if more else {})
             criteria = {"filter": chosen, "operation": asked, "condition": {"equal to": 1}}
             body = f"trigger: {{topic: {topic}}}\ncriteria: {json.dumps(criteria)}"
             yield make_rule(self.settings, f"Badge {number}", body)
@@ -238,7 +254,7 @@ class Steps:
         elif step == "ask":
             names, text, enough, tested, index, needed = about
             question = of(self.topic, *names, contains=text)
-            past.compare(question, enough, ODD if tested else None, self.position(index), needed)
+            past.compare(question, enough, tested, self.position(index), needed)
         elif step == "fold":
             number, names, index = about
             past.compare_fold(of(self.topic, *names), FOLDS[number], self.position(index))

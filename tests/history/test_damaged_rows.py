@@ -20,9 +20,9 @@ from fedbadges.history.message_reader import MessageReader
 from fedbadges.history.past_messages import Query
 from fedbadges.history.rows import DamageLog, seconds_of
 from fedbadges.history.sql import NameIds, prepare
+from fedbadges.history.topics import TopicHistory
 from fedbadges.history.window.reader import read_all, read_new
 from fedbadges.lint.samples import LatestMessages
-from fedbadges.lint.stale_topic import TopicHistory
 from fedbadges.replay.history_stream import HistoryStream
 from fedbadges.rules.filters import FilledFilter, Pages
 

@@ -125,6 +125,28 @@ def test_fields_without_a_path_in_the_samples_are_findings(tmp_path: Path) -> No
     ]
 
 
+def test_fields_of_a_filter_that_past_messages_lack_are_findings(tmp_path: Path) -> None:
+    good = RULE.replace(".author", ".by.name")
+    text = "the sample message has no msg.review.status; it has msg.review.state [missing-path]"
+    fields = "fields: {msg.review.status: 1, msg.review.new: {exists: false}}"
+    for topic in ('"%(topic)s"', TOPIC):
+        body = good.replace('topics: ["%(topic)s"]', f"{fields}, topics: [{topic}]")
+        assert found(tmp_path, body, (TOPIC, REVIEW)) == [f"3:21: warning: {text}"]
+    elsewhere = f"{fields}, topics: [{TOPIC}.else]"
+    body = good.replace('topics: ["%(topic)s"]', elsewhere)
+    assert found(tmp_path, body, (TOPIC, REVIEW)) == []
+
+
+def test_a_template_in_the_fields_of_a_filter_may_name_the_candidate(tmp_path: Path) -> None:
+    good = RULE.replace(".author", ".by.name")
+    fields = "fields: {msg.review.state: {is not: '%(recipient)s'}, msg.review.id: '%(msg.id)s'}"
+    body = good.replace("topics:", f"{fields}, topics:")
+    assert found(tmp_path, body, (TOPIC, REVIEW | {"id": 1})) == [
+        "3:66: warning: the sample message has no msg.review.id; it has msg.review.by.id "
+        "[missing-path]",
+    ]
+
+
 def test_path_that_one_of_the_samples_has_is_fine(tmp_path: Path) -> None:
     assert found(tmp_path, RULE, (TOPIC, REVIEW), (TOPIC, {"review": {"author": "bob"}})) == []
 

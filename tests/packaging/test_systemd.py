@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.hub import ENDS_WITHIN
 
+from fedbadges.cli.main import main
 from fedbadges.service.systemd import Systemd
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
@@ -19,6 +20,8 @@ ALONE = SYSTEMD / "fedmsg-badges.service"
 INSTANCE = SYSTEMD / "fedmsg-badges@.service"
 IN_HUB = SYSTEMD / "fedmsg-hub.service.d/fedbadges.conf"
 ON_BROKER = SYSTEMD / "fm-consumer@fedbadges.service.d/fedbadges.conf"
+OF_GROUPS = SYSTEMD / "fedbadges-groups.service"
+TIMER = SYSTEMD / "fedbadges-groups.timer"
 USER = SYSTEMD / "sysusers.d/fedbadges.conf"
 
 
@@ -54,7 +57,7 @@ def service(path: Path) -> configparser.SectionProxy:
 
 
 @needs("systemd-analyze", "--offline")
-@pytest.mark.parametrize("unit", [ALONE, INSTANCE], ids=["alone", "instance"])
+@pytest.mark.parametrize("unit", [ALONE, INSTANCE, OF_GROUPS], ids=["alone", "instance", "groups"])
 def test_unit_is_hardened(unit: Path) -> None:
     printed = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
 
@@ -73,6 +76,39 @@ def test_systemd_knows_every_key_of_the_unit(path: Path, name: str, tmp_path: Pa
     unit.write_text(path.read_text().replace("/usr/bin/fedmsg-badges", sys.executable))
 
     assert complaints(unit) == []
+
+
+@needs("systemd-analyze")
+def test_systemd_knows_every_key_of_the_timer_and_what_it_starts(tmp_path: Path) -> None:
+    for path in (OF_GROUPS, TIMER):
+        (tmp_path / path.name).write_text(
+            path.read_text().replace("/usr/bin/fedbadges", sys.executable)
+        )
+
+    assert complaints(tmp_path / TIMER.name) == []
+    assert complaints(tmp_path / OF_GROUPS.name) == []
+
+
+def test_service_of_the_timer_runs_a_command_that_there_is() -> None:
+    program, *arguments = service(OF_GROUPS)["ExecStart"].split()
+    command, *options = arguments
+
+    assert Path(program).name == "fedbadges"
+    assert main.commands[command].make_context(command, options).params["groups"] is True
+
+
+def test_service_of_the_timer_has_the_sandbox_of_the_daemon() -> None:
+    own = {
+        *("type", "execstart", "environment", "timeoutstartsec", "readwritepaths"),
+        *("notifyaccess", "watchdogsec", "statedirectory", "statedirectorymode"),
+        *("runtimedirectory", "runtimedirectorymode", "workingdirectory", "restart"),
+        *("restartpreventexitstatus", "restartsec", "timeoutstopsec"),
+    }
+    alone, once = dict(service(ALONE)), dict(service(OF_GROUPS))
+
+    assert {key: once[key] for key in once if key not in own} == {
+        key: alone[key] for key in alone if key not in own
+    }
 
 
 def test_each_instance_has_directories_of_its_own_and_is_else_the_same() -> None:

@@ -102,10 +102,17 @@ def named(rule: Rule, message: Message, usernames: Usernames) -> list[str]:
     """Returns whom a message names for a rule, if it triggers it."""
     with contextlib.suppress(Exception):
         if rule.trigger.holds(message):
+            trusted = TrustedDomains()
             if rule.recipient is None:
-                return list(usernames.users(message))
-            found = rule.recipient.find(message.body, TrustedDomains())
-            return [each.name for each in found if each.name is not None]
+                found = list(usernames.users(message))
+            else:
+                people = rule.recipient.find(message.body, trusted)
+                found = [each.name for each in people if each.name is not None]
+            if rule.excepted is None:
+                return found
+            return [
+                name for name in found if name not in rule.excepted.names(message.body, trusted)
+            ]
     return []
 
 

@@ -36,7 +36,7 @@ TRIGGERS = "'topic', 'category', 'fields', 'lambda', 'all', 'any' or 'not'"
 WHAT_FILTERS_HAVE = (
     "'usernames', 'not_usernames', 'topics', 'users', 'packages', 'categories', 'agents', "
     "'not_topics', 'not_users', 'not_packages', 'not_categories', 'not_agents', 'contains', "
-    "'msg_id', 'start', 'end', 'page', 'rows_per_page'{} 'order'"
+    "'fields', 'msg_id', 'start', 'end', 'page', 'rows_per_page'{} 'order'"
 )
 CONDITIONS = (
     "'greater than or equal to', 'greater than', 'less than or equal to', 'less than', "
@@ -45,6 +45,9 @@ CONDITIONS = (
 )
 WHOLE_PARTS = "is compared in whole parts, and knows no '*'"
 NO_TEMPLATE = "is no template; 'fields' compares parts of the message"
+OF_FIELD = "'count distinct', 'sum', 'largest', 'smallest' or 'lambda'"
+AND = OF_FIELD.replace(" or ", " and ")
+OPERATIONS = f"'count distinct days', 'longest streak of days', {OF_FIELD}"
 MAPPING = "is a mapping, and this is"
 COMBINE = "; combine several with 'all' or 'any'"
 SIGN = "unknown key '{}' in a condition; did you mean"
@@ -90,7 +93,7 @@ def test_all_mistakes_are_reported_in_the_order_of_the_file():
         "the lambda does not compile: invalid syntax",
         "a category is text, and this is a number, '7' (quotes make it text)",
         "a template that does not end in ')s'; write it as %(msg.user)s",
-        "an operation is 'count' or 'lambda: …' over query, not 'cont'",
+        "'cont' is no operation; did you mean 'count'?",
         "'greater than' compares with a number, and this is 'many'",
         "a recipient is a template such as '%(msg.user)s'",
         "'tags' is a list, or words split by commas",
@@ -495,14 +498,31 @@ def test_start_may_equal_end_or_depend_on_the_message():
 @pytest.mark.parametrize(
     ("operation", "expected"),
     [
-        ("→sum", "an operation is 'count' or 'lambda: …' over query, not 'sum'"),
-        ("→[count]", "an operation is 'count' or 'lambda: …' over query, not a list"),
-        ("→7", "an operation is 'count' or 'lambda: …' over query, not '7'"),
-        ("→{}", "an operation is empty; expected exactly one of 'lambda'"),
+        ("→sum", "'sum' takes the path of a field, as in 'sum: msg.lines'"),
         (
-            "{lambda: query, →count: 1}",
-            "unknown key 'count' in an operation; expected 'lambda'\n"
-            "an operation has exactly one key, and 'count' stands beside 'lambda'",
+            "→longest streak",
+            "'longest streak' is no operation; did you mean 'longest streak of days'?",
+        ),
+        (
+            "→[count]",
+            "an operation is one, such as 'count' or 'sum: msg.lines', and this is a list",
+        ),
+        ("→7", f"'7' is no operation; expected 'count', {OPERATIONS}"),
+        ("→{}", f"an operation is empty; expected exactly one of {OF_FIELD}"),
+        (
+            "{→sun: msg.n}",
+            f"unknown key 'sun' in an operation; did you mean 'sum'? There are {AND}",
+        ),
+        ("{sum: →7}", "'sum' is text, and this is a number, '7' (quotes make it text)"),
+        ("{sum: →msg..n}", "'msg..n' is no path; one is written as 'msg.commit.branch'"),
+        (
+            "{largest: →users}",
+            "'largest' takes a path of a past message, which begins with 'msg' or 'topic'",
+        ),
+        (
+            "{lambda: query, →zzz: 1}",
+            f"unknown key 'zzz' in an operation; expected {OF_FIELD}\n"
+            "an operation has exactly one key, and 'zzz' stands beside 'lambda'",
         ),
         ("{lambda: len(query→}", "'(' was never closed"),
     ][:-1],

@@ -173,7 +173,7 @@ FILTERS = [
         "  condition: {equal to: 1}\n"
     ).criteria.criterion.filter
     for key in FILTER_KEYS
-    if key not in PAGE_KEYS
+    if key not in (*PAGE_KEYS, "fields")
     for template in TEMPLATES
 ]
 

@@ -98,8 +98,14 @@ OPEN = "{filter: {users: [a]}, operation: count}"
         + QUESTION
         + "\n",
         "criteria: {filter: {users: 'x%(a)s', not_users: {lambda: a}}, " + QUESTION + "\n",
+        "criteria: {filter: {users: [a]}, operation: longest streak of days, "
+        "condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {count distinct: ' msg.a b.0 '}, "
+        "condition: {equal to: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: {lambda: query}, condition: {is not: -1.5}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {lambda: value}}\n",
+        "criteria: {filter: {topics: [a], fields: {msg.x: '%(recipient)s'}}, " + QUESTION + "\n",
+        "criteria: {filter: {page: 1, fields: {topic: {ends with: a}}}, " + QUESTION + "\n",
         "criteria: {libravatar: {exists: No}}\n",
     ],
 )
@@ -214,6 +220,9 @@ def test_the_schema_accepts_groups(
         # Filters
         "criteria: {filter: {}, " + QUESTION + "\n",
         "criteria: {filter: {user: [a]}, " + QUESTION + "\n",
+        "criteria: {filter: {fields: {msg.x: 1}}, " + QUESTION + "\n",
+        "criteria: {filter: {topics: [a], fields: {}}, " + QUESTION + "\n",
+        "criteria: {filter: {topics: [a], fields: {msg.x: [1]}}, " + QUESTION + "\n",
         "criteria: {filter: {users: [a], usernames: [a]}, " + QUESTION + "\n",
         "criteria: {filter: {users: []}, " + QUESTION + "\n",
         "criteria: {filter: {users: a}, " + QUESTION + "\n",
@@ -231,6 +240,11 @@ def test_the_schema_accepts_groups(
         # Operations and conditions
         "criteria: {filter: {users: [a]}, operation: cont, condition: {equal to: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: {lambda: 1}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: sum, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {sum: 1}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {sum: msg..a}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {largest: users}, condition: {equal to: 1}}\n",
+        "criteria: {filter: {users: [a]}, operation: {count: msg.a}, condition: {equal to: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {equals: 1}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {equal to: '1'}}\n",
         "criteria: {filter: {users: [a]}, operation: count, condition: {equal to: yes}}\n",

@@ -145,7 +145,7 @@ criteria: {{filter: {HERE}[a], operation: {HERE}cont}}
         "missing key 'trigger' in a series",
         "each badge of a series has its 'name' in the list of 'badges'",
         "a filter is a mapping, and this is a list",
-        "an operation is 'count' or 'lambda: …' over query, not 'cont'",
+        "'cont' is no operation; did you mean 'count'?",
     )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support.waiting import eventually
 
-from fedbadges.service import rule_watcher
 from fedbadges.service.rule_watcher import RuleWatcher
+from fedbadges.util import file_changes
 
 Watch = Callable[..., None]
 """Begins to watch, for the length of a test: calls a function, of a directory's changes."""
@@ -160,7 +160,7 @@ Wait = Callable[[str], None]
 @pytest.fixture
 def wait(rules: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> Wait:
     """For the changes of a watched directory."""
-    monkeypatch.setattr(rule_watcher, "_CALM", 0.05)
+    monkeypatch.setattr(file_changes, "CALM", 0.05)
     noticed: list[None] = []
     watch(lambda: noticed.append(None), rules)
 

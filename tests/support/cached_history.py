@@ -19,6 +19,7 @@ from fedbadges.messages import Position
 from fedbadges.rules.expressions import Expression, Source, parse_expression
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.parsing import Problems
+from fedbadges.rules.past_fields import PAST_FIELDS_KIND, narrowed
 from fedbadges.rules.yaml_document import ScalarNode, parse_document
 from support.builders import make_message
 
@@ -168,3 +169,13 @@ def passing(text: str, test: Callable[[Any], bool]) -> Expression:
     """Returns an expression that counts the messages that pass a test."""
     source = Source(ScalarNode(Place("", 1, 1), text, text, literal=True), text, names="")
     return Expression(text, "query", (), source, lambda query, _: None, lambda each, _: test(each))
+
+
+def with_fields(fields: str) -> Expression:
+    """Returns the expression that counts past messages with these fields, as in a filter."""
+    problems = Problems()
+    node = parse_document(f"fields: {fields}".encode(), "rule.yml").get("fields")
+    assert node is not None
+    wanted = PAST_FIELDS_KIND.read(node, "'fields'", problems)
+    assert wanted is not None, problems
+    return narrowed(None, wanted)

@@ -38,8 +38,19 @@ class CommandDeployment:
 
     def write(self, name: str, body: str) -> Path:
         """Write a rule, and makes tahrir know its badge."""
+        return self._write(name, rule(name, body))
+
+    def write_series(self, name: str, topic: str, thresholds: Iterable[int]) -> Path:
+        """Write a series of badges for so many of somebody's messages, called like ``name 10``."""
+        badges = "".join(f"- {{name: {name} {each}, threshold: {each}}}\n" for each in thresholds)
+        body = f"series: {name}\nbadges:\n{badges}trigger: {{topic: {topic}}}\n"
+        counting = 'filter: {topics: ["%(topic)s"], users: ["%(recipient)s"]}, operation: count'
+        body += f'criteria: {{{counting}}}\nrecipient: "%(msg.user)s"\n'
+        return self._write(name, rule(name, body).replace(f"name: {name}\n", "", 1))
+
+    def _write(self, name: str, text: str) -> Path:
         path = self.rules / f"{name}.yml"
-        path.write_text(rule(name, body))
+        path.write_text(text)
         loaded = load_directory(self.rules, load_backends(self.settings))
         assert not loaded.problems
         self.tahrir.publish_badges(each.badge for each in loaded.rules)

@@ -1,8 +1,9 @@
 """A server that speaks FASJSON's protocol, with the few people and groups that a test names."""
 
 import json
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,8 @@ class User:
     emails: tuple[str, ...] = ()
     github: str | None = None
     groups: tuple[str, ...] = ()
+    sponsors: tuple[str, ...] = ()
+    """The groups in which this member sponsors others."""
 
     def shown(self, name: str) -> dict[str, Any]:
         return {
@@ -67,6 +70,8 @@ class Fasjson:
             f"/users/({_NAME})/": self._user,
             "/search/users/": self._search,
             f"/groups/({_NAME})/is-member/({_NAME})": self._is_member,
+            f"/groups/({_NAME})/members/": self._members,
+            f"/groups/({_NAME})/sponsors/": self._sponsors,
         }
 
     def _user(self, name: str) -> Answer:
@@ -96,6 +101,35 @@ class Fasjson:
             return _json(404, {"groupname": group, "message": "Group not found"})
         return _json(200, {"result": group in self.users.get(name, User()).groups})
 
+    def _members(self, group: str, page_size: str = "0", page_number: str = "1") -> Answer:
+        if group not in self.groups:
+            return _json(404, {"groupname": group, "message": "Group not found"})
+        found = self._accounts(name for name, user in self.users.items() if group in user.groups)
+        size, number = int(page_size), int(page_number)
+        if not size:
+            return _json(200, {"result": found})
+        pages = math.ceil(len(found) / size)
+        page = {
+            "total_results": len(found),
+            "page_size": size,
+            "page_number": number,
+            "total_pages": pages,
+        }
+        if number < pages:
+            query = f"page_size={size}&page_number={number + 1}"
+            page["next_page"] = f"{self.url}/v1/groups/{group}/members/?{query}"
+        return _json(200, {"result": found[(number - 1) * size : number * size], "page": page})
+
+    def _sponsors(self, group: str) -> Answer:
+        """Answer as FASJSON does, which has no pages here."""
+        if group not in self.groups:
+            return _json(404, {"groupname": group, "message": "Group not found"})
+        names = (name for name, user in self.users.items() if group in user.sponsors)
+        return _json(200, {"result": self._accounts(names)})
+
+    def _accounts(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        return [{"username": name, "uri": f"{self.url}/v1/users/{name}/"} for name in names]
+
 
 def _json(status: int, body: object) -> Answer:
     return Answer(status, json.dumps(body).encode())
@@ -120,6 +154,11 @@ def _parameter(place: str, name: str, **more: object) -> dict[str, object]:
 
 _USER = {"$ref": "#/definitions/User"}
 _TEXTS = {"type": "array", "items": {"type": "string"}}
+_ACCOUNTS = {"type": "array", "items": _USER}
+_PAGE = (
+    {"in": "query", "name": "page_size", "type": "integer"},
+    {"in": "query", "name": "page_number", "type": "integer", "default": 1},
+)
 _MASK = _parameter("header", "X-Fields", format="mask")
 
 # What FASJSON 1.7 gives, as far as it is used.
@@ -136,14 +175,23 @@ _SPECIFICATION = {
         "/search/users/": {
             "get": _operation(
                 "search",
-                {"type": "array", "items": _USER},
-                {"in": "query", "name": "page_size", "type": "integer"},
-                {"in": "query", "name": "page_number", "type": "integer", "default": 1},
+                _ACCOUNTS,
+                *_PAGE,
                 *(
                     _parameter("query", name)
                     for name in ("ircnick", "ircnick__exact", "email", "github_username")
                 ),
                 _MASK,
+            )
+        },
+        "/groups/{groupname}/members/": {
+            "get": _operation(
+                "list_group_members", _ACCOUNTS, _parameter("path", "groupname"), *_PAGE, _MASK
+            )
+        },
+        "/groups/{groupname}/sponsors/": {
+            "get": _operation(
+                "list_group_sponsors", _ACCOUNTS, _parameter("path", "groupname"), _MASK
             )
         },
         "/groups/{groupname}/is-member/{username}": {

@@ -89,6 +89,17 @@ _KEYS: dict[str, Any] = {
     "contains": st.sampled_from(
         (['"user": "%(msg.user)s"'], ["%(msg.pkg)s"], ["bash"], ["alice", "%(msg.user)s"], ["_"])
     ),
+    "fields": st.sampled_from(
+        (
+            {"msg.n": {"greater than": 0}},
+            {"msg.n": "%(msg.n)s"},
+            {"msg.user": "%(msg.user)s", "msg.pkg": "bash"},
+            {"msg.other": {"is not": "%(recipient)s"}},
+            {"msg.other": "%(recipient)s", "msg.n": {"any": [0, "%(msg.n)s"]}},
+            {"msg.all": {"length": {"greater than": 1}, "contains": "%(msg.other)s"}},
+            {"msg.nothing": {"exists": False}, "msg.user": {"not": "alice"}},
+        )
+    ),
     "msg_id": st.sampled_from(("%(msg_id)s", "2024-1", "2024-twice")),
     "start": st.sampled_from(
         ("2 hours ago", "1 day ago", datetime(2024, 1, 2), "%(msg.since)s", "9999 years ago")
@@ -96,9 +107,14 @@ _KEYS: dict[str, Any] = {
     "end": st.sampled_from(("1 hour ago", datetime(2024, 1, 2), datetime(2024, 1, 4))),
 }
 _COMMON = ("topics", "users")
+_WITH_FIELDS = ("topics", "fields")
 
 filters = st.one_of(
     st.fixed_dictionaries({key: _KEYS[key] for key in _COMMON}),
+    st.fixed_dictionaries(
+        {key: _KEYS[key] for key in _WITH_FIELDS},
+        optional={"users": _USERS, "start": _KEYS["start"]},
+    ),
     st.fixed_dictionaries({"users": _USERS, "start": _KEYS["start"]}, optional={"topics": _TOPICS}),
     st.fixed_dictionaries({"contains": _KEYS["contains"]}, optional={"start": _KEYS["start"]}),
     st.fixed_dictionaries({"msg_id": _KEYS["msg_id"]}, optional={"users": _USERS}),
@@ -109,6 +125,16 @@ filters = st.one_of(
 
 operations = st.one_of(
     st.just("count"),
+    st.sampled_from(
+        (
+            "count distinct days",
+            "longest streak of days",
+            {"count distinct": "msg.user"},
+            {"sum": "msg.n"},
+            {"largest": "msg.n"},
+            {"smallest": "msg.since"},
+        )
+    ),
     st.sampled_from(
         (
             "len([m for m in query.all() if m.msg['n'] % 2])",
@@ -139,7 +165,12 @@ conditions = st.one_of(
 
 questions = st.builds(
     lambda chosen, operation, condition: {
-        "datanommer": {"filter": chosen, "operation": operation, "condition": condition}
+        "datanommer": {
+            "filter": chosen,
+            # A lambda does not see fields.
+            "operation": "count" if "fields" in chosen else operation,
+            "condition": condition,
+        }
     },
     filters,
     operations,
@@ -163,6 +194,7 @@ triggers = st.sampled_from(
         {"category": "wiki"},
         {"any": [{"topic": TOPICS[0]}, {"topic": TOPICS[2]}]},
         {"lambda": "msg['msg']['n'] > 0"},
+        {"fields": {"msg.user": {"is not": "%(msg.other)s"}, "msg.n": {"any": [0, 1, 2]}}},
         {"all": [{"category": "wiki"}, {"lambda": "msg['msg']['n'] != 1"}]},
     )
 )

@@ -28,6 +28,7 @@ from fedbadges.buses.fedora_messaging.publisher import MAX_RECONNECT_DELAY, Publ
 from fedbadges.buses.loading import BEAT, exit_at_once
 from fedbadges.config.settings import Settings, toml_configuration
 from fedbadges.config.toml_files import TABLE, default_toml_file
+from fedbadges.config.version_2 import TRANSLATION
 from fedbadges.errors import CannotStart, NotHandled, SettingsError, Stopped
 from fedbadges.service.daemon import Daemon
 from fedbadges.service.startup import read_start_settings
@@ -176,6 +177,9 @@ def _read_settings() -> Settings:
     except SettingsError as error:
         sys.stderr.writelines(f"{line}\n" for line in error.lines)
         exit_at_once(os.EX_CONFIG)
+    translation = settings.fedmsg.get(TRANSLATION)
+    if translation is not None:
+        log.info("Read the configuration of fedbadges 2", **translation.read)
     for line in [*warnings, *_dangers()]:
         log.warning("Questionable configuration", warning=line)
     return settings

@@ -20,7 +20,7 @@ from fedbadges.rules.fields import fields_text, resolved
 from fedbadges.rules.filters import ALWAYS, FilledFilter
 from fedbadges.rules.operators import AllOf, AnyOf, Check, Not
 from fedbadges.rules.triggers import AnyAward, Category, FieldTrigger, LambdaTrigger, Topic
-from fedbadges.util.text import short_repr
+from fedbadges.util.text import pluralize, short_repr
 
 _OPERATORS = {AllOf: "all", AnyOf: "any", Not: "not"}
 
@@ -153,7 +153,9 @@ def _why(traced: Traced, message: Message) -> str:
 
 def _value(traced: Traced) -> str:
     least = "at least " if traced.details.get(AT_LEAST) else ""
-    return f"the value is {least}{short(traced.details[VALUE])}"
+    value, question = traced.details[VALUE], past_messages(traced.check)
+    unit = "" if question is None or type(value) is not int else question.operation.unit
+    return f"the value is {least}{pluralize(value, unit) if unit else short(value)}"
 
 
 def _compared(traced: Traced, message: Message) -> Any:

@@ -1,6 +1,7 @@
 """An explanation as trees of text, and as JSON."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from rich.tree import Tree
@@ -47,8 +48,11 @@ def trees_of(explanation: Explanation, user: str | None, delay: float) -> Iterat
     sent = f"{message.sent:%Y-%m-%d %H:%M:%S} UTC"
     stored = () if explanation.stored is None else (make_tree(_stored(explanation, delay)),)
     yield make_tree(f"{name}: {message.topic}, sent {sent}", stored, "bold")
-    for explained in explanation.rules:
-        yield _rule(explained, message, user)
+    for series, explained in groupby(explanation.rules, key=_series_of):
+        if series is None:
+            yield from (_rule(each, message, user) for each in explained)
+        else:
+            yield _series(series[1], list(explained), message, user)
     if explanation.others:
         others = pluralize(explanation.others, "other rule")
         yield make_tree(f"{others} not triggered by this topic", style=UNASKED)
@@ -75,25 +79,67 @@ def _result(explanation: Explanation, user: str | None) -> str:
     return "; ".join(f"{_winners(names)} {badge}" for badge, names in winners.items())
 
 
+def _series_of(explained: RuleExplanation) -> tuple[str, str] | None:
+    """Return the file and the name of a series that one file gives; None for another rule."""
+    rule = explained.rule
+    return None if rule.threshold is None else (rule.place.path, rule.series or "")
+
+
+def _series(
+    name: str, badges: Sequence[RuleExplanation], message: Message, user: str | None
+) -> Tree:
+    """Return a tree for a series: what all badges have in common once, and a branch for each."""
+    below = _common(badges[0], message, user)
+    if badges[0].found is not None:
+        for each in badges:
+            branches = [*_not_in_force(each), *_candidates(each, message)]
+            text = f"{each.rule.badge.id}: {_result_of(each, user)}"
+            below.append(make_tree(text, branches, YES if _awarded(each) else ""))
+    found = [
+        f"{_winners(_awarded(each))} {each.rule.badge.id}" for each in badges if _awarded(each)
+    ]
+    result = "; ".join(found) or (f"{user} gets no badge" if user else "nobody gets a badge")
+    if any(each.unknown for each in badges):
+        result = "the result is incomplete"
+    text = f"{name} ({badges[0].rule.place.path}): {result}"
+    return make_tree(text, below, YES if found else "")
+
+
 def _rule(explained: RuleExplanation, message: Message, user: str | None) -> Tree:
     rule = explained.rule
-    winners = [each.name for each in explained.candidates if each.verdict is Verdict.AWARD]
-    result = f"{user} does not get it" if user else "nobody gets it"
-    if winners:
-        result = f"{_winners(winners)} it"
+    below = [*_not_in_force(explained), *_common(explained, message, user)]
+    if explained.found is not None:
+        below += _candidates(explained, message)
+    text = f"{rule.badge.id} ({rule.place.path}): {_result_of(explained, user)}"
+    return make_tree(text, below, YES if _awarded(explained) else "")
+
+
+def _awarded(explained: RuleExplanation) -> list[str]:
+    return [each.name for each in explained.candidates if each.verdict is Verdict.AWARD]
+
+
+def _result_of(explained: RuleExplanation, user: str | None) -> str:
     if explained.unknown:
-        result = "the result is incomplete"
-    below: list[Tree] = []
+        return "the result is incomplete"
+    if winners := _awarded(explained):
+        return f"{_winners(winners)} it"
+    return f"{user} does not get it" if user else "nobody gets it"
+
+
+def _not_in_force(explained: RuleExplanation) -> Iterator[Tree]:
     if explained.unawardable:
         why = f"the daemon has no such rule in force: {explained.unawardable}"
-        below.append(make_tree(why, style=NO))
+        yield make_tree(why, style=NO)
+
+
+def _common(explained: RuleExplanation, message: Message, user: str | None) -> list[Tree]:
+    """Return what does not depend on a threshold: the trigger, and whom the message names."""
+    below: list[Tree] = []
     if explained.trigger is not None:
         below.append(_check("trigger", explained.trigger, message))
     if explained.found is not None:
         below += _people(explained, explained.found, user)
-        below += _candidates(explained, message)
-    text = f"{rule.badge.id} ({rule.place.path}): {result}"
-    return make_tree(text, below, YES if winners else "")
+    return below
 
 
 def _check(what: str, traced: Traced, message: Message) -> Tree:

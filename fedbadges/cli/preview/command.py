@@ -15,8 +15,11 @@ from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
 from fedbadges.cli.terminal import following, format_option, print_json
 
 if TYPE_CHECKING:
-    from fedbadges.cli.preview.figures import Preview
+    from fedbadges.cli.preview.figures import Earner, Preview
+    from fedbadges.cli.preview.series import SeriesPreview
     from fedbadges.replay.history_as_of import Asked
+    from fedbadges.replay.replay import Replay
+    from fedbadges.rules.rule import Rule
 
 #: From how many seconds on it is said what the chart takes.
 _NOTABLE = 1.0
@@ -62,8 +65,9 @@ def preview(
 ) -> None:
     """Show who would have a badge by now, and how many would for another threshold.
 
-    RULE is a rule file, or the id of a badge. The whole history is read, as if the rule had always
-    existed. Users who opted out in tahrir, if one is configured, are left out.
+    RULE is a rule file, or the id of a badge; a series that one file gives is shown as one. The
+    whole history is read, as if the rule had always existed. Users who opted out in tahrir, if one
+    is configured, are left out.
     """
     from fedbadges.cli.preview.output import data_of_preview, print_preview
 
@@ -84,9 +88,10 @@ def preview(
     raise SystemExit(FOUND if found.earners else CANNOT_RUN)
 
 
-def _preview(deployment: Deployment, name: str, *, chart: bool) -> Preview:
+def _preview(deployment: Deployment, name: str, *, chart: bool) -> Preview | SeriesPreview:
     """Replay the history until its end or Ctrl-C; raise Unavailable, or CannotRun for the rule."""
-    from fedbadges.cli.preview.figures import Earner, Preview, distribution_of
+    from fedbadges.cli.preview.figures import Earner
+    from fedbadges.cli.preview.series import SeriesPreview
     from fedbadges.replay.replay import Replay
     from fedbadges.tahrir.awarding import link_to
     from fedbadges.tahrir.database import Tahrir
@@ -95,28 +100,43 @@ def _preview(deployment: Deployment, name: str, *, chart: bool) -> Preview:
     # Without a tahrir, nobody has opted out.
     people = Tahrir(settings) if settings.tahrir_url.database else None
     replay = Replay(settings, people)
-    (rule,) = deployment.chosen([name], replay.backends)
-    text = Path(rule.place.path).read_text(encoding="utf-8", errors="replace")
-    earners: list[Earner] = []
+    rules = deployment.chosen([name], replay.backends)
+    text = Path(rules[0].place.path).read_text(encoding="utf-8", errors="replace")
+    earners: dict[str, list[Earner]] = {rule.badge.id: [] for rule in rules}
     complete = False
     progress = following("Reading the history", lambda: (replay.done, replay.total))
     with suppress(KeyboardInterrupt), progress:
-        for earned in replay.run([rule], measure=chart):
+        for earned in replay.run(rules, measure=chart):
             message, link = earned.message, link_to(earned.message, settings)
             who, when, topic = earned.username, message.sent, message.topic
-            earners.append(Earner(who, when, topic, message.msg_id, link))
+            earner = Earner(who, when, topic, message.msg_id, link)
+            earners[earned.rule.badge.id].append(earner)
         complete = True
     if replay.asked_for_peaks.seconds >= _NOTABLE:
         click.echo(_cost_of_chart(replay.asked_for_peaks), err=True)
+    found = [
+        _of_rule(rule, replay, text, tuple(earners[rule.badge.id]), complete) for rule in rules
+    ]
+    if len(found) == 1:
+        return found[0]
+    thresholds = tuple(rule.threshold or 0 for rule in rules)
+    return SeriesPreview(rules[0].series or "", tuple(found), thresholds)
+
+
+def _of_rule(
+    rule: Rule, replay: Replay, text: str, earners: tuple[Earner, ...], complete: bool
+) -> Preview:
+    from fedbadges.cli.preview.figures import Preview, distribution_of
+
+    peaks = replay.peaks.get(rule.badge.id)
     names = {earner.username for earner in earners}
+    counts = None if peaks is None else distribution_of(rule.criteria, peaks, names)
     return Preview(
         badge=rule.badge,
         path=rule.place.path,
         text=text,
-        earners=tuple(earners),
-        counts=distribution_of(rule.criteria, replay.peaks[rule.badge.id], names)
-        if rule.badge.id in replay.peaks
-        else None,
+        earners=earners,
+        counts=counts,
         read=replay.done,
         total=replay.total,
         complete=complete,
@@ -131,7 +151,7 @@ def _cost_of_chart(asked: Asked) -> str:
     )
 
 
-def _write(path: Path, found: Preview) -> None:
+def _write(path: Path, found: Preview | SeriesPreview) -> None:
     from fedbadges.cli.preview.output import as_html
 
     content = as_html(found, datetime.now(timezone.utc).date()).encode("utf-8")

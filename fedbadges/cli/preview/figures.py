@@ -3,7 +3,7 @@
 import operator
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -85,10 +85,24 @@ class Distribution:
     """The highest count that each person reached.
 
     ``own`` is the least count for which the rule awards its badge; None if it has no threshold.
+    ``further`` are those of the badges that follow it in a series. ``unit`` is what is counted, in
+    the singular, where that are no messages.
     """
 
     peaks: Mapping[str, int]
     own: int | None
+    unit: str = ""
+    further: tuple[int, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Return what the figure of the bins shows."""
+        return f"How far people got{self.unit and f', in {self.unit}s'}"
+
+    @property
+    def owns(self) -> tuple[int, ...]:
+        """Return the thresholds of the rule, or of all badges of the series."""
+        return () if self.own is None else (self.own, *self.further)
 
     @cached_property
     def _values(self) -> list[int]:
@@ -100,12 +114,14 @@ class Distribution:
 
     @cached_property
     def bins(self) -> tuple[Bin, ...]:
-        """Return all people in bins, one of which begins at the rule's threshold."""
+        """Return all people in bins, one of which begins at each threshold of the rule."""
         if not self._values:
             return ()
-        edges = _with_own(_edges(self._values[0], self._values[-1]), self.own)
+        edges = _edges(self._values[0], self._values[-1])
+        for own in self.owns:
+            edges = _with_own(edges, own, self.owns)
         highs: list[int | None] = [*edges[1:]]
-        if self.own is not None and self.own >= edges[-1]:
+        if self.owns and self.owns[-1] >= edges[-1]:
             highs.append(None)
         return tuple(
             Bin(
@@ -129,8 +145,8 @@ class Distribution:
             return ()
         reached = {step for step in LADDER if self.awards(step)}
         return tuple(
-            Threshold(step, self.awards(step), step == self.own)
-            for step in sorted(reached | {self.own})
+            Threshold(step, self.awards(step), step in self.owns)
+            for step in sorted(reached.union(self.owns))
         )
 
 
@@ -155,7 +171,7 @@ def distribution_of(
     }
     enough = condition.enough if condition.compare in (operator.ge, operator.gt) else None
     own = enough if enough is not None and -LIMIT < enough <= LIMIT else None
-    return Distribution(usable, own)
+    return Distribution(usable, own, question.operation.unit)
 
 
 def _edges(least: int, greatest: int) -> list[int]:
@@ -167,14 +183,17 @@ def _edges(least: int, greatest: int) -> list[int]:
     return [number * width for number in range(least // width, greatest // width + 2)]
 
 
-def _with_own(edges: list[int], own: int | None) -> list[int]:
-    """Add the rule's threshold to the edges, in place of those that are too near to it."""
-    if own is None or own in edges:
+def _with_own(edges: list[int], own: int, owns: Collection[int]) -> list[int]:
+    """Add a threshold to the edges, in place of those that are too near to it.
+
+    Those at other thresholds, which are among ``owns``, stay.
+    """
+    if own in edges:
         return edges
     first, *others, end = edges
     at = bisect_left(edges, own)
     least = (edges[at] - edges[at - 1]) // _MIN_PART if 0 < at < len(edges) else 0
-    apart = [edge for edge in others if abs(edge - own) >= least]
+    apart = [edge for edge in others if edge in owns or abs(edge - own) >= least]
     return sorted([first, *apart, end, own])
 
 
@@ -250,6 +269,37 @@ class Preview:
     complete: bool
     funnel: Funnel = field(default_factory=Funnel)
 
+    @property
+    def name(self) -> str:
+        """Return the name of the badge."""
+        return self.badge.name
+
+    @property
+    def subject(self) -> str:
+        """Return what this is a preview of."""
+        return f"the badge {self.badge.id}"
+
+    @property
+    def who(self) -> str:
+        """Return the heading of the earners."""
+        return "Who would have it, and since when"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Return what the badge is for, how far messages got, and why others did not."""
+        return self.badge.description, str(self.funnel), *self.funnel.reasons
+
+    @property
+    def awards(self) -> tuple[tuple[str, Earner], ...]:
+        """Return the badge's id with each earner."""
+        return tuple((self.badge.id, earner) for earner in self.earners)
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Return what begins at the threshold of ``counts``, if they have one."""
+        owns = () if self.counts is None else self.counts.owns
+        return dict.fromkeys(owns, "The badge")
+
     @cached_property
     def over_time(self) -> OverTime:
         """Return the awards by period."""
@@ -265,6 +315,9 @@ class Preview:
         elif dated:
             first, *_, last = dated
             people = f"{len(dated)} people would have it; the first was {first}, the last {last}."
-        if self.complete:
-            return people
-        return f"{people} Only {self.read} of {self.total} messages were read."
+        return people if self.complete else f"{people} {incomplete(self.read, self.total)}"
+
+
+def incomplete(read: int, total: int) -> str:
+    """Return that not everything was read."""
+    return f"Only {read} of {total} messages were read."

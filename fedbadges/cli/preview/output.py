@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import date
 from importlib.resources import files
@@ -17,7 +17,8 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 
-from fedbadges.cli.preview.figures import LADDER, Distribution, Earner, OverTime, Preview, Threshold
+from fedbadges.cli.preview.figures import LADDER, Distribution, OverTime, Preview
+from fedbadges.cli.preview.series import SeriesPreview
 from fedbadges.cli.terminal import make_console, make_table, make_text, print_lines
 from fedbadges.util.text import printable
 
@@ -36,43 +37,54 @@ _PIPE, _LEAST, _MOST = 80, 40, 100
 _MAX_TICKS = 5
 
 
-def print_preview(preview: Preview, limit: int) -> None:
+def print_preview(preview: Preview | SeriesPreview, limit: int) -> None:
     """Print a preview, with at most ``limit`` of the earners."""
     console = make_console()
     width = min(max(console.width, _LEAST), _MOST) if console.is_terminal else _PIPE
-    badge = preview.badge
+    first, *others = preview.lines
     print_lines(
-        make_text((badge.name, _TITLE), (f"  {preview.path}", _QUIET)),
-        printable(badge.description),
+        make_text((preview.name, _TITLE), (f"  {preview.path}", _QUIET)),
+        printable(first),
         "",
-        str(preview.funnel),
-        *preview.funnel.reasons,
+        *others,
         "",
         make_text((preview.summary, _TITLE)),
         wrap=False,
     )
+    if isinstance(preview, SeriesPreview):
+        _print_section("The badges", _badges(preview))
     if preview.earners and limit:
-        _print_section("Who would have it, and since when", _earners(preview.earners, limit))
+        _print_section(preview.who, _earners(preview, limit))
     if preview.earners:
         over_time = preview.over_time
         _print_section(f"Awards by {over_time.unit}", _chart(_periods(over_time)), width)
     if preview.counts is not None and preview.counts.bins:
-        _print_section("How far people got", _chart(_bins(preview.counts)), width)
+        _print_section(preview.counts.title, _chart(_bins(preview, preview.counts)), width)
         if preview.counts.thresholds:
-            _print_section("With another threshold", _thresholds(preview.counts.thresholds))
+            _print_section("With another threshold", _thresholds(preview, preview.counts))
 
 
 def _print_section(title: str, content: RenderableType, width: int | None = None) -> None:
     print_lines("", make_text((title, _TITLE)), Padding.indent(content, 2), width=width)
 
 
-def _earners(earners: Sequence[Earner], limit: int) -> Table:
+def _badges(preview: SeriesPreview) -> Table:
+    table = make_table("badge", "at least", "awards", "first", "last")
+    for each in preview.table:
+        dates = ("" if day is None else str(day) for day in (each.first, each.last))
+        table.add_row(make_text((each.id, _TITLE)), each.at_least, str(each.awards), *dates)
+    table.columns[1].justify = table.columns[2].justify = "right"
+    return table
+
+
+def _earners(preview: Preview | SeriesPreview, limit: int) -> Table:
     table = make_table()
-    for each in earners[:limit]:
+    for badge_id, each in preview.awards[:limit]:
         when = make_text((f"{each.when:%Y-%m-%d %H:%M}", _QUIET))
-        table.add_row(when, printable(each.username), make_text((each.topic, _QUIET)))
-    if len(earners) > limit:
-        table.add_row(make_text((f"and {len(earners) - limit} more", _QUIET)))
+        badge = [badge_id] if isinstance(preview, SeriesPreview) else []
+        table.add_row(when, printable(each.username), *badge, make_text((each.topic, _QUIET)))
+    if len(preview.awards) > limit:
+        table.add_row(make_text((f"and {len(preview.awards) - limit} more", _QUIET)))
     return table
 
 
@@ -83,15 +95,15 @@ def _periods(over_time: OverTime) -> Iterator[_Row]:
         yield each.period, str(each.awards), bar, make_text((f"{each.total} in total", _QUIET))
 
 
-def _bins(counts: Distribution) -> Iterator[_Row]:
+def _bins(preview: Preview | SeriesPreview, counts: Distribution) -> Iterator[_Row]:
     most = max(each.people for each in counts.bins)
-    marked = counts.own is None
     for each in counts.bins:
-        if each.awarded and not marked:
-            marked = True
-            reached = f"{counts.own_awards} of {len(counts.peaks)}"
-            mark = make_text((f"threshold {counts.own}, reached by {reached}", _AWARDED))
-            yield "", "", Rule(mark, align="left", style=_AWARDED)
+        if each.low in preview.labels:
+            reached = f"{counts.awards(each.low)} of {len(counts.peaks)}"
+            text = f"threshold {each.low}, reached by {reached}"
+            if isinstance(preview, SeriesPreview):
+                text = f"{preview.labels[each.low]}: {text}"
+            yield "", "", Rule(make_text((text, _AWARDED)), align="left", style=_AWARDED)
         colour = _NOT_AWARDED if each.awarded is False else _AWARDED
         yield each.name, str(each.people), _bar(each.people, most, colour)
 
@@ -114,17 +126,22 @@ def _bar(number: int, most: int, colour: str) -> Bar:
     return Bar(most, 0, max(number, most / 100) if number else 0, color=colour)
 
 
-def _thresholds(thresholds: Sequence[Threshold]) -> Table:
+def _thresholds(preview: Preview | SeriesPreview, counts: Distribution) -> Table:
     table = make_table("at least", "awards", "")
-    for each in thresholds:
-        remark = "← the rule's own" if each.own else ""
+    for each in counts.thresholds:
+        whose = "the rule's own"
+        if isinstance(preview, SeriesPreview) and each.own:
+            whose = preview.labels[each.at_least]
+        remark = f"← {whose}" if each.own else ""
         table.add_row(str(each.at_least), str(each.awards), remark, style=_TITLE * each.own)
     table.columns[0].justify = table.columns[1].justify = "right"
     return table
 
 
-def data_of_preview(preview: Preview) -> dict[str, Any]:
+def data_of_preview(preview: Preview | SeriesPreview) -> dict[str, Any]:
     """Return a preview for JSON."""
+    if isinstance(preview, SeriesPreview):
+        return _series_data(preview)
     earners = [asdict(each) | {"when": f"{each.when.isoformat()}Z"} for each in preview.earners]
     return {
         "badge": preview.badge.id,
@@ -141,6 +158,25 @@ def data_of_preview(preview: Preview) -> dict[str, Any]:
     }
 
 
+def _series_data(preview: SeriesPreview) -> dict[str, Any]:
+    """Return what is the same for all badges once, and the rest for each badge."""
+    common = ("path", "messages", "read", "complete")
+    data = [data_of_preview(each) for each in preview.badges]
+    return {
+        "series": preview.name,
+        **{key: data[0][key] for key in common},
+        "badges": [
+            {"threshold": threshold}
+            | {key: value for key, value in each.items() if key not in (*common, "counts")}
+            for threshold, each in zip(preview.thresholds, data, strict=True)
+        ],
+        "awards": len(preview.awards),
+        "over_time": asdict(preview.over_time),
+        "counts": preview.counts
+        and _counts_data(preview.counts) | {"at_least": list(preview.counts.owns)},
+    }
+
+
 def _counts_data(counts: Distribution) -> dict[str, Any]:
     return {
         "people": len(counts.peaks),
@@ -154,7 +190,7 @@ def _counts_data(counts: Distribution) -> dict[str, Any]:
     }
 
 
-def as_html(preview: Preview, made: date) -> str:
+def as_html(preview: Preview | SeriesPreview, made: date) -> str:
     """Return a page that loads nothing and runs no script, with the day on which it was made."""
     environment = Environment(
         loader=PackageLoader(__package__, ""),
@@ -170,6 +206,7 @@ def as_html(preview: Preview, made: date) -> str:
         preview=preview,
         made=made,
         style=Markup(style),
+        is_series=isinstance(preview, SeriesPreview),
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         ticks=range(0, awards + 1, step),
         busiest=max(preview.over_time.periods, key=lambda period: period.awards, default=None),

@@ -1,0 +1,1 @@
+"""What the history has: its topics, and the fields of their messages."""
