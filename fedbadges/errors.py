@@ -1,7 +1,7 @@
 """Every exception that crosses a package, and the place in a file that a mistake has."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fedbadges.util.text import printable
 
@@ -22,10 +22,14 @@ class Place:
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake: where it is, and what would be right."""
+    """One mistake: where it is, and what would be right.
+
+    If it is a ``misspelled`` key, that has the key, and the only one that can be meant.
+    """
 
     place: Place
     text: str
+    misspelled: tuple[str, str] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.place}: {printable(self.text)}"

@@ -29,6 +29,7 @@ from fedbadges.util.text import pluralize
 
 if TYPE_CHECKING:
     from fedbadges.lint.linter import Linter
+    from fedbadges.rules.criteria import Backends
 
 _EPILOG = """\b
 Examples:
@@ -39,6 +40,7 @@ Examples:
   fedbadges check --ignore same-for-all --ignore no-plugin rules
   fedbadges check --history-url postgresql://localhost/datanommer rules
   fedbadges check --messages samples rules
+  fedbadges check --fix rules
   fedbadges check --watch rules
 
 \b
@@ -128,6 +130,10 @@ def _report(found: Found) -> Report:
     help="Look at the sample messages in the .json files below DIR.",
 )
 @click.option("--no-lambdas", is_flag=True, help="Take Python in a rule for a mistake.")
+@click.option(
+    "--fix", is_flag=True, help="First rewrite, in the files, what can be said without Python."
+)
+@click.option("--diff", is_flag=True, help="Only show what --fix would change.")
 @config_option(
     "Check for the deployment that this configuration of fedmsg or fedora-messaging describes."
 )
@@ -140,6 +146,8 @@ def check(
     history_url: str | None,
     messages: Path | None,
     no_lambdas: bool,
+    fix: bool,
+    diff: bool,
     config: str | None,
     watch: bool,
 ) -> None:
@@ -147,10 +155,20 @@ def check(
 
     A PATH is a rule file, or a directory with rule files anywhere below. An error is a
     mistake that keeps the daemon from loading a rule. A warning is about a rule that it does load.
+
+    --fix rewrites lambdas that only compare fields or count messages, 'is 1' in the others, and
+    misspelled keys. The rules mean the same afterwards, and their comments and layout stay.
     """
+    if (fix or diff) and watch:
+        raise click.UsageError("--watch checks files, and cannot be combined with --fix or --diff")
+
+    make_linter = partial(_linter, history, history_url, messages, config, no_lambdas)
+    if fix or diff:
+        changed = _fix(paths, make_linter().backends, show=diff, to_stderr=form != "text")
+        if diff:
+            raise SystemExit(FOUND if changed else GOOD)
 
     def run() -> Outcome:
-        make_linter = partial(_linter, history, history_url, messages, config, no_lambdas)
         found = _check(paths, ignore, make_linter)
         _print(form, found)
         click.echo(_summary(found), err=True)
@@ -158,6 +176,16 @@ def check(
         return Outcome(FOUND if found.findings else incomplete, found.complete)
 
     raise SystemExit(run_repeatedly(run, paths) if watch else run().exit_code)
+
+
+def _fix(paths: tuple[Path, ...], backends: Backends, *, show: bool, to_stderr: bool) -> int:
+    """Rewrite what can be, or show it; return how many files that is."""
+    from fedbadges.cli.fixing import fix_files
+    from fedbadges.lint.linter import list_files
+
+    files, _ = list_files(paths)
+    with reporting_errors():
+        return fix_files(files, backends, show=show, to_stderr=to_stderr)
 
 
 def _check(

@@ -21,6 +21,8 @@ from fedbadges.cli.preview.command import preview
 from fedbadges.cli.progress import progress
 from fedbadges.cli.retry import retry
 from fedbadges.cli.revoke import revoke
+from fedbadges.cli.rules.list import list_rules
+from fedbadges.cli.rules.show import show
 from fedbadges.cli.schema import schema
 from fedbadges.cli.status.command import status
 from fedbadges.cli.terminal import no_color
@@ -30,6 +32,8 @@ from fedbadges.cli.topics.command import topics
 _EPILOG = """\b
 Examples:
   fedbadges topics git.receive      what its messages have that a rule can use
+  fedbadges list                    the rules in force
+  fedbadges show scribe             a rule in words, and who holds its badge
   fedbadges check rules             every mistake in every rule below rules/
   fedbadges check --help            what else there is to it
   fedbadges test rules              whether the rules do what their tests say
@@ -91,11 +95,13 @@ for command in (
     backfill,
     check,
     explain,
+    list_rules,
     preview,
     progress,
     retry,
     revoke,
     schema,
+    show,
     status,
     test,
     topics,

@@ -59,8 +59,10 @@ class Traced:
         return self.answer
 
     def _check(self) -> Check[Any]:
-        if isinstance(self.check, (AllOf, AnyOf)):
-            return replace(self.check, parts=self.parts)
+        if isinstance(self.check, AllOf):
+            return AllOf(self.parts, self.place)
+        if isinstance(self.check, AnyOf):
+            return AnyOf(self.parts, self.place)
         if isinstance(self.check, Not):
             return replace(self.check, part=self.parts[0])
         if isinstance(self.check, LambdaTrigger):

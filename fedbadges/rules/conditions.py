@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedbadges.errors import Place
+from fedbadges.errors import Place, Problem
 from fedbadges.rules.expressions import Expression, parse_expression
 from fedbadges.rules.grammar import LAMBDA, Kind, Schema, mapping_of
 from fedbadges.rules.hints import SIGNS, comparison
@@ -95,10 +95,9 @@ def _report_sign(node: Node, problems: Problems) -> bool:
     if isinstance(node, MappingNode) and node.entries:
         key, _ = node.entries[0]
         if key.text in SIGNS:
-            problems.add(
-                key.place,
-                f"unknown key '{key.text}' in a condition; did you mean '{SIGNS[key.text]}'?",
-            )
+            meant = SIGNS[key.text]
+            text = f"unknown key '{key.text}' in a condition; did you mean '{meant}'?"
+            problems.append(Problem(key.place, text, (key.text, meant)))
             return True
     elif isinstance(node, ScalarNode) and (words := comparison(node.text)):
         problems.add(

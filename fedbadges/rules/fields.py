@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedbadges.errors import MissingValue, Place
+from fedbadges.errors import Place
 from fedbadges.rules.comparison_reader import DEFINITIONS as _COMPARISONS
 from fedbadges.rules.comparison_reader import read_check
 from fedbadges.rules.comparisons import MISSING, Check, Index, Values
@@ -63,26 +63,12 @@ def fields_text(fields: Iterable[Field]) -> str:
 
 def body_reader(path: TemplatePath) -> Reader:
     """Return what reads a path of a whole message."""
-    parts = path.dotted.split(".")
-
-    def read(source: Any) -> Any:
-        value = source
-        try:
-            for part in parts:
-                value = value[part]
-            return value
-        except (KeyError, TypeError):  # nothing, an item of a list, or a key with dots in it
-            return resolved(path, source)
-
-    return read
+    return lambda source: path.find(source, MISSING)
 
 
 def resolved(path: TemplatePath, source: Mapping[str, Any]) -> Any:
     """Return what a message has at a path, or MISSING."""
-    try:
-        return path.resolve(source)
-    except MissingValue:
-        return MISSING
+    return path.find(source, MISSING)
 
 
 def index_of(paths: Iterable[TemplatePath]) -> Index:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from fedbadges.errors import Place, Problem
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
-from fedbadges.util.text import join_quoted, quoted, suggestion
+from fedbadges.util.text import join_quoted, misspelled, quoted, suggestion
 
 T = TypeVar("T")
 
@@ -66,7 +66,10 @@ def check_keys(
     unknown = [key for key, _ in mapping.entries if key.value not in known]
     for key in unknown:
         hint = suggestion(key.text, known, full=full)
-        problems.add(key.place, f"unknown key {quoted(key.text)} in {what}{hint}")
+        text = f"unknown key {quoted(key.text)} in {what}{hint}"
+        meant = misspelled(key.text, known)
+        is_clear = meant is not None and mapping.get(meant) is None
+        problems.append(Problem(key.place, text, (key.text, meant) if meant and is_clear else None))
     return not unknown
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from fedbadges.rules.comparisons import EQUAL, MISSING, Comparison, Index, Values, conjuncts
 from fedbadges.rules.expressions import Expression, Fold, Function, Join
+from fedbadges.rules.field_code import UNDECIDED, QuickTest, quick_test
 from fedbadges.rules.fields import (
     FIELDS_KIND,
     Decision,
@@ -49,8 +50,9 @@ def past_fields(fields: tuple[Field, ...]) -> PastFields:
     paths = {path.dotted: path for each in fields for path in each.check.paths}
     index = index_of(paths.values())
     decisions = [each.decision(past_reader(each.path), index) for each in fields]
-    test, join = _all_of(decisions), _join(fields, index)
-    return PastFields(fields, tuple(paths.values()), test, join)
+    quick = quick_test(((each.path, each.check) for each in fields), index)
+    test = _quickly(quick, _all_of(decisions))
+    return PastFields(fields, tuple(paths.values()), test, _join(fields, index))
 
 
 def narrowed(expression: Expression | None, test: PastFields) -> Expression:
@@ -88,6 +90,19 @@ def past_reader(path: TemplatePath) -> Reader:
         return lambda message: message.msg
     read = body_reader(TemplatePath(rest))
     return lambda message: read(message.msg)
+
+
+def _quickly(quick: QuickTest, test: Function) -> Function:
+    """Return a test that asks another one only where the quick one does not know the answer."""
+
+    def passes(message: Any, values: Values) -> bool:
+        try:
+            return quick(message, values)
+        except UNDECIDED:
+            pass
+        return bool(test(message, values))
+
+    return passes
 
 
 def _all_of(decisions: list[Decision]) -> Function:

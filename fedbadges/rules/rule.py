@@ -17,16 +17,10 @@ from fedbadges.rules.criteria import (
 )
 from fedbadges.rules.grammar import TEXT, Fields, FieldSpec, Kind, Schema, number, record_of, ref
 from fedbadges.rules.held_badges import BACKEND, asks_for_badges, check_untriggered
+from fedbadges.rules.naming import RECIPIENT_KEYS, Excepted, Naming, Recipient, make_naming
 from fedbadges.rules.operators import AllOf
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
-from fedbadges.rules.recipients import (
-    CONVERSIONS,
-    RECIPIENT_KEYS,
-    Excepted,
-    Naming,
-    Recipient,
-    make_naming,
-)
+from fedbadges.rules.recipients import CONVERSIONS
 from fedbadges.rules.triggers import AnyAward, Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 

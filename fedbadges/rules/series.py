@@ -27,8 +27,8 @@ from fedbadges.rules.grammar import (
     ref,
     several,
 )
+from fedbadges.rules.naming import make_naming
 from fedbadges.rules.parsing import Problems, each_item
-from fedbadges.rules.recipients import make_naming
 from fedbadges.rules.rule import (
     METADATA,
     SERIES,

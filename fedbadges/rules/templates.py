@@ -36,6 +36,8 @@ TEMPLATE_WITH_PATH: dict[str, Any] = {
 }
 PATH_ALONE: dict[str, Any] = {"type": "string", "pattern": rf"^{_PATH}$"}
 
+_NOTHING: Any = object()
+
 _BEGINNING = re.compile(r"%\(\s*[A-Za-z_]")
 _TOKEN = re.compile(r"%\((?P<path>[^()]*)\)s|%%|(?P<broken>%\()")
 
@@ -49,18 +51,34 @@ class TemplatePath:
 
     def resolve(self, message: Mapping[str, Any]) -> Any:
         """Return what the message has at this path; raise MissingValue if there is nothing."""
+        value = self.find(message, _NOTHING)
+        if value is _NOTHING:
+            raise self.missing()
+        return value
+
+    def find(self, message: Mapping[str, Any], default: Any) -> Any:
+        """Return what the message has at this path, or else ``default``."""
         value: Any = message
         start = 0
         while start < len(self._parts):
             value, start = self._step(value, start)
+            if value is _NOTHING:
+                return default
         return value
+
+    def missing(self) -> MissingValue:
+        """Return the error that the message has nothing at this path."""
+        return MissingValue(f"the message has no {self.dotted}", self.dotted)
 
     @cached_property
     def _parts(self) -> list[str]:
         return self.dotted.split(".")
 
     def _step(self, value: Any, start: int) -> tuple[Any, int]:
-        """Return what ``value`` has under the next part or parts, and where the rest begins."""
+        """Return what ``value`` has under the next part or parts, and where the rest begins.
+
+        If there is nothing, return _NOTHING.
+        """
         parts = self._parts
         # Most are dictionaries, and ``dict`` is checked faster than ``Mapping``.
         if isinstance(value, (dict, Mapping)):
@@ -75,7 +93,7 @@ class TemplatePath:
             index = int(parts[start])
             if index < len(value):
                 return value[index], start + 1
-        raise MissingValue(f"the message has no {self.dotted}", self.dotted)
+        return _NOTHING, start
 
 
 @dataclass(frozen=True)

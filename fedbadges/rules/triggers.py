@@ -2,13 +2,14 @@
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import Message
-from fedbadges.rules.comparisons import Values
+from fedbadges.rules.comparisons import MISSING, Values
 from fedbadges.rules.expressions import Expression, parse_message_expression
+from fedbadges.rules.field_code import UNDECIDED, QuickTest, quick_test
 from fedbadges.rules.fields import DEFINITIONS as FIELD_DEFINITIONS
 from fedbadges.rules.fields import FIELDS_KIND, Decision, Field, body_reader, index_of, resolved
 from fedbadges.rules.grammar import LAMBDA, OPERATORS, Schema, combined, operators_over, ref
@@ -109,14 +110,60 @@ class FieldTrigger:
 
     def holds(self, message: Message) -> bool:
         """Compare what the message has; raise MissingValue if it has nothing to compare."""
-        body, paths = message.body, self.wanted.check.paths
-        values: Values = tuple([resolved(path, body) for path in paths]) if paths else ()
-        found = self.decide(body, values)
+        found = self.answer(message)
         if found is None:
-            for path in (self.wanted.path, *paths):
-                path.resolve(body)
-            raise MissingValue("the message has no text for a template")
+            raise self.error(message)
         return found
+
+    def answer(self, message: Message) -> bool | None:
+        """Return the same, or None if the message has nothing to compare."""
+        body, paths = message.body, self.paths
+        values: Values = tuple([resolved(path, body) for path in paths]) if paths else ()
+        return self.decide(body, values)
+
+    def error(self, message: Message) -> MissingValue:
+        """Return why a message has nothing to compare."""
+        for path in self.paths:
+            if resolved(path, message.body) is MISSING:
+                return path.missing()
+        return self.wanted.path.missing()
+
+
+@dataclass(frozen=True)
+class AllFields(AllOf[Message]):
+    """Holds of a message that has what is wanted at each of several paths.
+
+    ``quick`` decides for most messages at once, the ``fields`` for those for which it raises an
+    error; the parts are the same.
+    """
+
+    fields: tuple[FieldTrigger, ...] = field(compare=False, repr=False)
+    quick: QuickTest = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, wanted: Sequence[Field], place: Place) -> "AllFields":
+        """Return the trigger for fields."""
+        fields = tuple(FieldTrigger.of(each, each.place) for each in wanted)
+        quick = quick_test((each.path, each.check) for each in wanted)
+        return cls(fields, place, fields, quick)
+
+    def holds(self, subject: Message) -> bool:
+        """Return True if every part holds; raise an error if none is false, and one raised it."""
+        try:
+            return self.quick(subject.body, ())
+        except UNDECIDED:
+            pass
+        # As AllOf does, but an error that another part overrules is not even made.
+        unknown: FieldTrigger | None = None
+        for part in self.fields:
+            found = part.answer(subject)
+            if found is False:
+                return False
+            if found is None and unknown is None:
+                unknown = part
+        if unknown is not None:
+            raise unknown.error(subject)
+        return True
 
 
 def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
@@ -161,8 +208,6 @@ def parse_trigger(node: Node, problems: Problems) -> Trigger | None:
             part = parse_combined(single, "a trigger", _PARSERS, parse_trigger, problems, place)
             if part is None:
                 complete = False
-            elif entry[0].text == "fields" and isinstance(part, AllOf):
-                parts += part.parts
             else:
                 parts.append(part)
     return AllOf(tuple(parts), node.place) if complete else None
@@ -187,10 +232,9 @@ def _parse_fields(node: Node, problems: Problems, place: Place) -> Trigger | Non
     found = FIELDS_KIND.read(node, "'fields'", problems)
     if found is None:
         return None
-    parts = tuple(FieldTrigger.of(each, each.place) for each in found)
-    for part in parts:
-        _report_recipient(part.paths, problems, part.place)
-    return parts[0] if len(parts) == 1 else AllOf(parts, place)
+    for each in found:
+        _report_recipient(each.check.paths, problems, each.place)
+    return AllFields.of(found, place)
 
 
 def _parse_name(

@@ -26,8 +26,8 @@ from fedbadges.tahrir.held_badges import (
     holders_of,
     tags_of_badges,
 )
+from fedbadges.tahrir.holders import Holder, Holders, count_holders, find_badge, find_holders
 from fedbadges.tahrir.holdings import Holdings, find_people, holdings_of
-from fedbadges.tahrir.limits import count_holders
 from fedbadges.tahrir.outbox_table import OutboxTable
 from fedbadges.tahrir.own_tables import REVOCATIONS, OwnTables
 from fedbadges.tahrir.revoking import (
@@ -131,6 +131,21 @@ class Tahrir:
             )
         return holdings_of(found, revocations)
 
+    def holders(self, badge_ids: Iterable[str]) -> dict[str, Holders]:
+        """Return how many hold each of these badges; those that nobody holds are left out."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return count_holders(connection, badge_ids)
+
+    def latest_holders(self, badge_id: str, limit: int, skip: int = 0) -> list[Holder]:
+        """Return so many holders of a badge, the latest first, without the first to ``skip``."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return find_holders(connection, badge_id, limit, skip)
+
+    def described(self, badge_id: str) -> tuple[str, str] | None:
+        """Return the name and the description of a badge; None if there is none with this id."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return find_badge(connection, badge_id)
+
     def unknown(self, usernames: Iterable[str]) -> dict[str, list[str]]:
         """Return the names that tahrir does not know, each with the most similar that it does."""
         with translate_errors(NAME), self._reader.connect() as connection:
@@ -153,8 +168,8 @@ class Tahrir:
 
     def count_holders(self, badge_ids: Iterable[str]) -> dict[str, int]:
         """Return how many people hold each of these badges."""
-        with translate_errors(NAME), self._reader.connect() as connection:
-            return count_holders(connection, badge_ids)
+        ids = list(badge_ids)
+        return dict.fromkeys(ids, 0) | {key: each.number for key, each in self.holders(ids).items()}
 
     def tags(self) -> dict[str, set[str]]:
         """Return the tags of all badges, by their ids."""

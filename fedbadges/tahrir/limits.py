@@ -1,30 +1,17 @@
 """Badges that at most so many people hold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select, text
-from tahrir_api.model import Assertion
+from sqlalchemy import Connection, text
 
 from fedbadges.config.settings import Settings
-from fedbadges.databases.prepared_statements import array_parameter, is_any_of
 from fedbadges.tahrir.awarding import Award, as_of
+from fedbadges.tahrir.holders import Holders, count_holders
 from fedbadges.tahrir.holdings import find_people
 
 #: The first half of the keys of advisory locks, each for a badge: a random number.
 _LOCKS = 0x3A67_B2F1
 _LOCK = text("SELECT pg_advisory_xact_lock(:locks, hashtext(:badge))")
-_HOLDERS = (
-    select(Assertion.badge_id, func.count())
-    .where(is_any_of(Assertion.badge_id, array_parameter("ids")))
-    .group_by(Assertion.badge_id)
-)
-
-
-def count_holders(connection: Connection, badge_ids: Iterable[str]) -> dict[str, int]:
-    """Return how many people hold each of these badges."""
-    ids = sorted(set(badge_ids))
-    rows = connection.execute(_HOLDERS, {"ids": ids})
-    return dict.fromkeys(ids, 0) | {row[0]: row[1] for row in rows}
 
 
 def within_limits(
@@ -41,7 +28,9 @@ def within_limits(
         for badge_id in sorted(limits):
             connection.execute(_LOCK, {"locks": _LOCKS, "badge": badge_id})
     held = count_holders(connection, limits)
-    left = {badge_id: limit - held[badge_id] for badge_id, limit in limits.items()}
+    left = {
+        badge_id: limit - held.get(badge_id, Holders()).number for badge_id, limit in limits.items()
+    }
     names = {award.username for award in wanted}
     known = find_people(connection, settings, names, limits)
     excluded = {(name, row.badge_id) for name, row in known}

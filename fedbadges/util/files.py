@@ -1,11 +1,14 @@
 """Reading files of any kind and size, and writing them as a whole or not at all."""
 
+import contextlib
+import io
 import json
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
@@ -46,18 +49,41 @@ def write_json(path: Path, content: Any) -> bool:
     A crash leaves the file that was there before.
     """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".new")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(content, file, default=repr)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with _replacing(path) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8")
+            json.dump(content, text, default=repr)
+            text.detach()
     except (OSError, ValueError, RecursionError) as error:
         if _failures.allows((path.parent, type(error))):
             log.error("Cannot write a file", path=path, error=error)
         return False
     return True
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file anew, atomically and with its permissions; raise OSError.
+
+    If it is a symbolic link, what that leads to is written.
+    """
+    target = path.resolve(strict=True)
+    before = target.stat()
+    with _replacing(target) as file:
+        file.write(data)
+        os.fchmod(file.fileno(), before.st_mode & 0o7777)
+        with contextlib.suppress(PermissionError):  # who may not give files away keeps them
+            os.fchown(file.fileno(), before.st_uid, before.st_gid)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of another one at the end."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".new")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,6 +1,7 @@
 """Text for people: whatever a message or an error contains, it stays on one line and short."""
 
 import difflib
+import itertools
 import reprlib
 from collections.abc import Iterable
 from datetime import datetime, timezone
@@ -65,6 +66,27 @@ def join_quoted(words: Iterable[str], last: str = "or") -> str:
 def near_word(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that was probably meant, if there is one."""
     return next(iter(difflib.get_close_matches(word[:100], list(known), n=1)), None)
+
+
+def misspelled(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that differs from a word by one slip; None if none or several do."""
+    near = [each for each in known if _is_slip(word, each)]
+    return near[0] if len(near) == 1 else None
+
+
+def _is_slip(one: str, other: str) -> bool:
+    """Return True if a letter was left out, added or changed, or two were swapped."""
+    start = _common(one, other)
+    one, other = one[start:], other[start:]
+    end = _common(one[::-1], other[::-1])
+    one, other = one[: len(one) - end], other[: len(other) - end]
+    return max(len(one), len(other)) == 1 or (len(one) == 2 and one == other[::-1])
+
+
+def _common(one: str, other: str) -> int:
+    """Return how many letters two words have in common at their beginning."""
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return sum(1 for _ in same)
 
 
 def suggestion(word: str, known: Iterable[str], *, full: bool = False) -> str:

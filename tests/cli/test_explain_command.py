@@ -186,18 +186,19 @@ def test_explain_shows_what_the_message_has_at_the_paths_of_fields(
         ).stdout
     )
 
-    assert [line.strip("│ ├└─") for line in done.stdout.splitlines()[3:9]] == [
+    assert [line.strip("│ ├└─") for line in done.stdout.splitlines()[3:10]] == [
         "all: no",
         f"topic git.receive: yes, the message has {TOPIC}",
-        "fields {msg.users: {length: {less than: 3}}}: yes, the message has ['al', 'bob']",
-        "fields {msg.draft: {exists: false}}: yes, the message has no msg.draft",
-        "fields {msg.users.0: {is not: \"%(msg.users.1)s\"}}: yes, the message has 'al', and "
+        "fields: no",
+        "field msg.users: {length: {less than: 3}}: yes, the message has ['al', 'bob']",
+        "field msg.draft: {exists: false}: yes, the message has no msg.draft",
+        "field msg.users.0: {is not: \"%(msg.users.1)s\"}: yes, the message has 'al', and "
         "'bob' as msg.users.1",
-        'fields {msg.users.1: {any: ["carol", "dave"]}}: no, the message has \'bob\'',
+        'field msg.users.1: {any: ["carol", "dave"]}: no, the message has \'bob\'',
     ]
-    parts = said["rules"][0]["trigger"]["parts"]
-    assert [part.get("compared_to") for part in parts[1:]] == ["['al']", None, "al", None]
-    assert parts[4]["raised"] == "the message has no msg.users.1"
+    parts = said["rules"][0]["trigger"]["parts"][1]["parts"]
+    assert [part.get("compared_to") for part in parts] == ["['al']", None, "al", None]
+    assert parts[3]["raised"] == "the message has no msg.users.1"
 
 
 def test_explain_shows_the_fields_of_a_filter(any_deployment: CommandDeployment) -> None:

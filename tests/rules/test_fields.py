@@ -11,7 +11,8 @@ from support.rule_text import assert_mistakes, load, message
 
 from fedbadges.errors import MissingValue
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.triggers import Trigger
+from fedbadges.rules.operators import AllOf
+from fedbadges.rules.triggers import AllFields, Trigger
 
 TOPIC = "org.fedoraproject.prod.git.receive"
 
@@ -193,6 +194,23 @@ def test_triggers_are_equal_if_they_want_the_same() -> None:
 def test_any_field_is_judged_as_its_words_say(check: Any, msg: dict[str, Any]) -> None:
     trigger = trigger_of({"fields": {"msg.x": check}})
     assert answer(trigger, msg) is expected(check, msg)
+
+
+@given(CHECKS, CHECKS, MESSAGES)
+def test_fields_are_decided_at_once_as_one_after_the_other(
+    one: Any, other: Any, msg: dict[str, Any]
+) -> None:
+    fields = trigger_of({"fields": {"msg.x": one, "msg.y": other}})
+    assert isinstance(fields, AllFields)
+    assert answer(fields, msg) is answer(AllOf(fields.parts, fields.place), msg)
+
+
+@pytest.mark.parametrize("wanted", ["0", "{any: [0, {not: 1}]}", "{exists: true}", "{is not: 1}"])
+def test_fields_that_a_message_has_are_decided_at_once(wanted: str) -> None:
+    fields = trigger_of(f"fields: {{msg.x: {wanted}, msg.y: '%(msg.x)s'}}")
+    assert isinstance(fields, AllFields)
+    assert fields.quick(message(msg={"x": 0, "y": 0}).body, ()) is True
+    assert fields.quick(message(msg={"x": 0, "y": 1}).body, ()) is False
 
 
 SIGNS = {"equal to": "==", "is not": "!=", "greater than": ">", "less than": "<"}

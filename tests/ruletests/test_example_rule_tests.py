@@ -46,6 +46,12 @@ def test_example_rule_tests_pass_in_reasonable_time() -> None:
     }
 
 
+def test_nearly_all_examples_are_without_python() -> None:
+    done = fedbadges("check", "--no-lambdas", ROOT / "rules")
+
+    assert done.stdout.count("lambdas are not allowed here") == 1
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.stem)
 def test_each_example_has_awards_and_no_awards(rule: Path) -> None:
     whole = yaml.safe_load(rule.read_text())
@@ -86,8 +92,11 @@ def fails(runner: RuleTestRunner, path: Path) -> bool:
 def mutants(rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Gives a rule with each part of its trigger and each threshold changed, one at a time."""
     for path, value in leaves(rule):
-        if path[0] == "trigger":
-            yield changed(rule, path, f"not ({value})" if path[-1] == "lambda" else f"{value}x")
+        if path[0] == "trigger" and isinstance(value, str):
+            yield changed(rule, path, f"{value}x")
+        elif path[0] == "trigger":
+            yield changed(rule, path, not value if isinstance(value, bool) else value + 1)
+            yield changed(rule, path, not value if isinstance(value, bool) else value - 1)
         if path[-1] == "threshold":
             yield changed(rule, path, value + 1)
             yield changed(rule, path, value - 1)

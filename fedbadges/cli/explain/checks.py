@@ -16,13 +16,20 @@ from fedbadges.errors import MissingValue, Unavailable
 from fedbadges.messages import Message
 from fedbadges.rules.comparisons import MISSING
 from fedbadges.rules.criteria import DEFAULT_BACKEND, PlacedCriterion
-from fedbadges.rules.fields import fields_text, resolved
+from fedbadges.rules.fields import resolved
 from fedbadges.rules.filters import ALWAYS, FilledFilter
 from fedbadges.rules.operators import AllOf, AnyOf, Check, Not
-from fedbadges.rules.triggers import AnyAward, Category, FieldTrigger, LambdaTrigger, Topic
+from fedbadges.rules.triggers import (
+    AllFields,
+    AnyAward,
+    Category,
+    FieldTrigger,
+    LambdaTrigger,
+    Topic,
+)
 from fedbadges.util.text import pluralize, short_repr
 
-_OPERATORS = {AllOf: "all", AnyOf: "any", Not: "not"}
+_OPERATORS = {AllOf: "all", AnyOf: "any", Not: "not", AllFields: "fields"}
 
 #: Keys of details in JSON.
 _KEYS = {FILTER: "filter", VALUE: "value", AT_LEAST: "at_least"}
@@ -51,7 +58,7 @@ def _kind_and_text(traced: Traced) -> tuple[str, str]:
     if isinstance(check, AnyAward):
         return "none", "that a message meets; the rule is judged when somebody is awarded a badge"
     if isinstance(check, FieldTrigger):
-        return "fields", fields_text([check.wanted])
+        return "field", str(check.wanted)
     if question is not None:
         return DEFAULT_BACKEND, f"{question.operation}, {question.condition}"
     if isinstance(check, PlacedCriterion):

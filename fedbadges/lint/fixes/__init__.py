@@ -1,0 +1,1 @@
+"""What ``fedbadges check --fix`` rewrites in rules."""
