@@ -5,12 +5,81 @@ import datetime
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 #: A message's place in the history: when it was sent, naive UTC, and its row number.
 Position = tuple[datetime.datetime, float]
+
+
+class Usernames(Protocol):
+    """Whom and what a message concerns, as far as its body alone does not say."""
+
+    def users(self, message: "Message") -> frozenset[str]:
+        """Return the users that the message concerns, in lower case."""
+
+    def agent(self, message: "Message") -> str | None:
+        """Return the user who did what the message is about, in lower case."""
+
+    def packages(self, message: "Message") -> frozenset[str]:
+        """Return the packages that the message concerns."""
+
+
+class KnownNames:
+    """Answers where nobody else does: with the names that came with a message."""
+
+    def users(self, message: "Message") -> frozenset[str]:
+        """Return the users that came with the message."""
+        return message.known_users
+
+    def agent(self, message: "Message") -> str | None:
+        """Return None: a body does not say on every bus who did it."""
+        return None
+
+    def packages(self, message: "Message") -> frozenset[str]:
+        """Return the packages that came with the message."""
+        return message.known_packages
+
+
+_KNOWN_NAMES = KnownNames()
+
+
+class MessageValues(dict[str, Any]):
+    """What templates are filled from: the body, and whom the message concerns.
+
+    ``agent``, ``usernames`` and ``packages`` are asked for when they are read, which few rules do.
+    ``recipient`` is there where a candidate is given.
+    """
+
+    def __init__(self, message: "Message", recipient: str | None = None) -> None:
+        super().__init__(message.body)
+        self.message = message
+        # Nobody becomes a candidate by what a message says.
+        self.pop("recipient", None)
+        if recipient is not None:
+            self["recipient"] = recipient
+
+    def __contains__(self, key: object) -> bool:
+        return dict.__contains__(self, key) or (key in _NAMES and self._ask(str(key)) is not None)
+
+    def __missing__(self, key: str) -> Any:
+        found = self._ask(key) if key in _NAMES else None
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def _ask(self, key: str) -> Any:
+        message = self.message
+        names = message.usernames
+        if key == "agent":
+            return names.agent(message)
+        found = names.users(message) if key == "usernames" else names.packages(message)
+        return sorted(found)
+
+
+#: What MessageValues has beside the body.
+_NAMES = frozenset(["agent", "usernames", "packages"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +90,8 @@ class Message:
     ``received`` is when it came, in seconds of ``time.monotonic``; ``known_users`` are those that
     datanommer or its schema has for it, and ``known_packages`` those of its schema. ``number`` is
     its row number, if it comes from datanommer; ``size`` is the length of its JSON in characters,
-    if that is known. The rest is computed on demand, which few messages need.
+    if that is known. ``usernames`` knows whom it concerns, once it is judged. The rest is computed
+    on demand, which few messages need.
     """
 
     topic: str
@@ -31,6 +101,19 @@ class Message:
     size: int = 0
     number: int = 0
     known_packages: frozenset[str] = frozenset()
+    usernames: Usernames = field(default=_KNOWN_NAMES, repr=False)
+
+    def ask(self, usernames: Usernames) -> None:
+        """Let these say whom it concerns.
+
+        A message is known by its identity, so whoever judges it says so here.
+        """
+        object.__setattr__(self, "usernames", usernames)
+
+    @property
+    def values(self) -> MessageValues:
+        """Return what templates are filled from."""
+        return MessageValues(self)
 
     @cached_property
     def msg_id(self) -> str | None:

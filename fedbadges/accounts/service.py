@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import re
+from collections.abc import Mapping
 from functools import cached_property, partialmethod
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from fedbadges.config.values import FASJSON_NAME
 from fedbadges.rules.recipients import EVERYBODY, Accounts
 from fedbadges.util.caching import BoundedDict
 from fedbadges.util.logs import get_logger
+from fedbadges.util.moments import to_moment
 from fedbadges.util.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ log = get_logger(__name__)
 NAME = FASJSON_NAME
 # Nicks, addresses and names on GitHub: printable ASCII.
 _TERM = re.compile(r"[!-~]{1,254}")
+#: For ages, which a date of creation is not.
+_NOW = datetime.datetime.max
 #: The wildcard of FASJSON.
 _ANYTHING = "*"
 #: How many answers are cached at most.
@@ -49,6 +54,13 @@ class Fasjson:
         if not NAME.fullmatch(username):
             return False
         return self._service.ask("get_user", username=username) is not None
+
+    def created(self, username: str) -> datetime.datetime | None:
+        """Return when an account was created, naive UTC; None if there is none, or no date."""
+        if not NAME.fullmatch(username):
+            return None
+        user = self._service.ask("get_user", username=username)
+        return to_moment(user.get("creation"), _NOW) if isinstance(user, Mapping) else None
 
     def is_member(self, group: str, username: str) -> bool:
         """Return True if an account is in a group, False if either does not exist."""
@@ -99,6 +111,7 @@ class CachedAccounts:
         return self._region.get_or_create(f"{question} {name.lower()}", lambda: ask(name))
 
     exists = partialmethod(_ask, "exists")
+    created = partialmethod(_ask, "created")
     by_nick = partialmethod(_ask, "by_nick")
     by_email = partialmethod(_ask, "by_email")
     by_github = partialmethod(_ask, "by_github")

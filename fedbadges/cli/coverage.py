@@ -44,10 +44,10 @@ def covered(coverage: Coverage) -> Covered:
 
 
 def add_untested(coverage: Coverage, runner: RuleTestRunner, paths: tuple[Path, ...]) -> None:
-    """Add the rules below the directories among these paths, of which some may have no test."""
+    """Add all rules below these paths, of which some may have no test."""
     from fedbadges.rules.loader import files_at
 
-    files, _ = files_at(path for path in paths if path.is_dir())
+    files, _ = files_at(paths)
     for file in files:
         coverage.add(runner.load_rules(file))
 

@@ -17,6 +17,7 @@ from fedbadges.cli.backfill.command import backfill
 from fedbadges.cli.check import check
 from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
+from fedbadges.cli.new.command import new
 from fedbadges.cli.preview.command import preview
 from fedbadges.cli.progress import progress
 from fedbadges.cli.retry import retry
@@ -32,6 +33,7 @@ from fedbadges.cli.topics.command import topics
 _EPILOG = """\b
 Examples:
   fedbadges topics git.receive      what its messages have that a rule can use
+  fedbadges new                     a rule and its test, from a few questions
   fedbadges list                    the rules in force
   fedbadges show scribe             a rule in words, and who holds its badge
   fedbadges check rules             every mistake in every rule below rules/
@@ -96,6 +98,7 @@ for command in (
     check,
     explain,
     list_rules,
+    new,
     preview,
     progress,
     retry,

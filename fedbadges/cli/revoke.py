@@ -16,6 +16,7 @@ from fedbadges.cli.change import (
     unknown_badge,
     unknown_person,
 )
+from fedbadges.cli.completion import complete_badge
 from fedbadges.cli.deployment import HISTORY, RULES, Deployment, with_deployment
 from fedbadges.cli.errors import CannotRun, reporting_errors
 from fedbadges.cli.revocations import NO_TABLE
@@ -48,7 +49,7 @@ _MAY_EARN = "A later message that earns it gives it again; --for-good prevents t
 
 @click.command(epilog=_EPILOG)
 @click.argument("user")
-@click.argument("badge")
+@click.argument("badge", shell_complete=complete_badge)
 @click.option("--reason", required=True, metavar="TEXT", help="Why; for the log and the notice.")
 @click.option(
     "--for-good", is_flag=True, help="Let no message give it again, only 'fedbadges award'."

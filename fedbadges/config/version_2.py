@@ -109,6 +109,9 @@ _ISSUER_ID = "tahrir has no place for it"
 _EXPIRATION = "counts are kept up to date, so they need not expire"
 _OF_CACHE = "only 'backend' and 'arguments' of a cache are used"
 
+#: Rules in which nothing tells are in the dialect for which they were written.
+_DIALECT = "badges.dialect", "fedbadges-2"
+
 #: Set with ``fasjson_base_url``, which in 2.x is enough to ask FASJSON about accounts.
 _ACCOUNTS = "badges.accounts"
 
@@ -135,6 +138,8 @@ def translate(
     for name, key in read.items():
         if name not in twice:
             _set(made, key.ours, key.convert(config[name]))
+    if _DIALECT[0] in known:
+        made.setdefault(*_DIALECT)
     if "fasjson_base_url" in read and _ACCOUNTS not in made:
         made[_ACCOUNTS] = "fasjson"
         names[_ACCOUNTS,] = Name("fasjson_base_url", _FASJSON)

@@ -1,14 +1,21 @@
 """The criteria backend ``datanommer``: what a rule asks of the past messages."""
 
+import datetime
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
+from fedbadges.accounts.service import make_accounts
 from fedbadges.config.settings import Settings
 from fedbadges.history.history import History
 from fedbadges.rules.conditions import CONDITION_KIND, Condition
-from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, PlacedCriterion, Question
+from fedbadges.rules.criteria import (
+    DEFAULT_BACKEND,
+    Backends,
+    PlacedCriterion,
+    Question,
+)
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import FILTER_KIND, FilledFilter, Filter, Pages
 from fedbadges.rules.grammar import FieldSpec, Schema, record_of
@@ -33,6 +40,9 @@ _QUESTION = record_of(
 #: The details of an answer: the filled filter, the result of the operation, and whether that is a
 #: count that stopped when the condition was decided.
 FILTER, VALUE, AT_LEAST = "filter", "value", "at least"
+
+#: Returns when an account was created, naive UTC, if that is known; raises Unavailable.
+Created = Callable[[str], datetime.datetime | None]
 
 _NOT_BOTH = (
     "a lambda sees whatever the other keys of the filter select; say in the lambda what 'fields' "
@@ -70,7 +80,8 @@ class PastMessages:
     """A criterion over the history: a filter, an operation over it, and a condition.
 
     ``shared_filter`` is one object for all rules whose filters are equal, so that these rules fill
-    it in once for a message.
+    it in once for a message. With ``created``, which knows when an account was created, it is
+    judged for each candidate, and no message counts that is older than the account.
     """
 
     filter: Filter
@@ -78,13 +89,14 @@ class PastMessages:
     condition: Condition
     history: History
     shared_filter: Filter = field(compare=False, repr=False)
+    created: Created | None = field(default=None, compare=False, repr=False)
 
     needs_history = True
 
     @property
     def names_recipient(self) -> bool:
-        """Return True if the filter names the candidate."""
-        return self.filter.names_recipient
+        """Return True if the filter names the candidate, or their account matters."""
+        return self.created is not None or self.filter.names_recipient
 
     @property
     def only_grows(self) -> bool:
@@ -148,14 +160,18 @@ class PastMessages:
         self.filled(subject)
         expression = self._expression(subject)
         if expression is not None:
-            expression.fill(subject.message.body)
+            expression.fill(subject.message.values)
 
     def filled(self, subject: Question) -> FilledFilter:
         """Return the filter with its values, filled in once for all rules with the same."""
-        return subject.once_in_batch(
+        filled = subject.once_in_batch(
             (id(self.shared_filter), id(subject.message), subject.recipient),
             lambda: self.shared_filter.fill(subject.message, subject.recipient),
         )
+        if self.created is None or subject.recipient is None:
+            return filled
+        created = self.created(subject.recipient)
+        return filled if created is None else filled.since(created)
 
     def _expression(self, subject: Question) -> Expression | None:
         """Return what the operation computes for a candidate."""
@@ -213,7 +229,10 @@ class PastMessages:
 
 
 class Datanommer:
-    """The criteria backend ``datanommer``; ``history`` replaces that of the settings."""
+    """The criteria backend ``datanommer``.
+
+    ``history`` replaces that of the settings, and ``created`` what their accounts service knows.
+    """
 
     #: What a rule may say, for editors.
     schema: ClassVar[Schema] = {
@@ -221,8 +240,14 @@ class Datanommer:
         **_QUESTION.schema,
     }
 
-    def __init__(self, settings: Settings, history: History | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        history: History | None = None,
+        created: Created | None = None,
+    ) -> None:
         self.history = history or History(settings)
+        self._created = created or make_accounts(settings).created
         # Rules of a series have equal filters; a shared one is filled in once for all of them.
         self._filters: BoundedDict[Filter, Filter] = BoundedDict(_MOST_FILTERS)
 
@@ -241,8 +266,15 @@ class Datanommer:
             operation = operation.narrowed(chosen.fields)
             # Only a lambda sees pages.
             chosen = replace(chosen, pages=Pages())
+        condition: Condition = found.values["condition"]
+        return self._ask(chosen, operation, condition)
+
+    def ask(self, chosen: Filter, operation: Operation, condition: Condition) -> PastMessages:
+        """Return a criterion that is judged for each candidate, since there is their account."""
+        return replace(self._ask(chosen, operation, condition), created=self._created)
+
+    def _ask(self, chosen: Filter, operation: Operation, condition: Condition) -> PastMessages:
         self._filters[chosen] = shared = self._filters.get(chosen, chosen)
-        condition = found.values["condition"]
         question = PastMessages(chosen, operation, condition, self.history, shared)
         return question.with_user_paths(chosen.user_paths)
 

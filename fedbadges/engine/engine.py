@@ -107,9 +107,8 @@ class BadgeEngine:
         self.statistics = RuleStatistics()
         #: Remembers what a message stored later may change, where anybody judges again.
         self.judgements: Judgements | None = None
-        self._settings = settings
-        self._store = store
-        self._recipients = recipients
+        self._settings, self._store = settings, store
+        self._recipients, self._usernames = recipients, recipients.usernames
         self._on_award = on_award
         self._tracer = tracer
         self._throttle = Throttle()
@@ -122,6 +121,7 @@ class BadgeEngine:
         concerned = self.rules.concerned(message)
         if not concerned:
             return None
+        message.ask(self._usernames)
         failures: Failures = []
         reasons: list[tuple[Rule, Reason | None]] = []
         found: list[tuple[Rule, tuple[str, ...]]] = []
@@ -324,7 +324,6 @@ class BadgeEngine:
         criteria = rule.criteria
         if self._tracer is not None:
             criteria = self._tracer.criteria(rule, question.recipient)
-
         try:
             fails = self._tracer is None and known_to_fail(criteria, question)
             holds = not fails and criteria.holds(question)

@@ -15,11 +15,11 @@ from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import AT_LEAST, VALUE, past_messages
 from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.engine.following import following_awards
-from fedbadges.engine.recipients import RecipientFinder, Usernames
+from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.tracing import Traced, Tracer
 from fedbadges.errors import Unavailable
 from fedbadges.history.history import History
-from fedbadges.messages import Message
+from fedbadges.messages import Message, Usernames
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.recipients import Accounts, NamedPerson
 from fedbadges.rules.rule import Rule

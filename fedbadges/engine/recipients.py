@@ -1,10 +1,9 @@
 """Whom a message names for the badge of a rule that it triggered."""
 
 from dataclasses import replace
-from typing import Protocol
 
 from fedbadges.config.settings import Settings
-from fedbadges.messages import Message
+from fedbadges.messages import Message, Usernames
 from fedbadges.rules.recipients import (
     BANNED,
     EVERYBODY,
@@ -15,19 +14,6 @@ from fedbadges.rules.recipients import (
     account,
 )
 from fedbadges.rules.rule import Rule
-
-
-class Usernames(Protocol):
-    """Whom and what a message concerns, as far as its body alone does not say."""
-
-    def users(self, message: Message) -> frozenset[str]:
-        """Return the users that the message concerns, in lower case."""
-
-    def agent(self, message: Message) -> str | None:
-        """Return the user who did what the message is about, in lower case."""
-
-    def packages(self, message: Message) -> frozenset[str]:
-        """Return the packages that the message concerns."""
 
 
 class RecipientFinder:
@@ -43,19 +29,20 @@ class RecipientFinder:
             settings.distgit_hostname,
             settings.krb_realm,
         )
-        self._usernames = usernames
+        #: Who says whom a message concerns.
+        self.usernames = usernames
         self._accounts = accounts
 
     def find(self, rule: Rule, message: Message) -> tuple[NamedPerson, ...]:
         """Return everybody whom the message names, and why some can get no badge."""
         if rule.recipient is None:
-            found = tuple(account(name) for name in sorted(self._usernames.users(message)))
+            found = tuple(account(name) for name in sorted(self.usernames.users(message)))
         else:
-            found = rule.recipient.find(message.body, self._trusted, self._accounts)
+            found = rule.recipient.find(message.values, self._trusted, self._accounts)
         found = _without(found, self._banned, BANNED)
         if rule.excepted is None or not any(each.name for each in found):
             return found
-        excepted = rule.excepted.names(message.body, self._trusted, self._accounts)
+        excepted = rule.excepted.names(message.values, self._trusted, self._accounts)
         return _without(found, excepted, EXCEPTED)
 
     def exists(self, username: str) -> bool:

@@ -119,14 +119,16 @@ class CountCache:
             return 0
         if question is None or self._region is None:
             return counter(None, None, enough).total
-        for key in _keys(self.epoch, question):
+        first, last = _keys(self.epoch, question)
+        for key in (first, last):
             cached = self._read(key)
-            if until is None or cached.base is None or cached.base.until < until[0]:
-                pass
-            elif cached.base.until > naive_utc(self._now()):  # by a clock that was wrong
-                cached = CachedCount()
-            else:
-                continue
+            if until is None or cached.base is None:
+                if key is first and until is not None and cached.is_of_later(until):
+                    continue
+            elif cached.base.until >= until[0]:
+                if cached.base.until <= naive_utc(self._now()):
+                    continue
+                cached = CachedCount()  # by a clock that was wrong
             try:
                 return self._advance(key, cached, counter, enough, until or LAST)
             except OutdatedBase:
@@ -226,6 +228,10 @@ class CachedCount:
         if until == LAST:
             return max(self.in_all, self.at_least)
         return self.at_least if self.reached <= until else 0
+
+    def is_of_later(self, until: Position) -> bool:
+        """Return True if all that is known is what there is up to a later position."""
+        return self.base is None and self.at_least > 0 and until < self.reached < LAST
 
     def entry(self) -> Entry:
         """Return what a file keeps of it."""

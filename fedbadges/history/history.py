@@ -209,7 +209,7 @@ class History:
         counter = FilterCounter(self._reader, self._name_ids, self.window, filled, message, until)
         if expression is None:
             return self.counts.count(self.question(filled), counter, enough, until)
-        values = expression.fill({} if message is None else message.body)
+        values = expression.fill({} if message is None else message.values)
         question = self.question(filled, expression, values)
         tests = MessageResults(
             counter,
@@ -234,7 +234,7 @@ class History:
         """
         fold = expression.fold
         assert fold is not None, "the expression does not fold"
-        values = expression.fill(message.body)
+        values = expression.fill(message.values)
         question = self.question(filled, expression, values)
         if question is not None and self.folds is not None:
             taken = MessageResults(
@@ -258,11 +258,11 @@ class History:
         until: Position | None = None,
     ) -> Any:
         """Evaluate an expression over the past messages up to a position; raise what it raises."""
-        values = expression.fill(message.body)
+        values = expression.fill(message.values)
         try:
             with translate_errors(_NAME, foreign=True), Session(self._engine) as session:
                 query = prepare(session.connection(), self._name_ids, filled, until=until)
-                result = expression(Query.of(session, query, filled.pages), values)
+                result = expression.over(Query.of(session, query, filled.pages), values)
                 # What is read lazily would find the session closed.
                 lazy = isinstance(result, (Query, Messages, Iterator))
                 return list(result) if lazy else result

@@ -98,7 +98,7 @@ class HistoryAsOf(History):
         if expression is None:
             found, test = self._running.count(filled, None, sent), None
         else:
-            values = expression.fill(message.body)
+            values = expression.fill(message.values)
             keys = _keys(expression, values)
             text = expression.text
             found = None if keys is None else self._running.count(filled, text, sent, keys)
@@ -117,7 +117,7 @@ class HistoryAsOf(History):
         shared: dict[Any, Any],
     ) -> Any:
         """Evaluate a fold over all messages up to a position, that of the message seen last."""
-        values = expression.fill(message.body)
+        values = expression.fill(message.values)
         kept = self._running.folds(filled, expression.text, message.sent)
         # Other values, such as lists, cannot be looked up.
         if kept is not None and all(isinstance(each, _SCALARS) for each in values):

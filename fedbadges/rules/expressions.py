@@ -22,7 +22,9 @@ import fedmsg
 import fedmsg.meta
 
 from fedbadges.errors import Place
+from fedbadges.messages import Message
 from fedbadges.rules.counting import ITEMS, MESSAGE, parse_count, parse_fold, parse_join
+from fedbadges.rules.message_view import view_of
 from fedbadges.rules.names import any_spelling
 from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.templates import (
@@ -36,6 +38,12 @@ from fedbadges.rules.yaml_document import Node, ScalarNode
 
 _VALUES = "_template_values"
 
+#: The argument of an operation that is a list of past messages, and not a query for them.
+RESULTS = "results"
+
+#: The modules that expressions see.
+MODULES = {"json": json, "re": re, "datetime": datetime, "math": math, "fedmsg": fedmsg}
+
 #: How many compiled texts are kept, for rules that are loaded later.
 _MOST_CODES = 2000
 
@@ -43,6 +51,8 @@ _MOST_CODES = 2000
 _INSTEAD = {
     "msg": "'fields' compares what a message has, and templates are values of it",
     "query": "use 'count' with 'fields' in the filter, or another operation",
+    "results": "use 'count', or write the rule in the language of docs/rules.rst",
+    "message": "write a plain value of the message, such as message.body['user']",
     "value": "compare with a number, and combine several criteria by 'any' or 'all'",
 }
 
@@ -149,9 +159,16 @@ class Expression:
         values = ((path.dotted in self.user_paths, path.resolve(message)) for path in self.paths)
         return tuple(any_spelling(value) if is_user else value for is_user, value in values)
 
-    def evaluate(self, value: Any, source: Mapping[str, Any]) -> Any:
-        """Evaluate with ``value`` as the argument and with the templates filled from ``source``."""
-        return self.function(value, self.fill(source) if self.paths else ())
+    def evaluate(self, message: Message, source: Mapping[str, Any] | None = None) -> Any:
+        """Evaluate over a message, with the templates filled from ``source`` or the message."""
+        subject: Any = message.body if self.argument == "msg" else view_of(message)
+        if not self.paths:
+            return self.function(subject, ())
+        return self.function(subject, self.fill(message.values if source is None else source))
+
+    def over(self, query: Any, filled: tuple[Any, ...]) -> Any:
+        """Evaluate over the past messages of a query."""
+        return self.function(query.all() if self.argument == RESULTS else query, filled)
 
 
 def _parse(text: str) -> ast.expr:
@@ -194,10 +211,8 @@ def parse_expression(
     node: Node, argument: str, problems: Problems, *, templates: bool = False
 ) -> Expression | None:
     """Compile what ``node`` holds: an expression over ``argument``, maybe with ``templates``."""
-    if not problems.lambdas:
+    if not are_allowed(node, argument, problems):
         # Not even its syntax matters.
-        instead = _INSTEAD.get(argument, "docs/rules.rst says what there is without Python")
-        problems.add(node.place, f"lambdas are not allowed here; {instead}")
         return None
     if not isinstance(node, ScalarNode):
         problems.add(node.place, f"a lambda is text, and this is {node.kind} (quotes make it text)")
@@ -212,7 +227,21 @@ def parse_expression(
         if template is None:
             return None
         (text, names), paths = name_paths(text), template.paths
-    source = Source(found, text, names)
+    return compile_source(Source(found, text, names), argument, paths, problems)
+
+
+def are_allowed(node: Node, argument: str, problems: Problems) -> bool:
+    """Return True if a rule may have Python; else report that it has it, with what to write."""
+    if not problems.lambdas:
+        instead = _INSTEAD.get(argument, "docs/rules.rst says what there is without Python")
+        problems.add(node.place, f"lambdas are not allowed here; {instead}")
+    return problems.lambdas
+
+
+def compile_source(
+    source: Source, argument: str, paths: tuple[TemplatePath, ...], problems: Problems
+) -> Expression | None:
+    """Compile an expression over ``argument``; report why that fails."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -222,9 +251,9 @@ def parse_expression(
         problems.add(source.place_of_error(error), f"the lambda does not compile: {what}")
         return None
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        problems.add(found.place, f"the lambda does not compile: {error}")
+        problems.add(source.node.place, f"the lambda does not compile: {error}")
         return None
-    return Expression(found.text.strip(), argument, paths, source, *found_functions)
+    return Expression(source.node.text.strip(), argument, paths, source, *found_functions)
 
 
 class _Codes(NamedTuple):
@@ -262,7 +291,7 @@ def _codes(text: str, names: str, argument: str) -> _Codes:
     if names:
         body = _fill(body, re.compile(names))
     function = _code(argument, body)
-    if argument != "query":
+    if argument not in ("query", RESULTS):
         return _Codes(function)
     count = parse_count(body, argument, _VALUES)
     if count is not None:
@@ -284,8 +313,7 @@ def _code(argument: str, body: ast.expr) -> CodeType:
 
 
 def _function(code: CodeType) -> Function:
-    modules = {"json": json, "re": re, "datetime": datetime, "math": math, "fedmsg": fedmsg}
-    names = {"__builtins__": dict(vars(builtins)), **modules}
+    names = {"__builtins__": dict(vars(builtins)), **MODULES}
     return eval(code, names)  # type: ignore[no-any-return]  # noqa: S307
 
 

@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from fedbadges.errors import MissingValue, Place
-from fedbadges.messages import Message
+from fedbadges.messages import Message, MessageValues
 from fedbadges.rules.expressions import Expression, parse_message_expression
 from fedbadges.rules.grammar import (
     LAMBDA,
+    Fields,
     FieldSpec,
     Kind,
     Schema,
@@ -33,7 +34,6 @@ from fedbadges.rules.templates import (
     TemplatePath,
     parse_template,
     read_template,
-    with_recipient,
 )
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 from fedbadges.util.moments import to_age, to_moment
@@ -96,6 +96,17 @@ class FilledFilter:
     sliding: bool = False
     pages: Pages = Pages()
 
+    def since(self, start: datetime.datetime) -> "FilledFilter":
+        """Return the filter for those of its messages that are not older than ``start``."""
+        if self.start is not None and self.start >= start:
+            return self
+        return replace(self, start=start, end=self.end or ALWAYS[1], sliding=self._ends_anew)
+
+    @property
+    def _ends_anew(self) -> bool:
+        """Return True if the end may differ from message to message."""
+        return self.sliding and self.end not in (None, ALWAYS[1])
+
     def __hash__(self) -> int:
         return self._hash
 
@@ -139,7 +150,7 @@ class Filter:
 
         Raise MissingValue if the message has no such value, or no past message can have it.
         """
-        source = with_recipient(message.body, recipient)
+        source = MessageValues(message, recipient)
         lists: dict[str, tuple[str, ...]] = {}
         others: dict[str, Any] = {}
         sliding = False
@@ -178,7 +189,7 @@ def paths_in(entry: FilterEntry) -> tuple[TemplatePath, ...]:
 
 def _filled(entry: FilterEntry, source: Mapping[str, Any], message: Message) -> Any:
     if isinstance(entry, Expression):
-        return entry.evaluate(message.body, source)
+        return entry.evaluate(message, source)
     if isinstance(entry, tuple):
         return [template.fill(source) for template in entry]
     return entry.fill(source) if isinstance(entry, Template) else entry
@@ -302,6 +313,12 @@ def _read_filter(node: Node, _: str, problems: Problems) -> Filter | None:
     fields = _FILTER.read(node, "a filter", problems)
     if fields is None:
         return None
+    found = make_filter(node, fields, problems)
+    return found if len(problems) == before else None
+
+
+def make_filter(node: Node, fields: Fields, problems: Problems) -> Filter:
+    """Return the filter of what was read of its keys; report what does not go together."""
     if not fields.places:
         problems.add(fields.place, "a filter is empty; it would count every message there is")
     for alias, name in ALIASES.items():
@@ -319,8 +336,6 @@ def _read_filter(node: Node, _: str, problems: Problems) -> Filter | None:
     its_end = node.get("end")
     if its_end is not None and _ends_before_start(entries.get("start"), entries.get("end")):
         problems.add(its_end.place, "'end' is before 'start'; no message was sent between them")
-    if len(problems) > before:
-        return None
     return Filter(tuple(entries.items()), fields.place, pages, wanted, fields.places)
 
 
@@ -341,7 +356,7 @@ _ORDERS = ("asc", "desc")
 _ORDER = scalar(_ORDERS.__contains__, "'asc' or 'desc'", {"enum": list(_ORDERS)})
 
 #: Every key of a filter, with what may stand below it.
-_KEYS = {
+FILTER_SPECS = {
     **{
         f"{prefix}{key}": FieldSpec(_LIST, f"Messages that have {one} of these {key}.")
         for keys in (("usernames",), _LISTS)
@@ -359,16 +374,21 @@ _KEYS = {
     ),
     "order": FieldSpec(_ORDER, "The oldest or the latest first."),
 }
-FILTER_KEYS = tuple(_KEYS)
-_FILTER = record_of("a filter", _KEYS, full=True)
+FILTER_KEYS = tuple(FILTER_SPECS)
+_FILTER = record_of("a filter", FILTER_SPECS, full=True)
+
+#: What the schema of a filter says beside its keys.
+NOT_EMPTY: Schema = {
+    "minProperties": 1,
+    "allOf": [{"not": {"required": pair}} for pair in map(list, ALIASES.items())],
+}
 
 #: What stands below ``filter:``; none has one key by two names.
 FILTER_KIND = Kind(
     _read_filter,
     {
         **_FILTER.schema,
-        "minProperties": 1,
-        "allOf": [{"not": {"required": pair}} for pair in map(list, ALIASES.items())],
+        **NOT_EMPTY,
         "if": {"required": ["fields"]},
         "then": {"minProperties": 2},
     },

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedbadges.errors import Place, Problem, RuleError
+from fedbadges.rules import dialects
 from fedbadges.rules.badge_rules import find_cycles
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
@@ -44,13 +45,16 @@ def load_text(
     *,
     configured: bool = True,
     lambdas: bool = True,
+    dialect: str = dialects.OWN,
 ) -> tuple[Rule, ...]:
     """Parse the content of the rule file at ``path``; raise RuleError if it has mistakes.
 
-    Without ``lambdas``, whatever is in Python is a mistake. Returns its rule, or those of a series.
+    Without ``lambdas``, whatever is in Python is a mistake. ``dialect`` is that of a file in which
+    nothing tells. Returns its rule, or those of a series.
     """
     document = parse_document(data, path)
-    return parse_rules(document, backends, Problems(configured=configured, lambdas=lambdas))
+    problems = Problems(configured=configured, lambdas=lambdas)
+    return parse_rules(document, backends, problems, dialect)
 
 
 def load_file(

@@ -1,5 +1,6 @@
 """Recipients: who a message says should get the badge, as account names."""
 
+import datetime
 import functools
 import re
 from collections.abc import Callable, Mapping
@@ -49,6 +50,9 @@ class Accounts(Protocol):
     def exists(self, username: str) -> bool:
         """Return True if there is an account of this name."""
 
+    def created(self, username: str) -> datetime.datetime | None:
+        """Return when an account was created, naive UTC; None if that is not known."""
+
     def by_nick(self, nick: str, /) -> str | None:
         """Return the account of an IRC nick, or None."""
 
@@ -65,6 +69,10 @@ class Everybody:
     def exists(self, username: str) -> bool:
         """Return True."""
         return True
+
+    def created(self, username: str) -> datetime.datetime | None:
+        """Return None."""
+        return None
 
     def by_nick(self, name: str, /) -> str | None:
         """Return the name itself; an address is no account name, and is dropped later."""

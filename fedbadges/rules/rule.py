@@ -8,6 +8,7 @@ from typing import Any
 from tahrir_api.utils import convert_name_to_id
 
 from fedbadges.errors import Place, RuleError
+from fedbadges.rules import dialects
 from fedbadges.rules.criteria import (
     Backends,
     Criteria,
@@ -51,7 +52,7 @@ class Rule:
     ``excepted`` names who is none. Criteria without parts hold for everybody. ``series`` is the
     name of the series that its badge is one of, where the rule says so, and ``threshold`` what must
     be reached, if one file gives all badges of the series. Only the ``first`` so many people get
-    the badge.
+    the badge. ``dialect`` is the one that it is written in.
     """
 
     place: Place
@@ -63,6 +64,7 @@ class Rule:
     threshold: int | float | None = None
     excepted: Excepted | None = None
     first: int | None = None
+    dialect: str = dialects.OWN
 
     @cached_property
     def naming(self) -> str:
@@ -149,17 +151,14 @@ def rule_kind(backends: Backends) -> Kind[Fields]:
 
 def further_keys(criteria: Kind[Any]) -> dict[str, FieldSpec]:
     """Return the keys of a file beside METADATA, with this kind of criteria."""
-    trigger = Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger"))
     return {
-        "trigger": FieldSpec(trigger, "The cheap check: which messages the rule is about."),
+        "trigger": replace(TRIGGER, required=False),
         "criteria": FieldSpec(criteria, "The expensive check; without, the trigger is enough."),
         "first": FieldSpec(
             number(1, _MOST_FIRST),
             "At most so many people get it, in the order of their messages.",
         ),
-        "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
-        "tags": TAGS,
-        "series": SERIES,
+        **OTHER_KEYS,
         **RECIPIENT_KEYS,
     }
 
@@ -253,4 +252,18 @@ METADATA = {
     "creator": FieldSpec(Kind(_read_text, TEXT), "Who thought of the badge.", True),
     "discussion": FieldSpec(_SHORT_TEXT, "A link, shown as the badge's criteria.", True),
     "image_url": FieldSpec(_SHORT_TEXT, "Where its picture is.", True),
+}
+
+TRIGGER = FieldSpec(
+    Kind(lambda node, what, problems: parse_trigger(node, problems), ref("trigger")),
+    "The cheap check: which messages the rule is about.",
+    True,
+)
+
+#: The keys that a rule of any dialect may have beside these.
+OTHER_KEYS = {
+    "issuer_id": FieldSpec(Kind(lambda *_: None, {}), "Informs readers only."),
+    "tags": TAGS,
+    "series": SERIES,
+    dialects.KEY: FieldSpec(dialects.KIND, "In which dialect the rule is written."),
 }

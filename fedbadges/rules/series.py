@@ -8,7 +8,7 @@ from typing import Any
 from tahrir_api.utils import convert_name_to_id
 
 from fedbadges.errors import RuleError
-from fedbadges.rules import triggers
+from fedbadges.rules import dialects, triggers
 from fedbadges.rules.criteria import (
     DEFAULT_BACKEND,
     QUESTION_KEYS,
@@ -17,6 +17,7 @@ from fedbadges.rules.criteria import (
     criteria_definitions,
     parse_criteria,
 )
+from fedbadges.rules.dialect2 import rule as dialect2
 from fedbadges.rules.grammar import (
     DIALECT,
     Fields,
@@ -57,11 +58,22 @@ _REACHED = "greater than or equal to"
 _BADGES, _THRESHOLD = "badges", "threshold"
 
 
-def parse_rules(document: MappingNode, backends: Backends, problems: Problems) -> tuple[Rule, ...]:
+def parse_rules(
+    document: MappingNode,
+    backends: Backends,
+    problems: Problems,
+    dialect: str = dialects.OWN,
+) -> tuple[Rule, ...]:
     """Parse a file's mapping into its rules; raise RuleError with everything that is wrong.
 
-    A file with ``badges`` is a series, and gives a rule for each of them.
+    A file with ``badges`` is a series, and gives a rule for each of them. ``dialect`` is that of a
+    file in which nothing tells its dialect.
     """
+    found = dialects.dialect_of(document, dialect, problems)
+    if found is None:
+        raise RuleError(problems)
+    if found == dialects.OF_2:
+        return (dialect2.parse_rule(document, backends, problems),)
     if document.get(_BADGES) is None:
         return (parse_rule(document, backends, problems),)
     whole = _kind_of_series().read(_without_name(document, problems), "a series", problems)
@@ -106,9 +118,10 @@ def file_schema(backends: Backends) -> Schema:
         "type": "object",
         "if": {"required": [_BADGES]},
         "then": ref("series"),
-        "else": ref("rule"),
+        "else": dialects.by_dialect(ref("rule"), ref("rule-of-2")),
         "$defs": {
             "rule": rule_kind(backends).schema,
+            "rule-of-2": dialect2.RULE_KIND.schema,
             "series": _kind_of_series().schema,
             **triggers.DEFINITIONS,
             **criteria_definitions(backends),

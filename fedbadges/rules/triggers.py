@@ -75,7 +75,7 @@ class LambdaTrigger:
 
     def holds(self, message: Message) -> bool:
         """Evaluate the expression; raise whatever it raises."""
-        return bool(self.expression.evaluate(message.body, message.body))
+        return bool(self.expression.evaluate(message))
 
 
 @dataclass(frozen=True)
@@ -118,13 +118,14 @@ class FieldTrigger:
     def answer(self, message: Message) -> bool | None:
         """Return the same, or None if the message has nothing to compare."""
         body, paths = message.body, self.paths
-        values: Values = tuple([resolved(path, body) for path in paths]) if paths else ()
+        source = message.values if paths else body
+        values: Values = tuple([resolved(path, source) for path in paths])
         return self.decide(body, values)
 
     def error(self, message: Message) -> MissingValue:
         """Return why a message has nothing to compare."""
         for path in self.paths:
-            if resolved(path, message.body) is MISSING:
+            if resolved(path, message.values) is MISSING:
                 return path.missing()
         return self.wanted.path.missing()
 

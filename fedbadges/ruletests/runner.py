@@ -1,5 +1,6 @@
 """Runs tests on the daemon's own engine, with empty databases in memory."""
 
+import datetime
 import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
@@ -71,6 +72,11 @@ class TestAccounts:
     def exists(self, username: str) -> bool:
         """Return True if there is an account of this name."""
         return username in self._accounts
+
+    def created(self, username: str) -> datetime.datetime | None:
+        """Return when an account was created, if its test says so."""
+        found: datetime.datetime | None = self._accounts.get(username, {}).get("created")
+        return found
 
     def _only(self, key: str, value: str) -> str | None:
         """Return the one account that has this value under a key, or None; ignore case."""
@@ -168,7 +174,7 @@ class RuleTestRunner:
         # New backends each time: they cache answers.
         backends: Backends = {
             **self._installed,
-            "datanommer": Datanommer(self._settings),
+            "datanommer": Datanommer(self._settings, created=accounts.created),
             "fasjson": Groups(self._settings, accounts.is_member),
             "libravatar": Avatars(self._settings, accounts.has_avatar),
         }

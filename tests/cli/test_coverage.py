@@ -10,6 +10,7 @@ from support.command import fedbadges
 from support.rule_test_files import make_runner
 from support.rule_text import complete
 
+from fedbadges.cli.coverage import Covered
 from fedbadges.ruletests.coverage import Coverage
 
 RULE = """\
@@ -212,6 +213,15 @@ def test_too_little_coverage_exits_with_1(least: str, code: int) -> None:
     assert "uncovered" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("branches", "reached", "percent"), [(0, 0, 100), (1000, 999, 99), (3, 3, 100), (3, 0, 0)]
+)
+def test_everything_is_100_percent_and_nothing_else(
+    branches: int, reached: int, percent: int
+) -> None:
+    assert Covered(branches, reached, ()).percent == percent
+
+
 def test_coverage_changes_no_result(tmp_path: Path) -> None:
     """The engine is observed, which must make no difference to whom it awards."""
     for path in (Path(__file__).parents[2] / "rules/git").iterdir():
@@ -253,7 +263,9 @@ trigger:
     write(
         "{like: push, from: a, count: 2, msg: {branch: main}, awards: {a: test-badge}}",
         "{like: push, from: a, msg: {branch: f40}, awards: {}}",
-        "{like: push, from: a, msg: {branch: topic}, awards: {}}",
+        # The second message is of no interest to the rule, so that nothing in it counts.
+        "{like: push, from: a, msg: {branch: topic}, awards: {}}, "
+        "{topic: org.fedoraproject.prod.a.b, from: a, msg: {branch: rawhide}, awards: {}}",
         rule=rule,
     )
 

@@ -1,5 +1,7 @@
 """A configuration of fedbadges 2.x: what becomes of each key, and where a mistake in it is."""
 
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,12 @@ issuer_email = "badges@example.org"
 def file(tmp_path: Path) -> Path:
     (tmp_path / "rules").mkdir()
     return tmp_path / "config.toml"
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client of FASJSON is installed."""
+    monkeypatch.setitem(sys.modules, "fasjson_client", types.ModuleType("fasjson_client"))
 
 
 def read(file: Path, text: str) -> tuple[Settings, list[str]]:
@@ -112,8 +120,8 @@ def test_cache_in_memory_is_that_of_the_daemon(file: Path, backend: str) -> None
     assert settings.cache is None
 
 
+@pytest.mark.usefixtures("client")
 def test_address_of_fasjson_is_enough_to_ask_it(file: Path) -> None:
-    pytest.importorskip("fasjson_client", reason="make test-slow installs the extra fasjson")
     text = WHOLE.replace(
         "skip_users", 'fasjson_base_url = "https://fasjson.example.org"\nskip_users'
     )
@@ -136,8 +144,8 @@ memberships = "sponsors"
 """
 
 
+@pytest.mark.usefixtures("client")
 def test_badges_of_groups_are_read(file: Path) -> None:
-    pytest.importorskip("fasjson_client", reason="make test-slow installs the extra fasjson")
     text = WHOLE.replace(
         "skip_users", 'fasjson_base_url = "https://fasjson.example.org"\nskip_users'
     )
@@ -220,6 +228,28 @@ def test_mistake_has_its_place_and_the_name_of_2_x(
     (line,) = mistakes(file, WHOLE.replace(old, new))
 
     assert line == f"config.toml:{line_of(file, begin)}:1: {mistake}"
+
+
+def test_mistake_is_not_located_at_a_key_of_ours_that_ends_alike(file: Path) -> None:
+    ours = "\n[consumer_config.badges.fasjson]\ncache = 60\n"
+    text = WHOLE.replace('backend = "dogpile.cache.dbm"', "backend = 5") + ours
+
+    (line,) = mistakes(file, text)
+
+    assert line.startswith(f"config.toml:{line_of(file, '[consumer_config.cache]')}:1: malformed")
+
+
+def test_address_of_fasjson_needs_its_client(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fasjson_client", None)
+    text = WHOLE.replace("skip_users", 'fasjson_base_url = "https://f.example.org"\nskip_users')
+
+    (line,) = mistakes(file, text)
+
+    assert line == (
+        f"config.toml:{line_of(file, 'fasjson_base_url')}:1: malformed key 'fasjson_base_url'; "
+        "expected the address of FASJSON, and its client installed (fasjson-client is not "
+        "installed; pip install '.[fasjson]' in a clone of fedbadges)"
+    )
 
 
 def test_missing_key_is_named_as_in_2_x(file: Path) -> None:

@@ -104,6 +104,22 @@ def test_count_that_is_enough_is_not_asked_again_after_a_backlog(past: Past) -> 
     assert sent == []
 
 
+def test_backlog_is_answered_from_the_cache_though_more_was_counted_for_a_later_message(
+    past: Past,
+) -> None:
+    topic = past.topic()
+    ages = (5 * DISTANCE, 4 * DISTANCE, 3 * DISTANCE, 2 * DISTANCE)
+    *old, new = [past.store(topic, "ann", age) for age in ages]
+    # Neither count goes on to the end, so there is no base.
+    past.cached.count(of(topic, "ann"), 4, until=new)
+    past.cached.count(of(topic, "ann"), 2, until=old[1])
+
+    with statements(past.url) as sent:
+        assert past.cached.count(of(topic, "ann"), 2, until=old[2]) >= 2
+        assert past.cached.count(of(topic, "ann"), 4, until=new) >= 4
+    assert sent == []
+
+
 def test_base_with_more_than_enough_answers_without_a_query(sql_past: Past) -> None:
     """Also for a message from before the last one that was judged."""
     topic = sql_past.topic()

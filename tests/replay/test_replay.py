@@ -28,9 +28,8 @@ from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import past_messages
 from fedbadges.databases.connections import engine, parse_url
 from fedbadges.engine.engine import Earned
-from fedbadges.engine.recipients import Usernames
 from fedbadges.errors import Unavailable
-from fedbadges.messages import Message
+from fedbadges.messages import Message, Usernames
 from fedbadges.replay.backfill import due_award
 from fedbadges.replay.replay import Replay
 from fedbadges.rules.conditions import Comparison

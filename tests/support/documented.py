@@ -101,6 +101,6 @@ def completed(text: str) -> bytes:
         if key == "name" and not lacks("badges"):
             lines = [line for line in default.splitlines() if not line.startswith("name:")]
             text = "".join(f"{line}\n" for line in lines if lacks(line.partition(":")[0])) + text
-        elif lacks(key):
+        elif lacks(key) and (key != "criteria" or lacks("previous")):
             text = default + text
     return text.encode()

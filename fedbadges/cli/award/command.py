@@ -19,6 +19,7 @@ from fedbadges.cli.change import (
     operator,
     report,
 )
+from fedbadges.cli.completion import complete_badge
 from fedbadges.cli.deployment import HISTORY, Deployment, with_deployment
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun, reporting_errors
 from fedbadges.cli.revocations import describe_revocation, revocation_data
@@ -72,7 +73,7 @@ _SUMMARY = {
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("names", nargs=-1, metavar="USER... BADGE")
+@click.argument("names", nargs=-1, metavar="USER... BADGE", shell_complete=complete_badge)
 @click.option(
     "--from",
     "table",

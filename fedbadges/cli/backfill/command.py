@@ -9,6 +9,7 @@ import click
 from fedbadges.cli.backfill.awarding import READING, award_all, publish_badges, stoppable
 from fedbadges.cli.backfill.groups import backfill_groups
 from fedbadges.cli.backfill.output import print_result, result_data, summary
+from fedbadges.cli.completion import complete_rule
 from fedbadges.cli.deployment import Deployment, with_deployment
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
 from fedbadges.cli.terminal import following, format_option, print_json
@@ -33,7 +34,7 @@ or was stopped before anything was found.
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("names", nargs=-1, metavar="RULE…")
+@click.argument("names", nargs=-1, metavar="RULE…", shell_complete=complete_rule)
 @click.option("--award", is_flag=True, help="Award the badges, rather than list the awards.")
 @click.option("--no-publish", is_flag=True, help="Publish nothing on the bus.")
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from fedbadges.cli.completion import complete_rule
 from fedbadges.cli.deployment import Deployment, with_deployment
 from fedbadges.cli.errors import FOUND, GOOD, CannotRun
 from fedbadges.cli.terminal import format_option, print_json, print_lines
@@ -37,6 +38,7 @@ nobody does, and 2 if the result is incomplete.
     "badges",
     multiple=True,
     metavar="BADGE",
+    shell_complete=complete_rule,
     help="Explain one rule only, in force or not: the id of its badge, or its file.",
 )
 @click.option("--user", metavar="NAME", help="Explain for one user only.")

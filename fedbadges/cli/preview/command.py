@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fedbadges.cli.completion import complete_rule
 from fedbadges.cli.deployment import RULES, TAHRIR, Deployment, with_deployment
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
 from fedbadges.cli.terminal import following, format_option, print_json
@@ -37,7 +38,7 @@ Nothing is awarded, and nothing is written but the page.
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("rule", metavar="RULE")
+@click.argument("rule", metavar="RULE", shell_complete=complete_rule)
 @click.option(
     "--limit",
     type=click.IntRange(min=0),

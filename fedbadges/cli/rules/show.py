@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fedbadges.cli.completion import complete_rule
 from fedbadges.cli.deployment import HISTORY, TAHRIR, Deployment, with_deployment
 from fedbadges.cli.errors import GOOD, CannotRun
 from fedbadges.cli.terminal import (
@@ -39,7 +40,7 @@ The exit code is 0, or 2 if there is no such badge or the command cannot run.
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("badge", metavar="BADGE")
+@click.argument("badge", metavar="BADGE", shell_complete=complete_rule)
 @click.option(
     "--limit",
     type=click.IntRange(min=0),

@@ -158,10 +158,7 @@ class Rewriter:
             raise NotRewritable
         edits = []
         if isinstance(new.operation, str):
-            edit = self.layout.pull_up(beside["operation"], new.operation)
-            if edit is None:
-                raise NotRewritable
-            edits.append(edit)
+            edits.append(self.layout.pull_up(beside["operation"], new.operation))
         else:
             edits.append(self.layout.replace_entry(entry, new.operation))
         if new.fields:
@@ -190,7 +187,7 @@ class Rewriter:
             items = f"\n{indent}".join(f"- {flow(item)}" for item in value)
             return Rewrite(self._place(entry), text, (Edit(start, end, items),))
         if entry.mapping.flow_style:
-            edit: Edit | None = self.layout.replace_value(entry.mapping, value)
+            edit = self.layout.replace_value(entry.mapping, value)
         else:
             (parent,) = (
                 each
@@ -198,8 +195,6 @@ class Rewriter:
                 if each.steps == entry.steps[:-1] and each.value is entry.mapping
             )
             edit = self.layout.pull_up(parent, flow(value))
-        if edit is None:
-            raise NotRewritable
         return Rewrite(self._place(entry), text, (edit,))
 
     def _without_is(self, entry: Entry) -> Rewrite | None:

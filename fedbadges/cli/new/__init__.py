@@ -1,0 +1,1 @@
+"""A new rule and its test: from questions, from options, or from a stored message."""
