@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from fedbadges.accounts.service import make_accounts
@@ -30,6 +31,7 @@ from fedbadges.replay.held_as_of import HeldAsOf
 from fedbadges.replay.history_as_of import Asked, HistoryAsOf
 from fedbadges.replay.history_stream import HistoryEntry, HistoryStream, everything
 from fedbadges.replay.replayed_holdings import ReplayedHoldings
+from fedbadges.replay.selection import EVERYTHING, Selection
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.held_badges import BACKEND, Held
@@ -40,6 +42,9 @@ from fedbadges.tahrir.database import Tahrir
 from fedbadges.util.garbage import only_new_garbage
 
 T = TypeVar("T")
+
+#: Returns what is needed of the messages of a topic and a category; None if nothing is.
+Needs = Callable[[str, str], Collection[str] | None]
 
 #: For how many topics it is cached who needs their messages.
 _MOST_TOPICS = 10_000
@@ -72,9 +77,11 @@ class Replay:
         self.asked_for_peaks = Asked()
         self.values: dict[tuple[str, str], tuple[int, datetime.datetime]] = {}
         self._with_values = False
+        self._selection = EVERYTHING
         self._statistics = RuleStatistics()
         self._rules = RuleSet(())
         self._needs = functools.lru_cache(_MOST_TOPICS)(self._find_needs)
+        self._counted = functools.lru_cache(_MOST_TOPICS)(self._history.needs)
         self._triggers = functools.lru_cache(_MOST_TOPICS)(self._can_trigger)
         self.backends: Backends = {
             **load_backends(settings),
@@ -94,17 +101,21 @@ class Replay:
         skip_held: bool = False,
         values: bool = False,
         following: Sequence[Rule] = (),
+        selection: Selection = EVERYTHING,
     ) -> Iterator[Earned]:
         """Yield who earned what, the oldest first; raise Unavailable.
 
         Messages that are stored meanwhile are not read. Without ``measure`` there are no peaks, and
         it is faster. With ``skip_held``, badges are left out that their earners hold according to
-        the source. Only with ``values`` it is noted how far people are. ``following`` are rules
-        without triggers, for those who are awarded a badge by the others.
+        the source. Only with ``values`` it is noted how far people are. ``selection`` says which
+        messages may earn badges, and whose badges are looked at. ``following`` are rules without
+        triggers, for those who are awarded a badge by the others.
         """
         self.values, self._with_values = {}, values
+        self._selection = selection
         self._rules = RuleSet(rules)
         self._needs.cache_clear()
+        self._counted.cache_clear()
         self._triggers.cache_clear()
         self._history.reset(self._rules)
         holdings = self._holdings_for(following, skip_held=skip_held)
@@ -122,7 +133,7 @@ class Replay:
         else:
             self.done = self.total
         if self._held is not None:
-            yield from self._counted(self._held.finish())
+            yield from self._selected(self._held.finish())
 
     def _holdings_for(self, following: Sequence[Rule], *, skip_held: bool) -> ReplayedHoldings:
         """Return what stands for tahrir, and prepare for rules that ask which badges are held."""
@@ -139,11 +150,12 @@ class Replay:
     def _held_by(self, name: str) -> Held:
         return {} if self._held is None else self._held.held_by(name)
 
-    def _counted(self, earned: Iterable[Earned]) -> Iterator[Earned]:
-        """Yield awards, and count them."""
+    def _selected(self, earned: Iterable[Earned]) -> Iterator[Earned]:
+        """Yield the awards that are selected, and count them."""
         for each in earned:
-            self._statistics.awarded(each.rule.badge.id, each.username, each.message)
-            yield each
+            if self._selection.has(each.username) and self._selection.takes(each.message.sent):
+                self._statistics.awarded(each.rule.badge.id, each.username, each.message)
+                yield each
 
     def funnel(self, rule: Rule) -> Funnel:
         """Return how far the messages that were read got with a rule."""
@@ -151,14 +163,16 @@ class Replay:
 
     def _batches(self) -> Iterator[tuple[int, list[HistoryEntry]]]:
         for headers, size in self._stream.headers(self._matters):
-            needed = [each for each in headers if self._matters(each.topic, each.category)]
-            yield size, self._stream.entries(needed, self._needs_of)
+            if headers and self._selection.is_over(headers[0].timestamp):
+                return
+            # What is too old to trigger a rule is only counted.
+            old = bool(headers) and self._selection.is_before(headers[-1].timestamp)
+            needs = self._counted if old else self._needs
+            needed = [each for each in headers if needs(each.topic, each.category) is not None]
+            yield size, self._stream.entries(needed, partial(_or_nothing, needs))
 
     def _matters(self, topic: str, category: str) -> bool:
         return self._needs(topic, category) is not None
-
-    def _needs_of(self, topic: str, category: str) -> Collection[str]:
-        return self._needs(topic, category) or ()
 
     def _find_needs(self, topic: str, category: str) -> Collection[str] | None:
         """Return what is needed of a message; None if it does not matter."""
@@ -174,7 +188,7 @@ class Replay:
         self, entries: Sequence[HistoryEntry], engine: BadgeEngine, holdings: ReplayedHoldings
     ) -> Iterator[Earned]:
         matches = [
-            self._match(entry, engine) if self._triggers(entry.topic) else None for entry in entries
+            self._match(entry, engine) if self._may_earn(entry) else None for entry in entries
         ]
         people = [pair for triggered in matches if triggered for pair in triggered.people]
         names = {name for _, each in people for name in each}
@@ -186,6 +200,10 @@ class Replay:
             if triggered is not None:
                 yield from self._decide(triggered.at(entry.position), engine, holdings)
 
+    def _may_earn(self, entry: HistoryEntry) -> bool:
+        """Return True if a message can trigger a rule, and is selected."""
+        return self._selection.takes(entry.timestamp) and self._triggers(entry.topic)
+
     def _match(self, entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
         try:
             body = body_of(entry.row, entry.msg)
@@ -193,7 +211,8 @@ class Replay:
             self._stream.damage.add(entry.number, entry.msg_id, error)
             return None
         message = parse_message(body, frozenset(entry.users), number=entry.number)
-        return None if message is None else engine.match(message)
+        triggered = None if message is None else engine.match(message)
+        return None if triggered is None else self._selection.narrow(triggered)
 
     def _decide(
         self, triggered: Triggered, engine: BadgeEngine, holdings: ReplayedHoldings
@@ -211,17 +230,17 @@ class Replay:
         if self._held is not None:
             everybody = dict.fromkeys(name for _, names in triggered.people for name in names)
             for name in everybody:
-                yield from self._counted(self._held.advance(name, triggered.message.sent))
+                yield from self._selected(self._held.advance(name, triggered.message.sent))
         (candidates,) = engine.find_candidates([triggered])
         if candidates is not None:
             if self._with_values:
                 self._note_values(candidates)
             earned = holdings.within_limits(engine.judge(candidates, shared))
             engine.award(earned)
-            yield from self._counted(earned)
+            yield from self._selected(earned)
             if self._held is not None:
                 for each in earned:
-                    yield from self._counted(self._held.add(each))
+                    yield from self._selected(self._held.add(each))
 
     def _note_values(self, candidates: Triggered) -> None:
         message, position = candidates.message, candidates.known_position
@@ -232,6 +251,10 @@ class Replay:
         ]
         for each, value in current_values(judged).items():
             self.values[each.pair] = value, each.as_of
+
+
+def _or_nothing(needs: Needs, topic: str, category: str) -> Collection[str]:
+    return needs(topic, category) or ()
 
 
 def _has_peaks(rule: Rule) -> bool:
