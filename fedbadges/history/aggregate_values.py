@@ -13,21 +13,25 @@ from fedbadges.rules.counting import MOST_DISTINCT
 
 
 class _Total(Values):
-    """An exact sum, as a fraction."""
+    """An exact sum: of whole numbers, and of others as a fraction."""
 
-    __slots__ = ("_total",)
+    __slots__ = ("_rest", "_whole")
 
-    def __init__(self, numerator: int = 0, denominator: int = 1) -> None:
-        self._total = Fraction(numerator, denominator)
+    def __init__(self, whole: int = 0, numerator: int = 0, denominator: int = 1) -> None:
+        self._whole = whole
+        self._rest = Fraction(numerator, denominator)
 
     def add(self, value: Any) -> None:
-        self._total += Fraction(value)
+        if type(value) is int:
+            self._whole += value
+        else:
+            self._rest += Fraction(value)
 
     def items(self) -> Sequence[Any]:
-        return (self._total,)
+        return self._whole, self._rest
 
     def state(self) -> tuple[Any, ...]:
-        return self._total.numerator, self._total.denominator
+        return self._whole, self._rest.numerator, self._rest.denominator
 
 
 class _Extreme(Values):

@@ -22,8 +22,9 @@ from fedbadges.rules.templates import TemplatePath
 #: Numbers from this size on are none, so that no sum of others is too large for Python.
 _TOO_LARGE = 10**100
 
-#: Returns what an operation takes of a past message.
-_Taker = Callable[[Any], tuple[Any, ...]]
+#: Returns what an operation takes of a past message; as of other folds, the second argument has
+#: the values of templates, of which it has none.
+_Taker = Callable[[Any, Any], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Aggregate:
 
     def expression(self, name: str, path: TemplatePath | None = None) -> Expression:
         """Return the operation ``name``, over the field at ``path`` if it has one."""
-        take = self.takes_from(_no_field if path is None else past_reader(path))
+        take = self.takes_from(_no_field if path is None else _reader(path))
         text = name if path is None else f"{name}: {path.dotted}"
 
         def finish(items: Iterable[Any]) -> Any:
@@ -59,10 +60,8 @@ class Aggregate:
             "query",
             (),
             None,
-            lambda query, _: finish(itertools.chain.from_iterable(map(take, query))),
-            fold=Fold(
-                self.kind, False, lambda message, _: take(message), lambda items, _: finish(items)
-            ),
+            lambda query, values: finish(each for row in query for each in take(row, values)),
+            fold=Fold(self.kind, False, take, lambda items, _: finish(items)),
         )
 
 
@@ -70,11 +69,30 @@ def _no_field(message: Any) -> Any:
     return MISSING
 
 
+def _reader(path: TemplatePath) -> Reader:
+    """Return what reads a path of a past message, in most of them without any search."""
+    root, *parts = path.dotted.split(".")
+    search = past_reader(path)
+
+    def read(message: Any) -> Any:
+        value = message.msg
+        try:
+            for part in parts:
+                value = value[part]
+        except (KeyError, TypeError):  # nothing, an item of a list, or a key with dots in it
+            return search(message)
+        return value
+
+    return read if root == "msg" else search
+
+
 def _value(read: Reader) -> _Taker:
     """Take the value of a field, in a form in which equal values have one hash."""
 
-    def take(message: Any) -> tuple[Any, ...]:
+    def take(message: Any, _: Any) -> tuple[Any, ...]:
         value = read(message)
+        if type(value) is str:
+            return (value,)
         if value is MISSING:
             return ()
         # What is not a number is not even equal to itself.
@@ -88,18 +106,19 @@ def _value(read: Reader) -> _Taker:
 def _number(read: Reader) -> _Taker:
     """Take the value of a field if that is a number, without a fraction as a whole number."""
 
-    def take(message: Any) -> tuple[Any, ...]:
+    def take(message: Any, _: Any) -> tuple[Any, ...]:
         value = read(message)
-        if type(value) not in (int, float) or not -_TOO_LARGE < value < _TOO_LARGE:
+        kind = type(value)
+        if (kind is not int and kind is not float) or not -_TOO_LARGE < value < _TOO_LARGE:
             return ()
-        return (int(value) if value == int(value) else value,)
+        return (int(value) if kind is float and value.is_integer() else value,)
 
     return take
 
 
 def _day(_: Reader) -> _Taker:
     """Take the day on which a message was sent, in UTC."""
-    return lambda message: (message.timestamp.date(),)
+    return lambda message, _: (message.timestamp.date(),)
 
 
 def _distinct(values: Iterable[Any]) -> int:

@@ -79,6 +79,17 @@ class LambdaTrigger:
 
 
 @dataclass(frozen=True)
+class AnyAward:
+    """Stands for the trigger of a rule that has none: awards trigger it, and messages do not."""
+
+    place: Place = field(compare=False)
+
+    def holds(self, message: Message) -> bool:
+        """Return False."""
+        return False
+
+
+@dataclass(frozen=True)
 class FieldTrigger:
     """Holds of a message that has what is wanted at a path."""
 
@@ -160,6 +171,8 @@ def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
     """Return topics and categories of which ``trigger`` requires one, or None if it does not."""
     if isinstance(trigger, (Topic, Category)):
         return (trigger,)
+    if isinstance(trigger, AnyAward):
+        return ()
     if isinstance(trigger, AllOf):
         known = [names for part in trigger.parts if (names := required_names(part)) is not None]
         # A category has many topics.

@@ -28,6 +28,21 @@ pytestmark = needs_broker
 PAGE = (Path(__file__).parents[2] / "docs/moving.rst").read_text()
 RULES = {
     "mentioned": rule("Mentioned", f"trigger: {{topic: logger.mention}}\n{THIS_MESSAGE}"),
+    # In the dialect of 2.x.
+    "editor": rule(
+        "Editor",
+        """
+trigger:
+  all:
+  - topic: wiki.edit
+  - lambda: message.body["pages"] > 3
+previous:
+  filter: {topics: [message.topic], users: [recipient]}
+  operation: count
+condition: {greater than or equal to: 2}
+recipient: message.agent_name
+""",
+    ),
     "packager": rule("Packager", "trigger: {topic: nothing.happens}\n" + THIS_MESSAGE),
 }
 
@@ -90,6 +105,20 @@ def test_daemon_with_a_configuration_of_2_x_awards_badges(deployment: FmDeployme
     eventually(lambda: deployment.bus.waiting() == 0, "all are handled")
     assert daemon.stop() == 0
     assert deployment.badges("koji") == {}
+    daemon.check_log()
+
+
+def test_rules_of_2_x_award_what_they_say(deployment: FmDeployment) -> None:
+    daemon = started(deployment)
+
+    for name, pages in (("alice", 2), ("alice", 4), ("bob", 9), ("carol", 1), ("carol", 1)):
+        deployment.bus.publish(named("wiki.edit", {"pages": pages}, name, "dave"))
+
+    deployment.wait_for_badge("alice", "editor")
+    eventually(lambda: deployment.bus.waiting() == 0, "all are handled")
+    assert daemon.stop() == 0
+    # One edit is too few, and so are edits of few pages; and dave did none of them.
+    assert [deployment.badges(name) for name in ("bob", "carol", "dave")] == [{}, {}, {}]
     daemon.check_log()
 
 

@@ -19,7 +19,14 @@ from fedbadges.rules.criteria import DEFAULT_BACKEND, PlacedCriterion
 from fedbadges.rules.fields import resolved
 from fedbadges.rules.filters import ALWAYS, FilledFilter
 from fedbadges.rules.operators import AllOf, AnyOf, Check, Not
-from fedbadges.rules.triggers import AllFields, Category, FieldTrigger, LambdaTrigger, Topic
+from fedbadges.rules.triggers import (
+    AllFields,
+    AnyAward,
+    Category,
+    FieldTrigger,
+    LambdaTrigger,
+    Topic,
+)
 from fedbadges.util.text import pluralize, short_repr
 
 _OPERATORS = {AllOf: "all", AnyOf: "any", Not: "not", AllFields: "fields"}
@@ -48,6 +55,8 @@ def _kind_and_text(traced: Traced) -> tuple[str, str]:
         return "category", check.name
     if isinstance(check, LambdaTrigger):
         return "lambda", check.expression.text
+    if isinstance(check, AnyAward):
+        return "none", "that a message meets; the rule is judged when somebody is awarded a badge"
     if isinstance(check, FieldTrigger):
         return "field", str(check.wanted)
     if question is not None:

@@ -102,11 +102,13 @@ class Layout:
         """Return the edit that puts a value in the place of another one, on its line."""
         return Edit(node.start_mark.index, self.end(node), flow(value))
 
-    def pull_up(self, entry: Entry, word: str) -> Edit | None:
-        """Return the edit that puts a word on the line of a key; None if a comment is between."""
+    def pull_up(self, entry: Entry, word: str) -> Edit:
+        """Return the edit that puts a word on the line of a key, or behind a comment there."""
         start, end = entry.key.end_mark.index, self.end(entry.value)
-        between = self.text[start : entry.value.start_mark.index]
-        return Edit(start, end, f": {word}") if between.strip() == ":" else None
+        begin = entry.value.start_mark.index
+        if self.text[start:begin].strip() == ":":
+            return Edit(start, end, f": {word}")
+        return Edit(begin, end, word)
 
     def add_entry(self, mapping: yaml.MappingNode, data: dict[str, Any]) -> Edit:
         """Return the edit that adds entries at the end of a mapping."""

@@ -138,18 +138,22 @@ def fields_of(predicate: Predicate) -> dict[str, Check] | None:
 
 def trigger_of(predicate: Predicate) -> dict[str, Any]:
     """Return what a trigger has for a predicate."""
-    if isinstance(predicate, Leaf):
-        if predicate.path == "topic" and (end := _end_of_topic(predicate.written)):
-            return {"topic": end}
-        return {"fields": {predicate.path: predicate.written}}
-    fields = [part for part in predicate.parts if isinstance(part, Leaf)]
-    others = [trigger_of(part) for part in predicate.parts if not isinstance(part, Leaf)]
-    if predicate.word == "any":
+    if isinstance(predicate, Several) and predicate.word == "any":
         return {"any": [trigger_of(part) for part in predicate.parts]}
-    found: dict[str, Any] = {"fields": {part.path: part.written for part in fields}}
-    if not others:
-        return found
-    return {"all": [*([found] if fields else []), *others]}
+    parts = (predicate,) if isinstance(predicate, Leaf) else predicate.parts
+    found: dict[str, Any] = {}
+    fields: dict[str, Check] = {}
+    others: list[dict[str, Any]] = []
+    for part in parts:
+        if not isinstance(part, Leaf):
+            others.append(trigger_of(part))
+        elif part.path == "topic" and (end := _end_of_topic(part.written)):
+            found["topic"] = end
+        else:
+            fields[part.path] = part.written
+    if fields:
+        found["fields"] = fields
+    return {"all": [*([found] if found else []), *others]} if others else found
 
 
 def _end_of_topic(check: Check) -> str:
