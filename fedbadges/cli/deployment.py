@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,21 +163,26 @@ class Deployment:
     def rules(self, backends: Backends) -> RuleSet:
         """Load the rules as the daemon does, and print the mistakes of others to standard error."""
         from fedbadges.rules.file_permissions import PermissionChecker
-        from fedbadges.rules.loader import load_directory, load_file
+        from fedbadges.rules.loader import load_directory
 
         directory = self.settings.rules_directory
         check = PermissionChecker(directory).check
         vet = (lambda path: None) if self.settings.insecure_rules else check
-        load = partial(load_file, lambdas=self.settings.lambdas)
-        loaded = load_directory(directory, backends, vet=vet, load=load)
+        loaded = load_directory(directory, backends, vet=vet, load=self._load_file)
         for problem in loaded.problems:
             click.echo(problem, err=True)
         return loaded.rules
 
+    def _load_file(self, path: Path, backends: Backends) -> tuple[Rule, ...]:
+        from fedbadges.rules.loader import load_file
+
+        settings = self.settings
+        return load_file(path, backends, lambdas=settings.lambdas, dialect=settings.dialect)
+
     def chosen(self, names: Sequence[str], backends: Backends) -> tuple[Rule, ...]:
         """Return rules by file or badge id; raise CannotRun with all mistakes and unknown ids."""
         from fedbadges.errors import RuleError
-        from fedbadges.rules.loader import each_once, load_file
+        from fedbadges.rules.loader import each_once
 
         found: list[Rule] = []
         wrong: list[str] = []
@@ -187,8 +192,7 @@ class Deployment:
         for name in names:
             try:
                 if Path(name).is_file():
-                    lambdas = self.settings.lambdas
-                    found.extend(load_file(Path(name), backends, lambdas=lambdas))
+                    found.extend(self._load_file(Path(name), backends))
                 elif name in known:
                     found.append(known[name])
                 else:
