@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from fedbadges.accounts.service import make_accounts
@@ -27,6 +28,7 @@ from fedbadges.history.rows import body_of
 from fedbadges.messages import Message, parse_message
 from fedbadges.replay.history_as_of import Asked, HistoryAsOf
 from fedbadges.replay.history_stream import HistoryEntry, HistoryStream, everything
+from fedbadges.replay.selection import EVERYTHING, Selection
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
 from fedbadges.rules.index import RuleSet
@@ -38,6 +40,9 @@ from fedbadges.tahrir.holdings import Holdings, Revocation
 from fedbadges.util.garbage import only_new_garbage
 
 T = TypeVar("T")
+
+#: Returns what is needed of the messages of a topic and a category; None if nothing is.
+Needs = Callable[[str, str], Collection[str] | None]
 
 #: For how many topics it is cached who needs their messages.
 _MOST_TOPICS = 10_000
@@ -70,9 +75,11 @@ class Replay:
         self.asked_for_peaks = Asked()
         self.values: dict[tuple[str, str], tuple[int, datetime.datetime]] = {}
         self._with_values = False
+        self._selection = EVERYTHING
         self._statistics = RuleStatistics()
         self._rules = RuleSet(())
         self._needs = functools.lru_cache(_MOST_TOPICS)(self._find_needs)
+        self._counted = functools.lru_cache(_MOST_TOPICS)(self._history.needs)
         self._triggers = functools.lru_cache(_MOST_TOPICS)(self._can_trigger)
         self.backends: Backends = {
             **load_backends(settings),
@@ -88,16 +95,20 @@ class Replay:
         measure: bool = True,
         skip_held: bool = False,
         values: bool = False,
+        selection: Selection = EVERYTHING,
     ) -> Iterator[Earned]:
         """Yield who earned what, the oldest first; raise Unavailable.
 
         Messages that are stored meanwhile are not read. Without ``measure`` there are no peaks, and
         it is faster. With ``skip_held``, badges are left out that their earners hold according to
-        the source. Only with ``values`` it is noted how far people are.
+        the source. Only with ``values`` it is noted how far people are. ``selection`` says which
+        messages may earn badges, and whose badges are looked at.
         """
         self.values, self._with_values = {}, values
+        self._selection = selection
         self._rules = RuleSet(rules)
         self._needs.cache_clear()
+        self._counted.cache_clear()
         self._triggers.cache_clear()
         self._history.reset(self._rules)
         badge_ids = [rule.badge.id for rule in self._rules]
@@ -119,14 +130,16 @@ class Replay:
 
     def _batches(self) -> Iterator[tuple[int, list[HistoryEntry]]]:
         for headers, size in self._stream.headers(self._matters):
-            needed = [each for each in headers if self._matters(each.topic, each.category)]
-            yield size, self._stream.entries(needed, self._needs_of)
+            if headers and self._selection.is_over(headers[0].timestamp):
+                return
+            # What is too old to trigger a rule is only counted.
+            old = bool(headers) and self._selection.is_before(headers[-1].timestamp)
+            needs = self._counted if old else self._needs
+            needed = [each for each in headers if needs(each.topic, each.category) is not None]
+            yield size, self._stream.entries(needed, partial(_or_nothing, needs))
 
     def _matters(self, topic: str, category: str) -> bool:
         return self._needs(topic, category) is not None
-
-    def _needs_of(self, topic: str, category: str) -> Collection[str]:
-        return self._needs(topic, category) or ()
 
     def _find_needs(self, topic: str, category: str) -> Collection[str] | None:
         """Return what is needed of a message; None if it does not matter."""
@@ -142,7 +155,7 @@ class Replay:
         self, entries: Sequence[HistoryEntry], engine: BadgeEngine, holdings: _ReplayedHoldings
     ) -> Iterator[Earned]:
         matches = [
-            self._match(entry, engine) if self._triggers(entry.topic) else None for entry in entries
+            self._match(entry, engine) if self._may_earn(entry) else None for entry in entries
         ]
         people = [pair for triggered in matches if triggered for pair in triggered.people]
         holdings.load(name for _, names in people for name in names)
@@ -151,6 +164,10 @@ class Replay:
             if triggered is not None:
                 yield from self._decide(triggered.at(entry.position), engine, holdings)
 
+    def _may_earn(self, entry: HistoryEntry) -> bool:
+        """Return True if a message can trigger a rule, and is selected."""
+        return self._selection.takes(entry.timestamp) and self._triggers(entry.topic)
+
     def _match(self, entry: HistoryEntry, engine: BadgeEngine) -> Triggered | None:
         try:
             body = body_of(entry.row, entry.msg)
@@ -158,7 +175,8 @@ class Replay:
             self._stream.damage.add(entry.number, entry.msg_id, error)
             return None
         message = parse_message(body, frozenset(entry.users), number=entry.number)
-        return None if message is None else engine.match(message)
+        triggered = None if message is None else engine.match(message)
+        return None if triggered is None else self._selection.narrow(triggered)
 
     def _decide(
         self, triggered: Triggered, engine: BadgeEngine, holdings: _ReplayedHoldings
@@ -230,6 +248,10 @@ class _ReplayedHoldings:
         """Add awards; nothing is announced."""
         self._held.update(((award.username, award.badge_id), award.issued_on) for award in awards)
         return BulkAwardResult()
+
+
+def _or_nothing(needs: Needs, topic: str, category: str) -> Collection[str]:
+    return needs(topic, category) or ()
 
 
 def _has_peaks(rule: Rule) -> bool:

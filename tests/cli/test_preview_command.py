@@ -22,6 +22,7 @@ from support.terminal import on_terminal
 
 from fedbadges.cli.preview import command
 from fedbadges.criteria.backends import load_backends
+from fedbadges.replay.selection import Selection, estimate
 from fedbadges.rules.loader import load_directory
 from fedbadges.tahrir.database import Tahrir
 
@@ -592,3 +593,92 @@ def test_the_chart_of_a_rule_that_counts_costs_nothing(
     monkeypatch.setattr(command, "_NOTABLE", 0.0001)
 
     assert "questions" not in fedbadges("preview", "scribe").stderr
+
+
+@pytest.mark.sqlite
+def test_preview_since_a_time_counts_what_was_before(wiki: Databases) -> None:
+    done = fedbadges("preview", "--since", "2014-01-05", "scribe")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert (
+        """
+Seen: 3, triggered: 3, with candidates: 1, already held: 2, criteria held: 1, awarded: 1.
+
+1 person would have it: alice on 2014-01-05.
+Only messages sent from 2014-01-05 on could earn a badge; older ones count as well.
+"""
+        in done.stdout
+    )
+
+
+@pytest.mark.sqlite
+def test_preview_until_a_time_leaves_out_what_was_sent_then(wiki: Databases) -> None:
+    assert found("--until", "2014-01-03")["earners"] == []
+    known = found("--until", "2014-01-03T00:00:01")
+    assert [each["username"] for each in known["earners"]] == ["alice", "bob", "carol"]
+    assert known["selection"] == {
+        "since": None,
+        "until": "2014-01-03T00:00:01Z",
+        "users": None,
+        "sample": None,
+        "estimate": None,
+    }
+
+
+@pytest.mark.sqlite
+def test_preview_takes_ages(wiki: Databases) -> None:
+    assert found("--since", "2 days ago")["awards"] == 0
+    assert found("--until", "2 days ago")["awards"] == 3
+
+
+@pytest.mark.sqlite
+def test_preview_of_some_users_looks_at_nobody_else(wiki: Databases) -> None:
+    known = found("--user", "Bob", "--user", "dave")
+
+    assert [each["username"] for each in known["earners"]] == ["bob"]
+    assert known["counts"]["highest"] == {"bob": 4, "dave": 1}
+    done = fedbadges("preview", "--user", "Bob", "scribe")
+    summary = "1 person would have it: bob on 2014-01-03."
+    assert f"{summary}\nUsers looked at: bob.\n" in done.stdout
+
+
+@pytest.mark.sqlite
+def test_preview_of_a_sample_says_what_it_means_for_all(wiki: Databases, tmp_path: Path) -> None:
+    sample = Selection(sample=0.5)
+    names = [name for name in EDITORS if sample.has(name)]
+    having = [name for name in names if EDITORS[name] > 2]
+    likely, least, most = estimate(len(having), 0.5)
+    assert 0 < len(names) < len(EDITORS)
+
+    known = found("--sample", "50%")
+
+    assert [each["username"] for each in known["earners"]] == having
+    assert set(known["counts"]["highest"]) == set(names)
+    assert known["selection"]["estimate"] == {"likely": likely, "least": least, "most": most}
+    done = fedbadges("preview", "--sample", "50 %", "--html", tmp_path / "page.html", "scribe")
+    note = f"Of all people, about {likely} would have a badge, probably {least} to {most}."
+    assert note in done.stdout
+    assert "\nThis is a sample of 50 % of all people, the same each time.\n" in done.stdout
+    assert f"<p>{note}" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--since", "yesterday"], "'yesterday' is no date or age, such as 2014-10-03"),
+        (["--until", "30 days"], "'30 days' is no date or age"),
+        (["--sample", "10"], "'10' is no share of people, such as 10%"),
+        (["--sample", "0%"], "'0%' is no share of people"),
+        (["--sample", "100%"], "'100%' is no share of people"),
+        (["--since", "2014-01-02", "--until", "2014-01-02"], "--until is not after --since"),
+        (["--sample", "10%", "--user", "bob"], "--user names people, and --sample chooses them"),
+    ],
+)
+def test_preview_refuses_selections_that_make_no_sense(
+    wiki: Databases, arguments: list[str], message: str
+) -> None:
+    done = fedbadges("preview", *arguments, "scribe")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in " ".join(done.stderr.split())

@@ -99,10 +99,12 @@ def live(
     rules: Sequence[Rule],
     messages: Iterable[PastMessage],
     see: Callable[[Message], object] = lambda message: None,
+    handled: Callable[[PastMessage], bool] = lambda past: True,
 ) -> Awards:
     """Handle every message when it is stored, one by one, and return the awards in tahrir.
 
     :param see: is called with each before it is decided.
+    :param handled: says which are; the others are only stored.
     """
     tahrir, storage, archive = Tahrir(settings), Storage(settings), MessageReader(settings)
     tahrir.publish_badges([rule.badge for rule in rules])
@@ -110,6 +112,8 @@ def live(
     engine = BadgeEngine(settings, tahrir, recipients, RuleSet(rules))
     for past in in_order(messages):
         storage.store([past])
+        if not handled(past):
+            continue
         (archived,) = archive.messages([past.number])
         message = parse_message(archived.body, archived.users)
         assert message is not None

@@ -12,16 +12,19 @@ from fedbadges.cli.backfill.output import print_result, result_data, summary
 from fedbadges.cli.completion import complete_rule
 from fedbadges.cli.deployment import Deployment, with_deployment
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun, reporting_errors
+from fedbadges.cli.selection import describe_selection, selection_data, with_selection
 from fedbadges.cli.terminal import following, format_option, print_json
 from fedbadges.util.text import pluralize
 
 if TYPE_CHECKING:
     from fedbadges.replay.backfill import BackfillResult, DueAward
+    from fedbadges.replay.selection import Selection
 
 _EPILOG = """\b
 Examples:
   fedbadges backfill rules/wiki/scribe.yml
   fedbadges backfill --award scribe-wiki-i scribe-wiki-ii
+  fedbadges backfill --award --since 2014-10-03 scribe-wiki-i
   fedbadges backfill --award --no-publish --format json scribe-wiki-i
   fedbadges backfill --progress
   fedbadges backfill --groups
@@ -49,9 +52,11 @@ or was stopped before anything was found.
 )
 @click.option("--dry-run", is_flag=True, help="With --groups, only list the awards.")
 @format_option()
+@with_selection
 @with_deployment()
 def backfill(
     deployment: Deployment,
+    selection: Selection,
     names: tuple[str, ...],
     award: bool,
     no_publish: bool,
@@ -65,8 +70,10 @@ def backfill(
     RULE is a rule file, or the id of a badge. The whole history is read once. The result is as if
     the rules had always existed: awards have the date when they were earned, and link to the
     message that earned them. Users who hold the badge are skipped, so the command can be stopped at
-    any time and run again; the daemon may run meanwhile.
+    any time and run again; the daemon may run meanwhile. With --since it is as if the rules had
+    existed since then.
     """
+    _check_selection(selection, award=award, progress=progress, groups=groups)
     if groups:
         if names or progress:
             raise click.UsageError("--groups takes neither RULE nor --progress.")
@@ -78,19 +85,38 @@ def backfill(
     if progress and award:
         raise click.UsageError("--progress awards nothing: call the command twice.")
     if progress:
-        _write_progress(deployment, names, form)
+        _write_progress(deployment, names, selection, form)
         return
     if not names:
         raise click.UsageError("Missing argument 'RULE…'.")
-    _report(_backfill(deployment, names, award, no_publish), form)
+    _report(_backfill(deployment, names, selection, award, no_publish), form, selection)
 
 
-def _report(result: BackfillResult, form: str) -> NoReturn:
+def _check_selection(selection: Selection, *, award: bool, progress: bool, groups: bool) -> None:
+    """Raise UsageError for options that do not go together."""
+    from fedbadges.replay.selection import EVERYTHING
+
+    if selection.sample is not None and award:
+        raise click.UsageError(
+            "--sample estimates, and --award gives badges to all who earned them."
+        )
+    timed = selection.since is not None or selection.until is not None
+    if progress and (timed or selection.sample is not None):
+        raise click.UsageError("--progress is of now, and of everybody or some --user.")
+    if groups and selection != EVERYTHING:
+        raise click.UsageError("--groups takes no --since, --until, --user or --sample.")
+
+
+def _report(result: BackfillResult, form: str, selection: Selection | None = None) -> NoReturn:
     """Print the result, and exit."""
+    people = len({due.award.username for due in result.dues})
+    chosen = {} if selection is None else selection_data(selection, people)
     if form == "json":
-        print_json(result_data(result))
+        print_json(result_data(result) | chosen)
     else:
         print_result(result)
+    for note in () if selection is None else describe_selection(selection, people):
+        click.echo(note, err=True)
     click.echo(summary(result), err=True)
     if result.error is not None:
         raise CannotRun(*result.error.split("\n"))
@@ -101,7 +127,11 @@ def _report(result: BackfillResult, form: str) -> NoReturn:
 
 
 def _backfill(
-    deployment: Deployment, names: tuple[str, ...], award: bool, silent: bool
+    deployment: Deployment,
+    names: tuple[str, ...],
+    selection: Selection,
+    award: bool,
+    silent: bool,
 ) -> BackfillResult:
     from fedbadges.replay.backfill import BackfillResult, due_award, not_held
     from fedbadges.replay.replay import Replay
@@ -112,23 +142,24 @@ def _backfill(
     replay = Replay(settings, tahrir)
     rules = deployment.chosen(names, replay.backends)
     result = BackfillResult(award)
-    dues = (
-        due_award(earned, settings) for earned in replay.run(rules, measure=False, skip_held=True)
-    )
+    found = replay.run(rules, measure=False, skip_held=True, selection=selection)
+    dues = (due_award(earned, settings) for earned in found)
     if award:
         with deployment.publishing(tahrir, silent=silent) as outbox:
             publish_badges(tahrir, (rule.badge for rule in rules))
             award_all(tahrir, outbox, result, dues, lambda: (replay.done, replay.total))
         return result
-    found: list[DueAward] = []
+    due: list[DueAward] = []
     with stoppable(result, lambda: (replay.done, replay.total)):
-        found.extend(dues)
-    result.dues += not_held(found, tahrir)
+        due.extend(dues)
+    result.dues += not_held(due, tahrir)
     return result
 
 
-def _write_progress(deployment: Deployment, names: tuple[str, ...], form: str) -> None:
-    """Write how far everybody is; raise CannotRun if the history was not read to its end."""
+def _write_progress(
+    deployment: Deployment, names: tuple[str, ...], selection: Selection, form: str
+) -> None:
+    """Write how far those who are selected are; raise CannotRun if not all was read."""
     from fedbadges.replay.backfill import write_progress
     from fedbadges.replay.replay import Replay
     from fedbadges.tahrir.database import Tahrir
@@ -140,7 +171,9 @@ def _write_progress(deployment: Deployment, names: tuple[str, ...], form: str) -
     with reporting_errors():
         try:
             with following(READING, lambda: (replay.done, replay.total)):
-                for _ in replay.run(rules, measure=False, skip_held=True, values=True):
+                for _ in replay.run(
+                    rules, measure=False, skip_held=True, values=True, selection=selection
+                ):
                     pass
         except KeyboardInterrupt:
             raise CannotRun("Stopped before the end of the history: nothing was written") from None

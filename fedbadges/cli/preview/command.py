@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import click
 from fedbadges.cli.completion import complete_rule
 from fedbadges.cli.deployment import RULES, TAHRIR, Deployment, with_deployment
 from fedbadges.cli.errors import CANNOT_RUN, FOUND, GOOD, CannotRun
+from fedbadges.cli.selection import with_selection
 from fedbadges.cli.terminal import following, format_option, print_json
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from fedbadges.cli.preview.series import SeriesPreview
     from fedbadges.replay.history_as_of import Asked
     from fedbadges.replay.replay import Replay
+    from fedbadges.replay.selection import Selection
     from fedbadges.rules.rule import Rule
 
 #: From how many seconds on it is said what the chart takes.
@@ -29,6 +32,8 @@ _EPILOG = """\b
 Examples:
   fedbadges preview rules/wiki/scribe.yml
   fedbadges preview --limit 100 scribe
+  fedbadges preview --since '1 year ago' --user alice scribe
+  fedbadges preview --sample 10% scribe
   fedbadges preview --html scribe.html rules/wiki/scribe.yml
   fedbadges preview --format json --history-url postgresql://localhost/datanommer scribe
 
@@ -60,21 +65,28 @@ Nothing is awarded, and nothing is written but the page.
     help="With or without how far people got, and other thresholds. For some rules, that asks "
     "datanommer about everybody who has the badge already.",
 )
+@with_selection
 @with_deployment(RULES, TAHRIR)
 def preview(
-    deployment: Deployment, rule: str, limit: int, form: str, html: Path | None, chart: bool
+    deployment: Deployment,
+    selection: Selection,
+    rule: str,
+    limit: int,
+    form: str,
+    html: Path | None,
+    chart: bool,
 ) -> None:
     """Show who would have a badge by now, and how many would for another threshold.
 
     RULE is a rule file, or the id of a badge; a series that one file gives is shown as one. The
     whole history is read, as if the rule had always existed. Users who opted out in tahrir, if one
-    is configured, are left out.
+    is configured, are left out. With --since it is as if the rule had existed since then.
     """
     from fedbadges.cli.preview.output import data_of_preview, print_preview
 
     if html is not None and not html.parent.is_dir():
         raise CannotRun(f"--html: there is no directory {str(html.parent)!r}")
-    found = _preview(deployment, rule, chart=chart)
+    found = _preview(deployment, rule, selection, chart=chart)
     try:
         if form == "json":
             print_json(data_of_preview(found))
@@ -89,7 +101,9 @@ def preview(
     raise SystemExit(FOUND if found.earners else CANNOT_RUN)
 
 
-def _preview(deployment: Deployment, name: str, *, chart: bool) -> Preview | SeriesPreview:
+def _preview(
+    deployment: Deployment, name: str, selection: Selection, *, chart: bool
+) -> Preview | SeriesPreview:
     """Replay the history until its end or Ctrl-C; raise Unavailable, or CannotRun for the rule."""
     from fedbadges.cli.preview.figures import Earner
     from fedbadges.cli.preview.series import SeriesPreview
@@ -107,7 +121,7 @@ def _preview(deployment: Deployment, name: str, *, chart: bool) -> Preview | Ser
     complete = False
     progress = following("Reading the history", lambda: (replay.done, replay.total))
     with suppress(KeyboardInterrupt), progress:
-        for earned in replay.run(rules, measure=chart):
+        for earned in replay.run(rules, measure=chart, selection=selection):
             message, link = earned.message, link_to(earned.message, settings)
             who, when, topic = earned.username, message.sent, message.topic
             earner = Earner(who, when, topic, message.msg_id, link)
@@ -115,9 +129,8 @@ def _preview(deployment: Deployment, name: str, *, chart: bool) -> Preview | Ser
         complete = True
     if replay.asked_for_peaks.seconds >= _NOTABLE:
         click.echo(_cost_of_chart(replay.asked_for_peaks), err=True)
-    found = [
-        _of_rule(rule, replay, text, tuple(earners[rule.badge.id]), complete) for rule in rules
-    ]
+    read = partial(_of_rule, replay, text, selection, complete=complete)
+    found = [read(rule, tuple(earners[rule.badge.id])) for rule in rules]
     if len(found) == 1:
         return found[0]
     thresholds = tuple(rule.threshold or 0 for rule in rules)
@@ -125,7 +138,13 @@ def _preview(deployment: Deployment, name: str, *, chart: bool) -> Preview | Ser
 
 
 def _of_rule(
-    rule: Rule, replay: Replay, text: str, earners: tuple[Earner, ...], complete: bool
+    replay: Replay,
+    text: str,
+    selection: Selection,
+    rule: Rule,
+    earners: tuple[Earner, ...],
+    *,
+    complete: bool,
 ) -> Preview:
     from fedbadges.cli.preview.figures import Preview, distribution_of
 
@@ -142,6 +161,7 @@ def _of_rule(
         total=replay.total,
         complete=complete,
         funnel=replay.funnel(rule),
+        selection=selection,
     )
 
 

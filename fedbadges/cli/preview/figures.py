@@ -9,8 +9,10 @@ from datetime import date, datetime
 from functools import cached_property
 from itertools import accumulate
 
+from fedbadges.cli.selection import describe_selection
 from fedbadges.criteria.datanommer import past_messages
 from fedbadges.engine.funnel import Funnel
+from fedbadges.replay.selection import EVERYTHING, Selection
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Criteria
 from fedbadges.rules.rule import Badge
@@ -256,7 +258,7 @@ class Preview:
 
     ``counts`` is None if the criteria are not one count. ``read`` of ``total`` messages of the
     history were replayed; it is not ``complete`` if Ctrl-C stopped it. ``funnel`` is how far those
-    messages got.
+    messages got. The ``selection`` says which of them could earn it, and who.
     """
 
     badge: Badge
@@ -268,6 +270,12 @@ class Preview:
     total: int
     complete: bool
     funnel: Funnel = field(default_factory=Funnel)
+    selection: Selection = EVERYTHING
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what to know about the result."""
+        return tuple(describe_selection(self.selection, len(self.earners)))
 
     @property
     def name(self) -> str:

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from fedbadges.cli.preview.figures import LADDER, Distribution, OverTime, Preview
 from fedbadges.cli.preview.series import SeriesPreview
+from fedbadges.cli.selection import selection_data
 from fedbadges.cli.terminal import make_console, make_table, make_text, print_lines
 from fedbadges.util.text import printable
 
@@ -49,6 +50,7 @@ def print_preview(preview: Preview | SeriesPreview, limit: int) -> None:
         *others,
         "",
         make_text((preview.summary, _TITLE)),
+        *preview.notes,
         wrap=False,
     )
     if isinstance(preview, SeriesPreview):
@@ -155,6 +157,7 @@ def data_of_preview(preview: Preview | SeriesPreview) -> dict[str, Any]:
         "earners": earners,
         "over_time": asdict(preview.over_time),
         "counts": preview.counts and _counts_data(preview.counts),
+        **selection_data(preview.selection, len(preview.earners)),
     }
 
 
@@ -174,6 +177,7 @@ def _series_data(preview: SeriesPreview) -> dict[str, Any]:
         "over_time": asdict(preview.over_time),
         "counts": preview.counts
         and _counts_data(preview.counts) | {"at_least": list(preview.counts.owns)},
+        **selection_data(preview.selection, preview.people),
     }
 
 

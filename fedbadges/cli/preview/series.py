@@ -13,6 +13,8 @@ from fedbadges.cli.preview.figures import (
     count_by_period,
     incomplete,
 )
+from fedbadges.cli.selection import describe_selection
+from fedbadges.replay.selection import Selection
 from fedbadges.util.text import pluralize, printable
 
 
@@ -60,6 +62,21 @@ class SeriesPreview:
     def complete(self) -> bool:
         """Return True unless Ctrl-C stopped it."""
         return self.badges[0].complete
+
+    @property
+    def selection(self) -> Selection:
+        """Return which messages could earn a badge, and who."""
+        return self.badges[0].selection
+
+    @property
+    def people(self) -> int:
+        """Return how many people would have a badge."""
+        return len({earner.username for earner in self.earners})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what to know about the result."""
+        return tuple(describe_selection(self.selection, self.people))
 
     @property
     def subject(self) -> str:
@@ -136,12 +153,11 @@ class SeriesPreview:
         """Return the main result in one line."""
         people = "Nobody would have one."
         if self.awards:
-            names = {earner.username for earner in self.earners}
             badges = pluralize(len(self.awards), "badge")
             dated = [f"{printable(each.username)} on {each.when.date()}" for each in self.earners]
             when = f"; the first was {dated[0]}, the last {dated[-1]}"
             people = (
-                f"{pluralize(len(names), 'person', 'people')} would have {badges}"
+                f"{pluralize(self.people, 'person', 'people')} would have {badges}"
                 f"{when if len(dated) > 1 else f': {dated[0]}'}."
             )
         return people if self.complete else f"{people} {incomplete(self.read, self.total)}"
