@@ -144,7 +144,7 @@ def test_progress_says_how_many_of_the_badges_somebody_holds(deployment: Command
     result = deployment.call("progress", "alice", "--format", "json")
     assert result.exit_code == 0, result.output
     found = {each["badge"]: each for each in json.loads(result.stdout)["badges"]}
-    counts = {badge: (each["value"], each["needed"]) for badge, each in found.items()}
+    counts = {badge: (each["count"], each["needed"]) for badge, each in found.items()}
     assert counts["both"] == (2, 2)
     assert counts["collector"] == (0, 1)
     assert counts["some"] == (2, 3)
