@@ -170,17 +170,17 @@ def _compared(traced: Traced, message: Message) -> Any:
     if isinstance(traced.check, Topic):
         return message.topic
     if isinstance(traced.check, FieldTrigger):
-        return resolved(traced.check.wanted.path, message.body)
+        return resolved(traced.check.wanted.path, message.values)
     return message.category if isinstance(traced.check, Category) else MISSING
 
 
 def _what_it_has(check: FieldTrigger, message: Message) -> str:
     """Return what the message has at the path of a field, and at those of its templates."""
     path = check.wanted.path
-    value = resolved(path, message.body)
+    value = resolved(path, message.values)
     found = [f"no {path.dotted}" if value is MISSING else short(value)]
     for each in check.paths:
-        other = resolved(each, message.body)
+        other = resolved(each, message.values)
         if other is not MISSING:
             found.append(f"{short(other)} as {each.dotted}")
     return f"the message has {', and '.join(found)}"
