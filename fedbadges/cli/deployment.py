@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fedbadges.outbox.publisher import Publisher
     from fedbadges.rules.criteria import Backends
     from fedbadges.rules.index import RuleSet
+    from fedbadges.rules.loader import Loaded
     from fedbadges.rules.rule import Rule
     from fedbadges.tahrir.database import Tahrir
 
@@ -162,6 +163,16 @@ class Deployment:
 
     def rules(self, backends: Backends) -> RuleSet:
         """Load the rules as the daemon does, and print the mistakes of others to standard error."""
+        loaded = self._load(backends)
+        for problem in loaded.problems:
+            click.echo(problem, err=True)
+        return loaded.rules
+
+    def untriggered(self, backends: Backends) -> tuple[Rule, ...]:
+        """Return the rules that are judged when somebody is awarded a badge; print nothing."""
+        return self._load(backends).rules.untriggered
+
+    def _load(self, backends: Backends) -> Loaded:
         from fedbadges.rules.file_permissions import PermissionChecker
         from fedbadges.rules.loader import load_directory, load_file
 
@@ -169,15 +180,12 @@ class Deployment:
         check = PermissionChecker(directory).check
         vet = (lambda path: None) if self.settings.insecure_rules else check
         load = partial(load_file, lambdas=self.settings.lambdas)
-        loaded = load_directory(directory, backends, vet=vet, load=load)
-        for problem in loaded.problems:
-            click.echo(problem, err=True)
-        return loaded.rules
+        return load_directory(directory, backends, vet=vet, load=load)
 
     def chosen(self, names: Sequence[str], backends: Backends) -> tuple[Rule, ...]:
         """Return rules by file or badge id; raise CannotRun with all mistakes and unknown ids."""
         from fedbadges.errors import RuleError
-        from fedbadges.rules.loader import each_once, load_file
+        from fedbadges.rules.loader import each_once, load_file, without_cycles
 
         found: list[Rule] = []
         wrong: list[str] = []
@@ -198,7 +206,8 @@ class Deployment:
             except RuleError as error:
                 wrong += map(str, error.problems)
         chosen, duplicates = each_once(found)
-        wrong += map(str, duplicates)
+        _, cycles = without_cycles(chosen)
+        wrong += map(str, (*duplicates, *cycles))
         if wrong:
             raise CannotRun(*wrong)
         return tuple(chosen)

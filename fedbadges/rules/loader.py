@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.rules import dialects
+from fedbadges.rules.badge_rules import find_cycles
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.parsing import Problems
@@ -149,7 +150,8 @@ def load_directory(
         below = (their for path, their in known.items() if folder in Path(path).parents)
         found.extend(rule for their in below for rule in their)
     rules, duplicates = each_once(found, known)
-    return Loaded(RuleSet(rules), (*dict.fromkeys(problems), *duplicates))
+    rules, cycles = without_cycles(rules, known)
+    return Loaded(RuleSet(rules), (*dict.fromkeys(problems), *duplicates, *cycles))
 
 
 def each_once(
@@ -171,6 +173,26 @@ def each_once(
             text = f"the badge '{rule.badge.id}' has a rule already, at {first.place}"
             duplicates.append(Problem(rule.place, text))
     return rules, duplicates
+
+
+def without_cycles(
+    rules: list[Rule], known: Mapping[str, Sequence[Rule]] | None = None
+) -> tuple[list[Rule], list[Problem]]:
+    """Return the rules but for those whose badges need each other, and a mistake for each of these.
+
+    Those that are among the ``known`` ones stay as they are there, if that ends the cycle.
+    """
+    cyclic, problems = find_cycles(rules)
+    if not cyclic:
+        return rules, []
+    good = {(path, rule.badge.id): rule for path, each in (known or {}).items() for rule in each}
+    before = [
+        good.get((rule.place.path, rule.badge.id)) if rule.badge.id in cyclic else rule
+        for rule in rules
+    ]
+    left = [rule for rule in before if rule is not None]
+    cyclic, _ = find_cycles(left)
+    return [rule for rule in left if rule.badge.id not in cyclic], problems
 
 
 def unreadable(path: object, error: OSError) -> Problem:

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 from fedbadges.errors import MissingValue, Place
-from fedbadges.messages import MessageValues
 from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.yaml_document import Node, ScalarNode
 from fedbadges.util.text import quoted
@@ -122,15 +121,6 @@ class Template:
             _as_text(part, message) if isinstance(part, TemplatePath) else part
             for part in self.parts
         )
-
-
-def with_recipient(message: Mapping[str, Any], recipient: str | None) -> Mapping[str, Any]:
-    """Return what templates read that may name the candidate; without one, they find none."""
-    if isinstance(message, MessageValues):
-        return MessageValues(message.message, recipient)
-    if recipient is not None:
-        return {**message, RECIPIENT: recipient}
-    return {key: value for key, value in message.items() if key != RECIPIENT}
 
 
 def find_template(text: str) -> int | None:

@@ -18,7 +18,7 @@ from fedbadges.rules.dialect2.expressions import ComputedPath, read_value
 from fedbadges.rules.dialect2.filters import constant_time
 from fedbadges.rules.dialect2.reading import SingleMessage
 from fedbadges.rules.dialect2.writing import NotConvertible, over_msg, over_query, people_of
-from fedbadges.rules.dialects import KEY, OF_2
+from fedbadges.rules.dialects import KEY, OF_2, OWN
 from fedbadges.rules.filters import ALIASES, PAGE_KEYS, TIME_KEYS
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.parsing import Problems
@@ -49,9 +49,12 @@ class Converted:
 
 
 class Converter:
-    """Writes rules of fedbadges 2.x in the other dialect; ``dialect`` is that of the deployment."""
+    """Writes rules of fedbadges 2.x in the other dialect.
 
-    def __init__(self, backends: Backends, dialect: str = OF_2) -> None:
+    ``dialect`` is that of rules in which nothing tells.
+    """
+
+    def __init__(self, backends: Backends, dialect: str = OWN) -> None:
         self._backends = backends
         self._dialect = dialect
         self._fixer = Fixer(backends)
