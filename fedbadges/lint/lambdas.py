@@ -89,8 +89,8 @@ def whole_topic(rule: Rule) -> Iterator[Finding]:
             question.operation.place,
             "whole-topic",
             "this reads every message that the topic ever had, each time; say in the filter whose "
-            'messages, as in usernames: ["%(recipient)s"], or compute something about each '
-            "message, as in 'len([m for m in query.all() if …])', which reads only what is new",
+            'messages, as in usernames: ["%(recipient)s"], or look at each message alone, as '
+            "'count' with 'fields' in the filter and 'count distinct' do, and some lambdas",
         )
 
 
