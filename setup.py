@@ -113,6 +113,7 @@ setup(
             "datanommer = fedbadges.criteria.datanommer:Datanommer",
             "fasjson = fedbadges.criteria.groups:Groups",
             "libravatar = fedbadges.criteria.libravatar:Avatars",
+            "tahrir = fedbadges.criteria.tahrir:HeldBadges",
         ],
     },
 )

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fedbadges.outbox.publisher import Publisher
     from fedbadges.rules.criteria import Backends
     from fedbadges.rules.index import RuleSet
+    from fedbadges.rules.loader import Loaded
     from fedbadges.rules.rule import Rule
     from fedbadges.tahrir.database import Tahrir
 
@@ -162,22 +163,34 @@ class Deployment:
 
     def rules(self, backends: Backends) -> RuleSet:
         """Load the rules as the daemon does, and print the mistakes of others to standard error."""
-        from fedbadges.rules.file_permissions import PermissionChecker
-        from fedbadges.rules.loader import load_directory, load_file
-
-        directory = self.settings.rules_directory
-        check = PermissionChecker(directory).check
-        vet = (lambda path: None) if self.settings.insecure_rules else check
-        load = partial(load_file, lambdas=self.settings.lambdas)
-        loaded = load_directory(directory, backends, vet=vet, load=load)
+        loaded = self._load(backends)
         for problem in loaded.problems:
             click.echo(problem, err=True)
         return loaded.rules
 
+    def untriggered(self, backends: Backends) -> tuple[Rule, ...]:
+        """Return the rules that are judged when somebody is awarded a badge; print nothing."""
+        return self._load(backends).rules.untriggered
+
+    def _load(self, backends: Backends) -> Loaded:
+        from fedbadges.rules.file_permissions import PermissionChecker
+        from fedbadges.rules.loader import load_directory
+
+        directory = self.settings.rules_directory
+        check = PermissionChecker(directory).check
+        vet = (lambda path: None) if self.settings.insecure_rules else check
+        return load_directory(directory, backends, vet=vet, load=self._load_file)
+
+    def _load_file(self, path: Path, backends: Backends) -> tuple[Rule, ...]:
+        from fedbadges.rules.loader import load_file
+
+        settings = self.settings
+        return load_file(path, backends, lambdas=settings.lambdas, dialect=settings.dialect)
+
     def chosen(self, names: Sequence[str], backends: Backends) -> tuple[Rule, ...]:
         """Return rules by file or badge id; raise CannotRun with all mistakes and unknown ids."""
         from fedbadges.errors import RuleError
-        from fedbadges.rules.loader import each_once, load_file
+        from fedbadges.rules.loader import each_once, without_cycles
 
         found: list[Rule] = []
         wrong: list[str] = []
@@ -187,8 +200,7 @@ class Deployment:
         for name in names:
             try:
                 if Path(name).is_file():
-                    lambdas = self.settings.lambdas
-                    found.extend(load_file(Path(name), backends, lambdas=lambdas))
+                    found.extend(self._load_file(Path(name), backends))
                 elif name in known:
                     found.append(known[name])
                 else:
@@ -198,7 +210,8 @@ class Deployment:
             except RuleError as error:
                 wrong += map(str, error.problems)
         chosen, duplicates = each_once(found)
-        wrong += map(str, duplicates)
+        _, cycles = without_cycles(chosen)
+        wrong += map(str, (*duplicates, *cycles))
         if wrong:
             raise CannotRun(*wrong)
         return tuple(chosen)

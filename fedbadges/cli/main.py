@@ -15,6 +15,8 @@ import click
 from fedbadges.cli.award.command import award
 from fedbadges.cli.backfill.command import backfill
 from fedbadges.cli.check import check
+from fedbadges.cli.convert import convert
+from fedbadges.cli.diff import diff
 from fedbadges.cli.errors import CannotRun
 from fedbadges.cli.explain.command import explain
 from fedbadges.cli.new.command import new
@@ -38,8 +40,10 @@ Examples:
   fedbadges show scribe             a rule in words, and who holds its badge
   fedbadges check rules             every mistake in every rule below rules/
   fedbadges check --help            what else there is to it
+  fedbadges convert rules           rules of fedbadges 2.x in this version's language
   fedbadges test rules              whether the rules do what their tests say
   fedbadges preview scribe          who would have the badge by now
+  fedbadges diff old.yml new.yml    who would gain or lose the badge
   fedbadges backfill scribe         who has earned a badge by now; --award gives it
   fedbadges explain message.json    why it gives a badge to whom, and not to others
   fedbadges progress alice          how far alice is with every badge
@@ -96,6 +100,8 @@ for command in (
     award,
     backfill,
     check,
+    convert,
+    diff,
     explain,
     list_rules,
     new,

@@ -5,9 +5,9 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from fedbadges.config.settings import Settings
+from fedbadges.engine.badge_store import BadgeStore
 from fedbadges.engine.early_check import EarlyCheck
 from fedbadges.engine.funnel import Reason, reason_for_nobody, reason_of
 from fedbadges.engine.recipients import RecipientFinder
@@ -28,8 +28,7 @@ from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import RULE_ERRORS
 from fedbadges.rules.recipients import MOST_CANDIDATES, PASSED_OVER, UNWANTED, NamedPerson
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awarding import Award, AwardResult, BulkAwardResult, link_to
-from fedbadges.tahrir.holdings import Holdings
+from fedbadges.tahrir.awarding import Award, AwardResult, link_to
 from fedbadges.util.logs import get_logger
 from fedbadges.util.throttle import Throttle
 
@@ -43,16 +42,6 @@ _KnownNames = dict[str, tuple[str, ...]]
 
 #: Rules that raised an error for a message, each with the error.
 Failures = list[tuple[Rule, BaseException]]
-
-
-class BadgeStore(Protocol):
-    """Who holds what: tahrir, or what stands for it."""
-
-    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Return who of these people holds, or lost, which of these badges, and who opted out."""
-
-    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
-        """Award badges; those that are not to be announced are left out of the result."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +238,7 @@ class BadgeEngine:
         return earned
 
     def award(self, earned: Sequence[Earned]) -> tuple[int, dict[Message, Exception]]:
-        """Award what was earned, all of it together.
+        """Award what was earned, all of it together, with what follows from it.
 
         Returns the number of awards, and the messages for which an award was refused, with why.
         """
@@ -262,13 +251,14 @@ class BadgeEngine:
                 link_to(each.message, self._settings),
                 badge=each.rule.badge,
                 position=each.position,
+                limit=each.rule.first,
             ): each
             for each in earned
         }
-        result = self._store.award(awards)
+        result = self._store.award(awards, self.rules.untriggered)
         for given in result.given:
             badge, user = given.award.badge_id, given.award.username
-            message = awards[given.award].message
+            message = awards[given.award.cause or given.award].message
             log.info(
                 "Awarded badge",
                 badge=badge,

@@ -14,6 +14,7 @@ from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import AT_LEAST, VALUE, past_messages
 from fedbadges.engine.engine import BadgeEngine, Triggered
+from fedbadges.engine.following import following_awards
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.engine.tracing import Traced, Tracer
 from fedbadges.errors import Unavailable
@@ -37,6 +38,7 @@ class Verdict(Enum):
     REVOKED = "revoked"
     CRITERIA = "criteria"
     NO_ACCOUNT = "no-account"
+    LATE = "late"
     UNKNOWN = "unknown"
 
 
@@ -104,6 +106,7 @@ class Explanation:
     ``rules`` are those that the message can concern, or that were asked for; ``others`` is the
     number of rules that wait for other topics. ``stored`` is whether datanommer has the message, or
     None where that does not matter. ``interrupted`` says which backend was away, if one was.
+    ``following`` are awards that follow from the others, as (name, badge id).
     """
 
     message: Message
@@ -111,16 +114,18 @@ class Explanation:
     others: int = 0
     stored: bool | None = None
     interrupted: str = ""
+    following: tuple[tuple[str, str], ...] = ()
 
     @property
     def awards(self) -> tuple[tuple[str, str], ...]:
         """Return who would get which badge, as (name, badge id)."""
-        return tuple(
+        own = tuple(
             (candidate.name, each.rule.badge.id)
             for each in self.rules
             for candidate in each.candidates
             if candidate.verdict is Verdict.AWARD
         )
+        return own + self.following
 
 
 class Explainer:
@@ -166,6 +171,7 @@ class Explainer:
         triggered: Triggered | None = None
         stored: bool | None = None
         interrupted = ""
+        following: tuple[tuple[str, str], ...] = ()
         try:
             triggered = engine.match(message)
             candidates = engine.find_candidates([triggered])[0] if triggered else None
@@ -179,6 +185,7 @@ class Explainer:
                     candidates = dataclasses.replace(candidates, position=position)
                     triggered = dataclasses.replace(triggered, position=position)
                 engine.decide(candidates)
+                following = following_awards(tracer, self.rules, candidates.known_position)
         except Unavailable as unavailable:
             interrupted = str(unavailable)
         explained = self._all.rules if full else self._all.concerned(message)
@@ -196,7 +203,8 @@ class Explainer:
             )
             for rule in explained
         )
-        return Explanation(message, rules, len(self._all) - len(explained), stored, interrupted)
+        others = len(self._all) - len(explained)
+        return Explanation(message, rules, others, stored, interrupted, following)
 
 
 def count_of(traced: Traced) -> Counted | None:
@@ -223,6 +231,8 @@ def verdict(tracer: Tracer, rule: Rule, name: str, triggered: Triggered | None =
     criteria = tracer.criteria_for(rule, name)
     if pair in tracer.awarded:
         return Verdict.AWARD
+    if pair in tracer.late:
+        return Verdict.LATE
     if triggered is not None and not any(
         each is rule and name in names for each, names in triggered.people
     ):

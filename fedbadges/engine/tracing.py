@@ -92,6 +92,7 @@ class Tracer:
     judged: dict[tuple[str, str | None], Traced] = field(default_factory=dict)
     accounts: dict[tuple[str, str], bool] = field(default_factory=dict)
     awarded: set[tuple[str, str]] = field(default_factory=set)
+    late: set[tuple[str, str]] = field(default_factory=set)
     opted_out: set[str] = field(default_factory=set)
     held: dict[tuple[str, str], datetime.datetime] = field(default_factory=dict)
     revoked: dict[tuple[str, str], Revocation] = field(default_factory=dict)
@@ -127,13 +128,21 @@ class Tracer:
         self.revoked |= holdings.revoked
         return holdings
 
-    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
+    def award(self, awards: Iterable[Award], rules: Sequence[Rule] = ()) -> BulkAwardResult:
         """Record what the daemon would award, and award nothing."""
-        self.awarded |= {
-            pair
-            for award in awards
-            if not self.is_barred(pair := (award.username, award.badge_id), award.position)
-        }
+        wanted = list(awards)
+        limited = {award.badge_id for award in wanted if award.limit is not None}
+        counts = self.tahrir.count_holders(limited) if limited else {}
+        for award in sorted(wanted, key=lambda award: award.username):
+            pair = (award.username, award.badge_id)
+            if self.is_barred(pair, award.position):
+                continue
+            if award.limit is not None and counts[award.badge_id] >= award.limit:
+                self.late.add(pair)
+                continue
+            if award.limit is not None:
+                counts[award.badge_id] += 1
+            self.awarded.add(pair)
         return BulkAwardResult()
 
     def is_barred(self, pair: tuple[str, str], position: Position | None) -> bool:

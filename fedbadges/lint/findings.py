@@ -33,6 +33,7 @@ WARNINGS = {
     "empty-window": "no time passes between 'start' and 'end'",
     "no-topic": "a text is no topic, category or template",
     "no-field": "fedmsg's messages have no such field",
+    "unknown-badge": "neither a rule nor tahrir has a badge that criteria name",
     "odd-id": "the badge's id breaks links",
     "cut-text": "a comment may be meant as text",
     "stale-topic": "nothing was heard of a topic for a year",

@@ -1,14 +1,14 @@
 """Running all checks over some files."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
-from fedbadges.errors import RuleError
+from fedbadges.errors import RuleError, Unavailable
 from fedbadges.history.topics import TopicHistory
 from fedbadges.lint.conditions import constant_condition, empty_window
 from fedbadges.lint.criteria import (
@@ -20,6 +20,7 @@ from fedbadges.lint.criteria import (
     same_for_all,
 )
 from fedbadges.lint.findings import Finding
+from fedbadges.lint.held_badges import unknown_badge
 from fedbadges.lint.ignores import Ignores
 from fedbadges.lint.lambdas import is_literal, whole_topic
 from fedbadges.lint.missing_path import missing_path
@@ -28,9 +29,10 @@ from fedbadges.lint.samples import LatestMessages, MessageFiles, Samples
 from fedbadges.lint.stale_topic import stale_topic
 from fedbadges.lint.texts import cut_text, no_field, no_topic, odd_id
 from fedbadges.rules.criteria import Backends
-from fedbadges.rules.loader import each_once, files_at, load_file, read_file
+from fedbadges.rules.loader import each_once, files_at, load_file, read_file, without_cycles
 from fedbadges.rules.rule import Rule
 from fedbadges.rules.yaml_document import parse_document
+from fedbadges.tahrir.database import Tahrir
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Linter:
                     self.backends,
                     configured=self.configured,
                     lambdas=self.settings.lambdas,
+                    dialect=self.settings.dialect,
                 )
                 data = read_file(path)
                 document = parse_document(data, str(path))
@@ -85,8 +88,20 @@ class Linter:
             yield from ignores.apply(itertools.chain(*checked, *odd, cut_text(document)))
         chosen, duplicates = each_once(rules)
         yield from (Finding.from_problem(problem, "duplicate") for problem in duplicates)
+        chosen, cycles = without_cycles(chosen)
+        yield from map(Finding.from_problem, cycles)
         yield from ignores.apply(same_again(chosen))
+        yield from ignores.apply(unknown_badge(chosen, self._tahrir_badges))
         yield from ignores.unused_ignore()
+
+    def _tahrir_badges(self) -> Collection[str] | None:
+        """Return the ids of tahrir's badges; None where there is no tahrir to ask."""
+        if not self.configured:
+            return None
+        try:
+            return Tahrir(self.settings).badges()
+        except Unavailable:  # a deployment's rules are checked elsewhere as well
+            return None
 
     def _checks(self) -> list[Callable[[Rule], Iterable[Finding]]]:
         """Return the checks of a single rule."""

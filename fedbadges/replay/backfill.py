@@ -2,13 +2,14 @@
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from fedbadges.config.settings import GroupBadge, Settings
 from fedbadges.engine.engine import Earned
 from fedbadges.messages import Notice
+from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, link_to
 from fedbadges.tahrir.current_values import CurrentValue, find_outdated, write_values
 from fedbadges.tahrir.database import Tahrir
@@ -40,7 +41,8 @@ class BackfillResult:
     ``refused`` are awards that tahrir refused, with the reasons. It is not ``complete`` if somebody
     stopped it; ``error`` is what else stopped it. ``unpublished`` notices did not reach the bus;
     those ``left`` in the outbox will. ``person_ids`` are tahrir's numbers of those who got a badge.
-    ``missing`` has a line for each group that does not exist.
+    ``missing`` has a line for each group that does not exist. ``following`` are rules by which
+    more follows from the awards, where these are not from a replay.
     """
 
     awarding: bool
@@ -52,6 +54,7 @@ class BackfillResult:
     left: int = 0
     person_ids: set[int] = field(default_factory=set)
     missing: list[str] = field(default_factory=list)
+    following: Sequence[Rule] = ()
 
 
 def award_batch(
@@ -67,9 +70,10 @@ def award_batch(
     by_award = {due.award: due for due in not_held(dues, tahrir)}
     if not by_award:
         return
-    awarded = tahrir.award(by_award)
+    awarded = tahrir.award(by_award, result.following)
     for given in awarded.given:
-        result.dues.append(by_award[given.award])
+        cause = by_award[given.award.cause or given.award]
+        result.dues.append(replace(cause, award=given.award))
         result.person_ids.add(given.person_id)
         publish(given.notice)
     for award, error in awarded.refused:
@@ -81,7 +85,13 @@ def due_award(earned: Earned, settings: Settings) -> DueAward:
     message, badge = earned.message, earned.rule.badge
     link = link_to(message, settings)
     award = Award(
-        badge.id, earned.username, link, message.sent, badge=badge, position=earned.position
+        badge.id,
+        earned.username,
+        link,
+        message.sent,
+        badge=badge,
+        position=earned.position,
+        limit=earned.rule.first,
     )
     return DueAward(award, message.topic, message.msg_id)
 

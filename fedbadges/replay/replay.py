@@ -18,6 +18,7 @@ from fedbadges.accounts.usernames import FedmsgUsernames
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.backends import load_backends
 from fedbadges.criteria.datanommer import Datanommer, past_messages
+from fedbadges.criteria.tahrir import HeldBadges
 from fedbadges.engine.current_values import Judged, current_values
 from fedbadges.engine.engine import BadgeEngine, Earned, Shared, Triggered
 from fedbadges.engine.funnel import Funnel
@@ -26,17 +27,18 @@ from fedbadges.engine.statistics import RuleStatistics
 from fedbadges.errors import DamagedRow, Unavailable
 from fedbadges.history.rows import body_of
 from fedbadges.messages import Message, parse_message
+from fedbadges.replay.held_as_of import HeldAsOf
 from fedbadges.replay.history_as_of import Asked, HistoryAsOf
 from fedbadges.replay.history_stream import HistoryEntry, HistoryStream, everything
+from fedbadges.replay.replayed_holdings import ReplayedHoldings
 from fedbadges.replay.selection import EVERYTHING, Selection
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import DEFAULT_BACKEND, Backends, Question
+from fedbadges.rules.held_badges import BACKEND, Held
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.operators import RULE_ERRORS
 from fedbadges.rules.rule import Rule
-from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
-from fedbadges.tahrir.holdings import Holdings, Revocation
 from fedbadges.util.garbage import only_new_garbage
 
 T = TypeVar("T")
@@ -84,7 +86,10 @@ class Replay:
         self.backends: Backends = {
             **load_backends(settings),
             DEFAULT_BACKEND: Datanommer(settings, self._history),
+            BACKEND: HeldBadges(settings, self._held_by),
         }
+        #: Who held which badges; None where no rule asks.
+        self._held: HeldAsOf | None = None
         self.done = 0
         self.total = 0
 
@@ -95,6 +100,7 @@ class Replay:
         measure: bool = True,
         skip_held: bool = False,
         values: bool = False,
+        following: Sequence[Rule] = (),
         selection: Selection = EVERYTHING,
     ) -> Iterator[Earned]:
         """Yield who earned what, the oldest first; raise Unavailable.
@@ -102,7 +108,8 @@ class Replay:
         Messages that are stored meanwhile are not read. Without ``measure`` there are no peaks, and
         it is faster. With ``skip_held``, badges are left out that their earners hold according to
         the source. Only with ``values`` it is noted how far people are. ``selection`` says which
-        messages may earn badges, and whose badges are looked at.
+        messages may earn badges, and whose badges are looked at. ``following`` are rules without
+        triggers, for those who are awarded a badge by the others.
         """
         self.values, self._with_values = {}, values
         self._selection = selection
@@ -111,18 +118,44 @@ class Replay:
         self._counted.cache_clear()
         self._triggers.cache_clear()
         self._history.reset(self._rules)
-        badge_ids = [rule.badge.id for rule in self._rules]
-        holdings = _ReplayedHoldings(self._source, badge_ids, skip_held=skip_held)
+        holdings = self._holdings_for(following, skip_held=skip_held)
         self.peaks = {rule.badge.id: {} for rule in self._rules if measure and _has_peaks(rule)}
         self.asked_for_peaks = Asked()
         engine = BadgeEngine(self._settings, holdings, self._recipients, self._rules)
         self._statistics = engine.statistics
         self.done, self.total = 0, self._stream.start()
-        with only_new_garbage():
-            for count, entries in _prefetch(self._batches()):
-                yield from self._replay(entries, engine, holdings)
-                self.done += count
-        self._stream.damage.finish()
+        if len(self._rules) > len(self._rules.untriggered):
+            with only_new_garbage():
+                for count, entries in _prefetch(self._batches()):
+                    yield from self._replay(entries, engine, holdings)
+                    self.done += count
+            self._stream.damage.finish()
+        else:
+            self.done = self.total
+        if self._held is not None:
+            yield from self._selected(self._held.finish())
+
+    def _holdings_for(self, following: Sequence[Rule], *, skip_held: bool) -> ReplayedHoldings:
+        """Return what stands for tahrir, and prepare for rules that ask which badges are held."""
+        untriggered = self._rules.untriggered
+        ids = dict.fromkeys(rule.badge.id for rule in (*self._rules, *following))
+        banned = self._settings.banned_usernames
+        holdings = ReplayedHoldings(self._source, list(ids), banned, skip_held=skip_held)
+        self._held = None
+        if following or any(rule.asks_for_badges for rule in self._rules):
+            fresh = [] if skip_held else [rule.badge.id for rule in untriggered]
+            self._held = HeldAsOf(self._source, holdings, untriggered, following, fresh)
+        return holdings
+
+    def _held_by(self, name: str) -> Held:
+        return {} if self._held is None else self._held.held_by(name)
+
+    def _selected(self, earned: Iterable[Earned]) -> Iterator[Earned]:
+        """Yield the awards that are selected, and count them."""
+        for each in earned:
+            if self._selection.has(each.username) and self._selection.takes(each.message.sent):
+                self._statistics.awarded(each.rule.badge.id, each.username, each.message)
+                yield each
 
     def funnel(self, rule: Rule) -> Funnel:
         """Return how far the messages that were read got with a rule."""
@@ -152,13 +185,16 @@ class Replay:
         return bool(self._rules.concerned(Message(topic, {}, 0.0)))
 
     def _replay(
-        self, entries: Sequence[HistoryEntry], engine: BadgeEngine, holdings: _ReplayedHoldings
+        self, entries: Sequence[HistoryEntry], engine: BadgeEngine, holdings: ReplayedHoldings
     ) -> Iterator[Earned]:
         matches = [
             self._match(entry, engine) if self._may_earn(entry) else None for entry in entries
         ]
         people = [pair for triggered in matches if triggered for pair in triggered.people]
-        holdings.load(name for _, names in people for name in names)
+        names = {name for _, each in people for name in each}
+        holdings.load(names)
+        if self._held is not None:
+            self._held.load(names)
         for entry, triggered in zip(entries, matches, strict=True):
             self._history.see(entry)
             if triggered is not None:
@@ -179,7 +215,7 @@ class Replay:
         return None if triggered is None else self._selection.narrow(triggered)
 
     def _decide(
-        self, triggered: Triggered, engine: BadgeEngine, holdings: _ReplayedHoldings
+        self, triggered: Triggered, engine: BadgeEngine, holdings: ReplayedHoldings
     ) -> Iterator[Earned]:
         shared: Shared = {}
         for rule, names in triggered.people:
@@ -191,16 +227,20 @@ class Replay:
                 before = self._history.asked
                 _measure(peaks, rule, holders, triggered, shared)
                 self.asked_for_peaks += self._history.asked - before
+        if self._held is not None:
+            everybody = dict.fromkeys(name for _, names in triggered.people for name in names)
+            for name in everybody:
+                yield from self._selected(self._held.advance(name, triggered.message.sent))
         (candidates,) = engine.find_candidates([triggered])
         if candidates is not None:
             if self._with_values:
                 self._note_values(candidates)
-            earned = engine.judge(candidates, shared)
+            earned = holdings.within_limits(engine.judge(candidates, shared))
             engine.award(earned)
-            for each in earned:
-                message = each.message
-                self._statistics.awarded(each.rule.badge.id, each.username, message)
-            yield from earned
+            yield from self._selected(earned)
+            if self._held is not None:
+                for each in earned:
+                    yield from self._selected(self._held.add(each))
 
     def _note_values(self, candidates: Triggered) -> None:
         message, position = candidates.message, candidates.known_position
@@ -211,43 +251,6 @@ class Replay:
         ]
         for each, value in current_values(judged).items():
             self.values[each.pair] = value, each.as_of
-
-
-class _ReplayedHoldings:
-    """What was earned in the replay so far, in place of what tahrir has."""
-
-    def __init__(self, source: Tahrir | None, badge_ids: Sequence[str], *, skip_held: bool) -> None:
-        self._source = source
-        self._skip_held = skip_held
-        self._badge_ids = badge_ids
-        self._loaded: set[str] = set()
-        self._held: dict[tuple[str, str], datetime.datetime] = {}
-        self._revoked: dict[tuple[str, str], Revocation] = {}
-        self.opted_out: set[str] = set()
-
-    def load(self, names: Iterable[str]) -> None:
-        """Ask the source who of these has opted out, or lost or holds a badge, if that matters."""
-        new = set(names) - self._loaded
-        if self._source is not None and new:
-            self._loaded |= new
-            known = self._source.holdings(new, self._badge_ids)
-            self.opted_out |= known.opted_out
-            self._revoked |= known.revoked
-            if self._skip_held:
-                self._held |= known.held
-
-    def holds(self, username: str, badge_id: str) -> bool:
-        """Return True if somebody holds a badge by now."""
-        return (username, badge_id) in self._held
-
-    def holdings(self, usernames: Iterable[str], badge_ids: Iterable[str]) -> Holdings:
-        """Return who holds what by now, who lost what, and who opted out, of everybody."""
-        return Holdings(self._held, self.opted_out, self._revoked)
-
-    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
-        """Add awards; nothing is announced."""
-        self._held.update(((award.username, award.badge_id), award.issued_on) for award in awards)
-        return BulkAwardResult()
 
 
 def _or_nothing(needs: Needs, topic: str, category: str) -> Collection[str]:

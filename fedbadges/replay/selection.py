@@ -48,10 +48,16 @@ class Selection:
         return not self.users or username in self.users
 
     def narrow(self, triggered: Triggered) -> Triggered | None:
-        """Return a message with the people who are selected alone; None if that is nobody."""
+        """Return a message with the people who are selected alone; None if that is nobody.
+
+        Where only the first so many get a badge, all people stay, as they may come before these.
+        """
         if self.sample is None and not self.users:
             return triggered
-        chosen = ((rule, tuple(filter(self.has, names))) for rule, names in triggered.people)
+        chosen = (
+            (rule, tuple(filter(self.has, names)) if rule.first is None else names)
+            for rule, names in triggered.people
+        )
         people = [(rule, names) for rule, names in chosen if names]
         return triggered.with_people(people) if people else None
 

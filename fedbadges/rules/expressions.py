@@ -22,7 +22,7 @@ import fedmsg
 import fedmsg.meta
 
 from fedbadges.errors import Place
-from fedbadges.messages import Message
+from fedbadges.messages import Message, MessageValues
 from fedbadges.rules.counting import ITEMS, MESSAGE, parse_count, parse_fold, parse_join
 from fedbadges.rules.message_view import view_of
 from fedbadges.rules.names import any_spelling
@@ -32,7 +32,6 @@ from fedbadges.rules.templates import (
     find_template,
     name_paths,
     parse_template,
-    with_recipient,
 )
 from fedbadges.rules.yaml_document import Node, ScalarNode
 
@@ -152,8 +151,8 @@ class Expression:
 
         Those of users are equal to both spellings that filters look for.
         """
-        if self.source is None and self.paths:
-            message = with_recipient(message, self.recipient)
+        if self.recipient is not None and isinstance(message, MessageValues):
+            message = MessageValues(message.message, self.recipient)
         if not self.user_paths:
             return tuple(path.resolve(message) for path in self.paths)
         values = ((path.dotted in self.user_paths, path.resolve(message)) for path in self.paths)

@@ -7,10 +7,20 @@ no names of its own, and none of the rule's text becomes program text.
 import ast
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NoReturn
 
-from fedbadges.rules.comparisons import EQUAL, Check, Comparison, Exists, Index, Length, Not, Value
-from fedbadges.rules.comparisons import Several as SeveralChecks
+from fedbadges.rules.comparisons import (
+    EQUAL,
+    MISSING,
+    Check,
+    Comparison,
+    Exists,
+    Index,
+    Length,
+    Not,
+    Several,
+    Value,
+)
 from fedbadges.rules.templates import TemplatePath
 
 #: What a function raises where it does not know the answer: something is missing, or an item of a
@@ -20,10 +30,14 @@ UNDECIDED = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
 #: Returns True or False for a source and the values of templates, or raises one of UNDECIDED.
 QuickTest = Callable[[Any, tuple[Any, ...]], bool]
 
-#: The variables of a test: the source, the values of templates, and what is at a path.
-_SOURCE, _VALUES, _FOUND = "source", "values", "found"
-#: The function to call where a test does not know the answer.
-_UNDECIDED = "undecided"
+_MOST_DOTS = 50
+
+#: The variables of a test: the source, the values of templates, what has the last part of a path,
+#: and what is there.
+_SOURCE, _VALUES, _PARENT, _FOUND = "source", "values", "parent", "found"
+
+#: What stands for nothing.
+_MISSING = "missing"
 
 _SIGNS: dict[str, type[ast.cmpop]] = {
     EQUAL: ast.Eq,
@@ -44,13 +58,15 @@ def quick_test(
     It is about past messages, with the values of templates at these places of all values, if there
     is an ``index``; otherwise about whole messages, which have the values of templates, too.
     """
+    fields = list(fields)
+    if any(map(_is_deep, (each for path, check in fields for each in (path, *check.paths)))):
+        return lambda source, values: _undecided()
     function = ast.parse(f"def test({_SOURCE}, {_VALUES}): return True")
     (definition,) = function.body
     assert isinstance(definition, ast.FunctionDef)
     steps = [each for path, check in fields for each in _steps(path, check, index)]
     definition.body[:0] = steps
-    builtins = {"len": len, "type": type, "dict": dict, _UNDECIDED: _undecided}
-    names: dict[str, Any] = {"__builtins__": builtins}
+    names: dict[str, Any] = {"__builtins__": {}, **_NAMES}
     exec(compile(ast.fix_missing_locations(function), "<fields>", "exec"), names)  # noqa: S102
     found: QuickTest = names["test"]
     return found
@@ -59,10 +75,34 @@ def quick_test(
 def _steps(path: TemplatePath, check: Check, index: Index | None) -> list[ast.stmt]:
     """Return statements that return False if a source does not have what is wanted."""
     read = _path(path, past=index is not None)
-    if isinstance(check, Exists) and isinstance(read, ast.Subscript):
+    test = _test(check, _name(_FOUND), functools.partial(_value, index))
+    if isinstance(read, ast.Subscript) and index is not None:
+        return _steps_of_past(read, check.when_missing, test)
+    if isinstance(read, ast.Subscript) and isinstance(check, Exists):
         return [_unless(_has_key(read, check.wanted))]
-    found = ast.Assign([ast.Name(_FOUND, ast.Store())], read)
-    return [found, _unless(_test(check, _name(_FOUND), functools.partial(_value, index)))]
+    return [_assign(_FOUND, read), _unless(test)]
+
+
+def _steps_of_past(
+    read: ast.Subscript, when_missing: bool | None, test: ast.expr
+) -> list[ast.stmt]:
+    """Return statements that take no longer where nothing is found, as in many past messages."""
+    get = ast.Attribute(_name(_PARENT), "get", ast.Load())
+    found = ast.Call(get, [read.slice, _name(_MISSING)], [])
+    is_missing = ast.Compare(_name(_FOUND), [ast.Is()], [_name(_MISSING)])
+    if when_missing:
+        answer: ast.expr = ast.BoolOp(ast.Or(), [is_missing, test])
+    else:  # unknown does not count either
+        answer = ast.BoolOp(ast.And(), [ast.UnaryOp(ast.Not(), is_missing), test])
+    return [
+        _assign(_PARENT, read.value),
+        _assign(_FOUND, ast.IfExp(_is_dict(_name(_PARENT)), found, _UNKNOWN)),
+        _unless(answer),
+    ]
+
+
+def _assign(name: str, value: ast.expr) -> ast.stmt:
+    return ast.Assign([ast.Name(name, ast.Store())], value)
 
 
 def _unless(test: ast.expr) -> ast.stmt:
@@ -71,15 +111,23 @@ def _unless(test: ast.expr) -> ast.stmt:
 
 def _has_key(read: ast.Subscript, wanted: bool) -> ast.expr:
     """Return whether an object has a key, without an error where it has not."""
-    is_dict = ast.Compare(ast.Call(_name("type"), [read.value], []), [ast.Is()], [_name("dict")])
     operator = ast.In() if wanted else ast.NotIn()
     has = ast.Compare(read.slice, [operator], [read.value])
-    # Of what is no object, an item may be meant.
-    return ast.IfExp(is_dict, has, ast.Call(_name(_UNDECIDED), [], []))
+    return ast.IfExp(_is_dict(read.value), has, _UNKNOWN)
 
 
-def _undecided() -> None:
+def _is_dict(value: ast.expr) -> ast.expr:
+    """Return whether there are keys; of anything else, an item may be meant."""
+    return ast.Compare(ast.Call(_name("type"), [value], []), [ast.Is()], [_name("dict")])
+
+
+def _undecided() -> NoReturn:
     raise TypeError
+
+
+def _is_deep(path: TemplatePath) -> bool:
+    """Return True if Python may not be able to compile so many subscripts."""
+    return path.dotted.count(".") > _MOST_DOTS
 
 
 def _path(path: TemplatePath, *, past: bool) -> ast.expr:
@@ -127,7 +175,7 @@ def _test(check: Check, subject: ast.expr, value: Callable[[Value], ast.expr]) -
             return _test(part, ast.Call(_name("len"), [subject], []), value)
         case Not(part=part):
             return ast.UnaryOp(ast.Not(), _test(part, subject, value))
-        case SeveralChecks(parts=parts, decisive=decisive):
+        case Several(parts=parts, decisive=decisive):
             tests = [_test(part, subject, value) for part in parts]
             operator = ast.Or() if decisive else ast.And()
             return tests[0] if len(tests) == 1 else ast.BoolOp(operator, tests)
@@ -137,3 +185,7 @@ def _test(check: Check, subject: ast.expr, value: Callable[[Value], ast.expr]) -
 
 def _name(name: str) -> ast.expr:
     return ast.Name(name, ast.Load())
+
+
+_NAMES = {"len": len, "type": type, "dict": dict, "undecided": _undecided, _MISSING: MISSING}
+_UNKNOWN = ast.Call(_name("undecided"), [], [])

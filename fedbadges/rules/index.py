@@ -17,6 +17,8 @@ class RuleSet:
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self.rules = tuple(rules)
+        #: Those that are judged when somebody is awarded a badge.
+        self.untriggered = tuple(rule for rule in self.rules if not rule.has_trigger)
         self._by_topic: dict[str, list[int]] = defaultdict(list)
         self._by_category: dict[str, list[int]] = defaultdict(list)
         self._always: list[int] = []

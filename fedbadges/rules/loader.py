@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.rules import dialects
+from fedbadges.rules.badge_rules import find_cycles
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.parsing import Problems
@@ -57,23 +58,39 @@ def load_text(
 
 
 def load_file(
-    path: Path, backends: Backends, *, configured: bool = True, lambdas: bool = True
+    path: Path,
+    backends: Backends,
+    *,
+    configured: bool = True,
+    lambdas: bool = True,
+    dialect: str = dialects.OWN,
 ) -> tuple[Rule, ...]:
     """Read and parse one rule file; raise RuleError if it has mistakes or cannot be read.
 
-    Without ``lambdas``, whatever is in Python is a mistake. Returns its rule, or those of a series.
+    Without ``lambdas``, whatever is in Python is a mistake. ``dialect`` is that of a file in which
+    nothing tells. Returns its rule, or those of a series.
     """
     if path.name.endswith(TEST_FILES):
         text = f"this is a file of tests; run 'fedbadges test {path}'"
         raise RuleError([Problem(Place(str(path), 1, 1), text)])
-    return load_text(read_file(path), str(path), backends, configured=configured, lambdas=lambdas)
+    data = read_file(path)
+    return load_text(
+        data, str(path), backends, configured=configured, lambdas=lambdas, dialect=dialect
+    )
 
 
 class RuleFiles:
     """Reads the rule files of one pass, but for those that are as they were ``before``."""
 
-    def __init__(self, before: "RuleFiles | None" = None, *, lambdas: bool = True) -> None:
+    def __init__(
+        self,
+        before: "RuleFiles | None" = None,
+        *,
+        lambdas: bool = True,
+        dialect: str = dialects.OWN,
+    ) -> None:
         self._lambdas = lambdas
+        self._dialect = dialect
         self._before = {} if before is None else before._read
         self._read: dict[Path, tuple[object, tuple[Rule, ...] | RuleError]] = {}
 
@@ -93,7 +110,9 @@ class RuleFiles:
     def _parse(self, path: Path, backends: Backends) -> tuple[Rule, ...] | RuleError:
         data = read_file(path)
         try:
-            return load_text(data, str(path), backends, lambdas=self._lambdas)
+            return load_text(
+                data, str(path), backends, lambdas=self._lambdas, dialect=self._dialect
+            )
         except RuleError as error:
             return error
 
@@ -149,7 +168,8 @@ def load_directory(
         below = (their for path, their in known.items() if folder in Path(path).parents)
         found.extend(rule for their in below for rule in their)
     rules, duplicates = each_once(found, known)
-    return Loaded(RuleSet(rules), (*dict.fromkeys(problems), *duplicates))
+    rules, cycles = without_cycles(rules, known)
+    return Loaded(RuleSet(rules), (*dict.fromkeys(problems), *duplicates, *cycles))
 
 
 def each_once(
@@ -171,6 +191,26 @@ def each_once(
             text = f"the badge '{rule.badge.id}' has a rule already, at {first.place}"
             duplicates.append(Problem(rule.place, text))
     return rules, duplicates
+
+
+def without_cycles(
+    rules: list[Rule], known: Mapping[str, Sequence[Rule]] | None = None
+) -> tuple[list[Rule], list[Problem]]:
+    """Return the rules but for those whose badges need each other, and a mistake for each of these.
+
+    Those that are among the ``known`` ones stay as they are there, if that ends the cycle.
+    """
+    cyclic, problems = find_cycles(rules)
+    if not cyclic:
+        return rules, []
+    good = {(path, rule.badge.id): rule for path, each in (known or {}).items() for rule in each}
+    before = [
+        good.get((rule.place.path, rule.badge.id)) if rule.badge.id in cyclic else rule
+        for rule in rules
+    ]
+    left = [rule for rule in before if rule is not None]
+    cyclic, _ = find_cycles(left)
+    return [rule for rule in left if rule.badge.id not in cyclic], problems
 
 
 def unreadable(path: object, error: OSError) -> Problem:

@@ -16,17 +16,20 @@ from fedbadges.rules.criteria import (
     parse_criteria,
     with_user_paths,
 )
-from fedbadges.rules.grammar import TEXT, Fields, FieldSpec, Kind, Schema, record_of, ref
+from fedbadges.rules.grammar import TEXT, Fields, FieldSpec, Kind, Schema, number, record_of, ref
+from fedbadges.rules.held_badges import BACKEND, asks_for_badges, check_untriggered
 from fedbadges.rules.naming import RECIPIENT_KEYS, Excepted, Naming, Recipient, make_naming
 from fedbadges.rules.operators import AllOf
 from fedbadges.rules.parsing import UNSTORABLE, Problems, as_text
 from fedbadges.rules.recipients import CONVERSIONS
-from fedbadges.rules.triggers import Trigger, parse_trigger
+from fedbadges.rules.triggers import AnyAward, Trigger, parse_trigger
 from fedbadges.rules.yaml_document import MappingNode, Node, ScalarNode, SequenceNode
 
 #: What tahrir's columns hold, in characters. An assertion's id is ``<badge> -> <person>``.
 MAX_TEXT = 128
 MAX_ID = MAX_TEXT - len(" -> 2147483647")
+
+_MOST_FIRST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Rule:
 
     ``excepted`` names who is none. Criteria without parts hold for everybody. ``series`` is the
     name of the series that its badge is one of, where the rule says so, and ``threshold`` what must
-    be reached, if one file gives all badges of the series. ``dialect`` is the one that it is
-    written in.
+    be reached, if one file gives all badges of the series. Only the ``first`` so many people get
+    the badge. ``dialect`` is the one that it is written in.
     """
 
     place: Place
@@ -60,6 +63,7 @@ class Rule:
     series: str | None = None
     threshold: int | float | None = None
     excepted: Excepted | None = None
+    first: int | None = None
     dialect: str = dialects.OWN
 
     @cached_property
@@ -73,6 +77,16 @@ class Rule:
         return any(each.needs_history for each in backend_criteria(self.criteria))
 
     @cached_property
+    def has_trigger(self) -> bool:
+        """Return True if messages trigger it, and not awards."""
+        return not isinstance(self.trigger, AnyAward)
+
+    @cached_property
+    def asks_for_badges(self) -> bool:
+        """Return True if its criteria may depend on the badges that somebody holds."""
+        return any(map(asks_for_badges, backend_criteria(self.criteria)))
+
+    @cached_property
     def names_recipient(self) -> bool:
         """Return True if its criteria are judged for each candidate separately."""
         return any(each.names_recipient for each in backend_criteria(self.criteria))
@@ -83,6 +97,7 @@ def parse_rule(rule: MappingNode, backends: Backends, problems: Problems) -> Rul
     fields = rule_kind(backends).read(rule, "a rule", problems)
     assert fields is not None
     naming = make_naming(fields, problems)
+    check_trigger(rule, fields, fields.values.get("criteria"), "a rule", problems)
     if problems:
         raise RuleError(problems)
     return make_rule(rule.place, fields.values, naming)
@@ -98,13 +113,32 @@ def make_rule(place: Place, values: Mapping[str, Any], naming: Naming) -> Rule:
     return Rule(
         place,
         badge,
-        values["trigger"],
+        values.get("trigger") or AnyAward(place),
         criteria,
         naming.recipient,
         values.get("series"),
         values.get("threshold"),
         naming.excepted,
+        values.get("first"),
     )
+
+
+def check_trigger(
+    document: MappingNode, fields: Fields, criteria: Criteria | None, what: str, problems: Problems
+) -> None:
+    """Report it if a rule or a series has no trigger, and its criteria need one."""
+    if "trigger" in fields.places:
+        return
+    node = document.get("criteria")
+    if node is not None and check_untriggered(criteria, node, problems):
+        for key in ("recipient", "except", "first"):
+            if key in fields.places:
+                text = (
+                    f"'{key}' needs a 'trigger': without one, whoever is awarded a badge is judged"
+                )
+                problems.add(fields.places[key], text)
+    else:
+        problems.add(document.place, f"missing key 'trigger' in {what}")
 
 
 def rule_kind(backends: Backends) -> Kind[Fields]:
@@ -118,8 +152,12 @@ def rule_kind(backends: Backends) -> Kind[Fields]:
 def further_keys(criteria: Kind[Any]) -> dict[str, FieldSpec]:
     """Return the keys of a file beside METADATA, with this kind of criteria."""
     return {
-        "trigger": TRIGGER,
+        "trigger": replace(TRIGGER, required=False),
         "criteria": FieldSpec(criteria, "The expensive check; without, the trigger is enough."),
+        "first": FieldSpec(
+            number(1, _MOST_FIRST),
+            "At most so many people get it, in the order of their messages.",
+        ),
         **OTHER_KEYS,
         **RECIPIENT_KEYS,
     }
@@ -127,7 +165,14 @@ def further_keys(criteria: Kind[Any]) -> dict[str, FieldSpec]:
 
 def with_conversions(kind: Kind[Fields]) -> Kind[Fields]:
     """Return the kind with what its schema says of keys that need another one."""
-    needed = {"dependentRequired": {key: ["recipient"] for key in CONVERSIONS}}
+    needed: Schema = {
+        "dependentRequired": {
+            **{key: ["recipient"] for key in CONVERSIONS},
+            **{key: ["trigger"] for key in ("recipient", "except", "first")},
+        },
+        "if": {"required": ["criteria"], "properties": {"criteria": ref("no-trigger")}},
+        "else": {"required": ["trigger"]},
+    }
     return Kind(kind.read, {**kind.schema, **needed})
 
 
@@ -183,6 +228,12 @@ def _read_tags(node: Node, what: str, problems: Problems) -> tuple[str, ...] | N
     # tahrir stores tags in lower case, each once.
     return tuple(sorted({tag.lower() for tag in tags if tag}))
 
+
+#: Criteria of a rule without a trigger, which ask for badges alone.
+WITHOUT_TRIGGER: Schema = {
+    "propertyNames": {"enum": [BACKEND, "all", "any"]},
+    "properties": {key: {"items": ref("no-trigger")} for key in ("all", "any")},
+}
 
 # Text of at most so many characters, but for blanks around it.
 _SHORT: Schema = {"type": "string", "pattern": rf"^\s*\S([\s\S]{{0,{MAX_TEXT - 2}}}\S)?\s*$"}

@@ -34,7 +34,9 @@ from fedbadges.rules.rule import (
     METADATA,
     SERIES,
     TAGS,
+    WITHOUT_TRIGGER,
     Rule,
+    check_trigger,
     further_keys,
     make_rule,
     parse_rule,
@@ -80,6 +82,7 @@ def parse_rules(
     badges: Sequence[Fields] = whole.values.get(_BADGES, ())
     _check_badges(whole, badges, problems)
     criteria = _criteria(whole, badges, backends, problems)
+    check_trigger(document, whole, next(iter(criteria), None), "a series", problems)
     if problems:  # what is wrong with the criteria is found for each badge
         raise RuleError(problems)
     common = {key: value for key, value in whole.values.items() if key != _BADGES}
@@ -122,6 +125,7 @@ def file_schema(backends: Backends) -> Schema:
             "series": _kind_of_series().schema,
             **triggers.DEFINITIONS,
             **criteria_definitions(backends),
+            "no-trigger": WITHOUT_TRIGGER,
         },
     }
 

@@ -10,10 +10,9 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from fedbadges.errors import MissingValue, Place
-from fedbadges.messages import MessageValues
 from fedbadges.rules.parsing import Problems, as_text
 from fedbadges.rules.yaml_document import Node, ScalarNode
 from fedbadges.util.text import quoted
@@ -49,6 +48,9 @@ class TemplatePath:
 
     dotted: str
     place: Place | None = field(default=None, compare=False)
+
+    #: Whether an expression stands in the place of the path.
+    computed: ClassVar[bool] = False
 
     def resolve(self, message: Mapping[str, Any]) -> Any:
         """Return what the message has at this path; raise MissingValue if there is nothing."""
@@ -122,15 +124,6 @@ class Template:
             _as_text(part, message) if isinstance(part, TemplatePath) else part
             for part in self.parts
         )
-
-
-def with_recipient(message: Mapping[str, Any], recipient: str | None) -> Mapping[str, Any]:
-    """Return what templates read that may name the candidate; without one, they find none."""
-    if isinstance(message, MessageValues):
-        return MessageValues(message.message, recipient)
-    if recipient is not None:
-        return {**message, RECIPIENT: recipient}
-    return {key: value for key, value in message.items() if key != RECIPIENT}
 
 
 def find_template(text: str) -> int | None:

@@ -2,8 +2,9 @@
 
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from fedbadges.errors import MissingValue, Place
 from fedbadges.messages import Message
@@ -79,6 +80,17 @@ class LambdaTrigger:
 
 
 @dataclass(frozen=True)
+class AnyAward:
+    """Stands for the trigger of a rule that has none: awards trigger it, and messages do not."""
+
+    place: Place = field(compare=False)
+
+    def holds(self, message: Message) -> bool:
+        """Return False."""
+        return False
+
+
+@dataclass(frozen=True)
 class FieldTrigger:
     """Holds of a message that has what is wanted at a path."""
 
@@ -99,24 +111,23 @@ class FieldTrigger:
 
     def holds(self, message: Message) -> bool:
         """Compare what the message has; raise MissingValue if it has nothing to compare."""
-        found = self.answer(message)
+        source = message.values
+        found = self.answer(source)
         if found is None:
-            raise self.error(message)
+            raise self.error(source)
         return found
 
-    def answer(self, message: Message) -> bool | None:
-        """Return the same, or None if the message has nothing to compare."""
-        body, paths = message.body, self.paths
-        source = message.values if paths else body
-        values: Values = tuple([resolved(path, source) for path in paths])
-        return self.decide(body, values)
+    def answer(self, source: Mapping[str, Any]) -> bool | None:
+        """Return the same of the values of a message, or None if it has nothing to compare."""
+        values: Values = tuple([resolved(path, source) for path in self.paths])
+        return self.decide(source, values)
 
-    def error(self, message: Message) -> MissingValue:
-        """Return why a message has nothing to compare."""
-        for path in self.paths:
-            if resolved(path, message.values) is MISSING:
+    def error(self, source: Mapping[str, Any]) -> MissingValue:
+        """Return why a message with these values has nothing to compare."""
+        for path in (self.wanted.path, *self.paths):
+            if resolved(path, source) is MISSING:
                 return path.missing()
-        return self.wanted.path.missing()
+        return MissingValue("the message has no text for a template")
 
 
 @dataclass(frozen=True)
@@ -144,15 +155,15 @@ class AllFields(AllOf[Message]):
         except UNDECIDED:
             pass
         # As AllOf does, but an error that another part overrules is not even made.
-        unknown: FieldTrigger | None = None
+        source, unknown = subject.values, None
         for part in self.fields:
-            found = part.answer(subject)
+            found = part.answer(source)
             if found is False:
                 return False
             if found is None and unknown is None:
                 unknown = part
         if unknown is not None:
-            raise unknown.error(subject)
+            raise unknown.error(source)
         return True
 
 
@@ -160,6 +171,8 @@ def required_names(trigger: Trigger) -> tuple[Topic | Category, ...] | None:
     """Return topics and categories of which ``trigger`` requires one, or None if it does not."""
     if isinstance(trigger, (Topic, Category)):
         return (trigger,)
+    if isinstance(trigger, AnyAward):
+        return ()
     if isinstance(trigger, AllOf):
         known = [names for part in trigger.parts if (names := required_names(part)) is not None]
         # A category has many topics.

@@ -105,6 +105,11 @@ def _read_moment(node: Node, what: str, problems: Problems) -> ScalarNode | None
     return None
 
 
+def _read_created(node: Node, what: str, problems: Problems) -> datetime.datetime | None:
+    moment = _read_moment(node, what, problems)
+    return None if moment is None else to_moment(moment.value, NOW)
+
+
 def _read_interval(node: Node, what: str, problems: Problems) -> datetime.timedelta | None:
     moment = to_moment(f"{node.text} ago", NOW) if isinstance(node, ScalarNode) else None
     if moment is None:
@@ -139,6 +144,7 @@ def _template(node: ScalarNode, problems: Problems) -> Template | None:
 
 _TEMPLATE = _text(_template)
 _MOMENT = Kind(_read_moment, {"anyOf": [TEXT, {"type": "number"}]})
+_CREATED = Kind(_read_created, {"anyOf": [TEXT, {"type": "number"}]})
 _INTERVAL = Kind(
     _read_interval,
     {"type": "string", "pattern": rf"^\s*[0-9]{{1,6}}\s+({'|'.join(AGE_UNITS)})s?\s*$"},
@@ -203,6 +209,10 @@ _ACCOUNT = record_of(
         "github": FieldSpec(_STRIPPED_TEXTS, "Names on GitHub."),
         "groups": FieldSpec(
             _STRIPPED_TEXTS, "Groups that the account is in, for criteria that ask."
+        ),
+        "created": FieldSpec(
+            _CREATED,
+            "When it was created, for rules of fedbadges 2.x, which count no older messages.",
         ),
         "avatar": FieldSpec(YES_NO, "Yes, if Libravatar has one, for criteria that ask."),
     },

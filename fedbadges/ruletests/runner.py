@@ -26,12 +26,13 @@ from fedbadges.errors import Place, Problem, RuleError
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history
 from fedbadges.messages import Message, Position, parse_message
+from fedbadges.rules.badge_rules import named_badges
 from fedbadges.rules.criteria import Backends
 from fedbadges.rules.index import RuleSet
-from fedbadges.rules.loader import each_once, load_file, read_file
+from fedbadges.rules.loader import each_once, load_file, read_file, without_cycles
 from fedbadges.rules.parsing import Problems
 from fedbadges.rules.recipients import EVERYBODY
-from fedbadges.rules.rule import Rule
+from fedbadges.rules.rule import Badge, Rule
 from fedbadges.ruletests.coverage import Coverage
 from fedbadges.ruletests.messages import SentMessage
 from fedbadges.ruletests.suite import (
@@ -134,7 +135,8 @@ class RuleTestRunner:
         suite = parse_suite(read_file(path), path, problems)
         rules, mistakes = self._rules(suite, TestAccounts({}))
         if not mistakes:
-            check_badges(suite, {rule.badge.id for rule in rules}, problems)
+            named = {name.badge_id for rule in rules for name in named_badges(rule)}
+            check_badges(suite, {rule.badge.id for rule in rules} | named, problems)
         if mistakes or len(problems):
             raise RuleError([*problems, *mistakes])
         return suite
@@ -187,7 +189,8 @@ class RuleTestRunner:
             except RuleError as error:
                 problems += error.problems
         rules, duplicates = each_once(found)
-        return rules, [*problems, *duplicates]
+        rules, cycles = without_cycles(rules)
+        return rules, [*problems, *duplicates, *cycles]
 
 
 class _TestRun:
@@ -208,6 +211,7 @@ class _TestRun:
         self._usernames = usernames
         self._history = History(settings)
         tahrir = Tahrir(settings)
+        self._untriggered = {rule.badge.id for rule in rules if not rule.has_trigger}
         self._held = {each.pair for each in test.holds}
         self._coverage = coverage
         # It observes how the engine decides, and changes nothing.
@@ -215,7 +219,9 @@ class _TestRun:
         self._engine = BadgeEngine(
             settings, tahrir, recipients, RuleSet(rules), self._awarded, self._tracer
         )
-        tahrir.publish_badges(rule.badge for rule in rules)
+        badges = {rule.badge.id: rule.badge for rule in rules}
+        others = {each.badge for each in test.holds}.difference(badges)
+        tahrir.publish_badges([*badges.values(), *map(_plain_badge, sorted(others))])
         tahrir.award(Award(each.badge, each.username) for each in test.holds)
         _opt_out(settings, test.opted_out)
 
@@ -298,6 +304,8 @@ class _TestRun:
             return f"{username} holds it already"
         if username in self._test.opted_out:
             return f"{username} has opted out"
+        if award.badge in self._untriggered:
+            return f"{username} is awarded no badge, or the criteria do not hold"
         if award.pair not in named:
             return f"{username} is no candidate, or the trigger does not hold"
         if not self._recipients.exists(username):
@@ -315,6 +323,11 @@ def _databases(history_url: URL, tahrir_url: URL) -> tuple[tuple[Connection, Met
     create_history(history.engine)
     create_tahrir(tahrir_url)
     return (history, Row.metadata), (tahrir, Person.metadata)
+
+
+def _plain_badge(badge_id: str) -> Badge:
+    """Return a badge that somebody holds, and that no tested rule awards."""
+    return Badge(badge_id, badge_id, badge_id, badge_id, badge_id, badge_id)
 
 
 def _opt_out(settings: Settings, usernames: Iterable[str]) -> None:

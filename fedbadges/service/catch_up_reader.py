@@ -197,7 +197,7 @@ class CatchUpReader:
     def _batches(
         self, page: Iterable[MessageHeader], is_new: Callable[[MessageHeader], bool]
     ) -> Iterator[Batch]:
-        for rows in _portions(page):
+        for rows in portions(page):
             seen = {row: self._lookup(row) for row in rows if self._is_usable(row)}
             missing = [
                 row.number for row, when in seen.items() if when is Seen.NEVER and is_new(row)
@@ -209,7 +209,7 @@ class CatchUpReader:
 
     def _judged_too_early(self) -> Iterator[Batch]:
         while outdated := sorted(self._outdated)[:_PAGE]:
-            for rows in _portions(self._history.headers(outdated)):
+            for rows in portions(self._history.headers(outdated)):
                 yield Batch((), self._read([row.number for row in rows]))
             self._outdated.difference_update(outdated)
 
@@ -217,10 +217,10 @@ class CatchUpReader:
         """Return the messages with these row numbers, but for those that must not be handled."""
         if not numbers:
             return ()
-        verified = list(self._verified(self._history.messages(numbers)))
-        for number in set(numbers).difference(message.number for message in verified):
+        found = list(verified(self._history.messages(numbers), self._verifier))
+        for number in set(numbers).difference(message.number for message in found):
             self._rejected[number] = None
-        return verified
+        return found
 
     def _is_usable(self, row: MessageHeader) -> bool:
         if row.number in self._rejected:
@@ -242,18 +242,21 @@ class CatchUpReader:
             if row.number in numbers and self._lookup(row) is not Seen.LATELY
         ]
 
-    def _verified(self, messages: Iterable[StoredMessage]) -> Iterator[StoredMessage]:
-        """Yield the messages whose signature is valid, as they were signed."""
-        for message in messages:
-            if self._verifier is None or message.checked:
-                yield message
-                continue
-            body = self._verifier.verify_stored(message.body, message.credentials)
-            if body is not None:
-                yield message._replace(body=dict(body))
+
+def verified(
+    messages: Iterable[StoredMessage], verifier: Verifier | None
+) -> Iterator[StoredMessage]:
+    """Yield the messages whose signature is valid, as they were signed; without a verifier, all."""
+    for message in messages:
+        if verifier is None or message.checked:
+            yield message
+            continue
+        body = verifier.verify_stored(message.body, message.credentials)
+        if body is not None:
+            yield message._replace(body=dict(body))
 
 
-def _portions(headers: Iterable[MessageHeader]) -> Iterator[list[MessageHeader]]:
+def portions(headers: Iterable[MessageHeader]) -> Iterator[list[MessageHeader]]:
     """Yield as many rows at a time as may be in memory at a time."""
     portion: list[MessageHeader] = []
     size = 0

@@ -73,6 +73,7 @@ class Daemon:
         )
         drain = (
             parts.warm_up.request_stop,
+            parts.first_comers.request_stop,
             parts.catch_up.request_stop,
             parts.outages.stop,
             parts.delay_queue.drain,
@@ -83,6 +84,7 @@ class Daemon:
             parts.pipeline.flush,
             parts.delay_queue.stop,
             parts.catch_up.stop,
+            parts.first_comers.stop,
             parts.current_values.stop,
             parts.ranks.stop,
             parts.outbox.stop,
@@ -111,7 +113,7 @@ class Daemon:
         catch_up = partial(parts.outbox.when_ready, parts.catch_up.start)
         self._lifecycle.on(State.RUNNING, parts.counts.start, self._remember_recent_people)
         self._lifecycle.on(State.RUNNING, self._create_checkpoint, catch_up)
-        self._lifecycle.on(State.RUNNING, parts.warm_up.start)
+        self._lifecycle.on(State.RUNNING, parts.first_comers.start, parts.warm_up.start)
         if self._settings.progress:
             self._lifecycle.on(State.RUNNING, parts.current_values.start)
         if self._settings.reload:

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from fedbadges.engine.engine import BadgeEngine, Triggered
 from fedbadges.errors import CannotStart, NotStored, Stopped
 from fedbadges.history.history import Recorder
-from fedbadges.messages import Position
+from fedbadges.messages import Message, Position
 from fedbadges.retry import OutageRetry, retry_failures
 from fedbadges.rules.criteria import only_grows
 from fedbadges.service.delay_queue import DelayQueue
@@ -204,9 +204,11 @@ class Pipeline:
     def _decide(self, batch: Sequence[Job]) -> None:
         """Judge the criteria, look up accounts, award and announce; then the messages are done."""
         judged = [each for job in batch if (each := job.as_of_message()) is not None]
-        shared = self.engine.plan(judged)
-        earned = [each for one in judged for each in self.engine.judge(one, shared)]
-        _, refused = self.engine.award(earned)
+        refused: dict[Message, Exception] = {}
+        for together in _judged_together(judged):
+            shared = self.engine.plan(together)
+            earned = [each for one in together for each in self.engine.judge(one, shared)]
+            refused |= self.engine.award(earned)[1]
         for one in judged:
             self.on_judged(one)
         for job in batch:
@@ -241,6 +243,17 @@ class Pipeline:
 
 def _ignore(judged: Triggered) -> None:
     """Do nothing with who was judged."""
+
+
+def _judged_together(judged: Sequence[Triggered]) -> Sequence[Sequence[Triggered]]:
+    """Return the parts of a batch that can be judged before the awards of each.
+
+    What asks for the badges that somebody holds must see those of the messages before.
+    """
+    if any(rule.asks_for_badges for each in judged for rule, _ in each.people):
+        in_order = sorted(judged, key=lambda each: each.known_position)
+        return [[each] for each in in_order]
+    return [judged]
 
 
 def _unsettled(batch: Sequence[Job]) -> list[Job]:

@@ -8,7 +8,7 @@ from fedbadges.config.reader import ConfigReader
 from fedbadges.config.settings import KEYS, Settings, read_settings
 from fedbadges.databases.connections import engine
 from fedbadges.databases.outages import retry_races, translate_errors
-from fedbadges.engine.engine import BadgeStore
+from fedbadges.engine.badge_store import BadgeStore
 from fedbadges.errors import CannotStart, DatabaseUnusable, SettingsError, Unavailable
 from fedbadges.history.history import History
 from fedbadges.history.schema import create_history

@@ -25,11 +25,12 @@ from fedbadges.retry import OutageRetry
 from fedbadges.rules.index import RuleSet
 from fedbadges.service.back_pressure import BackPressure
 from fedbadges.service.catch_up import CatchUp
-from fedbadges.service.catch_up_reader import CatchUpReader
+from fedbadges.service.catch_up_reader import CatchUpReader, verified
 from fedbadges.service.current_values import CurrentValues, values_turn
 from fedbadges.service.database_health import database_health
 from fedbadges.service.delay_queue import DelayQueue
 from fedbadges.service.deliveries import Delivery
+from fedbadges.service.first_comers import FirstComers
 from fedbadges.service.in_flight import InFlight
 from fedbadges.service.lifecycle import Lifecycle
 from fedbadges.service.metrics.latency import observe_award
@@ -96,6 +97,7 @@ class Parts:
             tahrir.publish_badges,
             settings.insecure_rules,
             lambdas=settings.lambdas,
+            dialect=settings.dialect,
         )
         self.delay_queue = DelayQueue(
             self.history.positions,
@@ -113,6 +115,7 @@ class Parts:
         limit = settings.backlog_limit if recorder is None else None
         self.back_pressure = BackPressure(limit, self.in_flight, self.delay_queue, backlog)
         self.catch_up = self._make_catch_up(settings, tahrir, judgements)
+        self.first_comers = self._make_first_comers(settings, tahrir, recipients)
         self.warm_up = self._make_warm_up(settings)
         self.current_values = CurrentValues(settings, turn=partial(values_turn, settings))
         if settings.progress:
@@ -153,9 +156,27 @@ class Parts:
             backlog=self.backlog,
         )
 
+    def _make_first_comers(
+        self, settings: Settings, tahrir: Tahrir, recipients: RecipientFinder
+    ) -> FirstComers:
+        engine = BadgeEngine(settings, tahrir, recipients, RuleSet(), self.ranks.announce)
+        engine.statistics = self.engine.statistics
+        verifier = None if settings.trust_history else self.verifier
+        return FirstComers(
+            MessageReader(settings),
+            engine,
+            tahrir.count_holders,
+            lambda messages: verified(messages, verifier),
+            self.outages,
+            settings.keep_counts_distance,
+        )
+
     def load_rules(self) -> None:
         """Load the rules, and put them into force."""
-        rules = self.engine.rules = self.rulebook.load()
+        rules = self.rulebook.load()
+        self.first_comers.rules = rules
+        others = [rule for rule in rules if rule.first is None]
+        self.engine.rules = rules if len(others) == len(rules) else RuleSet(others)
         recording = self.pipeline.recorder is not None
         counting = [rule for rule in rules if recording and any(unstored_names(rule))]
         self._usernames.warn_of(rules, counting)

@@ -1,9 +1,10 @@
-"""Awarding badges: all of them in one transaction, with a few statements."""
+"""Awards, and how they are inserted: many with a few statements."""
 
 import datetime
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -13,10 +14,7 @@ from tahrir_api.model import Assertion, Person, get_assertion_recipient, salt_de
 from tahrir_api.model import Badge as BadgeRow
 
 from fedbadges.config.settings import Settings
-from fedbadges.databases.connections import engine, reader
-from fedbadges.databases.outages import translate_errors
 from fedbadges.databases.prepared_statements import array_parameter, is_any_of
-from fedbadges.errors import Unavailable
 from fedbadges.messages import Message, Notice, Position, naive_utc
 from fedbadges.rules.rule import Badge
 from fedbadges.tahrir.holdings import find_people, is_barred
@@ -33,6 +31,9 @@ MAX_LINK = 256
 
 #: Stores notices in the transaction of their awards; returns them with what it added.
 StoreNotices = Callable[[Connection, Sequence[Notice]], list[Notice]]
+
+#: The names of people, each with what ``find_people`` found.
+Known = list[tuple[str, Any]]
 
 _DIALECTS: Mapping[str, Any] = {"postgresql": postgresql, "sqlite": sqlite}
 
@@ -81,7 +82,8 @@ class Award:
     """A badge that somebody is to get: because of what, and as of when, naive UTC.
 
     ``position`` is that of the message that earned it; None if no message did. With ``badge``, as
-    its rule describes it, a badge that was deleted from tahrir is created again.
+    its rule describes it, a badge that was deleted from tahrir is created again. ``cause`` is the
+    award that it follows from, if it does from one. At most ``limit`` people hold the badge.
     """
 
     badge_id: str
@@ -91,6 +93,8 @@ class Award:
     badge: Badge | None = field(default=None, compare=False, repr=False)
     by_hand: ByHand | None = None
     position: Position | None = None
+    cause: "Award | None" = field(default=None, compare=False, repr=False)
+    limit: int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,14 @@ class BulkAwardResult:
     refused: tuple[tuple[Award, Exception], ...] = ()
 
 
+def as_of(award: Award) -> Position:
+    """Return the position of an award; one by hand, which has no message, is as of now.
+
+    So what follows from it gives no badge back that was revoked for good.
+    """
+    return award.position or (naive_utc(time.time()), math.inf)
+
+
 def link_to(message: Message, settings: Settings) -> str | None:
     """Link to a message in datagrepper, where it has an id and tahrir can hold the link."""
     if message.msg_id is None:
@@ -125,80 +137,18 @@ def link_to(message: Message, settings: Settings) -> str | None:
     return link if len(link) <= MAX_LINK else None
 
 
-def award_all(
-    settings: Settings,
-    awards: Iterable[Award],
-    own_tables: OwnTables,
-    create_again: Callable[[Iterable[Badge]], object] = lambda badges: None,
-    store: StoreNotices = lambda connection, notices: list(notices),
-) -> BulkAwardResult:
-    """Award badges, and create the people whom tahrir does not know; raises Unavailable.
-
-    All are committed together, or none where this raises. One that is refused costs no other:
-    if they cannot be inserted in bulk, each is tried in a savepoint. Those who hold the badge
-    by now, lost it after the message, or have opted out, are neither given it nor refused.
-    ``create_again`` creates badges that were deleted; ``store`` keeps the notices, committed
-    together with the awards.
-    """
-    # In one order everywhere: two processes must not each hold what the other waits for.
-    wanted = sorted(awards, key=lambda award: (award.badge_id, award.username))
-    try:
-        try:
-            return _award_in_bulk(settings, wanted, own_tables, store)
-        except MissingBadges as missing:
-            lost = {a.badge_id: a.badge for a in wanted if a.badge_id in missing.badge_ids}
-            badges = [badge for badge in lost.values() if badge is not None]
-            if not badges:
-                raise
-            create_again(badges)
-            return _award_in_bulk(settings, wanted, own_tables, store)
-    except Unavailable:
-        raise
-    except Exception as error:  # of one of them, but it is not known which
-        log.debug("Awarding each in a savepoint", count=len(wanted), error=error)
-    return _award_in_savepoints(settings, wanted, own_tables, store)
-
-
-def _award_in_bulk(
-    settings: Settings, wanted: list[Award], own_tables: OwnTables, store: StoreNotices
-) -> BulkAwardResult:
-    names, ids = {award.username for award in wanted}, {award.badge_id for award in wanted}
-    with translate_errors(NAME):
-        with reader(settings.tahrir_url, settings.prepare_statements).connect() as connection:
-            known = find_people(connection, settings, names, ids)
-        with engine(settings.tahrir_url).begin() as connection:
-            begin_immediately(connection)
-            given = _award(connection, settings, wanted, known, own_tables)
-            return BulkAwardResult(tuple(_announce(connection, given, store)))
-
-
-def _award_in_savepoints(
-    settings: Settings, wanted: list[Award], own_tables: OwnTables, store: StoreNotices
-) -> BulkAwardResult:
-    given: list[AwardResult] = []
-    refused: list[tuple[Award, Exception]] = []
-    with translate_errors(NAME), engine(settings.tahrir_url).begin() as connection:
-        begin_immediately(connection)
-        for award in wanted:
-            try:
-                with translate_errors(NAME), connection.begin_nested():
-                    known = find_people(connection, settings, [award.username], [award.badge_id])
-                    made = _award(connection, settings, [award], known, own_tables)
-                    given += _announce(connection, made, store)
-            except Unavailable:
-                raise
-            except Exception as error:  # of this one alone
-                refused.append((award, error))
-    return BulkAwardResult(tuple(given), tuple(refused))
-
-
-def _award(
+def insert_awards(
     connection: Connection,
     settings: Settings,
     wanted: list[Award],
-    known: list[tuple[str, Any]],
+    known: Known,
     own_tables: OwnTables,
+    lock_people: Callable[[Connection, Known], object] = lambda connection, known: None,
 ) -> list[AwardResult]:
+    """Award badges within a transaction; return what was given. Raises MissingBadges.
+
+    ``known`` are those people whom tahrir knows; the others are created. Then they are locked.
+    """
     recorded = own_tables.has(REVOCATIONS)
     ids = {award.badge_id for award in wanted}
     statement = _BADGES_LOCKED if recorded and own_tables.may_lock_badges else _BADGES
@@ -212,6 +162,7 @@ def _award(
     new = sorted({award.username for award in wanted} - {name for name, _ in known})
     insert_people(connection, settings, new)
     known = [*known, *find_people(connection, settings, new, ids)]
+    lock_people(connection, known)
     rows = _assertions(wanted, known)
     inserted = _insert_assertions(connection, rows, recorded)
     persons = dict(known)
@@ -227,15 +178,7 @@ def _award(
     ]
 
 
-def _announce(
-    connection: Connection, given: list[AwardResult], store: StoreNotices
-) -> list[AwardResult]:
-    """Store the notices, which are committed together with the awards."""
-    notices = store(connection, [result.notice for result in given])
-    return [replace(each, notice=kept) for each, kept in zip(given, notices, strict=True)]
-
-
-def _assertions(wanted: list[Award], known: list[tuple[str, Any]]) -> dict[Award, dict[str, Any]]:
+def _assertions(wanted: list[Award], known: Known) -> dict[Award, dict[str, Any]]:
     """Return the rows to insert, as tahrir_api's ``add_assertion`` makes them."""
     people = dict(known)
     held = {(row.number, row.badge_id) for _, row in known}

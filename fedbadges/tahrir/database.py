@@ -14,9 +14,18 @@ from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
 from fedbadges.databases.outages import retry_races, translate_errors
 from fedbadges.messages import Notice
-from fedbadges.rules.rule import Badge
-from fedbadges.tahrir.awarding import NAME, Award, BulkAwardResult, award_all
+from fedbadges.rules.held_badges import Held
+from fedbadges.rules.rule import Badge, Rule
+from fedbadges.tahrir.awarding import NAME, Award, BulkAwardResult
 from fedbadges.tahrir.badges import Unawardable, find_unawardable, publish_badges
+from fedbadges.tahrir.bulk_awarding import award_all
+from fedbadges.tahrir.held_badges import (
+    HeldSince,
+    held_by_name,
+    held_since,
+    holders_of,
+    tags_of_badges,
+)
 from fedbadges.tahrir.holders import Holder, Holders, count_holders, find_badge, find_holders
 from fedbadges.tahrir.holdings import Holdings, find_people, holdings_of
 from fedbadges.tahrir.outbox_table import OutboxTable
@@ -142,9 +151,36 @@ class Tahrir:
         with translate_errors(NAME), self._reader.connect() as connection:
             return find_unknown(connection, self._settings, usernames)
 
-    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
-        """Award badges, in one transaction: see ``award_all``."""
-        return award_all(self._settings, awards, self.own_tables, self.publish_badges, self._store)
+    def held_by(self, username: str) -> Held:
+        """Return all badges that somebody holds."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return held_by_name(connection, self._settings, username)
+
+    def held_since(self, usernames: Iterable[str]) -> dict[str, list[HeldSince]]:
+        """Return all badges that people hold, the oldest first; unknown people are left out."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return held_since(connection, self._settings, usernames)
+
+    def holders_of(self, badge_ids: Iterable[str]) -> list[str]:
+        """Return who holds one of these badges, and has not opted out."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return holders_of(connection, self._settings, badge_ids)
+
+    def count_holders(self, badge_ids: Iterable[str]) -> dict[str, int]:
+        """Return how many people hold each of these badges."""
+        ids = list(badge_ids)
+        return dict.fromkeys(ids, 0) | {key: each.number for key, each in self.holders(ids).items()}
+
+    def tags(self) -> dict[str, set[str]]:
+        """Return the tags of all badges, by their ids."""
+        with translate_errors(NAME), self._reader.connect() as connection:
+            return tags_of_badges(connection)
+
+    def award(self, awards: Iterable[Award], rules: Sequence[Rule] = ()) -> BulkAwardResult:
+        """Award badges, and what follows from them by ``rules``: see ``award_all``."""
+        return award_all(
+            self._settings, awards, self.own_tables, self.publish_badges, self._store, rules
+        )
 
     def revoke(self, wanted: RevokeRequest) -> RevokeResult:
         """Revoke a badge, in one transaction: see ``revoke_badge``."""

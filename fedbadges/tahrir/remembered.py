@@ -3,9 +3,10 @@
 import datetime
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.awarding import Award, BulkAwardResult
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import Holdings, Revocation
@@ -68,11 +69,11 @@ class RememberedHoldings:
             _by_pair({name: answer.revoked for name, answer in known.items()}),
         )
 
-    def award(self, awards: Iterable[Award]) -> BulkAwardResult:
+    def award(self, awards: Iterable[Award], rules: Sequence[Rule] = ()) -> BulkAwardResult:
         """Award badges as ``Tahrir.award`` does, and forget what is known of these people."""
         wanted = list(awards)
         try:
-            return self._tahrir.award(wanted)
+            return self._tahrir.award(wanted, rules)
         finally:
             for each in wanted:
                 self._answers.pop(each.username, None)

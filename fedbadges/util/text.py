@@ -63,6 +63,11 @@ def join_quoted(words: Iterable[str], last: str = "or") -> str:
     return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
 
 
+def near_word(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that was probably meant, if there is one."""
+    return next(iter(difflib.get_close_matches(word[:100], list(known), n=1)), None)
+
+
 def misspelled(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that differs from a word by one slip; None if none or several do."""
     near = [each for each in known if _is_slip(word, each)]
@@ -87,8 +92,8 @@ def _common(one: str, other: str) -> int:
 def suggestion(word: str, known: Iterable[str], *, full: bool = False) -> str:
     """Return the known word that was probably meant, or all of them; with ``full`` both."""
     known = list(known)
-    near = difflib.get_close_matches(word[:100], known, n=1)
-    if not near:
+    near = near_word(word, known)
+    if near is None:
         return f"; expected {join_quoted(known)}"
-    meant = f"; did you mean '{near[0]}'?"
+    meant = f"; did you mean '{near}'?"
     return f"{meant} There are {join_quoted(known, 'and')}" if full else meant

@@ -1,5 +1,6 @@
 """FASJSON: what it is asked, what its answers mean, and what happens while it is away."""
 
+import datetime
 import json
 import threading
 import time
@@ -59,6 +60,11 @@ def client(fasjson: Fasjson, tmp_path: Path) -> Client:
 @pytest.mark.parametrize(("name", "exists"), [("alice", True), ("mallory", False)])
 def test_fasjson_says_which_accounts_exist(client: Client, name: str, exists: bool) -> None:
     assert client.exists(name) is exists
+
+
+def test_fasjson_says_when_an_account_was_created(client: Client) -> None:
+    assert client.created("alice") == datetime.datetime(2020, 1, 1)
+    assert client.created("mallory") is None
 
 
 @pytest.mark.parametrize("name", [".", "..", "-x", "a+b", "ä", "a$", "[m]", "a" * 65, "%2e%2e"])

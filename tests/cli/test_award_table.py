@@ -390,7 +390,9 @@ class Failing:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stop: Any) -> None:
         self._award, self._stop, self._calls = Tahrir.award, stop, 0
         monkeypatch.setattr(command, "_BATCH", 1)
-        monkeypatch.setattr(Tahrir, "award", lambda tahrir, awards: self.award(tahrir, awards))
+        monkeypatch.setattr(
+            Tahrir, "award", lambda tahrir, awards, rules: self.award(tahrir, awards)
+        )
 
     def award(self, tahrir: Tahrir, awards: Iterable[Award]) -> BulkAwardResult:
         self._calls += 1
@@ -514,7 +516,7 @@ def test_award_that_tahrir_refuses_does_not_cost_the_others(
             return BulkAwardResult(result.given, tuple((e, ValueError("no bob")) for e in refused))
 
     refuse = RefuseBob()
-    monkeypatch.setattr(Tahrir, "award", lambda tahrir, wanted: refuse(tahrir, wanted))
+    monkeypatch.setattr(Tahrir, "award", lambda tahrir, wanted, rules: refuse(tahrir, wanted))
 
     done = from_table(deployment, "user", "alice", "bob")
 

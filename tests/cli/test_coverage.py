@@ -246,7 +246,7 @@ def test_each_field_of_a_trigger_has_two_answers() -> None:
     write(big, big.replace("0}", "0, minor: 1}"), rule=rule)
 
     assert missing() == [
-        "holds in every test: fields {msg.size: {greater than: 9}}",
+        "holds in every test: field msg.size: {greater than: 9}",
         f"holds in no test: {CRITERIA}",
     ]
 
@@ -270,8 +270,8 @@ trigger:
     )
 
     assert missing() == [
-        'holds in no test: fields {msg.branch: "rawhide"}',
-        "holds in no test: fields {msg.old: {exists: true}}",
+        'holds in no test: field msg.branch: "rawhide"',
+        "holds in no test: field msg.old: {exists: true}",
     ]
 
 

@@ -11,6 +11,7 @@ from named_messages import named
 from support.builders import make_settings, wipe
 from support.databases import Databases
 from support.histories import awarded
+from support.rule_text import PARSING
 from support.rules_of_2 import EXPECTED, HISTORY, PREFIX, TEXTS, Sent
 
 from fedbadges.accounts.usernames import FedmsgUsernames
@@ -20,6 +21,7 @@ from fedbadges.criteria.backends import load_backends
 from fedbadges.engine.engine import BadgeEngine
 from fedbadges.engine.recipients import RecipientFinder
 from fedbadges.history.history import History
+from fedbadges.lint.fixes.conversion import Converter
 from fedbadges.messages import Message, parse_message
 from fedbadges.replay.replay import Replay
 from fedbadges.rules.criteria import Backends
@@ -119,6 +121,31 @@ def live(
         if candidates is not None:
             engine.decide(candidates.at(position))
     return {(badge, user) for badge, user, _ in awarded(settings)}
+
+
+@pytest.fixture(scope="module")
+def converted() -> dict[str, str]:
+    """The rules that can be converted, after that."""
+    converter = Converter(PARSING)
+    found = {name: converter.convert(text.encode(), name) for name, text in TEXTS.items()}
+    return {name: each.fixed.after.decode() for name, each in found.items() if not each.problems}
+
+
+@pytest.mark.parametrize("bus", [by_fedora_messaging, by_fedmsg])
+def test_converted_rules_award_the_same(
+    settings: Settings,
+    usernames: FedmsgUsernames,
+    converted: dict[str, str],
+    bus: Callable[[Sent, int], Message],
+) -> None:
+    messages = [bus(sent, number) for number, sent in enumerate(HISTORY)]
+    rules = load(converted.values(), load_backends(settings))
+
+    assert {rule.dialect for rule in rules} == {"fedbadges-1"}
+    assert TEXTS.keys() - converted.keys() == {"copr", "impossible"}
+    badges = {name.replace(" ", "-") for name in converted}
+    expected = {(badge, user) for badge, user in EXPECTED if badge in badges}
+    assert live(settings, usernames, rules, messages) == expected
 
 
 @pytest.mark.parametrize("bus", [by_fedora_messaging, by_fedmsg])

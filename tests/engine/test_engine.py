@@ -552,7 +552,7 @@ def test_outage_while_awarding_can_be_retried(
     case = candidates_of(daemon.engine, message)
     assert case is not None
 
-    def away(awards: object) -> None:
+    def away(awards: object, rules: object) -> None:
         raise Unavailable("tahrir: away")
 
     with monkeypatch.context() as outage:

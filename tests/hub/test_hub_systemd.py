@@ -8,22 +8,12 @@ import pytest
 from support.bus import Bus
 from support.databases import Databases
 from support.deployment import Deployment, make_hub, start, started
+from support.hanging import HANGING, hanging_modules
 from support.metrics import ask, free_address, metrics
 from support.rules import counting_rule
 from support.service_manager import ServiceManager, service_manager
 
 RULES = {"first": counting_rule("First Step", "logger.first", 1)}
-
-# Python runs it in the main thread, which is the reactor's; all others go on.
-HANG_ON_SIGUSR1 = """
-import signal, sys, time
-
-def hang(number, frame):
-    sys.modules["fedbadges.service.liveness"]._LOOP_HANGS = 4.0
-    time.sleep(3600)
-
-signal.signal(signal.SIGUSR1, hang)
-"""
 
 
 @pytest.fixture
@@ -41,12 +31,10 @@ def address() -> str:
 def deployment(
     sqlite_database: Databases, tmp_path: Path, systemd: ServiceManager, address: str
 ) -> Iterator[Deployment]:
-    (tmp_path / "modules").mkdir()
-    (tmp_path / "modules/sitecustomize.py").write_text(HANG_ON_SIGUSR1)
     keys = {"badges.metrics.address": address, "badges.state_directory": str(tmp_path / "state")}
     bus = Bus()
     hub = make_hub(tmp_path / "hub", sqlite_database, bus, RULES, keys)
-    hub.python_path = tmp_path / "modules"
+    hub.python_path = hanging_modules(tmp_path)
     started.append(hub)
     try:
         start(bus, hub, command="fedmsg-badges")
@@ -82,11 +70,9 @@ def test_watchdog_hears_nothing_of_a_hub_whose_main_loop_hangs(
     assert ask(address, "/live").status == 200
     deployment.hub.send_signal(signal.SIGUSR1)
 
-    systemd.wait_for("STATUS=hanging: the bus's main loop does not run")
+    systemd.wait_for(HANGING)
 
     told = systemd.told()
-    assert (
-        "WATCHDOG=1" not in told[told.index("STATUS=hanging: the bus's main loop does not run") :]
-    )
+    assert "WATCHDOG=1" not in told[told.index(HANGING) :]
     assert ask(address, "/live") == (503, "the bus's main loop does not run\n")
     deployment.hub.wait_for_log("CRITICAL", "The daemon hangs, a restart is needed")

@@ -92,6 +92,10 @@ def question_of(operation: str, **filter_: Any) -> Any:
         (r"re.match('Common F', msg['msg']['title'])", {"msg.title": {"starts with": "Common F"}}),
         (r"re.search('a\.b', msg['msg']['title'])", {"msg.title": {"contains": "a.b"}}),
         (r"re.search('^a.*', msg['msg']['title'])", {"msg.title": {"starts with": "a"}}),
+        ("msg['msg']['a'] > msg['msg']['b']", {"msg.a": {"greater than": "%(msg.b)s"}}),
+        ("len(msg['msg']['who'].keys()) > 2", {"msg.who": {"length": {"greater than": 2}}}),
+        ("'alice' in msg['msg']['who'].keys()", {"msg.who": {"contains": "alice"}}),
+        ("msg['msg'].get('a', dict()).get('b') == 1", {"msg.a.b": 1}),
         ("msg['msg']['a'] in msg['msg']['b']", {"msg.b": {"contains": "%(msg.a)s"}}),
         ("msg['msg']['user'] == '%(msg.agent)s'", {"msg.user": "%(msg.agent)s"}),
     ],
@@ -108,6 +112,10 @@ def test_alternatives_about_several_fields_are_an_any() -> None:
 
 def test_the_end_of_a_topic_is_a_topic() -> None:
     assert trigger_of("msg['topic'].endswith('.git.receive')") == {"topic": "git.receive"}
+    assert trigger_of("msg['topic'].split('.')[-1] == 'new'") == {"topic": "new"}
+    assert trigger_of("msg['topic'].endswith('receive')") == {
+        "fields": {"topic": {"ends with": "receive"}}
+    }
 
 
 def test_a_value_that_is_taken_for_true_is_none_of_those_that_are_not() -> None:

@@ -1,5 +1,6 @@
 """Fields: what a message must have at some paths, said without Python."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -185,6 +186,32 @@ def test_triggers_are_equal_if_they_want_the_same() -> None:
     assert not same("1", "1.0")
     assert not same("'%(msg.y)s'", "'%%(msg.y)s'")
     assert not same("{any: [1, 2]}", "{all: [1, 2]}")
+
+
+def test_what_a_template_knows_of_a_message_fields_know_as_well() -> None:
+    sent = replace(message(TOPIC, msg={"all": ["alice"]}), known_users=frozenset(["alice"]))
+    for fields in ("{msg.all: '%(usernames)s'}", "{usernames: {contains: alice}}"):
+        assert trigger_of(f"fields: {fields}").holds(sent)
+    for fields in ("{usernames: {length: 2}}", "{msg.all: {is not: '%(usernames)s'}}"):
+        assert not trigger_of(f"fields: {fields}").holds(sent)
+
+
+@pytest.mark.parametrize(
+    "trigger", ["fields:\n  ? msg.PATH\n  : 1\n", "fields: {msg.x: '%(msg.PATH)s'}"]
+)
+def test_a_path_may_be_long(trigger: str) -> None:
+    found = trigger_of(trigger.replace("PATH", ".".join("a" * 20_000)))
+    assert answer(found, {"a": {"a": 1}, "x": 1}) is None
+
+
+def test_values_may_be_nested_deeply() -> None:
+    one, other = [1], [1]
+    for _ in range(20_000):
+        one, other = [one], [other]  # type: ignore[list-item]
+    equal = trigger_of("fields: {msg.x: '%(msg.y)s'}")
+    within = trigger_of("fields: {msg.x: 'a%(msg.y)s'}")
+    assert answer(equal, {"x": one, "y": other}) is False
+    assert answer(within, {"x": "a", "y": one}) is None
 
 
 # In general

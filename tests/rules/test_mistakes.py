@@ -27,7 +27,7 @@ from fedbadges.rules.yaml_document import MAX_BYTES, MAX_DEPTH, MAX_NODES
 
 RULE_KEYS = (
     "'name', 'description', 'creator', 'discussion', 'image_url', 'trigger', 'criteria', "
-    "'issuer_id', 'tags', 'series', 'dialect', 'recipient', 'except', "
+    "'first', 'issuer_id', 'tags', 'series', 'dialect', 'recipient', 'except', "
     "'recipient_nick2fas', "
     "'recipient_email2fas', "
     "'recipient_openid2fas', 'recipient_github2fas', 'recipient_distgit2fas' or "

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -123,6 +124,15 @@ def test_paths_reach_into_lists_and_keys_with_dots_and_the_topic() -> None:
     assert counts(expression, {"l": [1], "a.b": {"c": 2}})
     assert not counts(expression, {"l": [2], "a.b": {"c": 2}})
     assert not counts(expression, {"l": [1], "a.b": {}})
+
+
+def test_templates_may_stand_for_users_and_for_the_candidate() -> None:
+    expression = counting({"msg.author": {"any": ["%(usernames.0)s", "%(recipient)s"]}})
+    sent = replace(message(recipient="eve"), known_users=frozenset(["ann"])).values
+    values = replace(expression, recipient="bob").fill(sent)
+    assert values == ("ann", "bob")
+    with pytest.raises(MissingValue):
+        expression.fill(sent)
 
 
 def test_the_filter_names_the_candidate_where_its_fields_do() -> None:

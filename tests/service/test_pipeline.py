@@ -251,7 +251,7 @@ def test_refused_award_fails_its_message_only(
     service.store(*messages)
     award = Tahrir.award
 
-    def refuse(tahrir: Tahrir, awards: Iterable[Award]) -> BulkAwardResult:
+    def refuse(tahrir: Tahrir, awards: Iterable[Award], rules: Any) -> BulkAwardResult:
         wanted = list(awards)
         refused = tuple((each, ValueError("refused")) for each in wanted if each.username == "bad")
         result = award(tahrir, [each for each in wanted if each.username != "bad"])
@@ -291,7 +291,7 @@ def test_awards_that_an_outage_interrupts_are_given_after_it(
     service.store(*messages)
     award, outages = Tahrir.award, iter([Unavailable("away")])
 
-    def interrupted(tahrir: Tahrir, awards: Iterable[Award]) -> BulkAwardResult:
+    def interrupted(tahrir: Tahrir, awards: Iterable[Award], rules: Any) -> BulkAwardResult:
         for outage in outages:
             raise outage
         return award(tahrir, awards)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from support.histories import PREFIX, PastMessage, in_order
 from support.rules import rule
-from support.strategies import TOPICS, names, operations, topics, triggers
+from support.strategies import TOPICS, names, operations, question, topics, triggers
 
 DISTANCE = 86_400
 """Seconds that datanommer may be late: all that is made here was sent within them."""
@@ -108,6 +108,11 @@ _LISTS = {
     "packages": (["%(msg.pkg)s"], ["bash"]),
     "not_users": (["%(msg.other)s"], ["bob"]),
     "contains": (["%(msg.pkg)s"],),
+    "fields": (
+        {"msg.n": {"greater than": 0}},
+        {"msg.user": {"is not": "%(msg.other)s"}},
+        {"msg.all": {"contains": "%(recipient)s", "length": {"less than": 3}}},
+    ),
 }
 _ANY_FILTERS = st.fixed_dictionaries(
     {"users": st.sampled_from(_LISTS["users"])},
@@ -142,11 +147,7 @@ _MONOTONE = st.tuples(
 ).map(lambda pair: dict([pair]))
 
 
-def _question(chosen: Any, operation: Any, condition: Any) -> dict[str, Any]:
-    return {"datanommer": {"filter": chosen, "operation": operation, "condition": condition}}
-
-
-_ANY_QUESTIONS = st.builds(_question, _ANY_FILTERS, operations, _CONDITIONS)
+_ANY_QUESTIONS = st.builds(question, _ANY_FILTERS, operations, _CONDITIONS)
 
 
 def _combined(parts: st.SearchStrategy[Any], words: Sequence[str]) -> st.SearchStrategy[Any]:
@@ -187,6 +188,8 @@ _OWN_TESTS = (
     (None, {"lambda": "query.count()"}),
     (None, {"lambda": "len({m.msg['n'] for m in query.all()})"}),
     (None, {"lambda": "sum(m.msg['n'] / 2 for m in query)"}),
+    ({"msg.n": {"any": [1, 3]}}, "count"),
+    ({"msg.n": {"greater than": 0}, "msg.pkg": "bash"}, {"count distinct": "msg.n"}),
     ("msg['msg']['n'] % 2", {"lambda": "len([m for m in query.all() if m.msg['n'] % 2])"}),
     ("msg['msg']['n'] > 0", {"lambda": "sum(1 for m in query if m.msg['n'] > 0)"}),
 )
@@ -211,11 +214,13 @@ def _own_rules(draw: Any) -> dict[str, Any]:
     trigger, messages = draw(st.sampled_from(_OWN_TOPICS))
     test, operation = draw(st.sampled_from(_OWN_TESTS))
 
+    narrowed = {"fields": test} if isinstance(test, dict) else {}
+
     def questions(windows: Sequence[Any], conditions: Any) -> st.SearchStrategy[Any]:
         filters = st.sampled_from(list(windows)).map(
-            lambda window: {**people, **messages, **window}
+            lambda window: {**people, **messages, **narrowed, **window}
         )
-        return st.builds(_question, filters, st.just(operation), conditions)
+        return st.builds(question, filters, st.just(operation), conditions)
 
     single = questions(_OWN_WINDOWS, _CONDITIONS)
     monotone = questions(_OWN_MONOTONE_WINDOWS, _MONOTONE)
@@ -228,7 +233,7 @@ def _own_rules(draw: Any) -> dict[str, Any]:
         _combined(monotone, ("all", "any")),
     )
     if test is not None:
-        trigger = {"all": [trigger, {"lambda": test}]}
+        trigger = {"all": [trigger, narrowed or {"lambda": test}]}
     return {"trigger": trigger, "criteria": draw(criteria), "recipient": recipient}
 
 

@@ -94,7 +94,10 @@ def completed(text: str) -> bytes:
     def lacks(key: str) -> bool:
         return not re.search(rf"^{key}:", text, re.MULTILINE)
 
+    about_badges = "tahrir:" in text and lacks("recipient")
     for key, default in DEFAULTS.items():
+        if key == "trigger" and about_badges:
+            continue
         if key == "name" and not lacks("badges"):
             lines = [line for line in default.splitlines() if not line.startswith("name:")]
             text = "".join(f"{line}\n" for line in lines if lacks(line.partition(":")[0])) + text

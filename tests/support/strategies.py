@@ -163,15 +163,16 @@ conditions = st.one_of(
     st.just({"lambda": "value in (1, 3)"}),
 )
 
+
+def question(chosen: Any, operation: Any, condition: Any) -> dict[str, Any]:
+    """Return criteria, which count where the operation is a lambda, as that does not see fields."""
+    if "fields" in chosen and "lambda" in operation:
+        operation = "count"
+    return {"datanommer": {"filter": chosen, "operation": operation, "condition": condition}}
+
+
 questions = st.builds(
-    lambda chosen, operation, condition: {
-        "datanommer": {
-            "filter": chosen,
-            # A lambda does not see fields.
-            "operation": "count" if "fields" in chosen else operation,
-            "condition": condition,
-        }
-    },
+    question,
     filters,
     operations,
     conditions,

@@ -105,7 +105,7 @@ def test_what_is_asked_during_an_award_is_not_remembered_whether_it_ends_well_or
 ) -> None:
     give = tahrir.award
 
-    def lose_the_answer(awards: list[Award]) -> None:
+    def lose_the_answer(awards: list[Award], rules: object) -> None:
         assert not holds(remembered)
         give(awards)
         raise Unavailable("tahrir is away")

@@ -29,7 +29,8 @@ from fedbadges.util.text import describe_error, pluralize, printable
 if TYPE_CHECKING:
     from fedbadges.cli.award.requests import Request
     from fedbadges.outbox.outbox import Outbox
-    from fedbadges.rules.rule import Badge
+    from fedbadges.rules.rule import Badge, Rule
+    from fedbadges.tahrir.awarding import AwardResult
     from fedbadges.tahrir.database import Tahrir
 
 _EPILOG = """\b
@@ -101,9 +102,10 @@ def award(
     """Award the badge with the id BADGE to each USER, as the daemon would.
 
     The award is published as the daemon publishes it, with who awarded it and why, and the ranks
-    are adjusted. A badge that tahrir does not have yet is created from its rule. Users who hold the
-    badge, or have opted out, get nothing; those who lost it get it again. Nothing is awarded if
-    anything is wrong with one of them. If the command is stopped, run it again to award the rest.
+    are adjusted. A badge that tahrir does not have yet is created from its rule. Badges that follow
+    from it, by rules without a trigger, are awarded with it. Users who hold the badge, or have
+    opted out, get nothing; those who lost it get it again. Nothing is awarded if anything is wrong
+    with one of them. If the command is stopped, run it again to award the rest.
     """
     from fedbadges.cli.award.requests import (
         badges_of_rules,
@@ -111,6 +113,7 @@ def award(
         find_outcomes,
         parse_request,
     )
+    from fedbadges.criteria.backends import load_backends
     from fedbadges.tahrir.database import Tahrir
 
     with reporting_errors(STOPPED):
@@ -127,6 +130,7 @@ def award(
             for each in run.due:
                 each.outcome = "awarded"
         elif run.due:
+            run.rules = deployment.untriggered(load_backends(deployment.settings))
             with deployment.publishing(tahrir, silent=no_publish) as outbox:
                 run.award(new, outbox)
         run.report(form, dry_run)
@@ -173,6 +177,8 @@ class _Awarding:
         self._on_bus = False
         self._error: CannotRun | None = None
         self._person_ids: list[int] = []
+        #: What may follow from the awards.
+        self.rules: Sequence[Rule] = ()
         self.due = [each for each in requests if each.outcome == "not-reached"]
 
     def award(self, new_badges: Sequence[Badge], outbox: Outbox | None) -> None:
@@ -220,14 +226,17 @@ class _Awarding:
             by_hand = ByHand(operator(), printable(each.reason))
             when = each.when or naive_utc(time.time())
             awards[Award(each.badge, each.user, each.link, when, by_hand=by_hand)] = each
-        result = self._tahrir.award(awards)
+        result = self._tahrir.award(awards, self.rules)
         for given in result.given:
-            request = awards[given.award]
-            request.outcome, request.error = "awarded", None
             self._person_ids.append(given.person_id)
-            log_change(
-                "Awarded badge", user=request.user, badge=request.badge, reason=request.reason
-            )
+            if given.award.cause is None:
+                request = awards[given.award]
+                request.outcome, request.error = "awarded", None
+                _log_award(given, request.reason)
+            else:
+                _log_award(given, f"follows from {given.award.cause.badge_id}")
+                text = f"{given.award.username} has {given.award.badge_id} now, which follows"
+                click.echo(printable(text), err=True)
             if outbox is not None:
                 outbox.publish(given.notice)
         for refused, error in result.refused:
@@ -304,3 +313,8 @@ def _note(request: Request) -> str:
     if request.revoked is None or request.outcome != "awarded":
         return ""
     return f", which was {describe_revocation(request.revoked)}"
+
+
+def _log_award(given: AwardResult, reason: str) -> None:
+    award = given.award
+    log_change("Awarded badge", user=award.username, badge=award.badge_id, reason=reason)

@@ -69,9 +69,9 @@ def backfill(
 
     RULE is a rule file, or the id of a badge. The whole history is read once. The result is as if
     the rules had always existed: awards have the date when they were earned, and link to the
-    message that earned them. Users who hold the badge are skipped, so the command can be stopped at
-    any time and run again; the daemon may run meanwhile. With --since it is as if the rules had
-    existed since then.
+    message that earned them. Badges that follow from these are awarded with them. Users who hold
+    the badge are skipped, so the command can be stopped at any time and run again; the daemon may
+    run meanwhile. With --since it is as if the rules had existed since then.
     """
     _check_selection(selection, award=award, progress=progress, groups=groups)
     if groups:
@@ -141,8 +141,11 @@ def _backfill(
     tahrir = Tahrir(settings, announce=not silent)
     replay = Replay(settings, tahrir)
     rules = deployment.chosen(names, replay.backends)
+    untriggered = deployment.untriggered(replay.backends)
     result = BackfillResult(award)
-    found = replay.run(rules, measure=False, skip_held=True, selection=selection)
+    found = replay.run(
+        rules, measure=False, skip_held=True, selection=selection, following=untriggered
+    )
     dues = (due_award(earned, settings) for earned in found)
     if award:
         with deployment.publishing(tahrir, silent=silent) as outbox:

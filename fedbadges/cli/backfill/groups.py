@@ -26,6 +26,7 @@ def backfill_groups(deployment: Deployment, *, award: bool, silent: bool) -> Bac
 
     Nothing is awarded before FASJSON has told who is in every group.
     """
+    from fedbadges.criteria.backends import load_backends
     from fedbadges.replay.backfill import BackfillResult, not_held
     from fedbadges.tahrir.database import Tahrir
 
@@ -33,7 +34,7 @@ def backfill_groups(deployment: Deployment, *, award: bool, silent: bool) -> Bac
     if not settings.group_badges:
         raise CannotRun(f"There are no badges of groups: '{_KEY}' is not set")
     tahrir = Tahrir(settings, announce=not silent)
-    result = BackfillResult(award)
+    result = BackfillResult(award, following=deployment.untriggered(load_backends(settings)))
     new = _badges_to_create(deployment, tahrir)
     with reporting_errors("Stopped; nothing was awarded"):
         dues = _ask_fasjson(settings, new, result)

@@ -19,7 +19,14 @@ from fedbadges.rules.criteria import DEFAULT_BACKEND, PlacedCriterion
 from fedbadges.rules.fields import resolved
 from fedbadges.rules.filters import ALWAYS, FilledFilter
 from fedbadges.rules.operators import AllOf, AnyOf, Check, Not
-from fedbadges.rules.triggers import AllFields, Category, FieldTrigger, LambdaTrigger, Topic
+from fedbadges.rules.triggers import (
+    AllFields,
+    AnyAward,
+    Category,
+    FieldTrigger,
+    LambdaTrigger,
+    Topic,
+)
 from fedbadges.util.text import pluralize, short_repr
 
 _OPERATORS = {AllOf: "all", AnyOf: "any", Not: "not", AllFields: "fields"}
@@ -48,6 +55,8 @@ def _kind_and_text(traced: Traced) -> tuple[str, str]:
         return "category", check.name
     if isinstance(check, LambdaTrigger):
         return "lambda", check.expression.text
+    if isinstance(check, AnyAward):
+        return "none", "that a message meets; the rule is judged when somebody is awarded a badge"
     if isinstance(check, FieldTrigger):
         return "field", str(check.wanted)
     if question is not None:
@@ -161,17 +170,17 @@ def _compared(traced: Traced, message: Message) -> Any:
     if isinstance(traced.check, Topic):
         return message.topic
     if isinstance(traced.check, FieldTrigger):
-        return resolved(traced.check.wanted.path, message.body)
+        return resolved(traced.check.wanted.path, message.values)
     return message.category if isinstance(traced.check, Category) else MISSING
 
 
 def _what_it_has(check: FieldTrigger, message: Message) -> str:
     """Return what the message has at the path of a field, and at those of its templates."""
     path = check.wanted.path
-    value = resolved(path, message.body)
+    value = resolved(path, message.values)
     found = [f"no {path.dotted}" if value is MISSING else short(value)]
     for each in check.paths:
-        other = resolved(each, message.body)
+        other = resolved(each, message.values)
         if other is not MISSING:
             found.append(f"{short(other)} as {each.dotted}")
     return f"the message has {', and '.join(found)}"

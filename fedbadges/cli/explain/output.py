@@ -30,6 +30,7 @@ _VERDICTS = {
     Verdict.REVOKED: "does not get it",
     Verdict.CRITERIA: "does not get it: the criteria do not hold",
     Verdict.NO_ACCOUNT: "does not get it: there is no account of this name",
+    Verdict.LATE: "does not get it: as many people have it as may",
     Verdict.UNKNOWN: "cannot be judged now",
 }
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import ast
-import copy
 import itertools
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from fedbadges.lint.fixes.predicates import Leaf, Predicate, several
+from fedbadges.lint.fixes.syntax import (
+    NotRewritable,
+    is_key,
+    literal,
+    literal_items,
+    unrolled,
+    without_keys,
+)
 from fedbadges.rules.templates import PATH
-
-
-class NotRewritable(Exception):
-    """An expression does more than to compare fields with values."""
-
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], bool]]] = {
     ast.Eq: ("equal to", operator.eq),
@@ -36,9 +38,6 @@ _SWAPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.LtE: ast.GtE,
 }
 _TEXTS = {"startswith": "starts with", "endswith": "ends with"}
-
-#: The default of ``get`` that is no truth value.
-_ANY_DEFAULT = object()
 
 _PATH = re.compile(PATH)
 #: A regular expression that only says what a text begins with, or has within.
@@ -137,7 +136,7 @@ class ExpressionReader:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return self.read(operand).negated()
             case ast.Call(func=ast.Name(id=("any" | "all") as word), args=[items], keywords=[]):
-                return several(word, [self.read(item) for item in _unrolled(items)])
+                return several(word, [self.read(item) for item in unrolled(items)])
             case ast.Call(func=ast.Name(id="bool"), args=[value], keywords=[]):
                 return self.read(value)
             case ast.Call(
@@ -145,7 +144,7 @@ class ExpressionReader:
                 args=[pattern, text],
                 keywords=[],
             ):
-                return self._literal_pattern(name, _literal(pattern), self.access(text))
+                return self._literal_pattern(name, literal(pattern), self.access(text))
             case ast.Call(func=ast.Attribute(attr=name), args=[value], keywords=[]) if (
                 name in _TEXTS
             ):
@@ -167,7 +166,7 @@ class ExpressionReader:
         if parts is not None:
             return Access(parts)
         match node:
-            case ast.Subscript(value=inner, slice=ast.Constant(value=key)) if _is_key(key):
+            case ast.Subscript(value=inner, slice=ast.Constant(value=key)) if is_key(key):
                 return Access((*self._access(inner).parts, str(key)))
             case ast.Call(
                 func=ast.Attribute(value=inner, attr="get"), args=[ast.Constant(value=str(key))]
@@ -178,7 +177,7 @@ class ExpressionReader:
                 args=[ast.Constant(value=str(key)), default],
                 keywords=[],
             ):
-                return self._got(inner, key, _literal(default))
+                return self._got(inner, key, literal(default))
         raise NotRewritable
 
     def _got(self, inner: ast.expr, key: str, default: Any) -> Access:
@@ -197,7 +196,7 @@ class ExpressionReader:
 
     def _text_test(self, function: ast.expr, node: ast.expr) -> Predicate:
         assert isinstance(function, ast.Attribute)
-        access, wanted = self.access(function.value), _literal(node)
+        access, wanted = self.access(function.value), literal(node)
         texts = wanted if isinstance(wanted, tuple) else (wanted,)
         if not all(isinstance(text, str) for text in texts):
             raise NotRewritable
@@ -225,11 +224,20 @@ class ExpressionReader:
         name, compare = _COMPARISONS[type(op)]
         match left:
             case ast.Call(func=ast.Name(id="len"), args=[measured], keywords=[]):
-                access, length = self.access(measured), _literal(right)
+                access, length = self.access(without_keys(measured)), literal(right)
                 if type(length) is not int:
                     raise NotRewritable
                 check = length if name == "equal to" else {name: length}
                 return access.leaf({"length": check}, lambda value: compare(len(value), length))
+            case ast.Subscript(
+                value=ast.Call(
+                    func=ast.Attribute(value=split, attr="split"),
+                    args=[ast.Constant(value=".")],
+                    keywords=[],
+                ),
+                slice=ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=1)),
+            ):
+                return self._last_part(self.access(split), name, self._constant(right))
         access = self.access(left)
         if not self._is_value(right):
             return self._compare_fields(access, name, self.access(right))
@@ -241,17 +249,29 @@ class ExpressionReader:
             check = wanted is (name == "equal to")
         return access.leaf(check, lambda found: compare(found, wanted))
 
-    def _compare_fields(self, one: Access, name: str, other: Access) -> Predicate:
-        """Return the predicate of two fields that are equal, or not.
+    def _last_part(self, access: Access, name: str, wanted: Any) -> Predicate:
+        """Return the predicate of a topic whose last part is compared."""
+        if access.path != "topic" or not isinstance(wanted, str) or not _PART.fullmatch(wanted):
+            raise NotRewritable
+        found = Leaf("topic", {"ends with": self._value(access, f".{wanted}")}, None)
+        if name not in ("equal to", "is not"):
+            raise NotRewritable
+        return found if name == "equal to" else found.negated()
 
-        Where either may be missing, there is a part for each way in which they may.
+    def _compare_fields(self, one: Access, name: str, other: Access) -> Predicate:
+        """Return the predicate of two fields that are compared.
+
+        Where either may be missing, there is a part for each way in which they may be equal, or
+        differ.
         """
         if not self.compares_fields:
             raise NotRewritable
         defaults = [each.default for each in (one, other) if not each.raises]
-        if name not in ("equal to", "is not") or any(each is not None for each in defaults):
+        if any(each is not None for each in defaults):
             raise NotRewritable
         self.compared |= {one.path, other.path}
+        if name not in ("equal to", "is not"):
+            return Leaf(one.path, {name: other.template}, None)
         differ = name == "is not"
         check = {name: other.template} if differ else other.template
         found: list[Predicate] = [Leaf(one.path, check, None)]
@@ -273,12 +293,12 @@ class ExpressionReader:
         if not self._is_value(left):
             access = self.access(left)
             if not isinstance(right, (ast.List, ast.Tuple, ast.Set)):
-                return self._holds_field(access, self.access(right))
-            values = [self._constant(item) for item in _literal_items(right)]
+                return self._holds_field(access, self.access(without_keys(right)))
+            values = [self._constant(item) for item in literal_items(right)]
             checks = [self._value(access, value) for value in values]
             check = checks[0] if len(checks) == 1 else {"any": checks}
             return access.leaf(check, lambda value: value in values)
-        wanted, access = self._constant(left), self.access(right)
+        wanted, access = self._constant(left), self.access(without_keys(right))
         if access.parts == ("msg",) and isinstance(wanted, str) and _PART.fullmatch(wanted):
             return Leaf(f"msg.{wanted}", {"exists": True}, False)
         return access.leaf({"contains": self._value(access, wanted)}, lambda value: wanted in value)
@@ -304,7 +324,7 @@ class ExpressionReader:
                 return Filled(str(self.templates(name)))
             case ast.Constant(value=str(text)) if self.templates(text) is not None:
                 return Filled(str(self.templates(text)))
-        value = _literal(node)
+        value = literal(node)
         if value is None or isinstance(value, (str, bool, int, float)):
             return value
         raise NotRewritable
@@ -329,47 +349,3 @@ class Filled:
         return False
 
     __hash__ = object.__hash__
-
-
-def _is_key(key: object) -> bool:
-    return isinstance(key, str) or (type(key) is int and key >= 0)
-
-
-def _literal(node: ast.expr) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        raise NotRewritable from None
-
-
-def _unrolled(node: ast.expr) -> Iterator[ast.expr]:
-    """Yield the items of a list, or of a loop over values that stand there."""
-    match node:
-        case (
-            ast.ListComp(elt=item, generators=[ast.comprehension(ast.Name(id=name), values, [], 0)])
-            | ast.GeneratorExp(
-                elt=item, generators=[ast.comprehension(ast.Name(id=name), values, [], 0)]
-            )
-        ):
-            for value in _literal_items(values):
-                yield _Replaced(name, value).visit(copy.deepcopy(item))
-        case _:
-            yield from _literal_items(node)
-
-
-class _Replaced(ast.NodeTransformer):
-    """Puts a value in the place of a variable."""
-
-    def __init__(self, name: str, value: ast.expr) -> None:
-        self._name = name
-        self._value = value
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        """Return the value for the variable."""
-        return self._value if node.id == self._name else node
-
-
-def _literal_items(node: ast.expr) -> Iterator[ast.expr]:
-    if not isinstance(node, (ast.List, ast.Tuple, ast.Set)) or not node.elts:
-        raise NotRewritable
-    return iter(node.elts)

@@ -10,11 +10,11 @@ from typing import Any
 
 from fedbadges.lint.fixes.lambdas import (
     ExpressionReader,
-    NotRewritable,
     message_root,
     past_root,
 )
 from fedbadges.lint.fixes.predicates import Check, fields_of, several
+from fedbadges.lint.fixes.syntax import NotRewritable
 from fedbadges.rules.expressions import Expression
 
 _OF_FIELD = {"sum": "sum", "max": "largest", "min": "smallest"}
@@ -165,18 +165,20 @@ def read_condition(expression: Expression) -> dict[str, int | float]:
     raise NotRewritable
 
 
-def read_filter_value(expression: Expression, *, listed: bool) -> str | list[str]:
-    """Return the templates that an expression over ``msg`` stands for; raise NotRewritable.
+def read_filter_value(
+    expression: Expression, *, listed: bool
+) -> tuple[str | list[str], ExpressionReader]:
+    """Return the templates that an expression over ``msg`` stands for, and what read its fields.
 
-    ``listed`` tells if the filter takes several values.
+    ``listed`` tells if the filter takes several values. Raise NotRewritable if it does more.
     """
     reader = ExpressionReader(message_root, templates_of(expression))
     body = _parsed(expression)
     if listed and isinstance(body, (ast.List, ast.Tuple, ast.Set)) and body.elts:
-        return [_template(item, reader) for item in body.elts]
+        return [_template(item, reader) for item in body.elts], reader
     if isinstance(body, ast.Constant):
         raise NotRewritable
-    return _template(body, reader)
+    return _template(body, reader), reader
 
 
 def _template(node: ast.expr, reader: ExpressionReader) -> str:

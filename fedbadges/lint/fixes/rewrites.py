@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from fedbadges.errors import Place
-from fedbadges.lint.fixes.lambdas import ExpressionReader, NotRewritable, message_root
+from fedbadges.lint.fixes.lambdas import ExpressionReader, message_root
 from fedbadges.lint.fixes.layout import Edit, Entry, Layout, flow
 from fedbadges.lint.fixes.operations import (
     read_condition,
@@ -20,6 +20,7 @@ from fedbadges.lint.fixes.operations import (
     templates_of,
 )
 from fedbadges.lint.fixes.predicates import Predicate, known_paths, trigger_of, without_gaps
+from fedbadges.lint.fixes.syntax import NotRewritable
 from fedbadges.rules.expressions import Expression, parse_expression, parse_message_expression
 from fedbadges.rules.filters import ALIASES
 from fedbadges.rules.parsing import Problems
@@ -179,13 +180,14 @@ class Rewriter:
 
     def _filter_value(self, entry: Entry, entries: list[Entry], key: str) -> Rewrite:
         expression = _expression(entry, "msg")
-        value = read_filter_value(expression, listed=ALIASES.get(key, key) not in _SINGLE)
+        listed = ALIASES.get(key, key) not in _SINGLE
+        value, reader = read_filter_value(expression, listed=listed)
         text = f"a lambda is '{flow(value)}'"
         if isinstance(value, list) and not entry.mapping.flow_style:
             start, end = entry.key.start_mark.index, self.layout.end(entry.value)
             indent = " " * entry.key.start_mark.column
             items = f"\n{indent}".join(f"- {flow(item)}" for item in value)
-            return Rewrite(self._place(entry), text, (Edit(start, end, items),))
+            return Rewrite(self._place(entry), text, (Edit(start, end, items),), (reader,))
         if entry.mapping.flow_style:
             edit = self.layout.replace_value(entry.mapping, value)
         else:
@@ -195,7 +197,7 @@ class Rewriter:
                 if each.steps == entry.steps[:-1] and each.value is entry.mapping
             )
             edit = self.layout.pull_up(parent, flow(value))
-        return Rewrite(self._place(entry), text, (edit,))
+        return Rewrite(self._place(entry), text, (edit,), (reader,))
 
     def _without_is(self, entry: Entry) -> Rewrite | None:
         """Return what writes ``is 1`` as ``== 1`` in a lambda on one line."""

@@ -51,7 +51,7 @@ def _read_moment(node: Node, what: str, problems: Problems) -> FilterEntry | Non
     if moment is not None:
         age = to_age(value)
         return moment if age is None else age
-    if isinstance(node, ScalarNode) and (constant := _constant_time(node.text)) is not None:
+    if isinstance(node, ScalarNode) and (constant := constant_time(node.text)) is not None:
         return constant
     found = _read_one(node, what, problems)
     if found is not None and not found.paths:
@@ -60,7 +60,7 @@ def _read_moment(node: Node, what: str, problems: Problems) -> FilterEntry | Non
     return found
 
 
-def _constant_time(text: str) -> datetime.datetime | None:
+def constant_time(text: str) -> datetime.datetime | None:
     """Return the time of ``datetime.datetime(2024, 1, 31)`` and the like, or None."""
     with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         match ast.parse(text.strip(), mode="eval").body:
