@@ -61,10 +61,12 @@ class MessageValues(dict[str, Any]):
             self["recipient"] = recipient
 
     def __contains__(self, key: object) -> bool:
-        return dict.__contains__(self, key) or (key in _NAMES and self._ask(str(key)) is not None)
+        return dict.__contains__(self, key) or (
+            key in CONCERNED and self._ask(str(key)) is not None
+        )
 
     def __missing__(self, key: str) -> Any:
-        found = self._ask(key) if key in _NAMES else None
+        found = self._ask(key) if key in CONCERNED else None
         if found is None:
             raise KeyError(key)
         return found
@@ -79,7 +81,7 @@ class MessageValues(dict[str, Any]):
 
 
 #: What MessageValues has beside the body.
-_NAMES = frozenset(["agent", "usernames", "packages"])
+CONCERNED = frozenset(["agent", "usernames", "packages"])
 
 
 @dataclass(frozen=True, eq=False)

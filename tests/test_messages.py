@@ -8,7 +8,7 @@ import pytest
 from datanommer.models import Message as Row
 from support.builders import make_message
 
-from fedbadges.messages import category_of, parse_message
+from fedbadges.messages import KnownNames, Message, MessageValues, category_of, parse_message
 
 TOPIC = "org.fedoraproject.prod.git.receive"
 HUGE = 10**400
@@ -85,3 +85,28 @@ def test_a_message_knows_when_it_came() -> None:
 def test_the_category_is_that_of_datanommer(topic: str, category: str) -> None:
     assert category_of(topic) == category
     assert Row(topic=topic).category == category
+
+
+def test_values_of_a_message_are_its_body_and_whom_it_concerns() -> None:
+    class Names(KnownNames):
+        def agent(self, message: Message) -> str | None:
+            return "alice"
+
+    body = {"topic": "a.b", "msg": {}, "recipient": "mallory"}
+    message = parse_message(body, frozenset(["bob", "alice"]))
+    assert message is not None
+    assert "agent" not in message.values
+
+    message.ask(Names())
+
+    values = message.values
+    assert (values["topic"], values["agent"], values["usernames"]) == (
+        "a.b",
+        "alice",
+        ["alice", "bob"],
+    )
+    # Only a candidate is one.
+    assert "recipient" not in values
+    assert MessageValues(message, "carol")["recipient"] == "carol"
+    with pytest.raises(KeyError):
+        values["user"]

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,18 +174,23 @@ class Deployment:
 
     def _load(self, backends: Backends) -> Loaded:
         from fedbadges.rules.file_permissions import PermissionChecker
-        from fedbadges.rules.loader import load_directory, load_file
+        from fedbadges.rules.loader import load_directory
 
         directory = self.settings.rules_directory
         check = PermissionChecker(directory).check
         vet = (lambda path: None) if self.settings.insecure_rules else check
-        load = partial(load_file, lambdas=self.settings.lambdas)
-        return load_directory(directory, backends, vet=vet, load=load)
+        return load_directory(directory, backends, vet=vet, load=self._load_file)
+
+    def _load_file(self, path: Path, backends: Backends) -> tuple[Rule, ...]:
+        from fedbadges.rules.loader import load_file
+
+        settings = self.settings
+        return load_file(path, backends, lambdas=settings.lambdas, dialect=settings.dialect)
 
     def chosen(self, names: Sequence[str], backends: Backends) -> tuple[Rule, ...]:
         """Return rules by file or badge id; raise CannotRun with all mistakes and unknown ids."""
         from fedbadges.errors import RuleError
-        from fedbadges.rules.loader import each_once, load_file, without_cycles
+        from fedbadges.rules.loader import each_once, without_cycles
 
         found: list[Rule] = []
         wrong: list[str] = []
@@ -195,8 +200,7 @@ class Deployment:
         for name in names:
             try:
                 if Path(name).is_file():
-                    lambdas = self.settings.lambdas
-                    found.extend(load_file(Path(name), backends, lambdas=lambdas))
+                    found.extend(self._load_file(Path(name), backends))
                 elif name in known:
                     found.append(known[name])
                 else:

@@ -87,6 +87,10 @@ class Settings:
     insecure_rules: bool = config_key("badges.insecure_rules", *_FLAG, False)
     #: Load rules with Python in them.
     lambdas: bool = config_key("badges.lambdas", *_FLAG, True)
+    #: The dialect of rules in which nothing tells.
+    dialect: str = config_key(
+        "badges.dialect", "'fedbadges-1' or 'fedbadges-2'", values.dialect, "fedbadges-1"
+    )
 
     # The databases.
     #: Where badges and awards are.

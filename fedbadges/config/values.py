@@ -119,6 +119,12 @@ def group(value: Any) -> str:
     return name
 
 
+def dialect(value: Any) -> str:
+    """Return the name of a dialect of the rule language."""
+    _require(value in ("fedbadges-1", "fedbadges-2"))
+    return str(value)
+
+
 def memberships(value: Any) -> str:
     """Return which of those in a group are meant."""
     _require(value in ("members", "sponsors"))

@@ -138,8 +138,7 @@ def translate(
     for name, key in read.items():
         if name not in twice:
             _set(made, key.ours, key.convert(config[name]))
-    if _DIALECT[0] in known:
-        made.setdefault(*_DIALECT)
+    made.setdefault(*_DIALECT)
     if "fasjson_base_url" in read and _ACCOUNTS not in made:
         made[_ACCOUNTS] = "fasjson"
         names[_ACCOUNTS,] = Name("fasjson_base_url", _FASJSON)

@@ -44,8 +44,12 @@ class Read(NamedTuple):
 def paths_read(rule: Rule) -> Iterator[Read]:
     """Yield every path that a template of a rule, or a field of its trigger, reads of a message.
 
-    A field that may be missing is none.
+    A field that may be missing is none, and what an expression reads is not known.
     """
+    return (read for read in _paths_read(rule) if not read.path.computed)
+
+
+def _paths_read(rule: Rule) -> Iterator[Read]:
     always = not _has_any(rule.trigger)
     for leaf in leaves(rule.trigger):
         if isinstance(leaf, FieldTrigger) and not leaf.wanted.check.when_missing:

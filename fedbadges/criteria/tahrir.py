@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from fedbadges.config.settings import Settings
 from fedbadges.errors import Place
 from fedbadges.rules.conditions import CONDITION_KIND, Condition
-from fedbadges.rules.criteria import Criterion, Question
+from fedbadges.rules.criteria import Criteria, Criterion, Question
 from fedbadges.rules.grammar import (
     TEXT,
     Fields,
@@ -19,7 +19,7 @@ from fedbadges.rules.grammar import (
     ref,
 )
 from fedbadges.rules.held_badges import BACKEND, HELD, BadgeName, Held
-from fedbadges.rules.operators import AllOf, Check, Not, leaves, operands, parse_combined
+from fedbadges.rules.operators import AllOf, AnyOf, Check, Not, leaves, operands, parse_combined
 from fedbadges.rules.parsing import Problems, as_text, each_item
 from fedbadges.rules.yaml_document import MappingNode, Node, SequenceNode
 from fedbadges.tahrir.database import Tahrir
@@ -27,7 +27,21 @@ from fedbadges.tahrir.database import Tahrir
 #: Returns what somebody holds; raises Unavailable while nobody answers.
 HeldBy = Callable[[str], Held]
 
+#: How many somebody has, and how many they need.
+HowFar = tuple[int, int]
+
 _HOLDS, _TAGS, _CONDITION = "holds", "badges with tags", "condition"
+
+
+def how_far(check: Check[Any], of_leaf: Callable[[Any], HowFar]) -> HowFar:
+    """Return how far somebody is with checks: all those of ``all``, and the nearest of ``any``."""
+    found = [how_far(part, of_leaf) for part in operands(check)]
+    if not found:
+        return of_leaf(check)
+    if isinstance(check, AnyOf):
+        return max(found, key=lambda each: each[0] / max(each[1], 1))
+    # More than is needed of one makes up for nothing of another.
+    return sum(min(each) for each in found), sum(each[1] for each in found)
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,10 @@ class HoldsBadges(_AboutBadges):
             subject.tell(f"holds {badge.badge_id}", badge.badge_id in held)
         return self.badges.holds(held.keys())
 
+    def how_far(self, held: Held) -> HowFar:
+        """Return how many of the badges that it takes somebody holds."""
+        return how_far(self.badges, lambda badge: (int(badge.holds(held.keys())), 1))
+
     def badge_names(self) -> Iterator[BadgeName]:
         """Yield the badges that it names."""
         return (BadgeName(badge.badge_id, badge.place) for badge in leaves(self.badges))
@@ -114,6 +132,11 @@ class CountsBadges(_AboutBadges):
         number = sum(self.tags.holds(tags) for tags in self._held(subject).values())
         subject.tell("value", number)
         return self.condition.holds(number)
+
+    def how_far(self, held: Held) -> HowFar:
+        """Return how many badges count, and how many must; of 0 it is not known how many."""
+        number = sum(self.tags.holds(tags) for tags in held.values())
+        return number, self.condition.needed or 0
 
     def badge_names(self) -> Iterator[BadgeName]:
         """Yield nothing: it names none."""
@@ -219,3 +242,8 @@ def _check_together(found: Fields, problems: Problems) -> None:
     elif _CONDITION not in places:
         text = f"'{_TAGS}' needs a 'condition', such as 'greater than or equal to: 5'"
         problems.add(places[_TAGS], text)
+
+
+def held_of_needed(criteria: Criteria, held: Held) -> HowFar:
+    """Return how far somebody is with criteria that ask for badges alone."""
+    return how_far(criteria, lambda part: part.criterion.how_far(held))

@@ -9,6 +9,7 @@ from enum import Enum
 
 from fedbadges.config.settings import Settings
 from fedbadges.criteria.datanommer import past_messages
+from fedbadges.criteria.tahrir import held_of_needed
 from fedbadges.engine.current_values import begins_at_zero
 from fedbadges.engine.engine import Triggered
 from fedbadges.engine.explanation import Counted, Explainer, Verdict, count_of, verdict
@@ -101,6 +102,8 @@ class ProgressSearch:
         holdings = explainer.tahrir.holdings([self._user], ids)
         self._held, self.opted_out = holdings.held, bool(holdings.opted_out)
         self._revoked = holdings.revoked
+        untriggered = any(not rule.has_trigger for rule in self._rules)
+        self._all_held = explainer.tahrir.held_by(self._user) if untriggered else {}
         self._open = {
             rule.badge.id: rule
             for rule in self._rules
@@ -178,6 +181,8 @@ class ProgressSearch:
         revoked = self._revoked.get((self._user, rule.badge.id))
         if revoked is not None and revoked.for_good:
             return Progress(rule, ProgressState.REVOKED, revoked=revoked)
+        if not rule.has_trigger:
+            return self._by_holdings(rule)
         message = self._latest.get(rule.badge.id)
         if message is None:
             return self._without_message(rule)
@@ -188,6 +193,11 @@ class ProgressSearch:
         if state is ProgressState.EARNED and revoked is not None and revoked.bars(message.position):
             return Progress(rule, ProgressState.REVOKED, None, message, criteria, counted, revoked)
         return Progress(rule, state, None, message, criteria, counted)
+
+    def _by_holdings(self, rule: Rule) -> Progress:
+        """Return how far the user is with a badge for badges."""
+        counted = Counted(*held_of_needed(rule.criteria, self._all_held))
+        return Progress(rule, ProgressState.COUNTED, counted=counted)
 
     def _without_message(self, rule: Rule) -> Progress:
         if self._unread:

@@ -13,6 +13,7 @@ from fedbadges.lint.missing_path import most_names
 from fedbadges.lint.samples import Samples
 from fedbadges.rules.conditions import Comparison
 from fedbadges.rules.criteria import Criterion, backend_criteria
+from fedbadges.rules.dialects import OF_2
 from fedbadges.rules.expressions import Expression
 from fedbadges.rules.filters import paths_in, templates_in
 from fedbadges.rules.operators import operands
@@ -41,8 +42,15 @@ def same_for_all(rule: Rule) -> Iterator[Finding]:
         rule.criteria.place,
         "same-for-all",
         "these criteria do not depend on who would get the badge: everybody whom the message "
-        'names gets it, or nobody; to ask about each, write usernames: ["%(recipient)s"]',
+        f"names gets it, or nobody; to ask about each, write {_of_each(rule, 'usernames')}",
     )
+
+
+def _of_each(rule: Rule, key: str) -> str:
+    """Return how a filter asks about each candidate."""
+    if rule.dialect == OF_2:
+        return f"{key.replace('usernames', 'users')}: [recipient]"
+    return key.replace("users", "usernames") + ': ["%(recipient)s"]'
 
 
 def no_plugin(rule: Rule) -> Iterator[Finding]:
@@ -113,13 +121,11 @@ def counted_together(samples: Iterable[Samples], rule: Rule) -> Iterator[Finding
     for key, _, same in entries:
         if key in ("users", "agents") and same and _is_several(samples, rule, same[0]):
             path = ", ".join(each.dotted for each in same[0].paths)
-            shown = "usernames" if key == "users" else key
             yield Finding(
                 same[0].place,
                 "counted-together",
                 f"all whom {path} names are counted together, so a newcomer gets the badge for "
-                "what others did; to count for each alone, write "
-                f'{shown}: ["%(recipient)s"]',
+                f"what others did; to count for each alone, write {_of_each(rule, key)}",
             )
 
 
@@ -143,7 +149,6 @@ def not_converted(rule: Rule) -> Iterator[Finding]:
     for criterion in backend_criteria(rule.criteria):
         entries = criterion.filter.entries if isinstance(criterion, PastMessages) else ()
         for key, entry in entries:
-            shown = key.replace("users", "usernames")
             if key.removeprefix("not_") not in ("users", "agents"):
                 continue
             if any(path.dotted == RECIPIENT for path in paths_in(entry)):
@@ -154,7 +159,7 @@ def not_converted(rule: Rule) -> Iterator[Finding]:
                         template.place,
                         "not-converted",
                         f"{join_quoted(keys)} converts the recipient, and not what this filter "
-                        f'looks for; to look for the account, write {shown}: ["%(recipient)s"]',
+                        f"looks for; to look for the account, write {_of_each(rule, key)}",
                     )
 
 

@@ -9,7 +9,7 @@ from fedbadges.lint.findings import Finding
 from fedbadges.rules.conditions import Condition
 from fedbadges.rules.counting import MOST_DISTINCT
 from fedbadges.rules.criteria import backend_criteria
-from fedbadges.rules.expressions import Expression
+from fedbadges.rules.expressions import RESULTS, Expression
 from fedbadges.rules.filters import Filter, FilterEntry
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
@@ -18,6 +18,9 @@ from fedbadges.rules.rule import Rule
 _BROAD = frozenset(
     f"{prefix}{key}" for prefix in ("", "not_") for key in ("topics", "categories")
 ) | {"not_users", "not_packages", "not_agents", "end"}
+
+#: What an operation calls the past messages.
+_ARGUMENTS = ("query", RESULTS)
 
 #: Methods of a query that leave the reading to the database, or read one message.
 _FRUGAL = ("count", "first", "one")
@@ -89,8 +92,8 @@ def whole_topic(rule: Rule) -> Iterator[Finding]:
             question.operation.place,
             "whole-topic",
             "this reads every message that the topic ever had, each time; say in the filter whose "
-            'messages, as in usernames: ["%(recipient)s"], or compute something about each '
-            "message, as in 'len([m for m in query.all() if …])', which reads only what is new",
+            'messages, as in usernames: ["%(recipient)s"], or look at each message alone, as '
+            "'count' with 'fields' in the filter and 'count distinct' do, and some lambdas",
         )
 
 
@@ -125,7 +128,7 @@ def _reads_all(expression: Expression) -> bool:
         return True
     body = expression.source.parse()
     parents = {child: parent for parent in ast.walk(body) for child in ast.iter_child_nodes(parent)}
-    uses = [part for part in ast.walk(body) if isinstance(part, ast.Name) and part.id == "query"]
+    uses = [part for part in ast.walk(body) if isinstance(part, ast.Name) and part.id in _ARGUMENTS]
     return any(not _is_frugal(use, parents) for use in uses)
 
 

@@ -74,6 +74,7 @@ class Linter:
                     self.backends,
                     configured=self.configured,
                     lambdas=self.settings.lambdas,
+                    dialect=self.settings.dialect,
                 )
                 data = read_file(path)
                 document = parse_document(data, str(path))

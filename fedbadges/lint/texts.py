@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from fedbadges.criteria.datanommer import PastMessages
 from fedbadges.criteria.reading import NAMING_KEYS, paths_read
 from fedbadges.lint.findings import Finding
+from fedbadges.messages import CONCERNED
 from fedbadges.rules.criteria import backend_criteria
+from fedbadges.rules.dialects import OF_2
 from fedbadges.rules.filters import templates_in
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
@@ -50,13 +52,14 @@ def no_topic(rule: Rule) -> Iterator[Finding]:
             continue
         for key, entry in criterion.filter.entries:
             for template in templates_in(entry):
-                problem = _problem(key.removeprefix("not_"), template)
+                topic = "message.topic" if rule.dialect == OF_2 else "%(topic)s"
+                problem = _problem(key.removeprefix("not_"), template, topic)
                 if problem:
                     yield Finding(template.place, "no-topic", problem)
 
 
-def _problem(key: str, template: Template) -> str:
-    """Return what is wrong with a text of a filter, if anything."""
+def _problem(key: str, template: Template, same: str) -> str:
+    """Return what is wrong with a text of a filter, if anything; ``same`` is the own topic."""
     literal = "".join(part for part in template.parts if isinstance(part, str))
     braces = None if key == "contains" else _BRACES.search(template.text)
     if braces:
@@ -73,7 +76,7 @@ def _problem(key: str, template: Template) -> str:
     if kind == "topic" and not template.paths and _is_end(literal):
         return (
             f"no message has the topic {quoted(literal)}: a filter has whole topics, such as "
-            "'org.fedoraproject.prod.git.receive' or '%(topic)s'"
+            f"'org.fedoraproject.prod.git.receive' or '{same}'"
         )
     if kind == "category" and "." in literal:
         return f"no message has the category {quoted(literal)}: it is one part of a topic"
@@ -119,7 +122,7 @@ def _meant(dotted: str, extra: str) -> str | None:
     ``extra`` is another field that a template may have there.
     """
     first, dot, rest = dotted.partition(".")
-    if first in _FIELDS or dotted == extra:
+    if first in _FIELDS or dotted in CONCERNED or dotted == extra:
         return None
     if first in _CONTENT and rest:
         return f"msg.{rest}"

@@ -58,23 +58,39 @@ def load_text(
 
 
 def load_file(
-    path: Path, backends: Backends, *, configured: bool = True, lambdas: bool = True
+    path: Path,
+    backends: Backends,
+    *,
+    configured: bool = True,
+    lambdas: bool = True,
+    dialect: str = dialects.OWN,
 ) -> tuple[Rule, ...]:
     """Read and parse one rule file; raise RuleError if it has mistakes or cannot be read.
 
-    Without ``lambdas``, whatever is in Python is a mistake. Returns its rule, or those of a series.
+    Without ``lambdas``, whatever is in Python is a mistake. ``dialect`` is that of a file in which
+    nothing tells. Returns its rule, or those of a series.
     """
     if path.name.endswith(TEST_FILES):
         text = f"this is a file of tests; run 'fedbadges test {path}'"
         raise RuleError([Problem(Place(str(path), 1, 1), text)])
-    return load_text(read_file(path), str(path), backends, configured=configured, lambdas=lambdas)
+    data = read_file(path)
+    return load_text(
+        data, str(path), backends, configured=configured, lambdas=lambdas, dialect=dialect
+    )
 
 
 class RuleFiles:
     """Reads the rule files of one pass, but for those that are as they were ``before``."""
 
-    def __init__(self, before: "RuleFiles | None" = None, *, lambdas: bool = True) -> None:
+    def __init__(
+        self,
+        before: "RuleFiles | None" = None,
+        *,
+        lambdas: bool = True,
+        dialect: str = dialects.OWN,
+    ) -> None:
         self._lambdas = lambdas
+        self._dialect = dialect
         self._before = {} if before is None else before._read
         self._read: dict[Path, tuple[object, tuple[Rule, ...] | RuleError]] = {}
 
@@ -94,7 +110,9 @@ class RuleFiles:
     def _parse(self, path: Path, backends: Backends) -> tuple[Rule, ...] | RuleError:
         data = read_file(path)
         try:
-            return load_text(data, str(path), backends, lambdas=self._lambdas)
+            return load_text(
+                data, str(path), backends, lambdas=self._lambdas, dialect=self._dialect
+            )
         except RuleError as error:
             return error
 

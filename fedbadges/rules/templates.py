@@ -10,7 +10,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from fedbadges.errors import MissingValue, Place
 from fedbadges.rules.parsing import Problems, as_text
@@ -48,6 +48,9 @@ class TemplatePath:
 
     dotted: str
     place: Place | None = field(default=None, compare=False)
+
+    #: Whether an expression stands in the place of the path.
+    computed: ClassVar[bool] = False
 
     def resolve(self, message: Mapping[str, Any]) -> Any:
         """Return what the message has at this path; raise MissingValue if there is nothing."""

@@ -103,8 +103,9 @@ class Coverage:
             RuleCoverage(
                 rule,
                 place in self._tested,
-                place in self._triggered,
-                tuple(map(self._part, _parts(rule))),
+                # No message does where there is no trigger, and no tracer sees its criteria.
+                place in self._triggered or not rule.has_trigger,
+                tuple(map(self._part, _parts(rule))) if rule.has_trigger else (),
             )
             for place, rule in sorted(self._rules.items())
         ]

@@ -3,10 +3,12 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from fedbadges.errors import Problem
 from fedbadges.rules.criteria import Backends
+from fedbadges.rules.dialects import OWN
 from fedbadges.rules.file_permissions import PermissionChecker
 from fedbadges.rules.index import RuleSet
 from fedbadges.rules.loader import RuleFiles, load_directory
@@ -23,6 +25,7 @@ class RuleBook:
     ``publish`` shows badges in tahrir, and returns those that cannot be awarded; it may raise
     Unavailable, and then nothing has changed here. Rules that others can write are refused, or with
     ``insecure`` logged. Without ``lambdas``, rules with Python in them are refused as well.
+    ``dialect`` is that of rules in which nothing tells.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class RuleBook:
         insecure: bool = False,
         *,
         lambdas: bool = True,
+        dialect: str = OWN,
     ) -> None:
         self._directory = directory
         self._backends = backends
@@ -41,8 +45,8 @@ class RuleBook:
         self._good: dict[str, list[Rule]] = {}
         self._insecure_rules: set[Problem] = set()
         self._loaded = False
-        self._lambdas = lambdas
-        self._files = RuleFiles(lambdas=lambdas)
+        self._read_files = partial(RuleFiles, lambdas=lambdas, dialect=dialect)
+        self._files = self._read_files()
         #: What was wrong with rules when they were loaded last.
         self.problems: frozenset[Problem] = frozenset()
         self.rules = RuleSet()
@@ -53,7 +57,7 @@ class RuleBook:
         """Load the directory; the last good version of a file that became bad stays in force."""
         permissions = PermissionChecker(self._directory)
         vet = permissions.record if self._insecure else permissions.check
-        files = RuleFiles(self._files, lambdas=self._lambdas)
+        files = self._read_files(self._files)
         loaded = load_directory(self._directory, self._backends, self._good, vet, files.load)
         self._files = files
         published = self._publish(rule.badge for rule in loaded.rules)

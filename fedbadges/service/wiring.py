@@ -97,6 +97,7 @@ class Parts:
             tahrir.publish_badges,
             settings.insecure_rules,
             lambdas=settings.lambdas,
+            dialect=settings.dialect,
         )
         self.delay_queue = DelayQueue(
             self.history.positions,

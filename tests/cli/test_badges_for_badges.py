@@ -136,3 +136,21 @@ def test_rule_tests_say_what_somebody_holds(deployment: CommandDeployment) -> No
     assert fedbadges("test", path).exit_code == 0, fedbadges("test", path).output
     path.write_text(SUITE)
     assert "no tested rule awards 'other-badge'" in fedbadges("test", path).output
+
+
+def test_progress_says_how_many_of_the_badges_somebody_holds(deployment: CommandDeployment) -> None:
+    deployment.write("some", holding("{any: [both, [editor, speaker, translator]]}"))
+    holds(deployment, "editor", "speaker")
+    result = deployment.call("progress", "alice", "--format", "json")
+    assert result.exit_code == 0, result.output
+    found = {each["badge"]: each for each in json.loads(result.stdout)["badges"]}
+    counts = {badge: (each["count"], each["needed"]) for badge, each in found.items()}
+    assert counts["both"] == (2, 2)
+    assert counts["collector"] == (0, 1)
+    assert counts["some"] == (2, 3)
+
+
+def test_show_says_who_gets_a_badge_for_badges(deployment: CommandDeployment) -> None:
+    shown = deployment.call("show", "both")
+    assert "recipient: whoever is awarded a badge" in shown.stdout
+    assert "[editor, speaker]" in shown.stdout

@@ -119,7 +119,8 @@ tags: git, packaging
 trigger
 └── all
     ├── topic git.receive
-    └── fields {msg.branch: "main"}
+    └── fields
+        └── field msg.branch: "main"
 criteria
 └── datanommer count, fields {msg.branch: "main"}, greater than or equal to 5
     ├── topics: %(topic)s

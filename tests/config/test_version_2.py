@@ -104,6 +104,18 @@ def test_what_each_key_was_read_as_is_known(file: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("more", "dialect"),
+    [("", "fedbadges-2"), ('badges.dialect = "fedbadges-1"\n', "fedbadges-1")],
+)
+def test_rules_are_in_the_dialect_of_2_x_unless_something_else_is_said(
+    file: Path, more: str, dialect: str
+) -> None:
+    settings, _ = read(file, WHOLE.replace("[consumer_config]\n", f"[consumer_config]\n{more}"))
+
+    assert settings.dialect == dialect
+
+
 def test_keys_of_both_kinds_stand_beside_each_other(file: Path) -> None:
     more = '\n[consumer_config.badges]\nstate_directory = "REPO/state"\nreload = false\n'
 

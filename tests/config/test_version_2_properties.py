@@ -26,6 +26,7 @@ REQUIRED_HERE = {
     "badges.yaml.directory": "REPO/rules",
     "badges_global": {"database_uri": "sqlite:///tahrir.db", "badge_issuer": ISSUER},
     "datanommer.sqlalchemy.url": "sqlite:///datanommer.db",
+    "badges.dialect": "fedbadges-2",
 }
 
 HOSTS = st.from_regex(r"[a-z]{1,9}(\.[a-z]{1,9}){0,2}", fullmatch=True)

@@ -149,3 +149,23 @@ def test_value_of_a_filter_is_written_anew(path: Path, value: str, written: str)
     assert fedbadges("convert", path).exit_code == 0
 
     assert f"    {written}\n" in path.read_text()
+
+
+def test_all_that_has_no_counterpart_is_listed(path: Path) -> None:
+    text = RULE.replace('message.body["n"]', "message.url").replace('body["user"]', "groups")
+    path.write_text(METADATA + text)
+
+    done = fedbadges("convert", path)
+
+    assert [line.partition(": ")[0] for line in done.stdout.splitlines()] == [
+        f"{path}:9:13",
+        f"{path}:21:12",
+    ]
+
+
+def test_line_ends_stay(path: Path) -> None:
+    path.write_bytes((METADATA + RULE).replace("\n", "\r\n").encode())
+
+    assert fedbadges("convert", path).exit_code == 0
+
+    assert path.read_bytes() == (METADATA + CONVERTED).replace("\n", "\r\n").encode()

@@ -9,7 +9,7 @@ from support.rules_of_2 import TEXTS
 from support.schemas import as_json
 
 from fedbadges.criteria.datanommer import past_messages
-from fedbadges.errors import MissingValue
+from fedbadges.errors import MissingValue, RuleError
 from fedbadges.rules.filters import FilledFilter
 from fedbadges.rules.loader import load_text
 from fedbadges.rules.rule import Rule
@@ -287,3 +287,26 @@ def test_schema_refuses_mistakes(body: str) -> None:
     text = METADATA + TRIGGER + body
     assert mistakes(text) != []
     assert errors(text) != []
+
+
+@pytest.mark.parametrize(
+    ("body", "allowed"),
+    [
+        (PREVIOUS, True),
+        ("recipient: message.body['user']['name']\n", True),
+        ("recipient: message.body['user'].lower()\n", False),
+        (PREVIOUS.replace("[recipient]", "[recipient + 'x']"), False),
+        (PREVIOUS.replace("count", "{lambda: len(results) + 1}"), False),
+        (f"{PREVIOUS}condition: {{lambda: value > 1}}\n", False),
+    ],
+)
+def test_plain_values_are_no_python(body: str, allowed: bool) -> None:
+    data = f"{METADATA}{TRIGGER}dialect: fedbadges-2\n{body}".encode()
+    try:
+        load_text(data, "rule.yml", PARSING, lambdas=False)
+    except RuleError as error:
+        assert not allowed
+        (problem,) = error.problems
+        assert problem.text.startswith("lambdas are not allowed here; ")
+    else:
+        assert allowed

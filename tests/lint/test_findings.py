@@ -28,8 +28,8 @@ SAME_FOR_ALL = (
 )
 WHOLE_TOPIC = (
     "this reads every message that the topic ever had, each time; say in the filter whose "
-    'messages, as in usernames: ["%(recipient)s"], or compute something about each '
-    "message, as in 'len([m for m in query.all() if …])', which reads only what is new"
+    'messages, as in usernames: ["%(recipient)s"], or look at each message alone, as '
+    "'count' with 'fields' in the filter and 'count distinct' do, and some lambdas"
 )
 SETTINGS = placeholder_settings({})
 LINTER = Linter(load_backends(SETTINGS), SETTINGS)

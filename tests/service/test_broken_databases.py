@@ -127,7 +127,7 @@ class Asking:
     def fill(self, body: Mapping[str, Any]) -> tuple[Any, ...]:
         return ()
 
-    def __call__(self, query: Query, values: tuple[Any, ...]) -> Any:
+    def over(self, query: Query, values: tuple[Any, ...]) -> Any:
         return list(query.order_by(sa.text("nothing")))
 
 

@@ -43,6 +43,8 @@ def one_line(check: Check[Any], within: bool = False) -> str:
 
 def recipients_of(rule: Rule) -> str:
     """Return whom a rule names, on one line."""
+    if not rule.has_trigger:
+        return "whoever is awarded a badge"
     named = "the users of the message"
     if rule.recipient is not None:
         named = " or else ".join(each.text for each in rule.recipient.templates)
@@ -57,6 +59,9 @@ def tree_of_rule(rule: Rule) -> Iterator[Tree]:
     if operands(rule.criteria) or not isinstance(rule.criteria, AllOf):
         yield make_tree("criteria", [_tree(rule.criteria)])
     yield make_tree(f"recipient: {recipients_of(rule)}")
+    if rule.first is not None:
+        people = pluralize(rule.first, "person", "people")
+        yield make_tree(f"at most {people}, in the order of their messages")
 
 
 def _tree(check: Check[Any]) -> Tree:

@@ -39,6 +39,8 @@ class ComputedPath(TemplatePath):
 
     expression: Expression = field(kw_only=True)
 
+    computed = True
+
     def resolve(self, message: Mapping[str, Any]) -> Any:
         """Return the value of the expression; raise what it raises."""
         assert isinstance(message, MessageValues), "only a message has what expressions read"
@@ -48,6 +50,8 @@ class ComputedPath(TemplatePath):
 @dataclass(frozen=True)
 class WholeMessage(TemplatePath):
     """In the place of a path, the whole message."""
+
+    computed = True
 
     def resolve(self, message: Mapping[str, Any]) -> Any:
         """Return the message as expressions see it."""
