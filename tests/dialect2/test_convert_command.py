@@ -87,6 +87,12 @@ def test_difference_is_only_shown(path: Path) -> None:
     ("right", "wrong", "place", "why"),
     [
         ('message.body["n"]', "message.url", "9:13", "a lambda over 'msg' has no 'message.url'"),
+        (
+            'message.body["n"] > 0',
+            "message.body['n'] == '%(x)s'",
+            "9:35",
+            "'%(' begins a template in the other dialect",
+        ),
         ("- recipient ", "- recipient + 'x'  ", "15:7", "a lambda over 'msg' has no 'recipient'"),
         ('r.msg["repo"]', "message.headers", "17:18", "no template has 'message'"),
         ('message.body["user"]', "message.groups", "21:12", "no template names these people"),
