@@ -33,8 +33,8 @@ def convert(paths: tuple[Path, ...], diff: bool) -> None:
     """Write rules of fedbadges 2.x in the language of this version, where that means the same.
 
     A FILE is a rule file, or a directory with rule files anywhere below. Comments stay. A rule
-    for parts of which there is nothing that surely means the same stays as it is, and the first
-    such part is named. Lambdas become fields and operations, where they can.
+    for parts of which there is nothing that surely means the same stays as it is, and these parts
+    are listed. Lambdas become fields and operations, where they can.
     """
     from fedbadges.criteria.backends import load_backends
     from fedbadges.lint.fixes.conversion import Converter

@@ -165,9 +165,12 @@ class RuleTestRunner:
     def load_rules(self, path: Path) -> list[Rule]:
         """Load the rules of a file that has no tests; none where it has mistakes."""
         try:
-            return list(load_file(path, self._installed, configured=False))
+            return list(self._load(path, self._installed))
         except RuleError:
             return []
+
+    def _load(self, path: Path, backends: Backends) -> tuple[Rule, ...]:
+        return load_file(path, backends, configured=False, dialect=self._settings.dialect)
 
     def _rules(self, suite: Suite, accounts: TestAccounts) -> tuple[list[Rule], list[Problem]]:
         """Return the rules of a test file, and what is wrong with others."""
@@ -185,7 +188,7 @@ class RuleTestRunner:
                 problems.append(Problem(place, f"there is no rule file '{printable(str(path))}'"))
                 continue
             try:
-                found.extend(load_file(path, backends, configured=False))
+                found.extend(self._load(path, backends))
             except RuleError as error:
                 problems += error.problems
         rules, duplicates = each_once(found)

@@ -34,8 +34,11 @@ COMMANDS = {
     "check": (["check", "bad"], "bad.yml:1:1"),
     "explain": (["explain", "message.json"], "trigger: yes"),
     "help": (["--help"], "Completion"),
+    "list": (["list"], "pushed"),
     "preview": (["preview", "pushed"], "would have it"),
     "progress": (["progress", "bob"], "1 of 3"),
+    "show": (["show", "pushed"], "trigger"),
+    "topics": (["topics", "git.receive"], "names users"),
     "test": (["test", "tested"], "the first push brings it"),
     "usage": (["explain"], "Error: "),
 }

@@ -103,3 +103,20 @@ tests:
   - {like: edit, from: alice, timestamp: 2024-01-04, awards: {alice: twice}}
 """
     assert list(run(make_runner(), write_suite(tmp_path, test, TEXT))) == []
+
+
+def test_rules_are_tested_in_the_dialect_of_the_deployment(tmp_path: Path) -> None:
+    # Without a recipient, the agent gets it and not all whom a message concerns.
+    body = rule("Once", "trigger: {topic: wiki.edit}\n")
+    test = """
+tests:
+- name: a
+  incoming:
+  - topic: org.fedoraproject.prod.wiki.edit
+    usernames: [alice, bob]
+    agent: alice
+    awards: {alice: once}
+"""
+    path = write_suite(tmp_path, test, body)
+    assert list(run(make_runner(dialect="fedbadges-2"), path)) == []
+    assert list(run(make_runner(), path)) != []

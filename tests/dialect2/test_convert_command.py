@@ -87,6 +87,12 @@ def test_difference_is_only_shown(path: Path) -> None:
     ("right", "wrong", "place", "why"),
     [
         ('message.body["n"]', "message.url", "9:13", "a lambda over 'msg' has no 'message.url'"),
+        (
+            'message.body["n"] > 0',
+            "message.body['n'] == '%(x)s'",
+            "9:35",
+            "'%(' begins a template in the other dialect",
+        ),
         ("- recipient ", "- recipient + 'x'  ", "15:7", "a lambda over 'msg' has no 'recipient'"),
         ('r.msg["repo"]', "message.headers", "17:18", "no template has 'message'"),
         ('message.body["user"]', "message.groups", "21:12", "no template names these people"),
@@ -143,3 +149,23 @@ def test_value_of_a_filter_is_written_anew(path: Path, value: str, written: str)
     assert fedbadges("convert", path).exit_code == 0
 
     assert f"    {written}\n" in path.read_text()
+
+
+def test_all_that_has_no_counterpart_is_listed(path: Path) -> None:
+    text = RULE.replace('message.body["n"]', "message.url").replace('body["user"]', "groups")
+    path.write_text(METADATA + text)
+
+    done = fedbadges("convert", path)
+
+    assert [line.partition(": ")[0] for line in done.stdout.splitlines()] == [
+        f"{path}:9:13",
+        f"{path}:21:12",
+    ]
+
+
+def test_line_ends_stay(path: Path) -> None:
+    path.write_bytes((METADATA + RULE).replace("\n", "\r\n").encode())
+
+    assert fedbadges("convert", path).exit_code == 0
+
+    assert path.read_bytes() == (METADATA + CONVERTED).replace("\n", "\r\n").encode()

@@ -92,6 +92,7 @@ def question_of(operation: str, **filter_: Any) -> Any:
         (r"re.match('Common F', msg['msg']['title'])", {"msg.title": {"starts with": "Common F"}}),
         (r"re.search('a\.b', msg['msg']['title'])", {"msg.title": {"contains": "a.b"}}),
         (r"re.search('^a.*', msg['msg']['title'])", {"msg.title": {"starts with": "a"}}),
+        ("msg['msg']['a'] > msg['msg']['b']", {"msg.a": {"greater than": "%(msg.b)s"}}),
         ("len(msg['msg']['who'].keys()) > 2", {"msg.who": {"length": {"greater than": 2}}}),
         ("'alice' in msg['msg']['who'].keys()", {"msg.who": {"contains": "alice"}}),
         ("msg['msg'].get('a', dict()).get('b') == 1", {"msg.a.b": 1}),

@@ -9,8 +9,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.builders import make_settings, wipe
 from support.databases import Databases
-from support.histories import PastMessage, earned, live
-from support.rules import load_rules
+from support.histories import PastMessage, Storage, earned, live
+from support.rules import load_rules, only_rule, rule
 from support.sizes import size
 from support.strategies import START, histories, rule_texts
 
@@ -30,6 +30,15 @@ PEOPLE = st.one_of(
 SELECTIONS = st.builds(
     lambda since, until, people: Selection(since, until, **people), MOMENTS, MOMENTS, PEOPLE
 )
+
+THREE = """
+trigger: {topic: wiki.edit}
+criteria:
+  filter: {topics: ["%(topic)s"], users: ["%(recipient)s"]}
+  operation: count
+  condition: {greater than or equal to: 3}
+recipient: "%(msg.user)s"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +83,33 @@ def test_a_replay_of_a_selection_finds_what_a_daemon_awards_for_it(
         found = earned(settings, replay.run(rules, selection=selection))
 
     assert found == {award for award in expected if selection.has(award[1])}
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("page", [1, 3])
+def test_the_first_selected_message_with_enough_before_it_earns_the_badge(
+    shared_database: Databases, settings: Settings, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_stream, "_BATCH", page)
+    wipe(shared_database)
+    days = [START + timedelta(days=day) for day in range(9)]
+    Storage(settings).store(
+        PastMessage(number, sent, "wiki.edit", {"user": "alice"}, ("alice",))
+        for number, sent in enumerate(days, 1)
+    )
+    replay = Replay(settings, Tahrir(settings))
+    rules = [only_rule(rule("Scribe", THREE).encode(), "scribe.yml", replay.backends)]
+
+    for since in (None, *days[::2]):
+        for until in (None, *days[1::2]):
+            selection = Selection(since, until)
+            found = [each.message.sent for each in replay.run(rules, selection=selection)]
+            assert found == [sent for sent in days[2:] if selection.takes(sent)][:1], selection
+            seen = [sent for sent in days if selection.takes(sent)]
+            assert replay.funnel(rules[0]).seen == len(seen)
+            # A page that begins behind the end is not gone through.
+            ends = len(days) if until is None else days.index(until)
+            assert replay.done == min(-(-ends // page) * page, len(days))
 
 
 def test_everybody_is_in_one_of_two_samples_or_in_the_rest() -> None:

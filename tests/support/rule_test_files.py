@@ -17,11 +17,13 @@ messages:
 """A message that the rules made here are about."""
 
 
-def make_runner() -> RuleTestRunner:
+def make_runner(**keys: Any) -> RuleTestRunner:
+    """Return a runner for a deployment with these keys below ``badges.``."""
     changes: dict[str, Any] = {
         "datanommer.sqlalchemy.url": HISTORY_URL,
         "badges_global": TAHRIR_URL,
         "badges.keep_counts": False,
+        **{f"badges.{name}": value for name, value in keys.items()},
     }
     return RuleTestRunner(placeholder_settings(changes))
 

@@ -6,7 +6,7 @@ import ast
 import contextlib
 import datetime
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import yaml
 
@@ -65,15 +65,17 @@ class Converter:
         rules = load_text(data, path, self._backends, configured=False, dialect=self._dialect)
         if rules[0].dialect != OF_2:
             return Converted(unchanged)
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        text = data.decode("utf-8-sig")
+        newline = "\r\n" if "\r\n" in text else "\n"
         try:
-            layout = _layout(text)
-            edits = list(_Conversion(layout, path, rules[0]).edits())
-            new = apply(layout.text, edits).encode()
+            layout = _layout(text.replace("\r\n", "\n"))
+            conversion = _Conversion(layout, path, rules[0])
+            edits = list(conversion.edits())
+            if conversion.problems:
+                return Converted(unchanged, tuple(sorted(conversion.problems)))
+            new = apply(layout.text, edits).replace("\n", newline).encode()
             load_text(new, path, self._backends, configured=False)
-        except NotConvertible as error:
-            return Converted(unchanged, (Problem(error.place or rules[0].place, str(error)),))
-        except (RuleError, ValueError) as error:
+        except (RuleError, ValueError, yaml.YAMLError) as error:
             text = f"what it would become has a mistake: {error}"
             return Converted(unchanged, (Problem(rules[0].place, text),))
         fixed = self._fixer.fix(new, path)
@@ -89,30 +91,41 @@ def _layout(text: str) -> Layout:
 
 @dataclass
 class _Conversion:
-    """The conversion of one file."""
+    """The conversion of one file; ``problems`` are the parts that have no counterpart."""
 
     layout: Layout
     path: str
     rule: Rule
+    problems: list[Problem] = field(default_factory=list)
 
     def edits(self) -> Iterator[Edit]:
-        """Yield the edits; raise NotConvertible."""
+        """Yield the edits, of which those are missing that are impossible."""
         entries = list(self.layout.entries())
         top = {entry.name: entry for entry in entries if not entry.steps}
         for entry in entries:
-            if entry.steps[:1] == ("trigger",) and entry.name == "lambda":
-                yield self._as_lambda(entry, over_msg(self._node(entry.value)))
-            elif entry.steps == ("previous", "filter"):
-                edit = self._filter_value(entry)
-                if edit is not None:
-                    yield edit
-            elif entry.steps == ("previous", "operation") and entry.name == "lambda":
-                (above,) = (each for each in entries if each.value is entry.mapping)
-                yield self._operation(entry, above)
-        yield from self._criteria(top)
-        yield from self._recipient(top)
+            yield from self._possible(self._entry(entry, entries))
+        yield from self._possible(self._criteria(top))
+        yield from self._possible(self._recipient(top))
         if KEY in top:
             yield self._without(top[KEY])
+
+    def _possible(self, edits: Iterator[Edit]) -> Iterator[Edit]:
+        try:
+            yield from edits
+        except NotConvertible as error:
+            self.problems.append(Problem(error.place or self.rule.place, str(error)))
+
+    def _entry(self, entry: Entry, entries: list[Entry]) -> Iterator[Edit]:
+        """Yield the edit for a lambda or a value of a filter, if the entry is one."""
+        if entry.steps[:1] == ("trigger",) and entry.name == "lambda":
+            yield self._as_lambda(entry, over_msg(self._node(entry.value)))
+        elif entry.steps == ("previous", "filter"):
+            edit = self._filter_value(entry)
+            if edit is not None:
+                yield edit
+        elif entry.steps == ("previous", "operation") and entry.name == "lambda":
+            (above,) = (each for each in entries if each.value is entry.mapping)
+            yield self._operation(entry, above)
 
     def _node(self, node: yaml.Node) -> ScalarNode:
         place = self.layout.place(node, self.path)

@@ -259,16 +259,19 @@ class ExpressionReader:
         return found if name == "equal to" else found.negated()
 
     def _compare_fields(self, one: Access, name: str, other: Access) -> Predicate:
-        """Return the predicate of two fields that are equal, or not.
+        """Return the predicate of two fields that are compared.
 
-        Where either may be missing, there is a part for each way in which they may.
+        Where either may be missing, there is a part for each way in which they may be equal, or
+        differ.
         """
         if not self.compares_fields:
             raise NotRewritable
         defaults = [each.default for each in (one, other) if not each.raises]
-        if name not in ("equal to", "is not") or any(each is not None for each in defaults):
+        if any(each is not None for each in defaults):
             raise NotRewritable
         self.compared |= {one.path, other.path}
+        if name not in ("equal to", "is not"):
+            return Leaf(one.path, {name: other.template}, None)
         differ = name == "is not"
         check = {name: other.template} if differ else other.template
         found: list[Predicate] = [Leaf(one.path, check, None)]

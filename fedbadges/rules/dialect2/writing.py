@@ -7,7 +7,7 @@ from fedbadges.errors import Place
 from fedbadges.rules.dialect2.syntax import MESSAGE, Syntax, parse_syntax, plain_path
 from fedbadges.rules.expressions import RESULTS
 from fedbadges.rules.parsing import Problems
-from fedbadges.rules.templates import RECIPIENT
+from fedbadges.rules.templates import RECIPIENT, find_template
 from fedbadges.rules.yaml_document import ScalarNode
 
 #: What lambdas over ``msg`` have for what a message has; the others know no more.
@@ -62,6 +62,10 @@ def people_of(node: ScalarNode) -> str:
 def over_msg(node: ScalarNode) -> str:
     """Return an expression over ``message`` as one over ``msg``; raise NotConvertible."""
     syntax = syntax_of(node)
+    start = find_template(node.text)
+    if start is not None:
+        what = "'%(' begins a template in the other dialect"
+        raise NotConvertible(what, node.place_at(start))
     pieces = []
     for part in _uses(syntax.body, {MESSAGE, RECIPIENT}):
         match part:
