@@ -7,6 +7,7 @@ from fedbadges.config.settings import Settings
 from fedbadges.engine.engine import Earned
 from fedbadges.replay.replay import Replay
 from fedbadges.rules.criteria import Backends, PlacedCriterion
+from fedbadges.rules.held_badges import BACKEND
 from fedbadges.rules.operators import leaves
 from fedbadges.rules.rule import Rule
 from fedbadges.tahrir.database import Tahrir
@@ -15,9 +16,6 @@ from fedbadges.tahrir.holdings import Holdings
 #: What stands before the id of a badge while both versions are replayed together.
 _OLD, _NEW = "old:", "new:"
 _LENGTH = len(_OLD)
-
-#: Criteria of this backend ask who holds badges, which the versions must not mix up.
-_HELD_BADGES = "tahrir"
 
 
 class RuleComparison:
@@ -86,8 +84,9 @@ class _Versions(Tahrir):
 
 
 def _asks_for_badges(rule: Rule) -> bool:
+    """Return True if a rule asks who holds badges, which the versions must not mix up."""
     return any(
-        isinstance(leaf, PlacedCriterion) and leaf.backend == _HELD_BADGES
+        isinstance(leaf, PlacedCriterion) and leaf.backend == BACKEND
         for leaf in leaves(rule.criteria)
     )
 

@@ -10,7 +10,7 @@ from support.command import fedbadges
 from support.databases import Databases
 from support.fasjson import Fasjson, User
 from support.histories import awarded
-from support.rules import counting_rule
+from support.rules import counting_rule, rule
 from support.tahrir import revoke
 from support.web import Answer
 
@@ -121,6 +121,18 @@ def test_dry_run_lists_the_same_and_writes_nothing(settings: Settings, file: Pat
         ("packager", "sponsors"),
     }
     assert pairs(settings) == set()
+
+
+def test_what_follows_from_a_badge_of_a_group_is_given_with_it(
+    settings: Settings, file: Path
+) -> None:
+    follows = rule("Both", "criteria: {tahrir: {holds: [packager, sponsor]}}\n")
+    (file.parent / "rules/both.yml").write_text(follows)
+
+    done = fedbadges("backfill", "--groups", "--no-publish", "--config", file)
+
+    assert done.exit_code == 0, done.output
+    assert pairs(settings) == {*GIVEN, ("both", "alice")}
 
 
 def test_second_run_gives_only_what_is_new(

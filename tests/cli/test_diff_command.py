@@ -191,6 +191,18 @@ def test_who_opted_out_or_lost_the_badge_is_left_out_of_both(
     assert users(badge) == {"gains": [], "loses": [], "moves": ["alice"]}
 
 
+def test_versions_may_ask_for_badges_that_people_hold(deployment: CommandDeployment) -> None:
+    holds = "criteria: {tahrir: {holds: [pushes, other]}}\n"
+    old = version(deployment, "old", holds, "both")
+    new = version(deployment, "new", holds.replace(", other", ""), "both")
+    deployment.write("pushes", at_least(1))
+    deployment.tahrir.award([Award("pushes", "bob")])
+
+    badge = compared(deployment, old, new)["both"]
+
+    assert users(badge) == {"gains": ["bob"], "loses": [], "moves": []}
+
+
 def test_the_limit_is_of_the_people_shown(deployment: CommandDeployment) -> None:
     old, new = (version(deployment, f"v{n}", at_least(n)) for n in (9, 1))
 

@@ -63,6 +63,15 @@ def test_list_shows_the_rules_in_force(deployment: CommandDeployment) -> None:
     assert 'count, fields {msg.branch: "main"}, greater than or equal to 5' in done.stdout
 
 
+@pytest.mark.sqlite
+def test_list_has_no_topics_of_a_badge_for_badges(deployment: CommandDeployment) -> None:
+    deployment.write("both", "criteria: {tahrir: {holds: [pusher, editor]}}\n")
+
+    first = deployment.call("list").stdout.splitlines()[1]
+
+    assert first.split(maxsplit=3)[:3] == ["both", "0", "none"]
+
+
 def test_list_as_json_has_each_rule(deployment: CommandDeployment) -> None:
     award(deployment, 2)
 

@@ -67,7 +67,7 @@ def _print(rules: list[Rule], holders: dict[str, Holders] | None) -> None:
             "?" if holders is None else f"{holders[rule.badge.id].number:,}",
             make_text(rule.series or ""),
             make_text((", ".join(rule.badge.tags or ()), "dim")),
-            make_text(", ".join(topics_of(rule)) or "any"),
+            make_text(", ".join(topics_of(rule)) or ("any" if rule.has_trigger else "none")),
             make_text(one_line(rule.criteria)),
         )
     print_lines(table)
