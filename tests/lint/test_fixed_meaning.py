@@ -40,6 +40,10 @@ def comparisons(draw: Any, root: str) -> str:
                 *("{1} == {0}", "{1} < {0}", "{1} in {0}", "{1} not in {0}", "{0} in [{1}, 'x']"),
                 *("{} not in (1, {})", "len({}) > 1", "len({}) == 0", "{}", "not {}", "bool({})"),
                 *("{}.startswith('x')", "not {}.endswith(('x', 'y'))", "0 < {} < 2"),
+                *("{}.endswith('y') is False", "({} == {}) != True", "True is ({} > {})"),
+                *("re.match('x', {})", "re.match('^x$', {})", "re.search('y$', {}) is None"),
+                *("re.search('.*x', {})", "re.search(r'^x.*', {})", "re.fullmatch('x', {})"),
+                *(r"re.match(r'x\Z', {})", "re.match('.*x', {})", "re.match('x.*', {}) == True"),
             )
         )
     )
@@ -53,6 +57,8 @@ def expressions(root: str) -> st.SearchStrategy[str]:
             st.builds("({} and {})".format, inner, inner),
             st.builds("({} or {})".format, inner, inner),
             st.builds("(not {})".format, inner),
+            st.builds("({} if {} else False)".format, inner, inner),
+            st.builds("(True if {} else {})".format, inner, inner),
             st.builds("any([{}, {}])".format, inner, inner),
         ),
         max_leaves=3,
@@ -60,7 +66,9 @@ def expressions(root: str) -> st.SearchStrategy[str]:
 
 
 values = st.one_of(
-    st.sampled_from((None, 0, 1, 2, 2.5, "x", "xy", "yx", "", [], ["x"], [1, None], {}, {"x": 1})),
+    st.sampled_from(
+        (None, 0, 1, 2, 2.5, "x", "xy", "yx", "x\n", "y\nx", "", [], ["x"], [1, None], {}, {"x": 1})
+    ),
 )
 contents = st.dictionaries(keys, values | st.dictionaries(keys, values), max_size=3)
 

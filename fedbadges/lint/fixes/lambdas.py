@@ -10,13 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fedbadges.lint.fixes.patterns import literal_tests
 from fedbadges.lint.fixes.predicates import Leaf, Predicate, several
 from fedbadges.lint.fixes.syntax import (
     NotRewritable,
+    asked_of_test,
     is_key,
     literal,
     literal_items,
     unrolled,
+    without_if,
     without_keys,
 )
 from fedbadges.rules.templates import PATH
@@ -40,10 +43,6 @@ _SWAPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
 _TEXTS = {"startswith": "starts with", "endswith": "ends with"}
 
 _PATH = re.compile(PATH)
-#: A regular expression that only says what a text begins with, or has within.
-_PLAIN_PATTERN = re.compile(
-    r"(?P<begin>\^?)(?P<text>(?:[\w /:#@=,;~%&!<>'\"-]|\\[^\w\s])+)(?:\.\*)?"
-)
 _PART = re.compile(r"[^().\s]+")
 
 
@@ -139,8 +138,12 @@ class ExpressionReader:
                 return several(word, [self.read(item) for item in unrolled(items)])
             case ast.Call(func=ast.Name(id="bool"), args=[value], keywords=[]):
                 return self.read(value)
+            case ast.IfExp():
+                return self.read(without_if(node))
             case ast.Call(
-                func=ast.Attribute(value=ast.Name(id="re"), attr=("match" | "search") as name),
+                func=ast.Attribute(
+                    value=ast.Name(id="re"), attr=("match" | "search" | "fullmatch") as name
+                ),
                 args=[pattern, text],
                 keywords=[],
             ):
@@ -207,18 +210,24 @@ class ExpressionReader:
 
     def _literal_pattern(self, function: str, pattern: Any, access: Access) -> Predicate:
         """Return the predicate of a regular expression that has no signs of one within."""
-        found = _PLAIN_PATTERN.fullmatch(pattern) if isinstance(pattern, str) else None
-        if found is None:
+        tests = literal_tests(function, pattern) if isinstance(pattern, str) else ()
+        if not tests:
             raise NotRewritable
-        text = found["text"].replace("\\", "")
-        name = "starts with" if function == "match" or found["begin"] else "contains"
+        checks = [
+            value if name == "equal to" else {name: value}
+            for name, value in ((name, self._value(access, text)) for name, text in tests)
+        ]
         test = getattr(re, function)
-        return access.leaf({name: self._value(access, text)}, lambda value: test(pattern, value))
+        check = checks[0] if len(checks) == 1 else {"any": checks}
+        return access.leaf(check, lambda value: test(pattern, value))
 
     def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Predicate:
         if isinstance(op, (ast.In, ast.NotIn)):
             found = self._contained(left, right)
             return found if isinstance(op, ast.In) else found.negated()
+        holds = asked_of_test(left, op, right)
+        if holds is not None:
+            return self.read(left) if holds else self.read(left).negated()
         if self._is_value(left):
             return self._compare(right, _SWAPPED.get(type(op), type(op))(), left)
         name, compare = _COMPARISONS[type(op)]

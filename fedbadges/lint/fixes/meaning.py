@@ -256,7 +256,7 @@ def _values(reader: ExpressionReader, path: str, known: bool) -> list[Any]:
         found = [*constants, *_ANY]
         for each in constants:
             if isinstance(each, str):
-                found += [f"{each}x", f"x{each}", [each], {each: 1}]
+                found += [f"{each}x", f"x{each}", f"{each}\n", f"x\n{each}", [each], {each: 1}]
             elif type(each) in (int, float):
                 found += [each + 1, each - 1]
         if not known:

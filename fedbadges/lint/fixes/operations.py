@@ -19,6 +19,10 @@ from fedbadges.rules.expressions import Expression
 
 _OF_FIELD = {"sum": "sum", "max": "largest", "min": "smallest"}
 
+#: The directives of texts that tell a day, and nothing that differs within one.
+_OF_DAY = ({"Y", "m", "d"}, {"Y", "j"}, {"F"})
+_DIRECTIVE = re.compile(r"%(.)", re.DOTALL)
+
 _CONDITIONS: dict[type[ast.cmpop], str] = {
     ast.Eq: "equal to",
     ast.Is: "equal to",
@@ -143,14 +147,27 @@ def _is_query(node: ast.expr, *, counted: bool = False) -> bool:
 
 
 def _is_day(node: ast.expr, name: str) -> bool:
+    """Return True for the day of a message, or a text that is different for each day."""
     match node:
+        case ast.Call(func=ast.Attribute(value=moment, attr="date"), args=[], keywords=[]):
+            return _is_timestamp(moment, name)
         case ast.Call(
-            func=ast.Attribute(
-                value=ast.Attribute(value=ast.Name(id=used), attr="timestamp"), attr="date"
-            ),
-            args=[],
+            func=ast.Attribute(value=moment, attr="strftime"),
+            args=[ast.Constant(value=str(text))],
             keywords=[],
         ):
+            tells_day = set(_DIRECTIVE.findall(text)) in _OF_DAY
+            return tells_day and (_is_timestamp(moment, name) or _is_day(moment, name))
+        case ast.Call(func=ast.Attribute(value=day, attr="isoformat"), args=[], keywords=[]):
+            return _is_day(day, name)
+        case ast.Call(func=ast.Name(id="str"), args=[day], keywords=[]):
+            return _is_day(day, name)
+    return False
+
+
+def _is_timestamp(node: ast.expr, name: str) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id=used), attr="timestamp"):
             return used == name
     return False
 

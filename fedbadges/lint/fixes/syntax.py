@@ -28,6 +28,62 @@ def without_keys(node: ast.expr) -> ast.expr:
     return node
 
 
+def without_if(node: ast.IfExp) -> ast.expr:
+    """Return what is true when ``node`` is, without a condition; raise NotRewritable.
+
+    One of the two values must be a constant.
+    """
+    test, opposite = node.test, ast.UnaryOp(ast.Not(), node.test)
+    match node:
+        case ast.IfExp(body=value, orelse=ast.Constant(value=False | None)):
+            return ast.BoolOp(ast.And(), [test, value])
+        case ast.IfExp(body=value, orelse=ast.Constant(value=True)):
+            return ast.BoolOp(ast.Or(), [opposite, value])
+        case ast.IfExp(body=ast.Constant(value=False | None), orelse=value):
+            return ast.BoolOp(ast.And(), [opposite, value])
+        case ast.IfExp(body=ast.Constant(value=True), orelse=value):
+            return ast.BoolOp(ast.Or(), [test, value])
+    raise NotRewritable
+
+
+def asked_of_test(left: ast.expr, op: ast.cmpop, right: ast.expr) -> bool | None:
+    """Return the answer that a comparison wants of the test on its left; None if it is no such.
+
+    A search with a regular expression gives None where it finds nothing.
+    """
+    if not isinstance(right, ast.Constant):
+        return None
+    equal = isinstance(op, (ast.Eq, ast.Is))
+    if not equal and not isinstance(op, (ast.NotEq, ast.IsNot)):
+        return None
+    if isinstance(right.value, bool) and _is_true_or_false(left):
+        return right.value is equal
+    if right.value is None and _is_search(left):
+        return not equal
+    return None
+
+
+def _is_true_or_false(node: ast.expr) -> bool:
+    """Return True for what cannot have another value than these two."""
+    match node:
+        case ast.Compare() | ast.UnaryOp(op=ast.Not()):
+            return True
+        case ast.Call(func=ast.Name(id="any" | "all" | "bool")):
+            return True
+        case ast.Call(func=ast.Attribute(attr="startswith" | "endswith")):
+            return True
+        case ast.BoolOp(values=values):
+            return all(map(_is_true_or_false, values))
+    return False
+
+
+def _is_search(node: ast.expr) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="re"))):
+            return True
+    return False
+
+
 def literal(node: ast.expr) -> Any:
     """Return the value of an expression that has no variable; raise NotRewritable."""
     match node:
