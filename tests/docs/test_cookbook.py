@@ -10,6 +10,11 @@ from fedbadges.ruletests.runner import RuleTestRunner
 
 PAGE = ROOT / "docs/rules.rst"
 
+#: All but one of those who may be the first hundred.
+_FIRST = [f"user-{number}" for number in range(99)]
+_ATTENDED = ", ".join(f"{name}: 1" for name in _FIRST)
+_AWARDED = ", ".join(f"{name}: fragment" for name in _FIRST)
+
 #: What stands above a rule in the cookbook, and tests of it.
 TESTS = {
     "On three different days:": """\
@@ -102,6 +107,21 @@ tests:
   - {like: push, from: bob, timestamp: 400 days ago}
   incoming:
   - {like: push, from: alice, awards: {}}
+""",
+    "The first hundred who attended (`The first hundred`_):": f"""\
+messages:
+  meeting: {{topic: org.fedoraproject.prod.meetbot.meeting.complete}}
+tests:
+- name: of the last message, only one more is among them
+  incoming:
+  - {{like: meeting, msg: {{meeting: flock, attendees: {{{_ATTENDED}}}}}, awards: {{{_AWARDED}}}}}
+  - like: meeting
+    msg: {{meeting: flock, attendees: {{bob: 3, alice: 1, user-1: 1}}}}
+    awards: {{alice: fragment}}
+  - {{like: meeting, msg: {{meeting: flock, attendees: {{carol: 1}}}}, awards: {{}}}}
+- name: other meetings bring nothing
+  incoming:
+  - {{like: meeting, msg: {{meeting: board, attendees: {{alice: 1}}}}, awards: {{}}}}
 """,
 }
 
