@@ -15,7 +15,7 @@ from typing import Any
 from fedbadges.errors import MissingValue
 from fedbadges.rules.comparisons import MISSING
 from fedbadges.rules.expressions import Expression, Fold
-from fedbadges.rules.fields import Reader
+from fedbadges.rules.fields import Reader, path_text
 from fedbadges.rules.past_fields import past_reader
 from fedbadges.rules.templates import TemplatePath
 
@@ -47,7 +47,7 @@ class Aggregate:
     def expression(self, name: str, path: TemplatePath | None = None) -> Expression:
         """Return the operation ``name``, over the field at ``path`` if it has one."""
         take = self.takes_from(_no_field if path is None else _reader(path))
-        text = name if path is None else f"{name}: {path.dotted}"
+        text = name if path is None else f"{name}: {path_text(path)}"
 
         def finish(items: Iterable[Any]) -> Any:
             result = self.finish(items)

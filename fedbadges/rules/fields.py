@@ -3,6 +3,7 @@
 ``fields`` stands in triggers, about the message itself, and in filters, about past messages.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ Reader = Callable[[Any], Any]
 Decision = Callable[[Any, Values], bool | None]
 
 _PATH = re.compile(PATH)
+_PLAIN_PATH = re.compile(r"[\w.-]+")
 _SUBSCRIPTS = re.compile(r"\w+(\[['\"]?[\w-]+['\"]?\])+")
 _BRACKETS = re.compile(r"['\"]?\]?\[['\"]?|['\"]?\]")
 
@@ -37,7 +39,7 @@ class Field:
     check: Check
 
     def __str__(self) -> str:
-        return f"{self.path.dotted}: {self.check}"
+        return f"{path_text(self.path)}: {self.check}"
 
     @property
     def place(self) -> Place:
@@ -54,6 +56,12 @@ class Field:
             return when_missing if value is MISSING else test(value, values)
 
         return decide
+
+
+def path_text(path: TemplatePath) -> str:
+    """Return a path as a rule may have it before other text: where that begins is clear."""
+    plain = _PLAIN_PATH.fullmatch(path.dotted)
+    return path.dotted if plain else json.dumps(path.dotted, ensure_ascii=False)
 
 
 def fields_text(fields: Iterable[Field]) -> str:

@@ -64,6 +64,14 @@ def test_rule_is_written_anew_with_its_comments(path: Path) -> None:
     assert fedbadges("check", path).exit_code == 0
 
 
+def test_comment_before_a_condition_stays(path: Path) -> None:
+    path.write_text((METADATA + RULE).replace("condition:\n", "condition:  # five\n"))
+
+    assert fedbadges("convert", path).exit_code == 0
+    expected = CONVERTED.replace("# often enough\n", "# often enough\n# five\n")
+    assert path.read_text() == METADATA + expected
+
+
 def test_rule_in_this_language_stays(path: Path) -> None:
     path.write_text(METADATA + CONVERTED)
 

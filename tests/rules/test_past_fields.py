@@ -141,6 +141,10 @@ def test_the_filter_names_the_candidate_where_its_fields_do() -> None:
     assert not load(filter_text("{msg.author: {is not: '%(msg.user)s'}}")).names_recipient
 
 
+def test_no_path_reads_as_two_fields_in_the_text() -> None:
+    assert counting({"msg.a: 1, msg.b": 2}) != counting({"msg.a": 1, "msg.b": 2})
+
+
 def test_the_text_of_an_expression_differs_where_the_fields_do() -> None:
     checks: list[Any] = [1, "1", 1.0, True, None, "%(msg.y)s", "%%(msg.y)s", {"is not": 1}]
     checks += [{"any": [1]}, {"all": [1]}, {"not": 1}, {"exists": True}, {"exists": False}]

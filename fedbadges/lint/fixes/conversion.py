@@ -243,12 +243,15 @@ class _Conversion:
         return None
 
     def _without(self, entry: Entry) -> Edit:
-        """Return the edit that takes an entry away; comments behind it stay."""
+        """Return the edit that takes an entry away; comments beside its value stay."""
+        text = self.layout.text
         start, end = entry.key.start_mark.index, self.layout.end(entry.value)
-        rest, newline, _ = self.layout.text[end:].partition("\n")
+        rest, newline, _ = text[end:].partition("\n")
         if not rest.strip():
             end += len(rest) + len(newline)
-        return Edit(start, end, "")
+        before = text[entry.key.end_mark.index : entry.value.start_mark.index].partition("#")
+        lines = "".join(before[1:]).splitlines()
+        return Edit(start, end, "".join(f"{line.strip()}\n" for line in lines if line.strip()))
 
 
 def _templates(node: ScalarNode) -> tuple[Template, ...]:
