@@ -33,6 +33,8 @@ smartquotes = False
 
 html_theme = "furo"
 html_title = f"fedbadges {version}"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_copy_source = False
 html_show_copyright = False
 # They would have the names of the interface of backends only; the search finds those.

@@ -37,7 +37,7 @@ def _entry(key: ConfigKey, comment: str) -> nodes.definition_list_item:
     name = nodes.literal(key.name, key.name)
     place = f" in {'.'.join(key.within)}" if key.within else ""
     term = nodes.term("", "", name, nodes.Text(place), ids=[nodes.make_id(key.name)])
-    parts: list[nodes.Node] = [nodes.Text(f"{comment} ")] if comment else []
+    parts: list[nodes.Node] = [*_with_code(f"{comment} ")] if comment else []
     parts.append(nodes.Text(f"Expected: {key.expected}. "))
     parts.extend(_default(key.default))
     return nodes.definition_list_item(
@@ -45,10 +45,16 @@ def _entry(key: ConfigKey, comment: str) -> nodes.definition_list_item:
     )
 
 
+def _with_code(text: str) -> Iterator[nodes.Node]:
+    """Yield the parts of a comment, of which every second one stands in double backquotes."""
+    for number, part in enumerate(text.split("``")):
+        yield nodes.literal(part, part) if number % 2 else nodes.Text(part)
+
+
 def _default(default: object) -> Iterable[nodes.Node]:
     if default is REQUIRED:
         return [nodes.strong("", "Required.")]
-    if default is None:
+    if default is None or default == ():
         return []
     if isinstance(default, tuple):
         text = ", ".join(default)

@@ -63,8 +63,8 @@ def find_cycles(rules: Iterable[Rule]) -> tuple[set[str], list[Problem]]:
         if not way:
             continue
         in_cycles.add(badge)
-        steps = [f"'{one}' needs '{two}' at {needs[one][two]}" for one, two in way]
-        text = f"nobody can get badges that need each other: {', '.join(steps)}"
+        steps = [f"'{one}' asks for '{two}' at {needs[one][two]}" for one, two in way]
+        text = f"the criteria of badges may not ask for each other: {', '.join(steps)}"
         problems.append(Problem(needs[badge][way[0][1]], text))
     return in_cycles, problems
 

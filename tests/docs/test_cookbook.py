@@ -10,6 +10,22 @@ from fedbadges.ruletests.runner import RuleTestRunner
 
 PAGE = ROOT / "docs/rules.rst"
 
+#: A rule for one of the badges that another badge needs.
+_PUSHER = """\
+name: Pusher
+description: You pushed.
+creator: alice
+discussion: https://badges.example.org/ideas
+image_url: https://badges.example.org/image.png
+trigger: {topic: git.receive}
+recipient: "%(msg.user)s"
+"""
+
+#: All but one of those who may be the first hundred.
+_FIRST = [f"user-{number}" for number in range(99)]
+_ATTENDED = ", ".join(f"{name}: 1" for name in _FIRST)
+_AWARDED = ", ".join(f"{name}: fragment" for name in _FIRST)
+
 #: What stands above a rule in the cookbook, and tests of it.
 TESTS = {
     "On three different days:": """\
@@ -103,6 +119,34 @@ tests:
   incoming:
   - {like: push, from: alice, awards: {}}
 """,
+    "together with the last of the three (`Badges for badges`_):": """\
+rules: [rule.yml, pusher.yml]
+messages:
+  push: {topic: org.fedoraproject.prod.git.receive, msg: {user: "%(from)s"}}
+holds: {alice: [reviewer, translator], bob: [reviewer]}
+tests:
+- name: the last of the three brings it
+  incoming:
+  - {like: push, from: alice, awards: {alice: [fragment, pusher]}}
+- name: two of the three do not
+  incoming:
+  - {like: push, from: bob, awards: {bob: pusher}}
+""",
+    "The first hundred who attended (`The first hundred`_):": f"""\
+messages:
+  meeting: {{topic: org.fedoraproject.prod.meetbot.meeting.complete}}
+tests:
+- name: of the last message, only one more is among them
+  incoming:
+  - {{like: meeting, msg: {{meeting: flock, attendees: {{{_ATTENDED}}}}}, awards: {{{_AWARDED}}}}}
+  - like: meeting
+    msg: {{meeting: flock, attendees: {{bob: 3, alice: 1, user-1: 1}}}}
+    awards: {{alice: fragment}}
+  - {{like: meeting, msg: {{meeting: flock, attendees: {{carol: 1}}}}, awards: {{}}}}
+- name: other meetings bring nothing
+  incoming:
+  - {{like: meeting, msg: {{meeting: board, attendees: {{alice: 1}}}}, awards: {{}}}}
+""",
 }
 
 
@@ -119,5 +163,6 @@ def test_rule_of_the_cookbook_does_what_it_is_for(
     (rule,) = (each.text for each in EXAMPLES if (each.page, each.line) == (PAGE, line + 2))
 
     path = write_suite(tmp_path, TESTS[title], completed(rule).decode())
+    (tmp_path / "pusher.yml").write_text(_PUSHER)
 
     assert run(runner, path) == []

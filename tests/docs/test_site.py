@@ -19,6 +19,12 @@ pytest.importorskip("sphinx")
 pytest.importorskip("furo")
 
 
+# What has to be scrolled to be read, but for code.
+SCROLLED = """
+[...document.querySelectorAll("article .table-wrapper")]
+  .filter(each => each.scrollWidth > each.clientWidth)
+  .map(each => each.textContent.trim().slice(0, 60))
+"""
 # What reaches beyond the screen, but for what can be scrolled.
 TOO_WIDE = """
 [...document.querySelectorAll("article *")].filter(each => {
@@ -61,6 +67,12 @@ def test_links_between_files_lead_to_pages_of_the_site(site: Path) -> None:
         assert not re.search(r'href="(?![a-z]+:)[^"]*\.rst"', page.read_text()), page.name
 
 
+def test_no_page_repeats_the_contents_that_stand_beside_it(site: Path) -> None:
+    """The theme shows an error in their place."""
+    pages = [page.name for page in site.glob("**/*.html") if 'class="contents' in page.read_text()]
+    assert pages == []
+
+
 def test_every_command_has_a_page_with_all_its_options(site: Path) -> None:
     pages = {page.stem: page.read_text() for page in (site / "commands").glob("*.html")}
     commands = {f"fedbadges-{name}": command for name, command in main.commands.items()}
@@ -77,6 +89,7 @@ def test_every_setting_is_listed_with_what_it_is_for(site: Path) -> None:
     keys = {key.name for key in (*KEYS.values(), *ISSUER_KEYS.values())}
     assert set(entries) == keys
     assert [key for key, text in entries.items() if text.startswith("Expected")] == []
+    assert "``" not in page
 
 
 def test_every_key_of_a_rule_is_listed_with_its_meaning(site: Path) -> None:
@@ -106,7 +119,7 @@ def test_no_page_is_wider_than_a_phone(site: Path, tmp_path: Path) -> None:
     with chromium(tmp_path / "profile") as browser:
         for page in site.glob("**/*.html"):
             browser.show(page, 390)
-            wide[page.name] = browser.value(TOO_WIDE)
+            wide[page.name] = browser.value(TOO_WIDE) + browser.value(SCROLLED)
             assert browser.complaints() == [], page.name
     assert {name: parts for name, parts in wide.items() if parts} == {}
 

@@ -192,8 +192,12 @@ def test_badges_that_need_each_other_are_a_mistake_with_all_places(
     assert [rule.badge.id for rule in loaded.rules] == ["d"]
     line = LINES + 1
     a, b, c = (f"{tmp_path}/{name}.yml:{line}" for name in "abc")
-    text = "nobody can get badges that need each other: "
-    steps = [f"'a' needs 'b' at {a}:32", f"'b' needs 'c' at {b}:35", f"'c' needs 'a' at {c}:28"]
+    text = "the criteria of badges may not ask for each other: "
+    steps = [
+        f"'a' asks for 'b' at {a}:32",
+        f"'b' asks for 'c' at {b}:35",
+        f"'c' asks for 'a' at {c}:28",
+    ]
     assert [str(problem) for problem in loaded.problems] == [
         f"{a}:32: {text}{steps[0]}, {steps[1]}, {steps[2]}",
         f"{b}:35: {text}{steps[1]}, {steps[2]}, {steps[0]}",
@@ -205,7 +209,7 @@ def test_a_badge_does_not_need_itself(tmp_path: Path, backends: Backends) -> Non
     write_rules(tmp_path, {"a": rule("a", holds("{not: a}", TRIGGER))})
     loaded = load_directory(tmp_path, backends)
     assert not len(loaded.rules)
-    assert "'a' needs 'a'" in str(loaded.problems[0])
+    assert "'a' asks for 'a'" in str(loaded.problems[0])
 
 
 def test_what_was_good_before_a_cycle_stays_in_force(tmp_path: Path, backends: Backends) -> None:
