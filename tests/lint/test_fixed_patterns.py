@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.fixing import fix, trigger_of
@@ -69,6 +69,8 @@ def test_a_pattern_that_says_more_stays(trigger: str) -> None:
 
 
 @given(function=st.sampled_from(("match", "search", "fullmatch")), pattern=patterns, text=texts)
+@example(function="fullmatch", pattern="a.*", text="ab")
+@example(function="match", pattern=".*a", text="xa")
 @examples(max_examples=size(300, 20_000), deadline=None)
 def test_comparisons_hold_of_the_texts_that_match(function: str, pattern: str, text: str) -> None:
     tests = literal_tests(function, pattern)
