@@ -17,7 +17,7 @@ from tahrir_api.dbapi import TahrirDatabase
 from fedbadges.config.settings import Settings
 from fedbadges.databases.connections import engine, reader
 from fedbadges.messages import Position, naive_utc
-from fedbadges.tahrir import awarding, revoking
+from fedbadges.tahrir import awarding, bulk_awarding, revoking
 from fedbadges.tahrir.awarding import Award, ByHand
 from fedbadges.tahrir.database import Tahrir
 from fedbadges.tahrir.holdings import BELIEVED
@@ -294,15 +294,15 @@ def test_badge_revoked_between_the_lookup_and_the_award_is_not_given(
 ) -> None:
     award(tahrir, "editor", "alice")
     before = naive_utc(time.time())
-    find_people = awarding.find_people
+    find_people = bulk_awarding.find_people
 
     def revoke_then(*arguments: Any, **options: Any) -> list[tuple[str, Any]]:
         found = find_people(*arguments, **options)
-        monkeypatch.setattr(awarding, "find_people", find_people)
+        monkeypatch.setattr(bulk_awarding, "find_people", find_people)
         revoke(tahrir, "editor", "alice", for_good=False)
         return [(name, _without_badge(row)) for name, row in found]
 
-    monkeypatch.setattr(awarding, "find_people", revoke_then)
+    monkeypatch.setattr(bulk_awarding, "find_people", revoke_then)
 
     given = tahrir.award(
         [Award("editor", "alice", position=at(before)), Award("editor", "bob", position=at(before))]
