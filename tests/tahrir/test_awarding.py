@@ -134,7 +134,8 @@ def test_same_award_from_several_processes_is_given_only_once(
     tahrir: Tahrir, settings: Settings, api: TahrirDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "fedbadges.tahrir.awarding.engine", lambda url: sa.create_engine(url, poolclass=sa.NullPool)
+        "fedbadges.tahrir.bulk_awarding.engine",
+        lambda url: sa.create_engine(url, poolclass=sa.NullPool),
     )
 
     got = at_once(lambda: award(Tahrir(settings), "editor", "alice"))
