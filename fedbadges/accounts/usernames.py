@@ -111,7 +111,7 @@ def _names_of_schema(what: str, message: Message) -> frozenset[str]:
 
 def has_no_candidates(rule: Rule) -> bool:
     """Return True if a rule never has candidates with fedmsg's own processors alone."""
-    if rule.recipient is not None:
+    if rule.recipient is not None or not rule.has_trigger:
         return False
     required = required_names(rule.trigger)
     if required is None:

@@ -93,9 +93,8 @@ def test_check_warns_of_a_badge_that_nobody_has(
     path = deployment.rules / "typo.yml"
     path.write_text(rule("Typo", holding("[editor, speeker]")))
     alone = fedbadges("check", deployment.rules, "--format", "json")
-    (finding,) = [
-        each for each in json.loads(alone.stdout)["findings"] if each["code"] == "unknown-badge"
-    ]
+    (finding,) = json.loads(alone.stdout)["findings"]
+    assert finding["code"] == "unknown-badge"
     assert finding["message"] == (
         "no rule that was checked has the badge 'speeker'; did you mean 'speaker'?"
     )
